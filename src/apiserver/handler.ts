@@ -1,0 +1,52 @@
+/** Who asks, after authentication. */
+export interface UserInfo {
+  readonly name: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** One request to the API, whatever way it came: TLS or a call in process. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD";
+  /** Decoded path without query, for example `/api/v1/namespaces/default/pods`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Absent: anonymous. */
+  readonly user?: UserInfo;
+  /** Bytes as they came in, or, in process, an object: it is not changed and not kept. */
+  readonly body?: Uint8Array | object;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface WatchFrame {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  /** Shared: must not be changed. */
+  readonly object: object;
+  /** The whole frame as JSON with a line feed, made once for all watchers that want the same form. */
+  bytes(): Uint8Array;
+}
+
+export type ApiResponse = { readonly status: number; readonly headers: Readonly<Record<string, string>> } & (
+  | {
+      readonly type: "object";
+      /** Shared: must not be changed. */
+      readonly object: object;
+      /** The object as JSON; where the object is stored, the stored bytes. Lists are joined from stored bytes. */
+      bytes(): Iterable<Uint8Array>;
+    }
+  | { readonly type: "watch"; readonly frames: AsyncIterable<WatchFrame> }
+  | { readonly type: "stream"; readonly chunks: AsyncIterable<Uint8Array> }
+);
+
+/**
+ * The API without its transport: authentication is done, everything else (authorization, admission, defaults,
+ * validation, storage) happens here, so a caller in process goes through the same checks as one over TLS.
+ * Errors are answers of type "object" with a Status; it never throws.
+ */
+export interface ApiHandler {
+  handle(request: ApiRequest): Promise<ApiResponse>;
+}

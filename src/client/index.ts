@@ -1,0 +1,3 @@
+export * from "./client.ts";
+export type * from "./informer.ts";
+export type * from "./controller.ts";

@@ -1,0 +1,65 @@
+import type { StatusCause } from "./generated/types.ts";
+import { statusError, type StatusError } from "./status.ts";
+
+/** Kinds of fault, as apimachinery's `field.ErrorType`. */
+export type FieldErrorType =
+  | "Required"
+  | "Invalid"
+  | "NotSupported"
+  | "Forbidden"
+  | "Duplicate"
+  | "NotFound"
+  | "TooLong"
+  | "TooMany"
+  | "TypeInvalid"
+  | "InternalError";
+
+export interface FieldError {
+  readonly type: FieldErrorType;
+  /** Path from the root of the object, for example `spec.ports[0].nodePort`. */
+  readonly field: string;
+  /** The offending value; absent for Required and Forbidden. */
+  readonly value?: unknown;
+  readonly detail: string;
+}
+
+const words: Record<FieldErrorType, { reason: string; text: string; withValue: boolean }> = {
+  Required: { reason: "FieldValueRequired", text: "Required value", withValue: false },
+  Invalid: { reason: "FieldValueInvalid", text: "Invalid value", withValue: true },
+  NotSupported: { reason: "FieldValueNotSupported", text: "Unsupported value", withValue: true },
+  Forbidden: { reason: "FieldValueForbidden", text: "Forbidden", withValue: false },
+  Duplicate: { reason: "FieldValueDuplicate", text: "Duplicate value", withValue: true },
+  NotFound: { reason: "FieldValueNotFound", text: "Not found", withValue: true },
+  TooLong: { reason: "FieldValueTooLong", text: "Too long", withValue: false },
+  TooMany: { reason: "FieldValueTooMany", text: "Too many", withValue: true },
+  TypeInvalid: { reason: "FieldValueTypeInvalid", text: "Invalid value", withValue: true },
+  InternalError: { reason: "InternalError", text: "Internal error", withValue: false },
+};
+
+function messageOf(error: FieldError): string {
+  const { text, withValue } = words[error.type];
+  const value = withValue && error.value !== undefined ? `: ${JSON.stringify(error.value)}` : "";
+  return `${text}${value}${error.detail ? `: ${error.detail}` : ""}`;
+}
+
+/** The cause that a Status carries for this fault. */
+export function causeOf(error: FieldError): StatusCause {
+  return { reason: words[error.type].reason, message: messageOf(error), field: error.field };
+}
+
+/** 422 Invalid with one cause per fault, in the words of apimachinery's `NewInvalid`. */
+export function invalid(
+  resource: { group: string; kind: string },
+  name: string,
+  errors: readonly FieldError[],
+): StatusError {
+  const all = errors.map((error) => `${error.field}: ${messageOf(error)}`);
+  const text = all.length === 1 ? all[0] : `[${all.join(", ")}]`;
+  const qualified = resource.group ? `${resource.kind}.${resource.group}` : resource.kind;
+  return statusError("Invalid", `${qualified} ${JSON.stringify(name)} is invalid: ${text}`, {
+    name,
+    group: resource.group,
+    kind: resource.kind,
+    causes: errors.map(causeOf),
+  });
+}

@@ -1,0 +1,36 @@
+import type { KubeObject } from "./object.ts";
+import type { FieldError } from "./field-error.ts";
+
+export interface StrategyContext {
+  /** Now, as RFC 3339 in UTC with whole seconds. */
+  readonly now: string;
+  /** What of the object the request writes: the whole object, or one subresource. */
+  readonly subresource?: string;
+  /** Loopback addresses may be endpoints and load-balancer addresses: a cluster without root lives on 127/8. */
+  readonly allowLoopback?: boolean;
+}
+
+/**
+ * What one kind does on write, as Kubernetes' registry strategies: pure functions over plain objects.
+ * The API server calls, for create: prepareForCreate, defaults, (allocation), validateCreate;
+ * for update: defaults, prepareForUpdate, (allocation), validateUpdate.
+ * Metadata that all kinds share (uid, timestamps, generateName, finalizers, deletion) is the API server's.
+ */
+export interface Strategy {
+  /** Fills in defaults, in place. */
+  defaults(object: KubeObject): void;
+  /** Clears what a client may not set (status), in place. */
+  prepareForCreate(object: KubeObject, context: StrategyContext): void;
+  /** Keeps from `old` what this request may not write; raises `metadata.generation` when the spec changed. In place. */
+  prepareForUpdate(object: KubeObject, old: KubeObject, context: StrategyContext): void;
+  validateCreate(object: KubeObject, context: StrategyContext): readonly FieldError[];
+  validateUpdate(object: KubeObject, old: KubeObject, context: StrategyContext): readonly FieldError[];
+  /** Warnings for the client (`Warning: 299` headers). */
+  warnings(object: KubeObject): readonly string[];
+  /** Fields that a field selector may name beside metadata.name and metadata.namespace. */
+  selectableFields(object: KubeObject): Readonly<Record<string, string>>;
+  /** PUT to a name that does not exist creates it (Lease, Event, EndpointSlice do not; Endpoints, Event do in Kubernetes). */
+  readonly allowCreateOnUpdate: boolean;
+  /** Grace period for a delete that names none: 0 for all kinds but Pod. */
+  gracePeriodSeconds(object: KubeObject): number;
+}

@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+// `unit` stands beside the code and needs nothing from the machine. `system` crosses rooms and uses the real kernel and clients.
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["src/**/*.test.ts"], environment: "node", testTimeout: 20_000 } },
+      {
+        test: {
+          name: "system",
+          include: ["test/**/*.test.ts"],
+          environment: "node",
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
