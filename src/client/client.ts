@@ -44,6 +44,11 @@ export type Patch =
   | { readonly type: "merge"; readonly body: object }
   | { readonly type: "strategic"; readonly body: object };
 
+/** With `subresource` (`status`, `finalize`, `scale`) only that part of the object is written. */
+export interface UpdateOptions extends WriteOptions {
+  readonly subresource?: string;
+}
+
 export interface PatchOptions extends WriteOptions {
   readonly subresource?: string;
 }
@@ -77,7 +82,7 @@ export interface Client {
   /** The namespace is that of the draft's metadata. */
   create<T extends KubeObject>(resource: Resource<T>, draft: Draft<T>, options?: WriteOptions): Promise<T>;
   /** Replaces; with `metadata.resourceVersion` set it fails with Conflict when someone else was quicker. */
-  update<T extends KubeObject>(resource: Resource<T>, object: T, options?: WriteOptions): Promise<T>;
+  update<T extends KubeObject>(resource: Resource<T>, object: T, options?: UpdateOptions): Promise<T>;
   updateStatus<T extends KubeObject>(resource: Resource<T>, object: T, options?: WriteOptions): Promise<T>;
   patch<T extends KubeObject>(
     resource: Resource<T>,

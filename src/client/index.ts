@@ -1,3 +1,4 @@
 export * from "./client.ts";
 export type * from "./informer.ts";
 export type * from "./controller.ts";
+export { createFakeClient, type FakeCall, type FakeClient } from "./fake.ts";
