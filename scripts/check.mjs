@@ -1,20 +1,32 @@
 // `npm run check`: format, lint, types, dependency direction, unit tests. Stops at the first that fails.
 import { spawnSync } from "node:child_process";
+import { pathToFileURL } from "node:url";
+import { root } from "./prepare.mjs";
 
-const steps = [
-  ["format", "npx", ["--no-install", "oxfmt", "--check", "src", "test", "bench", "scripts"]],
-  ["lint", "npx", ["--no-install", "oxlint", "--type-aware", "--deny-warnings"]],
-  ["types", "npx", ["--no-install", "tsc"]],
+const npx = (...args) => ["npx", ["--no-install", ...args]];
+
+/** The steps before any test runs: name, program, arguments. */
+export const staticSteps = [
+  ["format", ...npx("oxfmt", "--check", "src", "test", "bench", "scripts")],
+  ["lint", ...npx("oxlint", "--type-aware", "--deny-warnings")],
+  ["types", ...npx("tsc")],
   ["rooms", process.execPath, ["scripts/rooms.mjs"]],
-  ["unit tests", "npx", ["--no-install", "vitest", "run", "--project", "unit"]],
 ];
 
-for (const [name, file, args] of steps) {
+/** Runs one step with its output shown, says how long it took, and returns whether it succeeded. */
+export function runStep([name, file, args]) {
   const started = Date.now();
-  const { status } = spawnSync(file, args, { stdio: "inherit", env: { ...process.env, npm_config_loglevel: "error" } });
-  if (status !== 0) {
-    console.error(`check: ${name} failed`);
-    process.exit(1);
-  }
-  console.log(`check: ${name} ok, ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  const { status } = spawnSync(file, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, npm_config_loglevel: "error" },
+  });
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  console.log(`check: ${name} ${status === 0 ? "ok" : "FAILED"}, ${seconds} s`);
+  return status === 0;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const steps = [...staticSteps, ["unit tests", ...npx("vitest", "run", "--project", "unit")]];
+  process.exitCode = steps.every(runStep) ? 0 : 1;
 }

@@ -1,0 +1,50 @@
+// What a clone needs before its code can run: npm packages and a build. Plain Node: nothing is installed yet.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+const modifiedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** Runs a program in the clone with its output shown, on standard error: standard output belongs to whoever called. */
+function show(file, args) {
+  return spawnSync(file, args, { cwd: root, stdio: ["ignore", 2, 2] }).status === 0;
+}
+
+/** Time in milliseconds at which the newest file that the build reads was changed. */
+function newestSource() {
+  let newest = Math.max(...["tsconfig.json", "tsconfig.build.json", "package.json"].map((f) => modifiedAt(join(root, f))));
+  for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || entry.name.endsWith(".test.ts") || !entry.name.endsWith(".ts")) continue;
+    newest = Math.max(newest, modifiedAt(join(entry.parentPath, entry.name)));
+  }
+  return newest;
+}
+
+/**
+ * Installs npm packages and builds where either is missing or older than what it is made from. Says what it does in
+ * a line each through `say`; says nothing when there is nothing to do. Returns false when a step failed.
+ */
+export function prepare(say) {
+  if (modifiedAt(join(root, "node_modules/.package-lock.json")) < modifiedAt(join(root, "package-lock.json"))) {
+    say("installing npm packages (npm ci)");
+    if (!show("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"])) {
+      say("npm ci failed: is the npm registry reachable?");
+      return false;
+    }
+  }
+  const stamp = join(root, "dist/.built");
+  const newest = newestSource();
+  if (!existsSync(join(root, "dist/cli/main.js")) || modifiedAt(stamp) < newest) {
+    say("building (tsc)");
+    if (!show(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"])) {
+      say("the build failed: see the lines above");
+      return false;
+    }
+    mkdirSync(dirname(stamp), { recursive: true });
+    writeFileSync(stamp, "");
+  }
+  return true;
+}

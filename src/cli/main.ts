@@ -1,0 +1,67 @@
+import { Command, CommanderError } from "commander";
+import { errorLine, exitCodeOf, exitCodes } from "./errors.ts";
+
+interface Entry {
+  readonly summary: string;
+  /** Loads the subcommand's module: only the one that is asked for, so that the others cost nothing. */
+  readonly load: () => Promise<Command>;
+  readonly hidden?: boolean;
+}
+
+const commands: Readonly<Record<string, Entry>> = {
+  up: { summary: "Bring a cluster up on this machine", load: async () => (await import("./up.ts")).upCommand() },
+  down: { summary: "Stop a cluster and its pods", load: async () => (await import("./down.ts")).downCommand() },
+  status: {
+    summary: "Show what is exposed, where it answers, and why something does not",
+    load: async () => (await import("./status.ts")).statusCommand(),
+  },
+  demo: {
+    summary: "Bring up an example and send requests through every way",
+    load: async () => (await import("./demo.ts")).demoCommand(),
+  },
+  store: { summary: "Look after the store", load: async () => (await import("./store.ts")).storeCommand() },
+  version: { summary: "Print the version", load: async () => (await import("./version.ts")).versionCommand() },
+  agent: {
+    summary: "Run the parts of one further node",
+    load: async () => (await import("./agent.ts")).agentCommand(),
+    hidden: true,
+  },
+};
+
+/** Runs one `fairlead` command line (without program and script). Returns its exit code; prints what is to be printed. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = new Command("fairlead")
+    .description(
+      "Leads traffic to your pods, and says why it went there.\nA whole Kubernetes-compatible cluster in one program: `fairlead up`, then use kubectl.",
+    )
+    .helpCommand(false)
+    .showHelpAfterError("(fairlead --help shows the commands)")
+    .addHelpText(
+      "after",
+      "\nBegin with:\n  fairlead up --detach          a cluster in the background\n  fairlead status               what is exposed, and where\n  fairlead COMMAND --help       all about one command",
+    );
+  const named = argv.find((arg) => !arg.startsWith("-")) ?? "";
+  for (const [name, entry] of Object.entries(commands)) {
+    const command = name === named ? await entry.load() : new Command(name).description(entry.summary);
+    program.addCommand(command, { hidden: entry.hidden ?? false });
+  }
+  for (const command of [program, ...program.commands]) throwInsteadOfExit(command);
+  try {
+    if (argv.length === 0) {
+      program.outputHelp();
+      return 0;
+    }
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    // Commander has printed its own message; code 0 is --help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.USAGE;
+    console.error(errorLine(error));
+    return exitCodeOf(error);
+  }
+}
+
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwInsteadOfExit(child);
+}
