@@ -1,1 +1,2 @@
 export * from "./store.ts";
+export { createMemoryStore } from "./memory/memory.ts";

@@ -1,7 +1,8 @@
 /**
  * What Fairlead needs of a store: etcd's contract, as far as Kubernetes uses it.
  *
- * There is one global revision; each successful write raises it by one, whatever number of keys it touches.
+ * There is one global revision; an empty store is at 1. Each write that changes something raises it by one, whatever number of
+ * keys it touches.
  * Keys are UTF-8 strings without NUL, ordered by their bytes. A write is acknowledged only when it is on disk.
  */
 export interface KeyValue {

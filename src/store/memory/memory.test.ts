@@ -1,0 +1,4 @@
+import { storeContract } from "../contract.ts";
+import { createMemoryStore } from "./memory.ts";
+
+storeContract("memory", async () => createMemoryStore());
