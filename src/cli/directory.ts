@@ -91,21 +91,22 @@ export async function runningPid(directory: ClusterDirectory): Promise<number | 
 
 /** Takes the directory for this process. Throws CliError ALREADY_RUNNING when another has it. Returns how to give it back. */
 export async function takeDirectory(directory: ClusterDirectory): Promise<() => Promise<void>> {
-  const other = await runningPid(directory);
-  if (other !== undefined) {
-    throw new CliError(
-      "ALREADY_RUNNING",
-      `Fairlead already runs on ${JSON.stringify(directory.root)} (process ${other})`,
-      "stop it with `fairlead down`, or choose another --dir",
-    );
-  }
-  try {
-    // Two that start at once: the file is made by one of them only.
+  const line = `${process.pid} ${(await startTimeOf(process.pid)) ?? ""}\n`;
+  for (;;) {
+    try {
+      await writeFile(directory.pid, line, { flag: "wx" });
+      return () => rm(directory.pid, { force: true });
+    } catch (error) {
+      if (systemCodeOf(error) !== "EEXIST") throw directoryError(directory, error);
+    }
+    const other = await runningPid(directory);
+    if (other !== undefined) {
+      throw new CliError(
+        "ALREADY_RUNNING",
+        `Fairlead already runs on ${JSON.stringify(directory.root)} (process ${other})`,
+        "stop it with `fairlead down`, or choose another --dir",
+      );
+    }
     await rm(directory.pid, { force: true });
-    await writeFile(directory.pid, `${process.pid} ${(await startTimeOf(process.pid)) ?? ""}\n`, { flag: "wx" });
-  } catch (error) {
-    if (systemCodeOf(error) === "EEXIST") return takeDirectory(directory);
-    throw directoryError(directory, error);
   }
-  return () => rm(directory.pid, { force: true });
 }

@@ -1,0 +1,44 @@
+import { copyFile, truncate } from "node:fs/promises";
+import { openSync, statSync } from "node:fs";
+import { createLogger, type Logger } from "../system/index.ts";
+
+/** Bytes at which the log file is set aside (as `PATH.1`) and begun anew. */
+const limit = 20 << 20;
+
+/**
+ * The log of a cluster: JSON lines in the file, and of warnings and errors one human line each through `tell`.
+ * Throws the system's error when the file cannot be opened.
+ */
+export function openLog(path: string, tell: (line: string) => void): Logger {
+  const file = createLogger({ fd: openSync(path, "a", 0o600) });
+  const both = (target: Logger, component: string): Logger => ({
+    debug: (fields, message) => target.debug(fields, message),
+    info: (fields, message) => target.info(fields, message),
+    warn(fields, message) {
+      target.warn(fields, message);
+      tell(`${component}: ${message}${reason(fields)}`);
+    },
+    error(fields, message) {
+      target.error(fields, message);
+      tell(`${component}: ${message}${reason(fields)}`);
+    },
+    child: (fields) =>
+      both(target.child(fields), typeof fields["component"] === "string" ? fields["component"] : component),
+  });
+  return both(file, "fairlead");
+}
+
+/** The error that a log line carries, in short. */
+function reason(fields: Record<string, unknown>): string {
+  const error = fields["error"] ?? fields["err"];
+  if (error === undefined) return "";
+  const text = error instanceof Error ? error.message : typeof error === "string" ? error : JSON.stringify(error);
+  return `: ${text.split("\n")[0]}`;
+}
+
+/** Sets the log aside when it has grown too long. Lines that are written meanwhile may be lost, never torn. */
+export async function rotateLog(path: string): Promise<void> {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < limit) return;
+  await copyFile(path, `${path}.1`);
+  await truncate(path);
+}

@@ -1,0 +1,78 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { apiVersionOf, resources, type KubeObject, type Resource } from "../kube/index.ts";
+import type { Client } from "../client/index.ts";
+import { CliError, systemCodeOf } from "./errors.ts";
+
+/** One object of a manifest and where it stands. */
+export interface ManifestObject {
+  /** `FILE`, or `FILE (document N)`. */
+  readonly source: string;
+  readonly resource: Resource;
+  readonly object: KubeObject;
+}
+
+const byKind = new Map<string, Resource>(
+  Object.values(resources).map((resource: Resource) => [`${apiVersionOf(resource)}/${resource.kind}`, resource]),
+);
+
+/** Reads files and folders (their *.yaml, *.yml and *.json, in order of name). Throws CliError BAD_FILE naming the file. */
+export async function readManifests(paths: readonly string[]): Promise<ManifestObject[]> {
+  const objects: ManifestObject[] = [];
+  for (const path of paths) {
+    for (const file of await filesOf(path)) objects.push(...(await readManifest(file)));
+  }
+  return objects;
+}
+
+async function filesOf(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path];
+    const names = (await readdir(path)).filter((name) => /\.(ya?ml|json)$/.test(name)).sort();
+    return names.map((name) => join(path, name));
+  } catch (error) {
+    const why = systemCodeOf(error) === "ENOENT" ? "does not exist" : `cannot be read: ${String(error)}`;
+    throw new CliError("BAD_FILE", `${JSON.stringify(path)} ${why}`, "check -f", { cause: error });
+  }
+}
+
+async function readManifest(file: string): Promise<ManifestObject[]> {
+  const { parseAllDocuments } = await import("yaml");
+  const documents = parseAllDocuments(await readFile(file, "utf8"));
+  const objects: ManifestObject[] = [];
+  for (const [i, document] of [...documents].entries()) {
+    const source = documents.length > 1 ? `${file} (document ${i + 1})` : file;
+    if (document.errors[0]) throw new CliError("BAD_FILE", `${source}: ${document.errors[0].message}`);
+    const value: unknown = document.toJS();
+    if (value !== null && value !== undefined) objects.push(...objectsOf(value, source));
+  }
+  return objects;
+}
+
+function objectsOf(value: unknown, source: string): ManifestObject[] {
+  const { apiVersion, kind, metadata, items } = value as Partial<KubeObject> & { items?: unknown };
+  if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source));
+  const resource = byKind.get(`${apiVersion}/${kind}`);
+  if (!resource) {
+    throw new CliError(
+      "BAD_FILE",
+      `${source}: there is no kind ${JSON.stringify(kind ?? "")} in ${JSON.stringify(apiVersion ?? "")}`,
+      "`kubectl api-resources` lists what there is",
+    );
+  }
+  if (!metadata?.name) throw new CliError("BAD_FILE", `${source}: the ${resource.kind} has no metadata.name`);
+  return [{ source, resource, object: value as KubeObject }];
+}
+
+/** Applies objects in their order. Objects without a namespace go to `default`. Throws CliError REFUSED naming the object. */
+export async function applyManifests(client: Client, objects: readonly ManifestObject[]): Promise<void> {
+  for (const { source, resource, object } of objects) {
+    const metadata = resource.namespaced ? { namespace: "default", ...object.metadata } : object.metadata;
+    try {
+      await client.apply(resource, { ...object, metadata }, { fieldManager: "fairlead" });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new CliError("REFUSED", `${source}: ${message}`, undefined, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,187 @@
+import { readFile } from "node:fs/promises";
+import { BlockList, isIPv4 } from "node:net";
+import { defaultDirectory } from "./directory.ts";
+import { CliError, systemCodeOf } from "./errors.ts";
+
+export type ProxyMode = "nftables" | "userspace";
+
+/** How a cluster is to be brought up: flags, or a configuration file with the same names in camel case. */
+export interface Settings {
+  readonly dir: string;
+  readonly nodes: number;
+  /** `auto`: nftables where it can be had, else userspace. */
+  readonly proxyMode: ProxyMode | "auto";
+  /** CIDRs (`10.97.0.0/24`) or ranges (`10.97.0.10-10.97.0.20`). Empty: the default pool. */
+  readonly lbPool: readonly string[];
+  /** `lmdb`, or `lmdb:PATH`. */
+  readonly store: string;
+  /** Manifest files or folders to apply. */
+  readonly files: readonly string[];
+  /** Command by image name: what runs where there is no container runtime. */
+  readonly images: Readonly<Record<string, readonly string[]>>;
+  readonly apiPort: number;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  /** Use nothing that needs root, even for root. */
+  readonly rootless: boolean;
+}
+
+/** Every default of `fairlead up`. */
+export const defaultSettings: Settings = {
+  dir: defaultDirectory,
+  nodes: 1,
+  proxyMode: "auto",
+  lbPool: [],
+  store: "lmdb",
+  files: [],
+  images: {},
+  apiPort: 6443,
+  httpPort: 80,
+  httpsPort: 443,
+  rootless: false,
+};
+
+const wrong = (field: string, value: unknown, remedy: string) =>
+  new CliError("USAGE", `${field} ${JSON.stringify(value)} is not usable`, remedy);
+
+const port = (field: string) => (value: unknown) => {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535 || value === "") {
+    throw wrong(field, value, "give a port from 1 to 65535, or 0 for any free one");
+  }
+  return number;
+};
+
+const text = (field: string) => (value: unknown) => {
+  if (typeof value !== "string" || value === "") throw wrong(field, value, "give a text that is not empty");
+  return value;
+};
+
+/** Checks one entry of `--lb-pool`. */
+function poolEntry(value: unknown): string {
+  const remedy = "give a CIDR such as 10.97.0.0/24 or a range such as 10.97.0.10-10.97.0.20";
+  if (typeof value !== "string") throw wrong("--lb-pool", value, remedy);
+  const [first = "", last, ...rest] = value.split("-").map((part) => part.trim());
+  if (last !== undefined) {
+    if (!isIPv4(first) || !isIPv4(last) || rest.length > 0) throw wrong("--lb-pool", value, remedy);
+    try {
+      new BlockList().addRange(first, last);
+    } catch {
+      throw wrong("--lb-pool", value, "the first address of a range may not be above the last");
+    }
+    return `${first}-${last}`;
+  }
+  const [address = "", length = "32", ...more] = first.split("/");
+  if (!isIPv4(address) || !/^\d{1,2}$/.test(length) || Number(length) > 32 || more.length > 0) {
+    throw wrong("--lb-pool", value, remedy);
+  }
+  return `${address}/${length}`;
+}
+
+/** Splits a command line into words: blanks separate, single and double quotes hold together. There is no shell. */
+export function splitWords(line: string): string[] {
+  const words: string[] = [];
+  for (const [, double, single, plain] of line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)) {
+    words.push(double ?? single ?? plain ?? "");
+  }
+  return words;
+}
+
+function imageCommand(name: string, command: unknown): readonly string[] {
+  const words = typeof command === "string" ? splitWords(command) : command;
+  if (!Array.isArray(words) || words.length === 0 || !words.every((word) => typeof word === "string")) {
+    throw wrong(`--image ${name}`, command, "give NAME=COMMAND, for example nginx=/usr/sbin/nginx");
+  }
+  return words;
+}
+
+/** One `NAME=COMMAND` of `--image`. The name may hold a tag or a digest; the first `=` ends it. */
+function imageFlag(value: unknown): [string, readonly string[]] {
+  const line = String(value);
+  const at = line.indexOf("=");
+  if (at <= 0) throw wrong("--image", value, "give NAME=COMMAND, for example nginx=/usr/sbin/nginx");
+  const name = line.slice(0, at);
+  return [name, imageCommand(name, line.slice(at + 1))];
+}
+
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value]);
+
+const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K] } = {
+  dir: text("--dir"),
+  nodes: (value) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < 1 || number > 50) throw wrong("--nodes", value, "give 1 to 50");
+    return number;
+  },
+  proxyMode: (value) => {
+    if (value === "auto" || value === "nftables" || value === "userspace") return value;
+    throw wrong("--proxy-mode", value, "use auto, nftables or userspace");
+  },
+  lbPool: (value) => list(value).map(poolEntry),
+  store: (value) => {
+    if (typeof value === "string" && /^lmdb(:.+)?$/.test(value)) return value;
+    throw wrong("--store", value, "use lmdb, or lmdb:PATH for another place");
+  },
+  files: (value) => list(value).map(text("-f")),
+  images: (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).map(([name, command]) => [name, imageCommand(name, command)]))
+      : Object.fromEntries(list(value).map(imageFlag)),
+  apiPort: port("--api-port"),
+  httpPort: port("--http-port"),
+  httpsPort: port("--https-port"),
+  rootless: (value) => {
+    if (typeof value === "boolean") return value;
+    throw wrong("--rootless", value, "use true or false");
+  },
+};
+
+/**
+ * Settings from flags over a configuration file over the defaults. Throws CliError USAGE naming the field.
+ *
+ * `given` and `file` have the keys of `Settings`, any of them absent.
+ */
+export function readSettings(
+  given: Readonly<Record<string, unknown>>,
+  file: Readonly<Record<string, unknown>> = {},
+): Settings {
+  for (const name of Object.keys(file)) {
+    if (!(name in readers)) {
+      throw new CliError(
+        "USAGE",
+        `the configuration file has an unknown field ${JSON.stringify(name)}`,
+        `use ${Object.keys(readers).join(", ")}`,
+      );
+    }
+  }
+  const settings: Record<string, unknown> = { ...defaultSettings };
+  for (const [name, read] of Object.entries(readers)) {
+    const value = given[name] ?? file[name];
+    if (value !== undefined) settings[name] = read(value);
+  }
+  return settings as unknown as Settings;
+}
+
+/** Reads a configuration file (YAML or JSON). Throws CliError BAD_FILE or USAGE. */
+export async function readConfigFile(path: string): Promise<Readonly<Record<string, unknown>>> {
+  let content: string;
+  try {
+    content = await readFile(path, "utf8");
+  } catch (error) {
+    const why = systemCodeOf(error) === "ENOENT" ? "does not exist" : `cannot be read: ${String(error)}`;
+    throw new CliError("BAD_FILE", `the configuration file ${JSON.stringify(path)} ${why}`, "check --config", {
+      cause: error,
+    });
+  }
+  const { parse } = await import("yaml");
+  let value: unknown;
+  try {
+    value = parse(content) ?? {};
+  } catch (error) {
+    throw new CliError("USAGE", `the configuration file ${JSON.stringify(path)} is not YAML: ${String(error)}`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new CliError("USAGE", `the configuration file ${JSON.stringify(path)} holds no fields`);
+  }
+  return value as Readonly<Record<string, unknown>>;
+}
