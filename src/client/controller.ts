@@ -1,4 +1,5 @@
 import type { Clock, Component, Logger } from "../system/index.ts";
+import type { WorkQueueStats } from "./work-queue.ts";
 
 /** What a reconcile asks for beside success: to be called again after so many milliseconds. */
 export type ReconcileResult = void | { readonly again: number };
@@ -24,6 +25,8 @@ export interface Controller extends Component {
   enqueue(key: string): void;
   /** The same, but not before `ms` milliseconds have passed. */
   enqueueAfter(key: string, ms: number): void;
+  /** Depth and counts of the queue, for metrics. */
+  stats(): WorkQueueStats;
 }
 
 export type StartController = (options: ControllerOptions) => Controller;

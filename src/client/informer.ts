@@ -1,6 +1,6 @@
 import type { KubeObject, ObjectName, Resource } from "../kube/index.ts";
 import type { Client, ListQuery } from "./client.ts";
-import type { Logger } from "../system/index.ts";
+import type { Clock, Logger } from "../system/index.ts";
 
 export interface Change<T> {
   /** Absent for an object that is new. */
@@ -25,6 +25,8 @@ export interface Informer<T extends KubeObject> {
 export interface InformerOptions<T extends KubeObject> extends ListQuery {
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Times the back-off. Default: the system's. */
+  readonly clock?: Clock;
   readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
 }
 

@@ -1,0 +1,130 @@
+import type { Clock } from "../system/index.ts";
+import { backOffOf } from "./back-off.ts";
+
+/** Counts since the start, for metrics. */
+export interface WorkQueueStats {
+  /** Keys that wait for a worker now. */
+  readonly depth: number;
+  readonly adds: number;
+  readonly retries: number;
+}
+
+/**
+ * Keys that wait to be worked on: each once, in the order they came, and none while a worker has it.
+ * The contract is that of client-go's rate limiting work queue.
+ */
+export interface WorkQueue {
+  add(key: string): void;
+  /** Adds `key` in `ms` milliseconds; of several wishes for one key the earliest counts. */
+  addAfter(key: string, ms: number): void;
+  /** Adds `key` after a delay that doubles with each call, from 5 ms to a minute, until `forget`. Returns the delay. */
+  retry(key: string): number;
+  forget(key: string): void;
+  /** The next key; undefined when the signal has aborted. Call `done` when its work has ended. */
+  take(): Promise<string | undefined>;
+  done(key: string): void;
+  stats(): WorkQueueStats;
+}
+
+const retryDelay = { first: 5, most: 60_000 };
+
+export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }): WorkQueue {
+  const { clock, signal } = options;
+  const ready = new Set<string>();
+  const running = new Set<string>();
+  /** Keys that came again while they were worked on. */
+  const again = new Set<string>();
+  const delayed = new Map<string, number>();
+  const failures = new Map<string, number>();
+  const takers: ((key: string | undefined) => void)[] = [];
+  let timer: { at: number; stop: AbortController } | undefined;
+  let adds = 0;
+  let retries = 0;
+
+  const give = (): void => {
+    while (takers.length > 0) {
+      const [key] = ready;
+      if (key === undefined) return;
+      ready.delete(key);
+      running.add(key);
+      takers.shift()?.(key);
+    }
+  };
+
+  const add = (key: string): void => {
+    if (signal.aborted) return;
+    adds++;
+    if (running.has(key)) again.add(key);
+    else {
+      ready.add(key);
+      give();
+    }
+  };
+
+  /** One sleeper, for the earliest of the delayed keys. */
+  const arm = (): void => {
+    const at = Math.min(...delayed.values());
+    if (timer && timer.at <= at) return;
+    timer?.stop.abort();
+    timer = undefined;
+    if (at === Infinity || signal.aborted) return;
+    const stop = new AbortController();
+    timer = { at, stop };
+    clock.sleep(Math.max(0, at - clock.now()), stop.signal).then(
+      () => {
+        timer = undefined;
+        for (const [key, when] of delayed) {
+          if (when > clock.now() && when > at) continue;
+          delayed.delete(key);
+          add(key);
+        }
+        arm();
+      },
+      () => {},
+    );
+  };
+
+  const addAfter = (key: string, ms: number): void => {
+    if (ms <= 0) return add(key);
+    const at = clock.now() + ms;
+    if ((delayed.get(key) ?? Infinity) <= at) return;
+    delayed.set(key, at);
+    arm();
+  };
+
+  signal.addEventListener("abort", () => {
+    timer?.stop.abort();
+    delayed.clear();
+    ready.clear();
+    for (const taker of takers.splice(0)) taker(undefined);
+  });
+
+  return {
+    add,
+    addAfter,
+    retry(key) {
+      const failed = (failures.get(key) ?? 0) + 1;
+      failures.set(key, failed);
+      retries++;
+      const ms = backOffOf(failed, retryDelay);
+      addAfter(key, ms);
+      return ms;
+    },
+    forget: (key) => void failures.delete(key),
+    take() {
+      if (signal.aborted) return Promise.resolve(undefined);
+      return new Promise((resolve) => {
+        takers.push(resolve);
+        give();
+      });
+    },
+    done(key) {
+      running.delete(key);
+      if (again.delete(key) && !signal.aborted) {
+        ready.add(key);
+        give();
+      }
+    },
+    stats: () => ({ depth: ready.size, adds, retries }),
+  };
+}
