@@ -59,6 +59,7 @@ describe("supervise", () => {
         ? { name: "part", ready: Promise.resolve(), stopped: Promise.reject(new Error("crash")) }
         : healthy(signal);
     });
+    await clock.advance(0);
     await clock.advance(1_000);
     expect(signals.map((s) => s.aborted)).toEqual([true, false]);
     stop.abort(new Error("enough"));
@@ -70,6 +71,7 @@ describe("supervise", () => {
       ready: Promise.resolve(),
       stopped: Promise.resolve(),
     }));
+    await clock.advance(0);
     await clock.advance(600);
     expect(attempts()).toBe(2);
     stop.abort(new Error("enough"));
