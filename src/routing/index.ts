@@ -1,0 +1,10 @@
+export type * from "./model.ts";
+export { routesOf } from "./model.ts";
+export type { Problem } from "./problem.ts";
+export { match, matchOn, certificateFor, type Match, type RoutingRequest, type Why } from "./match.ts";
+export { canonicalPath } from "./path.ts";
+export { canonicalHost } from "./host.ts";
+export { translateIngresses, type IngressInput, type Translation } from "./ingress.ts";
+export { poolOf, type PoolTarget } from "./pool.ts";
+export { readKeyPair, type InspectKeyPair } from "./tls.ts";
+export { textOf } from "./owner.ts";

@@ -1,0 +1,101 @@
+import type { Ingress, IngressTLS, Secret } from "../kube/index.ts";
+import { isRuleHost } from "./host.ts";
+import type { Certificate } from "./model.ts";
+import { refOf, textOf } from "./owner.ts";
+import type { Problem } from "./problem.ts";
+
+/** Says what is wrong with a PEM certificate chain and its private key; `undefined` when a server can use them. */
+export type InspectKeyPair = (certificate: string, key: string) => string | undefined;
+
+export interface TlsInput {
+  /** By `namespace/name`. */
+  readonly secret: (key: string) => Secret | undefined;
+  readonly inspect: InspectKeyPair;
+}
+
+export interface TlsTable {
+  readonly certificates: ReadonlyMap<string, Certificate>;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * The certificates that Ingresses ask for, by server name. `ingresses` is oldest first: who comes first keeps a name.
+ * A `tls` entry without hosts covers the hosts of the Ingress's rules, or any name when a rule has none.
+ */
+export function readTls(ingresses: readonly Ingress[], input: TlsInput): TlsTable {
+  const certificates = new Map<string, Certificate>();
+  const problems: Problem[] = [];
+  for (const ingress of ingresses) {
+    for (const [index, tls] of (ingress.spec.tls ?? []).entries()) {
+      readEntry(ingress, tls, `spec.tls[${index}]`);
+    }
+  }
+  return { certificates, problems };
+
+  function readEntry(ingress: Ingress, tls: IngressTLS, field: string): void {
+    const object = refOf(ingress);
+    const namespace = ingress.metadata.namespace ?? "";
+    // Without a Secret the hosts are served with the default certificate.
+    if (!tls.secretName) return;
+    const secret = input.secret(`${namespace}/${tls.secretName}`);
+    const version = secret && keyPairOf(secret);
+    if (!secret || typeof version !== "object") {
+      const wrong = secret ? (version as string) : undefined;
+      problems.push({
+        object,
+        field: `${field}.secretName`,
+        reason: wrong ? "InvalidCertificate" : "SecretNotFound",
+        message: `Secret ${namespace}/${tls.secretName} ${wrong ?? "does not exist"}; its hosts get the default certificate`,
+        remedy: `kubectl create secret tls ${tls.secretName} --namespace ${namespace} --cert=FILE --key=FILE`,
+      });
+      return;
+    }
+    for (const { name, field: where } of namesOf(ingress, tls, field)) {
+      const before = certificates.get(name);
+      if (before) {
+        if (before.secret.namespace === namespace && before.secret.name === tls.secretName) continue;
+        problems.push({
+          object,
+          field: where,
+          reason: "Conflict",
+          message: `${textOf(before.owner.object)} is older and serves ${name || "all other names"} with Secret ${before.secret.namespace}/${before.secret.name}`,
+          remedy: "use the same Secret, or leave the host to one Ingress",
+        });
+        continue;
+      }
+      certificates.set(name, {
+        hostname: name,
+        secret: refOf(secret),
+        version: version.version,
+        owner: { object, field: `${field}.secretName` },
+      });
+    }
+  }
+
+  function keyPairOf(secret: Secret): { version: string } | string {
+    const pair = readKeyPair(secret);
+    if (typeof pair === "string") return pair;
+    const wrong = input.inspect(pair.certificate, pair.key);
+    if (wrong) return wrong;
+    return { version: `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}` };
+  }
+}
+
+/** Certificate chain and key of a `kubernetes.io/tls` Secret as PEM, or what is wrong with it. */
+export function readKeyPair(secret: Secret): { certificate: string; key: string } | string {
+  const part = (name: string): string => Buffer.from(secret.data?.[name] ?? "", "base64").toString("latin1");
+  const [certificate, key] = [part("tls.crt"), part("tls.key")];
+  if (!certificate) return "has no data tls.crt";
+  if (!key) return "has no data tls.key";
+  return { certificate, key };
+}
+
+function namesOf(ingress: Ingress, tls: IngressTLS, field: string): { name: string; field: string }[] {
+  if (tls.hosts && tls.hosts.length > 0)
+    return tls.hosts
+      .map((host, index) => ({ name: host, field: `${field}.hosts[${index}]` }))
+      .filter(({ name }) => isRuleHost(name));
+  const hosts = (ingress.spec.rules ?? []).map((rule) => rule.host ?? "");
+  const names = hosts.length === 0 ? [""] : [...new Set(hosts)];
+  return names.filter((name) => name === "" || isRuleHost(name)).map((name) => ({ name, field }));
+}
