@@ -1,0 +1,33 @@
+import type { EndpointSlice, Event, Ingress, IngressClass, Node, Pod, Secret, Service } from "../kube/index.ts";
+
+/** A way in which an application can be reached. */
+export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress";
+
+/** One thing that is exposed, in one way. */
+export interface Exposure {
+  readonly namespace: string;
+  readonly kind: "Service" | "Ingress";
+  readonly name: string;
+  readonly way: Way;
+  /** Where it answers: `10.96.3.7:8080/TCP`, or for an Ingress the URL. */
+  readonly addresses: readonly string[];
+  /** Names it answers on, in the cluster's DNS or as Host of a request. */
+  readonly names: readonly string[];
+  /** How many endpoints are behind it; absent where there are none by nature (ExternalName). */
+  readonly endpoints?: { readonly ready: number; readonly total: number };
+  /** Why it cannot be reached, or not in full; absent when all is well. */
+  readonly reason?: string;
+}
+
+/** What is known of a cluster: the state of its objects at one moment. */
+export interface ClusterObjects {
+  readonly services: readonly Service[];
+  readonly slices: readonly EndpointSlice[];
+  readonly pods: readonly Pod[];
+  readonly nodes: readonly Node[];
+  readonly ingresses: readonly Ingress[];
+  readonly classes: readonly IngressClass[];
+  /** Those that the Ingresses name. */
+  readonly secrets: readonly Secret[];
+  readonly events: readonly Event[];
+}

@@ -1,0 +1,2 @@
+export type * from "./exposure.ts";
+export { exposures, type ExposureOptions } from "./exposures.ts";
