@@ -1,0 +1,43 @@
+/**
+ * The pods' side of the network on one node: gives each sandbox an address from the node's pod range and connects it.
+ * Ids are those of sandboxes. Methods throw `CommandError` or `NetworkError`.
+ */
+export interface PodNetwork {
+  /** Prepares the node for its pod range (a CIDR). Finds what an earlier run left, and keeps it. Idempotent. */
+  setUp(podCIDR: string): Promise<void>;
+  /** Connects a sandbox; called again for the same id it answers the same. */
+  attach(id: string): Promise<Attachment>;
+  /** Gives everything back. Unknown ids are fine. */
+  detach(id: string): Promise<void>;
+  /** Whether what `attach` made is still there; it is not after a reboot. */
+  isAttached(id: string): Promise<boolean>;
+  /** Detaches every sandbox that is not among `ids`. */
+  retain(ids: ReadonlySet<string>): Promise<void>;
+  /** Makes the pods of other nodes reachable. The list is complete: routes to nodes not in it go. */
+  routeTo(nodes: readonly NodeRoute[]): Promise<void>;
+  /** Takes away everything, also what other runs left: for `fairlead down`. */
+  tearDown(): Promise<void>;
+}
+
+export interface Attachment {
+  readonly addresses: readonly string[];
+  /** Name of the network namespace as `ip netns` has it; absent where pods share the node's. */
+  readonly netns?: string;
+}
+
+export interface NodeRoute {
+  readonly podCIDR: string;
+  /** The node's InternalIP. */
+  readonly via: string;
+}
+
+/** The pod network cannot do what was asked, for a reason that is not a failed command. */
+export class NetworkError extends Error {
+  readonly code: "BAD_CIDR" | "NO_CIDR" | "NO_FREE_ADDRESS";
+
+  constructor(code: NetworkError["code"], message: string) {
+    super(message);
+    this.name = "NetworkError";
+    this.code = code;
+  }
+}

@@ -1,0 +1,189 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../system/index.ts";
+import type { PodNetwork } from "../network/network.ts";
+import { environmentOf, execWithin } from "./exec.ts";
+import { findCommand } from "./find-command.ts";
+import { findImage, type ImageMap } from "./images.ts";
+import type { Isolation } from "./isolation.ts";
+import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
+import { connectSupervisor } from "./supervisor/connection.ts";
+import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
+
+export interface ProcessRuntimeOptions {
+  /** Directory of this node's runtime; the supervisor's records live in it. */
+  readonly dir: string;
+  readonly network: PodNetwork;
+  readonly isolation: Isolation;
+  readonly images: ImageMap;
+  readonly clock: Clock;
+  /** How the supervisor is started, where it is not this package's own. */
+  readonly supervisor?: readonly string[];
+}
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Containers as plain processes of this machine, held by a supervisor that outlives the kubelet. Images are commands.
+ * `close` ends the connection and leaves the containers running.
+ */
+export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & { close(): void } {
+  const { network, isolation, images, clock } = options;
+  const listeners = new Set<(podUid: string | undefined) => void>();
+  const supervisor = connectSupervisor({
+    dir: join(options.dir, "runtime"),
+    onChange: (podUid) => {
+      for (const listener of listeners) listener(podUid);
+      for (const waiter of exitWaiters) waiter();
+    },
+    ...(options.supervisor ? { program: options.supervisor } : {}),
+  });
+  /** Between create and start; a kubelet that dies there leaves a container that never ran. */
+  const programs = new Map<string, Program>();
+  const exitWaiters = new Set<() => void>();
+
+  const listed = (podUid?: string) => supervisor.call("list", podUid === undefined ? {} : { podUid });
+
+  const containerOf = async (id: string): Promise<HeldContainer> => {
+    const container = (await listed()).containers.find((container) => container.id === id);
+    if (!container) throw new RuntimeError("NOT_FOUND", `no container ${id}`);
+    return container;
+  };
+
+  const exited = async (id: string, ms: number): Promise<boolean> => {
+    const end = clock.now() + ms;
+    for (;;) {
+      // The news may come while the list is on its way, so the wait begins before it is asked for.
+      const woken = new AbortController();
+      const wake = (): void => woken.abort();
+      exitWaiters.add(wake);
+      try {
+        const container = (await listed()).containers.find((container) => container.id === id);
+        if (container?.state !== "running") return true;
+        const left = end - clock.now();
+        if (left <= 0) return false;
+        await clock.sleep(left, woken.signal).catch(() => {});
+      } finally {
+        exitWaiters.delete(wake);
+      }
+    }
+  };
+
+  const program = async (id: string, sandbox: SandboxRecord, config: ContainerConfig): Promise<Program> => {
+    const image = findImage(images, config.image);
+    // As with a real image: `command` replaces its entry point and drops its arguments, `args` alone are added to it.
+    const command = [...(config.command ?? image.command), ...(config.args ?? [])];
+    const address = sandbox.addresses[0];
+    const env = {
+      PATH: process.env["PATH"] ?? defaultPath,
+      HOSTNAME: sandbox.name,
+      ...(address === undefined || sandbox.netns !== undefined ? {} : { POD_IP: address }),
+      ...config.env,
+    };
+    const cwd = config.workingDir ?? "/";
+    const prefix = await isolation.openContainer(id, sandbox, config);
+    // A private mount namespace may hold files that are not there outside: then only starting it can tell.
+    const [name = "", ...args] = command;
+    if (prefix.length > 0) return { argv: [...prefix, name, ...args], env };
+    if (!existsSync(cwd)) throw new RuntimeError("CREATE_FAILED", `workingDir "${cwd}" does not exist on this node`);
+    return { argv: [findCommand(name, env.PATH, cwd), ...args], env, cwd };
+  };
+
+  const removeContainer = async (id: string): Promise<void> => {
+    programs.delete(id);
+    await supervisor.call("deleteContainer", { id });
+    await isolation.closeContainer(id);
+  };
+
+  return {
+    version: "process://1.0.0",
+    onChange: (listener) => void listeners.add(listener),
+    close: () => supervisor.close(),
+    async ensureImage(name) {
+      const { id, user } = findImage(images, name);
+      return { id, ...(user === undefined ? {} : { user }) };
+    },
+    async createSandbox(config) {
+      const id = randomBytes(6).toString("hex");
+      const { podUid, namespace, name, attempt } = config;
+      const attached = config.hostNetwork ? { addresses: [] } : await network.attach(id);
+      const sandbox = { id, podUid, namespace, name, attempt, createdAt: clock.now(), ready: true, ...attached };
+      try {
+        await isolation.openSandbox(sandbox, config);
+        await supervisor.call("putSandbox", { sandbox });
+      } catch (error) {
+        await isolation.closeSandbox(id);
+        await network.detach(id);
+        throw error;
+      }
+      return sandbox;
+    },
+    async removeSandbox(id) {
+      const { containers } = await listed();
+      await Promise.all(containers.filter((c) => c.sandboxId === id).map((c) => removeContainer(c.id)));
+      await isolation.closeSandbox(id);
+      await network.detach(id);
+      await supervisor.call("deleteSandbox", { id });
+    },
+    async createContainer(config) {
+      const image = findImage(images, config.image);
+      const { sandboxes } = await listed(config.podUid);
+      const sandbox = sandboxes.find((sandbox) => sandbox.id === config.sandboxId);
+      if (!sandbox) throw new RuntimeError("NOT_FOUND", `no sandbox ${config.sandboxId}`);
+      const id = randomBytes(32).toString("hex");
+      const { sandboxId, podUid, name, attempt, logPath, stopSignal } = config;
+      const container: HeldContainer = {
+        ...{ id, sandboxId, podUid, name, attempt, logPath, stopSignal },
+        ...{ image: config.image, imageId: image.id, createdAt: clock.now(), state: "created" },
+      };
+      await supervisor.call("putContainer", { container });
+      try {
+        programs.set(id, await program(id, sandbox, config));
+      } catch (error) {
+        await removeContainer(id);
+        throw error;
+      }
+      return id;
+    },
+    async startContainer(id) {
+      const program = programs.get(id);
+      if (!program) throw new RuntimeError("NOT_FOUND", `container ${id} is not prepared`);
+      programs.delete(id);
+      try {
+        await supervisor.call("startContainer", { id, program });
+      } catch (error) {
+        throw new RuntimeError("START_FAILED", error instanceof Error ? error.message : String(error), { cause: error });
+      }
+    },
+    async stopContainer(id, graceMs) {
+      const { containers } = await listed();
+      const container = containers.find((container) => container.id === id);
+      if (container?.state !== "running") return;
+      if (graceMs > 0) {
+        await supervisor.call("signalContainer", { id, signal: container.stopSignal });
+        if (await exited(id, graceMs)) return;
+      }
+      await supervisor.call("signalContainer", { id, signal: "SIGKILL" });
+      if (!(await exited(id, 30_000))) throw new RuntimeError("TIMEOUT", `container ${id} does not die`);
+    },
+    removeContainer,
+    async list(podUid) {
+      const { sandboxes, containers } = await listed(podUid);
+      const attached = await Promise.all(
+        sandboxes.map(async ({ netns, ...sandbox }) => ({
+          ...sandbox,
+          ready: sandbox.addresses.length === 0 || (await network.isAttached(sandbox.id)),
+        })),
+      );
+      return { sandboxes: attached, containers };
+    },
+    async exec(id, command, { timeoutMs }) {
+      const container = await containerOf(id);
+      if (container.state !== "running" || container.pid === undefined) {
+        throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
+      }
+      return execWithin([...isolation.enter(container), ...command], { env: environmentOf(container.pid), timeoutMs });
+    },
+  };
+}

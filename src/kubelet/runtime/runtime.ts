@@ -1,0 +1,144 @@
+/**
+ * What the kubelet asks of whatever runs containers. The shape is that of the Container Runtime Interface
+ * (k8s.io/cri-api, runtime/v1), so that a CRI runtime is one more implementation: sandboxes hold a pod's network,
+ * containers live in a sandbox and go through created, running, exited.
+ *
+ * Times are milliseconds since the epoch. Methods throw `RuntimeError`.
+ */
+export interface Runtime {
+  /** `name://version`, as Node.status.nodeInfo.containerRuntimeVersion has it. */
+  readonly version: string;
+  /** Makes the image usable on this node. Throws `IMAGE_UNKNOWN`. */
+  ensureImage(image: string): Promise<Image>;
+  createSandbox(config: SandboxConfig): Promise<Sandbox>;
+  /** Ends what still runs in it, gives its network back and forgets its containers. Unknown ids are fine. */
+  removeSandbox(id: string): Promise<void>;
+  /** Prepares a container; it does not run yet. */
+  createContainer(config: ContainerConfig): Promise<string>;
+  /** Throws `START_FAILED`; the container is then exited with code 128. */
+  startContainer(id: string): Promise<void>;
+  /** Sends the stop signal, waits at most `graceMs`, then kills. Settles when the container has exited. */
+  stopContainer(id: string, graceMs: number): Promise<void>;
+  /** Forgets an exited container and deletes its logs. */
+  removeContainer(id: string): Promise<void>;
+  /** What exists now, of one pod or of all. */
+  list(podUid?: string): Promise<RuntimeState>;
+  /** Runs a command inside a running container. Throws `TIMEOUT` when it takes longer than `timeoutMs`. */
+  exec(id: string, command: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult>;
+  /** Called with a pod's uid after something of it changed by itself; with none when everything may have. */
+  onChange(listener: (podUid: string | undefined) => void): void;
+}
+
+export interface Image {
+  /** Names the content; goes to status.containerStatuses[].imageID. */
+  readonly id: string;
+  /** The numeric user the image runs as when the pod names none; absent: whoever runs the kubelet. */
+  readonly user?: number;
+}
+
+export interface SandboxConfig {
+  readonly podUid: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** 0 for a pod's first sandbox. */
+  readonly attempt: number;
+  readonly hostname: string;
+  readonly hostNetwork: boolean;
+  readonly dns: DnsConfig;
+  /** Lines for /etc/hosts beside the usual ones. */
+  readonly hostAliases: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
+}
+
+/** Content of /etc/resolv.conf. */
+export interface DnsConfig {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}
+
+export interface Sandbox {
+  readonly id: string;
+  readonly podUid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly createdAt: number;
+  /** False when its network is gone, as after a reboot: a new one is needed. */
+  readonly ready: boolean;
+  /** The pod's addresses; empty with hostNetwork. */
+  readonly addresses: readonly string[];
+}
+
+export interface Mount {
+  /** Name of the volume. */
+  readonly name: string;
+  readonly source: string;
+  /** Absolute path inside the container. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface ContainerConfig {
+  readonly sandboxId: string;
+  readonly podUid: string;
+  readonly name: string;
+  /** How often this container was started before in this pod. */
+  readonly attempt: number;
+  readonly image: string;
+  /** Replace the image's own, as in the Pod API; variables are expanded already. */
+  readonly command: readonly string[] | undefined;
+  readonly args: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string | undefined;
+  readonly mounts: readonly Mount[];
+  readonly user: number | undefined;
+  readonly group: number | undefined;
+  readonly supplementalGroups: readonly number[];
+  /** Absolute path of the log; parents exist. Rotated files are beside it: `PATH.1` is the newest. */
+  readonly logPath: string;
+  /** For example SIGTERM. */
+  readonly stopSignal: string;
+}
+
+export interface ContainerRecord {
+  readonly id: string;
+  readonly sandboxId: string;
+  readonly podUid: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly image: string;
+  readonly imageId: string;
+  readonly logPath: string;
+  readonly createdAt: number;
+  readonly state: "created" | "running" | "exited";
+  readonly startedAt?: number;
+  readonly finishedAt?: number;
+  /** 128 + signal number when a signal ended it. */
+  readonly exitCode?: number;
+  readonly signal?: number;
+  /** Why it ended where the exit code does not say: `StartError`, `ContainerStatusUnknown`. */
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+export interface RuntimeState {
+  readonly sandboxes: readonly Sandbox[];
+  readonly containers: readonly ContainerRecord[];
+}
+
+export interface ExecResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What a runtime could not do, and why. */
+export class RuntimeError extends Error {
+  readonly code: "IMAGE_UNKNOWN" | "CREATE_FAILED" | "START_FAILED" | "NOT_FOUND" | "NETWORK" | "TIMEOUT" | "UNAVAILABLE";
+
+  constructor(code: RuntimeError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "RuntimeError";
+    this.code = code;
+  }
+}
