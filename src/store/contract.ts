@@ -39,12 +39,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       test("keeps the creation revision until the key is deleted", async () => {
         const created = await put("/a", "1");
         const changed = await put("/a", "2");
-        expect((await store.get("/a")).item).toEqual({
-          key: "/a",
-          value: bytes("2"),
-          createRevision: created,
-          modRevision: changed,
-        });
+        const { item } = await store.get("/a");
+        expect(item).toMatchObject({ key: "/a", createRevision: created, modRevision: changed });
+        expect(text(item?.value)).toBe("2");
         await remove("/a");
         expect((await store.get("/a")).item).toBeUndefined();
         const again = await put("/a", "3");
@@ -245,22 +242,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         const deleted = await remove("/w/b");
         const events = await collect(watch, 3);
         const before = { key: "/w/b", createRevision: created };
-        expect(events).toEqual([
-          { type: "put", key: "/w/b", revision: created, value: bytes("1") },
-          {
-            type: "put",
-            key: "/w/b",
-            revision: changed,
-            value: bytes("2"),
-            previous: { ...before, value: bytes("1"), modRevision: created },
-          },
-          {
-            type: "delete",
-            key: "/w/b",
-            revision: deleted,
-            previous: { ...before, value: bytes("2"), modRevision: changed },
-          },
+        expect(events).toMatchObject([
+          { type: "put", key: "/w/b", revision: created },
+          { type: "put", key: "/w/b", revision: changed, previous: { ...before, modRevision: created } },
+          { type: "delete", key: "/w/b", revision: deleted, previous: { ...before, modRevision: changed } },
         ]);
+        expect(events.map((event) => text(event.value))).toEqual(["1", "2", undefined]);
+        expect(events.map((event) => text(event.previous?.value))).toEqual([undefined, "1", "2"]);
         expect(events[0]).not.toHaveProperty("previous");
         expect(events[2]).not.toHaveProperty("value");
       });
@@ -305,14 +293,13 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       test("is gap-free and in order under concurrent writers, for watchers that begin at any time", async () => {
         const writers = 8;
         const each = 60;
-        const stop = new AbortController();
         const total = writers * each;
         const watches: Promise<{ from: number; revisions: number[] }>[] = [];
         const follow = async (from: number | undefined) => {
           const begin = from ?? (await store.revision()) + 1;
           const revisions: number[] = [];
           let progress = 0;
-          for await (const batch of store.watch("/w/", { fromRevision: begin, signal: stop.signal })) {
+          for await (const batch of store.watch("/w/", { fromRevision: begin })) {
             expect(batch.revision).toBeGreaterThan(progress);
             progress = batch.revision;
             for (const event of batch.events) {
@@ -335,7 +322,6 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         for (const { from, revisions } of await Promise.all(watches)) {
           expect(revisions).toEqual(Array.from({ length: total + 2 - from }, (_, i) => from + i));
         }
-        stop.abort();
       });
 
       test("ends when its signal aborts, also while it waits, and when it was aborted before", async () => {
@@ -463,19 +449,14 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 }
 
 function putOf(key: string, value: string): Operation {
-  return { type: "put", key, value: bytes(value) };
-}
-
-/** A Buffer, as that is what most stores give back; equality ignores the difference to Uint8Array only this way. */
-function bytes(value: string): Uint8Array {
-  return new Uint8Array(Buffer.from(value));
+  return { type: "put", key, value: Buffer.from(value) };
 }
 
 function text(value: Uint8Array | undefined): string | undefined {
   return value && Buffer.from(value).toString();
 }
 
-/** The first `count` events of a watch, values as plain arrays of bytes. */
+/** The first `count` events of a watch. */
 async function collect(watch: AsyncIterable<WatchBatch>, count: number) {
   const events: WatchBatch["events"][number][] = [];
   for await (const batch of watch) {

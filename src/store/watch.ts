@@ -65,6 +65,7 @@ export function watchLedger(
 
   async function* read(): AsyncGenerator<WatchBatch, undefined> {
     let place = start;
+    if (bell.closed || signal?.aborted) return undefined;
     if (place > ledger.head() + 1) {
       throw new StoreError("FUTURE_REVISION", `revision ${place} is not there yet: ${ledger.head()} is the newest`);
     }

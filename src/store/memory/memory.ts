@@ -24,7 +24,7 @@ export function createMemoryStore(): Store {
     async write(compare, operations) {
       check();
       checkOperations(operations);
-      const plan = planWrite(compare, operations, state.newest);
+      const plan = planWrite(compare, operations, (key) => state.newest(key));
       if (!plan.ok) return { ok: false, revision: state.head(), current: plan.current };
       if (plan.changes.length > 0) {
         const revision = state.head() + 1;

@@ -1,0 +1,133 @@
+import { mkdirSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { checkOperations } from "../keys.ts";
+import { getAt, listAt, readableRevision, type Revision } from "../ledger.ts";
+import { planWrite } from "../plan.ts";
+import { StoreError, type Compare, type KeyValue, type Operation, type Store, type WriteResult } from "../store.ts";
+import { createBell, watchLedger } from "../watch.ts";
+import { createCommitter } from "./committer.ts";
+import { createLmdbLedger } from "./ledger.ts";
+import { lockDirectory } from "./lock.ts";
+import { openTables } from "./tables.ts";
+
+export interface LmdbStoreOptions {
+  /** Directory of the store; made when it is missing. */
+  readonly path: string;
+  /** Closes the store when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/** Items that one turn of the event loop reads. */
+const listChunk = 1000;
+/** Revisions that one transaction forgets: writers wait no longer than that takes. */
+const compactionBatch = 200;
+
+/**
+ * The embedded store: one directory, one process. A write is acknowledged when it has been synced to disk; writes that
+ * come together share one sync. Throws StoreError: UNAVAILABLE when the directory cannot be used or another process has it,
+ * CORRUPT when what is in it is damaged or of another format.
+ */
+export async function openLmdbStore({ path, signal }: LmdbStoreOptions): Promise<Store> {
+  const release = takeDirectory(path);
+  const tables = unlessItFails(() => openTables(path, { readOnly: false }), release);
+  const ledger = createLmdbLedger(tables);
+  const bell = createBell();
+  const committer = createCommitter(tables.root, path);
+  let closing: Promise<void> | undefined;
+
+  const check = () => {
+    if (closing) throw new StoreError("CLOSED", "the store is closed");
+  };
+
+  function apply(
+    compare: readonly Compare[],
+    operations: readonly Operation[],
+  ): { result: WriteResult; entry?: Revision } {
+    const plan = planWrite(compare, operations, (key) => ledger.newest(key));
+    const head = ledger.head();
+    if (!plan.ok) return { result: { ok: false, revision: head, current: plan.current } };
+    if (plan.changes.length === 0) return { result: { ok: true, revision: head } };
+    return { result: { ok: true, revision: head + 1 }, entry: ledger.append(head + 1, plan.changes) };
+  }
+
+  async function close(): Promise<void> {
+    bell.close();
+    await committer.close();
+    await tables.root.close();
+    release();
+  }
+
+  const store: Store = {
+    async get(key, options = {}) {
+      check();
+      const revision = readableRevision(ledger, options.revision);
+      return { item: getAt(ledger, key, revision), revision };
+    },
+    async list(prefix, options = {}) {
+      check();
+      const revision = readableRevision(ledger, options.revision);
+      const limit = options.limit || Infinity;
+      const items: KeyValue[] = [];
+      for (let after = options.after ?? ""; ; await nextTurn()) {
+        check();
+        readableRevision(ledger, revision);
+        const chunk = listAt(ledger, prefix, { after, limit: Math.min(listChunk, limit - items.length) }, revision);
+        items.push(...chunk.items);
+        if (!chunk.more || items.length >= limit) return { ...chunk, items };
+        after = chunk.items.at(-1)?.key ?? after;
+      }
+    },
+    async write(compare, operations) {
+      check();
+      checkOperations(operations);
+      const bytes = operations.reduce((sum, op) => sum + (op.type === "put" ? op.value.byteLength : 0), 0);
+      const { result } = await committer.commit(bytes, {
+        work: () => apply(compare, operations),
+        done({ entry }) {
+          if (entry) ledger.remember(entry);
+          bell.ring();
+        },
+      });
+      return result;
+    },
+    watch(prefix, options = {}) {
+      check();
+      return watchLedger(ledger, bell, prefix, options);
+    },
+    async compact(revision) {
+      check();
+      if (revision > ledger.head()) throw new StoreError("FUTURE_REVISION", `revision ${revision} is not there yet`);
+      if (revision > ledger.compacted()) await committer.commit(0, { work: () => ledger.setCompacted(revision) });
+      while (await committer.commit(0, { work: () => ledger.forget(revision, compactionBatch) })) check();
+    },
+    async revision() {
+      check();
+      return ledger.head();
+    },
+    close: () => (closing ??= close()),
+  };
+  if (signal?.aborted) await store.close();
+  signal?.addEventListener("abort", () => void store.close(), { once: true });
+  return store;
+}
+
+function takeDirectory(path: string): () => void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return lockDirectory(path);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    throw new StoreError("UNAVAILABLE", `the directory ${path} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function unlessItFails<T>(action: () => T, undo: () => void): T {
+  try {
+    return action();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
