@@ -7,3 +7,8 @@ export { startController } from "./start-controller.ts";
 export { createWorkQueue, type WorkQueue, type WorkQueueStats } from "./work-queue.ts";
 export { createFakeClient, type FakeCall, type FakeClient } from "./fake.ts";
 export { createEventRecorder, type EventRecorder, type EventRecorderOptions, type EventType } from "./events.ts";
+export { createLocalClient } from "./local.ts";
+export { createHttpClient, type HttpClientOptions } from "./http.ts";
+export { loadKubeconfig, type KubeconfigOptions } from "./kubeconfig.ts";
+export type { ClientConfig, Credentials, ExecPlugin } from "./config.ts";
+export { lastAppliedAnnotation } from "./apply.ts";

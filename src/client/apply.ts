@@ -1,0 +1,64 @@
+import { apiVersionOf, type Draft, isStatus, keyOf, type KubeObject, nameOfKey, type Resource } from "../kube/index.ts";
+import type { Client, WriteOptions } from "./client.ts";
+
+/** Where `kubectl apply` keeps what it was given last, so that the next time it can tell what was taken out. */
+export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+
+const attempts = 5;
+
+/** kubectl's client-side apply: creates the object, or patches it with what changed between last time, now and the draft. */
+export async function applyThreeWay<T extends KubeObject>(
+  client: Client,
+  resource: Resource<T>,
+  draft: Draft<T>,
+  options?: WriteOptions,
+): Promise<T> {
+  const name = nameOfKey(keyOf(draft));
+  const wanted = withAnnotation(resource, draft);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const current = await client.get(resource, name).catch((error: unknown) => {
+        if (isStatus(error, "NotFound")) return undefined;
+        throw error;
+      });
+      if (!current) return await client.create(resource, wanted, options);
+      const last = current.metadata.annotations?.[lastAppliedAnnotation];
+      const body = threeWayMergePatch(last ? (JSON.parse(last) as object) : {}, wanted, current);
+      if (Object.keys(body).length === 0) return current;
+      return await client.patch(resource, name, { type: "merge", body }, options);
+    } catch (error) {
+      // Someone created, deleted or changed it between our look and our write.
+      if (attempt === attempts || !isStatus(error, "Conflict", "AlreadyExists", "NotFound")) throw error;
+    }
+  }
+}
+
+function withAnnotation<T extends KubeObject>(resource: Resource<T>, draft: Draft<T>): Draft<T> {
+  const { [lastAppliedAnnotation]: _, ...annotations } = draft.metadata.annotations ?? {};
+  const plain = {
+    ...draft,
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    metadata: { ...draft.metadata, annotations },
+  };
+  const text = `${JSON.stringify(plain)}\n`;
+  return { ...plain, metadata: { ...plain.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } } };
+}
+
+/** RFC 7386 patch that sets what `wanted` says, and removes what `last` said and `wanted` no longer does. */
+function threeWayMergePatch(last: object, wanted: object, current: object): Record<string, unknown> {
+  const [was, want, is] = [last, wanted, current] as Record<string, unknown>[];
+  const patch: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(want ?? {})) {
+    const now = is?.[key];
+    if (isMap(value) && isMap(now)) {
+      const before = was?.[key];
+      const inner = threeWayMergePatch(isMap(before) ? before : {}, value, now);
+      if (Object.keys(inner).length > 0) patch[key] = inner;
+    } else if (value !== undefined && JSON.stringify(value) !== JSON.stringify(now)) patch[key] = value;
+  }
+  for (const key of Object.keys(was ?? {})) if (want?.[key] === undefined && is?.[key] !== undefined) patch[key] = null;
+  return patch;
+}
+
+const isMap = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,0 +1,98 @@
+import type { ApiHandler, ApiRequest, ApiResponse, UserInfo } from "../apiserver/index.ts";
+import { StatusError } from "../kube/index.ts";
+import { type Client, ClientError } from "./client.ts";
+import { createRestClient, type Transport, type TransportRequest } from "./rest.ts";
+
+/**
+ * A client in the API server's own process, as `user`: the same authorization, admission and validation as over the
+ * network, without bytes. Objects are shared with the server's cache.
+ */
+export function createLocalClient(
+  handler: ApiHandler,
+  user: UserInfo,
+  options: { fieldManager?: string } = {},
+): Client {
+  const ask = (request: TransportRequest, signal: AbortSignal): Promise<ApiResponse> => {
+    const contentType = request.contentType ?? "application/json";
+    const asked: ApiRequest = {
+      method: request.method,
+      path: decodeURIComponent(request.path),
+      query: request.query,
+      headers: {
+        accept: "application/json",
+        "user-agent": "fairlead",
+        ...(request.body ? { "content-type": contentType } : {}),
+      },
+      user,
+      ...(request.body ? { body: request.body } : {}),
+      signal,
+    };
+    return handler.handle(asked);
+  };
+
+  const transport: Transport = {
+    async call(request) {
+      const { signal, release } = link(request.signal);
+      try {
+        return objectOf(await ask(request, signal));
+      } finally {
+        release();
+      }
+    },
+    async *watch(request) {
+      if (request.signal.aborted) return;
+      const { signal, release } = link(request.signal);
+      try {
+        const answer = await ask(request, signal);
+        if (answer.type !== "watch") throw unexpected(request, answer);
+        for await (const frame of answer.frames) {
+          if (signal.aborted) return;
+          yield frame;
+        }
+      } catch (error) {
+        if (!request.signal.aborted) throw error;
+      } finally {
+        release();
+      }
+    },
+    async *download(request) {
+      const { signal, release } = link(request.signal);
+      try {
+        const answer = await ask(request, signal);
+        if (answer.type === "stream") yield* answer.chunks;
+        else if (answer.type === "object" && answer.status < 300) yield* answer.bytes();
+        else throw unexpected(request, answer);
+      } finally {
+        release();
+      }
+    },
+  };
+  return createRestClient(transport, { fieldManager: options.fieldManager ?? "fairlead" });
+}
+
+function objectOf(answer: ApiResponse): object {
+  if (answer.type !== "object")
+    throw new ClientError("PROTOCOL", `the API answered with a ${answer.type}, not an object`);
+  if (answer.status >= 300) throw new StatusError(answer.object);
+  return answer.object;
+}
+
+function unexpected(request: TransportRequest, answer: ApiResponse): Error {
+  if (answer.type === "object" && answer.status >= 300) return new StatusError(answer.object);
+  return new ClientError("PROTOCOL", `${request.path}: the API did not answer with a stream`);
+}
+
+/** A signal that aborts with `parent`, and when it is released: the server then knows that nobody reads any more. */
+function link(parent: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
+  const own = new AbortController();
+  const follow = () => own.abort(parent?.reason);
+  if (parent?.aborted) follow();
+  else parent?.addEventListener("abort", follow, { once: true });
+  return {
+    signal: own.signal,
+    release: () => {
+      parent?.removeEventListener("abort", follow);
+      own.abort();
+    },
+  };
+}
