@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clientPrograms } from "../../scripts/kubectl.mjs";
+import { eventually, printed, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, noKernel, openLab } from "../support/lab.ts";
+import { kubectlCases } from "./kubectl-cases.ts";
+
+const why = clientPrograms() ? undefined : "kubectl is not installed: npm install";
+
+describe.skipIf(why)(`kubectl 1.35${why ? ` (skipped: ${why})` : ""}`, () => {
+  let lab: Lab;
+  let cluster: TestCluster;
+
+  beforeAll(async () => {
+    lab = await openLab(noKernel ? "unprivileged" : "root");
+    cluster = await upCluster(lab);
+  });
+
+  afterAll(async () => {
+    await cluster?.down();
+    await lab?.close();
+  });
+
+  for (const [about, cases] of Object.entries(kubectlCases)) {
+    describe(about, () => {
+      for (const { args, input, code = 0, out = [], err = [], env } of cases) {
+        it(`kubectl ${args.join(" ")}`, async () => {
+          const options = { ...(input === undefined ? {} : { input }), ...(env === undefined ? {} : { env }) };
+          const result = await cluster.kubectl(args, options);
+          expect.soft(result, result.stderr).toMatchObject({ code });
+          for (const pattern of out) expect(result.stdout).toMatch(pattern);
+          for (const pattern of err) expect(result.stderr).toMatch(pattern);
+        });
+      }
+    });
+  }
+
+  describe("kubectl that goes on", () => {
+    const podOf = async (name: string) =>
+      printed(await cluster.kubectl(["run", name, "--image=fairlead.dev/echo", "-o", "name"]));
+
+    it("get -w prints each change of a pod", async () => {
+      const watch = cluster.startKubectl(["get", "pods", "-w"]);
+      try {
+        await podOf("watched");
+        await eventually(
+          "Running is printed",
+          async () => /^watched +1\/1 +Running/m.exec(watch.output()) ?? undefined,
+        );
+        printed(await cluster.kubectl(["delete", "pod", "watched"]));
+        await eventually("the end is printed", async () => /^watched .*Terminating/m.exec(watch.output()) ?? undefined);
+        expect(watch.output().match(/^NAME /gm)).toHaveLength(1);
+      } finally {
+        await watch.stop();
+      }
+    });
+
+    it("get -w --output-watch-events names what happened", async () => {
+      const watch = cluster.startKubectl(["get", "cm", "-w", "--watch-only", "--output-watch-events"]);
+      try {
+        await eventually("the watch has begun", async () => {
+          printed(await cluster.kubectl(["create", "cm", `seen-${Date.now()}`]));
+          return /^ADDED +seen-/m.exec(watch.output()) ?? undefined;
+        });
+        printed(await cluster.kubectl(["delete", "cm", "--all"]));
+        await eventually("DELETED is printed", async () => /^DELETED +seen-/m.exec(watch.output()) ?? undefined);
+      } finally {
+        await watch.stop();
+      }
+    });
+
+    it("logs -f prints lines as they come, and ends with the pod", async () => {
+      await podOf("talker");
+      printed(await cluster.kubectl(["wait", "--for=condition=Ready", "pod/talker", "--timeout=60s"]));
+      const logs = cluster.startKubectl(["logs", "-f", "talker"]);
+      try {
+        await eventually("the first line", async () => /answers HTTP on/.exec(logs.output()) ?? undefined);
+        printed(await cluster.kubectl(["delete", "pod", "talker"]));
+        await eventually("the last line", async () => /draining for/.exec(logs.output()) ?? undefined);
+      } finally {
+        await logs.stop();
+      }
+    });
+  });
+});
