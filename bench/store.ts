@@ -1,0 +1,110 @@
+// Durable writes, reads and opening of the embedded store, each beside a bare baseline measured in the same run.
+// Usage: npm run bench:store -- [--json] [--keys N]
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openLmdbStore, type Store } from "../src/store/index.ts";
+
+const { values: flags } = parseArgs({
+  options: { json: { type: "boolean", default: false }, keys: { type: "string", default: "10000" } },
+});
+const keys = Number(flags.keys);
+const directory = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+const value = Buffer.alloc(1024, "x");
+
+function report(name: string, figure: number, unit: string, baseline: number): void {
+  const round = (number: number) => Number(number.toPrecision(4));
+  const line = { name, value: round(figure), unit, baseline: round(baseline), ratio: round(figure / baseline) };
+  if (flags.json) console.log(JSON.stringify(line));
+  else console.log(`${name.padEnd(28)} ${line.value} ${unit} (baseline ${line.baseline}, ratio ${line.ratio})`);
+}
+
+/** How often a second `action` ends, over `count` times. */
+async function rate(count: number, action: () => void | Promise<void>): Promise<number> {
+  const begin = performance.now();
+  await action();
+  return (count * 1000) / (performance.now() - begin);
+}
+
+/** The floor: append and fdatasync, one after the other. */
+function rawWrites(count: number): Promise<number> {
+  const file = openSync(join(directory, "raw"), "w");
+  return rate(count, () => {
+    for (let i = 0; i < count; i++) {
+      writeSync(file, value);
+      fdatasyncSync(file);
+    }
+    closeSync(file);
+  });
+}
+
+const keyOf = (i: number) => `/registry/services/specs/default/svc-${String(i).padStart(6, "0")}`;
+const put = (store: Store, i: number) => store.write([], [{ type: "put", key: keyOf(i), value }]);
+
+function median(figures: readonly number[]): number {
+  return [...figures].sort((a, b) => a - b)[figures.length >> 1] ?? Number.NaN;
+}
+
+const path = join(directory, "store");
+const store = await openLmdbStore({ path });
+const rounds = 5;
+const raw: number[] = [];
+const single: number[] = [];
+const concurrent: number[] = [];
+// Interleaved, as the disk's own speed wanders.
+for (let round = 0; round < rounds; round++) {
+  raw.push(await rawWrites(300));
+  single.push(
+    await rate(300, async () => {
+      for (let i = 0; i < 300; i++) await put(store, i);
+    }),
+  );
+  concurrent.push(
+    await rate(64 * 30, async () => {
+      const writer = async (w: number) => {
+        for (let i = 0; i < 30; i++) await put(store, w * 30 + i);
+      };
+      await Promise.all(Array.from({ length: 64 }, (_, w) => writer(w)));
+    }),
+  );
+}
+report("store.write.sequential", median(single), "writes/s", median(raw));
+report("store.write.64-writers", median(concurrent), "writes/s", median(raw));
+
+for (let i = 0; i < keys; i += 500) {
+  await Promise.all(Array.from({ length: Math.min(500, keys - i) }, (_, j) => put(store, i + j)));
+}
+const plain = new Map(Array.from({ length: keys }, (_, i) => [keyOf(i), value]));
+const plainGet = await rate(keys, () => {
+  for (let i = 0; i < keys; i++) if (!plain.get(keyOf(i))) throw new Error("missing");
+});
+const get = await rate(keys, async () => {
+  for (let i = 0; i < keys; i++) await store.get(keyOf(i));
+});
+report("store.get", get, "gets/s", plainGet);
+const plainList = await rate(keys, () => void [...plain].sort(([a], [b]) => (a < b ? -1 : 1)));
+const list = await rate(keys, async () => void (await store.list("/registry/")));
+report("store.list", list, "keys/s", plainList);
+await store.close();
+
+// To hold the state in memory instead, a start would have to read all of it.
+writeFileSync(join(directory, "raw"), Buffer.alloc(keys * value.byteLength));
+const beginRead = performance.now();
+readFileSync(join(directory, "raw"));
+const readAll = performance.now() - beginRead;
+const begin = performance.now();
+const again = await openLmdbStore({ path });
+await again.get(keyOf(0));
+report("store.open", performance.now() - begin, "ms", readAll);
+await again.close();
+rmSync(directory, { recursive: true });
