@@ -1,0 +1,181 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Registry } from "prom-client";
+import { createEventRecorder, createFakeClient, createInformers, type FakeClient } from "../../src/client/index.ts";
+import {
+  type BoundListener,
+  type DataPlane,
+  type Ingress,
+  type Limits,
+  startEmbedded,
+  startIngress,
+} from "../../src/dataplane/index.ts";
+import { type IngressSpec, resources } from "../../src/kube/index.ts";
+import { silentLogger, systemClock } from "../../src/system/index.ts";
+
+/** A backend on loopback. */
+export interface Backend {
+  readonly port: number;
+  readonly server: Server;
+  close(): Promise<void>;
+}
+
+/** Answers with what `handler` says; by default with its name and what it received, as JSON. */
+export async function startBackend(
+  name: string,
+  handler?: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<Backend> {
+  const echo = (request: IncomingMessage, response: ServerResponse): void => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      response.setHeader("content-type", "application/json");
+      response.end(
+        JSON.stringify({
+          name,
+          method: request.method,
+          url: request.url,
+          headers: request.headers,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      );
+    });
+  };
+  const server = createServer(handler ?? echo);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    server,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** A cluster's objects in memory, served by a real data plane on loopback. */
+export interface TestCluster {
+  readonly client: FakeClient;
+  readonly dataplane: DataPlane;
+  readonly ingress: Ingress;
+  readonly metrics: Registry;
+  /** Port that answers for a listener. */
+  port(name: "http" | "https"): number;
+  service(
+    name: string,
+    backends: readonly Endpoint[],
+    ports?: readonly { name?: string; port: number; appProtocol?: string }[],
+  ): void;
+  endpoints(name: string, backends: readonly Endpoint[], portNames?: readonly (string | undefined)[]): void;
+  addIngress(name: string, spec: IngressSpec): void;
+  secret(name: string, data: Record<string, string>): void;
+  stop(): Promise<void>;
+}
+
+export interface Endpoint {
+  readonly port: number;
+  readonly ready?: boolean;
+  readonly terminating?: boolean;
+}
+
+const namespace = "shop";
+
+export async function startCluster(
+  options: { limits?: Partial<Limits>; trustedForwarders?: string[] } = {},
+): Promise<TestCluster> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const log = silentLogger;
+  const clock = systemClock;
+  const client = createFakeClient();
+  const metrics = new Registry();
+  const dataplane = startEmbedded({ address: "127.0.0.1", metrics, signal, log, ...options });
+  const ingress = startIngress({
+    client,
+    informers: createInformers(client, { signal, log }),
+    dataplane,
+    addresses: () => ["127.0.0.1"],
+    // 0: any free port.
+    ports: { http: 0, https: 0 },
+    signal,
+    clock,
+    log,
+    events: createEventRecorder(client, { component: "ingress", log }),
+  });
+  await ingress.ready;
+
+  const sliceCounts = new Map<string, number>();
+  const cluster: TestCluster = {
+    client,
+    dataplane,
+    ingress,
+    metrics,
+    port: (name) => portOf(dataplane.listeners(), name),
+    service(name, backends, ports = [{ port: 80 }]) {
+      client.put(resources.Service, {
+        metadata: { name, namespace },
+        spec: { type: "ClusterIP", ports: ports.map((port) => ({ protocol: "TCP", ...port })) },
+      });
+      cluster.endpoints(
+        name,
+        backends,
+        ports.map((port) => port.name),
+      );
+    },
+    endpoints(name, backends, portNames = [undefined]) {
+      for (const [index, backend] of backends.entries())
+        client.put(resources.EndpointSlice, {
+          metadata: { name: `${name}-${index}`, namespace, labels: { "kubernetes.io/service-name": name } },
+          addressType: "IPv4",
+          ports: portNames.map((portName) => ({ name: portName ?? "", port: backend.port, protocol: "TCP" })),
+          endpoints: [
+            {
+              addresses: ["127.0.0.1"],
+              conditions: {
+                ready: backend.ready ?? !backend.terminating,
+                serving: backend.ready ?? true,
+                terminating: backend.terminating ?? false,
+              },
+            },
+          ],
+        });
+      for (let index = backends.length; index < (sliceCounts.get(name) ?? 0); index++)
+        client.remove(resources.EndpointSlice, { namespace, name: `${name}-${index}` });
+      sliceCounts.set(name, backends.length);
+    },
+    addIngress: (name, spec) =>
+      void client.put(resources.Ingress, {
+        metadata: { name, namespace },
+        spec: { ingressClassName: "fairlead", ...spec },
+      }),
+    secret: (name, data) =>
+      void client.put(resources.Secret, {
+        metadata: { name, namespace },
+        type: "kubernetes.io/tls",
+        data: Object.fromEntries(
+          Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
+        ),
+      }),
+    async stop() {
+      stop.abort();
+      await Promise.all([dataplane.stopped, ingress.stopped]);
+    },
+  };
+  return cluster;
+}
+
+function portOf(listeners: readonly BoundListener[], name: string): number {
+  const port = listeners.find((listener) => listener.name === name)?.port;
+  if (port === undefined) throw new Error(`no listener ${name}: ${JSON.stringify(listeners)}`);
+  return port;
+}
+
+/** Polls until `condition` is true, and says what was waited for when it never is. */
+export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
