@@ -1,0 +1,63 @@
+import { runOrThrow, type CommandRunner, type Logger } from "../../system/index.ts";
+import { openLibrary } from "./library.ts";
+
+/** The way to the kernel's nftables. A script is applied as a whole or not at all. */
+export interface Nft {
+  /** Throws `NftError` when the kernel or the parser refuses; nothing has changed then. */
+  run(script: string): Promise<void>;
+  close(): void;
+}
+
+/** nft refused a script. */
+export class NftError extends Error {
+  readonly code = "NFT_REFUSED";
+
+  constructor(said: string) {
+    super(`nft: ${said.trim().split("\n").slice(0, 4).join(" | ")}`);
+    this.name = "NftError";
+  }
+}
+
+/** Scripts up to this size go through the library; larger ones to a child, which gives its memory back when it ends. */
+const smallScript = 64 << 10;
+const childTimeout = 300_000;
+
+/** `nft -f -` as a child process. */
+export function childNft(commands: CommandRunner): Nft {
+  return {
+    async run(script) {
+      const result = await commands.run("nft", ["-f", "-"], { input: script, timeout: childTimeout });
+      if (result.code !== 0) throw new NftError(result.stderr || `exit code ${result.code}`);
+    },
+    close() {},
+  };
+}
+
+/** Small scripts in process through libnftables where it can be loaded, everything else through the child. */
+export async function openNft(commands: CommandRunner, log: Logger): Promise<Nft> {
+  const child = childNft(commands);
+  const library = await openLibrary().catch((error: unknown) => {
+    log.info({ reason: String(error) }, "libnftables is not used, every change starts nft");
+    return undefined;
+  });
+  if (!library) return child;
+  return {
+    async run(script) {
+      if (script.length > smallScript) return child.run(script);
+      const said = library.run(script);
+      if (said !== undefined) throw new NftError(said);
+    },
+    close: () => library.close(),
+  };
+}
+
+/** Why nftables cannot be used here; undefined when it can. */
+export async function whyNoNft(commands: CommandRunner): Promise<string | undefined> {
+  try {
+    // Listing asks the kernel and needs the right to administer the network; it changes nothing.
+    await runOrThrow(commands, "nft", ["list", "tables"]);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? (error.message.split("\n")[0] ?? error.message) : String(error);
+  }
+}

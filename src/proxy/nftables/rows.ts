@@ -1,0 +1,166 @@
+import type { Frontend, NodePlan, Pool, PortPlan, ProxyContext, ServiceEndpoint } from "../../services/index.ts";
+import { parseCidr, withoutNested } from "../../services/index.ts";
+import type { Row } from "../../tables/index.ts";
+import { arrange, number } from "./arrange.ts";
+import { endpointMask, kinds, largestEndpoint, poolMark } from "./marks.ts";
+import { largestPool } from "./serialise.ts";
+
+/** Numbers of Service ports, by `PortPlan.id`. A number is free again when its port is gone. */
+export interface PortNumbers {
+  /** Undefined when all numbers are taken. */
+  take(id: string): number | undefined;
+  release(id: string): void;
+}
+
+export function createPortNumbers(largest: number): PortNumbers {
+  const numbers = new Map<string, number>();
+  const free: number[] = [];
+  return {
+    take(id) {
+      const known = numbers.get(id);
+      if (known !== undefined) return known;
+      const next = free.pop() ?? numbers.size + 1;
+      if (next > largest) return undefined;
+      numbers.set(id, next);
+      return next;
+    },
+    release(id) {
+      const known = numbers.get(id);
+      if (known === undefined) return;
+      numbers.delete(id);
+      free.push(known);
+    },
+  };
+}
+
+/**
+ * The rows of one Service. Endpoints are stored once for each pool, however many addresses lead there.
+ * @param previous its rows as they are, so that slots and affinity numbers stay where they can
+ */
+export function rowsOfPlan(
+  plan: NodePlan,
+  previous: readonly Row[],
+  numbers: PortNumbers,
+  context: ProxyContext,
+): Row[] {
+  const object = `Service ${plan.key}`;
+  const before = indexOf(previous);
+  return plan.ports.flatMap((port) => {
+    if (port.frontends.length === 0) return [];
+    const id = numbers.take(port.id);
+    return id === undefined ? [] : rowsOfPort(port, id, object, before, context);
+  });
+}
+
+function rowsOfPort(port: PortPlan, id: number, object: string, before: Before, { node }: ProxyContext): Row[] {
+  const rows: Row[] = port.frontends.flatMap((frontend) => frontendRows(frontend, id, object));
+  const pools: [Pool, number][] = [];
+  if (port.frontends.some((one) => one.policy === "Cluster" || one.kind !== "ClusterIP"))
+    pools.push([port.cluster, poolMark(id, false)]);
+  if (port.usesLocal) pools.push([port.local, poolMark(id, true)]);
+
+  const hairpin = new Set<string>();
+  for (const [pool, mark] of pools) {
+    rows.push(...poolRows(port, pool, mark, object, before));
+    for (const { nodeName, address } of pool.endpoints) if (nodeName === node.name) hairpin.add(address);
+  }
+  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], object, "endpoints"));
+  return rows;
+}
+
+function frontendRows(frontend: Frontend, id: number, object: string): Row[] {
+  const { address, port, field, sourceRanges } = frontend;
+  const protocol = frontend.protocol.toLowerCase();
+  const mark = kindOf(frontend) + poolMark(id, frontend.kind === "ClusterIP" && frontend.policy === "Local");
+  if (address === undefined) return [row("nodeports", [protocol, port], [mark], object, field)];
+  return [
+    row("frontends", [address, protocol, port], [mark], object, field),
+    ...(sourceRanges ?? []).map((range) => row("ranges", [mark, range], [], object, "spec.loadBalancerSourceRanges")),
+  ];
+}
+
+function kindOf({ kind, policy, sourceRanges }: Frontend): number {
+  if (kind === "ClusterIP") return kinds.internal;
+  if (policy === "Local") return sourceRanges ? kinds.guardedLocal : kinds.externalLocal;
+  return sourceRanges ? kinds.guardedExternal : kinds.external;
+}
+
+function poolRows(port: PortPlan, pool: Pool, mark: number, object: string, before: Before): Row[] {
+  const { affinitySeconds } = port;
+  const field = "endpoints";
+  if (pool.endpoints.length === 0) return [row("pools", [mark], [port.anywhere ? "drop" : "refuse"], object, field)];
+
+  if (affinitySeconds === undefined) {
+    const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints.slice(0, largestPool), endpointId);
+    return [
+      row("pools", [mark], ["pick", slots.length], object, field),
+      ...slots.map((endpoint, i) => row("slots", [mark, i], [endpoint.address, endpoint.port], object, field)),
+    ];
+  }
+
+  const members = pool.endpoints.slice(0, largestEndpoint);
+  const numbers = number(before.numbers.get(mark) ?? new Map(), members.map(endpointId));
+  const marks = members.map((endpoint) => mark + (numbers.get(endpointId(endpoint)) ?? 0));
+  const draws = arrange(before.draws.get(mark) ?? [], marks, String);
+  return [
+    row("pools", [mark], ["stick", draws.length, affinitySeconds], object, field),
+    ...draws.map((endpoint, i) => row("ids", [mark, i], [endpoint], object, field)),
+    ...members.map((one, i) => row("endpoints", [marks[i] ?? mark], [one.address, one.port], object, field)),
+  ];
+}
+
+type Target = Pick<ServiceEndpoint, "address" | "port">;
+
+/** What the rows of a Service say of its pools, by pool mark. */
+interface Before {
+  readonly slots: ReadonlyMap<number, Target[]>;
+  readonly draws: ReadonlyMap<number, number[]>;
+  readonly numbers: ReadonlyMap<number, Map<string, number>>;
+}
+
+function indexOf(rows: readonly Row[]): Before {
+  const slots = new Map<number, Target[]>();
+  const draws = new Map<number, number[]>();
+  const numbers = new Map<number, Map<string, number>>();
+  for (const { table, key, value } of rows) {
+    const mark = Number(key[0]);
+    if (table === "slots") at(slots, mark, () => [])[Number(key[1])] = targetOf(value);
+    else if (table === "ids") at(draws, mark, () => [])[Number(key[1])] = Number(value[0]);
+    else if (table === "endpoints") {
+      const id = mark % (endpointMask + 1);
+      at(numbers, mark - id, () => new Map<string, number>()).set(endpointId(targetOf(value)), id);
+    }
+  }
+  return { slots, draws, numbers };
+}
+
+function targetOf(value: Row["value"]): Target {
+  return { address: String(value[0]), port: Number(value[1]) };
+}
+
+function at<T>(map: Map<number, T>, key: number, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+function endpointId({ address, port }: Target): string {
+  return `${address} ${port}`;
+}
+
+/** Rows of the node itself: where pods live, which addresses are Services', where NodePorts answer. */
+export function rowsOfContext({ podCidrs, serviceCidrs, node }: ProxyContext): Row[] {
+  const sets = { pods: podCidrs, cidrs: serviceCidrs, nodes: node.addresses.map((address) => `${address}/32`) };
+  return Object.entries(sets).flatMap(([table, texts]) => {
+    const cidrs = texts.map(parseCidr).filter((cidr) => cidr !== undefined && cidr.family === "IPv4");
+    return withoutNested(cidrs.filter((cidr) => cidr !== undefined)).map(({ text }) =>
+      row(table, [text], [], `Node ${node.name}`, table),
+    );
+  });
+}
+
+function row(table: string, key: Row["key"], value: Row["value"], object: string, field: string): Row {
+  return { table, key, value, owner: { object, field } };
+}

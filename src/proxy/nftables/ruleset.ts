@@ -1,0 +1,148 @@
+import { chosen, endpointMask, hex, kindMask, kinds, localPool, masquerade, masqueradeBit, poolMask } from "./marks.ts";
+
+/** The one table that is ours; nothing outside it is touched. */
+export const table = "ip fairlead";
+
+const pool = `meta mark & ${hex(poolMask)}`;
+const poolAndEndpoint = `meta mark & ${hex(poolMask | endpointMask)}`;
+const nattable = "meta l4proto { tcp, udp, sctp }";
+/** Clients remembered at once; a client beyond that gets an endpoint, but not surely the same again. */
+const clients = 262_144;
+
+/**
+ * The program. It is the same for every configuration: what users configure is in its maps and sets only.
+ *
+ * `services` finds the frontend, `dispatch` applies the traffic policy, `choose` goes to the chain for the pool's size and
+ * affinity, which rewrites the destination. `give-back` then restores the packet mark that others may have set.
+ * Note for readers: nat chains see only the first packet of a connection.
+ */
+export const program = `
+map frontends { typeof ip daddr . meta l4proto . th dport : meta mark; }
+map nodeports { typeof meta l4proto . th dport : meta mark; }
+map pools { typeof meta mark : verdict; }
+map slots { typeof meta mark . numgen random mod 65536 : ip daddr . th dport; }
+map ids { typeof meta mark . numgen random mod 65536 : meta mark; }
+map endpoints { typeof meta mark : ip daddr . th dport; }
+map affinity { typeof ip saddr . meta mark : meta mark; size ${clients}; flags dynamic,timeout; }
+map marks { typeof ct id : meta mark; size 65536; flags dynamic,timeout; timeout 2m; }
+set ranges { typeof meta mark . ip saddr; flags interval; }
+set pods { typeof ip saddr; flags interval; }
+set cidrs { typeof ip daddr; flags interval; }
+set nodes { typeof ip daddr; flags interval; }
+set hairpin { typeof ip saddr . ip daddr; }
+
+chain refuse {
+  meta l4proto tcp reject with tcp reset
+  reject with icmp type port-unreachable
+}
+chain choose {
+  meta mark set meta mark | ${hex(chosen)}
+  ${pool} vmap @pools
+  drop
+}
+chain internal {
+  ip saddr != @pods meta mark set meta mark | ${hex(masquerade)}
+  goto choose
+}
+chain external {
+  meta mark set meta mark | ${hex(masquerade)}
+  goto choose
+}
+chain external-local {
+  ip saddr @pods goto choose
+  fib saddr type local goto external
+  meta mark set meta mark | ${hex(localPool)}
+  goto choose
+}
+chain guarded {
+  (meta mark & ${hex(kindMask | poolMask)}) . ip saddr != @ranges drop
+  meta mark & ${hex(kindMask)} vmap { ${hex(kinds.guardedExternal)} : goto external, ${hex(kinds.guardedLocal)} : goto external-local }
+}
+chain dispatch {
+  meta mark & ${hex(kindMask)} vmap { ${hex(kinds.internal)} : goto internal, ${hex(kinds.external)} : goto external, ${hex(kinds.externalLocal)} : goto external-local, ${hex(kinds.guardedExternal)} : goto guarded, ${hex(kinds.guardedLocal)} : goto guarded }
+}
+chain address {
+  meta mark != 0 update @marks { ct id : meta mark }
+  meta mark set ip daddr . meta l4proto . th dport map @frontends
+  goto dispatch
+}
+chain nodeport {
+  meta mark != 0 update @marks { ct id : meta mark }
+  meta mark set meta l4proto . th dport map @nodeports
+  goto dispatch
+}
+chain services {
+  ip daddr . meta l4proto . th dport @frontends goto address
+  fib daddr type local ip daddr @nodes meta l4proto . th dport @nodeports goto nodeport
+  ip daddr @cidrs goto refuse
+}
+chain give-back {
+  meta mark & ${hex(chosen)} != ${hex(chosen)} return
+  ct status & dnat == 0 return
+  ct state != new return
+  meta mark & ${hex(masquerade)} != 0 goto give-back-masqueraded
+  meta mark set 0
+  meta mark set ct id map @marks
+}
+chain give-back-masqueraded {
+  meta mark set 0
+  meta mark set ct id map @marks
+  meta mark set meta mark | ${hex(masqueradeBit)}
+}
+chain mask-source {
+  meta mark set meta mark & ${hex(~masqueradeBit)}
+  masquerade fully-random
+}
+chain nat-prerouting { type nat hook prerouting priority -100; goto services; }
+chain nat-output { type nat hook output priority -100; goto services; }
+chain after-prerouting { type filter hook prerouting priority -99; goto give-back; }
+chain after-output { type filter hook output priority -99; goto give-back; }
+chain nat-postrouting {
+  type nat hook postrouting priority 100;
+  meta mark & ${hex(masqueradeBit)} != 0 goto mask-source
+  ct status & dnat != 0 ip saddr . ip daddr @hairpin masquerade fully-random
+}
+`;
+
+/** How a pool is drawn from: `count` endpoints, clients kept for `seconds` when there is affinity. */
+export interface Draw {
+  readonly count: number;
+  readonly seconds?: number;
+}
+
+/** Name of the chain that draws so. */
+export function chainOf({ count, seconds }: Draw): string {
+  return seconds === undefined ? `pick-${count}` : `sticky-${count}-${seconds}`;
+}
+
+/** The chains that draw so: one chain for each size of pool serves all pools of that size. */
+export function drawChains(draw: Draw): string {
+  if (draw.seconds === undefined) {
+    const key = `${pool} . numgen random mod ${draw.count}`;
+    return `chain ${chainOf(draw)} {\n  ${nattable} dnat ip to ${key} map @slots\n  drop\n}\n`;
+  }
+  const name = chainOf(draw);
+  const masked = `${name}-masqueraded`;
+  // The affinity entry holds pool and endpoint only, so the masquerade bit is set again where it is wanted.
+  return (
+    `chain ${masked} {\n${stick(draw.count, draw.seconds, chosen | masquerade)}}\n` +
+    `chain ${name} {\n  meta mark & ${hex(masquerade)} != 0 goto ${masked}\n${stick(draw.count, draw.seconds, chosen)}}\n`
+  );
+}
+
+function stick(count: number, seconds: number, flags: number): string {
+  const client = `ip saddr . (${pool})`;
+  const draw = `meta mark set (${pool}) . numgen random mod ${count} map @ids`;
+  const remember = `update @affinity { ${client} timeout ${seconds}s : ${poolAndEndpoint} }`;
+  const forward = `meta mark set meta mark | ${hex(flags)}\n  ${nattable} dnat ip to ${poolAndEndpoint} map @endpoints`;
+  return `  meta mark set ${client} map @affinity
+  meta mark & ${hex(endpointMask)} == 0 ${draw}
+  ${remember}
+  ${forward}
+  delete @affinity { ${client} : meta mark }
+  ${draw}
+  ${remember}
+  ${forward}
+  drop
+`;
+}

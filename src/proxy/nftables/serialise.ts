@@ -1,0 +1,73 @@
+import { isIPv4 } from "node:net";
+import type { Atom, Row } from "../../tables/index.ts";
+import { hex } from "./marks.ts";
+import { chainOf } from "./ruleset.ts";
+
+type Write = (atom: Atom | undefined) => string | undefined;
+
+function integer(least: number, most: number): Write {
+  return (atom) =>
+    typeof atom === "number" && Number.isInteger(atom) && atom >= least && atom <= most ? String(atom) : undefined;
+}
+
+const address: Write = (atom) => (typeof atom === "string" && isIPv4(atom) ? atom : undefined);
+const protocol: Write = (atom) => (atom === "tcp" || atom === "udp" || atom === "sctp" ? atom : undefined);
+const port = integer(1, 65_535);
+const index = integer(0, 65_535);
+const mark: Write = (atom) => (integer(0, 0xffff_ffff)(atom) === undefined ? undefined : hex(Number(atom)));
+const range: Write = (atom) => {
+  const [network, prefix, ...rest] = String(atom).split("/");
+  if (rest.length > 0 || !address(network) || !/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(prefix ?? "")) return undefined;
+  return prefix === "0" ? "0.0.0.0-255.255.255.255" : `${network}/${prefix}`;
+};
+
+/** Columns of each table: key, then value. Nothing but what these functions let through reaches nft. */
+const columns: Readonly<Record<string, { key: readonly Write[]; value: readonly Write[] }>> = {
+  frontends: { key: [address, protocol, port], value: [mark] },
+  nodeports: { key: [protocol, port], value: [mark] },
+  slots: { key: [mark, index], value: [address, port] },
+  ids: { key: [mark, index], value: [mark] },
+  endpoints: { key: [mark], value: [address, port] },
+  ranges: { key: [mark, range], value: [] },
+  pods: { key: [range], value: [] },
+  cidrs: { key: [range], value: [] },
+  nodes: { key: [range], value: [] },
+  hairpin: { key: [address, address], value: [] },
+};
+
+/** Largest number of endpoints in one pool; the index of a slot has sixteen bits. */
+export const largestPool = 65_536;
+const count = integer(1, largestPool);
+const seconds = integer(1, 86_400);
+
+/** What a row of `pools` does: value `["pick", count]`, `["stick", count, seconds]`, `["refuse"]` or `["drop"]`. */
+function verdict(value: readonly Atom[]): string | undefined {
+  const [action, size, time] = value;
+  if (action === "drop" && value.length === 1) return "drop";
+  if (action === "refuse" && value.length === 1) return "goto refuse";
+  if (action === "pick" && value.length === 2 && count(size)) return `goto ${chainOf({ count: Number(size) })}`;
+  if (action === "stick" && value.length === 3 && count(size) && seconds(time))
+    return `goto ${chainOf({ count: Number(size), seconds: Number(time) })}`;
+  return undefined;
+}
+
+/** The row as an element of its map or set; undefined when a field is not what its column takes. */
+export function element(row: Row): string | undefined {
+  if (row.table === "pools") {
+    const key = fields(row.key, [mark]);
+    const action = verdict(row.value);
+    return key && action ? `${key} : ${action}` : undefined;
+  }
+  const column = columns[row.table];
+  if (!column) return undefined;
+  const key = fields(row.key, column.key);
+  if (key === undefined || column.value.length === 0) return row.value.length === 0 ? key : undefined;
+  const value = fields(row.value, column.value);
+  return value === undefined ? undefined : `${key} : ${value}`;
+}
+
+function fields(atoms: readonly Atom[], writes: readonly Write[]): string | undefined {
+  if (atoms.length !== writes.length) return undefined;
+  const texts = writes.map((write, i) => write(atoms[i]));
+  return texts.every((text) => text !== undefined) ? texts.join(" . ") : undefined;
+}

@@ -1,0 +1,81 @@
+import { addressSet, type AddressSet } from "./address.ts";
+import type { ServiceEndpoint } from "./endpoints.ts";
+import type { Frontend, PortPlan, ProxyContext } from "./plan.ts";
+
+/** Where a client is: in a pod, on this node itself, or elsewhere. */
+export type ClientClass = "pod" | "node" | "outside";
+
+/** What happens to the first packet of a connection, and why. */
+export type Decision = {
+  /** Fields that decided, most telling first, each with what it means. */
+  readonly because: readonly { readonly field: string; readonly reason: string }[];
+} & (
+  | {
+      readonly verdict: "forward";
+      /** One of these, each as likely as the other unless affinity picks. */
+      readonly endpoints: readonly ServiceEndpoint[];
+      /** Whether the endpoint sees the node's address in place of the client's. A client that is the endpoint itself is always masked. */
+      readonly masquerade: boolean;
+      readonly affinitySeconds?: number;
+    }
+  /** Reset (TCP) or port unreachable: the client knows at once. */
+  | { readonly verdict: "reject" }
+  /** Silence, so that a load balancer tries another node. */
+  | { readonly verdict: "drop" }
+);
+
+/** Tells where clients are. */
+export function createClassifier(context: ProxyContext): (source: string) => ClientClass {
+  const pods: AddressSet = addressSet(context.podCidrs);
+  const node = new Set(context.node.addresses);
+  return (source) => (node.has(source) ? "node" : pods.has(source) ? "pod" : "outside");
+}
+
+/**
+ * Decides for a connection from `source` to `frontend` of `port`.
+ *
+ * The short circuits of `externalTrafficPolicy: Local` are those of Kubernetes: pods reach every endpoint and keep their
+ * address; the node's own processes reach every endpoint, masked; only clients outside are held to local endpoints.
+ */
+export function decide(
+  port: PortPlan,
+  frontend: Frontend,
+  source: { readonly address: string; readonly class: ClientClass },
+): Decision {
+  const from = { field: frontend.field, reason: `${frontend.kind} ${frontend.address ?? "of every node"}` };
+  if (frontend.sourceRanges && !addressSet(frontend.sourceRanges).has(source.address)) {
+    const reason = `${source.address} is in none of the ranges`;
+    return { verdict: "drop", because: [{ field: "spec.loadBalancerSourceRanges", reason }, from] };
+  }
+
+  const internal = frontend.kind === "ClusterIP";
+  const policyField = internal ? "spec.internalTrafficPolicy" : "spec.externalTrafficPolicy";
+  const local = frontend.policy === "Local" && (internal || source.class === "outside");
+  const pool = local ? port.local : port.cluster;
+  const policy = { field: policyField, reason: policyReason(frontend.policy, local, pool.choice) };
+  if (pool.endpoints.length === 0) {
+    return port.anywhere
+      ? { verdict: "drop", because: [{ ...policy, reason: "Local, and this node has no endpoint" }, from] }
+      : { verdict: "reject", because: [{ field: "endpoints", reason: "none is ready on any node" }, from] };
+  }
+
+  const masquerade = internal ? source.class !== "pod" : frontend.policy === "Cluster" || source.class === "node";
+  return {
+    verdict: "forward",
+    endpoints: pool.endpoints,
+    masquerade,
+    ...(port.affinitySeconds === undefined ? {} : { affinitySeconds: port.affinitySeconds }),
+    because: [policy, from],
+  };
+}
+
+function policyReason(policy: Frontend["policy"], local: boolean, choice: string): string {
+  if (local)
+    return choice === "terminating"
+      ? "Local: only terminating endpoints are left here"
+      : "Local: endpoints of this node";
+  if (policy === "Local") return "Local, but clients inside the cluster reach every endpoint";
+  if (choice === "same node") return "Cluster, kept on this node by hints";
+  if (choice === "same zone") return "Cluster, kept in this zone by hints";
+  return choice === "terminating" ? "Cluster: only terminating endpoints are left" : "Cluster: every ready endpoint";
+}

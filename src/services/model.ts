@@ -1,0 +1,193 @@
+import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
+import { addressSet } from "./address.ts";
+import { createClassifier, decide, type ClientClass, type Decision } from "./decide.ts";
+import { serviceOfSlice, type Protocol } from "./endpoints.ts";
+import { planService, type Frontend, type PortPlan, type ProxyContext, type ServicePlan } from "./plan.ts";
+
+/** A frontend that two Services claim: the older one has it. */
+export interface FrontendConflict {
+  readonly frontend: Frontend;
+  /** The Service that has it: `namespace/name`. */
+  readonly winner: string;
+}
+
+export interface NodePlan extends ServicePlan {
+  /** Frontends of this Service that another one has; they are left out of `ports`. */
+  readonly conflicts: readonly FrontendConflict[];
+}
+
+/** What the model says of one connection. */
+export interface Route {
+  readonly client: ClientClass;
+  /** Absent when the destination is no frontend. */
+  readonly hit?: { readonly service: string; readonly port: PortPlan; readonly frontend: Frontend };
+  /** Absent when the destination is nothing of the proxy's: the packet goes its usual way. */
+  readonly decision?: Decision;
+}
+
+/**
+ * All Services of a node with their slices; answers which plans a change touches, at the cost of that change.
+ * Each method that changes something returns the keys of the Services whose plan may now be another.
+ */
+export interface ServiceModel {
+  upsertService(service: Service): ReadonlySet<string>;
+  removeService(key: string): ReadonlySet<string>;
+  upsertSlice(slice: EndpointSlice): ReadonlySet<string>;
+  /** @param key `namespace/name` of the slice. */
+  removeSlice(key: string): ReadonlySet<string>;
+  /** Another node label, address or range: every Service may change. */
+  setContext(context: ProxyContext): ReadonlySet<string>;
+  readonly context: ProxyContext;
+  keys(): Iterable<string>;
+  service(key: string): Service | undefined;
+  /** The plan as of now, computed when asked for; undefined for a Service that does not exist. */
+  plan(key: string): NodePlan | undefined;
+  /** What happens to the first packet of a connection that meets this node's proxy. */
+  route(packet: { source: string; destination: string; protocol: Protocol; port: number }): Route;
+}
+
+export function createServiceModel(initial: ProxyContext): ServiceModel {
+  let context = initial;
+  const services = new Map<string, Service>();
+  const slices = new Map<string, Map<string, EndpointSlice>>();
+  const serviceOf = new Map<string, string>();
+  // Who claims a frontend, best first. Nearly always one Service.
+  const claims = new Map<string, string[]>();
+  const claimsOf = new Map<string, readonly string[]>();
+
+  function older(a: string, b: string): number {
+    const [x, y] = [a, b].map((key) => services.get(key)?.metadata.creationTimestamp ?? "");
+    if (x !== y) return (x ?? "") < (y ?? "") ? -1 : 1;
+    return a < b ? -1 : 1;
+  }
+
+  /** Brings the claims of one Service up to date; adds to `changed` those who win or lose an address by it. */
+  function claim(key: string, wanted: readonly string[], changed: Set<string>): void {
+    for (const id of claimsOf.get(key) ?? []) {
+      const others = (claims.get(id) ?? []).filter((other) => other !== key);
+      if (others.length === 0) claims.delete(id);
+      else {
+        claims.set(id, others);
+        for (const other of others) changed.add(other);
+      }
+    }
+    for (const id of wanted) {
+      const others = claims.get(id);
+      if (!others) claims.set(id, [key]);
+      else {
+        for (const other of others) changed.add(other);
+        claims.set(id, [...others, key].sort(older));
+      }
+    }
+    if (wanted.length > 0) claimsOf.set(key, wanted);
+    else claimsOf.delete(key);
+  }
+
+  function slicesOf(key: string): Iterable<EndpointSlice> {
+    return slices.get(key)?.values() ?? [];
+  }
+
+  function claimsIn(service: Service): string[] {
+    return planService(service, [], context).ports.flatMap((port) => port.frontends.map(claimId));
+  }
+
+  function planOf(key: string): NodePlan | undefined {
+    const service = services.get(key);
+    if (!service) return undefined;
+    const plan = planService(service, slicesOf(key), context);
+    const conflicts: FrontendConflict[] = [];
+    const has = (frontend: Frontend): boolean => {
+      const winner = claims.get(claimId(frontend))?.[0] ?? key;
+      if (winner !== key) conflicts.push({ frontend, winner });
+      return winner === key;
+    };
+    const ports = plan.ports.map((port) => ({ ...port, frontends: port.frontends.filter(has) }));
+    return { ...plan, ports, conflicts };
+  }
+
+  function find(id: string): Route["hit"] {
+    const service = claims.get(id)?.[0];
+    for (const port of (service && planOf(service)?.ports) || []) {
+      const frontend = port.frontends.find((one) => claimId(one) === id);
+      if (service && frontend) return { service, port, frontend };
+    }
+    return undefined;
+  }
+
+  return {
+    get context() {
+      return context;
+    },
+    keys: () => services.keys(),
+    service: (key) => services.get(key),
+    plan: planOf,
+
+    upsertService(service) {
+      const key = keyOf(service);
+      const changed = new Set([key]);
+      services.set(key, service);
+      claim(key, claimsIn(service), changed);
+      return changed;
+    },
+    removeService(key) {
+      const changed = new Set<string>();
+      if (!services.delete(key)) return changed;
+      claim(key, [], changed);
+      return changed.add(key);
+    },
+    upsertSlice(slice) {
+      const id = keyOf(slice);
+      const before = serviceOf.get(id);
+      const after = serviceOfSlice(slice);
+      const changed = new Set<string>();
+      if (before !== undefined && before !== after) {
+        forget(before, id);
+        changed.add(before);
+      }
+      if (after === undefined) {
+        serviceOf.delete(id);
+      } else {
+        serviceOf.set(id, after);
+        const siblings = slices.get(after) ?? new Map<string, EndpointSlice>();
+        slices.set(after, siblings.set(id, slice));
+        changed.add(after);
+      }
+      return changed;
+    },
+    removeSlice(id) {
+      const service = serviceOf.get(id);
+      if (service === undefined) return new Set();
+      serviceOf.delete(id);
+      forget(service, id);
+      return new Set([service]);
+    },
+    setContext(next) {
+      context = next;
+      const changed = new Set(services.keys());
+      for (const [key, service] of services) claim(key, claimsIn(service), changed);
+      return changed;
+    },
+
+    route({ source, destination, protocol, port }) {
+      const client = createClassifier(context)(source);
+      const onNode = context.node.addresses.includes(destination);
+      const hit =
+        find(claimId({ address: destination, protocol, port })) ??
+        (onNode ? find(claimId({ protocol, port })) : undefined);
+      if (hit) return { client, hit, decision: decide(hit.port, hit.frontend, { address: source, class: client }) };
+      if (!addressSet(context.serviceCidrs).has(destination)) return { client };
+      const reason = `${destination} is in the Service range, but no Service has port ${port}/${protocol} there`;
+      return { client, decision: { verdict: "reject", because: [{ field: "spec.clusterIPs", reason }] } };
+    },
+  };
+
+  function forget(service: string, slice: string): void {
+    const siblings = slices.get(service);
+    siblings?.delete(slice);
+    if (siblings?.size === 0) slices.delete(service);
+  }
+}
+
+function claimId({ address, protocol, port }: { address?: string; protocol: Protocol; port: number }): string {
+  return `${address ?? "*"} ${protocol} ${port}`;
+}

@@ -1,0 +1,197 @@
+import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
+import { addressSet, familyOf, parseCidr, withoutNested, type Family } from "./address.ts";
+import { endpointsOfPort, type Protocol } from "./endpoints.ts";
+import { poolsOf, type NodeView, type Pool } from "./pools.ts";
+
+/** What the decision depends on beside the objects. */
+export interface ProxyContext {
+  readonly family: Family;
+  readonly node: NodeView;
+  /** Where pods have their addresses: how a client inside the cluster is told from one outside. */
+  readonly podCidrs: readonly string[];
+  /** Addresses in these ranges that no Service has are refused. */
+  readonly serviceCidrs: readonly string[];
+}
+
+export type FrontendKind = "ClusterIP" | "NodePort" | "ExternalIP" | "LoadBalancer";
+export type TrafficPolicy = "Cluster" | "Local";
+
+/** One address and port at which a Service port answers. */
+export interface Frontend {
+  readonly kind: FrontendKind;
+  /** Absent for a NodePort: every node address answers. */
+  readonly address?: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly policy: TrafficPolicy;
+  /** Only these clients may come in, as CIDRs; absent: all. */
+  readonly sourceRanges?: readonly string[];
+  /** The field that gave the address or the port. */
+  readonly field: string;
+}
+
+/** What one port of a Service does on this node. */
+export interface PortPlan {
+  /** `namespace/name:port name/protocol`: unique, and stable over updates. */
+  readonly id: string;
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly frontends: readonly Frontend[];
+  readonly cluster: Pool;
+  readonly local: Pool;
+  /** Whether some frontend has policy Local. */
+  readonly usesLocal: boolean;
+  /** Whether an endpoint exists anywhere: a client without one in its scope is refused when not, dropped when so. */
+  readonly anywhere: boolean;
+  /** Seconds that a client address stays with an endpoint; absent: no affinity. */
+  readonly affinitySeconds?: number;
+}
+
+/** What a Service does on this node. */
+export interface ServicePlan {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly ports: readonly PortPlan[];
+  /** Why the proxy leaves this Service alone, and the field that says so. */
+  readonly ignored?: { readonly field: string; readonly reason: string };
+  /** The health check that load balancers ask with `externalTrafficPolicy: Local`. */
+  readonly healthCheck?: { readonly port: number; readonly localEndpoints: number };
+}
+
+export const proxyNameLabel = "service.kubernetes.io/service-proxy-name";
+export const headlessLabel = "service.kubernetes.io/headless";
+const defaultAffinitySeconds = 10_800;
+
+/** Decides what a node's proxy does for one Service. Pure; costs what the Service's own endpoints are. */
+export function planService(service: Service, slices: Iterable<EndpointSlice>, context: ProxyContext): ServicePlan {
+  const key = keyOf(service);
+  const ignored = whyIgnored(service, context.family);
+  if (ignored) return { key, ports: [], ignored };
+
+  const all = [...slices];
+  const external = externalPolicy(service);
+  const internal: TrafficPolicy = service.spec.internalTrafficPolicy === "Local" ? "Local" : "Cluster";
+  const usesLocal = internal === "Local" || external === "Local";
+  const affinitySeconds = affinityOf(service);
+  const localAddresses = new Set<string>();
+
+  const ports = (service.spec.ports ?? []).map((port, index): PortPlan => {
+    const name = port.name ?? "";
+    const protocol = protocolOf(port.protocol);
+    const endpoints = endpointsOfPort(all, { family: context.family, name, protocol });
+    const pools = poolsOf(endpoints, context.node);
+    // The load balancer's health check must fail while only terminating endpoints are left (KEP-1669).
+    if (pools.local.choice === "ready") for (const { address } of pools.local.endpoints) localAddresses.add(address);
+    return {
+      id: `${key}:${name}/${protocol}`,
+      name,
+      protocol,
+      ...pools,
+      usesLocal,
+      frontends: frontendsOf(service, { port: port.port, nodePort: port.nodePort, protocol, index }, context, {
+        internal,
+        external,
+      }),
+      ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
+    };
+  });
+
+  const healthPort =
+    service.spec.type === "LoadBalancer" && external === "Local" ? service.spec.healthCheckNodePort : 0;
+  return {
+    key,
+    ports,
+    ...(healthPort ? { healthCheck: { port: healthPort, localEndpoints: localAddresses.size } } : {}),
+  };
+}
+
+function whyIgnored(service: Service, family: Family): ServicePlan["ignored"] {
+  const { labels } = service.metadata;
+  const { type, clusterIP } = service.spec;
+  if (labels?.[proxyNameLabel] !== undefined)
+    return { field: `metadata.labels[${proxyNameLabel}]`, reason: "another proxy serves it" };
+  if (labels?.[headlessLabel] !== undefined)
+    return { field: `metadata.labels[${headlessLabel}]`, reason: "it is marked headless: only DNS answers for it" };
+  if (type === "ExternalName") return { field: "spec.type", reason: "ExternalName is a DNS alias, nothing is proxied" };
+  if (clusterIP === "None") return { field: "spec.clusterIP", reason: "headless: DNS gives the endpoints' addresses" };
+  if (!clusterIP) return { field: "spec.clusterIP", reason: "no cluster IP has been allocated yet" };
+  if (!clusterIPs(service).some(({ address }) => familyOf(address) === family))
+    return { field: "spec.clusterIPs", reason: `it has no ${family} address` };
+  return undefined;
+}
+
+interface PortOfSpec {
+  readonly port: number;
+  readonly nodePort: number | undefined;
+  readonly protocol: Protocol;
+  readonly index: number;
+}
+
+function frontendsOf(
+  service: Service,
+  { port, nodePort, protocol, index }: PortOfSpec,
+  { family, node }: ProxyContext,
+  policies: { internal: TrafficPolicy; external: TrafficPolicy },
+): Frontend[] {
+  const { spec, status } = service;
+  const frontends: Frontend[] = [];
+  const add = (kind: FrontendKind, address: string, field: string, rest: Partial<Frontend> = {}) => {
+    if (familyOf(address) !== family || frontends.some((other) => other.address === address)) return;
+    const policy = kind === "ClusterIP" ? policies.internal : policies.external;
+    frontends.push({ kind, address, port, protocol, policy, field, ...rest });
+  };
+
+  for (const { address, field } of clusterIPs(service)) add("ClusterIP", address, field);
+  for (const [i, address] of (spec.externalIPs ?? []).entries()) add("ExternalIP", address, `spec.externalIPs[${i}]`);
+  if (spec.type === "LoadBalancer") {
+    for (const [i, ingress] of (status?.loadBalancer?.ingress ?? []).entries()) {
+      // With mode Proxy traffic has to pass the real load balancer, even from inside (KEP-1860).
+      if (!ingress.ip || ingress.ipMode === "Proxy") continue;
+      const ranges = sourceRanges(service, ingress.ip, family, node);
+      add("LoadBalancer", ingress.ip, `status.loadBalancer.ingress[${i}].ip`, ranges ? { sourceRanges: ranges } : {});
+    }
+  }
+  if ((spec.type === "NodePort" || spec.type === "LoadBalancer") && nodePort) {
+    const field = `spec.ports[${index}].nodePort`;
+    frontends.push({ kind: "NodePort", port: nodePort, protocol, policy: policies.external, field });
+  }
+  return frontends;
+}
+
+/**
+ * Who may use a load-balancer address. A node that may is let in by that address as well: where it is bound to the
+ * node itself, the node's own packets to it carry it as their source.
+ */
+function sourceRanges(service: Service, vip: string, family: Family, node: NodeView): string[] | undefined {
+  const cidrs = (service.spec.loadBalancerSourceRanges ?? [])
+    .map(parseCidr)
+    .filter((cidr) => cidr !== undefined)
+    .filter((cidr) => cidr.family === family);
+  if (cidrs.length === 0) return undefined;
+  const allowed = withoutNested(cidrs);
+  const own = parseCidr(`${vip}/${family === "IPv4" ? 32 : 128}`);
+  const inRange = addressSet(allowed.map(({ text }) => text));
+  const nodeMay = node.addresses.some((address) => inRange.has(address));
+  return withoutNested(nodeMay && own ? [...allowed, own] : allowed).map(({ text }) => text);
+}
+
+function clusterIPs(service: Service): { address: string; field: string }[] {
+  const { clusterIP = "", clusterIPs: all } = service.spec;
+  if (all && all.length > 0) return all.map((address, i) => ({ address, field: `spec.clusterIPs[${i}]` }));
+  return [{ address: clusterIP, field: "spec.clusterIP" }];
+}
+
+/** externalTrafficPolicy counts only for Services that can be reached from outside. */
+function externalPolicy({ spec }: Service): TrafficPolicy {
+  const reachable = spec.type === "LoadBalancer" || spec.type === "NodePort" || (spec.externalIPs ?? []).length > 0;
+  return reachable && spec.externalTrafficPolicy === "Local" ? "Local" : "Cluster";
+}
+
+function affinityOf({ spec }: Service): number | undefined {
+  if (spec.sessionAffinity !== "ClientIP") return undefined;
+  return spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds;
+}
+
+function protocolOf(protocol: string | undefined): Protocol {
+  return protocol === "UDP" || protocol === "SCTP" ? protocol : "TCP";
+}

@@ -1,0 +1,30 @@
+import type { Row } from "./row.ts";
+
+/** A change of rows that becomes true as a whole or not at all. */
+export interface Transaction {
+  /**
+   * The state of the program is unknown or not wanted: build it anew and give it exactly the rows in `add`. The old rows
+   * serve until the new ones do.
+   */
+  readonly reset: boolean;
+  /** Rows that exist now and go. Empty with `reset`. */
+  readonly remove: readonly Row[];
+  /** Rows that come. A row whose value changes is in both lists. */
+  readonly add: readonly Row[];
+}
+
+/** A data plane: a fixed program whose rows are all that configures it. */
+export interface Program {
+  /** Says what does not fit the grammar of the row's table; undefined when the row can be applied. */
+  check(row: Row): string | undefined;
+  /** Resolves when the rows are in force. When it throws, nothing has changed. */
+  apply(transaction: Transaction): Promise<void>;
+}
+
+export interface FakeProgram extends Program {
+  /** The rows in force, by `rowId`. */
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly transactions: readonly Transaction[];
+  /** The next `times` applications throw. */
+  fail(times: number): void;
+}

@@ -1,0 +1,203 @@
+import type { Clock, Logger } from "../system/index.ts";
+import { createPending } from "./pending.ts";
+import type { Program, Transaction } from "./program.ts";
+import { rowId, sameValue, type Row } from "./row.ts";
+
+export interface TablesOptions {
+  readonly program: Program;
+  /** Tables in which several owners may ask for the same row: it exists as long as one of them does. */
+  readonly shared?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called after each transaction that is in force. */
+  readonly onApplied?: (transaction: Transaction, milliseconds: number) => void;
+}
+
+/** A row that was left out, so that the others could be applied. */
+export interface RefusedRow {
+  readonly row: Row;
+  readonly reason: string;
+}
+
+/**
+ * Keeps a program's rows as its owners want them. The cost of a change is what changed.
+ *
+ * The first change is applied at once; what comes while the program is busy is applied together afterwards, and after a
+ * transaction the engine rests for as long as that took. A failure is retried with back-off, as a whole.
+ */
+export interface Tables {
+  /** These are all rows of `owner` from now on. Returns those that do not fit: they are left out. */
+  set(owner: string, rows: readonly Row[]): readonly RefusedRow[];
+  /** The rows of one owner, as last set. */
+  rowsOf(owner: string): readonly Row[];
+  /** Begins to apply, with one transaction that replaces whatever the program held. Before it `set` only collects. */
+  start(): void;
+  /** Resolves when all that was set before is in force; rejects when the signal aborts. */
+  settled(): Promise<void>;
+  /** Why the last transaction failed; undefined when it did not. */
+  readonly failure: Error | undefined;
+  readonly size: number;
+  /** Settles when the signal has aborted and the last transaction has ended. */
+  readonly stopped: Promise<void>;
+}
+
+const firstRetry = 100;
+const longestRetry = 30_000;
+const longestRest = 1_000;
+
+export function createTables(options: TablesOptions): Tables {
+  const { program, signal, clock, log } = options;
+  const byOwner = new Map<string, readonly Row[]>();
+  const shared = new Map<string, number>();
+  const sharedTables = new Set(options.shared);
+  const pending = createPending();
+  let size = 0;
+  let started = false;
+  let reset = true;
+  let failure: Error | undefined;
+  let wake: () => void = () => {};
+  let waiting: { resolve: () => void; reject: (reason: unknown) => void }[] = [];
+
+  /** True when the row appears or disappears by this, false when another owner still holds it. */
+  function hold(row: Row, by: 1 | -1): boolean {
+    if (!sharedTables.has(row.table)) return true;
+    const id = rowId(row);
+    const before = shared.get(id) ?? 0;
+    const after = before + by;
+    if (after > 0) shared.set(id, after);
+    else shared.delete(id);
+    return before === 0 || after === 0;
+  }
+
+  function replace(before: Row | undefined, after: Row | undefined): void {
+    size += (after ? 1 : 0) - (before ? 1 : 0);
+    // Before the start, and while everything is to be built anew, there is nothing to take a difference from.
+    if (started && !reset) pending.replace(before, after);
+  }
+
+  function set(owner: string, rows: readonly Row[]): RefusedRow[] {
+    const refused: RefusedRow[] = [];
+    const fit: Row[] = [];
+    const next = new Map<string, Row>();
+    const before = byOwner.get(owner) ?? [];
+    for (const row of rows) {
+      const reason = program.check(row);
+      const id = rowId(row);
+      if (reason !== undefined) refused.push({ row, reason });
+      else if (!next.has(id)) {
+        next.set(id, row);
+        fit.push(row);
+      }
+    }
+    for (const old of before) {
+      const row = next.get(rowId(old));
+      if (!row) {
+        if (hold(old, -1)) replace(old, undefined);
+      } else {
+        if (!sameValue(old, row)) replace(old, row);
+        next.delete(rowId(old));
+      }
+    }
+    for (const row of next.values()) if (hold(row, 1)) replace(undefined, row);
+    if (fit.length > 0) byOwner.set(owner, fit);
+    else byOwner.delete(owner);
+    if (pending.size > 0 || reset) wake();
+    return refused;
+  }
+
+  function everything(): Transaction {
+    const add: Row[] = [];
+    const seen = new Set<string>();
+    for (const rows of byOwner.values()) {
+      for (const row of rows) {
+        if (sharedTables.has(row.table)) {
+          const id = rowId(row);
+          if (seen.has(id)) continue;
+          seen.add(id);
+        }
+        add.push(row);
+      }
+    }
+    return { reset: true, remove: [], add };
+  }
+
+  function next(): Transaction | undefined {
+    if (reset) {
+      pending.clear();
+      return everything();
+    }
+    return pending.size > 0 ? pending.take() : undefined;
+  }
+
+  async function run(): Promise<void> {
+    let retry = firstRetry;
+    while (!signal.aborted) {
+      const transaction = next();
+      if (!transaction) {
+        for (const waiter of waiting.splice(0)) waiter.resolve();
+        await woken();
+        // What else happens in this turn of the event loop goes into the same transaction.
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      // From here on differences are taken against what this transaction makes.
+      reset = false;
+      const began = clock.now();
+      try {
+        await program.apply(transaction);
+        failure = undefined;
+        retry = firstRetry;
+        const took = clock.now() - began;
+        options.onApplied?.(transaction, took);
+        if (pending.size > 0) await clock.sleep(Math.min(took, longestRest), signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        failure = error instanceof Error ? error : new Error(String(error));
+        reset = true;
+        log.error(
+          { error: failure.message, rows: transaction.add.length, retryIn: retry },
+          "rows could not be applied",
+        );
+        await clock.sleep(retry, signal).catch(() => {});
+        retry = Math.min(retry * 2, longestRetry);
+      }
+    }
+  }
+
+  function woken(): Promise<void> {
+    return new Promise((resolve) => (wake = resolve));
+  }
+
+  let ended: () => void = () => {};
+  const stopped = new Promise<void>((resolve) => (ended = resolve));
+  signal.addEventListener("abort", () => {
+    for (const waiter of waiting.splice(0)) waiter.reject(signal.reason);
+    wake();
+    if (!started) ended();
+  });
+
+  return {
+    set,
+    rowsOf: (owner) => byOwner.get(owner) ?? [],
+    start() {
+      if (started) return;
+      started = true;
+      void run().finally(ended);
+    },
+    settled() {
+      if (signal.aborted) return Promise.reject(signal.reason as Error);
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        wake();
+      });
+    },
+    get failure() {
+      return failure;
+    },
+    get size() {
+      return size;
+    },
+    stopped,
+  };
+}
