@@ -1,0 +1,64 @@
+import type { Certificate, Pool, RoutingModel } from "../routing/index.ts";
+import type { Component } from "../system/index.ts";
+
+/** What a data plane may or may not be able to do; a route needs some of them. */
+export type Feature =
+  | "ExactPath"
+  | "PrefixPath"
+  | "WildcardHost"
+  | "DefaultBackend"
+  | "TLSTermination"
+  | "HTTP2"
+  | "WebSocket"
+  | "BackendH2C";
+
+/** PEM, the chain with the server's certificate first. */
+export interface KeyPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** All that a data plane is told. Key pairs are handed over on request, so that the model holds no secrets. */
+export interface Configuration {
+  readonly model: RoutingModel;
+  /** `undefined`: gone meanwhile; the default certificate is served. */
+  readonly keyPair: (certificate: Certificate) => KeyPair | undefined;
+}
+
+/** A route that the data plane does not serve, and why. */
+export interface Refusal {
+  /** `Route.id` */
+  readonly route: string;
+  readonly feature: Feature;
+}
+
+/** What became of a configuration. All routes that are not refused are served from now on. */
+export interface Realised {
+  readonly refused: readonly Refusal[];
+}
+
+/** A listener as it really is. */
+export interface BoundListener {
+  /** `Listener.name` */
+  readonly name: string;
+  readonly protocol: "HTTP" | "HTTPS";
+  /** Port that the model asks for. */
+  readonly wanted: number;
+  /** Port that answers: another one when `wanted` could not be had, none with `error`. */
+  readonly port?: number;
+  /** Why it is not the wanted port, for people. */
+  readonly error?: string;
+}
+
+/**
+ * Something that serves a routing model. A change of configuration drops no request and no connection: requests in
+ * flight end as they began, and new ones follow the new configuration.
+ */
+export interface DataPlane extends Component {
+  readonly capabilities: ReadonlySet<Feature>;
+  /** Resolves when new requests follow `configuration`. */
+  apply(configuration: Configuration): Promise<Realised>;
+  /** Replaces some pools of the model that was applied last; keys that it does not have are ignored. */
+  updatePools(pools: readonly Pool[]): Promise<void>;
+  listeners(): readonly BoundListener[];
+}

@@ -1,0 +1,56 @@
+import { ServerResponse, STATUS_CODES } from "node:http";
+import type { Incoming, Outgoing } from "./exchange.ts";
+import { headerObject } from "./headers.ts";
+
+/** An answer of the proxy itself. */
+export interface Answer {
+  readonly status: number;
+  /** One sentence for the client. It tells nothing about what is behind the proxy. */
+  readonly text: string;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+export const answers = {
+  unmatched: { status: 404, text: "No route matches this host and path." },
+  noEndpoints: { status: 503, text: "No endpoint is ready to take this request.", retryAfter: 1 },
+  overloaded: { status: 503, text: "All endpoints are busy.", retryAfter: 1 },
+  unreachable: { status: 502, text: "The endpoint did not answer." },
+  timeout: { status: 504, text: "The endpoint did not answer in time." },
+  bodyTooLarge: { status: 413, text: "The request body is too large." },
+} as const satisfies Record<string, Answer>;
+
+/** Sends an answer, unless one has begun already. A request whose body was not read to its end loses its connection. */
+export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer, requestId: string): void {
+  if (response.headersSent || response.destroyed) return;
+  const body = `${answer.status} ${STATUS_CODES[answer.status] ?? ""}\n${answer.text}\nRequest ${requestId}\n`;
+  const headers = [
+    "content-type",
+    "text/plain; charset=utf-8",
+    "content-length",
+    String(Buffer.byteLength(body)),
+    "x-content-type-options",
+    "nosniff",
+    "cache-control",
+    "no-store",
+    "x-request-id",
+    requestId,
+    ...(answer.retryAfter ? ["retry-after", String(answer.retryAfter)] : []),
+    ...(response instanceof ServerResponse && !request.complete ? ["connection", "close"] : []),
+  ];
+  sendHead(response, answer.status, undefined, headers);
+  if (request.method === "HEAD") response.end();
+  else response.end(body);
+}
+
+/** Writes status and header fields in the way of the response's protocol. */
+export function sendHead(
+  response: Outgoing,
+  status: number,
+  statusMessage: string | undefined,
+  headers: readonly string[],
+): void {
+  if (!(response instanceof ServerResponse)) response.writeHead(status, headerObject(headers));
+  else if (statusMessage === undefined) response.writeHead(status, headers as string[]);
+  else response.writeHead(status, statusMessage, headers as string[]);
+}

@@ -1,0 +1,37 @@
+import { once } from "node:events";
+import type { AddressInfo, Server } from "node:net";
+import type { Listener } from "../../routing/index.ts";
+import type { BoundListener } from "../dataplane.ts";
+
+/** Added to a port that may not be bound: 80 becomes 8080, 443 becomes 8443 + ... as `--help` says. */
+const fallbackOffset = 8000;
+
+const words: Readonly<Record<string, string>> = {
+  EACCES: "needs privileges",
+  EADDRINUSE: "is in use",
+  EADDRNOTAVAIL: "is on an address that this host does not have",
+};
+
+/** Binds the listener's port on `address`; where that is not permitted or in use, port + 8000. Never rejects. */
+export async function bindPort(server: Server, listener: Listener, address: string): Promise<BoundListener> {
+  const { name, protocol, port: wanted } = listener;
+  const failure = await tryBind(server, wanted, address);
+  const bound = { name, protocol, wanted };
+  if (failure === undefined) return { ...bound, port: (server.address() as AddressInfo).port };
+  const other = wanted + fallbackOffset;
+  const first = `port ${wanted} ${words[failure] ?? failure}`;
+  if (other > 65_535 || failure === "EADDRNOTAVAIL") return { ...bound, error: first };
+  const second = await tryBind(server, other, address);
+  if (second === undefined) return { ...bound, port: other, error: `${first}: listening on ${other} instead` };
+  return { ...bound, error: `${first}, and port ${other} ${words[second] ?? second}` };
+}
+
+async function tryBind(server: Server, port: number, host: string): Promise<string | undefined> {
+  server.listen({ port, host });
+  try {
+    await once(server, "listening");
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}

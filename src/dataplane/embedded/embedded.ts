@@ -1,0 +1,130 @@
+import type { Registry } from "prom-client";
+import type { Pool, RoutingModel } from "../../routing/index.ts";
+import { type Clock, type Logger, systemClock } from "../../system/index.ts";
+import { selfSigned } from "../certificate.ts";
+import type { DataPlane, Feature } from "../dataplane.ts";
+import { refusalsOf } from "../features.ts";
+import { trustedForwarders } from "./forwarded.ts";
+import { defaultLimits, type Limits } from "./limits.ts";
+import { openListener, type OpenListener } from "./listener.ts";
+import { createMetrics } from "./metrics.ts";
+import type { ProxyContext } from "./proxy.ts";
+import { createSecureContexts } from "./secure-contexts.ts";
+import { createUpstreams } from "./upstream.ts";
+
+export interface EmbeddedOptions {
+  /** Address to listen on. Default: all IPv4 addresses. */
+  readonly address?: string;
+  /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
+  readonly trustedForwarders?: readonly string[];
+  readonly limits?: Partial<Limits>;
+  readonly metrics: Registry;
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  readonly log: Logger;
+}
+
+/** Milliseconds that requests in flight get when a listener closes. */
+const grace = 30_000;
+
+const capabilities: ReadonlySet<Feature> = new Set<Feature>([
+  "ExactPath",
+  "PrefixPath",
+  "WildcardHost",
+  "DefaultBackend",
+  "TLSTermination",
+  "HTTP2",
+  "WebSocket",
+  "BackendH2C",
+]);
+
+/**
+ * The data plane inside this process. Its program is the routing room's own `match`; a configuration is a model, put in
+ * place of the one before between two requests. Throws `TypeError` for a malformed CIDR.
+ */
+export function startEmbedded(options: EmbeddedOptions): DataPlane {
+  const { signal, log, clock = systemClock } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const upstreams = createUpstreams(limits, clock);
+  const contexts = createSecureContexts(() => selfSigned(clock.now()));
+  const open = new Map<string, OpenListener>();
+  const closing = new Set<Promise<void>>();
+  let pools = new Map<string, Pool>();
+  let applying: Promise<unknown> = Promise.resolve();
+
+  const context: ProxyContext = {
+    upstreams,
+    pools: () => pools,
+    limits,
+    trusted: trustedForwarders(options.trustedForwarders ?? []),
+    metrics: createMetrics(options.metrics),
+  };
+  const listenerOptions = {
+    address: options.address ?? "0.0.0.0",
+    limits,
+    log,
+    contexts,
+  };
+
+  function close(name: string, listener: OpenListener): void {
+    open.delete(name);
+    const closed = listener.close(grace);
+    closing.add(closed);
+    void closed.finally(() => closing.delete(closed));
+  }
+
+  async function replaceListeners(model: RoutingModel): Promise<void> {
+    const wanted = new Map(model.listeners.map((listener) => [listener.name, listener]));
+    for (const [name, listener] of open) {
+      const next = wanted.get(name);
+      const same = next?.port === listener.bound.wanted && next.protocol === listener.bound.protocol;
+      // One that got no port tries again.
+      if (same && listener.bound.port !== undefined) await listener.update(next);
+      else close(name, listener);
+    }
+    for (const listener of model.listeners)
+      if (!open.has(listener.name)) open.set(listener.name, await openListener(context, listener, listenerOptions));
+  }
+
+  const stopped = new Promise<void>((resolve, reject) => {
+    const stop = async (): Promise<void> => {
+      await applying;
+      for (const [name, listener] of open) close(name, listener);
+      await Promise.all(closing);
+      await upstreams.close();
+    };
+    const onAbort = (): void => void stop().then(resolve, reject);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+
+  return {
+    name: "embedded",
+    ready: Promise.resolve(),
+    stopped,
+    capabilities,
+    apply(configuration) {
+      const next = applying.then(async () => {
+        signal.throwIfAborted();
+        const { model } = configuration;
+        contexts.keep(configuration);
+        // A request between these lines sees old routes with new pools at worst; so old pools stay until routes follow.
+        pools = new Map([...pools, ...model.pools]);
+        upstreams.replace(pools.values());
+        await replaceListeners(model);
+        pools = new Map(model.pools);
+        upstreams.replace(pools.values());
+        return { refused: refusalsOf(model, capabilities) };
+      });
+      applying = next.catch(() => {});
+      return next;
+    },
+    async updatePools(changed) {
+      await applying;
+      const known = changed.filter((pool) => pools.has(pool.key));
+      for (const pool of known) pools.set(pool.key, pool);
+      upstreams.update(known);
+    },
+    listeners: () => [...open.values()].map((listener) => listener.bound),
+  };
+}

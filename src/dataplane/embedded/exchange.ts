@@ -1,0 +1,73 @@
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+
+export type Incoming = IncomingMessage | Http2ServerRequest;
+export type Outgoing = ServerResponse | Http2ServerResponse;
+
+/** Target of a request: where it says it wants to go. */
+export interface Target {
+  /** Host header, `:authority`, or the authority of an absolute-form target. */
+  readonly host: string;
+  readonly path: string;
+  /** With its question mark, or "". */
+  readonly query: string;
+}
+
+const absolute = /^https?:\/\/([^/?#@]*)([^?]*)/i;
+
+/** Reads host and path of a request, or says why they are ambiguous (RFC 9112 sections 3.2 and 6.1, RFC 9113 section 8.3.1). */
+export function readTarget(request: Incoming): Target | { readonly refused: string } {
+  const url = request.url ?? "";
+  const { rawHeaders } = request;
+  let host: string | undefined;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length !== 4 || name.toLowerCase() !== "host") continue;
+    if (host !== undefined) return { refused: "there is more than one Host header" };
+    host = rawHeaders[i + 1] as string;
+  }
+  if ("authority" in request && request.authority) {
+    if (host !== undefined && host !== request.authority) return { refused: "Host and :authority differ" };
+    host = request.authority;
+  }
+  const encoding = request.headers["transfer-encoding"];
+  if (encoding !== undefined) {
+    if (request.httpVersion === "1.0") return { refused: "HTTP/1.0 has no Transfer-Encoding" };
+    if (encoding.toLowerCase() !== "chunked") return { refused: "the only Transfer-Encoding is chunked" };
+  }
+  let rest = url;
+  if (url[0] !== "/") {
+    const parts = absolute.exec(url);
+    if (!parts) return { refused: "the request target is not a path" };
+    host = parts[1] ?? "";
+    rest = `${parts[2] || "/"}${url.slice(parts[0].length)}`;
+  }
+  const mark = rest.indexOf("?");
+  return mark < 0
+    ? { host: host ?? "", path: rest, query: "" }
+    : { host: host ?? "", path: rest.slice(0, mark), query: rest.slice(mark) };
+}
+
+/** True when a body follows, however long. */
+export function hasBody(request: Incoming): boolean {
+  if ("stream" in request) return !request.stream.endAfterHeaders;
+  const length = request.headers["content-length"];
+  return request.headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0");
+}
+
+/** Ends the client's connection or stream in the middle of an answer, so that it cannot be taken for a whole one. */
+export function cutOff(response: Outgoing): void {
+  if (response instanceof ServerResponse) response.destroy();
+  else response.stream.close(2);
+}
+
+/** While `waiting`, a client that moves no byte for `ms` loses its connection, or its HTTP/2 stream. */
+export function watchIdle(request: Incoming, waiting: boolean, ms: number): void {
+  const { stream } = request as { stream?: Http2ServerRequest["stream"] };
+  if (!stream) {
+    request.socket?.setTimeout(waiting ? ms : 0);
+    return;
+  }
+  if (waiting && stream.listenerCount("timeout") === 0) stream.on("timeout", () => stream.close(8));
+  if (!stream.destroyed) stream.setTimeout(waiting ? ms : 0);
+}

@@ -1,0 +1,155 @@
+import { createServer as createHttp, type IncomingMessage, type ServerOptions } from "node:http";
+import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
+import { createServer as createHttps, type Server as HttpsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Listener } from "../../routing/index.ts";
+import type { Logger } from "../../system/index.ts";
+import type { BoundListener } from "../dataplane.ts";
+import { bindPort } from "./bind.ts";
+import type { Limits } from "./limits.ts";
+import type { SecureContexts } from "./secure-contexts.ts";
+import { serve, type ProxyContext } from "./proxy.ts";
+import { withoutUpgrade } from "./plain-again.ts";
+import { tunnel } from "./tunnel.ts";
+
+/** An open port. */
+export interface OpenListener {
+  readonly bound: BoundListener;
+  /** From now on requests follow this listener; same port and protocol. */
+  update(listener: Listener): Promise<void>;
+  /** Takes no new connections; settles when the last one is done, at most `grace` milliseconds later. */
+  close(grace: number): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly address: string;
+  readonly limits: Limits;
+  readonly log: Logger;
+  readonly contexts: SecureContexts;
+}
+
+/** Opens a listener's port, or the one `bindPort` falls back to. Never rejects: `bound.error` says what failed. */
+export async function openListener(
+  context: ProxyContext,
+  first: Listener,
+  options: ListenerOptions,
+): Promise<OpenListener> {
+  const { limits, log } = options;
+  let listener = first;
+  let draining = false;
+  const sessions = new Set<ServerHttp2Session>();
+  const entry = { listener: () => listener };
+  const secure = first.protocol === "HTTPS" ? await createSecure() : undefined;
+  const server = secure ?? createHttp(parserOptions(limits));
+  server.maxHeadersCount = 0;
+  server.maxConnections = limits.connections;
+
+  server.on("request", (request, response) => {
+    if (draining) response.shouldKeepAlive = false;
+    serve(context, entry, request, response);
+  });
+  server.on("checkContinue", (request, response) => {
+    serve(context, entry, request, response, () => {
+      if (!response.headersSent) response.writeContinue();
+    });
+  });
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (withoutUpgrade(request, socket, head))
+      server.emit(first.protocol === "HTTPS" ? "secureConnection" : "connection", socket);
+    else tunnel(context, entry, request, socket, head);
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => answerBadRequest(error, socket));
+
+  const bound = await bindPort(server, first, options.address);
+  if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
+
+  return {
+    bound,
+    async update(next) {
+      listener = next;
+      secure?.setSecureContext(await options.contexts.anonymous(next));
+    },
+    close: async (grace) => {
+      draining = true;
+      if (!server.listening) return;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const session of sessions) session.close();
+      server.closeIdleConnections();
+      const timer = setTimeout(() => {
+        server.closeAllConnections();
+        for (const session of sessions) session.destroy();
+      }, grace);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+
+  async function createSecure(): Promise<HttpsServer> {
+    const secure = createHttps({
+      ...parserOptions(limits),
+      ...(await options.contexts.anonymous(first)),
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: limits.clientHeaders,
+      SNICallback: (serverName, done) => {
+        options.contexts.contextFor(listener, serverName).then(
+          (found) => done(null, found),
+          (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+        );
+      },
+    });
+    const http2 = createHttp2({
+      maxHeaderListPairs: 256,
+      maxSessionMemory: 10,
+      settings: { maxConcurrentStreams: 128, maxHeaderListSize: limits.headerBytes },
+    });
+    http2.on("request", (request, response) => serve(context, entry, request, response));
+    http2.on("session", (session) => {
+      sessions.add(session);
+      session.once("close", () => sessions.delete(session));
+      session.setTimeout(limits.clientKeepAlive, () => session.close());
+    });
+    http2.on("sessionError", () => {});
+    // One port for both protocols: what the handshake agreed on decides who takes the connection.
+    const [http1] = secure.listeners("secureConnection") as ((socket: TLSSocket) => void)[];
+    secure.removeAllListeners("secureConnection");
+    secure.on("secureConnection", (socket: TLSSocket) => {
+      if (socket.alpnProtocol === "h2") http2.emit("connection", socket);
+      else http1?.call(secure, socket);
+    });
+    return secure;
+  }
+}
+
+/** Node's parser in its strict mode: ambiguous messages are refused and not repaired. */
+function parserOptions(limits: Limits): ServerOptions {
+  return {
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.clientHeaders,
+    // A long upload is no fault; one that stands still is, and that is watched where the body is read.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.clientKeepAlive,
+    connectionsCheckingInterval: Math.max(50, Math.min(5_000, limits.clientHeaders / 3)),
+    noDelay: true,
+  };
+}
+
+const statuses: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = statuses[error.code ?? ""] ?? "400 Bad Request";
+  const body = `${status}\n`;
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+  socket.destroySoon();
+}

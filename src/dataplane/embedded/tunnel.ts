@@ -1,0 +1,128 @@
+import { type ClientRequest, type IncomingMessage, request as openRequest, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
+import { responseHeaders } from "./headers.ts";
+import { type Entry, type ProxyContext, route } from "./proxy.ts";
+import { timedOut } from "./retry.ts";
+import type { Upstream } from "./upstream.ts";
+
+/**
+ * Serves a request that wants another protocol on its connection (WebSocket and others, RFC 9110 section 7.8): once
+ * the endpoint agrees with 101, bytes go both ways untouched. Any other answer reaches the client as it is.
+ */
+export function tunnel(
+  context: ProxyContext,
+  entry: Entry,
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): void {
+  const { upstreams, limits, metrics } = context;
+  metrics.requestBegun();
+  const state: { done: boolean; outgoing?: ClientRequest; code: number } = { done: false, code: 499 };
+  socket.setTimeout(0);
+  socket.on("error", () => socket.destroy());
+  socket.once("close", () => {
+    state.done = true;
+    state.outgoing?.destroy();
+    metrics.requestDone(state.code);
+  });
+
+  const protocol = request.headers.upgrade ?? "";
+  const routed = route(context, entry, request);
+  if ("status" in routed) return refuse(routed, routed.id);
+  const headers = [...routed.headers, "connection", "Upgrade", "upgrade", protocol];
+  const tried = new Set<Upstream>();
+  attempt();
+
+  function attempt(failure: Answer = answers.noEndpoints): void {
+    if (state.done || "status" in routed) return;
+    const upstream = upstreams.pick(routed.pool.key, tried);
+    if (upstream === undefined || upstream === "full")
+      return refuse(upstream ? answers.overloaded : failure, routed.id);
+    tried.add(upstream);
+    upstream.inFlight++;
+    let connected = false;
+    const outgoing = openRequest({
+      host: upstream.address,
+      port: upstream.port,
+      method: request.method ?? "GET",
+      path: routed.path,
+      headers,
+      agent: false,
+      maxHeaderSize: limits.headerBytes,
+      timeout: limits.connect,
+    });
+    state.outgoing = outgoing;
+    outgoing.once("close", () => upstream.inFlight--);
+    outgoing.once("socket", (upstreamSocket) => {
+      upstreamSocket.once("connect", () => {
+        connected = true;
+        outgoing.setTimeout(limits.responseStart);
+      });
+    });
+    outgoing.once("timeout", () => outgoing.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
+    outgoing.once("error", (error) => {
+      if (state.done) return;
+      const answer = timedOut(error) ? answers.timeout : answers.unreachable;
+      if (connected || tried.size >= limits.tries) return refuse(answer, routed.id);
+      upstream.avoid();
+      metrics.retried();
+      attempt(answer);
+    });
+    outgoing.once("response", (answer) => relay(answer));
+    outgoing.once("upgrade", (answer, upstreamSocket, upstreamHead) => {
+      state.code = 101;
+      upstream.inFlight++;
+      upstreamSocket.once("close", () => upstream.inFlight--);
+      join(answer, upstreamSocket, upstreamHead);
+    });
+    outgoing.end();
+  }
+
+  /** The endpoint answers without changing the protocol. */
+  function relay(answer: IncomingMessage): void {
+    const response = responseOn(request, socket);
+    state.code = answer.statusCode ?? 502;
+    sendHead(response, state.code, answer.statusMessage, responseHeaders(answer.rawHeaders));
+    answer.pipe(response);
+    answer.on("error", () => socket.destroy());
+  }
+
+  function join(answer: IncomingMessage, upstreamSocket: Duplex, upstreamHead: Buffer): void {
+    const lines = ["HTTP/1.1 101 Switching Protocols"];
+    const kept = [...responseHeaders(answer.rawHeaders), "connection", "Upgrade"];
+    kept.push("upgrade", answer.headers.upgrade ?? protocol);
+    for (let i = 0; i < kept.length; i += 2) lines.push(`${kept[i]}: ${kept[i + 1]}`);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
+    if (upstreamHead.length > 0) socket.write(upstreamHead);
+    if (head.length > 0) upstreamSocket.write(head);
+    const end = (): void => {
+      socket.destroy();
+      upstreamSocket.destroy();
+    };
+    for (const side of [socket, upstreamSocket as Socket]) {
+      side.setTimeout(limits.responseIdle, end);
+      side.on("error", end).on("close", end);
+    }
+    socket.pipe(upstreamSocket).pipe(socket);
+  }
+
+  function refuse(answer: Answer, id: string): void {
+    state.code = answer.status;
+    sendAnswer(request, responseOn(request, socket), answer, id);
+  }
+}
+
+/** A response on a connection that node has already given out of its hands; the connection closes after it. */
+function responseOn(request: IncomingMessage, socket: Socket): ServerResponse {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once("finish", () => {
+    response.detachSocket(socket);
+    socket.end();
+  });
+  return response;
+}

@@ -1,0 +1,233 @@
+import { type Client, type EventRecorder, type Informers, startController } from "../client/index.ts";
+import { type EndpointSlice, isStatus, keyOf, resources } from "../kube/index.ts";
+import { poolOf, type Problem, readKeyPair, textOf, translateIngresses, type Translation } from "../routing/index.ts";
+import type { Clock, Component, Logger } from "../system/index.ts";
+import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
+import type { BoundListener, DataPlane } from "./dataplane.ts";
+import { sameStatus, statusOf } from "./ingress-status.ts";
+
+/** `spec.controller` of the IngressClasses that Fairlead serves. */
+export const controllerName = "fairlead.dev/ingress";
+const className = "fairlead";
+const defaultAnnotation = "ingressclass.kubernetes.io/is-default-class";
+const byService = "ingress/service";
+
+/** Milliseconds a problem must last before it becomes an event: objects that are applied together arrive in any order. */
+const patience = 1_000;
+/** A translation may use at most one part in this many of the time. */
+const idleShare = 5;
+
+export interface IngressOptions {
+  readonly client: Client;
+  readonly informers: Informers;
+  readonly dataplane: DataPlane;
+  /** Where clients reach the listeners: IP addresses or names, for the status of every served Ingress. */
+  readonly addresses: () => readonly string[];
+  readonly ports?: { readonly http: number; readonly https: number };
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+}
+
+/** The Ingress controller: `ready` settles when the Ingresses that existed at the start are served. */
+export interface Ingress extends Component {
+  listeners(): readonly BoundListener[];
+  /** What is served now; `undefined` before `ready`. */
+  current(): Translation | undefined;
+  /** `addresses` answers differently now: writes statuses anew. */
+  refresh(): void;
+}
+
+/** Keeps a data plane serving what the Ingresses of Fairlead's classes say, and writes back where they are reached. */
+export function startIngress(options: IngressOptions): Ingress {
+  const { client, informers, dataplane, signal, clock, log, events } = options;
+  const ports = options.ports ?? { http: 80, https: 443 };
+  const ingresses = informers.of(resources.Ingress);
+  const classes = informers.of(resources.IngressClass);
+  const services = informers.of(resources.Service);
+  const secrets = informers.of(resources.Secret);
+  const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
+  const inspect = rememberingInspect(inspectKeyPair);
+
+  let current: Translation | undefined;
+  /** What the last translation asked for: a change of anything else means nothing. */
+  let used = { services: new Set<string>(), secrets: new Set<string>() };
+  const changedServices = new Set<string>();
+  const written = new Set<string>();
+  let reported = new Set<string>();
+  let cost = 0;
+  let begun = false;
+  let isReady = (): void => {};
+  const ready = new Promise<void>((resolve, reject) => {
+    isReady = resolve;
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+  ready.catch(() => {});
+
+  const controller = startController({
+    name: "ingress",
+    after: [ingresses, classes, services, secrets, slices].map((informer) => informer.synced),
+    reconcile: async (key) => {
+      if (key === "class") await ensureClass();
+      else if (key === "model") await applyModel();
+      else if (key === "pools") await applyPools();
+      else if (key === "problems") reportProblems();
+      else await writeStatus(key.slice("status ".length));
+    },
+    signal,
+    clock,
+    log,
+  });
+
+  const translateSoon = (): void => {
+    if (begun) controller.enqueueAfter("model", cost * idleShare);
+  };
+  ingresses.onChange(translateSoon);
+  classes.onChange(translateSoon);
+  services.onChange(({ before, after }) => {
+    const changed = after ?? before;
+    if (changed && used.services.has(keyOf(changed))) translateSoon();
+  });
+  secrets.onChange(({ before, after }) => {
+    const changed = after ?? before;
+    if (changed && used.secrets.has(keyOf(changed))) translateSoon();
+  });
+  slices.onChange(({ before, after }) => {
+    for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
+      if (!used.services.has(key)) continue;
+      changedServices.add(key);
+      controller.enqueue("pools");
+    }
+  });
+  void controller.ready.then(
+    () => {
+      begun = true;
+      controller.enqueue("class");
+      controller.enqueue("model");
+    },
+    () => {},
+  );
+
+  function translate(): Translation {
+    used = { services: new Set(), secrets: new Set() };
+    changedServices.clear();
+    return translateIngresses({
+      ingresses: ingresses.list(),
+      classes: classes.list(),
+      service: (key) => {
+        used.services.add(key);
+        return services.get(nameOf(key));
+      },
+      slices: (key) => slices.by(byService, key),
+      secret: (key) => {
+        used.secrets.add(key);
+        return secrets.get(nameOf(key));
+      },
+      inspect,
+      controllerName,
+      ports,
+    });
+  }
+
+  async function applyModel(): Promise<void> {
+    const begin = performance.now();
+    const next = translate();
+    cost = performance.now() - begin;
+    await dataplane.apply({
+      model: next.model,
+      keyPair: ({ secret }) => {
+        const found = secrets.get(secret);
+        const pair = found && readKeyPair(found);
+        return typeof pair === "object" ? pair : undefined;
+      },
+    });
+    current = next;
+    isReady();
+    const served = new Set(next.served.map(keyOf));
+    for (const key of new Set([...served, ...written])) controller.enqueue(`status ${key}`);
+    controller.enqueueAfter("problems", patience);
+  }
+
+  async function applyPools(): Promise<void> {
+    if (!current) return;
+    const changed = [...current.targets.values()].filter(({ namespace, service }) =>
+      changedServices.has(`${namespace}/${service}`),
+    );
+    changedServices.clear();
+    await dataplane.updatePools(
+      changed.map((target) => {
+        const key = `${target.namespace}/${target.service}`;
+        return poolOf(target, services.get(nameOf(key)), slices.by(byService, key)).pool;
+      }),
+    );
+  }
+
+  function reportProblems(): void {
+    const now = new Map<string, Problem>();
+    for (const problem of current?.problems ?? [])
+      now.set(`${textOf(problem.object)} ${problem.field} ${problem.reason} ${problem.message}`, problem);
+    for (const [id, problem] of now) {
+      if (reported.has(id)) continue;
+      const ingress = ingresses.get(problem.object);
+      const text = `${problem.field}: ${problem.message}. To mend it: ${problem.remedy}`;
+      if (ingress) events.event(ingress, "Warning", problem.reason, text);
+    }
+    reported = new Set(now.keys());
+  }
+
+  async function writeStatus(key: string): Promise<void> {
+    const ingress = ingresses.get(nameOf(key));
+    const served = ingress !== undefined && current?.served.some((each) => keyOf(each) === key);
+    if (!ingress || (!served && !written.has(key))) {
+      written.delete(key);
+      return;
+    }
+    const wanted = served ? statusOf(ingress, options.addresses(), dataplane.listeners()) : [];
+    if (!sameStatus(ingress.status?.loadBalancer?.ingress, wanted)) {
+      const body = { status: { loadBalancer: { ingress: wanted } } };
+      await client
+        .patch(resources.Ingress, nameOf(key), { type: "merge", body }, { subresource: "status", signal })
+        .catch((error: unknown) => {
+          if (!isStatus(error, "NotFound")) throw error;
+        });
+    }
+    if (served) written.add(key);
+    else written.delete(key);
+  }
+
+  async function ensureClass(): Promise<void> {
+    if (classes.list().some((each) => each.spec.controller === controllerName)) return;
+    const isDefault = !classes.list().some((each) => each.metadata.annotations?.[defaultAnnotation] === "true");
+    const annotations = isDefault ? { [defaultAnnotation]: "true" } : {};
+    await client
+      .create(resources.IngressClass, {
+        metadata: { name: className, annotations },
+        spec: { controller: controllerName },
+      })
+      .catch((error: unknown) => {
+        if (!isStatus(error, "AlreadyExists")) throw error;
+      });
+  }
+
+  return {
+    name: "ingress",
+    ready,
+    stopped: controller.stopped,
+    listeners: () => dataplane.listeners(),
+    current: () => current,
+    refresh() {
+      for (const ingress of current?.served ?? []) controller.enqueue(`status ${keyOf(ingress)}`);
+    },
+  };
+}
+
+function nameOf(key: string): { namespace: string; name: string } {
+  const [namespace = "", name = ""] = key.split("/");
+  return { namespace, name };
+}
+
+function serviceOf(slice: EndpointSlice): string[] {
+  const service = slice.metadata.labels?.["kubernetes.io/service-name"];
+  return service ? [`${slice.metadata.namespace ?? ""}/${service}`] : [];
+}
