@@ -1,0 +1,92 @@
+import type { KubeObject, Resource } from "../../kube/index.ts";
+import { bindingPrinter } from "./bindings.ts";
+import {
+  configMapPrinter,
+  eventPrinter,
+  leasePrinter,
+  namespacePrinter,
+  nodePrinter,
+  secretPrinter,
+  serviceAccountPrinter,
+} from "./cluster.ts";
+import { date, nameColumn, type Cell, type Column, type Printer, type RowCondition } from "./columns.ts";
+import {
+  endpointsPrinter,
+  endpointSlicePrinter,
+  ingressClassPrinter,
+  ingressPrinter,
+  servicePrinter,
+} from "./network.ts";
+import { podPrinter } from "./pods.ts";
+import { deploymentPrinter, replicaSetPrinter } from "./workloads.ts";
+
+export interface TableOptions {
+  /** Milliseconds since the epoch: ages count from here. */
+  readonly now: number;
+  /** What a row carries beside its cells: nothing, the object's metadata or the whole object. */
+  readonly includeObject: "None" | "Metadata" | "Object";
+}
+
+export interface TableRow {
+  readonly cells: readonly Cell[];
+  readonly conditions?: readonly RowCondition[];
+  readonly object: object | null;
+}
+
+/** A Table of meta.k8s.io/v1, without the metadata of the list it stands for. */
+export interface Table {
+  readonly kind: "Table";
+  readonly apiVersion: "meta.k8s.io/v1";
+  readonly columnDefinitions: readonly Column[];
+  readonly rows: readonly TableRow[];
+}
+
+const printers = {
+  Pod: podPrinter,
+  Service: servicePrinter,
+  Endpoints: endpointsPrinter,
+  EndpointSlice: endpointSlicePrinter,
+  Ingress: ingressPrinter,
+  IngressClass: ingressClassPrinter,
+  Deployment: deploymentPrinter,
+  ReplicaSet: replicaSetPrinter,
+  Node: nodePrinter,
+  Namespace: namespacePrinter,
+  Event: eventPrinter,
+  Secret: secretPrinter,
+  ConfigMap: configMapPrinter,
+  ServiceAccount: serviceAccountPrinter,
+  Lease: leasePrinter,
+  RoleBinding: bindingPrinter,
+  ClusterRoleBinding: bindingPrinter,
+};
+
+/** For kinds without columns of their own. */
+const plainPrinter: Printer<KubeObject> = {
+  columns: [nameColumn, date("Created At", "When the object was created, as RFC 3339.")],
+  cells: ({ metadata }) => [metadata.name, metadata.creationTimestamp ?? ""],
+};
+
+/** Objects of one kind as the table that `kubectl get` prints, with the columns and words of Kubernetes 1.35. */
+export function tableFor(resource: Resource, objects: readonly KubeObject[], options: TableOptions): Table {
+  const printer = (printers as Record<string, Printer<never>>)[resource.kind] ?? plainPrinter;
+  return {
+    kind: "Table",
+    apiVersion: "meta.k8s.io/v1",
+    columnDefinitions: printer.columns,
+    rows: objects.map((object) => rowFor(printer as Printer<KubeObject>, object, options)),
+  };
+}
+
+function rowFor(printer: Printer<KubeObject>, object: KubeObject, { now, includeObject }: TableOptions): TableRow {
+  const conditions = printer.conditions?.(object) ?? [];
+  return {
+    cells: printer.cells(object, now),
+    ...(conditions.length > 0 ? { conditions } : {}),
+    object: includeObject === "None" ? null : includeObject === "Object" ? object : metadataOf(object),
+  };
+}
+
+function metadataOf(object: KubeObject): object {
+  return { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata };
+}
