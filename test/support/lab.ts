@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { access, constants, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type CommandOptions, type CommandResult, runOrThrow, systemCommands } from "../../src/system/index.ts";
 
-export const repository = fileURLToPath(new URL("../..", import.meta.url));
+/** Root of the clone: tests and benchmarks are run from there. */
+export const repository = process.cwd();
 
 /** Who the programs of a lab run as: root, or a user without any rights (`nobody`, when the tests themselves are root). */
 export type LabUser = "root" | "unprivileged";

@@ -1,6 +1,6 @@
 // Runs in a lab: sends a steady load of GETs and prints what came of them as JSON on one line.
 // Usage: node load.mjs '{"url":"http://…", "host":"…", "rate":200, "seconds":10}'   or   {"url":…, "count":300}
-// Each request has a connection of its own unless "keepAlive" is true.
+// Each request has a connection of its own unless "keepAlive" is true. SIGTERM ends it early.
 import { Agent, get } from "node:http";
 
 const { url, host, rate = 0, seconds = 0, count = 0, keepAlive = false } = JSON.parse(process.argv[2]);
@@ -35,9 +35,11 @@ function once() {
 if (count > 0) {
   for (let i = 0; i < count; i++) await once();
 } else {
+  let ended = false;
+  process.once("SIGTERM", () => (ended = true));
   const start = Date.now();
   const pending = new Set();
-  while (Date.now() - start < seconds * 1000) {
+  while (!ended && Date.now() - start < seconds * 1000) {
     // As many as are due by now: a slow moment is made up for, so that the rate is kept.
     const due = Math.floor(((Date.now() - start) * rate) / 1000);
     while (result.sent < due) {

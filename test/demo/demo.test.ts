@@ -1,0 +1,57 @@
+import { mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import type { CommandResult } from "../../src/system/index.ts";
+import { type Lab, type LabUser, noKernel, noUnprivileged, openLab, repository } from "../support/lab.ts";
+
+const ways = [
+  "ClusterIP",
+  "NodePort",
+  "NodePort UDP",
+  "LoadBalancer",
+  "Ingress HTTP",
+  "Ingress HTTPS",
+  "Headless",
+  "Headless SRV",
+  "ExternalName",
+];
+
+describe("fairlead demo --once", () => {
+  let lab: Lab | undefined;
+
+  afterEach(async () => {
+    await lab?.close();
+    lab = undefined;
+  });
+
+  const demo = (at: Lab, env: Record<string, string> = {}): Promise<CommandResult> =>
+    at.run(process.execPath, [join(repository, "fairlead"), "demo", "--once", "--dir", join(at.dir, "demo")], { env });
+
+  const expectAllWays = ({ code, stdout, stderr }: CommandResult) => {
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    for (const way of ways) expect(stdout).toMatch(new RegExp(`^${way} {2,}`, "m"));
+    expect(stdout).not.toMatch(/FAILED/);
+  };
+
+  const users: readonly [LabUser, string | undefined][] = [
+    ["root", noKernel],
+    ["unprivileged", noUnprivileged],
+  ];
+  for (const [user, why] of users) {
+    it.skipIf(why)(`succeeds twice in a row as ${user}${why ? ` (skipped: ${why})` : ""}`, async () => {
+      lab = await openLab(user);
+      expectAllWays(await demo(lab));
+      expectAllWays(await demo(lab));
+    });
+  }
+
+  it("succeeds without any program of Debian's, and names what is off", async () => {
+    lab = await openLab(noKernel ? "unprivileged" : "root");
+    const bin = join(lab.dir, "bin");
+    await mkdir(bin);
+    await symlink(process.execPath, join(bin, "node"));
+    const result = await demo(lab, { PATH: bin });
+    expectAllWays(result);
+    expect(result.stdout + result.stderr).toMatch(/kernel data plane \(nftables\): off/);
+  });
+});

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { printed, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, type LabUser, noKernel, noUnprivileged, openLab } from "../support/lab.ts";
+import { load, startLoad } from "../support/load.ts";
+import { applyShop, waysIn } from "../support/shop.ts";
+
+const skipped = (why: string | undefined) => (why ? ` (skipped: ${why})` : "");
+
+const users: readonly { user: LabUser; proxy: string; why: string | undefined }[] = [
+  { user: "root", proxy: "nftables", why: noKernel },
+  { user: "unprivileged", proxy: "userspace", why: noUnprivileged },
+];
+
+for (const { user, proxy, why } of users) {
+  describe.skipIf(why)(`traffic as ${user}, ${proxy}${skipped(why)}`, () => {
+    let lab: Lab;
+    let cluster: TestCluster;
+    let ways: Record<string, { url: string; host?: string }>;
+
+    beforeAll(async () => {
+      lab = await openLab(user);
+      cluster = await upCluster(lab);
+      await applyShop(cluster);
+      ways = await waysIn(cluster);
+    });
+
+    afterAll(async () => {
+      await cluster?.down();
+      await lab?.close();
+    });
+
+    const kubectl = async (...args: string[]) => printed(await cluster.kubectl([...args, "-n", "shop"]));
+    const settled = () => kubectl("rollout", "status", "deployment/storefront", "--timeout=90s");
+
+    for (const way of ["ClusterIP", "LoadBalancer", "Ingress"]) {
+      it(`300 requests through ${way} are spread over all ready replicas`, async () => {
+        const { ok, failures, byPod } = await load(lab, { ...ways[way]!, count: 300 });
+        expect(failures).toEqual([]);
+        expect(ok).toBe(300);
+        const shares = Object.values(byPod);
+        expect(shares).toHaveLength(3);
+        // A fair three-sided die leaves 60 to 140 once in a million million throws of 300.
+        for (const share of shares) {
+          expect(share).toBeGreaterThan(60);
+          expect(share).toBeLessThan(140);
+        }
+      });
+
+      it(`200 requests a second through ${way} lose none while pods come and go`, async () => {
+        const { end } = startLoad(lab, { ...ways[way]!, rate: 200 });
+        await kubectl("scale", "deployment/storefront", "--replicas=5");
+        await settled();
+        await kubectl("scale", "deployment/storefront", "--replicas=2");
+        await settled();
+        await kubectl("rollout", "restart", "deployment/storefront");
+        await settled();
+        const pod = await kubectl("get", "pods", "-l", "app=storefront", "-o", "jsonpath={.items[0].metadata.name}");
+        await kubectl("delete", "pod", pod);
+        await kubectl("scale", "deployment/storefront", "--replicas=3");
+        await settled();
+        const { sent, ok, failures } = await end();
+        expect(failures).toEqual([]);
+        expect(ok).toBe(sent);
+        expect(sent).toBeGreaterThan(200);
+      });
+    }
+  });
+}
