@@ -32,7 +32,10 @@ export async function load(lab: Lab, options: LoadOptions): Promise<LoadResult> 
 }
 
 /** Starts a load that goes on until `end` is called, or for ten minutes. */
-export function startLoad(lab: Lab, options: Omit<LoadOptions, "count" | "seconds">): { end(): Promise<LoadResult> } {
+export function startLoad(
+  lab: Lab,
+  options: Omit<LoadOptions, "count" | "seconds">,
+): { readonly end: () => Promise<LoadResult> } {
   const running: Running = lab.start(process.execPath, [script, JSON.stringify({ ...options, seconds: 600 })]);
   return {
     async end() {
