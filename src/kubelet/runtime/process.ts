@@ -8,7 +8,7 @@ import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
 import type { Isolation } from "./isolation.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
-import { connectSupervisor } from "./supervisor/connection.ts";
+import { connectSupervisor, stopSupervisor } from "./supervisor/connection.ts";
 import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
 
 export interface ProcessRuntimeOptions {
@@ -22,6 +22,9 @@ export interface ProcessRuntimeOptions {
   readonly supervisor?: readonly string[];
 }
 
+/** A killed process that has not gone after this long hangs in the kernel. */
+const lastResortMs = 30_000;
+
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
@@ -32,7 +35,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const { network, isolation, images, clock } = options;
   const listeners = new Set<(podUid: string | undefined) => void>();
   const supervisor = connectSupervisor({
-    dir: join(options.dir, "runtime"),
+    dir: runtimeDirectory(options.dir),
     onChange: (podUid) => {
       for (const listener of listeners) listener(podUid);
       for (const waiter of exitWaiters) waiter();
@@ -96,6 +99,27 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     await isolation.closeContainer(id);
   };
 
+  const stopContainer = async (id: string, graceMs: number): Promise<void> => {
+    const { containers } = await listed();
+    const container = containers.find((container) => container.id === id);
+    if (container?.state !== "running") return;
+    if (graceMs > 0) {
+      await supervisor.call("signalContainer", { id, signal: container.stopSignal });
+      if (await exited(id, graceMs)) return;
+    }
+    await supervisor.call("signalContainer", { id, signal: "SIGKILL" });
+    if (!(await exited(id, lastResortMs))) throw new RuntimeError("TIMEOUT", `container ${id} does not die`);
+  };
+
+  const stopSandbox = async (id: string): Promise<void> => {
+    const { containers, sandboxes } = await listed();
+    await Promise.all(containers.filter((c) => c.sandboxId === id).map((c) => stopContainer(c.id, 0)));
+    await isolation.closeSandbox(id);
+    await network.detach(id);
+    const sandbox = sandboxes.find((sandbox) => sandbox.id === id);
+    if (sandbox?.ready) await supervisor.call("putSandbox", { sandbox: { ...sandbox, ready: false } });
+  };
+
   return {
     version: "process://1.0.0",
     onChange: (listener) => void listeners.add(listener),
@@ -119,11 +143,11 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       }
       return sandbox;
     },
+    stopSandbox,
     async removeSandbox(id) {
+      await stopSandbox(id);
       const { containers } = await listed();
       await Promise.all(containers.filter((c) => c.sandboxId === id).map((c) => removeContainer(c.id)));
-      await isolation.closeSandbox(id);
-      await network.detach(id);
       await supervisor.call("deleteSandbox", { id });
     },
     async createContainer(config) {
@@ -153,27 +177,19 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       try {
         await supervisor.call("startContainer", { id, program });
       } catch (error) {
-        throw new RuntimeError("START_FAILED", error instanceof Error ? error.message : String(error), { cause: error });
+        throw new RuntimeError("START_FAILED", error instanceof Error ? error.message : String(error), {
+          cause: error,
+        });
       }
     },
-    async stopContainer(id, graceMs) {
-      const { containers } = await listed();
-      const container = containers.find((container) => container.id === id);
-      if (container?.state !== "running") return;
-      if (graceMs > 0) {
-        await supervisor.call("signalContainer", { id, signal: container.stopSignal });
-        if (await exited(id, graceMs)) return;
-      }
-      await supervisor.call("signalContainer", { id, signal: "SIGKILL" });
-      if (!(await exited(id, 30_000))) throw new RuntimeError("TIMEOUT", `container ${id} does not die`);
-    },
+    stopContainer,
     removeContainer,
     async list(podUid) {
       const { sandboxes, containers } = await listed(podUid);
       const attached = await Promise.all(
         sandboxes.map(async ({ netns, ...sandbox }) => ({
           ...sandbox,
-          ready: sandbox.addresses.length === 0 || (await network.isAttached(sandbox.id)),
+          ready: sandbox.ready && (sandbox.addresses.length === 0 || (await network.isAttached(sandbox.id))),
         })),
       );
       return { sandboxes: attached, containers };
@@ -187,3 +203,10 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     },
   };
 }
+
+/** Ends every container of the runtime in `dir` and the supervisor that held them: for `fairlead down`. */
+export function stopProcessRuntime(dir: string): Promise<void> {
+  return stopSupervisor(runtimeDirectory(dir));
+}
+
+const runtimeDirectory = (dir: string): string => join(dir, "runtime");

@@ -11,7 +11,9 @@ export interface Runtime {
   /** Makes the image usable on this node. Throws `IMAGE_UNKNOWN`. */
   ensureImage(image: string): Promise<Image>;
   createSandbox(config: SandboxConfig): Promise<Sandbox>;
-  /** Ends what still runs in it, gives its network back and forgets its containers. Unknown ids are fine. */
+  /** Ends what still runs in it and gives its network back; it is not ready any more. Unknown ids are fine. */
+  stopSandbox(id: string): Promise<void>;
+  /** Stops it and forgets it and its containers. Unknown ids are fine. */
   removeSandbox(id: string): Promise<void>;
   /** Prepares a container; it does not run yet. */
   createContainer(config: ContainerConfig): Promise<string>;
@@ -134,7 +136,14 @@ export interface ExecResult {
 
 /** What a runtime could not do, and why. */
 export class RuntimeError extends Error {
-  readonly code: "IMAGE_UNKNOWN" | "CREATE_FAILED" | "START_FAILED" | "NOT_FOUND" | "NETWORK" | "TIMEOUT" | "UNAVAILABLE";
+  readonly code:
+    | "IMAGE_UNKNOWN"
+    | "CREATE_FAILED"
+    | "START_FAILED"
+    | "NOT_FOUND"
+    | "NETWORK"
+    | "TIMEOUT"
+    | "UNAVAILABLE";
 
   constructor(code: RuntimeError["code"], message: string, options?: ErrorOptions) {
     super(message, options);

@@ -63,7 +63,10 @@ export function connectSupervisor(options: SupervisorOptions): SupervisorConnect
   const open = async (): Promise<Socket> => {
     const socket = (await connect(socketPath)) ?? (await startSupervisor(options, socketPath));
     socket.setEncoding("utf8");
-    socket.on("data", lineSplitter(onLine, () => socket.destroy()));
+    socket.on(
+      "data",
+      lineSplitter(onLine, () => socket.destroy()),
+    );
     socket.on("error", () => {});
     socket.once("close", lost);
     return socket;
@@ -163,4 +166,16 @@ async function startSupervisor(options: SupervisorOptions, socketPath: string): 
     await sleep(20);
   }
   throw new RuntimeError("UNAVAILABLE", `the supervisor does not start: ${failure ?? "it does not listen"}`);
+}
+
+/** Ends the supervisor of `dir` and all its containers; nothing happens when none runs. */
+export async function stopSupervisor(dir: string): Promise<void> {
+  const socket = await connect(supervisorSocket(dir));
+  if (!socket) return;
+  await new Promise<void>((resolve) => {
+    socket.once("close", () => resolve());
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(`${JSON.stringify({ id: 1, method: "shutdown", params: {} })}\n`);
+  });
 }

@@ -51,7 +51,7 @@ export function createLogWriter(path: string, now: () => number, limits: LogLimi
         fd = openSync(path, "a", 0o640);
         size = fstatSync(fd).size;
       }
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
       size += bytes.length;
     } catch {
       // Nobody could be told: the place to say it is full.

@@ -74,7 +74,13 @@ function serve(socket: Socket): void {
   socket.setEncoding("utf8");
   socket.on("error", () => {});
   socket.on("close", () => connections.delete(socket));
-  socket.on("data", lineSplitter((line) => void answer(socket, line), () => socket.destroy()));
+  socket.on(
+    "data",
+    lineSplitter(
+      (line) => void answer(socket, line),
+      () => socket.destroy(),
+    ),
+  );
 }
 
 async function answer(socket: Socket, line: string): Promise<void> {

@@ -1,0 +1,186 @@
+import { mkdirSync } from "node:fs";
+import { type Client, createEventRecorder, type Informers, startController, startInformer } from "../client/index.ts";
+import { type Node, type Pod, resources } from "../kube/index.ts";
+import type { Clock, Component, Logger } from "../system/index.ts";
+import type { NodeRoute, PodNetwork } from "./network/network.ts";
+import { readMachine } from "./node/machine.ts";
+import { startNodeAgent } from "./node/node-agent.ts";
+import type { DnsSettings } from "./pods/dns.ts";
+import { lookupIn } from "./pods/lookup.ts";
+import { podDirectories } from "./pods/pod-directories.ts";
+import { createPodStore } from "./pods/pod-store.ts";
+import { createPodWorkers } from "./pods/pod-workers.ts";
+import { fieldPathOf } from "./pods/start-container.ts";
+import { createHandlerRunner } from "./probes/handler.ts";
+import { createProber } from "./probes/prober.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import { createReferences } from "./volumes/references.ts";
+import { createVolumes } from "./volumes/volumes.ts";
+
+export interface KubeletOptions {
+  readonly client: Client;
+  /** Informers of the process; Nodes and Services are taken from it. */
+  readonly informers: Informers;
+  readonly nodeName: string;
+  readonly runtime: Runtime;
+  readonly network: PodNetwork;
+  /** The node's InternalIP: others reach it there. */
+  readonly address: string;
+  /** Of the HTTPS server that gives out logs. */
+  readonly port: number;
+  /** Private directory of this node for volumes and logs; it is made when missing. */
+  readonly dir: string;
+  readonly dns: DnsSettings;
+  /** Labels beside the usual ones, for example a zone. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Pods worked on at once: each mostly waits for a runtime or a hook. */
+const concurrency = 32;
+
+/**
+ * Runs the pods that are bound to this node. `ready` settles when the node is registered, its network is set up and
+ * it takes pods. When the signal aborts it stops looking after them; the pods themselves go on running.
+ */
+export function startKubelet(options: KubeletOptions): Component {
+  const { client, informers, nodeName, runtime, network, address, signal, clock } = options;
+  const log = options.log.child({ component: "kubelet", node: nodeName });
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  const recorder = createEventRecorder(client, { component: "kubelet", host: nodeName, log, clock, signal });
+  let notReady: string | undefined = "the pod network is not set up: the node has no podCIDR yet";
+
+  const machine = (): ReturnType<typeof readMachine> => readMachine(options.dir);
+  const first = machine();
+  const agent = startNodeAgent({
+    ...{ client, nodeName, address, recorder, signal, clock, log, machine },
+    port: options.port,
+    labels: {
+      "kubernetes.io/hostname": nodeName,
+      "kubernetes.io/os": first.os,
+      "kubernetes.io/arch": first.architecture,
+      ...options.labels,
+    },
+    runtimeVersion: runtime.version,
+    notReady: () => notReady,
+  });
+
+  const nodes = informers.of(resources.Node);
+  const services = informers.of(resources.Service);
+  const setUp = async (): Promise<void> => {
+    await agent.registered;
+    const podCIDR = await podCIDROf(nodeName, nodes, signal);
+    await network.setUp(podCIDR);
+    const { sandboxes } = await runtime.list();
+    await network.retain(new Set(sandboxes.map(({ id }) => id)));
+    notReady = undefined;
+    await agent.report();
+    keepRoutes();
+  };
+
+  const keepRoutes = (): void => {
+    let told = "";
+    let working: Promise<void> = Promise.resolve();
+    nodes.onChange(() => {
+      working = working.then(async () => {
+        const routes = routesOf(nodes.list(), nodeName);
+        const text = JSON.stringify(routes);
+        if (text === told || signal.aborted) return;
+        try {
+          await network.routeTo(routes);
+          told = text;
+        } catch (error) {
+          log.warn(
+            { error: error instanceof Error ? error.message : String(error) },
+            "cannot set routes to other nodes",
+          );
+        }
+      });
+    });
+  };
+
+  const podInformer = startInformer(client, resources.Pod, {
+    fieldSelector: `spec.nodeName=${nodeName}`,
+    indexes: { uid: (pod: Pod) => [pod.metadata.uid ?? ""] },
+    signal,
+    log,
+  });
+  const pods = createPodStore(podInformer);
+  const directories = podDirectories(options.dir);
+  const runHandler = createHandlerRunner(runtime);
+  const enqueue = (uid: string): void => controller.enqueue(uid);
+  const references = createReferences(client, { onChange: enqueue, signal, log });
+  const prober = createProber({
+    run: runHandler,
+    onChange: enqueue,
+    onFailure: (pod, containerName, kind, { message }) =>
+      recorder.event(pod, "Warning", "Unhealthy", `${kind} probe failed: ${message}`, {
+        fieldPath: fieldPathOf(pod, { name: containerName }),
+      }),
+    ...{ signal, clock },
+  });
+  const workers = createPodWorkers({
+    ...{ client, runtime, pods, prober, runHandler, directories, recorder, enqueue, clock, log },
+    services: () => services.list(),
+    volumes: createVolumes(directories, references),
+    lookup: (namespace) => lookupIn(client, namespace),
+    dns: options.dns,
+    hostAddress: address,
+    allocatable: { cpu: first.cpus, memory: first.memory, ephemeralStorage: first.storage },
+  });
+  const isSetUp = setUp();
+  const controller = startController({
+    name: "pods",
+    reconcile: workers.reconcile,
+    concurrency,
+    after: [podInformer.synced, services.synced, isSetUp],
+    ...{ signal, clock, log },
+  });
+  podInformer.onChange(({ before, after }) => {
+    for (const pod of [before, after]) if (pod?.metadata.uid) enqueue(pod.metadata.uid);
+  });
+  const lookAtAll = async (): Promise<void> => {
+    const { sandboxes, containers } = await runtime.list();
+    for (const { podUid } of [...sandboxes, ...containers]) enqueue(podUid);
+  };
+  runtime.onChange((podUid) => {
+    if (podUid !== undefined) enqueue(podUid);
+    // Its supervisor died, say: what it held is gone, and only looking tells.
+    else if (!signal.aborted)
+      lookAtAll().catch((error: unknown) => log.warn({ error: String(error) }, "runtime is away"));
+  });
+
+  // What ran before this kubelet did, also of pods that were deleted meanwhile.
+  const ready = isSetUp.then(async () => {
+    await controller.ready;
+    await lookAtAll();
+  });
+  ready.catch(() => {});
+  return { name: "kubelet", ready, stopped: Promise.all([agent.stopped, controller.stopped]).then(() => {}) };
+}
+
+function podCIDROf(
+  nodeName: string,
+  nodes: { onChange(listener: (change: { after?: Node }) => void): void },
+  signal: AbortSignal,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    nodes.onChange(({ after }) => {
+      if (after?.metadata.name === nodeName && after.spec.podCIDR) resolve(after.spec.podCIDR);
+    });
+  });
+}
+
+/** Where the pods of the other nodes are. */
+export function routesOf(nodes: readonly Node[], nodeName: string): NodeRoute[] {
+  return nodes
+    .flatMap(({ metadata, spec, status }) => {
+      const via = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
+      if (metadata.name === nodeName || !spec.podCIDR || !via) return [];
+      return [{ podCIDR: spec.podCIDR, via }];
+    })
+    .sort((a, b) => (a.podCIDR < b.podCIDR ? -1 : 1));
+}

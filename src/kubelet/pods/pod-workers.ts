@@ -1,0 +1,305 @@
+import type { Client, EventRecorder } from "../../client/index.ts";
+import { isStatus, type Pod, resources, type Service } from "../../kube/index.ts";
+import type { Clock, Logger } from "../../system/index.ts";
+import type { RunHandler } from "../probes/handler.ts";
+import type { Prober } from "../probes/prober.ts";
+import type { ContainerRecord, Runtime, Sandbox } from "../runtime/runtime.ts";
+import type { Volumes } from "../volumes/volumes.ts";
+import { createRestartBackOff } from "./back-off.ts";
+import type { WaitingReason } from "./container-status.ts";
+import { type DnsSettings, podDns } from "./dns.ts";
+import type { DownwardFacts } from "./downward-api.ts";
+import type { Lookup } from "./environment.ts";
+import { type PlanFacts, planPod, type Start } from "./plan.ts";
+import type { PodDirectories } from "./pod-directories.ts";
+import { podStatus, statusPatch } from "./pod-status.ts";
+import type { PodStore } from "./pod-store.ts";
+import { isSidecar, isTerminal, newest, type PodView, running, viewOf } from "./pod-view.ts";
+import { fieldPathOf, startContainer } from "./start-container.ts";
+import { stopContainer } from "./stop-container.ts";
+
+export interface PodWorkersOptions {
+  readonly client: Client;
+  readonly runtime: Runtime;
+  readonly pods: PodStore;
+  readonly services: () => readonly Service[];
+  readonly prober: Prober;
+  readonly runHandler: RunHandler;
+  readonly volumes: Volumes;
+  readonly directories: PodDirectories;
+  readonly lookup: (namespace: string) => Lookup;
+  readonly recorder: EventRecorder;
+  readonly dns: DnsSettings;
+  readonly hostAddress: string;
+  readonly allocatable: DownwardFacts["allocatable"];
+  /** Asks for another look at a pod. */
+  readonly enqueue: (uid: string) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What is remembered of a pod between looks; a new kubelet does without. */
+interface Memory {
+  readonly waiting: Map<string, WaitingReason>;
+  /** Containers being stopped, with the grace they were given. */
+  readonly stopping: Map<string, number>;
+  failures: number;
+}
+
+/** How long until a start that failed for a reason of its own is tried again. */
+const retryMs = 10_000;
+
+/** Brings one pod after another, by uid, to what the API wants. Level-triggered: it looks at what is, then does the next step. */
+export function createPodWorkers(options: PodWorkersOptions): {
+  reconcile(uid: string): Promise<void | { again: number }>;
+} {
+  const { client, runtime, pods, prober, volumes, directories, recorder, clock, log, enqueue } = options;
+  const memories = new Map<string, Memory>();
+  const backOff = createRestartBackOff(() => clock.now());
+  const runtimeName = runtime.version.split("://")[0] ?? "";
+
+  const memoryOf = (uid: string): Memory => {
+    let memory = memories.get(uid);
+    if (!memory) memories.set(uid, (memory = { waiting: new Map(), stopping: new Map(), failures: 0 }));
+    return memory;
+  };
+
+  const look = async (uid: string): Promise<PodView> => viewOf(await runtime.list(uid));
+
+  const addressOf = (pod: Pod, sandbox: Sandbox | undefined): string | undefined =>
+    pod.spec.hostNetwork ? options.hostAddress : sandbox?.addresses[0];
+
+  const downwardFacts = (pod: Pod, sandbox: Sandbox | undefined): DownwardFacts => {
+    const address = addressOf(pod, sandbox);
+    const { hostAddress: hostIP, allocatable } = options;
+    return { pod, podIPs: address === undefined ? [] : [address], hostIP, allocatable };
+  };
+
+  /** Milliseconds the pod may still be active; undefined without a deadline. */
+  const activeLeft = (pod: Pod): number | undefined => {
+    const { activeDeadlineSeconds: seconds } = pod.spec;
+    const start = pod.status?.startTime;
+    return seconds === undefined || start === undefined ? undefined : Date.parse(start) + seconds * 1000 - clock.now();
+  };
+
+  const isOverdue = (pod: Pod): boolean => !isTerminal(pod) && (activeLeft(pod) ?? 1) <= 0;
+
+  const writeStatus = async (pod: Pod, view: PodView): Promise<void> => {
+    const uid = pod.metadata.uid ?? "";
+    const wanted = podStatus(pod, view, {
+      now: clock.now(),
+      hostAddress: options.hostAddress,
+      runtime: runtimeName,
+      waiting: memoryOf(uid).waiting,
+      started: (container) => prober.started(container),
+      ready: (container) => prober.ready(container),
+      failure: isOverdue(pod)
+        ? { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" }
+        : undefined,
+    });
+    const patch = statusPatch(pod.status, wanted);
+    if (!patch) return;
+    const { name, namespace = "", resourceVersion } = pod.metadata;
+    try {
+      const body = { metadata: { uid, resourceVersion }, status: patch };
+      const written = await client.patch(
+        resources.Pod,
+        { namespace, name },
+        { type: "merge", body },
+        { subresource: "status" },
+      );
+      pods.wrote(written);
+    } catch (error) {
+      // Gone, or changed meanwhile: the watch says so too, and then it is looked at again.
+      if (!isStatus(error, "NotFound", "Conflict")) throw error;
+    }
+  };
+
+  const stop = (pod: Pod | undefined, record: ContainerRecord, address: string, graceMs: number, why: string): void => {
+    const { stopping } = memoryOf(record.podUid);
+    if ((stopping.get(record.id) ?? Infinity) <= graceMs) return;
+    const isFirst = !stopping.has(record.id);
+    stopping.set(record.id, graceMs);
+    // Asked again with less grace, the hook has run or is running: only the time is cut.
+    const work = isFirst
+      ? stopContainer(pod, record, { graceMs, why, address }, options)
+      : runtime.stopContainer(record.id, graceMs);
+    work
+      .catch((error: unknown) =>
+        log.warn({ pod: record.podUid, container: record.name, error: String(error) }, "stop failed"),
+      )
+      .finally(() => {
+        stopping.delete(record.id);
+        enqueue(record.podUid);
+      });
+  };
+
+  const graceOf = (pod: Pod): number => (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+
+  const reconcile = async (uid: string): Promise<void | { again: number }> => {
+    const pod = pods.get(uid);
+    const view = await look(uid);
+    if (!pod || pod.metadata.deletionTimestamp) return terminate(uid, pod, view);
+    return advance(uid, pod, view);
+  };
+
+  const advance = async (uid: string, pod: Pod, view: PodView): Promise<void | { again: number }> => {
+    const memory = memoryOf(uid);
+    const facts: PlanFacts = {
+      backOff: (name, finishedAt) => backOff.remaining(`${uid}/${name}`, finishedAt),
+      started: (container) => prober.started(container),
+      unhealthy: (container) => prober.unhealthy(container)?.kind,
+      overdue: isOverdue(pod),
+    };
+    prober.sync(pod, addressOf(pod, view.sandbox), running(view));
+    const plan = planPod(pod, view, facts);
+    for (const { id, name, why } of plan.stop) {
+      const record = running(view).find((container) => container.id === id);
+      if (!record) continue;
+      const unhealthy = prober.unhealthy(record);
+      const graceMs = unhealthy?.graceSeconds === undefined ? graceOf(pod) : unhealthy.graceSeconds * 1000;
+      const probe = unhealthy?.kind.toLowerCase();
+      const message = unhealthy
+        ? `Container ${name} failed ${probe} probe, will be restarted`
+        : `Stopping container ${name}: ${why}`;
+      stop(pod, record, addressOf(pod, view.sandbox) ?? "", graceMs, message);
+    }
+    for (const id of plan.removeContainers) await runtime.removeContainer(id);
+    for (const id of plan.removeSandboxes) await runtime.removeSandbox(id);
+    if (plan.stopSandbox !== undefined) await runtime.stopSandbox(plan.stopSandbox);
+    noteBackOff(pod, view, plan.waiting, memory);
+    const again = [...plan.waiting.values()];
+
+    if (plan.createSandbox !== undefined || plan.start.length > 0) {
+      const failed = await start(pod, view, plan.createSandbox, plan.start, memory);
+      if (failed) again.push(Math.min(retryMs * 2 ** Math.min(memory.failures++, 4), 120_000));
+      else memory.failures = 0;
+    } else if (running(view).length > 0) {
+      await volumes.refresh(pod, downwardFacts(pod, view.sandbox));
+    }
+    const after = await look(uid);
+    prober.sync(pod, addressOf(pod, after.sandbox), running(after));
+    // The pod may have changed while containers were started.
+    await writeStatus(pods.get(uid) ?? pod, after);
+    // What ended at once or became possible by what was started, for example after an init container without work.
+    if (running(after).length < running(view).length) enqueue(uid);
+    const left = activeLeft(pods.get(uid) ?? pod);
+    if (left !== undefined && left > 0) again.push(left);
+    return again.length > 0 ? { again: Math.max(Math.min(...again), 1) } : undefined;
+  };
+
+  const noteBackOff = (pod: Pod, view: PodView, waiting: ReadonlyMap<string, number>, memory: Memory): void => {
+    const { name, namespace, uid = "" } = pod.metadata;
+    for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+      if (!waiting.has(container.name)) continue;
+      const seconds = Math.round(backOff.delay(`${uid}/${container.name}`) / 1000);
+      const delay = seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
+      const about = `restarting failed container=${container.name} pod=${name}_${namespace}(${uid})`;
+      const known = memory.waiting.get(container.name)?.reason === "CrashLoopBackOff";
+      memory.waiting.set(container.name, { reason: "CrashLoopBackOff", message: `back-off ${delay} ${about}` });
+      if (known || !newest(view, container.name)) continue;
+      const message = `Back-off restarting failed container ${container.name} in pod ${name}_${namespace}(${uid})`;
+      recorder.event(pod, "Warning", "BackOff", message, { fieldPath: fieldPathOf(pod, container) });
+    }
+  };
+
+  /** Makes what is missing. True when something failed that only time can mend. */
+  const start = async (
+    pod: Pod,
+    view: PodView,
+    createSandbox: number | undefined,
+    starts: readonly Start[],
+    memory: Memory,
+  ): Promise<boolean> => {
+    // So that others see it is being worked on, and since when.
+    if (!pod.status?.startTime) await writeStatus(pod, view);
+    let sandbox = view.sandbox;
+    try {
+      if (createSandbox !== undefined) {
+        const { namespace = "", name, uid = "" } = pod.metadata;
+        sandbox = await runtime.createSandbox({
+          ...{ podUid: uid, namespace, name, attempt: createSandbox },
+          hostname: pod.spec.hostname ?? name,
+          hostNetwork: pod.spec.hostNetwork ?? false,
+          dns: podDns(pod, options.dns),
+          hostAliases: (pod.spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, hostnames })),
+        });
+      }
+    } catch (error) {
+      recorder.event(pod, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${textOf(error)}`);
+      return true;
+    }
+    if (!sandbox) return true;
+    const facts = downwardFacts(pod, sandbox);
+    let paths: ReadonlyMap<string, string>;
+    try {
+      paths = await volumes.setUp(pod, facts);
+    } catch (error) {
+      recorder.event(pod, "Warning", "FailedMount", textOf(error));
+      return true;
+    }
+    let failed = false;
+    for (const step of starts) {
+      const { name } = step.container;
+      if (step.after?.finishedAt !== undefined) {
+        backOff.restarted(`${pod.metadata.uid}/${name}`, step.after.finishedAt);
+      }
+      const more = { sandbox, services: options.services(), volumes: paths };
+      const problem = await startContainer(
+        step,
+        { ...facts, ...more },
+        { ...options, lookup: options.lookup(pod.metadata.namespace ?? "") },
+      );
+      if (problem) memory.waiting.set(name, problem);
+      else memory.waiting.delete(name);
+      failed ||= problem !== undefined;
+    }
+    return failed;
+  };
+
+  const terminate = async (uid: string, pod: Pod | undefined, view: PodView): Promise<void> => {
+    const alive = running(view);
+    if (pod) prober.sync(pod, addressOf(pod, view.sandbox), alive);
+    else prober.stop(uid);
+    if (alive.length > 0) {
+      const seconds = pod
+        ? (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30)
+        : 1;
+      const sidecars = new Set((pod?.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
+      const mains = alive.filter(({ name }) => !sidecars.has(name));
+      // Sidecars serve the others to their end (KEP-753).
+      for (const record of mains.length > 0 ? mains : alive) {
+        const graceMs = Math.max(seconds, 1) * 1000;
+        stop(pod, record, (pod && addressOf(pod, view.sandbox)) ?? "", graceMs, `Stopping container ${record.name}`);
+      }
+      if (pod) await writeStatus(pod, view);
+      return;
+    }
+    prober.stop(uid);
+    if (pod) await writeStatus(pod, view);
+    for (const { id } of view.sandboxes) await runtime.removeSandbox(id);
+    for (const { id } of [...view.containers.values()].flat()) await runtime.removeContainer(id);
+    volumes.remove(uid);
+    directories.remove(uid);
+    backOff.forget(`${uid}/`);
+    if (pod) await forget(pod);
+    memories.delete(uid);
+  };
+
+  /** Nothing of it is left on this node: now the object may go. Finalizers of others may still hold it. */
+  const forget = async (pod: Pod): Promise<void> => {
+    const { name, namespace = "", uid = "" } = pod.metadata;
+    try {
+      const preconditions = { preconditions: { uid } };
+      await client.delete(resources.Pod, { namespace, name }, { gracePeriodSeconds: 0, ...preconditions });
+    } catch (error) {
+      if (!isStatus(error, "NotFound", "Conflict")) throw error;
+    }
+  };
+
+  return { reconcile };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,98 @@
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { HostPathVolumeSource, Pod, Volume } from "../../kube/index.ts";
+import { ConfigError } from "../pods/config-error.ts";
+import type { DownwardFacts } from "../pods/downward-api.ts";
+import type { PodDirectories } from "../pods/pod-directories.ts";
+import { writeAtomically } from "./atomic-writer.ts";
+import { isConfigVolume, payloadOf } from "./payload.ts";
+import type { References } from "./references.ts";
+
+/** The volumes of this node's pods, as directories or files of the node. */
+export interface Volumes {
+  /** Makes them all. Answers their paths by name. Throws `ConfigError` naming the one that cannot be made. */
+  setUp(pod: Pod, facts: DownwardFacts): Promise<ReadonlyMap<string, string>>;
+  /** Brings the files of a running pod up to date with what they come from; what fails stays as it is. */
+  refresh(pod: Pod, facts: DownwardFacts): Promise<void>;
+  /** Ends the watches that keep them up to date; the files go with the pod's directory. */
+  remove(podUid: string): void;
+}
+
+export function createVolumes(directories: PodDirectories, references: References): Volumes {
+  const pathOf = (pod: Pod, volume: Volume): string =>
+    volume.hostPath?.path ?? join(directories.volumes(pod.metadata.uid ?? ""), volume.name);
+
+  const write = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<void> => {
+    const payload = await payloadOf(volume, facts, references.for(pod));
+    writeAtomically(pathOf(pod, volume), payload, groupOf(pod));
+  };
+
+  const make = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<void> => {
+    if (isConfigVolume(volume)) await write(pod, volume, facts);
+    else if (volume.emptyDir) makeEmptyDir(pathOf(pod, volume), groupOf(pod));
+    else if (volume.hostPath) checkHostPath(volume.hostPath);
+    else {
+      const kind = Object.keys(volume).find((key) => key !== "name") ?? "no source";
+      const known = "emptyDir, configMap, secret, downwardAPI, projected and hostPath";
+      throw new ConfigError(`${kind} is not supported: this node has ${known}`);
+    }
+  };
+
+  return {
+    async setUp(pod, facts) {
+      const paths = new Map<string, string>();
+      for (const volume of pod.spec.volumes ?? []) {
+        try {
+          await make(pod, volume, facts);
+        } catch (error) {
+          const text = error instanceof Error ? error.message : String(error);
+          throw new ConfigError(`MountVolume.SetUp failed for volume "${volume.name}" : ${text}`);
+        }
+        paths.set(volume.name, pathOf(pod, volume));
+      }
+      return paths;
+    },
+    async refresh(pod, facts) {
+      for (const volume of pod.spec.volumes ?? []) {
+        if (!isConfigVolume(volume)) continue;
+        try {
+          await write(pod, volume, facts);
+        } catch (error) {
+          // Its ConfigMap was deleted, say: a running pod keeps what it has.
+          if (!(error instanceof ConfigError)) throw error;
+        }
+      }
+    },
+    remove: (podUid) => references.release(podUid),
+  };
+}
+
+function groupOf(pod: Pod): number | undefined {
+  return process.getuid?.() === 0 ? pod.spec.securityContext?.fsGroup : undefined;
+}
+
+function makeEmptyDir(path: string, group: number | undefined): void {
+  mkdirSync(path, { recursive: true });
+  if (group !== undefined) chownSync(path, -1, group);
+  chmodSync(path, group === undefined ? 0o777 : 0o2777);
+}
+
+function checkHostPath({ path, type = "" }: HostPathVolumeSource): void {
+  if (type === "DirectoryOrCreate") mkdirSync(path, { recursive: true, mode: 0o755 });
+  if (type === "FileOrCreate") {
+    mkdirSync(dirname(path), { recursive: true });
+    closeSync(openSync(path, "a", 0o644));
+  }
+  if (type === "") return;
+  const found = statSync(path, { throwIfNoEntry: false });
+  const ok = {
+    Directory: found?.isDirectory(),
+    DirectoryOrCreate: found?.isDirectory(),
+    File: found?.isFile(),
+    FileOrCreate: found?.isFile(),
+    Socket: found?.isSocket(),
+    CharDevice: found?.isCharacterDevice(),
+    BlockDevice: found?.isBlockDevice(),
+  }[type];
+  if (!ok) throw new ConfigError(`hostPath type check failed: ${path} is not a ${type}`);
+}
