@@ -1,4 +1,13 @@
-import { apiVersionOf, type Draft, isStatus, keyOf, type KubeObject, nameOfKey, type Resource } from "../kube/index.ts";
+import {
+  apiVersionOf,
+  type Draft,
+  isStatus,
+  keyOf,
+  type KubeObject,
+  nameOfKey,
+  type Resource,
+  threeWayMergePatch,
+} from "../kube/index.ts";
 import type { Client, WriteOptions } from "./client.ts";
 
 /** Where `kubectl apply` keeps what it was given last, so that the next time it can tell what was taken out. */
@@ -23,8 +32,8 @@ export async function applyThreeWay<T extends KubeObject>(
       });
       if (!current) return await client.create(resource, wanted, options);
       const last = current.metadata.annotations?.[lastAppliedAnnotation];
-      const body = threeWayMergePatch(last ? (JSON.parse(last) as object) : {}, wanted, current);
-      if (Object.keys(body).length === 0) return current;
+      const body = threeWayMergePatch(last ? (JSON.parse(last) as object) : undefined, wanted, current);
+      if (!body) return current;
       return await client.patch(resource, name, { type: "merge", body }, options);
     } catch (error) {
       // Someone created, deleted or changed it between our look and our write.
@@ -44,21 +53,3 @@ function withAnnotation<T extends KubeObject>(resource: Resource<T>, draft: Draf
   const text = `${JSON.stringify(plain)}\n`;
   return { ...plain, metadata: { ...plain.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } } };
 }
-
-/** RFC 7386 patch that sets what `wanted` says, and removes what `last` said and `wanted` no longer does. */
-function threeWayMergePatch(last: object, wanted: object, current: object): Record<string, unknown> {
-  const [was, want, is] = [last, wanted, current] as Record<string, unknown>[];
-  const patch: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(want ?? {})) {
-    const now = is?.[key];
-    if (isMap(value) && isMap(now)) {
-      const before = was?.[key];
-      const inner = threeWayMergePatch(isMap(before) ? before : {}, value, now);
-      if (Object.keys(inner).length > 0) patch[key] = inner;
-    } else if (value !== undefined && JSON.stringify(value) !== JSON.stringify(now)) patch[key] = value;
-  }
-  for (const key of Object.keys(was ?? {})) if (want?.[key] === undefined && is?.[key] !== undefined) patch[key] = null;
-  return patch;
-}
-
-const isMap = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);

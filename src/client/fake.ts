@@ -1,15 +1,22 @@
 import {
   apiVersionOf,
+  applyJsonPatch,
+  applyMergePatch,
+  applyStrategicPatch,
+  cloneJson,
   type Draft,
   keyOf,
   type KubeObject,
-  nameOfKey,
+  meetsRequirements,
   type ObjectName,
+  parseFieldSelector,
+  parseLabelSelector,
   type Resource,
   resources,
   statusError,
 } from "../kube/index.ts";
 import { type Clock, systemClock } from "../system/index.ts";
+import { applyThreeWay } from "./apply.ts";
 import type { Client, DeleteOptions, ListQuery, Patch, PatchOptions, WatchEvent, WatchOptions } from "./client.ts";
 import { deepFreeze } from "./freeze.ts";
 import { createPipe, type Pipe } from "./pipe.ts";
@@ -97,7 +104,7 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
 
   const drop = (resource: Resource, object: KubeObject): void => {
     table(resource).delete(keyOf(object));
-    const last = structuredClone(object);
+    const last = cloneJson(object);
     last.metadata.resourceVersion = String(++revision);
     record(resource, deepFreeze(last), undefined);
   };
@@ -109,7 +116,7 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
   };
 
   const complete = (resource: Resource, draft: object): KubeObject => {
-    const object = structuredClone(draft) as KubeObject;
+    const object = cloneJson(draft) as KubeObject;
     object.apiVersion = apiVersionOf(resource);
     object.kind = resource.kind;
     const meta = object.metadata;
@@ -155,7 +162,7 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
     if ((uid && uid !== old.metadata.uid) || (resourceVersion && resourceVersion !== old.metadata.resourceVersion)) {
       throw conflict(resource, name.name);
     }
-    const next = structuredClone(old);
+    const next = cloneJson(old);
     const finalizers = new Set(next.metadata.finalizers);
     if (how.propagationPolicy === "Foreground") finalizers.add("foregroundDeletion");
     if (how.propagationPolicy === "Orphan") finalizers.add("orphan");
@@ -249,18 +256,14 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
       const old = find(resource, name);
       return replace(resource, patched(resource, old, patch), subresource, how.dryRun) as never;
     },
-    async apply(resource, draft, how) {
-      const object = complete(resource, draft);
-      if (!table(resource).has(keyOf(object))) return client.create(resource, draft, how);
-      return client.patch(resource, nameOfKey(keyOf(object)), { type: "strategic", body: draft }, how);
-    },
+    apply: (resource, draft, how) => applyThreeWay(client, resource, draft, how),
     async delete(resource, name, how = {}) {
       await call({ verb: "delete", resource, key: keyOf({ metadata: name }), body: how });
       remove(resource, name, how);
     },
     async createSubresource(resource, name, subresource, body) {
       await call({ verb: "create", resource, key: keyOf({ metadata: name }), subresource, body });
-      const object = structuredClone(find(resource, name)) as KubeObject & { spec: { nodeName?: string } };
+      const object = cloneJson(find(resource, name)) as KubeObject & { spec: { nodeName?: string } };
       if (subresource === "binding") {
         const { target } = body as { target: { name: string } };
         if (object.spec.nodeName) throw conflict(resource, name.name);
@@ -335,13 +338,13 @@ function eventOf(change: Change, matches: (object: KubeObject) => boolean): Watc
 
 /** What a write to `subresource` (or to the object itself) leaves of `old` and takes of `wanted`. */
 function merged(resource: Resource, old: KubeObject, wanted: KubeObject, subresource: string | undefined): KubeObject {
-  const next = structuredClone(subresource ? old : wanted) as KubeObject & Record<string, unknown>;
+  const next = cloneJson(subresource ? old : wanted) as KubeObject & Record<string, unknown>;
   if (subresource === "status") {
-    next["status"] = structuredClone((wanted as { status?: object }).status);
+    next["status"] = cloneJson((wanted as { status?: object }).status);
   } else if (subresource === "finalize") {
-    next["spec"] = structuredClone((wanted as { spec?: object }).spec);
+    next["spec"] = cloneJson((wanted as { spec?: object }).spec);
   } else if (resource.subresources.includes("status") && (old as { status?: object }).status !== undefined) {
-    next["status"] = structuredClone((old as { status?: object }).status);
+    next["status"] = cloneJson((old as { status?: object }).status);
   }
   const { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
   Object.assign(next.metadata, { uid, creationTimestamp, generation, resourceVersion: old.metadata.resourceVersion });
@@ -371,55 +374,21 @@ function podGrace(object: KubeObject, asked: number | undefined): number {
   return asked ?? spec.terminationGracePeriodSeconds ?? 30;
 }
 
-function patched(_resource: Resource, old: KubeObject, patch: Patch): KubeObject {
-  if (patch.type === "json") throw statusError("UnsupportedMediaType", "the fake takes no JSON patch");
-  return mergePatch(old, patch.body) as KubeObject;
+function patched(resource: Resource, old: KubeObject, patch: Patch): KubeObject {
+  if (patch.type === "json") return applyJsonPatch(old, patch.body) as KubeObject;
+  if (patch.type === "merge") return applyMergePatch(old, patch.body) as KubeObject;
+  return applyStrategicPatch(resource, old, patch.body) as unknown as KubeObject;
 }
 
-/** RFC 7386. */
-function mergePatch(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return structuredClone(patch);
-  const result: Record<string, unknown> =
-    typeof target === "object" && target !== null && !Array.isArray(target) ? { ...target } : {};
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else result[key] = mergePatch(result[key], value);
-  }
-  return result;
-}
-
-function matcherOf(query: ListQuery): (object: KubeObject) => boolean {
-  const tests: ((object: KubeObject) => boolean)[] = [];
-  const { namespace, labelSelector, fieldSelector } = query;
-  if (namespace) tests.push((object) => object.metadata.namespace === namespace);
-  for (const term of labelSelector?.match(/[^,(]+(\([^)]*\))?/g) ?? []) tests.push(labelTest(term.trim()));
-  for (const term of fieldSelector?.split(",") ?? []) {
-    const [, path = "", operator, value = ""] = /^([^!=]+)(!=|==?)(.*)$/.exec(term) ?? [];
-    tests.push((object) => {
-      const found = path
-        .split(".")
-        .reduce<unknown>((at, step) => (at as Record<string, unknown> | undefined)?.[step], object);
-      return (textOf(found) === value) === (operator !== "!=");
-    });
-  }
-  return (object) => tests.every((test) => test(object));
-}
-
-function labelTest(term: string): (object: KubeObject) => boolean {
-  const of = (object: KubeObject, key: string) => object.metadata.labels?.[key];
-  const set = /^(\S+)\s+(in|notin)\s+\(([^)]*)\)$/.exec(term);
-  if (set) {
-    const [, key = "", operator, list = ""] = set;
-    const values = new Set(list.split(",").map((value) => value.trim()));
-    return (object) => values.has(of(object, key) ?? "\0") === (operator === "in");
-  }
-  const equal = /^([^!=\s]+)\s*(!=|==?)\s*(.*)$/.exec(term);
-  if (equal) {
-    const [, key = "", operator, value] = equal;
-    return (object) => (of(object, key) === value) === (operator !== "!=");
-  }
-  if (term.startsWith("!")) return (object) => of(object, term.slice(1)) === undefined;
-  return (object) => of(object, term) !== undefined;
+function matcherOf({ namespace, labelSelector, fieldSelector }: ListQuery): (object: KubeObject) => boolean {
+  const labels = labelSelector ? parseLabelSelector(labelSelector) : [];
+  const fields = fieldSelector ? parseFieldSelector(fieldSelector) : [];
+  const fieldOf = (object: KubeObject, path: string): unknown =>
+    path.split(".").reduce<unknown>((at, step) => (at as Record<string, unknown> | undefined)?.[step], object);
+  return (object) =>
+    (!namespace || object.metadata.namespace === namespace) &&
+    meetsRequirements(labels, object.metadata.labels) &&
+    fields.every(({ field, operator, value }) => (textOf(fieldOf(object, field)) === value) === (operator === "="));
 }
 
 const textOf = (value: unknown) =>

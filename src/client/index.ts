@@ -12,3 +12,4 @@ export { createHttpClient, type HttpClientOptions } from "./http.ts";
 export { loadKubeconfig, type KubeconfigOptions } from "./kubeconfig.ts";
 export type { ClientConfig, Credentials, ExecPlugin } from "./config.ts";
 export { lastAppliedAnnotation } from "./apply.ts";
+export { startLeaderElection, type LeaderOptions } from "./leader.ts";

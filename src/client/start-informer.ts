@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { isStatus, keyOf, type KubeObject, type Resource, StatusError } from "../kube/index.ts";
 import { type Logger, systemClock } from "../system/index.ts";
 import { backOff } from "./back-off.ts";
@@ -28,6 +29,8 @@ export function startIndexedInformer<T extends KubeObject>(
   options: InformerOptions<T>,
 ): IndexedInformer<T> {
   const { signal } = options;
+  // One signal stops many parts: that is no leak.
+  setMaxListeners(0, signal);
   const log = options.log.child({ informer: resource.plural });
   const cache = createCache<T>(options.indexes);
   const listeners: ((change: Change<T>) => void)[] = [];

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../system/index.ts";
 import { backOffOf } from "./back-off.ts";
 
@@ -92,6 +93,8 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
     arm();
   };
 
+  // One signal stops many parts: that is no leak.
+  setMaxListeners(0, signal);
   signal.addEventListener("abort", () => {
     timer?.stop.abort();
     delayed.clear();

@@ -1,0 +1,12 @@
+import type { Client, Informers } from "../client/index.ts";
+import type { Clock, Logger } from "../system/index.ts";
+
+/** What every controller is given. */
+export interface ControllerContext {
+  readonly client: Client;
+  /** Shared with the other parts of the process. */
+  readonly informers: Informers;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,185 @@
+import { createEventRecorder, startController } from "../../client/index.ts";
+import {
+  isStatus,
+  keyOf,
+  matchesLabels,
+  nameOfKey,
+  type Pod,
+  type ReplicaSet,
+  resources,
+  semanticEqual,
+} from "../../kube/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ControllerContext } from "../context.ts";
+import { carryOut, claimOf, controllerIndex, controllerOf, controllerReference, orphansIn } from "../owners.ts";
+import { isActive } from "../pods.ts";
+import { createExpectations } from "./expectations.ts";
+import { byDispensability } from "./ranking.ts";
+import { type Failure, nextAvailable, statusOf } from "./status.ts";
+
+/** At most so many pods are created or deleted before the cache has to show it. */
+const burst = 500;
+
+/** Keeps the number of pods of each ReplicaSet at what its spec says, and tells in its status how many there are. */
+export function startReplicaSetController(context: ControllerContext): Component {
+  const { client, clock, informers } = context;
+  const sets = informers.of(resources.ReplicaSet, controllerIndex);
+  const pods = informers.of(resources.Pod, controllerIndex);
+  const expectations = createExpectations(clock);
+  const events = createEventRecorder(client, { ...context, component: "replicaset-controller" });
+
+  const create = async (set: ReplicaSet): Promise<void> => {
+    const template = set.spec.template;
+    const { labels, annotations, finalizers } = template?.metadata ?? {};
+    const pod = await client.create(resources.Pod, {
+      metadata: {
+        generateName: `${set.metadata.name}-`,
+        ...(set.metadata.namespace ? { namespace: set.metadata.namespace } : {}),
+        ...(labels ? { labels } : {}),
+        ...(annotations ? { annotations } : {}),
+        ...(finalizers ? { finalizers } : {}),
+        ownerReferences: [{ ...controllerReference(set), apiVersion: "apps/v1", kind: "ReplicaSet" }],
+      },
+      spec: template?.spec ?? { containers: [] },
+    });
+    events.event(set, "Normal", "SuccessfulCreate", `Created pod: ${pod.metadata.name}`);
+  };
+
+  /** Creates in batches of 1, 2, 4...: when pods are refused, that costs few requests. Returns the first failure. */
+  const createAll = async (set: ReplicaSet, count: number): Promise<Failure | undefined> => {
+    const key = keyOf(set);
+    expectations.expectCreations(key, count);
+    let left = count;
+    for (let batch = 1; left > 0; batch *= 2) {
+      const size = Math.min(batch, left);
+      const results = await Promise.allSettled(Array.from({ length: size }, () => create(set)));
+      left -= size;
+      const failed = results.filter((result) => result.status === "rejected");
+      for (const _ of failed) expectations.created(key);
+      const error: unknown = failed[0]?.reason;
+      if (error === undefined) continue;
+      for (; left > 0; left--) expectations.created(key);
+      // A namespace that goes away takes its ReplicaSets along: nothing to report.
+      if (
+        isStatus(error, "Forbidden") &&
+        error.status.details?.causes?.some(({ reason }) => reason === "NamespaceTerminating")
+      ) {
+        return undefined;
+      }
+      const message = textOf(error);
+      events.event(set, "Warning", "FailedCreate", `Error creating: ${message}`);
+      return { reason: "FailedCreate", message };
+    }
+    return undefined;
+  };
+
+  const removeAll = async (set: ReplicaSet, victims: readonly Pod[]): Promise<Failure | undefined> => {
+    const key = keyOf(set);
+    expectations.expectDeletions(key, victims.map(uidOf));
+    const remove = async (pod: Pod): Promise<Failure | undefined> => {
+      try {
+        await client.delete(resources.Pod, nameOfKey(keyOf(pod)), { preconditions: { uid: uidOf(pod) } });
+        events.event(set, "Normal", "SuccessfulDelete", `Deleted pod: ${pod.metadata.name}`);
+        return undefined;
+      } catch (error) {
+        expectations.deleted(key, uidOf(pod));
+        if (isStatus(error, "NotFound", "Conflict")) return undefined;
+        events.event(set, "Warning", "FailedDelete", `Error deleting: ${textOf(error)}`);
+        return { reason: "FailedDelete", message: textOf(error) };
+      }
+    };
+    const results = await Promise.all(victims.map(remove));
+    return results.find((failure) => failure !== undefined);
+  };
+
+  /** How many pods of this ReplicaSet and its siblings (of one Deployment) a node has. */
+  const crowdOf = (set: ReplicaSet): ((nodeName: string | undefined) => number) => {
+    const owner = controllerOf(set)?.uid;
+    const siblings = owner ? sets.by("controller", owner) : [set];
+    const counts = new Map<string, number>();
+    for (const pod of siblings.flatMap((sibling) => pods.by("controller", uidOf(sibling)))) {
+      const node = pod.spec.nodeName;
+      if (node && isActive(pod)) counts.set(node, (counts.get(node) ?? 0) + 1);
+    }
+    return (nodeName) => counts.get(nodeName ?? "") ?? 0;
+  };
+
+  const scale = async (set: ReplicaSet, active: readonly Pod[]): Promise<Failure | undefined> => {
+    const difference = (set.spec.replicas ?? 1) - active.length;
+    if (difference > 0) return createAll(set, Math.min(difference, burst));
+    if (difference === 0) return undefined;
+    const ranked = byDispensability(active, crowdOf(set), clock.now());
+    return removeAll(set, ranked.slice(0, Math.min(-difference, burst)));
+  };
+
+  const reconcile = async (key: string) => {
+    const set = sets.get(nameOfKey(key));
+    if (!set) return expectations.forget(key);
+    const current = expectations.satisfied(key);
+    const orphans = pods.by("controller", orphansIn(set.metadata.namespace)).filter(isActive);
+    const claim = claimOf(set, set.spec.selector, pods.by("controller", uidOf(set)), orphans);
+    const all = await carryOut(client, resources.Pod, resources.ReplicaSet, set, claim);
+    const leaving = set.metadata.deletionTimestamp !== undefined;
+    const failure = current && !leaving ? await scale(set, all.filter(isActive)) : undefined;
+    const status = statusOf(set, all, current ? failure : failureIn(set), clock.now());
+    if (!semanticEqual(status, set.status)) {
+      try {
+        await client.updateStatus(resources.ReplicaSet, { ...set, status });
+      } catch (error) {
+        if (isStatus(error, "NotFound")) return undefined;
+        throw error;
+      }
+    }
+    if (failure) throw new Error(failure.message);
+    const again = nextAvailable(set, all, clock.now());
+    return again === undefined ? undefined : { again };
+  };
+
+  const controller = startController({
+    ...context,
+    name: "replicaset",
+    reconcile,
+    concurrency: 5,
+    after: [sets.synced, pods.synced],
+  });
+
+  /** The ReplicaSet that manages a pod. */
+  const ownerKey = (pod: Pod): string | undefined => {
+    const owner = controllerOf(pod);
+    if (owner?.kind !== "ReplicaSet") return undefined;
+    const key = keyOf({ metadata: { namespace: pod.metadata.namespace ?? "", name: owner.name } });
+    return sets.get(nameOfKey(key))?.metadata.uid === owner.uid ? key : undefined;
+  };
+
+  sets.onChange(({ before, after }) => {
+    const set = after ?? before;
+    if (!set) return;
+    // Another of the same name begins with nothing.
+    if (!after) expectations.forget(keyOf(set));
+    controller.enqueue(keyOf(set));
+  });
+  pods.onChange(({ before, after }) => {
+    const [was, is] = [before && ownerKey(before), after && ownerKey(after)];
+    if (is && after && !before) expectations.created(is);
+    if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
+    if (was) controller.enqueue(was);
+    if (is) controller.enqueue(is);
+    if (after && !controllerOf(after) && isActive(after)) {
+      for (const set of sets.list(after.metadata.namespace)) {
+        if (matchesLabels(set.spec.selector, after.metadata.labels)) controller.enqueue(keyOf(set));
+      }
+    }
+  });
+  return controller;
+}
+
+/** The failure that the status tells of: kept while the cache is too old for another attempt. */
+function failureIn(set: ReplicaSet): Failure | undefined {
+  const condition = set.status?.conditions?.find(({ type }) => type === "ReplicaFailure");
+  if (!condition) return undefined;
+  return { reason: condition.reason as Failure["reason"], message: condition.message ?? "" };
+}
+
+const uidOf = ({ metadata }: Pod | ReplicaSet): string => metadata.uid ?? "";
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : "unknown error");
