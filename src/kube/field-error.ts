@@ -38,8 +38,13 @@ const words: Record<FieldErrorType, { reason: string; text: string; withValue: b
 
 function messageOf(error: FieldError): string {
   const { text, withValue } = words[error.type];
-  const value = withValue && error.value !== undefined ? `: ${JSON.stringify(error.value)}` : "";
+  const value = withValue ? `: ${JSON.stringify(error.value ?? null)}` : "";
   return `${text}${value}${error.detail ? `: ${error.detail}` : ""}`;
+}
+
+/** One fault as text: the field, what is wrong and why. */
+export function describeFault(error: FieldError): string {
+  return `${error.field}: ${messageOf(error)}`;
 }
 
 /** The cause that a Status carries for this fault. */
@@ -53,13 +58,13 @@ export function invalid(
   name: string,
   errors: readonly FieldError[],
 ): StatusError {
-  const all = errors.map((error) => `${error.field}: ${messageOf(error)}`);
+  const all = [...new Set(errors.map(describeFault))];
   const text = all.length === 1 ? all[0] : `[${all.join(", ")}]`;
   const qualified = resource.group ? `${resource.kind}.${resource.group}` : resource.kind;
   return statusError("Invalid", `${qualified} ${JSON.stringify(name)} is invalid: ${text}`, {
-    name,
-    group: resource.group,
-    kind: resource.kind,
+    ...(name ? { name } : {}),
+    ...(resource.group ? { group: resource.group } : {}),
+    ...(resource.kind ? { kind: resource.kind } : {}),
     causes: errors.map(causeOf),
   });
 }

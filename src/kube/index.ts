@@ -3,5 +3,34 @@ export * from "./object.ts";
 export * from "./resource.ts";
 export * from "./status.ts";
 export type { Definition } from "./definition.ts";
+export { definedKinds, definitions } from "./generated/definitions.ts";
+export * from "./schema.ts";
 export * from "./field-error.ts";
 export type * from "./strategy.ts";
+export * from "./strategies.ts";
+export * from "./conditions.ts";
+export * from "./decode/decode.ts";
+export * from "./decode/json.ts";
+export * from "./decode/yaml.ts";
+export * from "./patch/json-patch.ts";
+export * from "./patch/merge-patch.ts";
+export * from "./patch/strategic-patch.ts";
+export * from "./selectors/field-selector.ts";
+export * from "./selectors/label-selector.ts";
+export { fault, type Faults } from "./validation/fault.ts";
+export * from "./values/equal.ts";
+export * from "./values/image.ts";
+export * from "./values/intstr.ts";
+export * from "./values/ip.ts";
+export * from "./values/names.ts";
+export * from "./values/quantity.ts";
+export * from "./values/time.ts";
+export { containersOf } from "./core/pod-defaults.ts";
+export { qosClassOf } from "./core/pod-status.ts";
+export {
+  isExternallyAccessible,
+  isHeadless,
+  needsClusterIp,
+  needsHealthCheckNodePort,
+  needsNodePort,
+} from "./core/service-defaults.ts";

@@ -20,7 +20,7 @@ export interface Resource<T extends KubeObject = KubeObject> {
 }
 
 /** `v1` or `apps/v1`. */
-export function apiVersionOf(resource: Resource): string {
+export function apiVersionOf(resource: { readonly group: string; readonly version: string }): string {
   return resource.group ? `${resource.group}/${resource.version}` : resource.version;
 }
 

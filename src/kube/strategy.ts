@@ -12,14 +12,14 @@ export interface StrategyContext {
 
 /**
  * What one kind does on write, as Kubernetes' registry strategies: pure functions over plain objects.
- * The API server calls, for create: prepareForCreate, defaults, (allocation), validateCreate;
+ * The API server calls, for create: prepareForCreate, (allocation), validateCreate;
  * for update: defaults, prepareForUpdate, (allocation), validateUpdate.
  * Metadata that all kinds share (uid, timestamps, generateName, finalizers, deletion) is the API server's.
  */
 export interface Strategy {
   /** Fills in defaults, in place. */
   defaults(object: KubeObject): void;
-  /** Clears what a client may not set (status), in place. */
+  /** Fills in defaults, clears what a client may not set (status) and sets the first status, in place. */
   prepareForCreate(object: KubeObject, context: StrategyContext): void;
   /** Keeps from `old` what this request may not write; raises `metadata.generation` when the spec changed. In place. */
   prepareForUpdate(object: KubeObject, old: KubeObject, context: StrategyContext): void;

@@ -1,0 +1,36 @@
+import { createStrategy } from "../base-strategy.ts";
+import { defaultPodSpec } from "../core/pod-defaults.ts";
+import { resources } from "../resource.ts";
+import { fault } from "../validation/fault.ts";
+import { validateNonNegative } from "../validation/metadata.ts";
+import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
+
+export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
+  hasGeneration: true,
+  defaults(set) {
+    const spec = (set.spec ??= { selector: {} });
+    spec.replicas ??= 1;
+    if (spec.template?.spec) defaultPodSpec(spec.template.spec);
+  },
+  prepareForCreate(set) {
+    set.status = { replicas: 0 };
+  },
+  *validate({ spec }, _context, old) {
+    if (old) yield* validateSelectorUnchanged(spec.selector, old.spec.selector);
+    yield* validateReplicas(spec);
+    yield* validateNonNegative(spec.minReadySeconds, "spec.minReadySeconds");
+    yield* validateSelectorAndTemplate(spec);
+  },
+  *validateStatus({ status = { replicas: 0 } }) {
+    const { replicas, fullyLabeledReplicas = 0, readyReplicas = 0, availableReplicas = 0 } = status;
+    const counts = { replicas, fullyLabeledReplicas, readyReplicas, availableReplicas };
+    for (const [field, count] of Object.entries(counts)) {
+      yield* validateNonNegative(count, `status.${field}`);
+      if (count > replicas) yield fault.invalid(`status.${field}`, count, "cannot be greater than status.replicas");
+    }
+    if (availableReplicas > readyReplicas) {
+      yield fault.invalid("status.availableReplicas", availableReplicas, "cannot be greater than readyReplicas");
+    }
+  },
+  selectableFields: ({ status }) => ({ "status.replicas": String(status?.replicas ?? 0) }),
+});

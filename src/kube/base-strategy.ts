@@ -1,0 +1,95 @@
+import type { FieldError } from "./field-error.ts";
+import type { KubeObject } from "./object.ts";
+import type { Resource } from "./resource.ts";
+import type { Strategy, StrategyContext } from "./strategy.ts";
+import { validateMetadata, validateMetadataUpdate } from "./validation/metadata.ts";
+import type { Faults } from "./validation/fault.ts";
+import { semanticEqual } from "./values/equal.ts";
+import { isDns1123Subdomain, type NameCheck } from "./values/names.ts";
+
+/** What is particular to a kind. What is not said here is the same for all kinds. */
+export interface KindRules<T extends KubeObject> {
+  /** Default: a DNS subdomain. */
+  readonly name?: NameCheck;
+  /** Changes of the spec raise `metadata.generation`. Default false. */
+  readonly hasGeneration?: boolean;
+  readonly defaults?: (object: T) => void;
+  readonly prepareForCreate?: (object: T, context: StrategyContext) => void;
+  readonly prepareForUpdate?: (object: T, old: T, context: StrategyContext) => void;
+  /** Faults of an object beside its metadata. `old` is there on update. */
+  readonly validate?: (object: T, context: StrategyContext, old?: T) => Faults;
+  /** Faults of a write to a status, beside metadata. Default: none. */
+  readonly validateStatus?: (object: T, old: T, context: StrategyContext) => Faults;
+  readonly warnings?: (object: T) => readonly string[];
+  readonly prepareStatus?: (object: T, old: T, context: StrategyContext) => void;
+  /** Values of the fields that a field selector may name. The object may be empty: then only the names count. */
+  readonly selectableFields?: (object: T) => Readonly<Record<string, string>>;
+  readonly allowCreateOnUpdate?: boolean;
+  readonly gracePeriodSeconds?: (object: T) => number;
+}
+
+const none: readonly never[] = [];
+
+/** The Strategy of a kind from its rules. A kind with a `status` subresource has its status and the rest written apart. */
+export function createStrategy<T extends KubeObject>(resource: Resource<T>, rules: KindRules<T>): Strategy {
+  const hasStatus = resource.subresources.includes("status");
+  const metadataRules = { namespaced: resource.namespaced, name: rules.name ?? isDns1123Subdomain };
+  const as = (object: KubeObject) => object as T;
+
+  return {
+    allowCreateOnUpdate: rules.allowCreateOnUpdate ?? false,
+    defaults: (object) => rules.defaults?.(as(object)),
+    prepareForCreate(object, context) {
+      rules.defaults?.(as(object));
+      if (rules.hasGeneration) object.metadata.generation = 1;
+      else delete object.metadata.generation;
+      if (hasStatus) delete (object as { status?: unknown }).status;
+      rules.prepareForCreate?.(as(object), context);
+    },
+    prepareForUpdate(object, old, context) {
+      if (context.subresource === "status") {
+        keepAllButStatus(object, old);
+        rules.prepareStatus?.(as(object), as(old), context);
+      } else {
+        if (hasStatus) keepField(object, old, "status");
+        rules.prepareForUpdate?.(as(object), as(old), context);
+      }
+      keepGeneration(object, old, rules.hasGeneration === true && !semanticEqual(specOf(object), specOf(old)));
+    },
+    validateCreate: (object, context) => [
+      ...validateMetadata(object.metadata, metadataRules),
+      ...(rules.validate?.(as(object), context) ?? none),
+    ],
+    validateUpdate: (object, old, context): FieldError[] => [
+      ...validateMetadataUpdate(object.metadata, old.metadata),
+      ...((context.subresource === "status"
+        ? rules.validateStatus?.(as(object), as(old), context)
+        : rules.validate?.(as(object), context, as(old))) ?? none),
+    ],
+    warnings: (object) => rules.warnings?.(as(object)) ?? none,
+    selectableFields: (object) => rules.selectableFields?.(as(object)) ?? {},
+    gracePeriodSeconds: (object) => rules.gracePeriodSeconds?.(as(object)) ?? 0,
+  };
+}
+
+const specOf = (object: KubeObject) => (object as { spec?: unknown }).spec;
+
+function keepField(object: KubeObject, old: KubeObject, key: string): void {
+  const [target, source] = [object as unknown as Record<string, unknown>, old as unknown as Record<string, unknown>];
+  if (source[key] === undefined) delete target[key];
+  else target[key] = source[key];
+}
+
+/** A write to the status leaves everything else as it was; metadata may change, as in Kubernetes. */
+function keepAllButStatus(object: KubeObject, old: KubeObject): void {
+  for (const key of new Set([...Object.keys(object), ...Object.keys(old)])) {
+    if (key !== "status" && key !== "metadata") keepField(object, old, key);
+  }
+}
+
+function keepGeneration(object: KubeObject, old: KubeObject, raise: boolean): void {
+  const { generation } = old.metadata;
+  if (raise) object.metadata.generation = (generation ?? 0) + 1;
+  else if (generation === undefined) delete object.metadata.generation;
+  else object.metadata.generation = generation;
+}

@@ -1,0 +1,58 @@
+import { createStrategy } from "../base-strategy.ts";
+import type { Node, Taint } from "../generated/types.ts";
+import { resources } from "../resource.ts";
+import { validateCidr } from "../validation/address.ts";
+import { fault, invalids, type Faults } from "../validation/fault.ts";
+import { validateOneOf } from "../validation/ports.ts";
+import { parseCidr } from "../values/ip.ts";
+import { isLabelValue, isQualifiedName } from "../values/names.ts";
+
+const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+export const nodeStrategy = createStrategy(resources.Node, {
+  allowCreateOnUpdate: false,
+  defaults(node) {
+    node.spec ??= {};
+    const { spec, status } = node;
+    if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR];
+    else if (!spec.podCIDR && spec.podCIDRs?.[0]) spec.podCIDR = spec.podCIDRs[0];
+    // What a node has and nobody reserved is there for pods.
+    if (status?.capacity) status.allocatable ??= { ...status.capacity };
+  },
+  validate: (node, _context, old) => validateNode(node, old),
+  selectableFields: ({ spec }) => ({ "spec.unschedulable": String(spec?.unschedulable ?? false) }),
+});
+
+function* validateNode({ spec }: Node, old?: Node): Faults {
+  yield* validateTaints(spec.taints ?? []);
+  const cidrs = spec.podCIDRs ?? [];
+  for (const [i, cidr] of cidrs.entries()) yield* validateCidr(cidr, `spec.podCIDRs[${i}]`);
+  const families = cidrs.map((cidr) => parseCidr(cidr)?.family);
+  if (cidrs.length > 2 || (cidrs.length === 2 && families[0] === families[1])) {
+    yield fault.invalid("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family");
+  }
+  if (!old) return;
+  const changed = (field: "podCIDR" | "providerID") => old.spec[field] && old.spec[field] !== spec[field];
+  if (changed("podCIDR")) {
+    yield fault.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid');
+  }
+  if (changed("providerID")) {
+    yield fault.forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid');
+  }
+}
+
+function* validateTaints(taints: readonly Taint[]): Faults {
+  const seen = new Set<string>();
+  for (const [i, { key, value = "", effect }] of taints.entries()) {
+    const path = `spec.taints[${i}]`;
+    yield* invalids(`${path}.key`, key, isQualifiedName(key));
+    yield* invalids(`${path}.value`, value, isLabelValue(value));
+    if (!effect) yield fault.required(`${path}.effect`);
+    else yield* validateOneOf(effect, effects, `${path}.effect`);
+    const identity = `${key}:${effect}`;
+    if (seen.has(identity)) {
+      yield { ...fault.duplicate(path, taints[i]), detail: "taints must be unique by key and effect pair" };
+    }
+    seen.add(identity);
+  }
+}

@@ -1,0 +1,68 @@
+import { createStrategy } from "../base-strategy.ts";
+import type { Secret } from "../generated/types.ts";
+import { resources } from "../resource.ts";
+import { fault, type Faults } from "../validation/fault.ts";
+import { validateImmutable } from "../validation/metadata.ts";
+import { setOwn } from "../values/equal.ts";
+import { base64Size, maxDataBytes, validateImmutableData, validateKeys } from "./config-data.ts";
+
+export const secretStrategy = createStrategy(resources.Secret, {
+  defaults(secret) {
+    secret.type ||= "Opaque";
+    if (!secret.stringData) return;
+    // stringData is for writing only: it becomes data.
+    const data: Record<string, unknown> = { ...secret.data };
+    for (const [key, value] of Object.entries(secret.stringData))
+      setOwn(data, key, Buffer.from(value).toString("base64"));
+    secret.data = data as Record<string, string>;
+    delete secret.stringData;
+  },
+  *validate(secret, _context, old) {
+    if (old) {
+      yield* validateImmutable(secret.type, old.type, "type");
+      yield* validateImmutableData(secret, old, ["data"]);
+    }
+    const { data = {} } = secret;
+    yield* validateKeys(data, "data");
+    const size = Object.values(data).reduce((sum, value) => sum + base64Size(value), 0);
+    if (size > maxDataBytes) yield fault.tooLong("data", maxDataBytes);
+    yield* typeRules[secret.type ?? ""]?.(secret) ?? [];
+  },
+  selectableFields: ({ type }) => ({ type: type ?? "" }),
+});
+
+/** What a type wants to find in a Secret. */
+const typeRules: Readonly<Record<string, (secret: Secret) => Faults>> = {
+  *"kubernetes.io/service-account-token"({ metadata }) {
+    const name = "kubernetes.io/service-account.name";
+    if (!metadata.annotations?.[name]) yield fault.required(`metadata.annotations[${name}]`);
+  },
+  "kubernetes.io/dockercfg": (secret) => validateJsonKey(secret, ".dockercfg"),
+  "kubernetes.io/dockerconfigjson": (secret) => validateJsonKey(secret, ".dockerconfigjson"),
+  *"kubernetes.io/basic-auth"({ data = {} }) {
+    if (Object.hasOwn(data, "username") || Object.hasOwn(data, "password")) return;
+    yield fault.required("data[username]");
+    yield fault.required("data[password]");
+  },
+  *"kubernetes.io/ssh-auth"({ data = {} }) {
+    if (!data["ssh-privatekey"]) yield fault.required("data[ssh-privatekey]");
+  },
+  *"kubernetes.io/tls"({ data = {} }) {
+    for (const key of ["tls.crt", "tls.key"]) if (!Object.hasOwn(data, key)) yield fault.required(`data[${key}]`);
+  },
+};
+
+function* validateJsonKey({ data = {} }: Secret, key: string): Faults {
+  const path = `data[${key}]`;
+  const value = data[key];
+  if (value === undefined) {
+    yield fault.required(path);
+    return;
+  }
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(value, "base64").toString());
+    if (typeof parsed !== "object") throw new SyntaxError("not an object");
+  } catch (error) {
+    yield fault.invalid(path, "<secret contents redacted>", (error as Error).message);
+  }
+}

@@ -1,0 +1,207 @@
+import type { Definition } from "../definition.ts";
+import { goStructName, goTypeOf, resolve, type NamedDefinition } from "../schema.ts";
+import { isObject, setOwn } from "../values/equal.ts";
+import { canonicalQuantity } from "../values/quantity.ts";
+import { canonicalTime } from "../values/time.ts";
+
+/** A value does not have the structure of its kind. The message is in the words of Go's decoder. */
+export class StructureError extends Error {
+  override name = "StructureError";
+}
+
+export interface Structured {
+  readonly value: Record<string, unknown>;
+  /** Fields that the kind does not have, as paths from the root. They are left out of the value. */
+  readonly unknown: readonly string[];
+}
+
+/** Where in the object a value stands, for messages. */
+interface Place {
+  /** The Go struct that holds the field; absent at the root. */
+  readonly struct?: string;
+  /** Field names from the root, without indexes: `spec.ports.port`. */
+  readonly fields: string;
+  /** Path from the root, with indexes: `spec.ports[0].port`. */
+  readonly path: string;
+}
+
+/** Free-form values (managed fields, raw extensions) may nest this deep. */
+const maxDepth = 500;
+const maxUnknown = 100;
+
+/**
+ * A copy of `value` in the structure of `root`: unknown fields and nulls left out, times and quantities in canonical
+ * form. Throws StructureError for the first value of a wrong type. The input is not changed and not kept.
+ */
+export function structure(root: NamedDefinition, value: unknown): Structured {
+  const unknown = new Set<string>();
+
+  function convert(definition: Definition, input: unknown, place: Place): unknown {
+    const { name, definition: target } = resolve(definition);
+    const scalar = name === undefined ? undefined : scalars[name];
+    if (scalar) return scalar(input, place);
+    if (target.properties && name !== undefined) return struct({ name, definition: target }, input, place);
+    switch (target.type) {
+      case "array":
+        return list(target, input, place);
+      case "object":
+        return target.additionalProperties ? map(target, target.additionalProperties, input, place) : raw(input, place);
+      case "integer":
+        return integer(target, input, place);
+      default:
+        return simple(target, input, place);
+    }
+  }
+
+  function struct({ name = "", definition }: NamedDefinition, input: unknown, place: Place): Record<string, unknown> {
+    if (!isObject(input)) throw mismatch(input, place, goStructType(name));
+    const output: Record<string, unknown> = {};
+    const holder = goStructName(name);
+    for (const key in input) {
+      const child = input[key];
+      const path = place.path === "" ? key : `${place.path}.${key}`;
+      const field = Object.hasOwn(definition.properties ?? {}, key) ? definition.properties?.[key] : undefined;
+      if (!field) {
+        if (child !== undefined && unknown.size < maxUnknown) unknown.add(path);
+        continue;
+      }
+      if (child === null || child === undefined) continue;
+      const fields = place.fields === "" ? key : `${place.fields}.${key}`;
+      const converted = convert(field, child, { struct: holder, fields, path });
+      if (!isOmitted(converted, field, definition.required?.includes(key) ?? false)) output[key] = converted;
+    }
+    return output;
+  }
+
+  function list(definition: Definition, input: unknown, place: Place): unknown[] {
+    if (!Array.isArray(input)) throw mismatch(input, place, goTypeOf(definition));
+    const items = definition.items ?? {};
+    return input.map((item: unknown, i) =>
+      item === null ? zeroOf(items) : convert(items, item, { ...place, path: `${place.path}[${i}]` }),
+    );
+  }
+
+  function map(definition: Definition, values: Definition, input: unknown, place: Place): Record<string, unknown> {
+    if (!isObject(input)) throw mismatch(input, place, goTypeOf(definition));
+    const output: Record<string, unknown> = {};
+    for (const key in input) {
+      const item = input[key];
+      if (item === undefined) continue;
+      setOwn(
+        output,
+        key,
+        item === null ? zeroOf(values) : convert(values, item, { ...place, path: `${place.path}.${key}` }),
+      );
+    }
+    return output;
+  }
+
+  return { value: struct(root, value, { fields: "", path: "" }), unknown: [...unknown] };
+}
+
+/** Go leaves out a list or map that is empty, unless the field must be there. */
+function isOmitted(value: unknown, field: Definition, required: boolean): boolean {
+  if (required) return false;
+  if (field.type === "array") return Array.isArray(value) && value.length === 0;
+  return field.type === "object" && isObject(value) && Object.keys(value).length === 0;
+}
+
+/** What Go makes of a null inside a list or a map. */
+function zeroOf(definition: Definition): unknown {
+  const { definition: target } = resolve(definition);
+  if (target.properties || target.type === "object") return {};
+  if (target.type === "array") return [];
+  if (target.type === "integer" || target.type === "number") return 0;
+  return target.type === "boolean" ? false : "";
+}
+
+const ranges: Record<string, [number, number]> = {
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int64: [-(2 ** 63), 2 ** 63 - 1],
+};
+
+function integer(definition: Definition, input: unknown, place: Place): number {
+  const type = goTypeOf(definition);
+  const [low, high] = ranges[type] ?? [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER];
+  if (typeof input !== "number") throw mismatch(input, place, type);
+  if (!Number.isInteger(input) || input < low || input > high) throw mismatch(input, place, type, `number ${input}`);
+  return input;
+}
+
+function simple(definition: Definition, input: unknown, place: Place): unknown {
+  const expected = definition.type ?? "string";
+  if (typeof input !== expected) throw mismatch(input, place, goTypeOf(definition));
+  if (definition.format === "byte") checkBase64(String(input));
+  return input;
+}
+
+/** Copies a free-form value, with bounded depth. */
+function raw(input: unknown, place: Place): unknown {
+  if (!isObject(input)) throw mismatch(input, place, "map[string]interface {}");
+  const copy = (value: unknown, depth: number): unknown => {
+    if (depth > maxDepth) throw new StructureError("exceeded max depth");
+    if (Array.isArray(value)) return value.map((item) => copy(item, depth + 1));
+    if (!isObject(value)) return value;
+    const output: Record<string, unknown> = {};
+    for (const key in value) setOwn(output, key, copy(value[key], depth + 1));
+    return output;
+  };
+  return copy(input, 0);
+}
+
+/** Types that read their own JSON. */
+const scalars: Record<string, (input: unknown, place: Place) => unknown> = {
+  "io.k8s.apimachinery.pkg.util.intstr.IntOrString": (input) => {
+    if (typeof input === "string") return input;
+    const [low, high] = ranges["int32"] ?? [0, 0];
+    if (typeof input === "number" && Number.isInteger(input) && input >= low && input <= high) return input;
+    const shown = typeof input === "number" ? `number ${input}` : jsonType(input);
+    throw new StructureError(`json: cannot unmarshal ${shown} into Go value of type int32`);
+  },
+  "io.k8s.apimachinery.pkg.api.resource.Quantity": (input) => {
+    try {
+      return canonicalQuantity(typeof input === "number" ? input : String(input));
+    } catch (error) {
+      throw new StructureError((error as RangeError).message);
+    }
+  },
+  "io.k8s.apimachinery.pkg.apis.meta.v1.Time": (input) => time(input, false),
+  "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": (input) => time(input, true),
+  "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": raw,
+  "io.k8s.apimachinery.pkg.runtime.RawExtension": raw,
+};
+
+function time(input: unknown, micro: boolean): string {
+  if (typeof input !== "string") {
+    throw new StructureError(`json: cannot unmarshal ${jsonType(input)} into Go value of type string`);
+  }
+  const canonical = canonicalTime(input, micro);
+  if (canonical !== undefined) return canonical;
+  const layout = micro ? "2006-01-02T15:04:05.000000Z07:00" : "2006-01-02T15:04:05Z07:00";
+  const shown = JSON.stringify(input);
+  throw new StructureError(`parsing time ${shown} as "${layout}": cannot parse ${shown} as "2006"`);
+}
+
+function checkBase64(text: string): void {
+  // Go's decoder skips line ends.
+  const plain = text.replace(/[\r\n]/g, "");
+  const good = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?/.exec(plain)?.[0].length ?? 0;
+  if (good === plain.length) return;
+  const wrong = plain.slice(good).search(/[^A-Za-z0-9+/]/);
+  throw new StructureError(
+    `illegal base64 data at input byte ${wrong < 0 ? plain.length - (plain.length % 4) : good + wrong}`,
+  );
+}
+
+function jsonType(value: unknown): string {
+  if (Array.isArray(value)) return "array";
+  if (typeof value === "boolean") return "bool";
+  return value === null ? "null" : typeof value;
+}
+
+const goStructType = (name: string) => name.split(".").slice(-2).join(".");
+
+function mismatch(input: unknown, place: Place, type: string, shown = jsonType(input)): StructureError {
+  const where = place.struct === undefined ? "Go value" : `Go struct field ${place.struct}.${place.fields}`;
+  return new StructureError(`json: cannot unmarshal ${shown} into ${where} of type ${type}`);
+}

@@ -1,0 +1,28 @@
+import { statusError } from "../status.ts";
+import type { ParsedJson } from "./json.ts";
+
+/** Aliases may multiply a document by this much at most: a small text cannot become a huge object. */
+const maxAliases = 100;
+
+/**
+ * Reads a request body in YAML. The library is loaded when the first such body comes.
+ * Throws 400 BadRequest for a text that is not YAML, not UTF-8, or more than one document.
+ */
+export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
+  const { parseDocument } = await import("yaml");
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    const document = parseDocument(text, { schema: "yaml-1.1", merge: true, uniqueKeys: true, prettyErrors: false });
+    const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
+    if (fatal) throw fatal;
+    const duplicates = document.errors.map((error) => keyAt(text, error.pos[0]));
+    return { value: document.toJS({ maxAliasCount: maxAliases }) as unknown, duplicates };
+  } catch (error) {
+    throw statusError("BadRequest", `error converting YAML to JSON: yaml: ${(error as Error).message}`);
+  }
+}
+
+/** The key that stands at an offset of the text. */
+function keyAt(text: string, offset: number): string {
+  return /^\s*["']?([^"':\s]+)/.exec(text.slice(offset))?.[1] ?? "";
+}

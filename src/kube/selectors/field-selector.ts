@@ -1,0 +1,53 @@
+import { statusError } from "../status.ts";
+
+export interface FieldRequirement {
+  readonly field: string;
+  readonly operator: "=" | "!=";
+  readonly value: string;
+}
+
+/**
+ * Reads a field selector: `field=value`, `field==value`, `field!=value`, joined by commas. In values `\`, `,` and `=` are escaped with `\`.
+ * Throws 400 BadRequest in the words of apimachinery. Whether a kind has the fields is `checkFieldSelector`'s to say.
+ */
+export function parseFieldSelector(text: string): FieldRequirement[] {
+  const terms = text.match(/(?:\\.|[^\\,])+/gs) ?? [];
+  return terms.map((term) => {
+    const match = /^((?:\\.|[^\\=!])*)(!=|==|=)(.*)$/s.exec(term);
+    if (!match) throw statusError("BadRequest", `invalid selector: '${text}'; can't understand '${term}'`);
+    const [, field = "", operator = "", value = ""] = match;
+    return { field, operator: operator === "!=" ? "!=" : "=", value: unescape(value) };
+  });
+}
+
+function unescape(value: string): string {
+  const wrong = /\\([^\\,=]|$)/.exec(value);
+  if (wrong) throw statusError("BadRequest", `invalid field selector: invalid escape sequence: ${wrong[0]}`);
+  const bare = /^(?:\\.|[^\\=])*$/s.test(value);
+  if (!bare) throw statusError("BadRequest", `invalid field selector: unescaped character in value: =`);
+  return value.replace(/\\(.)/gs, "$1");
+}
+
+/** True when the object's selectable fields meet every requirement. */
+export function meetsFields(
+  requirements: readonly FieldRequirement[],
+  fields: Readonly<Record<string, string>>,
+): boolean {
+  return requirements.every(({ field, operator, value }) => (fields[field] === value) === (operator === "="));
+}
+
+/**
+ * Throws 400 BadRequest when a requirement names a field that cannot be selected by.
+ * `selectable` are the kind's own fields, beside `metadata.name` and `metadata.namespace`.
+ */
+export function checkFieldSelector(requirements: readonly FieldRequirement[], selectable: readonly string[]): void {
+  const common = ["metadata.name", "metadata.namespace"];
+  for (const { field } of requirements) {
+    if (common.includes(field) || selectable.includes(field)) continue;
+    const text =
+      selectable.length > 0
+        ? `field label not supported: ${field}`
+        : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
+    throw statusError("BadRequest", text);
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Checks of names, labels and keys, in the words of apimachinery's `util/validation`.
+ * Each returns what is wrong with the value; nothing when it is good.
+ */
+export type NameCheck = (value: string) => string[];
+
+/** "msg (e.g. 'a',  or 'b', regex used for validation is '...')": upstream's form, spaces included. */
+function regexError(message: string, regex: string, ...examples: string[]): string {
+  const shown = examples.map((example) => `'${example}', `).join(" or ");
+  return examples.length > 0
+    ? `${message} (e.g. ${shown}regex used for validation is '${regex}')`
+    : `${message} (regex used for validation is '${regex}')`;
+}
+
+const tooLong = (max: number, unit = "characters") => `must be no more than ${max} ${unit}`;
+const whole = (regex: string) => new RegExp(`^(?:${regex})$`);
+const bytes = (value: string) => Buffer.byteLength(value);
+
+const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const subdomain = `${label}(\\.${label})*`;
+const label1035 = "[a-z]([-a-z0-9]*[a-z0-9])?";
+const wildcard = `\\*\\.${subdomain}`;
+const qualified = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
+const labelText = `(${qualified})?`;
+const identifier = "[A-Za-z_][A-Za-z0-9_]*";
+const headerName = "[-A-Za-z0-9]+";
+const percentText = "[0-9]+%";
+const configKey = "[-._a-zA-Z0-9]+";
+
+const patterns = {
+  label: whole(label),
+  subdomain: whole(subdomain),
+  label1035: whole(label1035),
+  wildcard: whole(wildcard),
+  qualified: whole(qualified),
+  labelText: whole(labelText),
+  identifier: whole(identifier),
+  headerName: whole(headerName),
+  percent: whole(percentText),
+  configKey: whole(configKey),
+};
+
+/** A label of RFC 1123: most names that become part of a DNS name. */
+export const isDns1123Label: NameCheck = (value) => {
+  const found = bytes(value) > 63 ? [tooLong(63)] : [];
+  if (patterns.label.test(value)) return found;
+  const dots = patterns.subdomain.test(value);
+  const message =
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+  return [...found, dots ? "must not contain dots" : regexError(message, label, "my-name", "123-abc")];
+};
+
+/** A subdomain of RFC 1123: the names of most objects. */
+export const isDns1123Subdomain: NameCheck = (value) => {
+  const found = bytes(value) > 253 ? [tooLong(253)] : [];
+  if (patterns.subdomain.test(value)) return found;
+  const message =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+  return [...found, regexError(message, subdomain, "example.com")];
+};
+
+/** A label of RFC 1035: like RFC 1123, and beginning with a letter. */
+export const isDns1035Label: NameCheck = (value) => {
+  const found = bytes(value) > 63 ? [tooLong(63)] : [];
+  if (patterns.label1035.test(value)) return found;
+  const message =
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
+  return [...found, regexError(message, label1035, "my-name", "abc-123")];
+};
+
+/** `*.example.com`. */
+export const isWildcardDns1123Subdomain: NameCheck = (value) => {
+  const found = bytes(value) > 253 ? [tooLong(253)] : [];
+  if (patterns.wildcard.test(value)) return found;
+  const message =
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
+  return [...found, regexError(message, wildcard, "*.example.com")];
+};
+
+/** The key of a label or annotation: a name, with an optional prefix that is a DNS subdomain. */
+export const isQualifiedName: NameCheck = (value) => {
+  const message =
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+  const form = regexError(message, qualified, "MyName", "my.name", "123-abc");
+  const parts = value.split("/");
+  if (parts.length > 2) {
+    return [`a valid label key ${form} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`];
+  }
+  const found: string[] = [];
+  const name = parts.at(-1) ?? "";
+  const prefix = parts.length === 2 ? parts[0] : undefined;
+  if (prefix === "") found.push("prefix part must be non-empty");
+  else if (prefix !== undefined) found.push(...isDns1123Subdomain(prefix).map((text) => `prefix part ${text}`));
+  if (name === "") found.push("name part must be non-empty");
+  else if (bytes(name) > 63) found.push(`name part ${tooLong(63, "bytes")}`);
+  if (!patterns.qualified.test(name)) found.push(`name part ${form}`);
+  return found;
+};
+
+export const isLabelValue: NameCheck = (value) => {
+  const found = bytes(value) > 63 ? [tooLong(63, "bytes")] : [];
+  if (patterns.labelText.test(value)) return found;
+  const message =
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+  return [...found, regexError(message, labelText, "MyValue", "my_value", "12345")];
+};
+
+/** A name as in C: letters, digits, underscores. */
+export const isCIdentifier: NameCheck = (value) =>
+  patterns.identifier.test(value)
+    ? []
+    : [
+        regexError(
+          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'",
+          identifier,
+          "my_name",
+          "MY_NAME",
+          "MyName",
+        ),
+      ];
+
+/** Printable ASCII other than `=` (KEP-4369). */
+export const isEnvironmentName: NameCheck = (value) => {
+  if (value === "") return ["environment variable name must be non-empty"];
+  return /^[ -<>-~]+$/.test(value)
+    ? []
+    : ["a valid environment variable name must consist only of printable ASCII characters other than '='"];
+};
+
+/** The name of a port of a container or an Ingress backend (RFC 6335 service name, lower case). */
+export const isPortName: NameCheck = (value) => {
+  const found = bytes(value) > 15 ? [tooLong(15)] : [];
+  if (!/^[-a-z0-9]+$/.test(value)) {
+    found.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+  }
+  if (!/[a-z]/.test(value)) found.push("must contain at least one letter (a-z)");
+  if (value.includes("--")) found.push("must not contain consecutive hyphens");
+  if (value.startsWith("-") || value.endsWith("-")) found.push("must not begin or end with a hyphen");
+  return found;
+};
+
+/** A key of a ConfigMap or a Secret: it may become a file name. */
+export const isConfigKey: NameCheck = (value) => {
+  const found = bytes(value) > 253 ? [tooLong(253)] : [];
+  if (!patterns.configKey.test(value)) {
+    const message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+    found.push(regexError(message, configKey, "key.name", "KEY_NAME", "key-name"));
+  }
+  if (value === ".") found.push("must not be '.'");
+  else if (value === "..") found.push("must not be '..'");
+  else if (value.startsWith("..")) found.push("must not start with '..'");
+  return found;
+};
+
+export const isHttpHeaderName: NameCheck = (value) =>
+  patterns.headerName.test(value)
+    ? []
+    : [regexError("a valid HTTP header must consist of alphanumeric characters or '-'", headerName, "X-Header-Name")];
+
+/** `25%`. */
+export const isPercent: NameCheck = (value) =>
+  patterns.percent.test(value)
+    ? []
+    : [
+        regexError(
+          "a valid percent string must be a numeric string followed by an ending '%'",
+          percentText,
+          "1%",
+          "93%",
+        ),
+      ];
+
+/** A segment of a URL path: names of RBAC objects. */
+export const isPathSegment: NameCheck = (value) => {
+  if (value === "." || value === "..") return [`may not be '${value}'`];
+  return ["/", "%"].filter((part) => value.includes(part)).map((part) => `may not contain '${part}'`);
+};
+
+export const inRange = (value: number, low: number, high: number): string[] =>
+  value >= low && value <= high ? [] : [`must be between ${low} and ${high}, inclusive`];
+
+export const isPortNumber = (value: number): string[] => inRange(value, 1, 65_535);
+
+/**
+ * A check as it applies to a `generateName`: a suffix will follow, so a dash at its end is no fault.
+ */
+export function forPrefix(check: NameCheck): NameCheck {
+  return (value) => check(value.length > 1 && value.endsWith("-") ? `${value.slice(0, -2)}a` : value);
+}
+
+// No vowels and no digits that look like letters: no words come out by chance.
+const suffixAlphabet = "bcdfghjklmnpqrstvwxz2456789";
+
+/**
+ * A name that begins with `prefix`: five random characters follow; at most 63 in all.
+ * `random` gives numbers in [0, 1).
+ */
+export function generateName(prefix: string, random: () => number): string {
+  let suffix = "";
+  while (suffix.length < 5) suffix += suffixAlphabet[Math.floor(random() * suffixAlphabet.length)] ?? "";
+  return prefix.slice(0, 58) + suffix;
+}
