@@ -1,1 +1,5 @@
 export type * from "./handler.ts";
+export { createApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
+export type { Advertised } from "./bootstrap.ts";
+export type { PortRange } from "./allocation/index.ts";
+export type { KubeletAddress, KubeletClient } from "./resources/index.ts";

@@ -1,0 +1,66 @@
+import {
+  resources,
+  type ClusterRole,
+  type KubeObject,
+  type PolicyRule,
+  type Role,
+  type RoleBinding,
+} from "../../kube/index.ts";
+import { superusers, uncovered, type Authorizer } from "../auth/index.ts";
+import { forbidden, type Admission, type AdmissionRequest } from "../registry/index.ts";
+
+const group = "rbac.authorization.k8s.io";
+
+/** Nobody gives away, by a role or a binding, what they may not do themselves, unless they hold `escalate` or `bind`. */
+export function roleEscalation(authorizer: Authorizer): Admission {
+  const mayAnyway = ({ context, name }: AdmissionRequest, verb: string, resource: string, target = name): boolean =>
+    authorizer.allows(context.user, {
+      type: "resource",
+      verb,
+      group,
+      resource,
+      subresource: "",
+      namespace: context.namespace,
+      name: target,
+    });
+  const check = (request: AdmissionRequest, rules: readonly PolicyRule[]): void => {
+    const { context, name } = request;
+    const missing = uncovered(authorizer.rulesFor(context.user, context.namespace), rules);
+    if (missing.length === 0) return;
+    const groups = JSON.stringify(context.user.groups);
+    throw forbidden(
+      context.resource,
+      name,
+      `user ${JSON.stringify(context.user.name)} (groups=${groups}) is attempting to grant RBAC permissions not currently held:\n` +
+        missing.map((rule) => JSON.stringify(rule)).join("\n"),
+    );
+  };
+
+  return (request) => {
+    const { operation, context, object, old } = request;
+    if (operation === "DELETE" || !object || context.resource.group !== group) return;
+    if (context.user.groups.includes(superusers)) return;
+    if (context.resource === resources.Role || context.resource === resources.ClusterRole) {
+      const rules = rulesIn(object);
+      if (old && JSON.stringify(rulesIn(old)) === JSON.stringify(rules)) return;
+      if (mayAnyway(request, "escalate", context.resource.plural)) return;
+      check(request, rules);
+      if ((object as ClusterRole).aggregationRule) check(request, everything);
+      return;
+    }
+    const { roleRef, subjects } = object as RoleBinding;
+    if (old && JSON.stringify((old as RoleBinding).subjects) === JSON.stringify(subjects)) return;
+    const plural = roleRef?.kind === "ClusterRole" ? "clusterroles" : "roles";
+    if (mayAnyway(request, "bind", plural, roleRef?.name)) return;
+    check(request, (roleRef && authorizer.rulesOf(roleRef, context.namespace)) ?? everything);
+  };
+}
+
+const everything: readonly PolicyRule[] = [
+  { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },
+  { verbs: ["*"], nonResourceURLs: ["*"] },
+];
+
+function rulesIn(object: KubeObject): readonly PolicyRule[] {
+  return (object as Role).rules ?? [];
+}

@@ -1,0 +1,2 @@
+export { addressRecords, portRecords } from "./records.ts";
+export { createServiceAllocator, type PortRange, type ServiceAllocatorOptions } from "./service.ts";

@@ -1,0 +1,224 @@
+import {
+  cidrContains,
+  formatIp,
+  invalid,
+  parseCidr,
+  parseIp,
+  resources,
+  statusError,
+  type FieldError,
+  type KubeObject,
+  type Resource,
+  type Service,
+  type ServicePort,
+} from "../../kube/index.ts";
+import type { Allocator, Companion } from "../registry/index.ts";
+import type { Storage } from "../storage/index.ts";
+import { addressBands, pick, portBands, type Bands } from "./pool.ts";
+import { addressRecords, isHeld, portRecords, transfer } from "./records.ts";
+
+export interface ServiceAllocatorOptions {
+  readonly storage: Storage;
+  /** For example 10.96.0.0/16. */
+  readonly serviceCidr: string;
+  readonly nodePortRange: PortRange;
+}
+
+/** Both ends belong to it. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const none: Companion = { compare: [], operations: [] };
+
+/** Gives Services their cluster addresses and node ports (KEP-3070, KEP-3668), and takes back what they no longer hold. */
+export function createServiceAllocator(options: ServiceAllocatorOptions): Allocator {
+  const { storage } = options;
+  const addresses = addressRange(options.serviceCidr);
+  const ports = portRange(options.nodePortRange);
+
+  return (resource: Resource, object: KubeObject | undefined, old: KubeObject | undefined) => {
+    if (resource.kind !== resources.Service.kind || resource.group !== "") return none;
+    const before = old as Service | undefined;
+    const after = object as Service | undefined;
+    if (before && after) keepAllocated(after, before);
+    if (after) {
+      giveAddress(after, new Set(before ? addressesOf(before) : []), addresses, storage);
+      givePorts(after, new Set(before ? portsOf(before) : []), ports, storage);
+    }
+    const owner = (after ?? before) as Service;
+    const changes = [
+      transfer(addressRecords, before ? addressesOf(before) : [], after ? addressesOf(after) : [], owner),
+      transfer(portRecords, before ? portsOf(before) : [], after ? portsOf(after) : [], owner),
+    ];
+    return {
+      compare: changes.flatMap(({ compare }) => compare),
+      operations: changes.flatMap(({ operations }) => operations),
+    };
+  };
+}
+
+interface AddressRange {
+  readonly text: string;
+  readonly bands: Bands;
+  contains(address: string): boolean;
+  at(index: number): string;
+}
+
+/** Addresses that may be given: neither the first (the network) nor, of IPv4, the last (broadcast). */
+function addressRange(text: string): AddressRange {
+  const cidr = parseCidr(text);
+  if (!cidr) throw new Error(`service range ${text}: must be a block of addresses such as 10.96.0.0/16`);
+  const bits = (cidr.family === "IPv4" ? 32 : 128) - cidr.prefix;
+  const size = 2 ** Math.min(bits, 20);
+  const usable = bits <= 1 ? size : size - (cidr.family === "IPv4" ? 2 : 1);
+  return {
+    text,
+    bands: { ...addressBands(size), size: usable },
+    contains: (address) => {
+      const ip = parseIp(address);
+      return ip !== undefined && cidrContains(cidr, ip);
+    },
+    at: (index) => formatIp({ family: cidr.family, value: cidr.base + BigInt(index) + 1n }),
+  };
+}
+
+function giveAddress(service: Service, held: ReadonlySet<string>, range: AddressRange, storage: Storage): void {
+  const { spec } = service;
+  if (!spec || spec.type === "ExternalName" || spec.clusterIP === "None" || spec.clusterIPs?.[0] === "None") return;
+  const wanted = spec.clusterIPs?.[0] || spec.clusterIP;
+  if (wanted) {
+    if (held.has(wanted)) return;
+    const problem = !parseIp(wanted)
+      ? undefined // Validation says what is wrong with it.
+      : !range.contains(wanted)
+        ? `the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${range.text}`
+        : isHeld(storage, addressRecords, wanted)
+          ? "provided IP is already allocated"
+          : undefined;
+    if (problem)
+      refuse(service, {
+        type: "Invalid",
+        field: "spec.clusterIPs",
+        value: spec.clusterIPs ?? [wanted],
+        detail: `failed to allocate IP ${wanted}: ${problem}`,
+      });
+    setAddress(service, wanted);
+    return;
+  }
+  const index = pick(range.bands, (i) => !isHeld(storage, addressRecords, range.at(i)));
+  if (index === undefined) throw full("failed to allocate a serviceIP");
+  setAddress(service, range.at(index));
+}
+
+function setAddress(service: Service, address: string): void {
+  const spec = service.spec ?? {};
+  spec.clusterIP = address;
+  spec.clusterIPs = [address, ...(spec.clusterIPs ?? []).slice(1)];
+  service.spec = spec;
+}
+
+interface Ports extends PortRange {
+  readonly bands: Bands;
+}
+
+function portRange({ first, last }: PortRange): Ports {
+  return { first, last, bands: portBands(last - first + 1) };
+}
+
+function givePorts(service: Service, held: ReadonlySet<string>, range: Ports, storage: Storage): void {
+  const { spec } = service;
+  if (!spec) return;
+  /** Ports that this Service has: by number, they may be shared between its protocols. */
+  const own = new Set(held);
+  const take = (port: number, field: string): void => {
+    if (own.has(String(port))) return;
+    const detail =
+      port < range.first || port > range.last
+        ? `provided port is not in the valid range. The range of valid ports is ${range.first}-${range.last}`
+        : isHeld(storage, portRecords, String(port))
+          ? "provided port is already allocated"
+          : undefined;
+    if (detail) refuse(service, { type: "Invalid", field, value: port, detail });
+    own.add(String(port));
+  };
+  const next = (): number => {
+    const isFree = (i: number): boolean =>
+      !own.has(String(range.first + i)) && !isHeld(storage, portRecords, String(range.first + i));
+    const index = pick(range.bands, isFree);
+    if (index === undefined) throw full("failed to allocate a nodePort");
+    own.add(String(range.first + index));
+    return range.first + index;
+  };
+
+  if (needsNodePorts(service)) {
+    const all = spec.ports ?? [];
+    for (const [i, port] of all.entries()) if (port.nodePort) take(port.nodePort, `spec.ports[${i}].nodePort`);
+    if (allocatesNodePorts(service)) {
+      // The protocols of one service port share a node port.
+      for (const port of all) port.nodePort ||= sharedPort(port, all) ?? next();
+    }
+  }
+  if (needsHealthCheckPort(service)) {
+    if (spec.healthCheckNodePort) take(spec.healthCheckNodePort, "spec.healthCheckNodePort");
+    else spec.healthCheckNodePort = next();
+  }
+}
+
+function sharedPort(port: ServicePort, all: readonly ServicePort[]): number | undefined {
+  const taken = all.filter((other) => other.protocol === port.protocol && other !== port).map(({ nodePort }) => nodePort);
+  return all.find((other) => other.port === port.port && other.nodePort && !taken.includes(other.nodePort))?.nodePort;
+}
+
+/** What an update leaves out but the Service has, it keeps (upstream's `patchAllocatedValues`). */
+function keepAllocated(after: Service, before: Service): void {
+  const [now, then] = [after.spec, before.spec];
+  if (!now || !then) return;
+  if (needsAddress(after) && needsAddress(before)) {
+    now.clusterIP ||= then.clusterIP ?? "";
+    if (!now.clusterIPs?.length && now.clusterIP === then.clusterIP && then.clusterIPs) now.clusterIPs = then.clusterIPs;
+  }
+  if (needsNodePorts(after) && needsNodePorts(before)) {
+    const before = new Set((then.ports ?? []).map(({ nodePort }) => nodePort));
+    const used = new Set((now.ports ?? []).map(({ nodePort }) => nodePort).filter((port) => before.has(port)));
+    const byName = new Map((then.ports ?? []).map((port) => [port.name ?? "", port.nodePort]));
+    for (const port of now.ports ?? []) {
+      const known = byName.get(port.name ?? "");
+      if (port.nodePort || !known || used.has(known)) continue;
+      port.nodePort = known;
+      used.add(known);
+    }
+  }
+  if (needsHealthCheckPort(after) && needsHealthCheckPort(before) && then.healthCheckNodePort)
+    now.healthCheckNodePort ||= then.healthCheckNodePort;
+}
+
+const needsAddress = ({ spec }: Service): boolean => spec?.type !== "ExternalName" && spec?.clusterIP !== "None";
+
+const needsNodePorts = ({ spec }: Service): boolean => spec?.type === "NodePort" || spec?.type === "LoadBalancer";
+
+/** KEP-1864: a load balancer may do without node ports. */
+const allocatesNodePorts = ({ spec }: Service): boolean =>
+  spec?.type === "NodePort" || spec?.allocateLoadBalancerNodePorts !== false;
+
+const needsHealthCheckPort = ({ spec }: Service): boolean =>
+  spec?.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local";
+
+function addressesOf({ spec }: Service): string[] {
+  if (!spec || spec.type === "ExternalName") return [];
+  return (spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : [])).filter((address) => address && address !== "None");
+}
+
+function portsOf({ spec }: Service): string[] {
+  const ports = (spec?.ports ?? []).flatMap(({ nodePort }) => (nodePort ? [String(nodePort)] : []));
+  return spec?.healthCheckNodePort ? [...ports, String(spec.healthCheckNodePort)] : ports;
+}
+
+function refuse(service: Service, error: FieldError): never {
+  throw invalid(resources.Service, service.metadata.name, [error]);
+}
+
+function full(what: string): Error {
+  return statusError("InternalError", `Internal error occurred: ${what}: range is full`);
+}

@@ -1,0 +1,4 @@
+export * from "./authorize.ts";
+export * from "./bootstrap-roles.ts";
+export * from "./rbac.ts";
+export * from "./rules.ts";

@@ -1,0 +1,54 @@
+import { parseAccept } from "../request/negotiate.ts";
+import { catalog, type CatalogEntry, type CatalogGroup } from "./catalog.ts";
+
+/** True when a client asks for aggregated discovery v2 before the classic form (KEP-3352). */
+export function wantsAggregated(accept: string | undefined): boolean {
+  for (const { type, parameters } of parseAccept(accept)) {
+    if (type !== "application/json" && type !== "*/*" && type !== "application/*") continue;
+    const { g, v, as } = parameters;
+    if (g === undefined && v === undefined && as === undefined) return false;
+    if (g === "apidiscovery.k8s.io" && v === "v2" && as === "APIGroupDiscoveryList") return true;
+  }
+  return false;
+}
+
+export const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/** All groups but the core one, or that one alone, with their resources in one document. */
+export function groupDiscoveryList(core: boolean): object {
+  return {
+    kind: "APIGroupDiscoveryList",
+    apiVersion: "apidiscovery.k8s.io/v2",
+    metadata: {},
+    items: catalog.filter(({ group }) => (group === "") === core).map(groupOf),
+  };
+}
+
+function groupOf({ group, version, entries }: CatalogGroup): object {
+  return {
+    metadata: { ...(group ? { name: group } : {}), creationTimestamp: null },
+    versions: [{ version, resources: entries.map(resourceOf), freshness: "Current" }],
+  };
+}
+
+function resourceOf(entry: CatalogEntry): object {
+  const scope = entry.namespaced ? "Namespaced" : "Cluster";
+  return {
+    resource: entry.plural,
+    responseKind: entry.kind,
+    scope,
+    singularResource: entry.singular,
+    verbs: entry.verbs,
+    ...(entry.shortNames.length > 0 ? { shortNames: entry.shortNames } : {}),
+    ...(entry.categories.length > 0 ? { categories: entry.categories } : {}),
+    ...(entry.subresources.length > 0
+      ? {
+          subresources: entry.subresources.map((part) => ({
+            subresource: part.name,
+            responseKind: part.kind,
+            verbs: part.verbs,
+          })),
+        }
+      : {}),
+  };
+}

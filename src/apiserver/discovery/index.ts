@@ -1,0 +1,2 @@
+export { catalog } from "./catalog.ts";
+export { answerPath, type HealthCheck } from "./paths.ts";

@@ -1,0 +1,127 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import type { Clock } from "../../system/index.ts";
+import {
+  createAuthority,
+  issueClient,
+  issueServer,
+  type ClientSubject,
+  type KeyPair,
+  type ServerSubject,
+} from "./authority.ts";
+import { readText, writePrivate } from "./files.ts";
+
+/** The cluster's certificates in a folder. */
+export interface Pki {
+  /** Certificate of the authority, PEM. */
+  readonly ca: string;
+  /** The certificate kept as `name`, made or made anew when it is missing, is about to end or is for someone else. */
+  client(name: string, subject: ClientSubject): Promise<KeyPair>;
+  server(name: string, subject: ServerSubject): Promise<KeyPair>;
+}
+
+/** The folder holds something that is no authority. Nothing was overwritten. */
+export class PkiError extends Error {
+  readonly code: "CORRUPT";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "PkiError";
+    this.code = "CORRUPT";
+  }
+}
+
+/** A certificate is made anew when it has less left than this, in milliseconds. */
+const renewBefore = 30 * 86_400_000;
+
+/**
+ * Opens the certificates in `dir`, which is made when it is missing; a first start makes the authority. Files are written whole or not
+ * at all, keys readable by the owner alone. Throws PkiError when the authority there can not be used.
+ */
+export async function openPki(dir: string, clock: Clock): Promise<Pki> {
+  const authority = (await loadAuthority(dir)) ?? (await makeAuthority(dir, clock));
+  const keep = async (
+    name: string,
+    fits: (certificate: X509Certificate) => boolean,
+    make: () => Promise<KeyPair>,
+  ): Promise<KeyPair> => {
+    const known = await loadPair(dir, name);
+    if (known && isUsable(known, authority.cert, clock, fits)) return known;
+    const pair = await make();
+    await savePair(dir, name, pair);
+    return pair;
+  };
+  return {
+    ca: authority.cert,
+    client: (name, subject) =>
+      keep(name, isFor(subject.user, subject.groups), () => issueClient(authority, subject, clock)),
+    server: (name, subject) =>
+      keep(
+        name,
+        (certificate) => isFor(subject.name, subject.groups ?? [])(certificate) && covers(certificate, subject.hosts),
+        () => issueServer(authority, subject, clock),
+      ),
+  };
+}
+
+async function loadAuthority(dir: string): Promise<KeyPair | undefined> {
+  const [cert, key] = await Promise.all([readText(join(dir, "ca.crt")), readText(join(dir, "ca.key"))]);
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new PkiError(`${dir}: ${cert === undefined ? "ca.crt" : "ca.key"} is missing; put it back, or remove the folder to begin anew`);
+  try {
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { cert, key };
+  } catch (error) {
+    throw new PkiError(`${dir}: ca.crt or ca.key can not be read; put them back, or remove the folder to begin anew`, {
+      cause: error,
+    });
+  }
+  throw new PkiError(`${dir}: ca.crt and ca.key do not belong together; put them back, or remove the folder to begin anew`);
+}
+
+async function makeAuthority(dir: string, clock: Clock): Promise<KeyPair> {
+  const authority = await createAuthority("fairlead-ca", clock);
+  await savePair(dir, "ca", authority);
+  return authority;
+}
+
+async function loadPair(dir: string, name: string): Promise<KeyPair | undefined> {
+  const [cert, key] = await Promise.all([readText(join(dir, `${name}.crt`)), readText(join(dir, `${name}.key`))]);
+  return cert !== undefined && key !== undefined ? { cert, key } : undefined;
+}
+
+/** The key first: a certificate without its key is of no use, a key without certificate is replaced. */
+async function savePair(dir: string, name: string, { cert, key }: KeyPair): Promise<void> {
+  await writePrivate(join(dir, `${name}.key`), key);
+  await writePrivate(join(dir, `${name}.crt`), cert);
+}
+
+function isUsable(
+  pair: KeyPair,
+  authority: string,
+  clock: Clock,
+  fits: (certificate: X509Certificate) => boolean,
+): boolean {
+  try {
+    const certificate = new X509Certificate(pair.cert);
+    return (
+      certificate.verify(new X509Certificate(authority).publicKey) &&
+      certificate.checkPrivateKey(createPrivateKey(pair.key)) &&
+      Date.parse(certificate.validTo) - clock.now() > renewBefore &&
+      fits(certificate)
+    );
+  } catch {
+    // What can not be read is made anew.
+    return false;
+  }
+}
+
+function isFor(name: string, groups: readonly string[]): (certificate: X509Certificate) => boolean {
+  const wanted = [...groups.map((group) => `O=${group}`), `CN=${name}`].join("\n");
+  return ({ subject }) => subject.split("\n").sort().join() === wanted.split("\n").sort().join();
+}
+
+function covers(certificate: X509Certificate, hosts: readonly string[]): boolean {
+  return hosts.every((host) => (isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined);
+}

@@ -1,0 +1,114 @@
+import { invalid, statusError, type FieldError } from "../../kube/index.ts";
+import type { ListQuery, WatchQuery } from "../storage/index.ts";
+import { isTrue } from "./request-info.ts";
+
+/** A whole number from a query. Throws StatusError BadRequest in the words of apimachinery's conversion. */
+function integer(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null || text === "") return undefined;
+  const value = Number(text);
+  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw statusError("BadRequest", `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return value;
+}
+
+function version(query: URLSearchParams): string {
+  const text = query.get("resourceVersion") ?? "";
+  if (text !== "" && !/^\d{1,15}$/.test(text))
+    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", [
+      { type: "Invalid", field: "resourceVersion", value: text, detail: "must be a whole number" },
+    ]);
+  return text;
+}
+
+/** Query of a list. Throws StatusError for combinations that ValidateListOptions forbids. */
+export function listQuery(query: URLSearchParams): ListQuery {
+  const match = query.get("resourceVersionMatch") ?? "";
+  const token = query.get("continue") ?? "";
+  const resourceVersion = version(query);
+  const errors: FieldError[] = [];
+  if (match) {
+    const forbid = (detail: string): void => {
+      errors.push({ type: "Forbidden", field: "resourceVersionMatch", detail });
+    };
+    if (!resourceVersion) forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    if (token) forbid("resourceVersionMatch is forbidden when continue is provided");
+    if (match !== "Exact" && match !== "NotOlderThan") errors.push(notSupported(match, ["Exact", "NotOlderThan", ""]));
+    if (match === "Exact" && resourceVersion === "0")
+      forbid('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+  }
+  if (query.has("sendInitialEvents"))
+    errors.push({ type: "Forbidden", field: "sendInitialEvents", detail: "sendInitialEvents is forbidden for list" });
+  refuse(errors);
+  if (token && resourceVersion && resourceVersion !== "0")
+    throw statusError("BadRequest", "specifying resource version is not allowed when using continue");
+  return {
+    resourceVersion,
+    match: match as ListQuery["match"],
+    limit: Math.max(0, integer(query, "limit") ?? 0),
+    continue: token,
+  };
+}
+
+/** Query of a watch. A watch without a time limit gets one between 30 and 60 minutes, as in Kubernetes. */
+export function watchQuery(query: URLSearchParams): WatchQuery {
+  const match = query.get("resourceVersionMatch") ?? "";
+  const initial = query.get("sendInitialEvents");
+  const errors: FieldError[] = [];
+  const forbid = (detail: string): void => {
+    errors.push({ type: "Forbidden", field: "resourceVersionMatch", detail });
+  };
+  if (initial !== null && match !== "NotOlderThan")
+    forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  if (match) {
+    if (initial === null)
+      forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (match !== "NotOlderThan") errors.push(notSupported(match, ["NotOlderThan"]));
+    if (query.get("continue")) forbid("resourceVersionMatch is forbidden when continue is provided");
+  }
+  refuse(errors);
+  const seconds = integer(query, "timeoutSeconds") ?? 0;
+  return {
+    resourceVersion: version(query),
+    sendInitialEvents: initial === null ? undefined : isTrue(initial),
+    bookmarks: isTrue(query.get("allowWatchBookmarks")),
+    timeout: seconds > 0 ? seconds * 1000 : 1_800_000 * (1 + Math.random()),
+  };
+}
+
+function notSupported(value: string, allowed: readonly string[]): FieldError {
+  const detail = `supported values: ${allowed.map((v) => JSON.stringify(v)).join(", ")}`;
+  return { type: "NotSupported", field: "resourceVersionMatch", value, detail };
+}
+
+function refuse(errors: readonly FieldError[]): void {
+  if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", errors);
+}
+
+export type FieldValidation = "Ignore" | "Warn" | "Strict";
+
+/** What all writes may say in their query. */
+export interface WriteQuery {
+  readonly dryRun: boolean;
+  readonly fieldValidation: FieldValidation;
+}
+
+/** Throws StatusError Invalid for values that are none. The server's default for unknown fields is to warn. */
+export function writeQuery(query: URLSearchParams, options: string): WriteQuery {
+  const errors: FieldError[] = [];
+  const dryRun = query.getAll("dryRun").filter((value) => value !== "");
+  for (const value of dryRun) {
+    if (value !== "All")
+      errors.push({ type: "NotSupported", field: "dryRun", value, detail: 'supported values: "All"' });
+  }
+  const validation = query.get("fieldValidation") || "Warn";
+  if (validation !== "Ignore" && validation !== "Warn" && validation !== "Strict") {
+    const detail = 'supported values: "", "Ignore", "Strict", "Warn"';
+    errors.push({ type: "NotSupported", field: "fieldValidation", value: validation, detail });
+  }
+  const manager = query.get("fieldManager") ?? "";
+  if (manager.length > 128)
+    errors.push({ type: "TooLong", field: "fieldManager", detail: "may not be more than 128 bytes" });
+  if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: options }, "", errors);
+  return { dryRun: dryRun.length > 0, fieldValidation: validation as FieldValidation };
+}

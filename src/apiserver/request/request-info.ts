@@ -1,0 +1,85 @@
+import type { ApiRequest } from "../handler.ts";
+
+export type ResourceVerb =
+  | "get"
+  | "list"
+  | "watch"
+  | "create"
+  | "update"
+  | "patch"
+  | "delete"
+  | "deletecollection";
+
+/** What a request is about: a resource of the API, or a path beside it such as `/version`. */
+export type RequestInfo =
+  | { readonly type: "path"; readonly path: string; readonly verb: string }
+  | {
+      readonly type: "resource";
+      readonly path: string;
+      readonly verb: ResourceVerb;
+      readonly group: string;
+      readonly version: string;
+      /** Plural name. */
+      readonly resource: string;
+      readonly subresource: string;
+      /** "" for a cluster-scoped resource and for all namespaces. */
+      readonly namespace: string;
+      /** "" for a collection. */
+      readonly name: string;
+    };
+
+export type ResourceInfo = Extract<RequestInfo, { type: "resource" }>;
+
+/** Reads method and path as Kubernetes does (apiserver's `RequestInfoFactory`); verbs are those of RBAC. */
+export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query">): RequestInfo {
+  const { method, path, query } = request;
+  const other: RequestInfo = { type: "path", path, verb: method.toLowerCase() };
+  const parts = path.split("/").filter((part) => part !== "");
+  const core = parts[0] === "api";
+  if (!core && parts[0] !== "apis") return other;
+  const [group = "", version, ...rest] = core ? ["", ...parts.slice(1)] : parts.slice(1);
+  if (version === undefined || rest.length === 0) return other;
+
+  let namespace = "";
+  let [resource = "", name = "", subresource = ""] = rest;
+  if (resource === "namespaces" && name) {
+    namespace = name;
+    // `/namespaces/x/status` is a part of the namespace, `/namespaces/x/pods` a collection inside it.
+    if (rest.length > 2 && !(core && rest.length === 3 && namespaceParts.has(subresource)))
+      [, , resource = "", name = "", subresource = ""] = rest;
+  }
+  return {
+    type: "resource",
+    path,
+    verb: verbOf(method, name, query),
+    group,
+    version,
+    resource,
+    subresource,
+    namespace,
+    name,
+  };
+}
+
+const namespaceParts = new Set(["status", "finalize"]);
+
+function verbOf(method: ApiRequest["method"], name: string, query: URLSearchParams): ResourceVerb {
+  switch (method) {
+    case "POST":
+      return "create";
+    case "PUT":
+      return "update";
+    case "PATCH":
+      return "patch";
+    case "DELETE":
+      return name ? "delete" : "deletecollection";
+    default:
+      if (isTrue(query.get("watch"))) return "watch";
+      return name ? "get" : "list";
+  }
+}
+
+/** Booleans in a query, as apimachinery converts them: present and not "0" or "false". */
+export function isTrue(value: string | null): boolean {
+  return value !== null && value !== "0" && value.toLowerCase() !== "false";
+}

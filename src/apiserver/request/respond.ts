@@ -1,0 +1,48 @@
+import type { Status, StatusError } from "../../kube/index.ts";
+import type { ApiResponse, WatchFrame } from "../handler.ts";
+import { bodyOf, type Body } from "../storage/index.ts";
+
+const json = { "content-type": "application/json" };
+
+/** An answer with a body that is JSON. */
+export function bodyResponse(status: number, body: Body, headers: Record<string, string> = {}): ApiResponse {
+  return {
+    type: "object",
+    status,
+    headers: { ...json, ...headers },
+    get object() {
+      return body.object;
+    },
+    bytes: () => body.bytes(),
+  };
+}
+
+export function objectResponse(status: number, object: object, headers?: Record<string, string>): ApiResponse {
+  return bodyResponse(status, bodyOf(object), headers);
+}
+
+export function errorResponse(error: StatusError): ApiResponse {
+  const retry = error.status.details?.retryAfterSeconds;
+  return objectResponse(error.code, error.status, retry === undefined ? {} : { "retry-after": String(retry) });
+}
+
+export function textResponse(status: number, text: string): ApiResponse {
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(text);
+  }
+  return {
+    type: "stream",
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+    chunks: chunks(),
+  };
+}
+
+export function watchResponse(frames: AsyncIterable<WatchFrame>): ApiResponse {
+  return { type: "watch", status: 200, headers: { ...json, "cache-control": "no-cache, private" }, frames };
+}
+
+/** What a write that leaves no object behind is answered with. */
+export function success(details: NonNullable<Status["details"]>): Status {
+  return { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", details };
+}

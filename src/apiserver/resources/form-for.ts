@@ -1,0 +1,31 @@
+import { statusError } from "../../kube/index.ts";
+import type { Wanted } from "../request/negotiate.ts";
+import { convertedForm, metadataForm, storedForm, type Form } from "../storage/index.ts";
+import type { Served } from "./served.ts";
+import { tableForm, type IncludeObject } from "./table-form.ts";
+
+const stored = new Map<Served, Form>();
+
+/** The form in which a client wants the objects of a collection. `now` in milliseconds. */
+export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, now: number): Form {
+  switch (wanted.as) {
+    case "Table":
+      return tableForm(served.stored, includeObject(query), now);
+    case "PartialObjectMetadata":
+    case "PartialObjectMetadataList":
+      return metadataForm();
+    case "object": {
+      const known = stored.get(served);
+      if (known) return known;
+      const form = served.view ? convertedForm(served.resource, served.view.show) : storedForm(served.resource);
+      stored.set(served, form);
+      return form;
+    }
+  }
+}
+
+function includeObject(query: URLSearchParams): IncludeObject {
+  const value = query.get("includeObject") || "Metadata";
+  if (value === "None" || value === "Metadata" || value === "Object") return value;
+  throw statusError("BadRequest", `unrecognized includeObject value: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,62 @@
+import {
+  applyJsonPatch,
+  applyMergePatch,
+  applyStrategicPatch,
+  decode,
+  parseJson,
+  parseYaml,
+  statusError,
+  type Resource,
+} from "../../kube/index.ts";
+import type { ApiRequest } from "../handler.ts";
+import { checkMediaType, mediaType } from "../request/body.ts";
+import type { FieldValidation } from "../request/params.ts";
+
+const types = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+
+/** A patch that was read: makes of an object the object that the patch means. Throws StatusError for one that does not apply. */
+export type PatchFunction = <T extends object>(kind: Pick<Resource, "group" | "version" | "kind">, object: T) => T;
+
+/**
+ * Reads the patch in a request. Throws StatusError: UnsupportedMediaType for a kind of patch that is not known,
+ * BadRequest for a text that is none.
+ */
+export async function readPatch(
+  request: ApiRequest,
+  fieldValidation: FieldValidation,
+  warn: (text: string) => void,
+): Promise<PatchFunction> {
+  const type = mediaType(request);
+  checkMediaType(type, types);
+  const patch = await parse(request);
+  return (kind, object) => {
+    const patched = apply(type, kind, object, patch);
+    if (typeof patched !== "object" || patched === null)
+      throw statusError("BadRequest", `the patch turns the ${kind.kind} into something that is no object`);
+    const decoded = decode<typeof object>(kind, patched, { fieldValidation });
+    for (const warning of decoded.warnings) warn(warning);
+    return decoded.object;
+  };
+}
+
+function apply(type: string, kind: Pick<Resource, "group" | "version" | "kind">, object: object, patch: unknown): unknown {
+  switch (type) {
+    case "application/json-patch+json":
+      return applyJsonPatch(object, patch);
+    case "application/merge-patch+json":
+      return applyMergePatch(object, patch);
+    default:
+      return applyStrategicPatch(kind, object, patch);
+  }
+}
+
+async function parse(request: ApiRequest): Promise<unknown> {
+  const { body } = request;
+  if (!(body instanceof Uint8Array)) return body;
+  if (mediaType(request).endsWith("+yaml")) return (await parseYaml(body)).value;
+  try {
+    return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(body)).value;
+  } catch (error) {
+    throw statusError("BadRequest", `error decoding patch: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,85 @@
+import { invalid, resources, type Binding, type Eviction, type KubeObject, type Pod } from "../../kube/index.ts";
+import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { conflict, timestamp, type Registry } from "../registry/index.ts";
+import { readObject } from "../request/body.ts";
+import { writeQuery } from "../request/params.ts";
+import type { ResourceInfo } from "../request/request-info.ts";
+import { objectResponse } from "../request/respond.ts";
+import { warningHeader } from "../request/warnings.ts";
+import { contextOf } from "./context.ts";
+import type { Served } from "./served.ts";
+
+export interface PodActionOptions {
+  readonly registry: Registry;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
+
+type PodAction = (
+  options: PodActionOptions,
+  request: ApiRequest,
+  info: ResourceInfo,
+  served: Served,
+) => Promise<ApiResponse>;
+
+const done = { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", code: 201 };
+
+/** `pods/binding`: the scheduler's word on where a pod runs; said once. */
+export const bindPod: PodAction = async ({ registry, now }, request, info, served) => {
+  const warnings: string[] = [];
+  const warn = (text: string): void => {
+    warnings.push(text);
+  };
+  const query = writeQuery(request.query, "CreateOptions");
+  const binding = await readObject<Binding>(
+    request,
+    { group: "", version: "v1", kind: "Binding" },
+    query.fieldValidation,
+    warn,
+  );
+  const { kind = "", name: node = "" } = binding.target ?? {};
+  if (kind !== "" && kind !== "Node")
+    throw invalid({ group: "", kind: "Binding" }, info.name, [
+      { type: "NotSupported", field: "target.kind", value: kind, detail: 'supported values: "Node", "<empty>"' },
+    ]);
+  if (!node)
+    throw invalid({ group: "", kind: "Binding" }, info.name, [{ type: "Required", field: "target.name", detail: "" }]);
+  const podBinding = { ...resources.Pod, plural: "pods/binding" };
+  const bind = (current: KubeObject): KubeObject => {
+    const pod = current as Pod;
+    const refuse = (why: string): never => {
+      throw conflict(podBinding, info.name, why);
+    };
+    if (binding.metadata.uid && binding.metadata.uid !== pod.metadata.uid)
+      refuse(`Precondition failed: UID in precondition: ${binding.metadata.uid}, UID in object meta: ${pod.metadata.uid}`);
+    if (pod.metadata.deletionTimestamp) refuse(`pod ${info.name} is being deleted, cannot be assigned to a host`);
+    if (pod.spec?.nodeName) refuse(`pod ${info.name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
+    const conditions = (pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled");
+    const scheduled = { type: "PodScheduled", status: "True", lastTransitionTime: timestamp(now()) };
+    const annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
+    return {
+      ...pod,
+      metadata: { ...pod.metadata, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
+      spec: { ...pod.spec, nodeName: node },
+      status: { ...pod.status, conditions: [...conditions, scheduled] },
+    } as KubeObject;
+  };
+  const context = { ...contextOf(request, info, served, query.dryRun, warn), subresource: "binding" };
+  await registry.update(context, info.name, bind, { retry: true });
+  return objectResponse(201, done, warningHeader(warnings));
+};
+
+/** `pods/eviction`: a delete that may be refused to keep a service up. No disruption budgets are served, so none refuses. */
+export const evictPod: PodAction = async ({ registry }, request, info, served) => {
+  const query = writeQuery(request.query, "CreateOptions");
+  const eviction = await readObject<Eviction>(
+    request,
+    { group: "policy", version: "v1", kind: "Eviction" },
+    query.fieldValidation,
+    () => {},
+  );
+  const { gracePeriodSeconds, preconditions, dryRun } = eviction.deleteOptions ?? {};
+  const context = contextOf(request, info, served, query.dryRun || (dryRun?.length ?? 0) > 0, () => {});
+  await registry.remove({ ...context, subresource: "" }, info.name, { gracePeriodSeconds, preconditions });
+  return objectResponse(201, done);
+};

@@ -1,0 +1,204 @@
+import { isStatus, statusError, type KubeObject } from "../../kube/index.ts";
+import type { Store } from "../../store/index.ts";
+import type { Clock } from "../../system/index.ts";
+import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { methodNotAllowed, type Registry, type WriteContext } from "../registry/index.ts";
+import { readDeletion, readObject } from "../request/body.ts";
+import { negotiate } from "../request/negotiate.ts";
+import { listQuery, watchQuery, writeQuery, type WriteQuery } from "../request/params.ts";
+import type { ResourceInfo } from "../request/request-info.ts";
+import { bodyResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
+import { selection } from "../request/selection.ts";
+import { warningHeader } from "../request/warnings.ts";
+import { createBreather, listEntries, openWatch, type Entry, type Form, type Storage } from "../storage/index.ts";
+import { contextOf, notFoundPath } from "./context.ts";
+import { formFor } from "./form-for.ts";
+import { readPatch } from "./patch.ts";
+import type { Served } from "./served.ts";
+
+export interface ResourceHandlerOptions {
+  readonly store: Store;
+  readonly storage: Storage;
+  readonly registry: Registry;
+  readonly clock: Clock;
+}
+
+/** One request to a collection, an object of it or its status. */
+export type ResourceHandler = (request: ApiRequest, info: ResourceInfo, served: Served) => Promise<ApiResponse>;
+
+export function createResourceHandler({ store, storage, registry, clock }: ResourceHandlerOptions): ResourceHandler {
+  const cacheOf = (served: Served) => storage.of(served.stored);
+
+  const list: ResourceHandler = async (request, info, served) => {
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const chosen = selection(served.stored, info.namespace, info.name, request.query);
+    const query = listQuery(request.query);
+    const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
+    return bodyResponse(200, form.list(entries, meta));
+  };
+
+  const watch: ResourceHandler = async (request, info, served) => {
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const { prefix, selects = () => true } = selection(served.stored, info.namespace, info.name, request.query);
+    const query = watchQuery(request.query);
+    const { signal } = request;
+    return watchResponse(
+      await openWatch({ storage, cache: cacheOf(served), prefix, selects, query, form, clock, signal }),
+    );
+  };
+
+  const get: ResourceHandler = async (request, info, served) => {
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const wanted = request.query.get("resourceVersion") ?? "";
+    if (wanted !== "0") await storage.caughtUp();
+    return bodyResponse(200, form.one(await registry.get(served.stored, info.namespace, info.name)));
+  };
+
+  const create: ResourceHandler = async (request, info, served) => {
+    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "create");
+    const write = beginWrite(request, info, served, "CreateOptions");
+    const object = await readObject<KubeObject>(request, served.resource, write.query.fieldValidation, write.warn);
+    checkNamespace(object, info.namespace, served);
+    const entry = await registry.create(write.context, served.view ? served.view.store(object) : object);
+    return write.answer(201, entry);
+  };
+
+  const update: ResourceHandler = async (request, info, served) => {
+    const write = beginWrite(request, info, served, "UpdateOptions");
+    const shown = await readObject<KubeObject>(request, served.resource, write.query.fieldValidation, write.warn);
+    const { metadata } = shown;
+    metadata.name ||= info.name;
+    if (metadata.name !== info.name)
+      throw statusError(
+        "BadRequest",
+        `the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`,
+      );
+    checkNamespace(shown, info.namespace, served);
+    const object = served.view ? served.view.store(shown) : shown;
+    const { entry, created } = await registry.update(write.context, info.name, () => structuredClone(object), {
+      retry: !metadata.resourceVersion,
+      ...(info.subresource ? {} : { orCreate: () => structuredClone(object) }),
+    });
+    return write.answer(created ? 201 : 200, entry);
+  };
+
+  const patch: ResourceHandler = async (request, info, served) => {
+    const write = beginWrite(request, info, served, "PatchOptions");
+    const apply = await readPatch(request, write.query.fieldValidation, write.warn);
+    const { view, resource } = served;
+    const produce = (stored: KubeObject): KubeObject => {
+      const shown = view ? view.show(stored) : stored;
+      const patched = apply(resource, shown);
+      checkPatched(shown, patched);
+      return view ? view.store(patched) : patched;
+    };
+    const { entry } = await registry.update(write.context, info.name, produce, { retry: true });
+    return write.answer(200, entry);
+  };
+
+  const remove: ResourceHandler = async (request, info, served) => {
+    const { dryRun, ...options } = await readDeletion(request);
+    const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
+    const { entry, gone } = await registry.remove(write.context, info.name, options);
+    if (!gone || served.returnsDeleted) return write.answer(200, entry);
+    const { group, plural } = served.resource;
+    const uid = entry.object.metadata.uid;
+    return objectResponse(
+      200,
+      success({ name: info.name, ...(group ? { group } : {}), kind: plural, ...(uid ? { uid } : {}) }),
+    );
+  };
+
+  const removeAll: ResourceHandler = async (request, info, served) => {
+    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "deletecollection");
+    const { dryRun, ...options } = await readDeletion(request);
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const chosen = selection(served.stored, info.namespace, "", request.query);
+    const query = listQuery(request.query);
+    const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
+    const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
+    const breathe = createBreather();
+    for (const entry of entries) {
+      await registry.remove(write.context, entry.object.metadata.name, options).catch((error: unknown) => {
+        // Someone else was quicker.
+        if (!isStatus(error, "NotFound")) throw error;
+      });
+      await breathe();
+    }
+    return bodyResponse(200, form.list(entries, meta));
+  };
+
+  interface Write {
+    readonly query: WriteQuery;
+    readonly context: WriteContext;
+    warn(text: string): void;
+    answer(status: number, entry: Entry): ApiResponse;
+  }
+
+  const beginWrite = (
+    request: ApiRequest,
+    info: ResourceInfo,
+    served: Served,
+    options: string,
+    dryRun = false,
+  ): Write => {
+    const query = writeQuery(request.query, options);
+    const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const warnings: string[] = [];
+    const warn = (text: string): void => {
+      warnings.push(text);
+    };
+    const context = contextOf(request, info, served, query.dryRun || dryRun, warn);
+    return {
+      query,
+      context,
+      warn,
+      answer: (status, entry) => bodyResponse(status, form.one(entry), warningHeader(warnings)),
+    };
+  };
+
+  const handlers: Record<ResourceInfo["verb"], ResourceHandler> = {
+    list,
+    watch,
+    get,
+    create,
+    update,
+    patch,
+    delete: remove,
+    deletecollection: removeAll,
+  };
+  return (request, info, served) => {
+    if (!served.verbs.includes(info.verb)) throw methodNotAllowed(served.resource, info.verb);
+    if (info.verb === "create" && info.name) throw methodNotAllowed(served.resource, "create");
+    if ((info.verb === "update" || info.verb === "patch") && !info.name)
+      throw methodNotAllowed(served.resource, info.verb);
+    if (served.resource.namespaced && info.name && !info.namespace) throw notFoundPath();
+    return handlers[info.verb](request, info, served);
+  };
+}
+
+function checkNamespace(object: KubeObject, namespace: string, served: Served): void {
+  const given = object.metadata.namespace ?? "";
+  if (!served.resource.namespaced) return;
+  if (given !== "" && given !== namespace)
+    throw statusError(
+      "BadRequest",
+      `the namespace of the provided object does not match the namespace sent on the request`,
+    );
+}
+
+/** A patch may not make another object of it. */
+function checkPatched(before: KubeObject, after: KubeObject): void {
+  const { name, namespace = "" } = before.metadata;
+  if (after.metadata.name !== name)
+    throw statusError(
+      "BadRequest",
+      `the name of the object (${after.metadata.name}) does not match the name on the URL (${name})`,
+    );
+  if ((after.metadata.namespace ?? "") !== namespace)
+    throw statusError(
+      "BadRequest",
+      `the namespace of the object (${after.metadata.namespace ?? ""}) does not match the namespace on the URL (${namespace})`,
+    );
+}
+

@@ -1,0 +1,100 @@
+import type { KubeObject } from "../../kube/index.ts";
+import type { Store } from "../../store/index.ts";
+import type { Clock } from "../../system/index.ts";
+import type { Authorizer } from "../auth/index.ts";
+import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { methodNotAllowed, type Registry } from "../registry/index.ts";
+import { readObject } from "../request/body.ts";
+import { writeQuery } from "../request/params.ts";
+import type { ResourceInfo } from "../request/request-info.ts";
+import { objectResponse } from "../request/respond.ts";
+import { warningHeader } from "../request/warnings.ts";
+import type { Storage } from "../storage/index.ts";
+import { anonymous, notFoundPath } from "./context.ts";
+import { bindPod, evictPod } from "./pod-actions.ts";
+import { handlePodLog, type KubeletClient } from "./pod-log.ts";
+import { createResourceHandler } from "./resource-handler.ts";
+import { findReview, type Review } from "./reviews.ts";
+import { handleScale } from "./scale.ts";
+import { findServed, type Served } from "./served.ts";
+
+export interface ResourcesOptions {
+  readonly store: Store;
+  readonly storage: Storage;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly authorizer: Authorizer;
+  readonly kubelet: KubeletClient;
+}
+
+/** Answers every request that names a resource. Throws StatusError. */
+export function createResources(
+  options: ResourcesOptions,
+): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
+  const { storage, registry, clock, authorizer, kubelet } = options;
+  const handle = createResourceHandler(options);
+  const podActions = { registry, now: () => clock.now() };
+
+  const allow = (served: Served, info: ResourceInfo, ...verbs: string[]): void => {
+    if (!info.name) throw notFoundPath();
+    if (!verbs.includes(info.verb)) throw methodNotAllowed(served.resource, info.verb);
+  };
+  const answerPart = async (request: ApiRequest, info: ResourceInfo, served: Served): Promise<ApiResponse> => {
+    switch (info.subresource) {
+      case "status":
+        allow(served, info, "get", "update", "patch");
+        return handle(request, info, served);
+      case "finalize":
+        allow(served, info, "update");
+        return handle(request, info, served);
+      case "scale":
+        allow(served, info, "get", "update", "patch");
+        return handleScale(registry, request, info, served);
+      case "binding":
+        allow(served, info, "create");
+        return bindPod(podActions, request, info, served);
+      case "eviction":
+        allow(served, info, "create");
+        return evictPod(podActions, request, info, served);
+      case "log":
+        allow(served, info, "get");
+        return handlePodLog({ registry, storage, kubelet }, request, info);
+      default:
+        throw notFoundPath();
+    }
+  };
+
+  return async (request, info) => {
+    const served = findServed(info.group, info.version, info.resource);
+    if (!served) {
+      const review = findReview(info);
+      if (!review || info.name) throw notFoundPath();
+      return answerReview(request, info, review, authorizer);
+    }
+    // The path may not go deeper than what is served.
+    if (tooDeep(info)) throw notFoundPath();
+    if (!info.subresource) return handle(request, info, served);
+    if (!served.resource.subresources.includes(info.subresource)) throw notFoundPath();
+    return answerPart(request, info, served);
+  };
+}
+
+function tooDeep({ path, namespace, resource, group }: ResourceInfo): boolean {
+  const parts = path.split("/").filter((part) => part !== "").length;
+  const scope = namespace && resource !== "namespaces" ? 2 : 0;
+  return parts > (group ? 3 : 2) + scope + 3;
+}
+
+async function answerReview(
+  request: ApiRequest,
+  info: ResourceInfo,
+  review: Review,
+  authorizer: Authorizer,
+): Promise<ApiResponse> {
+  if (info.verb !== "create") throw methodNotAllowed(review.resource, info.verb);
+  const warnings: string[] = [];
+  const { fieldValidation } = writeQuery(request.query, "CreateOptions");
+  const object = await readObject<KubeObject>(request, review.resource, fieldValidation, (text) => warnings.push(text));
+  const answered = review.answer(object, request.user ?? anonymous, authorizer, info.namespace);
+  return objectResponse(201, answered, warningHeader(warnings));
+}

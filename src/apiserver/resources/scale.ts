@@ -1,0 +1,106 @@
+import {
+  formatLabelSelector,
+  invalid,
+  type Deployment,
+  type KubeObject,
+  type ReplicaSet,
+  type Scale,
+} from "../../kube/index.ts";
+import { modified, type Registry } from "../registry/index.ts";
+import { readObject } from "../request/body.ts";
+import { writeQuery } from "../request/params.ts";
+import { objectResponse } from "../request/respond.ts";
+import { warningHeader } from "../request/warnings.ts";
+import type { ResourceInfo } from "../request/request-info.ts";
+import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { contextOf } from "./context.ts";
+import { readPatch } from "./patch.ts";
+import type { Served } from "./served.ts";
+
+export const scaleKind = { group: "autoscaling", version: "v1", kind: "Scale" } as const;
+
+/** The scale of a Deployment or ReplicaSet: how many pods, apart from everything else. */
+export async function handleScale(
+  registry: Registry,
+  request: ApiRequest,
+  info: ResourceInfo,
+  served: Served,
+): Promise<ApiResponse> {
+  if (info.verb === "get") {
+    const entry = await registry.get(served.stored, info.namespace, info.name);
+    return objectResponse(200, scaleOf(entry.object));
+  }
+  const warnings: string[] = [];
+  const warn = (text: string): void => {
+    warnings.push(text);
+  };
+  const query = writeQuery(request.query, info.verb === "patch" ? "PatchOptions" : "UpdateOptions");
+  const context = { ...contextOf(request, info, served, query.dryRun, warn), subresource: "" };
+  const change =
+    info.verb === "patch"
+      ? await patching(request, query.fieldValidation, warn)
+      : await replacing(request, query.fieldValidation, warn);
+  const { entry } = await registry.update(
+    context,
+    info.name,
+    (current) => {
+      const scale = change(scaleOf(current));
+      checkScale(scale);
+      const { resourceVersion } = scale.metadata;
+      if (resourceVersion && resourceVersion !== current.metadata.resourceVersion)
+        throw modified(served.stored, info.name);
+      const scaled = current as Deployment;
+      scaled.spec.replicas = scale.spec?.replicas ?? 0;
+      return scaled;
+    },
+    { retry: true },
+  );
+  return objectResponse(200, scaleOf(entry.object), warningHeader(warnings));
+}
+
+type Change = (scale: Scale) => Scale;
+
+async function replacing(
+  request: ApiRequest,
+  validation: Parameters<typeof readObject>[2],
+  warn: (text: string) => void,
+): Promise<Change> {
+  const scale = await readObject<Scale>(request, scaleKind, validation, warn);
+  return () => scale;
+}
+
+async function patching(
+  request: ApiRequest,
+  validation: Parameters<typeof readPatch>[1],
+  warn: (text: string) => void,
+): Promise<Change> {
+  const patch = await readPatch(request, validation, warn);
+  return (scale) => patch(scaleKind, scale);
+}
+
+/** The scale subresource of an object (autoscaling/v1). */
+export function scaleOf(object: KubeObject): Scale {
+  const { metadata, spec, status } = object as Deployment | ReplicaSet;
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
+  return {
+    apiVersion: "autoscaling/v1",
+    kind: "Scale",
+    metadata: {
+      name,
+      ...(namespace ? { namespace } : {}),
+      ...(uid ? { uid } : {}),
+      ...(resourceVersion ? { resourceVersion } : {}),
+      ...(creationTimestamp ? { creationTimestamp } : {}),
+    },
+    spec: { replicas: spec?.replicas ?? 1 },
+    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(spec?.selector) },
+  };
+}
+
+function checkScale({ metadata, spec }: Scale): void {
+  const replicas = spec?.replicas ?? 0;
+  if (replicas < 0)
+    throw invalid(scaleKind, metadata.name, [
+      { type: "Invalid", field: "spec.replicas", value: replicas, detail: "must be greater than or equal to 0" },
+    ]);
+}

@@ -1,0 +1,125 @@
+import {
+  resources,
+  statusError,
+  StatusError,
+  type Resource,
+} from "../kube/index.ts";
+import { StoreError, type Store } from "../store/index.ts";
+import type { Clock, Component, Logger } from "../system/index.ts";
+import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
+import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
+import { authorize, createAuthorizer } from "./auth/index.ts";
+import { bootstrap, type Advertised } from "./bootstrap.ts";
+import { answerPath, type HealthCheck } from "./discovery/index.ts";
+import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
+import { startMaintenance } from "./maintenance.ts";
+import { createRegistry } from "./registry/index.ts";
+import { requestInfo } from "./request/request-info.ts";
+import { errorResponse } from "./request/respond.ts";
+import { anonymous, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
+import { startStorage } from "./storage/index.ts";
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Ends everything. */
+  readonly signal: AbortSignal;
+  /** Block that cluster addresses of Services come from, for example 10.96.0.0/16. */
+  readonly serviceCidr: string;
+  /** Default 30000 to 32767. */
+  readonly nodePortRange?: PortRange;
+  /** Where clients in the cluster reach this server: behind the Service `kubernetes`. */
+  readonly advertise: Advertised;
+  /** Loopback addresses may be endpoints: a cluster without root lives on 127/8. */
+  readonly allowLoopback?: boolean;
+  /** Fetches logs from nodes. */
+  readonly kubelet: KubeletClient;
+}
+
+/** The API over a store. `ready` settles when it answers and all that every cluster has is there. */
+export interface ApiServer extends Component {
+  readonly handler: ApiHandler;
+}
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { store, clock, log, signal, serviceCidr, allowLoopback = false, kubelet } = options;
+  const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
+  const kinds: Resource[] = [...Object.values(resources), addressRecords, portRecords];
+  const storage = startStorage({ store, kinds, signal, clock, log });
+  const authorizer = createAuthorizer(storage);
+  const registry = createRegistry({
+    storage,
+    admission: [
+      namespaceLifecycle(storage),
+      defaultServiceAccount,
+      defaultIngressClass(storage),
+      roleEscalation(authorizer),
+    ],
+    allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange }),
+    allowLoopback,
+    now: () => clock.now(),
+  });
+  const answerResource = createResources({ store, storage, registry, clock, authorizer, kubelet });
+
+  let started = false;
+  const checks: HealthCheck[] = [
+    { name: "ping", check: () => undefined },
+    { name: "storage", check: () => (signal.aborted ? "the server is stopping" : undefined) },
+    { name: "bootstrap", check: () => (started ? undefined : "the first objects are not there yet") },
+  ];
+
+  const answer = async (request: ApiRequest): Promise<ApiResponse> => {
+    const info = requestInfo(request);
+    const user = request.user ?? anonymous;
+    await storage.ready;
+    authorize(authorizer, user, info);
+    if (info.type === "resource") return answerResource(request, info);
+    if (request.method !== "GET" && request.method !== "HEAD")
+      throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    const found = await answerPath(request, checks);
+    if (!found) throw notFoundPath();
+    return found;
+  };
+
+  const handler: ApiHandler = {
+    async handle(request) {
+      try {
+        return await answer(request);
+      } catch (error) {
+        return errorResponse(statusOf(error, request, log));
+      }
+    },
+  };
+
+  const ready = (async () => {
+    await storage.ready;
+    await bootstrap({ registry, storage, serviceCidr, advertise: options.advertise, now: () => clock.now() });
+    started = true;
+  })();
+  const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
+  return {
+    name: "apiserver",
+    handler,
+    ready,
+    stopped: Promise.all([storage.stopped, maintenance.stopped]).then(() => {}),
+  };
+}
+
+/** Every error as the Status that tells it. What should not happen is logged and answered with 500. */
+function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError {
+  if (error instanceof StatusError) return error;
+  if (error instanceof StoreError && error.code === "TOO_LARGE")
+    return statusError("RequestEntityTooLarge", `Request entity too large: ${error.message}`);
+  if (error instanceof StoreError && (error.code === "CLOSED" || error.code === "UNAVAILABLE"))
+    return statusError("ServiceUnavailable", `the store is not available: ${error.message}`, { retryAfterSeconds: 1 });
+  log.error({ method: request.method, path: request.path, error: errorText(error) }, "request failed");
+  return statusError("InternalError", `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`, {
+    causes: [{ message: error instanceof Error ? error.message : String(error) }],
+  });
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+

@@ -1,0 +1,130 @@
+import { apiVersionOf, type KubeObject, type Resource } from "../../kube/index.ts";
+import type { Entry } from "./entry.ts";
+
+/** An object and its bytes; either is made when asked for. */
+export interface Body {
+  /** Shared: must not be changed. */
+  readonly object: object;
+  bytes(): Iterable<Uint8Array>;
+}
+
+export interface ListMeta {
+  readonly resourceVersion: string;
+  readonly continue?: string;
+  readonly remainingItemCount?: number;
+}
+
+/** How objects of one kind are shown: as they are stored, as a table, as metadata only. */
+export interface Form {
+  /** Names the form among those of its kind. */
+  readonly id: string;
+  one(entry: Entry): Body;
+  list(entries: readonly Entry[], meta: ListMeta): Body;
+  /** What a BOOKMARK carries. */
+  bookmark(revision: number, initial: boolean): object;
+}
+
+/** A body made from an object, serialised at most once. */
+export function bodyOf(object: object): Body {
+  let bytes: Uint8Array | undefined;
+  return {
+    object,
+    bytes() {
+      bytes ??= Buffer.from(JSON.stringify(object));
+      return [bytes];
+    },
+  };
+}
+
+/** The objects as they are stored: bytes are passed on, lists are joins of bytes. */
+export function storedForm(resource: Resource): Form {
+  const apiVersion = apiVersionOf(resource);
+  const kind = resource.kind;
+  return {
+    id: "stored",
+    one: (entry) => ({
+      get object() {
+        return entry.object;
+      },
+      bytes: () => [entry.bytes],
+    }),
+    list: (entries, meta) => ({
+      get object() {
+        return { apiVersion, kind: `${kind}List`, metadata: meta, items: entries.map((entry) => entry.object) };
+      },
+      bytes: () =>
+        joined(
+          { apiVersion, kind: `${kind}List`, metadata: meta },
+          entries.map((entry) => entry.bytes),
+        ),
+    }),
+    bookmark: (revision, initial) => bookmarkOf(apiVersion, kind, revision, initial),
+  };
+}
+
+/** Objects turned into another version of themselves before they are shown (events.k8s.io/v1 over core Events). */
+export function convertedForm(resource: Resource, convert: (object: KubeObject) => KubeObject): Form {
+  const apiVersion = apiVersionOf(resource);
+  return {
+    id: `converted ${apiVersion}`,
+    one: (entry) => bodyOf(convert(entry.object)),
+    list: (entries, metadata) =>
+      bodyOf({
+        apiVersion,
+        kind: `${resource.kind}List`,
+        metadata,
+        items: entries.map((entry) => convert(entry.object)),
+      }),
+    bookmark: (revision, initial) => bookmarkOf(apiVersion, resource.kind, revision, initial),
+  };
+}
+
+/** `PartialObjectMetadata` and its list (metadata.k8s.io): what metadata-only caches ask for. */
+export function metadataForm(): Form {
+  const apiVersion = "meta.k8s.io/v1";
+  const kind = "PartialObjectMetadata";
+  const partial = (entry: Entry): object => ({ apiVersion, kind, metadata: entry.object.metadata });
+  return {
+    id: "metadata",
+    one: (entry) => bodyOf(partial(entry)),
+    list: (entries, metadata) =>
+      bodyOf({ apiVersion, kind: `${kind}List`, metadata, items: entries.map((entry) => partial(entry)) }),
+    bookmark: (revision, initial) => bookmarkOf(apiVersion, kind, revision, initial),
+  };
+}
+
+export function bookmarkOf(apiVersion: string, kind: string, revision: number, initial: boolean): object {
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      resourceVersion: String(revision),
+      creationTimestamp: null,
+      ...(initial ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
+    },
+  };
+}
+
+/** Bytes handed on at once: few enough to stay responsive, many enough to keep system calls rare. */
+const chunk = 64 << 10;
+
+/** A list as JSON: `head` with `items` joined to it, in chunks. */
+function* joined(head: object, items: readonly Uint8Array[]): Generator<Uint8Array> {
+  const start = `${JSON.stringify(head).slice(0, -1)},"items":[`;
+  let parts: Uint8Array[] = [Buffer.from(start)];
+  let size = start.length;
+  for (const [i, item] of items.entries()) {
+    if (i > 0) parts.push(comma);
+    parts.push(item);
+    size += item.length + 1;
+    if (size < chunk) continue;
+    yield Buffer.concat(parts);
+    parts = [];
+    size = 0;
+  }
+  parts.push(end);
+  yield Buffer.concat(parts);
+}
+
+const comma = Buffer.from(",");
+const end = Buffer.from("]}\n");
