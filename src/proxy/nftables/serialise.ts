@@ -18,7 +18,7 @@ const mark: Write = (atom) => (integer(0, 0xffff_ffff)(atom) === undefined ? und
 const range: Write = (atom) => {
   const [network, prefix, ...rest] = String(atom).split("/");
   if (rest.length > 0 || !address(network) || !/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(prefix ?? "")) return undefined;
-  return prefix === "0" ? "0.0.0.0-255.255.255.255" : `${network}/${prefix}`;
+  return `${network}/${prefix}`;
 };
 
 /** Columns of each table: key, then value. Nothing but what these functions let through reaches nft. */

@@ -1,0 +1,44 @@
+import type { ProxyContext } from "../services/index.ts";
+import type { Clock, CommandRunner, Logger } from "../system/index.ts";
+import type { Backend, ProxyMode } from "./backend.ts";
+
+export interface ChooseOptions {
+  readonly mode: ProxyMode | "auto";
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly commands: CommandRunner;
+}
+
+/** This machine cannot run the mode that was asked for. */
+export class ProxyModeError extends Error {
+  readonly code = "MODE_IMPOSSIBLE";
+
+  constructor(mode: ProxyMode, reason: string) {
+    super(`proxy mode ${mode} is not possible here: ${reason}`);
+    this.name = "ProxyModeError";
+  }
+}
+
+/**
+ * The backend for a mode. Only the code of that mode is loaded.
+ * @throws {ProxyModeError} when `nftables` is asked for and impossible; `auto` falls back and gives the reason instead
+ */
+export async function chooseBackend(
+  { mode, ...parts }: ChooseOptions,
+  context: ProxyContext,
+  log: Logger,
+): Promise<{ backend: Backend; reason: string | undefined }> {
+  let reason: string | undefined;
+  if (mode !== "userspace") {
+    const { createNftablesBackend, openNft, whyNoNft } = await import("./nftables/index.ts");
+    reason = await whyNoNft(parts.commands);
+    if (reason === undefined) {
+      const nft = await openNft(parts.commands, log);
+      return { backend: createNftablesBackend({ ...parts, nft, context, log }), reason };
+    }
+    if (mode === "nftables") throw new ProxyModeError(mode, reason);
+    log.info({ reason }, "nftables cannot be used: Services are served in user space");
+  }
+  const { createUserspaceBackend } = await import("./userspace/index.ts");
+  return { backend: createUserspaceBackend({ ...parts, context, log }), reason };
+}

@@ -1,0 +1,77 @@
+import type { Clock, CommandRunner, Logger } from "../../system/index.ts";
+import type { NodePlan, ProxyContext } from "../../services/index.ts";
+import { createTables, type RefusedRow } from "../../tables/index.ts";
+import type { Backend, FrontendState } from "../backend.ts";
+import { createConntrackCleaner } from "./conntrack.ts";
+import { largestPort } from "./marks.ts";
+import type { Nft } from "./nft.ts";
+import { createNftablesProgram } from "./program.ts";
+import { createPortNumbers, rowsOfContext, rowsOfPlan } from "./rows.ts";
+
+export interface NftablesOptions {
+  readonly nft: Nft;
+  readonly context: ProxyContext;
+  readonly commands: CommandRunner;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Services through the kernel. The rows stay when the process ends: traffic does not depend on it. */
+export function createNftablesBackend(options: NftablesOptions): Backend {
+  const { signal, clock, log, nft } = options;
+  let context = options.context;
+  const numbers = createPortNumbers(largestPort);
+  const portsOf = new Map<string, readonly string[]>();
+  const problems = new Map<string, readonly FrontendState[]>();
+  const conntrack = createConntrackCleaner({ commands: options.commands, log, signal });
+  const tables = createTables({
+    program: createNftablesProgram(nft),
+    shared: ["hairpin"],
+    signal,
+    clock,
+    log,
+    onApplied: () => conntrack.run(),
+  });
+
+  function update(key: string, plan: NodePlan | undefined): void {
+    const rows = plan ? rowsOfPlan(plan, tables.rowsOf(key), numbers, context) : [];
+    const refused = tables.set(key, rows);
+    const ports = plan?.ports.filter((port) => port.frontends.length > 0).map((port) => port.id) ?? [];
+    for (const id of portsOf.get(key) ?? []) if (!ports.includes(id)) numbers.release(id);
+    if (ports.length > 0) portsOf.set(key, ports);
+    else portsOf.delete(key);
+    conntrack.update(key, plan);
+    note(key, plan, refused);
+  }
+
+  function note(key: string, plan: NodePlan | undefined, refused: readonly RefusedRow[]): void {
+    for (const { row, reason } of refused) log.warn({ ...row.owner, reason }, "a row does not fit and is left out");
+    const states = (plan?.conflicts ?? []).map(({ frontend, winner }): FrontendState => {
+      const { kind, protocol, address, port } = frontend;
+      const problem = `Service ${winner} has it`;
+      return { service: key, kind, protocol, port, problem, ...(address ? { address } : {}) };
+    });
+    if (states.length > 0) problems.set(key, states);
+    else problems.delete(key);
+  }
+
+  const setContext = (next: ProxyContext): void => {
+    context = next;
+    tables.set("", rowsOfContext(next));
+  };
+  setContext(context);
+
+  return {
+    mode: "nftables",
+    update,
+    setContext,
+    start: () => tables.start(),
+    settled: () => tables.settled(),
+    frontends: (service) => (service === undefined ? [...problems.values()].flat() : (problems.get(service) ?? [])),
+    get failure() {
+      return tables.failure;
+    },
+    stopped: tables.stopped.then(() => nft.close()),
+  };
+}

@@ -1,0 +1,124 @@
+import { createInformers, type Client, type Informers } from "../client/index.ts";
+import { keyOf, resources, type Node } from "../kube/index.ts";
+import { createServiceModel, type ProxyContext, type ServiceModel } from "../services/index.ts";
+import type { Clock, CommandRunner, Component, Logger } from "../system/index.ts";
+import type { FrontendState, ProxyMode } from "./backend.ts";
+import { chooseBackend } from "./choose.ts";
+import { createHealthChecks } from "./health-checks.ts";
+import { createLatency, type Latency } from "./latency.ts";
+
+export interface ProxyOptions {
+  readonly client: Client;
+  /** To share one cache with other parts of the process; absent: the proxy keeps its own. */
+  readonly informers?: Informers;
+  readonly nodeName: string;
+  /** `auto`: nftables where root and `nft` are there, else userspace. */
+  readonly mode: ProxyMode | "auto";
+  /** Where NodePorts answer. */
+  readonly nodeAddresses: readonly string[];
+  /** Where all pods of the cluster have their addresses. */
+  readonly podCidrs: readonly string[];
+  readonly serviceCidrs: readonly string[];
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly commands: CommandRunner;
+}
+
+export interface Proxy extends Component {
+  readonly mode: ProxyMode;
+  /** Why this mode, when it was chosen by `auto` and is not the first choice. */
+  readonly modeReason: string | undefined;
+  /** Frontends that answer elsewhere than asked for, or do not answer, each with the reason; of one Service or of all. */
+  frontends(service?: string): readonly FrontendState[];
+  /** The decision model behind the rows: ask it where a packet goes. */
+  readonly model: ServiceModel;
+  /** Milliseconds from the arrival of an EndpointSlice to its rows being in force. */
+  readonly latency: Latency;
+  /** Resolves when all changes seen so far are in force. */
+  settled(): Promise<void>;
+  /** Why the node's rows are not up to date; undefined when they are. */
+  failure(): string | undefined;
+}
+
+/** Serves Services on one node. Rejects only when the asked mode is impossible here. */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { client, signal, clock, nodeName } = options;
+  const log = options.log.child({ component: "proxy" });
+  let context: ProxyContext = {
+    family: "IPv4",
+    node: { name: nodeName, addresses: options.nodeAddresses },
+    podCidrs: options.podCidrs,
+    serviceCidrs: options.serviceCidrs,
+  };
+  const model = createServiceModel(context);
+  const { backend, reason } = await chooseBackend(options, context, log);
+  const latency = createLatency();
+  const health = createHealthChecks({ addresses: options.nodeAddresses, healthy: () => !backend.failure, signal, log });
+
+  // Until all objects have come once, changes are only noted, so that each Service is planned once.
+  let noted: Set<string> | undefined = new Set();
+  const changed = (keys: ReadonlySet<string>): void => {
+    for (const key of keys) {
+      if (noted) noted.add(key);
+      else update(key);
+    }
+  };
+  const update = (key: string): void => {
+    const plan = model.plan(key);
+    backend.update(key, plan);
+    health.update(key, plan?.healthCheck);
+  };
+
+  const informers = options.informers ?? createInformers(client, { signal, log });
+  const services = informers.of(resources.Service);
+  const slices = informers.of(resources.EndpointSlice);
+  const nodes = informers.of(resources.Node);
+
+  services.onChange(({ before, after }) => {
+    if (after) changed(model.upsertService(after));
+    else if (before) changed(model.removeService(keyOf(before)));
+  });
+  slices.onChange(({ before, after }) => {
+    const arrived = clock.now();
+    if (after) changed(model.upsertSlice(after));
+    else if (before) changed(model.removeSlice(keyOf(before)));
+    if (!noted) latency.measure(arrived, backend.settled(), clock);
+  });
+  nodes.onChange(({ after }) => {
+    if (after?.metadata.name !== nodeName) return;
+    const zone = zoneOf(after);
+    if (zone === context.node.zone) return;
+    const { name, addresses } = context.node;
+    context = { ...context, node: { name, addresses, ...(zone ? { zone } : {}) } };
+    backend.setContext(context);
+    changed(model.setContext(context));
+  });
+
+  const ready = Promise.all([services.synced, slices.synced, nodes.synced]).then(async () => {
+    const keys = noted ?? [];
+    noted = undefined;
+    for (const key of keys) update(key);
+    backend.start();
+    await backend.settled();
+    log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");
+  });
+  ready.catch(() => {});
+
+  return {
+    name: "proxy",
+    mode: backend.mode,
+    modeReason: reason,
+    ready,
+    stopped: Promise.all([backend.stopped, health.stopped]).then(() => {}),
+    frontends: (service) => backend.frontends(service),
+    model,
+    latency,
+    settled: () => backend.settled(),
+    failure: () => backend.failure?.message,
+  };
+}
+
+function zoneOf(node: Node): string | undefined {
+  return node.metadata.labels?.["topology.kubernetes.io/zone"];
+}

@@ -1,0 +1,169 @@
+import {
+  createClassifier,
+  decide,
+  type Frontend,
+  type NodePlan,
+  type PortPlan,
+  type ProxyContext,
+} from "../../services/index.ts";
+import type { Clock, Logger } from "../../system/index.ts";
+import type { Backend, FrontendState } from "../backend.ts";
+import { createBalancer, type Balancer } from "./balancer.ts";
+import { createListener, type Listener } from "./listener.ts";
+import type { OpenServer, Target } from "./target.ts";
+import { openTcpServer } from "./tcp.ts";
+import { openUdpServer } from "./udp.ts";
+
+export interface UserspaceOptions {
+  readonly context: ProxyContext;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A frontend at one address, as it is now: listeners look here for every client, so an update costs nothing. */
+interface Served {
+  port: PortPlan;
+  frontend: Frontend;
+  readonly balancer: Balancer;
+  readonly address: string;
+  /** Absent for what cannot be served in user space. */
+  readonly listener: Listener | undefined;
+}
+
+const servers: Partial<Record<Frontend["protocol"], OpenServer>> = { TCP: openTcpServer, UDP: openUdpServer };
+
+/** Services through sockets of this process: no root, no kernel program. The client's address is not preserved. */
+export function createUserspaceBackend(options: UserspaceOptions): Backend {
+  const { signal, clock, log } = options;
+  let context = options.context;
+  let classify = createClassifier(context);
+  let started = false;
+  const plans = new Map<string, NodePlan>();
+  const served = new Map<string, Map<string, Served>>();
+  const balancers = new Map<string, Balancer>();
+  const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
+
+  function apply(key: string, plan: NodePlan | undefined): void {
+    const before = served.get(key) ?? new Map<string, Served>();
+    const after = new Map<string, Served>();
+    // What goes is closed first: its address may be wanted by another port of the same Service.
+    const wanted = new Map((plan ? endpointsOf(plan, context) : []).map((one) => [one.id, one]));
+    for (const [id, one] of before) if (!wanted.has(id)) one.listener?.close();
+    for (const [id, { port, frontend, address }] of wanted) {
+      const known = before.get(id);
+      if (known) {
+        known.port = port;
+        known.frontend = frontend;
+        known.listener?.refresh();
+        after.set(id, known);
+      } else after.set(id, serve(port, frontend, address));
+    }
+    if (after.size > 0) served.set(key, after);
+    else served.delete(key);
+    const ids = new Set(plan?.ports.map(({ id }) => id));
+    for (const { port } of before.values()) if (!ids.has(port.id)) balancers.delete(port.id);
+  }
+
+  function serve(port: PortPlan, frontend: Frontend, address: string): Served {
+    const balancer = balancers.get(port.id) ?? createBalancer(clock, Math.floor(Math.random() * 1_000));
+    balancers.set(port.id, balancer);
+    const open = servers[frontend.protocol];
+    const target: Target = {
+      endpointsFor(client) {
+        const decision = decide(one.port, one.frontend, { address: client, class: classify(client) });
+        if (decision.verdict !== "forward") return [];
+        return balancer.order(decision.endpoints, client, decision.affinitySeconds);
+      },
+      reached: (client, endpoint) => balancer.reached(client, endpoint, one.port.affinitySeconds),
+    };
+    const where = { address, port: frontend.port };
+    const listener = open && createListener({ ...where, open, target, report: warn, signal, clock });
+    const one: Served = { port, frontend, balancer, address, listener };
+    return one;
+  }
+
+  function stateOf(service: string, { frontend, address, listener }: Served): FrontendState {
+    const { kind, protocol, port } = frontend;
+    const actual = listener?.actualPort;
+    const problem = listener ? listener.problem : "SCTP needs the nftables mode";
+    return {
+      service,
+      kind,
+      protocol,
+      address,
+      port,
+      ...(actual === undefined || actual === port ? {} : { actualPort: actual }),
+      ...(problem === undefined ? {} : { problem }),
+    };
+  }
+
+  return {
+    mode: "userspace",
+    update(key, plan) {
+      if (plan) plans.set(key, plan);
+      else plans.delete(key);
+      if (started) apply(key, plan);
+    },
+    setContext(next) {
+      context = next;
+      classify = createClassifier(next);
+      if (started) for (const [key, plan] of plans) apply(key, plan);
+    },
+    start() {
+      started = true;
+      for (const [key, plan] of plans) apply(key, plan);
+    },
+    async settled() {
+      for (const of of [...served.values()]) for (const { listener } of of.values()) await listener?.tried;
+    },
+    frontends(service) {
+      const states = [...served].flatMap(([key, of]) =>
+        service === undefined || service === key ? [...of.values()].map((one) => stateOf(key, one)) : [],
+      );
+      return states.filter(
+        (state) => service !== undefined || state.problem !== undefined || state.actualPort !== undefined,
+      );
+    },
+    failure: undefined,
+    stopped: new Promise((resolve) =>
+      signal.addEventListener(
+        "abort",
+        () => {
+          for (const of of served.values()) for (const one of of.values()) one.listener?.close();
+          resolve();
+        },
+        { once: true },
+      ),
+    ),
+  };
+}
+
+/** Each place where a Service answers; a NodePort does on every address of the node. */
+function endpointsOf(plan: NodePlan, { node }: ProxyContext) {
+  return plan.ports.flatMap((port) =>
+    port.frontends.flatMap((frontend) =>
+      (frontend.address === undefined ? node.addresses : [frontend.address]).map((address) => ({
+        id: `${port.id} ${frontend.protocol} ${address} ${frontend.port}`,
+        port,
+        frontend,
+        address,
+      })),
+    ),
+  );
+}
+
+/** Says the same thing at most once in ten seconds, and not more than a hundred different things. */
+function createLimiter(clock: Clock, say: (text: string) => void): (text: string) => void {
+  let said = new Set<string>();
+  let until = 0;
+  return (text) => {
+    if (clock.now() >= until) {
+      said = new Set();
+      until = clock.now() + 10_000;
+    }
+    if (said.has(text) || said.size >= 100) return;
+    said.add(text);
+    say(text);
+  };
+}

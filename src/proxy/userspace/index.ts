@@ -1,0 +1,1 @@
+export { createUserspaceBackend } from "./backend.ts";

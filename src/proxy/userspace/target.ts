@@ -1,0 +1,24 @@
+import type { ServiceEndpoint } from "../../services/index.ts";
+
+/** What a listener asks for each client: where to, and to be told who was reached. */
+export interface Target {
+  /** Endpoints in the order to try them; empty: the client is refused. */
+  endpointsFor(client: string): readonly ServiceEndpoint[];
+  reached(client: string, endpoint: ServiceEndpoint): void;
+}
+
+/** An open socket that serves one frontend. */
+export interface Server {
+  /** The endpoints may be others now. */
+  refresh(): void;
+  /** Takes no new clients; TCP connections that exist go on until they end or the proxy stops. */
+  close(): void;
+}
+
+/** Opens a server; rejects with the system's error (`EACCES`, `EADDRINUSE`, `EADDRNOTAVAIL`, ...). */
+export type OpenServer = (
+  where: { readonly address: string; readonly port: number },
+  target: Target,
+  report: (problem: string) => void,
+  signal: AbortSignal,
+) => Promise<Server>;

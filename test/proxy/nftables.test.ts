@@ -1,0 +1,303 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
+import { resources } from "../../src/kube/index.ts";
+import { removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
+import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { clientPod, createLab, nodeAddress, outside, podAddress, whyNoLab, type Answers, type Lab } from "./lab.ts";
+import { service, slice } from "./objects.ts";
+
+const endpoints = (...indexes: number[]) => indexes.map(podAddress);
+/** Which endpoints answered. */
+const whoAnswered = (answers: Answers) =>
+  [...new Set(Object.keys(answers).map((answer) => answer.split(" ")[0]))].sort();
+/** Which client addresses the endpoints saw. */
+const seenAs = (answers: Answers) => [...new Set(Object.keys(answers).map((answer) => answer.split(" ")[1]))].sort();
+
+describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` : ""}`, () => {
+  let lab: Lab;
+  let client: FakeClient;
+  let proxy: Proxy;
+  let stop: AbortController;
+
+  async function begin(): Promise<void> {
+    stop = new AbortController();
+    proxy = await startProxy({
+      client,
+      nodeName: "node1",
+      mode: "nftables",
+      nodeAddresses: [nodeAddress, "10.42.2.1"],
+      podCidrs: ["10.42.0.0/16"],
+      serviceCidrs: ["10.96.0.0/16"],
+      signal: stop.signal,
+      clock: systemClock,
+      log: silentLogger,
+      commands: systemCommands,
+    });
+    await proxy.ready;
+  }
+
+  async function end(): Promise<void> {
+    stop.abort();
+    await proxy.stopped;
+  }
+
+  /** Waits until the rows follow the objects: events come in the turn of the loop after the write. */
+  async function settled(): Promise<void> {
+    for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    await proxy.settled();
+    expect(proxy.failure()).toBeUndefined();
+  }
+
+  beforeAll(async () => {
+    lab = await createLab();
+    for (let i = 0; i < 20; i++) {
+      await lab.pods.serve({ address: podAddress(i), port: 8080 });
+      await lab.pods.serve({ address: podAddress(i), port: 8080, protocol: "UDP" });
+    }
+  });
+  afterAll(() => lab?.close());
+  beforeEach(async () => {
+    client = createFakeClient();
+    await begin();
+  });
+  afterEach(async () => {
+    await end();
+    await removeProxy(systemCommands);
+  });
+
+  test("connections to a cluster IP are spread over all endpoints, and pods keep their address", async () => {
+    client.put(resources.Service, service("web", { clusterIP: "10.96.0.20" }));
+    client.put(resources.EndpointSlice, slice("web", endpoints(0, 1, 2)));
+    await settled();
+    const answers = await lab.client.ask({ address: "10.96.0.20", port: 80, source: clientPod, count: 300 });
+    expect(whoAnswered(answers)).toEqual(endpoints(0, 1, 2));
+    expect(seenAs(answers)).toEqual([clientPod]);
+    for (const count of Object.values(answers)) expect(count).toBeGreaterThan(60);
+  });
+
+  test("clients outside and the node itself are masked", async () => {
+    client.put(resources.Service, service("web", { clusterIP: "10.96.0.20" }));
+    client.put(resources.EndpointSlice, slice("web", endpoints(0)));
+    await settled();
+    expect(await lab.client.ask({ address: "10.96.0.20", port: 80, source: outside })).toEqual({
+      [`${podAddress(0)} 10.42.2.1`]: 1,
+    });
+    expect(await lab.node.ask({ address: "10.96.0.20", port: 80 })).toEqual({ [`${podAddress(0)} 10.42.2.1`]: 1 });
+  });
+
+  test("UDP, a NodePort, an external address and a load-balancer address lead to the same endpoints", async () => {
+    const ports = [
+      { name: "web", port: 80, protocol: "TCP", nodePort: 30080 },
+      { name: "dns", port: 80, protocol: "UDP", nodePort: 30080 },
+    ];
+    const spec = { type: "LoadBalancer", clusterIP: "10.96.0.21", externalIPs: ["203.0.113.5"], ports };
+    client.put(resources.Service, service("all", spec, { lb: ["10.97.0.1"] }));
+    client.put(resources.EndpointSlice, slice("all", endpoints(0, 1), { portName: "web", suffix: "t" }));
+    client.put(
+      resources.EndpointSlice,
+      slice("all", endpoints(0, 1), { portName: "dns", suffix: "u", protocol: "UDP" }),
+    );
+    await settled();
+    for (const protocol of ["TCP", "UDP"] as const) {
+      for (const [address, port] of [
+        ["10.96.0.21", 80],
+        ["203.0.113.5", 80],
+        ["10.97.0.1", 80],
+        [nodeAddress, 30080],
+      ] as const) {
+        const answers = await lab.client.ask({ address, port, protocol, source: outside, count: 40 });
+        expect(whoAnswered(answers), `${address} ${protocol}`).toEqual(endpoints(0, 1));
+        expect(seenAs(answers)).toEqual(["10.42.2.1"]);
+      }
+    }
+  });
+
+  test("a Service without endpoints, an unknown port and an unallocated address are refused at once", async () => {
+    client.put(
+      resources.Service,
+      service("empty", { clusterIP: "10.96.0.22", type: "NodePort", ports: [{ port: 80, nodePort: 30081 }] }),
+    );
+    await settled();
+    for (const from of [lab.client, lab.node]) {
+      for (const protocol of ["TCP", "UDP"] as const) {
+        expect(await from.ask({ address: "10.96.0.22", port: 81, protocol })).toEqual({ refused: 1 });
+        expect(await from.ask({ address: "10.96.0.99", port: 80, protocol })).toEqual({ refused: 1 });
+      }
+      expect(await from.ask({ address: "10.96.0.22", port: 80 })).toEqual({ refused: 1 });
+      expect(await from.ask({ address: nodeAddress, port: 30081 })).toEqual({ refused: 1 });
+    }
+  });
+
+  test("a pod that reaches itself through its Service gets an answer", async () => {
+    client.put(resources.Service, service("self", { clusterIP: "10.96.0.23" }));
+    client.put(resources.EndpointSlice, slice("self", endpoints(3)));
+    await settled();
+    expect(await lab.pods.ask({ address: "10.96.0.23", port: 80, source: podAddress(3) })).toEqual({
+      [`${podAddress(3)} 10.42.2.1`]: 1,
+    });
+  });
+
+  test("with affinity a client stays with its endpoint, moves when that is gone, and is kept apart from others", async () => {
+    client.put(resources.Service, service("sticky", { clusterIP: "10.96.0.24", sessionAffinity: "ClientIP" }));
+    client.put(resources.EndpointSlice, slice("sticky", endpoints(0, 1, 2, 3)));
+    await settled();
+    const ask = (source: string) => lab.client.ask({ address: "10.96.0.24", port: 80, source, count: 40 });
+    const [first] = whoAnswered(await ask(clientPod));
+    expect(whoAnswered(await ask(clientPod))).toEqual([first]);
+    expect(whoAnswered(await ask(outside))).toHaveLength(1);
+
+    const others = endpoints(0, 1, 2, 3).filter((address) => address !== first);
+    client.put(resources.EndpointSlice, slice("sticky", others));
+    await settled();
+    const [second] = whoAnswered(await ask(clientPod));
+    expect(others).toContain(second);
+    expect(whoAnswered(await ask(clientPod))).toEqual([second]);
+  });
+
+  test("affinity can be switched on and off", async () => {
+    const spec = { clusterIP: "10.96.0.25" };
+    client.put(resources.Service, service("switch", spec));
+    client.put(resources.EndpointSlice, slice("switch", endpoints(0, 1)));
+    const ask = async () =>
+      whoAnswered(await lab.client.ask({ address: "10.96.0.25", port: 80, source: clientPod, count: 40 })).length;
+    await settled();
+    expect(await ask()).toBe(2);
+    client.put(resources.Service, service("switch", { ...spec, sessionAffinity: "ClientIP" }));
+    await settled();
+    expect(await ask()).toBe(1);
+    client.put(resources.Service, service("switch", spec));
+    await settled();
+    expect(await ask()).toBe(2);
+  });
+
+  test("externalTrafficPolicy Local keeps the client's address, and is silent without a local endpoint", async () => {
+    const spec = { type: "LoadBalancer", externalTrafficPolicy: "Local", ports: [{ port: 80, nodePort: 30082 }] };
+    client.put(resources.Service, service("here", { ...spec, clusterIP: "10.96.0.26" }, { lb: ["10.97.0.2"] }));
+    client.put(resources.EndpointSlice, slice("here", endpoints(0), { suffix: "here" }));
+    client.put(resources.EndpointSlice, slice("here", endpoints(1), { suffix: "there", nodeName: "node2" }));
+    await settled();
+    for (const [address, port] of [
+      ["10.97.0.2", 80],
+      [nodeAddress, 30082],
+    ] as const) {
+      const answers = await lab.client.ask({ address, port, source: outside, count: 20 });
+      expect(answers).toEqual({ [`${podAddress(0)} ${outside}`]: 20 });
+      // Pods and the node itself are inside: they reach every endpoint.
+      expect(whoAnswered(await lab.client.ask({ address, port, source: clientPod, count: 40 }))).toEqual(
+        endpoints(0, 1),
+      );
+      expect(whoAnswered(await lab.node.ask({ address, port, count: 40 }))).toEqual(endpoints(0, 1));
+    }
+    client.put(resources.EndpointSlice, slice("here", [], { suffix: "here" }));
+    await settled();
+    expect(await lab.client.ask({ address: "10.97.0.2", port: 80, source: outside, timeout: 300 })).toEqual({
+      silent: 1,
+    });
+    expect(whoAnswered(await lab.client.ask({ address: "10.97.0.2", port: 80, source: clientPod }))).toEqual(
+      endpoints(1),
+    );
+  });
+
+  test("internalTrafficPolicy Local stays on the node, and is silent without a local endpoint", async () => {
+    client.put(resources.Service, service("inner", { clusterIP: "10.96.0.27", internalTrafficPolicy: "Local" }));
+    client.put(resources.EndpointSlice, slice("inner", endpoints(0), { suffix: "here" }));
+    client.put(resources.EndpointSlice, slice("inner", endpoints(1), { suffix: "there", nodeName: "node2" }));
+    await settled();
+    const ask = (count: number) =>
+      lab.client.ask({ address: "10.96.0.27", port: 80, source: clientPod, count, timeout: 300 });
+    expect(whoAnswered(await ask(30))).toEqual(endpoints(0));
+    client.put(resources.EndpointSlice, slice("inner", [], { suffix: "here" }));
+    await settled();
+    expect(await ask(1)).toEqual({ silent: 1 });
+  });
+
+  test("source ranges guard the load-balancer address and nothing else", async () => {
+    const spec = {
+      type: "LoadBalancer",
+      clusterIP: "10.96.0.28",
+      ports: [{ port: 80, nodePort: 30083 }],
+      loadBalancerSourceRanges: ["192.168.77.0/29", "192.168.77.2/32", "198.51.100.0/24"],
+    };
+    client.put(resources.Service, service("guarded", spec, { lb: ["10.97.0.3"] }));
+    client.put(resources.EndpointSlice, slice("guarded", endpoints(0)));
+    await settled();
+    const ask = (source: string, address = "10.97.0.3", port = 80) =>
+      lab.client.ask({ address, port, source, timeout: 300 }).then(whoAnswered);
+    expect(await ask(outside)).toEqual(endpoints(0));
+    expect(await ask(clientPod)).toEqual(["silent"]);
+    expect(await ask(clientPod, nodeAddress, 30083)).toEqual(endpoints(0));
+  });
+
+  test("while endpoints are replaced no connection fails, and established ones live on", async () => {
+    client.put(resources.Service, service("roll", { clusterIP: "10.96.0.29" }));
+    client.put(resources.EndpointSlice, slice("roll", endpoints(0, 1, 2)));
+    await settled();
+    await lab.client.ask({ address: "10.96.0.29", port: 80, source: clientPod, count: 10, hold: true });
+    const traffic = lab.client.ask({ address: "10.96.0.29", port: 80, source: clientPod, count: 2_000, atOnce: 4 });
+    for (let i = 0; i < 100; i++) {
+      client.put(resources.EndpointSlice, slice("roll", endpoints(i % 17, (i % 17) + 1, (i % 17) + 2)));
+      await settled();
+    }
+    expect(whoAnswered(await traffic).filter((one) => !one?.startsWith("10.42.2."))).toEqual([]);
+    expect(await lab.client.echo()).toEqual(Array.from({ length: 10 }, () => true));
+  });
+
+  test("a restart is not noticed", async () => {
+    client.put(resources.Service, service("steady", { clusterIP: "10.96.0.30" }));
+    client.put(resources.EndpointSlice, slice("steady", endpoints(0, 1, 2)));
+    await settled();
+    await lab.client.ask({ address: "10.96.0.30", port: 80, source: clientPod, count: 5, hold: true });
+    const traffic = lab.client.ask({ address: "10.96.0.30", port: 80, source: clientPod, count: 2_000, atOnce: 4 });
+    for (let i = 0; i < 5; i++) {
+      await end();
+      await begin();
+    }
+    expect(whoAnswered(await traffic)).toEqual(endpoints(0, 1, 2));
+    expect(await lab.client.echo()).not.toContain(false);
+  });
+
+  test("a UDP client that keeps its port moves on when its endpoint goes, and comes in when the first one appears", async () => {
+    const spec = { clusterIP: "10.96.0.31", ports: [{ port: 53, protocol: "UDP" }] };
+    client.put(resources.Service, service("dns", spec));
+    client.put(resources.EndpointSlice, slice("dns", endpoints(0), { protocol: "UDP" }));
+    await settled();
+    const ask = () =>
+      lab.client.ask({
+        address: "10.96.0.31",
+        port: 53,
+        protocol: "UDP",
+        source: clientPod,
+        localPort: 5353,
+        timeout: 300,
+      });
+    expect(whoAnswered(await ask())).toEqual(endpoints(0));
+    client.put(resources.EndpointSlice, slice("dns", endpoints(1), { protocol: "UDP" }));
+    await settled();
+    await expect.poll(async () => whoAnswered(await ask())).toEqual(endpoints(1));
+    client.put(resources.EndpointSlice, slice("dns", [], { protocol: "UDP" }));
+    await settled();
+    await expect.poll(async () => whoAnswered(await ask())).toEqual(["refused"]);
+    client.put(resources.EndpointSlice, slice("dns", endpoints(2), { protocol: "UDP" }));
+    await settled();
+    await expect.poll(async () => whoAnswered(await ask())).toEqual(endpoints(2));
+  });
+
+  test("tables of others are left alone, and a mark that others set is given back", async () => {
+    const marker = `add table ip other
+      add chain ip other before { type filter hook prerouting priority -150; }
+      add rule ip other before ip saddr ${clientPod} meta mark set 0xf1234567
+      add chain ip other after { type filter hook forward priority 0; }
+      add rule ip other after ct direction original meta mark 0xf1234567 counter comment "same"
+      add rule ip other after ct direction original ip saddr ${clientPod} meta mark != 0xf1234567 counter comment "changed"`;
+    await systemCommands.run("nft", ["-f", "-"], { input: marker });
+    client.put(resources.Service, service("marked", { clusterIP: "10.96.0.32" }));
+    client.put(resources.EndpointSlice, slice("marked", endpoints(0, 1)));
+    await settled();
+    const answers = await lab.client.ask({ address: "10.96.0.32", port: 80, source: clientPod, count: 20 });
+    expect(whoAnswered(answers)).toEqual(endpoints(0, 1));
+    const { stdout } = await systemCommands.run("nft", ["list", "table", "ip", "other"]);
+    expect(stdout).toMatch(/packets [1-9]\d* bytes \d+ comment "same"/);
+    expect(stdout).toMatch(/packets 0 bytes 0 comment "changed"/);
+    await systemCommands.run("nft", ["delete", "table", "ip", "other"]);
+  });
+});
