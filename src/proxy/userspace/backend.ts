@@ -115,7 +115,8 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       for (const [key, plan] of plans) apply(key, plan);
     },
     async settled() {
-      for (const of of [...served.values()]) for (const { listener } of of.values()) await listener?.tried;
+      const all = Array.from(served.values(), (of) => [...of.values()]).flat();
+      for (const { listener } of all) await listener?.tried;
     },
     frontends(service) {
       const states = [...served].flatMap(([key, of]) =>
