@@ -3,3 +3,5 @@ export { createApiServer, type ApiServer, type ApiServerOptions } from "./server
 export type { Advertised } from "./bootstrap.ts";
 export type { PortRange } from "./allocation/index.ts";
 export type { KubeletAddress, KubeletClient } from "./resources/index.ts";
+export * from "./https/index.ts";
+export * from "./pki/index.ts";

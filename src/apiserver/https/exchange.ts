@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { TLSSocket } from "node:tls";
+import { statusError, StatusError } from "../../kube/index.ts";
+import type { Logger } from "../../system/index.ts";
+import type { ApiHandler, ApiRequest, ApiResponse } from "../handler.ts";
+import { errorResponse } from "../request/respond.ts";
+import { isTrue } from "../request/request-info.ts";
+import { bodyLimit, drain, readBody, tooLarge } from "./body.ts";
+import { unauthorized, userOf } from "./identity.ts";
+import type { InFlight } from "./inflight.ts";
+import { writeAnswer, type HttpAnswer } from "./write.ts";
+
+/** Headers that the API itself looks at. */
+const read = ["accept", "content-type", "if-none-match"];
+
+const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
+
+/** One request and its answer, from socket to socket. Never throws. */
+export async function exchange(
+  handler: ApiHandler,
+  inFlight: InFlight,
+  log: Logger,
+  incoming: IncomingMessage | Http2ServerRequest,
+  outgoing: ServerResponse | Http2ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  outgoing.on("close", () => gone.abort());
+  outgoing.on("error", () => gone.abort());
+  const { headers, method = "GET", url = "/" } = incoming;
+  const header = (name: string): string | undefined => {
+    const value = headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  };
+  const options = {
+    method,
+    accept: header("accept"),
+    acceptEncoding: header("accept-encoding"),
+    headers: { "audit-id": auditId(header("audit-id")) },
+    signal: gone.signal,
+  };
+  let leave = (): void => {};
+  try {
+    const response = await answer();
+    await writeAnswer(outgoing as unknown as HttpAnswer, response, options);
+  } catch (error) {
+    if (!gone.signal.aborted) log.warn({ error: String(error), path: url }, "an answer broke off");
+    outgoing.destroy();
+  } finally {
+    leave();
+    if (!incoming.readableEnded) drain(incoming);
+  }
+
+  async function answer(): Promise<ApiResponse> {
+    try {
+      const { path, query } = parseUrl(url);
+      if (!methods.has(method))
+        throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+      if (header("authorization") !== undefined) throw unauthorized();
+      const user = userOf(socketOf(incoming));
+      const reading = method === "GET" || method === "HEAD";
+      const long = isTrue(query.get("watch")) || isTrue(query.get("follow"));
+      if (!(reading && long)) leave = inFlight.enter(!reading);
+      if (Number(header("content-length") ?? 0) > bodyLimit) throw tooLarge();
+      return await handler.handle({
+        method: method as ApiRequest["method"],
+        path,
+        query,
+        headers: Object.fromEntries(read.map((name) => [name, header(name)])),
+        ...(user ? { user } : {}),
+        ...(reading ? {} : { body: await readBody(incoming) }),
+        signal: gone.signal,
+      });
+    } catch (error) {
+      if (error instanceof StatusError) return errorResponse(error);
+      throw error;
+    }
+  }
+}
+
+function parseUrl(url: string): { path: string; query: URLSearchParams } {
+  const mark = url.indexOf("?");
+  try {
+    return {
+      path: decodeURIComponent(mark < 0 ? url : url.slice(0, mark)),
+      query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)),
+    };
+  } catch {
+    throw statusError("BadRequest", "the path of the request is not well formed");
+  }
+}
+
+function socketOf(incoming: IncomingMessage | Http2ServerRequest): TLSSocket {
+  // HTTP/2 shows a stand-in for the socket; the session knows the real one.
+  return ("stream" in incoming ? incoming.stream.session?.socket : incoming.socket) as TLSSocket;
+}
+
+/** The client's own id for the request, when it is one. */
+function auditId(given: string | undefined): string {
+  return given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+}

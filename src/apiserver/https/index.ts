@@ -1,0 +1,2 @@
+export { createKubeletClient, type KubeletClientOptions } from "./kubelet-client.ts";
+export { serveHttps, ServeError, type Served, type ServeOptions } from "./serve.ts";

@@ -1,0 +1,120 @@
+import { createSecureServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import type { Logger } from "../../system/index.ts";
+import type { ApiHandler } from "../handler.ts";
+import { exchange } from "./exchange.ts";
+import { createInFlight } from "./inflight.ts";
+
+export interface ServeOptions {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  /** Server certificate and key, PEM. */
+  readonly cert: string;
+  readonly key: string;
+  /** Authority that client certificates must be signed by, PEM. */
+  readonly clientCa: string;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+export interface Served {
+  readonly host: string;
+  readonly port: number;
+  /** Settles when the last connection has ended after the signal. */
+  readonly stopped: Promise<void>;
+}
+
+/** The server could not begin to listen. The message is one line for the user. */
+export class ServeError extends Error {
+  readonly code: "PORT_IN_USE" | "NOT_PERMITTED" | "ADDRESS";
+
+  constructor(code: ServeError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "ServeError";
+    this.code = code;
+  }
+}
+
+/** Milliseconds that a handshake may take. */
+const handshakeTime = 10_000;
+/** Milliseconds that requests have to end after the signal. */
+const grace = 1_000;
+/** Streams one HTTP/2 connection may have at once, as upstream. */
+const mostStreams = 250;
+
+/**
+ * Serves the API over TLS, HTTP/1.1 and HTTP/2. Client certificates are asked for but not needed: who shows none is anonymous.
+ * Throws ServeError when it can not listen.
+ */
+export async function serveHttps(handler: ApiHandler, options: ServeOptions): Promise<Served> {
+  const { host, port, cert, key, clientCa, signal, log } = options;
+  const inFlight = createInFlight();
+  const server = createSecureServer({
+    cert,
+    key,
+    ca: clientCa,
+    requestCert: true,
+    rejectUnauthorized: false,
+    allowHTTP1: true,
+    handshakeTimeout: handshakeTime,
+    minVersion: "TLSv1.2",
+    maxSessionMemory: 64,
+    settings: { maxConcurrentStreams: mostStreams, initialWindowSize: 1 << 20 },
+  });
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    // Connections that break are their clients' matter.
+    socket.on("error", () => {});
+  });
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    session.on("error", () => {});
+  });
+  server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
+  server.on("request", (incoming, outgoing) => void exchange(handler, inFlight, log, incoming, outgoing));
+
+  await listen(server, host, port);
+  const stopped = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      server.close(() => resolve());
+      for (const session of sessions) session.close();
+      setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, grace);
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+  return { host, port: (server.address() as AddressInfo).port, stopped };
+}
+
+function listen(server: ReturnType<typeof createSecureServer>, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen({ host, port }, () => {
+      server.removeAllListeners("error");
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const cause = { cause: error };
+  switch (error.code) {
+    case "EADDRINUSE":
+      return new ServeError("PORT_IN_USE", `port ${port} on ${host} is in use by another program; choose another one`, cause);
+    case "EACCES":
+      return new ServeError("NOT_PERMITTED", `port ${port} may not be opened by this user; choose one above 1023`, cause);
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new ServeError("ADDRESS", `${host} is no address of this machine`, cause);
+    default:
+      return error;
+  }
+}
