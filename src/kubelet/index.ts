@@ -1,4 +1,5 @@
 export { type KubeletOptions, startKubelet } from "./kubelet.ts";
+export { bridgeName, type BridgeNetworkOptions, createBridgeNetwork } from "./network/bridge.ts";
 export { createLoopbackNetwork } from "./network/loopback.ts";
 export type { Attachment, NodeRoute, PodNetwork } from "./network/network.ts";
 export { type DnsSettings, parseResolvConf } from "./pods/dns.ts";
@@ -6,4 +7,6 @@ export { builtInImages } from "./runtime/built-in-images.ts";
 export type { ImageMap } from "./runtime/images.ts";
 export { type Isolation, noIsolation } from "./runtime/isolation.ts";
 export { createProcessRuntime, type ProcessRuntimeOptions, stopProcessRuntime } from "./runtime/process.ts";
+export { createNamespaceIsolation, isolationProblem } from "./runtime/namespaces.ts";
 export * from "./runtime/runtime.ts";
+export type { ServerCredentials } from "./server/server.ts";

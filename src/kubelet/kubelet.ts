@@ -14,6 +14,7 @@ import { fieldPathOf } from "./pods/start-container.ts";
 import { createHandlerRunner } from "./probes/handler.ts";
 import { createProber } from "./probes/prober.ts";
 import type { Runtime } from "./runtime/runtime.ts";
+import { type ServerCredentials, startKubeletServer } from "./server/server.ts";
 import { createReferences } from "./volumes/references.ts";
 import { createVolumes } from "./volumes/volumes.ts";
 
@@ -26,8 +27,9 @@ export interface KubeletOptions {
   readonly network: PodNetwork;
   /** The node's InternalIP: others reach it there. */
   readonly address: string;
-  /** Of the HTTPS server that gives out logs. */
+  /** Of the HTTPS server that gives out logs, on `address`. 0 for any. */
   readonly port: number;
+  readonly credentials: ServerCredentials;
   /** Private directory of this node for volumes and logs; it is made when missing. */
   readonly dir: string;
   readonly dns: DnsSettings;
@@ -54,29 +56,57 @@ export function startKubelet(options: KubeletOptions): Component {
 
   const machine = (): ReturnType<typeof readMachine> => readMachine(options.dir);
   const first = machine();
-  const agent = startNodeAgent({
-    ...{ client, nodeName, address, recorder, signal, clock, log, machine },
-    port: options.port,
-    labels: {
-      "kubernetes.io/hostname": nodeName,
-      "kubernetes.io/os": first.os,
-      "kubernetes.io/arch": first.architecture,
-      ...options.labels,
-    },
-    runtimeVersion: runtime.version,
-    notReady: () => notReady,
-  });
-
   const nodes = informers.of(resources.Node);
   const services = informers.of(resources.Service);
+  const podInformer = startInformer(client, resources.Pod, {
+    fieldSelector: `spec.nodeName=${nodeName}`,
+    indexes: { uid: (pod: Pod) => [pod.metadata.uid ?? ""] },
+    signal,
+    log,
+  });
+  const pods = createPodStore(podInformer);
+
+  const server = startKubeletServer({
+    address,
+    port: options.port,
+    credentials: options.credentials,
+    pods,
+    runtime,
+    signal,
+    clock,
+    log,
+  });
+  const agent = server.then(({ port }) =>
+    startNodeAgent({
+      client,
+      nodeName,
+      address,
+      port,
+      labels: {
+        "kubernetes.io/hostname": nodeName,
+        "kubernetes.io/os": first.os,
+        "kubernetes.io/arch": first.architecture,
+        ...options.labels,
+      },
+      runtimeVersion: runtime.version,
+      machine,
+      notReady: () => notReady,
+      recorder,
+      signal,
+      clock,
+      log,
+    }),
+  );
+
   const setUp = async (): Promise<void> => {
-    await agent.registered;
+    const { registered, report } = await agent;
+    await registered;
     const podCIDR = await podCIDROf(nodeName, nodes, signal);
     await network.setUp(podCIDR);
     const { sandboxes } = await runtime.list();
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
     notReady = undefined;
-    await agent.report();
+    await report();
     keepRoutes();
   };
 
@@ -101,13 +131,6 @@ export function startKubelet(options: KubeletOptions): Component {
     });
   };
 
-  const podInformer = startInformer(client, resources.Pod, {
-    fieldSelector: `spec.nodeName=${nodeName}`,
-    indexes: { uid: (pod: Pod) => [pod.metadata.uid ?? ""] },
-    signal,
-    log,
-  });
-  const pods = createPodStore(podInformer);
   const directories = podDirectories(options.dir);
   const runHandler = createHandlerRunner(runtime);
   const enqueue = (uid: string): void => controller.enqueue(uid);
@@ -119,10 +142,20 @@ export function startKubelet(options: KubeletOptions): Component {
       recorder.event(pod, "Warning", "Unhealthy", `${kind} probe failed: ${message}`, {
         fieldPath: fieldPathOf(pod, { name: containerName }),
       }),
-    ...{ signal, clock },
+    signal,
+    clock,
   });
   const workers = createPodWorkers({
-    ...{ client, runtime, pods, prober, runHandler, directories, recorder, enqueue, clock, log },
+    client,
+    runtime,
+    pods,
+    prober,
+    runHandler,
+    directories,
+    recorder,
+    enqueue,
+    clock,
+    log,
     services: () => services.list(),
     volumes: createVolumes(directories, references),
     lookup: (namespace) => lookupIn(client, namespace),
@@ -133,10 +166,12 @@ export function startKubelet(options: KubeletOptions): Component {
   const isSetUp = setUp();
   const controller = startController({
     name: "pods",
-    reconcile: workers.reconcile,
+    reconcile: (uid) => workers.reconcile(uid),
     concurrency,
     after: [podInformer.synced, services.synced, isSetUp],
-    ...{ signal, clock, log },
+    signal,
+    clock,
+    log,
   });
   podInformer.onChange(({ before, after }) => {
     for (const pod of [before, after]) if (pod?.metadata.uid) enqueue(pod.metadata.uid);
@@ -158,7 +193,11 @@ export function startKubelet(options: KubeletOptions): Component {
     await lookAtAll();
   });
   ready.catch(() => {});
-  return { name: "kubelet", ready, stopped: Promise.all([agent.stopped, controller.stopped]).then(() => {}) };
+  const stopped = Promise.all([
+    controller.stopped,
+    ...[server, agent].map((part) => part.then((started) => started.stopped).catch(() => {})),
+  ]).then(() => {});
+  return { name: "kubelet", ready, stopped };
 }
 
 function podCIDROf(

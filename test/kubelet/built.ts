@@ -7,23 +7,22 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** The supervisor and the echo program as JavaScript, compiled into a directory of their own. */
-export function buildPrograms(): { dir: string; supervisor: string[]; echo: string; kubeletHost: string } {
+export function buildPrograms(): { dir: string; supervisor: string[]; echo: string } {
   const dir = mkdtempSync(join(tmpdir(), "kubelet-built-"));
   const src = join(root, "src");
   const files = ["kubelet/runtime/supervisor/main.ts", "kubelet/echo/main.ts"].map((file) => join(src, file));
   const options = {
     noEmit: false,
     outDir: join(dir, "dist"),
-    rootDir: root,
+    rootDir: src,
     typeRoots: [join(root, "node_modules/@types")],
   };
-  const host = join(root, "test/kubelet/host.ts");
   writeFileSync(
     join(dir, "tsconfig.json"),
     JSON.stringify({
       extends: join(root, "tsconfig.json"),
       compilerOptions: options,
-      files: [...files, host],
+      files,
       include: [],
     }),
   );
@@ -33,8 +32,7 @@ export function buildPrograms(): { dir: string; supervisor: string[]; echo: stri
   const built = join(dir, "dist");
   return {
     dir,
-    supervisor: [process.execPath, join(built, "src/kubelet/runtime/supervisor/main.js")],
-    echo: join(built, "src/kubelet/echo/main.js"),
-    kubeletHost: join(built, "test/kubelet/host.js"),
+    supervisor: [process.execPath, join(built, "kubelet/runtime/supervisor/main.js")],
+    echo: join(built, "kubelet/echo/main.js"),
   };
 }

@@ -14,12 +14,15 @@ import {
   startKubelet,
   stopProcessRuntime,
 } from "../../src/kubelet/index.ts";
+import { connectSupervisor } from "../../src/kubelet/runtime/supervisor/connection.ts";
+import { testPki } from "./pki.ts";
 import { type Component, silentLogger, systemClock } from "../../src/system/index.ts";
 
 export interface TestNode {
   readonly client: FakeClient;
   readonly dir: string;
   readonly runtime: Runtime;
+  readonly pki: Awaited<ReturnType<typeof testPki>>;
   /** Starts (again) a kubelet on the same directory and the same API. */
   startKubelet(): Promise<Component>;
   /** Ends the kubelet as if it were killed: nothing is told to the pods. */
@@ -30,6 +33,7 @@ export interface TestNode {
   until(name: string, is: (pod: Pod) => boolean, ms?: number): Promise<Pod>;
   untilGone(name: string, ms?: number): Promise<void>;
   events(name: string): Promise<string[]>;
+  supervisorPid(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -45,6 +49,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
   const dir = mkdtempSync(join(tmpdir(), "kubelet-test-"));
   const client = createFakeClient();
   client.put(resources.Node, { metadata: { name: "n1" }, spec: { podCIDR: options.podCIDR } });
+  const pki = await testPki();
   const network = options.network?.(dir) ?? createLoopbackNetwork({ dir });
   let stop = new AbortController();
   let kubelet: Component | undefined;
@@ -53,6 +58,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
   const node: TestNode = {
     client,
     dir,
+    pki,
     get runtime() {
       if (!runtime) throw new Error("not started");
       return runtime;
@@ -61,7 +67,9 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
       stop = new AbortController();
       const common = { signal: stop.signal, log: silentLogger };
       runtime = createProcessRuntime({
-        ...{ dir, network, clock: systemClock },
+        dir,
+        network,
+        clock: systemClock,
         isolation: options.isolation?.(dir) ?? noIsolation,
         images: {
           ...builtInImages(options.programs.echo),
@@ -71,7 +79,15 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
         supervisor: options.programs.supervisor,
       });
       kubelet = startKubelet({
-        ...{ client, nodeName: "n1", runtime, network, address: "127.0.0.1", port: 0, dir, clock: systemClock },
+        client,
+        nodeName: "n1",
+        runtime,
+        network,
+        address: "127.0.0.1",
+        port: 0,
+        credentials: { ...pki.server, ca: pki.ca },
+        dir,
+        clock: systemClock,
         informers: createInformers(client, common),
         dns: {
           clusterServers: ["10.96.0.10"],
@@ -113,6 +129,12 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
     async events(name) {
       const { items } = await client.list(resources.Event);
       return items.filter((event) => event.involvedObject.name === name).map((e) => `${e.reason}: ${e.message}`);
+    },
+    async supervisorPid() {
+      const connection = connectSupervisor({ dir: join(dir, "runtime"), onChange: () => {} });
+      const { pid } = await connection.call("hello", {});
+      connection.close();
+      return pid;
     },
     async close() {
       await node.stopKubelet();

@@ -55,6 +55,11 @@ export function openAddressPool(file: string, cidr: string): AddressPool {
   };
 }
 
+/** The addresses given out in `file`, by sandbox: for clean-up, when the range is not known. */
+export function leasesIn(file: string): Readonly<Record<string, string>> {
+  return read(file, undefined).leases;
+}
+
 /** Offsets 0 and 1 and the last are the network's, the node's and broadcast. */
 function firstFree(range: Range, from: number, used: ReadonlySet<string>): number {
   const usable = range.size - 3;
@@ -65,12 +70,12 @@ function firstFree(range: Range, from: number, used: ReadonlySet<string>): numbe
   throw new NetworkError("NO_FREE_ADDRESS", `all ${usable} pod addresses of this node are in use`);
 }
 
-function read(file: string, cidr: string): State {
+function read(file: string, cidr: string | undefined): State {
   try {
     const state = JSON.parse(readFileSync(file, "utf8")) as State;
-    if (state.cidr === cidr && Number.isInteger(state.next) && state.next >= 2) return state;
+    if ((cidr === undefined || state.cidr === cidr) && Number.isInteger(state.next) && state.next >= 2) return state;
   } catch {
     // Missing, or half written when the machine stopped: no sandbox of it is alive either.
   }
-  return { cidr, next: 2, leases: {} };
+  return { cidr: cidr ?? "", next: 2, leases: {} };
 }

@@ -91,7 +91,10 @@ function conditionsOf(old: Node | undefined, { machine, notReady, now }: NodeFac
     const known = before.find((condition) => condition.type === type);
     const since = known?.status === status ? known.lastTransitionTime : undefined;
     return {
-      ...{ type, status, reason, message },
+      type,
+      status,
+      reason,
+      message,
       lastHeartbeatTime: timeOf(now),
       lastTransitionTime: since ?? timeOf(now),
     };

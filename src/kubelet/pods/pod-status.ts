@@ -57,7 +57,9 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
     observedGeneration: pod.metadata.generation ?? 1,
     phase,
     conditions: conditionsOf(pod, {
-      ...{ phase, statuses, inits: initStatuses },
+      phase,
+      statuses,
+      inits: initStatuses,
       initialized: initialized || started,
       network: view.sandbox?.ready === true,
       now: facts.now,

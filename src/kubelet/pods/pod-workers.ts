@@ -218,7 +218,10 @@ export function createPodWorkers(options: PodWorkersOptions): {
       if (createSandbox !== undefined) {
         const { namespace = "", name, uid = "" } = pod.metadata;
         sandbox = await runtime.createSandbox({
-          ...{ podUid: uid, namespace, name, attempt: createSandbox },
+          podUid: uid,
+          namespace,
+          name,
+          attempt: createSandbox,
           hostname: pod.spec.hostname ?? name,
           hostNetwork: pod.spec.hostNetwork ?? false,
           dns: podDns(pod, options.dns),

@@ -5,7 +5,7 @@ const kinds = ["cpu", "memory"] as const;
 /** Guaranteed, Burstable or BestEffort, from requests and limits for cpu and memory of all containers. */
 export function qosClass(pod: Pod): "Guaranteed" | "Burstable" | "BestEffort" {
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
-  const present = (value: unknown): value is string | number => value !== undefined && String(value) !== "0";
+  const present = (value: string | undefined): boolean => value !== undefined && value !== "0";
   let any = false;
   let guaranteed = true;
   for (const { resources = {} } of containers) {
@@ -13,7 +13,7 @@ export function qosClass(pod: Pod): "Guaranteed" | "Burstable" | "BestEffort" {
       const limit = resources.limits?.[kind];
       const request = resources.requests?.[kind] ?? limit;
       if (present(limit) || present(request)) any = true;
-      if (!present(limit) || String(request) !== String(limit)) guaranteed = false;
+      if (!present(limit) || request !== limit) guaranteed = false;
     }
   }
   return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";

@@ -118,6 +118,7 @@ async function configOf(
     env: { ...nodeVariables(container, facts), ...env },
     workingDir: container.workingDir,
     mounts: mountsOf(container, facts.volumes, env),
+    volumesDirectory: tools.directories.volumes(uid),
     user,
     group: own.runAsGroup ?? shared.runAsGroup,
     supplementalGroups: groups,

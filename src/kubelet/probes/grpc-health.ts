@@ -1,4 +1,4 @@
-import { connect } from "node:http2";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import type { GRPCAction } from "../../kube/index.ts";
 import type { HandlerResult } from "./handler.ts";
 
@@ -31,8 +31,9 @@ export function checkGrpcHealth(address: string, action: GRPCAction, timeoutMs: 
     });
     const chunks: Buffer[] = [];
     let code: string | undefined;
-    const status = (headers: Record<string, unknown>): void => {
-      if (headers["grpc-status"] !== undefined) code = String(headers["grpc-status"]);
+    const status = (headers: IncomingHttpHeaders): void => {
+      const found = headers["grpc-status"];
+      if (typeof found === "string") code = found;
     };
     stream.on("response", status);
     stream.on("trailers", status);

@@ -1,17 +1,15 @@
 import type { ContainerConfig, SandboxConfig } from "./runtime.ts";
-import type { HeldContainer, SandboxRecord } from "./supervisor/protocol.ts";
+import type { SandboxRecord } from "./supervisor/protocol.ts";
 
-/** What separates a pod's processes from the node's, beside the network: files of its own, host name, user. */
+/** What separates a pod's processes from the node's: namespaces, files of their own, another user. */
 export interface Isolation {
   /** Whether volumes appear at their mount paths. Where not, FAIRLEAD_VOLUMES tells where they are. */
   readonly mounts: boolean;
   openSandbox(sandbox: SandboxRecord, config: SandboxConfig): Promise<void>;
   closeSandbox(id: string): Promise<void>;
-  /** Prepares a container. Answers the argument array that runs a command in it, before the command itself. */
+  /** Prepares a container. Answers the argument array that comes before any command to run it in the container. */
   openContainer(id: string, sandbox: SandboxRecord, config: ContainerConfig): Promise<readonly string[]>;
   closeContainer(id: string): Promise<void>;
-  /** The argument array that runs a further command in a running container. */
-  enter(container: HeldContainer): readonly string[];
 }
 
 /** Without root: a process like any other. */
@@ -21,5 +19,4 @@ export const noIsolation: Isolation = {
   closeSandbox: async () => {},
   openContainer: async () => [],
   closeContainer: async () => {},
-  enter: () => [],
 };

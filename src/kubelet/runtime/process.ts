@@ -43,7 +43,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     ...(options.supervisor ? { program: options.supervisor } : {}),
   });
   /** Between create and start; a kubelet that dies there leaves a container that never ran. */
-  const programs = new Map<string, Program>();
+  const programs = new Map<string, Program | RuntimeError>();
   const exitWaiters = new Set<() => void>();
 
   const listed = (podUid?: string) => supervisor.call("list", podUid === undefined ? {} : { podUid });
@@ -73,24 +73,34 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     }
   };
 
-  const program = async (id: string, sandbox: SandboxRecord, config: ContainerConfig): Promise<Program> => {
+  /** What to run; when it is known already that it cannot start, why: that is told when it is started. */
+  const programOf = (
+    config: ContainerConfig,
+    sandbox: SandboxRecord,
+    prefix: readonly string[],
+  ): Program | RuntimeError => {
     const image = findImage(images, config.image);
     // As with a real image: `command` replaces its entry point and drops its arguments, `args` alone are added to it.
-    const command = [...(config.command ?? image.command), ...(config.args ?? [])];
+    const [name = "", ...args] = [...(config.command ?? image.command), ...(config.args ?? [])];
     const address = sandbox.addresses[0];
+    const shared = address !== undefined && sandbox.netns === undefined;
     const env = {
       PATH: process.env["PATH"] ?? defaultPath,
-      HOSTNAME: sandbox.name,
-      ...(address === undefined || sandbox.netns !== undefined ? {} : { POD_IP: address }),
+      ...(shared ? { POD_IP: address } : {}),
+      ...(isolation.mounts || config.mounts.length === 0 ? {} : { FAIRLEAD_VOLUMES: config.volumesDirectory }),
       ...config.env,
     };
     const cwd = config.workingDir ?? "/";
-    const prefix = await isolation.openContainer(id, sandbox, config);
-    // A private mount namespace may hold files that are not there outside: then only starting it can tell.
-    const [name = "", ...args] = command;
-    if (prefix.length > 0) return { argv: [...prefix, name, ...args], env };
-    if (!existsSync(cwd)) throw new RuntimeError("CREATE_FAILED", `workingDir "${cwd}" does not exist on this node`);
-    return { argv: [findCommand(name, env.PATH, cwd), ...args], env, cwd };
+    // What is mounted may bring files that are not there outside: then only the start can tell.
+    const known = !isolation.mounts || config.mounts.length === 0;
+    try {
+      if (known && !existsSync(cwd)) throw new RuntimeError("START_FAILED", `workingDir "${cwd}" does not exist`);
+      const file = known ? findCommand(name, env.PATH, cwd) : name;
+      return { argv: [...prefix, file, ...args], env, ...(prefix.length > 0 ? {} : { cwd }) };
+    } catch (error) {
+      if (error instanceof RuntimeError) return error;
+      throw error;
+    }
   };
 
   const removeContainer = async (id: string): Promise<void> => {
@@ -156,14 +166,25 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const sandbox = sandboxes.find((sandbox) => sandbox.id === config.sandboxId);
       if (!sandbox) throw new RuntimeError("NOT_FOUND", `no sandbox ${config.sandboxId}`);
       const id = randomBytes(32).toString("hex");
-      const { sandboxId, podUid, name, attempt, logPath, stopSignal } = config;
-      const container: HeldContainer = {
-        ...{ id, sandboxId, podUid, name, attempt, logPath, stopSignal },
-        ...{ image: config.image, imageId: image.id, createdAt: clock.now(), state: "created" },
-      };
-      await supervisor.call("putContainer", { container });
+      const { podUid, name, attempt, logPath, stopSignal } = config;
       try {
-        programs.set(id, await program(id, sandbox, config));
+        const prefix = await isolation.openContainer(id, sandbox, config);
+        const container: HeldContainer = {
+          id,
+          sandboxId: sandbox.id,
+          podUid,
+          name,
+          attempt,
+          logPath,
+          stopSignal,
+          prefix,
+          image: config.image,
+          imageId: image.id,
+          createdAt: clock.now(),
+          state: "created",
+        };
+        await supervisor.call("putContainer", { container });
+        programs.set(id, programOf(config, sandbox, prefix));
       } catch (error) {
         await removeContainer(id);
         throw error;
@@ -174,6 +195,13 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const program = programs.get(id);
       if (!program) throw new RuntimeError("NOT_FOUND", `container ${id} is not prepared`);
       programs.delete(id);
+      if (program instanceof RuntimeError) {
+        const at = clock.now();
+        const ended = { state: "exited", startedAt: at, finishedAt: at, exitCode: 128, reason: "StartError" } as const;
+        const container = { ...(await containerOf(id)), ...ended, message: program.message };
+        await supervisor.call("putContainer", { container });
+        throw program;
+      }
       try {
         await supervisor.call("startContainer", { id, program });
       } catch (error) {
@@ -187,7 +215,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     async list(podUid) {
       const { sandboxes, containers } = await listed(podUid);
       const attached = await Promise.all(
-        sandboxes.map(async ({ netns, ...sandbox }) => ({
+        sandboxes.map(async (sandbox) => ({
           ...sandbox,
           ready: sandbox.ready && (sandbox.addresses.length === 0 || (await network.isAttached(sandbox.id))),
         })),
@@ -199,7 +227,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       if (container.state !== "running" || container.pid === undefined) {
         throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
       }
-      return execWithin([...isolation.enter(container), ...command], { env: environmentOf(container.pid), timeoutMs });
+      return execWithin([...container.prefix, ...command], { env: environmentOf(container.pid), timeoutMs });
     },
   };
 }

@@ -93,6 +93,8 @@ export interface ContainerConfig {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string | undefined;
   readonly mounts: readonly Mount[];
+  /** Where the pod's volumes are on the node, each by its name: for a runtime that cannot mount them. */
+  readonly volumesDirectory: string;
   readonly user: number | undefined;
   readonly group: number | undefined;
   readonly supplementalGroups: readonly number[];

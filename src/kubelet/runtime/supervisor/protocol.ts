@@ -16,6 +16,8 @@ export interface Program {
 /** A container as the supervisor keeps it. */
 export interface HeldContainer extends ContainerRecord {
   readonly stopSignal: string;
+  /** The argument array that comes before a command to run it in this container. */
+  readonly prefix: readonly string[];
   /** With `pidStart` (field 22 of /proc/PID/stat) it names a process for good. */
   readonly pid?: number;
   readonly pidStart?: string;
