@@ -1,0 +1,3 @@
+export { startDns, type Dns, type DnsOptions } from "./dns.ts";
+export { writeDnsService, type DnsServiceOptions } from "./service.ts";
+export { ListenError } from "./server.ts";
