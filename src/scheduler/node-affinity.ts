@@ -1,0 +1,56 @@
+import {
+  includesLabels,
+  type Node,
+  type NodeSelectorRequirement,
+  type NodeSelectorTerm,
+  type Pod,
+} from "../kube/index.ts";
+
+/** True when the pod's nodeSelector and required node affinity admit the node. */
+export function nodeAdmits({ spec }: Pod, node: Node): boolean {
+  if (!includesLabels(spec.nodeSelector, node.metadata.labels)) return false;
+  const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  return !required || required.nodeSelectorTerms.some((term) => termMatches(term, node));
+}
+
+/** Sum of the weights of the preferred terms that the node meets. */
+export function preferenceFor({ spec }: Pod, node: Node): number {
+  const preferred = spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+  return preferred.reduce((sum, { weight, preference }) => sum + (termMatches(preference, node) ? weight : 0), 0);
+}
+
+/** All requirements of a term must be met; a term without any is met by no node. */
+function termMatches({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, node: Node): boolean {
+  if (matchExpressions.length + matchFields.length === 0) return false;
+  const fields: Record<string, string> = { "metadata.name": node.metadata.name };
+  return (
+    matchExpressions.every((requirement) => isMet(requirement, node.metadata.labels ?? {})) &&
+    matchFields.every((requirement) => isMet(requirement, fields))
+  );
+}
+
+function isMet(
+  { key, operator, values = [] }: NodeSelectorRequirement,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+  switch (operator) {
+    case "In":
+      return value !== undefined && values.includes(value);
+    case "NotIn":
+      return value === undefined || !values.includes(value);
+    case "Exists":
+      return value !== undefined;
+    case "DoesNotExist":
+      return value === undefined;
+    case "Gt":
+      return wholeNumber(value) > wholeNumber(values[0]);
+    case "Lt":
+      return wholeNumber(value) < wholeNumber(values[0]);
+    default:
+      return false;
+  }
+}
+
+const wholeNumber = (text: string | undefined): number =>
+  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : NaN;

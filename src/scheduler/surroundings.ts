@@ -1,0 +1,11 @@
+import type { Pod } from "../kube/index.ts";
+
+/** Labels of a namespace; undefined when there is none of that name. */
+export type NamespaceLabels = (namespace: string) => Readonly<Record<string, string>> | undefined;
+
+/** What else of the cluster placing a pod depends on. */
+export interface Surroundings {
+  readonly namespaceLabels: NamespaceLabels;
+  /** True when the two pods have the same owner or serve the same Service, so that they are better kept apart. */
+  readonly isRelated: (pod: Pod, other: Pod) => boolean;
+}
