@@ -7,7 +7,8 @@ export function mediaType(request: ApiRequest): string {
   return (request.headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-const accepted = ["application/json", "application/yaml"];
+const protobuf = "application/vnd.kubernetes.protobuf";
+const accepted = ["application/json", "application/yaml", protobuf];
 
 /** Throws StatusError UnsupportedMediaType unless `type` is one of `types`. */
 export function checkMediaType(type: string, types: readonly string[]): void {
@@ -18,13 +19,19 @@ export function checkMediaType(type: string, types: readonly string[]): void {
     );
 }
 
-/** The value in a body, JSON or YAML, and the fields that were given twice. */
+/** What is in a body: JSON as it came, YAML and protobuf as the value they mean; and the fields that were given twice. */
 export async function parseBody(request: ApiRequest): Promise<{ body: Uint8Array | object; duplicates?: readonly string[] }> {
   const { body } = request;
   if (!(body instanceof Uint8Array)) return { body: body ?? new Uint8Array() };
   const type = mediaType(request);
   checkMediaType(type, accepted);
-  if (type !== "application/yaml") return { body };
+  if (type === "application/json") return { body };
+  if (type === protobuf) {
+    // The tables of messages are loaded when the first such body comes.
+    if (body.length === 0) return { body };
+    const { decodeProtobuf } = await import("../protobuf/decode.ts");
+    return { body: decodeProtobuf(body) };
+  }
   const parsed = await parseYaml(body);
   return { body: parsed.value as object, duplicates: parsed.duplicates };
 }
