@@ -1,14 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { CommandError, type CommandRunner } from "../system/index.ts";
 import { CliError } from "./errors.ts";
 import type { ProxyMode, Settings } from "./settings.ts";
 
-/** What this machine and this user allow. */
+/** What this machine and this user allow: why something cannot be had, or undefined when it can. */
 export interface Facts {
-  /** May make network namespaces, links and routes (CAP_NET_ADMIN and CAP_SYS_ADMIN). */
-  readonly admin: boolean;
-  /** Why a program cannot be used; absent when it can. */
-  readonly missing: Readonly<Partial<Record<"ip" | "nft" | "conntrack", string>>>;
+  /** A network namespace and mounts of its own for each pod. */
+  readonly pods: string | undefined;
+  readonly nft: string | undefined;
+  readonly conntrack: string | undefined;
 }
 
 /** How the cluster will run, and in one line each what is off and why. */
@@ -22,13 +21,9 @@ export interface Capabilities {
 /** Decides from facts and settings. Throws CliError NOT_PERMITTED when a mode was asked for that cannot be had. */
 export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootless" | "proxyMode">): Capabilities {
   const off: string[] = [];
-  const noNetwork = settings.rootless
-    ? "--rootless"
-    : facts.admin
-      ? facts.missing.ip
-      : "not root (needs CAP_NET_ADMIN and CAP_SYS_ADMIN)";
-  if (noNetwork) off.push(`pod networks: off, ${noNetwork}: pods and Services are on loopback addresses (127/8)`);
-  const noKernel = noNetwork ?? facts.missing.nft;
+  const noPods = settings.rootless ? "--rootless" : facts.pods;
+  if (noPods) off.push(`pod networks: off, ${noPods}: pods and Services are on loopback addresses (127/8)`);
+  const noKernel = noPods ?? facts.nft;
   if (settings.proxyMode === "nftables" && noKernel) {
     throw new CliError("NOT_PERMITTED", `--proxy-mode nftables cannot be had: ${noKernel}`, "use --proxy-mode auto");
   }
@@ -36,36 +31,27 @@ export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootl
   if (proxyMode === "userspace" && settings.proxyMode !== "userspace") {
     off.push(`kernel data plane (nftables): off, ${noKernel}: Services go through the userspace proxy`);
   }
-  if (proxyMode === "nftables" && facts.missing.conntrack) {
-    off.push(`conntrack: off, ${facts.missing.conntrack}: UDP flows to a removed endpoint end only by their time-out`);
+  if (proxyMode === "nftables" && facts.conntrack) {
+    off.push(`conntrack: off, ${facts.conntrack}: UDP flows to a removed endpoint end only by their time-out`);
   }
-  return { network: noNetwork ? "loopback" : "namespaces", proxyMode, off };
+  return { network: noPods ? "loopback" : "namespaces", proxyMode, off };
 }
-
-/** Bits of the effective capability set (capability.h). */
-const netAdmin = 12n;
-const sysAdmin = 21n;
 
 /** Finds out what can be used here. */
 export async function gatherFacts(commands: CommandRunner): Promise<Facts> {
-  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
-  const mask = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
-  const has = (bit: bigint) => ((mask >> bit) & 1n) === 1n;
-  const admin = has(netAdmin) && has(sysAdmin);
-  if (!admin) return { admin, missing: {} };
-  const missing: Partial<Record<"ip" | "nft" | "conntrack", string>> = {};
-  const probe = async (name: "ip" | "nft" | "conntrack", args: readonly string[]) => {
+  const { isolationProblem } = await import("../kubelet/index.ts");
+  const probe = async (program: string, args: readonly string[]) => {
     try {
-      const result = await commands.run(name, args, { timeout: 5_000 });
-      if (result.code !== 0) missing[name] = `${name} fails: ${result.stderr.trim().split("\n")[0] ?? ""}`;
+      const { code, stderr } = await commands.run(program, args, { timeout: 5_000 });
+      return code === 0 ? undefined : `${program} fails: ${stderr.trim().split("\n")[0]}`;
     } catch (error) {
-      missing[name] = error instanceof CommandError ? error.message : String(error);
+      return error instanceof CommandError ? error.message : String(error);
     }
   };
-  await Promise.all([
-    probe("ip", ["netns", "list"]),
+  const [pods, nft, conntrack] = await Promise.all([
+    isolationProblem(commands),
     probe("nft", ["list", "tables"]),
     probe("conntrack", ["--version"]),
   ]);
-  return { admin, missing };
+  return { pods, nft, conntrack };
 }

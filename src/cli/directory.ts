@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { CliError, systemCodeOf } from "./errors.ts";
+import { takeProcessFile } from "./process-file.ts";
 
 /** Where a cluster keeps what is on disk. All paths are absolute. */
 export interface ClusterDirectory {
@@ -11,6 +12,8 @@ export interface ClusterDirectory {
   readonly store: string;
   /** One folder a node beneath. */
   readonly kubelet: string;
+  /** Of the processes of further nodes: a process file and a kubeconfig each. */
+  readonly agents: string;
   readonly pid: string;
   readonly log: string;
   /** How the cluster was brought up last, for `down` and `status`. */
@@ -28,6 +31,7 @@ export function clusterDirectory(dir: string): ClusterDirectory {
     pki: join(root, "pki"),
     store: join(root, "store"),
     kubelet: join(root, "kubelet"),
+    agents: join(root, "agents"),
     pid: join(root, "fairlead.pid"),
     log: join(root, "fairlead.log"),
     state: join(root, "state.json"),
@@ -60,53 +64,15 @@ function directoryError(directory: ClusterDirectory, error: unknown): CliError {
   }
 }
 
-/**
- * When a process was started, in clock ticks since boot, from /proc/PID/stat; undefined when there is none. With the
- * process id it names one process for ever: ids are used again, even by the same program.
- */
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses and may hold blanks; the start time is the 20th after it.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-/** Process id of the Fairlead that runs on this directory; undefined when none does, also after a crash or a reboot. */
-export async function runningPid(directory: ClusterDirectory): Promise<number | undefined> {
-  let text: string;
-  try {
-    text = await readFile(directory.pid, "utf8");
-  } catch (error) {
-    if (systemCodeOf(error) === "ENOENT" || systemCodeOf(error) === "ENOTDIR") return undefined;
-    throw directoryError(directory, error);
-  }
-  const [pid, started] = text.trim().split(" ");
-  if (!pid || !/^\d+$/.test(pid)) return undefined;
-  return (await startTimeOf(Number(pid))) === started ? Number(pid) : undefined;
-}
-
 /** Takes the directory for this process. Throws CliError ALREADY_RUNNING when another has it. Returns how to give it back. */
 export async function takeDirectory(directory: ClusterDirectory): Promise<() => Promise<void>> {
-  const line = `${process.pid} ${(await startTimeOf(process.pid)) ?? ""}\n`;
-  for (;;) {
-    try {
-      await writeFile(directory.pid, line, { flag: "wx" });
-      return () => rm(directory.pid, { force: true });
-    } catch (error) {
-      if (systemCodeOf(error) !== "EEXIST") throw directoryError(directory, error);
-    }
-    const other = await runningPid(directory);
-    if (other !== undefined) {
-      throw new CliError(
-        "ALREADY_RUNNING",
-        `Fairlead already runs on ${JSON.stringify(directory.root)} (process ${other})`,
-        "stop it with `fairlead down`, or choose another --dir",
-      );
-    }
-    await rm(directory.pid, { force: true });
-  }
+  const taken = await takeProcessFile(directory.pid).catch((error: unknown) => {
+    throw directoryError(directory, error);
+  });
+  if ("giveBack" in taken) return taken.giveBack;
+  throw new CliError(
+    "ALREADY_RUNNING",
+    `Fairlead already runs on ${JSON.stringify(directory.root)} (process ${taken.holder})`,
+    "stop it with `fairlead down`, or choose another --dir",
+  );
 }

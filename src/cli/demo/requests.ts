@@ -9,6 +9,8 @@ export interface Answer {
   readonly status: string;
   /** Pod that answered, or what a name resolved to. */
   readonly by: string;
+  /** How long it took, where whoever asked knows better than the clock here. */
+  readonly milliseconds?: number;
 }
 
 export interface HttpTarget {

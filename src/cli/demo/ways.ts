@@ -106,21 +106,22 @@ export interface Outcome {
 /** Goes one way once, and judges the answer. */
 export async function tryWay({ how, url, attempt, want }: Way, now: () => number): Promise<Outcome> {
   const started = now();
-  const outcome = (status: string, by: string, failure?: string): Outcome => ({
+  const outcome = ({ status, by, milliseconds }: Answer, failure?: string): Outcome => ({
     how,
     url,
     status,
     by,
-    milliseconds: Math.round((now() - started) * 10) / 10,
+    milliseconds: Math.round((milliseconds ?? now() - started) * 10) / 10,
     ...(failure === undefined ? {} : { failure }),
   });
   try {
-    const { status, by } = await attempt();
-    if (status !== want.status) return outcome(status, by, `status ${status} instead of ${want.status}`);
-    if (!by.startsWith(want.by)) return outcome(status, by, `${by || "nobody"} answered instead of ${want.by}*`);
-    return outcome(status, by);
+    const answer = await attempt();
+    const { status, by } = answer;
+    if (status !== want.status) return outcome(answer, `status ${status} instead of ${want.status}`);
+    if (!by.startsWith(want.by)) return outcome(answer, `${by || "nobody"} answered instead of ${want.by}*`);
+    return outcome(answer);
   } catch (error) {
     const failure = error instanceof Error ? error.message || error.name : String(error);
-    return outcome("-", "-", failure);
+    return outcome({ status: "-", by: "-" }, failure);
   }
 }

@@ -1,0 +1,224 @@
+import { type Client, createInformers, type Informers } from "../../client/index.ts";
+import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
+import type { Capabilities } from "../capabilities.ts";
+import type { ClusterDirectory } from "../directory.ts";
+import { createNodeLan } from "../lan.ts";
+import { rotateLog } from "../log.ts";
+import type { Narrator } from "../narrator.ts";
+import type { Settings } from "../settings.ts";
+import { type ClusterState, writeState } from "../state.ts";
+import { supervise } from "../supervise.ts";
+import { addressPlan, type AddressPlan } from "./addresses.ts";
+import { endAgents, startAgent } from "./agents.ts";
+import { cidrsOf } from "./cidrs.ts";
+import { type ControlPlane, startControlPlane } from "./control-plane.ts";
+import { startControllers } from "./controllers.ts";
+import { startExposure } from "./exposure.ts";
+import { clusterDomain, type NodeOptions, nodeName, startNodeKubelet, startNodeProxy } from "./node.ts";
+
+export interface ClusterOptions {
+  readonly directory: ClusterDirectory;
+  readonly settings: Settings;
+  readonly capabilities: Capabilities;
+  readonly narrator: Narrator;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly commands: CommandRunner;
+}
+
+/** What every part of the cluster in this process is given. */
+export interface PartContext extends ClusterOptions {
+  readonly plan: AddressPlan;
+  readonly pools: readonly string[];
+  readonly controlPlane: ControlPlane;
+  /** One watch and one cache a kind for all parts of this process. */
+  readonly informers: Informers;
+}
+
+/** A cluster that runs in this process. */
+export interface Cluster {
+  /** As `system:masters`. */
+  readonly client: Client;
+  readonly server: string;
+  /** Settles when every part does its job. */
+  readonly ready: Promise<void>;
+  /** Lines for the user about how it can be reached; complete once it is ready. */
+  summary(): readonly string[];
+  /** Settles when every part has ended after the signal, the store last. */
+  readonly stopped: Promise<void>;
+}
+
+const masters = (name: string) => ({ name, groups: ["system:masters", "system:authenticated"] });
+
+/** Wires the whole cluster. Settles when the API answers; the other parts start at the same time, each on its own. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { directory, settings, capabilities, narrator, signal, clock, log, commands } = options;
+  const { network, proxyMode } = capabilities;
+  if (network === "namespaces") await createNodeLan(commands).setUp(settings.nodes);
+  const plan = addressPlan(network, settings.nodes);
+  const pools = settings.lbPool.length > 0 ? settings.lbPool : [plan.lbPool];
+
+  const state: ClusterState = {
+    network,
+    proxyMode,
+    nodes: Array.from({ length: settings.nodes }, (_, i) => nodeName(i + 1)),
+    clusterDomain,
+    dns: { address: plan.dns, port: 53 },
+    ingress: { address: plan.node(1), httpPort: settings.httpPort, httpsPort: settings.httpsPort },
+  };
+  // Written before anything is changed: `down` must know what to take back, also after a crash in the middle.
+  await writeState(directory, state);
+
+  const controlPlane = await startControlPlane({ directory, settings, plan, network, signal, clock, log });
+  const client = controlPlane.clientOf(masters("system:fairlead"));
+  const informers = createInformers(client, { signal, log });
+  const context: PartContext = { ...options, plan, pools, controlPlane, informers };
+
+  const exposure = startExposure(context);
+  const parts: Component[] = [
+    ...startControllers(context),
+    ...(await startNodes(context, exposure.onProxy)),
+    ...exposure.parts,
+    maintenance(options),
+  ];
+  const ready = Promise.all(parts.map((part) => part.ready)).then(async () => {
+    await writeState(directory, { ...state, ...exposure.addresses() });
+  });
+  ready.catch(() => {});
+  void tellWaiting(parts, ready, narrator, clock, signal);
+
+  return {
+    client,
+    server: controlPlane.server,
+    ready,
+    summary: () => [
+      `kubeconfig     ${directory.kubeconfig}`,
+      `nodes          ${state.nodes.join(", ")} (${network === "namespaces" ? "pod networks" : "loopback"}, ${proxyMode})`,
+      ...exposure.summary(),
+    ],
+    stopped: Promise.all([...parts.map((part) => part.stopped), controlPlane.stopped]).then(() => {}),
+  };
+}
+
+/** The kubelet and the proxy of every node: in this process, or for further nodes with a network of their own in agents. */
+async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise<Component[]> {
+  const { directory, settings, capabilities, plan, pools, controlPlane, informers, signal, clock, log, commands } =
+    context;
+  const numbers = Array.from({ length: settings.nodes }, (_, i) => i + 1);
+  const virtualRanges = [plan.serviceCIDR, ...pools.flatMap(cidrsOf)];
+  const optionsOf = async (number: number): Promise<NodeOptions> => {
+    const name = nodeName(number);
+    const identity = { user: `system:node:${name}`, groups: ["system:nodes"] };
+    const hosts = [name, plan.node(number)];
+    const credentials = await controlPlane.pki.server(`${name}-kubelet`, {
+      name: identity.user,
+      groups: identity.groups,
+      hosts,
+    });
+    return {
+      number,
+      plan,
+      capabilities,
+      virtualRanges,
+      directory,
+      informers,
+      signal,
+      clock,
+      log,
+      commands,
+      images: settings.images,
+      credentials: {
+        ...credentials,
+        ca: controlPlane.pki.ca,
+      },
+      client: controlPlane.clientOf({
+        name: identity.user,
+        groups: [...identity.groups, "system:authenticated"],
+      }),
+    };
+  };
+
+  await endAgents(directory);
+  if (capabilities.network === "loopback") {
+    // The nodes share the machine's network, so one proxy serves them all.
+    const nodes = await Promise.all(numbers.map(optionsOf));
+    const [first] = nodes;
+    const addresses = numbers.map(plan.node);
+    return [...nodes.map(startNodeKubelet), ...(first ? [startNodeProxy(first, addresses, onProxy)] : [])];
+  }
+  const first = await optionsOf(1);
+  const server = new URL(controlPlane.server);
+  server.hostname = plan.node(1);
+  await Promise.all(
+    numbers.slice(1).map((number) =>
+      startAgent({
+        directory,
+        number,
+        pki: controlPlane.pki,
+        name: nodeName(number),
+        config: {
+          ...{
+            number,
+            virtualRanges,
+            nodes: settings.nodes,
+            images: settings.images,
+          },
+          address: plan.node(number),
+          server: server.origin,
+          proxyMode: capabilities.proxyMode,
+        },
+      }),
+    ),
+  );
+  return [startNodeKubelet(first), startNodeProxy(first, [plan.node(1)], onProxy)];
+}
+
+type ExposureProxy = ReturnType<typeof startExposure>["onProxy"];
+
+/** Milliseconds between two looks at what grows on disk. */
+const maintenanceInterval = 300_000;
+
+/** Sets the log aside when it has grown too long. The store is looked after by the API server. */
+function maintenance({ directory, signal, clock, log }: ClusterOptions): Component {
+  return supervise(
+    "maintenance",
+    (own) => ({
+      name: "maintenance",
+      ready: Promise.resolve(),
+      stopped: (async () => {
+        while (!own.aborted) {
+          await rotateLog(directory.log);
+          await clock.sleep(maintenanceInterval, own).catch(() => {});
+        }
+      })(),
+    }),
+    { signal, clock, log },
+  );
+}
+
+/** Milliseconds after which the user is told what is still waited for. */
+const tellAfter = 10_000;
+
+async function tellWaiting(
+  parts: readonly Component[],
+  ready: Promise<void>,
+  narrator: Narrator,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const waiting = new Set(parts.map(({ name }) => name));
+  for (const part of parts) part.ready.then(() => waiting.delete(part.name)).catch(() => {});
+  const done = ready.then(
+    () => true,
+    () => true,
+  );
+  for (;;) {
+    const slept = clock.sleep(tellAfter, signal).then(
+      () => false,
+      () => true,
+    );
+    if (await Promise.race([done, slept])) return;
+    narrator.line(`still starting: ${[...waiting].join(", ")}`);
+  }
+}

@@ -1,0 +1,122 @@
+import { hostname } from "node:os";
+import type { KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
+import { type Client, createLocalClient } from "../../client/index.ts";
+import type { Store } from "../../store/index.ts";
+import type { Clock, Logger } from "../../system/index.ts";
+import type { ClusterDirectory } from "../directory.ts";
+import { CliError, type ExitName } from "../errors.ts";
+import { freePort } from "../free-port.ts";
+import type { Settings } from "../settings.ts";
+import type { AddressPlan } from "./addresses.ts";
+
+export interface ControlPlaneOptions {
+  readonly directory: ClusterDirectory;
+  readonly settings: Pick<Settings, "store" | "apiPort" | "nodes">;
+  readonly plan: AddressPlan;
+  readonly network: "namespaces" | "loopback";
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A store and the API over it, answering over HTTPS and in process. */
+export interface ControlPlane {
+  /** `https://127.0.0.1:6443`, as in the kubeconfig. */
+  readonly server: string;
+  readonly pki: Pki;
+  /** A client in process that is this user. */
+  clientOf(user: UserInfo): Client;
+  /** Settles when the store is closed. */
+  readonly stopped: Promise<void>;
+}
+
+const admin: UserInfo = { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] };
+
+/** Opens the store, serves the API and writes the kubeconfig. Settles when the API answers. Throws CliError. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { directory, settings, plan, network, signal, clock, log } = options;
+  const api = await import("../../apiserver/index.ts");
+  // The store is open and the certificates are there at the same time: neither needs the other.
+  const [store, pki] = await Promise.all([openStore(storePath(options)), openPki(directory, clock)]);
+  const address = plan.node(1);
+  const hosts = [
+    "localhost",
+    hostname(),
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "127.0.0.1",
+    plan.apiService,
+    address,
+  ];
+  const [serving, kubeletClient, user] = await Promise.all([
+    pki.server("apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
+    pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
+    pki.client("admin", { user: admin.name, groups: ["system:masters"] }),
+  ]);
+  // The API ends before the store does: no request may meet a closed one.
+  const host = network === "loopback" ? "127.0.0.1" : "0.0.0.0";
+  const port = settings.apiPort || (await freePort());
+  const apiserver = api.createApiServer({
+    store,
+    clock,
+    log,
+    signal,
+    serviceCidr: plan.serviceCIDR,
+    advertise: {
+      address,
+      port,
+    },
+    allowLoopback: network === "loopback",
+    kubelet: api.createKubeletClient({
+      ca: pki.ca,
+      ...kubeletClient,
+    }),
+  });
+  const served = await api
+    .serveHttps(apiserver.handler, { host, port, ...serving, clientCa: pki.ca, signal, log })
+    .catch(async (error: unknown) => {
+      await store.close();
+      if (!(error instanceof api.ServeError)) throw error;
+      const code: ExitName = error.code === "PORT_IN_USE" ? "PORT_IN_USE" : "NOT_PERMITTED";
+      throw new CliError(code, error.message.replace(/; choose.*/, ""), "choose another with --api-port", {
+        cause: error,
+      });
+    });
+  await apiserver.ready;
+  const server = `https://127.0.0.1:${served.port}`;
+  await writeAdmin(directory, server, pki.ca, user);
+  return {
+    server,
+    pki,
+    clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
+    stopped: Promise.all([apiserver.stopped, served.stopped]).then(() => store.close()),
+  };
+
+  async function writeAdmin(where: ClusterDirectory, url: string, ca: string, client: KeyPair): Promise<void> {
+    await api.writeKubeconfig(where.kubeconfig, { cluster: "fairlead", server: url, ca, user: admin.name, client });
+  }
+
+  async function openPki(where: ClusterDirectory, time: Clock): Promise<Pki> {
+    return api.openPki(where.pki, time).catch((error: unknown) => {
+      if (!(error instanceof api.PkiError)) throw error;
+      throw new CliError("CORRUPT", error.message, undefined, { cause: error });
+    });
+  }
+}
+
+/** In the cluster's directory, or where `lmdb:PATH` says. */
+export function storePath({ directory, settings }: Pick<ControlPlaneOptions, "directory" | "settings">): string {
+  return settings.store.startsWith("lmdb:") ? settings.store.slice("lmdb:".length) : directory.store;
+}
+
+async function openStore(path: string): Promise<Store> {
+  const { openLmdbStore, StoreError } = await import("../../store/index.ts");
+  return openLmdbStore({ path }).catch((error: unknown) => {
+    if (!(error instanceof StoreError)) throw error;
+    const code: ExitName = error.code === "CORRUPT" ? "CORRUPT" : "FAILED";
+    const remedy = code === "CORRUPT" ? "nothing was changed; `fairlead store check` says more" : undefined;
+    throw new CliError(code, error.message, remedy, { cause: error });
+  });
+}

@@ -1,0 +1,142 @@
+import { createEventRecorder } from "../../client/index.ts";
+import type { Dns } from "../../dns/index.ts";
+import type { Ingress } from "../../dataplane/index.ts";
+import type { Proxy } from "../../proxy/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ClusterState } from "../state.ts";
+import { supervise } from "../supervise.ts";
+import type { PartContext } from "./cluster.ts";
+import { clusterDomain } from "./node.ts";
+
+/** Port that the cluster's DNS listens on behind its Service, where it is free. */
+const dnsPort = 10_053;
+
+/** The parts that lead traffic in: load-balancer addresses, Ingress, DNS. */
+export interface Exposure {
+  readonly parts: readonly Component[];
+  /** To be told of each proxy that is started on the first node: it knows where a Service really answers. */
+  readonly onProxy: (proxy: Proxy) => void;
+  /** Where DNS and Ingress really answer, once all is ready. */
+  addresses(): Pick<ClusterState, "dns" | "ingress">;
+  summary(): readonly string[];
+}
+
+export function startExposure(context: PartContext): Exposure {
+  const { settings, capabilities, plan, pools, controlPlane, informers, clock, log } = context;
+  let proxy: Proxy | undefined;
+  let ingress: Ingress | undefined;
+  const address = plan.node(1);
+  const ports = { http: settings.httpPort, https: settings.httpsPort };
+  const clientOf = (part: string) =>
+    controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
+
+  const loadBalancer = supervise(
+    "loadbalancer",
+    async (signal) => {
+      const { startLoadBalancer } = await import("../../loadbalancer/index.ts");
+      const client = clientOf("loadbalancer");
+      return startLoadBalancer({
+        client,
+        informers,
+        pools,
+        signal,
+        clock,
+        log: log.child({ component: "loadbalancer" }),
+      });
+    },
+    context,
+  );
+
+  const ingressPart = supervise(
+    "ingress",
+    async (signal) => {
+      const { startEmbedded, startIngress } = await import("../../dataplane/index.ts");
+      const { Registry } = await import("prom-client");
+      const client = clientOf("ingress");
+      const own = log.child({ component: "ingress" });
+      const dataplane = startEmbedded({
+        signal,
+        clock,
+        log: own,
+        metrics: new Registry(),
+        address: capabilities.proxyMode === "userspace" ? address : "0.0.0.0",
+      });
+      const events = createEventRecorder(client, { component: "fairlead-ingress", log: own, clock, signal });
+      ingress = startIngress({
+        client,
+        informers,
+        dataplane,
+        ports,
+        signal,
+        clock,
+        events,
+        addresses: () => [address],
+        log: own,
+      });
+      return ingress;
+    },
+    context,
+  );
+
+  const dns = supervise(
+    "dns",
+    async (signal) => {
+      const { ListenError, startDns, writeDnsService } = await import("../../dns/index.ts");
+      const client = clientOf("dns");
+      const own = log.child({ component: "dns" });
+      const start = async (port: number) => {
+        const started = startDns({
+          informers,
+          clusterDomain,
+          signal,
+          clock,
+          log: own,
+          listen: [
+            {
+              address,
+              port,
+            },
+          ],
+          ownAddresses: [plan.dns],
+        });
+        return { started, endpoints: await started.listening };
+      };
+      const { started, endpoints } = await start(dnsPort).catch((error: unknown) => {
+        // Taken by someone else: pods only ever see the Service, so any port will do.
+        if (error instanceof ListenError) return start(0);
+        throw error;
+      });
+      const written = writeDnsService({ client, clusterIP: plan.dns, endpoints, signal, clock, log: own });
+      const part: Component = {
+        name: "dns",
+        ready: Promise.all([started.ready, written]).then(() => {}),
+        stopped: (started satisfies Dns).stopped,
+      };
+      return part;
+    },
+    context,
+  );
+
+  const addresses = (): Pick<ClusterState, "dns" | "ingress"> => {
+    const bound = new Map(ingress?.listeners().map(({ name, port }) => [name, port]));
+    const moved = proxy?.frontends("kube-system/kube-dns").find(({ protocol }) => protocol === "UDP");
+    return {
+      dns: { address: plan.dns, port: moved?.actualPort ?? 53 },
+      ingress: { address, httpPort: bound.get("http") ?? ports.http, httpsPort: bound.get("https") ?? ports.https },
+    };
+  };
+
+  return {
+    parts: [loadBalancer, ingressPart, dns],
+    onProxy: (started) => void (proxy = started),
+    addresses,
+    summary() {
+      const found = addresses();
+      return [
+        `Ingress        http://${address}:${found.ingress.httpPort}  https://${address}:${found.ingress.httpsPort}`,
+        `LoadBalancers  ${pools.join(", ")}`,
+        `DNS            ${found.dns.address}:${found.dns.port} (${clusterDomain})`,
+      ];
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Client, Informers } from "../../client/index.ts";
+import type { ServerCredentials } from "../../kubelet/index.ts";
+import type { Proxy } from "../../proxy/index.ts";
+import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
+import type { Capabilities } from "../capabilities.ts";
+import type { ClusterDirectory } from "../directory.ts";
+import { supervise } from "../supervise.ts";
+import type { AddressPlan } from "./addresses.ts";
+import { ownRanges } from "./local-ranges.ts";
+
+/** Port of every kubelet's HTTPS server, as on any Kubernetes node. */
+export const kubeletPort = 10_250;
+
+export const clusterDomain = "cluster.local";
+
+/** Name of a node, by its number; the first is 1. */
+export const nodeName = (number: number): string => `node-${number}`;
+
+export interface NodeOptions {
+  readonly number: number;
+  readonly plan: AddressPlan;
+  readonly capabilities: Pick<Capabilities, "network" | "proxyMode">;
+  /** CIDRs of addresses that are no machine's: of Services and of load balancers. */
+  readonly virtualRanges: readonly string[];
+  readonly directory: ClusterDirectory;
+  /** Commands by image name, beside the built-in images. */
+  readonly images: Readonly<Record<string, readonly string[]>>;
+  /** Of the kubelet's HTTPS server. */
+  readonly credentials: ServerCredentials;
+  readonly client: Client;
+  /** Shared with the other parts of the process. */
+  readonly informers: Informers;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly commands: CommandRunner;
+}
+
+/** The kubelet of a node. */
+export function startNodeKubelet(options: NodeOptions): Component {
+  const { number, plan, capabilities, virtualRanges, directory, images, credentials } = options;
+  const { client, informers, clock, log, commands } = options;
+  const name = nodeName(number);
+  const dir = join(directory.kubelet, name);
+  return supervise(
+    `kubelet ${name}`,
+    async (signal) => {
+      const kubelet = await import("../../kubelet/index.ts");
+      const network =
+        capabilities.network === "namespaces"
+          ? kubelet.createBridgeNetwork({ dir, commands, virtualRanges })
+          : kubelet.createLoopbackNetwork({ dir });
+      const mapped = Object.entries(images).map(([image, command]) => [image, { command }] as const);
+      const runtime = kubelet.createProcessRuntime({
+        dir,
+        network,
+        isolation:
+          capabilities.network === "namespaces"
+            ? kubelet.createNamespaceIsolation({ dir, commands })
+            : kubelet.noIsolation,
+        images: { ...kubelet.builtInImages(), ...Object.fromEntries(mapped) },
+        clock,
+      });
+      signal.addEventListener("abort", () => runtime.close(), { once: true });
+      return kubelet.startKubelet({
+        client,
+        informers,
+        runtime,
+        network,
+        dir,
+        credentials,
+        signal,
+        clock,
+        log,
+        nodeName: name,
+        address: plan.node(number),
+        port: kubeletPort,
+        dns: {
+          clusterServers: [plan.dns],
+          clusterDomain,
+          node: kubelet.parseResolvConf(readFileSync("/etc/resolv.conf", "utf8")),
+        },
+      });
+    },
+    options,
+  );
+}
+
+/** The Service proxy of a node. `addresses` are those that NodePorts answer on. `onStart` is given each new proxy. */
+export function startNodeProxy(
+  options: NodeOptions,
+  addresses: readonly string[],
+  onStart: (proxy: Proxy) => void = () => {},
+): Component {
+  const { number, plan, capabilities, client, informers, clock, log, commands } = options;
+  return supervise(
+    `proxy ${nodeName(number)}`,
+    async (signal) => {
+      const { startProxy } = await import("../../proxy/index.ts");
+      if (capabilities.network === "namespaces") {
+        await ownRanges(commands, capabilities.proxyMode === "userspace" ? options.virtualRanges : []);
+      }
+      const proxy = await startProxy({
+        client,
+        informers,
+        signal,
+        clock,
+        log,
+        commands,
+        nodeName: nodeName(number),
+        mode: capabilities.proxyMode,
+        nodeAddresses: addresses,
+        podCidrs: [plan.podCIDR],
+        serviceCidrs: [plan.serviceCIDR],
+      });
+      onStart(proxy);
+      return proxy;
+    },
+    options,
+  );
+}
