@@ -75,9 +75,9 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
 const specOf = (object: KubeObject) => (object as { spec?: unknown }).spec;
 
 function keepField(object: KubeObject, old: KubeObject, key: string): void {
-  const [target, source] = [object as unknown as Record<string, unknown>, old as unknown as Record<string, unknown>];
-  if (source[key] === undefined) delete target[key];
-  else target[key] = source[key];
+  const value: unknown = Reflect.get(old, key);
+  if (value === undefined) Reflect.deleteProperty(object, key);
+  else Reflect.set(object, key, value);
 }
 
 /** A write to the status leaves everything else as it was; metadata may change, as in Kubernetes. */

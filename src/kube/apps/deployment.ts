@@ -1,10 +1,9 @@
 import { createStrategy } from "../base-strategy.ts";
 import { defaultPodSpec } from "../core/pod-defaults.ts";
-import type { Deployment, DeploymentStrategy, IntOrString } from "../generated/types.ts";
+import type { Deployment, DeploymentSpec, DeploymentStrategy, IntOrString } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
-import { validateOneOf } from "../validation/ports.ts";
 import { percentOf } from "../values/intstr.ts";
 import { isPercent } from "../values/names.ts";
 import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
@@ -12,7 +11,7 @@ import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplat
 export const deploymentStrategy = createStrategy(resources.Deployment, {
   hasGeneration: true,
   defaults(deployment) {
-    const spec = (deployment.spec ??= { selector: {}, template: {} });
+    const spec = (deployment.spec ??= { template: {} } as DeploymentSpec);
     spec.replicas ??= 1;
     spec.revisionHistoryLimit ??= 10;
     spec.progressDeadlineSeconds ??= 600;
@@ -71,7 +70,7 @@ function* validateStrategy(strategy: DeploymentStrategy): Faults {
     return;
   }
   if (type !== "RollingUpdate") {
-    yield* validateOneOf(type, ["Recreate", "RollingUpdate"], `${path}.type`);
+    yield fault.notSupported(path, strategy, ["Recreate", "RollingUpdate"]);
     return;
   }
   const { maxUnavailable = 0, maxSurge = 0 } = rollingUpdate ?? {};

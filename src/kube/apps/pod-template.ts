@@ -18,24 +18,29 @@ export const validateSelectorUnchanged = (selector: LabelSelector, old: LabelSel
   validateImmutable(selector, old, "spec.selector");
 
 /** Faults of the selector and the pod template of a Deployment or ReplicaSet, and whether they fit. */
-export function* validateSelectorAndTemplate({ selector, template }: WorkloadSpec): Faults {
+export function* validateSelectorAndTemplate({ selector, template = {} }: WorkloadSpec): Faults {
   if (!selector) yield fault.required("spec.selector");
   else {
     const faults = [...validateLabelSelector(selector, "spec.selector")];
     yield* faults;
     if (requirementsOf(selector).length === 0) {
       yield fault.invalid("spec.selector", selector, "empty selector is invalid for deployment");
-    } else if (faults.length === 0 && !matchesLabels(selector, template?.metadata?.labels)) {
-      const labels = template?.metadata?.labels ?? {};
-      yield fault.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+    }
+    if (faults.length > 0) {
+      yield fault.invalid("spec.selector", selector, "invalid label selector");
+      return;
     }
   }
-  yield* validatePodTemplate(template ?? {}, "spec.template");
-  const policy = template?.spec?.restartPolicy;
+  const labels = template.metadata?.labels;
+  if (!matchesLabels(selector, labels)) {
+    yield fault.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+  }
+  yield* validatePodTemplate(template, "spec.template");
+  const policy = template.spec?.restartPolicy;
   if (policy !== undefined && policy !== "Always") {
     yield fault.notSupported("spec.template.spec.restartPolicy", policy, ["Always"]);
   }
-  if (template?.spec?.activeDeadlineSeconds !== undefined) {
+  if (template.spec?.activeDeadlineSeconds !== undefined) {
     const text = "activeDeadlineSeconds in ReplicaSet is not Supported";
     yield fault.forbidden("spec.template.spec.activeDeadlineSeconds", text);
   }

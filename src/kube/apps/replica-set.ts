@@ -1,5 +1,6 @@
 import { createStrategy } from "../base-strategy.ts";
 import { defaultPodSpec } from "../core/pod-defaults.ts";
+import type { ReplicaSetSpec } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault } from "../validation/fault.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
@@ -8,7 +9,7 @@ import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplat
 export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
   hasGeneration: true,
   defaults(set) {
-    const spec = (set.spec ??= { selector: {} });
+    const spec = (set.spec ??= {} as ReplicaSetSpec);
     spec.replicas ??= 1;
     if (spec.template?.spec) defaultPodSpec(spec.template.spec);
   },

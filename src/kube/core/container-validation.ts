@@ -1,71 +1,89 @@
-import type {
-  Container,
-  ContainerPort,
-  EphemeralContainer,
-  PodSpec,
-  ResourceRequirements,
-  VolumeMount,
-} from "../generated/types.ts";
+import type { Container, ContainerPort, EphemeralContainer, PodSpec, Volume } from "../generated/types.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
-import { validateOneOf, validateProtocol } from "../validation/ports.ts";
-import { isDns1123Label, isPortName, isPortNumber, isQualifiedName } from "../values/names.ts";
-import { compareQuantities } from "../values/quantity.ts";
-import { validateIp } from "../validation/address.ts";
+import { validateChoice, validateOneOf, validateProtocol } from "../validation/ports.ts";
+import { isDns1123Label, isPortName, isPortNumber } from "../values/names.ts";
 import { validateEnvironment, validateEnvironmentSources } from "./environment-validation.ts";
-import { validateHandler, validateProbes } from "./probe-validation.ts";
+import { validateMounts } from "./mount-validation.ts";
+import { validateLifecycle, validateProbes } from "./probe-validation.ts";
+import { validateResources } from "./resource-validation.ts";
+import { validateSecurityContext } from "./security-validation.ts";
 
 type AnyContainer = Container | EphemeralContainer;
 
-const pullPolicies = ["Always", "IfNotPresent", "Never"];
-const messagePolicies = ["FallbackToLogsOnError", "File"];
-
-/** Faults of all containers of a pod. `volumes` are the names that may be mounted. */
-export function* validateContainers(spec: PodSpec, volumes: ReadonlySet<string>, path: string): Faults {
-  if (!spec.containers?.length) yield fault.required(`${path}.containers`);
-  const names = new Set<string>();
-  for (const field of ["containers", "initContainers", "ephemeralContainers"] as const) {
-    for (const [i, container] of (spec[field] ?? []).entries()) {
-      const at = `${path}.${field}[${i}]`;
-      yield* validateContainer(container, volumes, at);
-      if (container.name && names.has(container.name)) yield fault.duplicate(`${at}.name`, container.name);
-      names.add(container.name);
-      if (field === "initContainers") yield* validateInitContainer(container, at);
-    }
-  }
-  yield* validateHostPorts(spec, path);
+/** What the faults of a container depend on. */
+export interface PodContext {
+  readonly spec: PodSpec;
+  /** False for the template of a workload, of which less is asked. */
+  readonly isPod: boolean;
+  /** The volumes that may be mounted: those without faults of their own, by name. */
+  readonly volumes: ReadonlyMap<string, Volume>;
 }
 
-function* validateContainer(container: AnyContainer, volumes: ReadonlySet<string>, path: string): Faults {
-  const { name = "", image = "", imagePullPolicy = "", terminationMessagePolicy = "" } = container;
+const pullPolicies = ["Always", "IfNotPresent", "Never"];
+const messagePolicies = ["File", "FallbackToLogsOnError"];
+const restartPolicies = ["Always", "Never", "OnFailure"];
+
+/** Faults of all containers of a pod. */
+export function* validateContainers(pod: PodContext, path: string): Faults {
+  const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
+  const names = new Set<string>();
+  if (containers.length === 0) yield fault.required(`${path}.containers`);
+  for (const [i, container] of containers.entries()) {
+    const at = `${path}.containers[${i}]`;
+    yield* validateContainer(container, pod, at);
+    yield* validateUnique(container.name, names, at);
+    yield* validateRunning(container, pod, at);
+    yield* validateRestart(container, at);
+  }
+  yield* validateHostPorts(containers, `${path}.containers`);
+  for (const [i, container] of initContainers.entries()) {
+    const at = `${path}.initContainers[${i}]`;
+    yield* validateContainer(container, pod, at);
+    yield* validateRestart(container, at);
+    yield* validateUnique(container.name, names, at);
+    yield* validateHostPorts([container], `${path}.initContainers`);
+    yield* container.restartPolicy === "Always" ? validateRunning(container, pod, at) : validatePassing(container, at);
+  }
+  for (const [i, container] of ephemeralContainers.entries()) {
+    const at = `${path}.ephemeralContainers[${i}]`;
+    yield* validateContainer(container, pod, at);
+    yield* validateUnique(container.name, names, at);
+    yield* validateEphemeral(container, [...containers, ...initContainers], at);
+  }
+}
+
+/** What all containers have in common. */
+function* validateContainer(container: AnyContainer, pod: PodContext, path: string): Faults {
+  const { name, image = "" } = container;
   if (name === "") yield fault.required(`${path}.name`);
   else yield* invalids(`${path}.name`, name, isDns1123Label(name));
   if (image === "") yield fault.required(`${path}.image`);
-  else if (image.trim() !== image) {
+  else if (pod.isPod && image.trim() !== image) {
     yield fault.invalid(`${path}.image`, image, "must not have leading or trailing whitespace");
   }
-  if (terminationMessagePolicy === "") yield fault.required(`${path}.terminationMessagePolicy`);
-  else yield* validateOneOf(terminationMessagePolicy, messagePolicies, `${path}.terminationMessagePolicy`);
+  yield* validateChoice(container.terminationMessagePolicy, messagePolicies, `${path}.terminationMessagePolicy`);
   yield* validatePorts(container.ports ?? [], `${path}.ports`);
   yield* validateEnvironment(container.env ?? [], `${path}.env`);
   yield* validateEnvironmentSources(container.envFrom ?? [], `${path}.envFrom`);
-  yield* validateMounts(container.volumeMounts ?? [], volumes, `${path}.volumeMounts`);
-  if (imagePullPolicy === "") yield fault.required(`${path}.imagePullPolicy`);
-  else yield* validateOneOf(imagePullPolicy, pullPolicies, `${path}.imagePullPolicy`);
+  yield* validateMounts(container, pod.volumes, path);
+  yield* validateChoice(container.imagePullPolicy, pullPolicies, `${path}.imagePullPolicy`);
   yield* validateResources(container.resources ?? {}, `${path}.resources`);
-  yield* validateProbes(container, path);
-  for (const hook of ["postStart", "preStop"] as const) {
-    const handler = container.lifecycle?.[hook];
-    if (handler) yield* validateHandler(handler, `${path}.lifecycle.${hook}`);
-  }
+  yield* validateSecurityContext(container.securityContext, `${path}.securityContext`);
 }
 
-function* validateInitContainer(container: AnyContainer, path: string): Faults {
-  const { restartPolicy } = container;
-  if (restartPolicy !== undefined && restartPolicy !== "Always") {
-    yield fault.notSupported(`${path}.restartPolicy`, restartPolicy, ["Always"]);
-  }
-  // A sidecar runs beside the main containers, so it may have what they have.
-  if (restartPolicy === "Always") return;
+function* validateUnique(name: string, names: Set<string>, path: string): Faults {
+  if (name !== "" && names.has(name)) yield fault.duplicate(`${path}.name`, name);
+  names.add(name);
+}
+
+/** What containers have that run as long as the pod. */
+function* validateRunning(container: AnyContainer, { spec }: PodContext, path: string): Faults {
+  if (container.lifecycle) yield* validateLifecycle(container.lifecycle, spec, `${path}.lifecycle`);
+  yield* validateProbes(container, path);
+}
+
+/** An init container that must end has no use for hooks and probes. */
+function* validatePassing(container: AnyContainer, path: string): Faults {
   for (const field of ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] as const) {
     if (container[field]) {
       yield fault.forbidden(`${path}.${field}`, "may not be set for init containers without restartPolicy=Always");
@@ -73,9 +91,39 @@ function* validateInitContainer(container: AnyContainer, path: string): Faults {
   }
 }
 
+function* validateRestart({ restartPolicy, restartPolicyRules = [] }: AnyContainer, path: string): Faults {
+  if (restartPolicy !== undefined) yield* validateOneOf(restartPolicy, restartPolicies, `${path}.restartPolicy`);
+  else if (restartPolicyRules.length > 0) {
+    yield fault.required(`${path}.restartPolicy`, "must specify restartPolicy when restart rules are used");
+  }
+}
+
+const notForEphemeral = [
+  "ports",
+  "resources",
+  "lifecycle",
+  "livenessProbe",
+  "readinessProbe",
+  "startupProbe",
+  "resizePolicy",
+  "restartPolicy",
+] as const;
+
+function* validateEphemeral(container: EphemeralContainer, others: readonly Container[], path: string): Faults {
+  const target = container.targetContainerName;
+  if (target && !others.some(({ name }) => name === target)) {
+    yield fault.notFound(`${path}.targetContainerName`, target);
+  }
+  for (const field of notForEphemeral) {
+    if (Object.keys(container[field] ?? {}).length > 0) {
+      yield fault.forbidden(`${path}.${field}`, "cannot be set for an Ephemeral Container");
+    }
+  }
+}
+
 function* validatePorts(ports: readonly ContainerPort[], path: string): Faults {
   const names = new Set<string>();
-  for (const [i, { name = "", containerPort, hostPort, hostIP, protocol }] of ports.entries()) {
+  for (const [i, { name = "", containerPort, hostPort, protocol }] of ports.entries()) {
     const at = `${path}[${i}]`;
     if (name !== "") {
       const messages = isPortName(name);
@@ -83,77 +131,22 @@ function* validatePorts(ports: readonly ContainerPort[], path: string): Faults {
       if (messages.length === 0 && names.has(name)) yield fault.duplicate(`${at}.name`, name);
       names.add(name);
     }
-    if (!containerPort) yield fault.required(`${at}.containerPort`);
+    if (containerPort === 0) yield fault.required(`${at}.containerPort`);
     else yield* invalids(`${at}.containerPort`, containerPort, isPortNumber(containerPort));
     if (hostPort) yield* invalids(`${at}.hostPort`, hostPort, isPortNumber(hostPort));
-    if (hostIP) yield* validateIp(hostIP, `${at}.hostIP`);
     yield* validateProtocol(protocol, `${at}.protocol`);
   }
 }
 
-/** Two containers of a pod share its node's ports; with the host's network every port is one of the node's. */
-function* validateHostPorts(spec: PodSpec, path: string): Faults {
+/** Containers that run together share the ports of their node. */
+function* validateHostPorts(containers: readonly Container[], path: string): Faults {
   const used = new Set<string>();
-  for (const [i, { ports = [] }] of (spec.containers ?? []).entries()) {
-    for (const [j, { hostPort, hostIP = "", protocol = "", containerPort }] of ports.entries()) {
-      const at = `${path}.containers[${i}].ports[${j}]`;
-      if (spec.hostNetwork && hostPort && hostPort !== containerPort) {
-        yield fault.invalid(`${at}.containerPort`, containerPort, "must match `hostPort` when `hostNetwork` is true");
-      }
+  for (const [i, { ports = [] }] of containers.entries()) {
+    for (const [j, { hostPort, hostIP = "", protocol = "" }] of ports.entries()) {
       if (!hostPort) continue;
       const key = `${protocol}/${hostIP}/${hostPort}`;
-      if (used.has(key)) yield fault.duplicate(`${at}.hostPort`, key);
+      if (used.has(key)) yield fault.duplicate(`${path}[${i}].ports[${j}].hostPort`, key);
       used.add(key);
     }
-  }
-}
-
-function* validateMounts(mounts: readonly VolumeMount[], volumes: ReadonlySet<string>, path: string): Faults {
-  const points = new Set<string>();
-  for (const [i, mount] of mounts.entries()) {
-    const at = `${path}[${i}]`;
-    const { name = "", mountPath = "", subPath = "", subPathExpr = "" } = mount;
-    if (name === "") yield fault.required(`${at}.name`);
-    else if (!volumes.has(name)) yield fault.notFound(`${at}.name`, name);
-    if (mountPath === "") yield fault.required(`${at}.mountPath`);
-    if (points.has(mountPath)) yield fault.invalid(`${at}.mountPath`, mountPath, "must be unique");
-    points.add(mountPath);
-    if (subPath !== "") yield* validateLocalPath(subPath, `${at}.subPath`);
-    if (subPathExpr === "") continue;
-    if (subPath !== "") {
-      yield fault.invalid(`${at}.subPathExpr`, subPathExpr, "subPathExpr and subPath are mutually exclusive");
-    }
-    yield* validateLocalPath(subPathExpr, `${at}.subPathExpr`);
-  }
-}
-
-/** A path that stays below where it begins. */
-export function* validateLocalPath(value: string, path: string): Faults {
-  if (value.startsWith("/")) yield fault.invalid(path, value, "must be a relative path");
-  if (value.split("/").includes("..")) yield fault.invalid(path, value, "must not contain '..'");
-}
-
-const standardResources = /^(cpu|memory|ephemeral-storage|hugepages-.+)$/;
-
-function* validateResources({ limits = {}, requests = {} }: ResourceRequirements, path: string): Faults {
-  yield* validateAmounts(limits, `${path}.limits`);
-  yield* validateAmounts(requests, `${path}.requests`);
-  for (const [name, amount] of Object.entries(requests)) {
-    const limit = limits[name];
-    if (limit !== undefined && compareQuantities(amount, limit) > 0) {
-      yield fault.invalid(`${path}.requests`, amount, `must be less than or equal to ${name} limit of ${limit}`);
-    }
-  }
-}
-
-function* validateAmounts(amounts: Readonly<Record<string, string>>, path: string): Faults {
-  for (const [name, amount] of Object.entries(amounts)) {
-    const at = `${path}[${name}]`;
-    yield* invalids(at, name, isQualifiedName(name));
-    if (!name.includes("/") && !standardResources.test(name)) {
-      yield fault.invalid(at, name, "must be a standard resource type or fully qualified");
-      yield fault.invalid(at, name, "must be a standard resource for containers");
-    }
-    if (compareQuantities(amount, "0") < 0) yield fault.invalid(at, amount, "must be greater than or equal to 0");
   }
 }

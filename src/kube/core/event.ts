@@ -1,8 +1,8 @@
 import { createStrategy } from "../base-strategy.ts";
 import type { Event } from "../generated/types.ts";
 import { resources } from "../resource.ts";
-import { fault, type Faults } from "../validation/fault.ts";
-import { validateImmutable } from "../validation/metadata.ts";
+import { fault, invalids, type Faults } from "../validation/fault.ts";
+import { isQualifiedName } from "../values/names.ts";
 
 const limits = { reason: 128, message: 1024, reportingInstance: 128, action: 128 } as const;
 
@@ -16,7 +16,7 @@ export const eventStrategy = createStrategy(resources.Event, {
     event.reportingComponent ??= event.source.component ?? "";
     event.reportingInstance ??= event.source.host ?? "";
   },
-  validate: (event, _context, old) => validateEvent(event, old),
+  validate: validateEvent,
   selectableFields(event) {
     const object = event.involvedObject ?? {};
     return {
@@ -35,38 +35,26 @@ export const eventStrategy = createStrategy(resources.Event, {
   },
 });
 
-/** Cluster-scoped objects have their events in the default namespace. */
-function* validateEvent(event: Event, old?: Event): Faults {
-  const { involvedObject, metadata } = event;
-  const wanted = involvedObject.namespace || undefined;
-  if (
-    wanted === undefined
-      ? !["default", "kube-system"].includes(metadata.namespace ?? "")
-      : wanted !== metadata.namespace
-  ) {
-    yield fault.invalid("involvedObject.namespace", involvedObject.namespace ?? "", "does not match event.namespace");
-  }
-  // Events with an eventTime are of the newer kind, with stricter rules.
+/** Events with an eventTime are of the newer kind, with stricter rules. */
+function* validateEvent(event: Event): Faults {
+  yield* validateNamespace(event);
   if (event.eventTime === undefined) return;
+  if (!event.reportingComponent) yield fault.required("reportingController");
+  else yield* invalids("reportingController", event.reportingComponent, isQualifiedName(event.reportingComponent));
+  for (const field of ["reportingInstance", "action", "reason"] as const) {
+    if (!event[field]) yield fault.required(field);
+  }
   for (const [field, limit] of Object.entries(limits)) {
     const value = event[field as keyof typeof limits] ?? "";
     if (Buffer.byteLength(value) > limit) yield fault.invalid(field, "", `can have at most ${limit} characters`);
   }
-  if (!event.reportingComponent) yield fault.required("reportingController");
-  if (!event.reportingInstance) yield fault.required("reportingInstance");
-  if (!event.action) yield fault.required("action");
-  if (!event.reason) yield fault.required("reason");
-  if (event.type !== "Normal" && event.type !== "Warning")
-    yield fault.invalid("type", "", `has invalid value: ${event.type ?? ""}`);
-  if (!old) return;
-  for (const field of [
-    "involvedObject",
-    "reason",
-    "reportingComponent",
-    "reportingInstance",
-    "action",
-    "type",
-  ] as const) {
-    yield* validateImmutable(event[field], old[field], field);
+}
+
+/** An event is in the namespace of its object; objects without one have theirs in `default`, or `kube-system`. */
+function* validateNamespace({ involvedObject, metadata, eventTime }: Event): Faults {
+  const wanted = involvedObject.namespace ?? "";
+  const homes = wanted !== "" ? [wanted] : eventTime === undefined ? ["default"] : ["default", "kube-system"];
+  if (!homes.includes(metadata.namespace ?? "")) {
+    yield fault.invalid("involvedObject.namespace", wanted, "does not match event.namespace");
   }
 }

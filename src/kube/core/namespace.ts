@@ -1,6 +1,7 @@
 import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
 import { fault, invalids } from "../validation/fault.ts";
+import { validateStandardFinalizer } from "../validation/metadata.ts";
 import { isDns1123Label, isQualifiedName } from "../values/names.ts";
 
 const nameLabel = "kubernetes.io/metadata.name";
@@ -23,16 +24,11 @@ export const namespaceStrategy = createStrategy(resources.Namespace, {
     if (old.spec.finalizers) namespace.spec.finalizers = old.spec.finalizers;
     else delete namespace.spec.finalizers;
   },
-  *validate(namespace) {
+  *validate(namespace, _context, old) {
+    if (old) return;
     for (const name of namespace.spec.finalizers ?? []) {
       yield* invalids("spec.finalizers", name, isQualifiedName(name));
-      if (!name.includes("/") && name !== "kubernetes") {
-        yield fault.invalid(
-          "spec.finalizers",
-          name,
-          "name is neither a standard finalizer name nor is it fully qualified",
-        );
-      }
+      yield* validateStandardFinalizer(name, "spec.finalizers");
     }
   },
   *validateStatus(namespace) {

@@ -1,11 +1,13 @@
 import { createStrategy } from "../base-strategy.ts";
-import type { Node, Taint } from "../generated/types.ts";
+import type { Node, NodeStatus, Taint } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { validateCidr } from "../validation/address.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateOneOf } from "../validation/ports.ts";
+import { semanticEqual } from "../values/equal.ts";
 import { parseCidr } from "../values/ip.ts";
 import { isLabelValue, isQualifiedName } from "../values/names.ts";
+import { compareQuantities } from "../values/quantity.ts";
 
 const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
@@ -20,11 +22,13 @@ export const nodeStrategy = createStrategy(resources.Node, {
     if (status?.capacity) status.allocatable ??= { ...status.capacity };
   },
   validate: (node, _context, old) => validateNode(node, old),
+  validateStatus: ({ status = {} }) => validateStatus(status),
   selectableFields: ({ spec }) => ({ "spec.unschedulable": String(spec?.unschedulable ?? false) }),
 });
 
-function* validateNode({ spec }: Node, old?: Node): Faults {
+function* validateNode({ spec, status }: Node, old?: Node): Faults {
   yield* validateTaints(spec.taints ?? []);
+  yield* validateStatus(status ?? {});
   const cidrs = spec.podCIDRs ?? [];
   for (const [i, cidr] of cidrs.entries()) yield* validateCidr(cidr, `spec.podCIDRs[${i}]`);
   const families = cidrs.map((cidr) => parseCidr(cidr)?.family);
@@ -32,21 +36,35 @@ function* validateNode({ spec }: Node, old?: Node): Faults {
     yield fault.invalid("spec.podCIDRs", cidrs, "may specify no more than one CIDR for each IP family");
   }
   if (!old) return;
-  const changed = (field: "podCIDR" | "providerID") => old.spec[field] && old.spec[field] !== spec[field];
-  if (changed("podCIDR")) {
+  if (old.spec.podCIDRs?.length && !semanticEqual(old.spec.podCIDRs, cidrs)) {
     yield fault.forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid');
   }
-  if (changed("providerID")) {
+  if (old.spec.providerID && old.spec.providerID !== spec.providerID) {
     yield fault.forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid');
+  }
+}
+
+function* validateStatus({ capacity = {}, allocatable = {}, addresses = [] }: NodeStatus): Faults {
+  for (const [field, amounts] of Object.entries({ capacity, allocatable })) {
+    for (const [name, amount] of Object.entries(amounts)) {
+      if (compareQuantities(amount, "0") >= 0) continue;
+      yield fault.invalid(`status.${field}.${name}`, amount, "must be greater than or equal to 0");
+    }
+  }
+  for (const [i, address] of addresses.entries()) {
+    const first = addresses.findIndex((other) => semanticEqual(other, address));
+    if (first < i) yield fault.duplicate(`status.addresses[${i}]`, address);
   }
 }
 
 function* validateTaints(taints: readonly Taint[]): Faults {
   const seen = new Set<string>();
   for (const [i, { key, value = "", effect }] of taints.entries()) {
-    const path = `spec.taints[${i}]`;
+    // Upstream reports taints under metadata.
+    const path = `metadata.taints[${i}]`;
     yield* invalids(`${path}.key`, key, isQualifiedName(key));
-    yield* invalids(`${path}.value`, value, isLabelValue(value));
+    const messages = isLabelValue(value);
+    if (messages.length > 0) yield fault.invalid(`${path}.value`, value, messages.join(";"));
     if (!effect) yield fault.required(`${path}.effect`);
     else yield* validateOneOf(effect, effects, `${path}.effect`);
     const identity = `${key}:${effect}`;

@@ -22,8 +22,11 @@ export function* validateDnsConfig({ dnsPolicy, dnsConfig }: PodSpec, path: stri
   const { nameservers = [], searches = [], options = [] } = dnsConfig ?? {};
   if (dnsPolicy === "None" && !dnsConfig) {
     yield fault.required(path, "must provide `dnsConfig` when `dnsPolicy` is None");
-  } else if (dnsPolicy === "None" && nameservers.length === 0) {
+    return;
+  }
+  if (dnsPolicy === "None" && nameservers.length === 0) {
     yield fault.required(`${path}.nameservers`, "must provide at least one DNS nameserver when `dnsPolicy` is None");
+    return;
   }
   if (nameservers.length > maxNameservers) {
     yield fault.invalid(`${path}.nameservers`, nameservers, `must not have more than ${maxNameservers} nameservers`);
@@ -61,10 +64,11 @@ export function* validateTolerations(tolerations: readonly Toleration[], path: s
     if (tolerationSeconds !== undefined && effect !== "NoExecute") {
       yield fault.invalid(`${at}.effect`, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
     }
-    if (operator === "Equal" || operator === "") yield* invalids(`${at}.operator`, value, isLabelValue(value));
-    else if (operator === "Exists") {
-      if (value !== "")
-        yield fault.invalid(`${at}.operator`, tolerations[i], "value must be empty when `operator` is 'Exists'");
+    if (operator === "Equal" || operator === "") {
+      const messages = isLabelValue(value);
+      if (messages.length > 0) yield fault.invalid(`${at}.operator`, value, messages.join(";"));
+    } else if (operator === "Exists") {
+      if (value !== "") yield fault.invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'");
     } else yield* validateOneOf(operator, ["Equal", "Exists"], `${at}.operator`);
     if (effect !== "") yield* validateOneOf(effect, effects, `${at}.effect`);
   }

@@ -1,6 +1,7 @@
 import type { Container, Pod, PodSpec, Toleration } from "../generated/types.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { isObject, semanticEqual } from "../values/equal.ts";
+import { validatePodSpec } from "./pod-validation.ts";
 
 const maxInt32 = 2 ** 31 - 1;
 const updatable = [
@@ -11,14 +12,14 @@ const updatable = [
   "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 ];
 
-/** What may change of a Pod that exists, as `ValidatePodUpdate`. */
+/** Faults of a Pod that is changed, as `ValidatePodUpdate`. */
 export function* validatePodUpdate({ spec }: Pod, old: Pod): Faults {
+  yield* validatePodSpec(spec, "spec", true);
   for (const field of ["containers", "initContainers"] as const) {
     if ((spec[field]?.length ?? 0) === (old.spec[field]?.length ?? 0)) continue;
     yield fault.forbidden(`spec.${field}`, "pod updates may not add or remove containers");
     return;
   }
-  yield* validateImages(spec);
   yield* validateDeadline(spec.activeDeadlineSeconds, old.spec.activeDeadlineSeconds);
   yield* validateTolerations(spec.tolerations ?? [], old.spec.tolerations ?? []);
   yield* validateGates(spec, old.spec);
@@ -26,18 +27,6 @@ export function* validatePodUpdate({ spec }: Pod, old: Pod): Faults {
   if (semanticEqual(masked, old.spec)) return;
   const text = `pod updates may not change fields other than ${updatable.join(",")}\n${differences(old.spec, masked)}`;
   yield fault.forbidden("spec", text);
-}
-
-function* validateImages(spec: PodSpec): Faults {
-  for (const field of ["containers", "initContainers"] as const) {
-    for (const [i, { image = "" }] of (spec[field] ?? []).entries()) {
-      const path = `spec.${field}[${i}].image`;
-      if (image === "") yield fault.required(path);
-      else if (image.trim() !== image) {
-        yield fault.invalid(path, image, "must not have leading or trailing whitespace");
-      }
-    }
-  }
 }
 
 function* validateDeadline(seconds: number | undefined, old: number | undefined): Faults {
@@ -55,8 +44,8 @@ function* validateDeadline(seconds: number | undefined, old: number | undefined)
 
 /** Tolerations may be added; of those there are, only how long they last may change. */
 function* validateTolerations(tolerations: readonly Toleration[], old: readonly Toleration[]): Faults {
-  const timeless = ({ tolerationSeconds: _, ...rest }: Toleration) => rest;
   for (const toleration of old) {
+    const timeless = (other: Toleration) => ({ ...other, tolerationSeconds: 0 });
     const kept = tolerations.some((candidate) => semanticEqual(timeless(candidate), timeless(toleration)));
     if (kept) continue;
     const text = "existing toleration can not be modified except its tolerationSeconds";

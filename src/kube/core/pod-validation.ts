@@ -1,92 +1,99 @@
 import type { Pod, PodSpec, PodTemplateSpec } from "../generated/types.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateAnnotations, validateLabels } from "../validation/metadata.ts";
-import { validateOneOf } from "../validation/ports.ts";
-import { isDns1123Label, isDns1123Subdomain } from "../values/names.ts";
+import { validateChoice, validateOneOf } from "../validation/ports.ts";
+import { inRange, isDns1123Label, isDns1123Subdomain, isQualifiedName } from "../values/names.ts";
 import { validateContainers } from "./container-validation.ts";
 import { validateDnsConfig, validateHostAliases, validateTolerations } from "./pod-network-validation.ts";
 import { validateAffinity, validateTopologySpread } from "./scheduling-validation.ts";
-import { validateVolumes } from "./volume-validation.ts";
+import { validatePodSecurityContext } from "./security-validation.ts";
+import { checkVolumes } from "./volume-validation.ts";
 
 const restartPolicies = ["Always", "OnFailure", "Never"];
 const dnsPolicies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
-const maxInt32 = 2 ** 31 - 1;
+const preemptionPolicies = ["PreemptLowerPriority", "Never"];
+const maxDeadline = 2 ** 31 - 1;
 
 /** Faults of a new Pod beside its metadata. */
-export const validatePod = (pod: Pod): Faults => validatePodSpec(pod.spec, "spec");
+export function* validatePodCreate({ spec }: Pod): Faults {
+  yield* validatePodSpec(spec, "spec", true);
+  if (spec.ephemeralContainers?.length) yield fault.forbidden("spec.ephemeralContainers", "cannot be set on create");
+  if (spec.nodeName && spec.schedulingGates?.length) {
+    yield fault.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared");
+  }
+}
 
 /** Faults of a pod template: its labels and annotations, and the spec of its pods. */
 export function* validatePodTemplate(template: PodTemplateSpec, path: string): Faults {
   yield* validateLabels(template.metadata?.labels, `${path}.labels`);
   yield* validateAnnotations(template.metadata?.annotations, `${path}.annotations`);
-  yield* validatePodSpec(template.spec ?? { containers: [] }, `${path}.spec`);
+  yield* validatePodSpec(template.spec ?? { containers: [] }, `${path}.spec`, false);
   if (template.spec?.ephemeralContainers?.length) {
     yield fault.forbidden(`${path}.spec.ephemeralContainers`, "ephemeral containers not allowed in pod template");
   }
 }
 
-/** Faults of a pod's spec, as `ValidatePodSpec`. `path` is where it stands. */
-export function* validatePodSpec(spec: PodSpec, path: string): Faults {
-  const volumes = new Set((spec.volumes ?? []).map((volume) => volume.name));
-  yield* validateVolumes(spec.volumes ?? [], `${path}.volumes`);
-  yield* validateContainers(spec, volumes, path);
+/** Names of other objects in a pod's spec, and what they must look like. */
+const names = [
+  ["serviceAccountName", isDns1123Subdomain],
+  ["nodeName", isDns1123Subdomain],
+  ["hostname", isDns1123Label],
+  ["subdomain", isDns1123Label],
+  ["priorityClassName", isDns1123Subdomain],
+  ["runtimeClassName", isDns1123Subdomain],
+] as const;
+
+/** Faults of a pod's spec, as `ValidatePodSpec`. `path` is where it stands; `isPod` is false in a template. */
+export function* validatePodSpec(spec: PodSpec, path: string, isPod: boolean): Faults {
+  if (spec.terminationGracePeriodSeconds === undefined) yield fault.required(`${path}.terminationGracePeriodSeconds`);
+  const { faults, volumes } = checkVolumes(spec.volumes ?? [], `${path}.volumes`);
+  yield* faults;
+  yield* validateContainers({ spec, isPod, volumes }, path);
+  if (spec.hostNetwork) yield* validateHostNetwork(spec, path, isPod);
   yield* validateChoice(spec.restartPolicy, restartPolicies, `${path}.restartPolicy`);
   yield* validateChoice(spec.dnsPolicy, dnsPolicies, `${path}.dnsPolicy`);
   yield* validateLabels(spec.nodeSelector, `${path}.nodeSelector`);
-  yield* validateHost(spec, path);
-  for (const field of ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] as const) {
-    const name = spec[field];
-    if (name) yield* invalids(`${path}.${field}`, name, isDns1123Subdomain(name));
-  }
-  if (spec.schedulerName !== undefined && spec.schedulerName === "") yield fault.required(`${path}.schedulerName`);
-  const deadline = spec.activeDeadlineSeconds;
-  if (deadline !== undefined && (deadline < 1 || deadline > maxInt32)) {
-    yield fault.invalid(`${path}.activeDeadlineSeconds`, deadline, `must be between 1 and ${maxInt32}, inclusive`);
-  }
-  const grace = spec.terminationGracePeriodSeconds;
-  if (grace === undefined) yield fault.required(`${path}.terminationGracePeriodSeconds`);
-  else if (grace < 0)
-    yield fault.invalid(`${path}.terminationGracePeriodSeconds`, grace, "must be greater than or equal to 0");
-  for (const [i, { name }] of (spec.imagePullSecrets ?? []).entries()) {
-    if (name) yield* invalids(`${path}.imagePullSecrets[${i}].name`, name, isDns1123Subdomain(name));
-  }
+  yield* validatePodSecurityContext(spec.securityContext, `${path}.securityContext`);
   yield* validateAffinity(spec.affinity, `${path}.affinity`);
-  yield* validateTopologySpread(spec.topologySpreadConstraints ?? [], `${path}.topologySpreadConstraints`);
-  yield* validateTolerations(spec.tolerations ?? [], `${path}.tolerations`);
-  yield* validateHostAliases(spec.hostAliases ?? [], `${path}.hostAliases`);
   yield* validateDnsConfig(spec, `${path}.dnsConfig`);
   yield* validateGates(spec, path);
-}
-
-function* validateChoice(value: string | undefined, supported: readonly string[], path: string): Faults {
-  if (!value) yield fault.required(path);
-  else yield* validateOneOf(value, supported, path);
-}
-
-function* validateHost(spec: PodSpec, path: string): Faults {
-  for (const field of ["hostname", "subdomain"] as const) {
+  yield* validateTopologySpread(spec.topologySpreadConstraints ?? [], `${path}.topologySpreadConstraints`);
+  for (const [field, check] of names) {
     const name = spec[field];
-    if (name) yield* invalids(`${path}.${field}`, name, isDns1123Label(name));
+    if (name) yield* invalids(`${path}.${field}`, name, check(name));
   }
-  const ids = {
-    runAsUser: spec.securityContext?.runAsUser,
-    runAsGroup: spec.securityContext?.runAsGroup,
-    fsGroup: spec.securityContext?.fsGroup,
-  };
-  for (const [field, id] of Object.entries(ids)) {
-    if (id === undefined || (id >= 0 && id <= maxInt32)) continue;
-    yield fault.invalid(`${path}.securityContext.${field}`, id, `must be between 0 and ${maxInt32}, inclusive`);
+  const deadline = spec.activeDeadlineSeconds;
+  if (deadline !== undefined) {
+    yield* invalids(`${path}.activeDeadlineSeconds`, deadline, inRange(deadline, 1, maxDeadline));
+  }
+  yield* validateTolerations(spec.tolerations ?? [], `${path}.tolerations`);
+  yield* validateHostAliases(spec.hostAliases ?? [], `${path}.hostAliases`);
+  if (spec.preemptionPolicy !== undefined) {
+    yield* validateChoice(spec.preemptionPolicy, preemptionPolicies, `${path}.preemptionPolicy`);
+  }
+  if (spec.os?.name === "") yield fault.required(`${path}.os.name`);
+  else if (spec.os) yield* validateOneOf(spec.os.name, ["linux", "windows"], `${path}.os`);
+}
+
+/** With the host's network a container's port is a port of the node. */
+function* validateHostNetwork(spec: PodSpec, path: string, isPod: boolean): Faults {
+  for (const [i, { ports = [] }] of spec.containers.entries()) {
+    for (const [j, { hostPort = 0, containerPort }] of ports.entries()) {
+      // A template may leave it open: the pod made of it will get one.
+      if (hostPort === containerPort || (!isPod && hostPort === 0)) continue;
+      const text = "must match `containerPort` when `hostNetwork` is true";
+      yield fault.invalid(`${path}.containers[${i}].ports[${j}].hostPort`, hostPort, text);
+    }
   }
 }
 
-function* validateGates(spec: PodSpec, path: string): Faults {
-  const gates = spec.schedulingGates ?? [];
-  for (const [i, { name }] of gates.entries()) {
-    yield* invalids(`${path}.schedulingGates[${i}].name`, name, isDns1123Subdomain(name));
-    if (gates.findIndex((other) => other.name === name) < i)
-      yield fault.duplicate(`${path}.schedulingGates[${i}]`, name);
+function* validateGates({ readinessGates = [], schedulingGates = [] }: PodSpec, path: string): Faults {
+  for (const [i, { conditionType }] of readinessGates.entries()) {
+    yield* invalids(`${path}.readinessGates[${i}].conditionType`, conditionType, isQualifiedName(conditionType));
   }
-  if (gates.length > 0 && spec.nodeName) {
-    yield fault.forbidden(`${path}.nodeName`, "cannot be set until all schedulingGates have been cleared");
+  for (const [i, { name }] of schedulingGates.entries()) {
+    const at = `${path}.schedulingGates[${i}]`;
+    yield* invalids(at, name, isQualifiedName(name));
+    if (schedulingGates.findIndex((other) => other.name === name) < i) yield fault.duplicate(at, name);
   }
 }

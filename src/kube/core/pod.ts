@@ -2,7 +2,7 @@ import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
 import { admitPod, defaultPod } from "./pod-defaults.ts";
 import { validatePodUpdate } from "./pod-update.ts";
-import { validatePod } from "./pod-validation.ts";
+import { validatePodCreate } from "./pod-validation.ts";
 import { firstPodStatus, qosClassOf } from "./pod-status.ts";
 
 export const podStrategy = createStrategy(resources.Pod, {
@@ -19,7 +19,7 @@ export const podStrategy = createStrategy(resources.Pod, {
   validate(pod, { subresource }, old) {
     // A binding writes what a client may not: the node.
     if (subresource === "binding") return [];
-    return old ? validatePodUpdate(pod, old) : validatePod(pod);
+    return old ? validatePodUpdate(pod, old) : validatePodCreate(pod);
   },
   selectableFields: ({ spec, status }) => ({
     "spec.nodeName": spec?.nodeName ?? "",

@@ -90,17 +90,37 @@ function* validatePodTerm(term: PodAffinityTerm, path: string): Faults {
   else yield* invalids(`${path}.topologyKey`, term.topologyKey, isQualifiedName(term.topologyKey));
 }
 
+const inclusionPolicies = ["Honor", "Ignore"];
+
+/** Faults of how a pod wants to be spread. */
 export function* validateTopologySpread(constraints: readonly TopologySpreadConstraint[], path: string): Faults {
-  const seen = new Set<string>();
-  for (const [i, { maxSkew, topologyKey = "", whenUnsatisfiable = "", labelSelector }] of constraints.entries()) {
+  for (const [i, constraint] of constraints.entries()) {
     const at = `${path}[${i}]`;
-    if (maxSkew <= 0) yield fault.invalid(`${at}.maxSkew`, maxSkew, "must be greater than zero");
+    const { maxSkew, minDomains, topologyKey, whenUnsatisfiable } = constraint;
+    yield* validatePositive(maxSkew, `${at}.maxSkew`);
     if (topologyKey === "") yield fault.required(`${at}.topologyKey`, "can not be empty");
-    else yield* invalids(`${at}.topologyKey`, topologyKey, isQualifiedName(topologyKey));
     yield* validateOneOf(whenUnsatisfiable, ["DoNotSchedule", "ScheduleAnyway"], `${at}.whenUnsatisfiable`);
-    const pair = `{${topologyKey}, ${whenUnsatisfiable}}`;
-    if (seen.has(pair)) yield fault.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair);
-    seen.add(pair);
-    yield* validateLabelSelector(labelSelector, `${at}.labelSelector`);
+    const repeated = constraints
+      .slice(i + 1)
+      .some((other) => other.topologyKey === topologyKey && other.whenUnsatisfiable === whenUnsatisfiable);
+    if (repeated) {
+      yield fault.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${whenUnsatisfiable}}`);
+    }
+    if (minDomains !== undefined) {
+      yield* validatePositive(minDomains, `${at}.minDomains`);
+      if (whenUnsatisfiable !== "DoNotSchedule") {
+        const text = `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`;
+        yield fault.invalid(`${at}.minDomains`, minDomains, text);
+      }
+    }
+    for (const field of ["nodeAffinityPolicy", "nodeTaintsPolicy"] as const) {
+      const policy = constraint[field];
+      if (policy !== undefined) yield* validateOneOf(policy, inclusionPolicies, `${at}.${field}`);
+    }
+    yield* validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`);
   }
+}
+
+function* validatePositive(value: number, path: string): Faults {
+  if (value <= 0) yield fault.invalid(path, value, "must be greater than zero");
 }

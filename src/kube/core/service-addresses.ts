@@ -14,7 +14,9 @@ export function* validateAddresses(spec: ServiceSpec): Faults {
   const { clusterIP = "", clusterIPs = [] } = spec;
   if (clusterIP === "" && clusterIPs.length > 0) {
     yield fault.invalid("spec.clusterIPs", clusterIPs, "must be empty when `clusterIP` is not specified");
-  } else if (clusterIPs.length > 0 && clusterIPs[0] !== clusterIP) {
+  } else if (clusterIP !== "" && clusterIPs.length === 0) {
+    yield fault.required("spec.clusterIPs");
+  } else if (clusterIPs[0] !== clusterIP && clusterIPs.length > 0) {
     yield fault.invalid("spec.clusterIPs", clusterIPs, "first value must match `clusterIP`");
   }
   yield* validateFamilies(spec);
@@ -74,7 +76,9 @@ function* validateClusterIps(spec: ServiceSpec): Faults {
 /** What may change of a Service's addresses: a second family comes and goes, the first one stays. */
 export function* validateAddressUpdate(spec: ServiceSpec, old: ServiceSpec): Faults {
   if (spec.type === "ExternalName" || old.type === "ExternalName") return;
+  if (isHeadless(spec) && isHeadless(old)) return;
   yield* validateListUpdate(spec.clusterIPs ?? [], old.clusterIPs ?? [], spec, "clusterIPs", "clusterIP");
+  if (isHeadless(spec) !== isHeadless(old)) return;
   yield* validateListUpdate(spec.ipFamilies ?? [], old.ipFamilies ?? [], spec, "ipFamilies", "ipFamily");
 }
 
@@ -94,7 +98,7 @@ function* validateListUpdate(
     return;
   }
   if (old.length === 0) return;
-  if (now.length === 0) yield fault.invalid(`${path}[0]`, now, `primary ${one} can not be unset`);
+  if (now.length === 0) yield fault.invalid(`${path}[0]`, null, `primary ${one} can not be unset`);
   else if (now[0] !== old[0]) yield fault.invalid(`${path}[0]`, now, unchangeable);
   if (old.length === 2 && now.length < 2 && spec.ipFamilyPolicy !== "SingleStack") {
     const text = `must be set to 'SingleStack' when releasing the secondary ${one}`;

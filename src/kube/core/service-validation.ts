@@ -2,8 +2,8 @@ import type { LoadBalancerStatus, Service, ServicePort, ServiceSpec } from "../g
 import type { StrategyContext } from "../strategy.ts";
 import { validateCidr, validateIp, validateNonSpecialIp } from "../validation/address.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
-import { validateImmutable, validateLabels } from "../validation/metadata.ts";
-import { validateOneOf, validatePortOrName, validateProtocol } from "../validation/ports.ts";
+import { validateLabels } from "../validation/metadata.ts";
+import { validateChoice, validateOneOf, validatePortOrName, validateProtocol } from "../validation/ports.ts";
 import { parseIp } from "../values/ip.ts";
 import { isDns1123Label, isDns1123Subdomain, isPortNumber, isQualifiedName } from "../values/names.ts";
 import { validateAddresses, validateAddressUpdate } from "./service-addresses.ts";
@@ -11,7 +11,6 @@ import { isExternallyAccessible, isHeadless, needsHealthCheckNodePort } from "./
 
 const types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const onlyForLoadBalancer = "may only be used when `type` is 'LoadBalancer'";
-const kubeletPort = 10_250;
 
 /** Faults of a Service beside its metadata, as `ValidateService` and, with `old`, `ValidateServiceUpdate`. */
 export function* validateService(service: Service, context: StrategyContext, old?: Service): Faults {
@@ -25,24 +24,17 @@ export function* validateService(service: Service, context: StrategyContext, old
   yield* validateAddresses(spec);
   for (const [i, ip] of (spec.externalIPs ?? []).entries()) {
     const path = `spec.externalIPs[${i}]`;
-    const faults = [...validateIp(ip, path)];
+    const faults = old?.spec.externalIPs?.includes(ip) ? [] : [...validateIp(ip, path)];
     yield* faults.length > 0 ? faults : validateNonSpecialIp(ip, path, context.allowLoopback);
   }
+  yield* validateChoice(spec.type, types, "spec.type");
+  yield* validatePortNumbers(spec);
   yield* validateLoadBalancer(spec, old?.spec);
   yield* validateTrafficPolicies(spec, old?.spec);
 }
 
 function* validateType(spec: ServiceSpec): Faults {
   const { type = "" } = spec;
-  if (type === "") yield fault.required("spec.type");
-  else yield* validateOneOf(type, types, "spec.type");
-  if (type === "LoadBalancer") {
-    for (const [i, { port }] of (spec.ports ?? []).entries()) {
-      if (port !== kubeletPort) continue;
-      const text = `may not expose port ${kubeletPort} externally since it is used by kubelet`;
-      yield fault.invalid(`spec.ports[${i}]`, port, text);
-    }
-  }
   if ((type === "LoadBalancer" || type === "NodePort") && isHeadless(spec)) {
     yield fault.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${type} services`);
   }
@@ -61,14 +53,19 @@ function* validatePorts(spec: ServiceSpec): Faults {
   const ports = spec.ports ?? [];
   const names = new Set<string>();
   for (const [i, port] of ports.entries()) yield* validatePort(port, ports.length > 1, names, `spec.ports[${i}]`);
+}
 
+/** One protocol and number may be there once, as a port and as a node port. */
+function* validatePortNumbers({ type, ports = [] }: ServiceSpec): Faults {
+  for (const [i, { nodePort }] of ports.entries()) {
+    if (nodePort && type === "ClusterIP") {
+      yield fault.forbidden(`spec.ports[${i}].nodePort`, "may not be used when `type` is 'ClusterIP'");
+    }
+  }
   const nodePorts = new Set<string>();
   const servicePorts = new Set<string>();
   for (const [i, { port, protocol, nodePort }] of ports.entries()) {
     const path = `spec.ports[${i}]`;
-    if (nodePort && spec.type === "ClusterIP") {
-      yield fault.forbidden(`${path}.nodePort`, "may not be used when `type` is 'ClusterIP'");
-    }
     if (nodePort && nodePorts.has(`${protocol}/${nodePort}`)) yield fault.duplicate(`${path}.nodePort`, nodePort);
     if (nodePort) nodePorts.add(`${protocol}/${nodePort}`);
     if (servicePorts.has(`${protocol}/${port}`)) yield fault.duplicate(path, { protocol, port, targetPort: 0 });
@@ -83,25 +80,23 @@ function* validatePort(port: ServicePort, needsName: boolean, names: Set<string>
     if (names.has(name)) yield fault.duplicate(`${path}.name`, name);
     names.add(name);
   } else if (needsName) yield fault.required(`${path}.name`);
-  yield* invalids(`${path}.port`, port.port ?? 0, isPortNumber(port.port ?? 0));
+  yield* invalids(`${path}.port`, port.port, isPortNumber(port.port));
   yield* validateProtocol(port.protocol, `${path}.protocol`);
   yield* validatePortOrName(port.targetPort, `${path}.targetPort`);
   if (port.appProtocol !== undefined) {
     yield* invalids(`${path}.appProtocol`, port.appProtocol, isQualifiedName(port.appProtocol));
   }
-  if (port.nodePort) yield* invalids(`${path}.nodePort`, port.nodePort, isPortNumber(port.nodePort));
 }
 
 function* validateAffinity(spec: ServiceSpec): Faults {
-  const { sessionAffinity = "", sessionAffinityConfig: config } = spec;
-  if (sessionAffinity === "") yield fault.required("spec.sessionAffinity");
-  else yield* validateOneOf(sessionAffinity, ["ClientIP", "None"], "spec.sessionAffinity");
+  const { sessionAffinity, sessionAffinityConfig: config } = spec;
+  yield* validateChoice(sessionAffinity, ["ClientIP", "None"], "spec.sessionAffinity");
   if (sessionAffinity === "ClientIP") {
     const path = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
     const seconds = config?.clientIP?.timeoutSeconds;
     if (seconds === undefined) yield fault.required(path, "when session affinity type is ClientIP");
     else if (seconds <= 0 || seconds > 86_400) {
-      yield fault.invalid(path, seconds, "must be greater than 0 and less than or equal to 86400");
+      yield fault.invalid(path, seconds, "must be greater than 0 and less than 86400");
     }
   } else if (sessionAffinity === "None" && config) {
     yield fault.forbidden("spec.sessionAffinityConfig", "must not be set when session affinity is None");
@@ -111,7 +106,8 @@ function* validateAffinity(spec: ServiceSpec): Faults {
 function* validateLoadBalancer(spec: ServiceSpec, old?: ServiceSpec): Faults {
   const isLoadBalancer = spec.type === "LoadBalancer";
   if (spec.loadBalancerSourceRanges?.length) {
-    const path = "spec.loadBalancerSourceRanges";
+    // Upstream writes this field so.
+    const path = "spec.LoadBalancerSourceRanges";
     if (!isLoadBalancer) yield fault.forbidden(path, onlyForLoadBalancer);
     for (const [i, range] of spec.loadBalancerSourceRanges.entries()) {
       // Old objects may hold ranges that are refused today.
@@ -119,7 +115,7 @@ function* validateLoadBalancer(spec: ServiceSpec, old?: ServiceSpec): Faults {
     }
   }
   const allocate = spec.allocateLoadBalancerNodePorts;
-  if (isLoadBalancer && allocate === undefined) yield fault.required("spec.allocateLoadBalancerNodePorts");
+  if (isLoadBalancer && allocate === undefined) yield fault.required("allocateLoadBalancerNodePorts");
   if (!isLoadBalancer && allocate !== undefined) {
     yield fault.forbidden("spec.allocateLoadBalancerNodePorts", onlyForLoadBalancer);
   }
@@ -151,14 +147,15 @@ function* validateTrafficPolicies(spec: ServiceSpec, old?: ServiceSpec): Faults 
   } else if (port === 0) yield fault.required("spec.healthCheckNodePort");
   else yield* invalids("spec.healthCheckNodePort", port, isPortNumber(port));
   if (old && needsHealthCheckNodePort(old) && needsHealthCheckNodePort(spec)) {
-    yield* validateImmutable(port, old.healthCheckNodePort ?? 0, "spec.healthCheckNodePort");
+    if (port !== (old.healthCheckNodePort ?? 0))
+      yield fault.forbidden("spec.healthCheckNodePort", "field is immutable");
   }
 
   const internal = spec.internalTrafficPolicy;
   if (internal !== undefined) yield* validateOneOf(internal, ["Cluster", "Local"], "spec.internalTrafficPolicy");
   else if (spec.type !== "ExternalName") yield fault.required("spec.internalTrafficPolicy");
   if (spec.trafficDistribution !== undefined) {
-    const supported = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+    const supported = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     yield* validateOneOf(spec.trafficDistribution, supported, "spec.trafficDistribution");
   }
 }
@@ -168,11 +165,14 @@ export function* validateLoadBalancerStatus(status: LoadBalancerStatus | undefin
   const path = "status.loadBalancer.ingress";
   const ingress = status?.ingress ?? [];
   if (ingress.length > 0 && !isLoadBalancer) {
-    yield fault.forbidden(path, 'may only be used when `spec.type` is "LoadBalancer"');
+    yield fault.forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'");
+    return;
   }
   for (const [i, { ip, hostname, ipMode }] of ingress.entries()) {
     if (ip) yield* validateIp(ip, `${path}[${i}].ip`);
-    if (ipMode !== undefined && !ip) {
+    if (ipMode === undefined && ip) {
+      yield fault.required(`${path}[${i}].ipMode`, "must be specified when `ip` is set");
+    } else if (ipMode !== undefined && !ip) {
       yield fault.forbidden(`${path}[${i}].ipMode`, "may not be specified when `ip` is not set");
     } else if (ipMode !== undefined) yield* validateOneOf(ipMode, ["Proxy", "VIP"], `${path}[${i}].ipMode`);
     if (!hostname) continue;

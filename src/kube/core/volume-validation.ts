@@ -1,9 +1,10 @@
 import type { DownwardAPIVolumeFile, KeyToPath, Volume } from "../generated/types.ts";
+import type { FieldError } from "../field-error.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateOneOf } from "../validation/ports.ts";
 import { isConfigKey, isDns1123Label } from "../values/names.ts";
 import { compareQuantities } from "../values/quantity.ts";
-import { validateLocalPath } from "./container-validation.ts";
+import { validateLocalPath, validateNoBacksteps } from "./mount-validation.ts";
 import { validateFieldRef, validateResourceFieldRef } from "./environment-validation.ts";
 
 const fileFields = ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
@@ -18,18 +19,26 @@ const hostPathTypes = [
   "Socket",
 ];
 
-/** Faults of the volumes of a pod. */
-export function* validateVolumes(volumes: readonly Volume[], path: string): Faults {
-  const names = new Set<string>();
+/** The faults of the volumes of a pod, and those that have none, by name: only they can be mounted. */
+export function checkVolumes(
+  volumes: readonly Volume[],
+  path: string,
+): { faults: FieldError[]; volumes: ReadonlyMap<string, Volume> } {
+  const faults: FieldError[] = [];
+  const good = new Map<string, Volume>();
   for (const [i, volume] of volumes.entries()) {
-    const at = `${path}[${i}]`;
-    yield* validateSource(volume, at);
-    const { name = "" } = volume;
-    if (name === "") yield fault.required(`${at}.name`);
-    else yield* invalids(`${at}.name`, name, isDns1123Label(name));
-    if (name !== "" && names.has(name)) yield fault.duplicate(`${at}.name`, name);
-    names.add(name);
+    const found = [...validateVolume(volume, good.has(volume.name), `${path}[${i}]`)];
+    faults.push(...found);
+    if (found.length === 0) good.set(volume.name, volume);
   }
+  return { faults, volumes: good };
+}
+
+function* validateVolume(volume: Volume, isDuplicate: boolean, path: string): Faults {
+  yield* validateSource(volume, path);
+  if (volume.name === "") yield fault.required(`${path}.name`);
+  else yield* invalids(`${path}.name`, volume.name, isDns1123Label(volume.name));
+  if (isDuplicate) yield fault.duplicate(`${path}.name`, volume.name);
 }
 
 function* validateSource(volume: Volume, path: string): Faults {
@@ -43,9 +52,7 @@ function* validateSource(volume: Volume, path: string): Faults {
   }
   if (hostPath) {
     if (!hostPath.path) yield fault.required(`${path}.hostPath.path`);
-    else if (hostPath.path.split("/").includes("..")) {
-      yield fault.invalid(`${path}.hostPath.path`, hostPath.path, "must not contain '..'");
-    }
+    yield* validateNoBacksteps(hostPath.path, `${path}.hostPath.path`);
     yield* validateOneOf(hostPath.type ?? "", hostPathTypes, `${path}.hostPath.type`);
   }
   if (configMap) {
@@ -68,7 +75,7 @@ function* validateSource(volume: Volume, path: string): Faults {
 
 function* validateFiles(source: { items?: KeyToPath[]; defaultMode?: number }, path: string): Faults {
   yield* validateMode(source.defaultMode, `${path}.defaultMode`);
-  for (const [i, { key = "", path: target = "", mode }] of (source.items ?? []).entries()) {
+  for (const [i, { key, path: target, mode }] of (source.items ?? []).entries()) {
     const at = `${path}.items[${i}]`;
     if (key === "") yield fault.required(`${at}.key`);
     else yield* invalids(`${at}.key`, key, isConfigKey(key));
@@ -78,7 +85,7 @@ function* validateFiles(source: { items?: KeyToPath[]; defaultMode?: number }, p
 }
 
 function* validateDownwardFiles(items: readonly DownwardAPIVolumeFile[], path: string): Faults {
-  for (const { path: target = "", mode, fieldRef, resourceFieldRef } of items) {
+  for (const { path: target, mode, fieldRef, resourceFieldRef } of items) {
     yield* validateTarget(target, `${path}.path`);
     if (fieldRef) {
       yield* validateFieldRef(fieldRef, fileFields, `${path}.fieldRef`);

@@ -37,15 +37,10 @@ export function decode<T = KubeObject>(
   const parsed =
     body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: options.duplicates ?? [] };
   const { value, duplicates } = parsed;
-  const problem = (text: string) => cannotHandle(expected, value, text);
   if (!isObject(value)) throw unrecognized(expected, body, headerError(value));
-  for (const field of ["apiVersion", "kind"]) {
-    const given = value[field];
-    if (given !== undefined && given !== null && typeof given !== "string") {
-      throw unrecognized(expected, body, headerError(given, field === "kind" ? "Kind" : "APIVersion", field));
-    }
-  }
-  checkKind(expected, value);
+  const header = { apiVersion: readHeader("apiVersion"), kind: readHeader("kind") };
+  const problem = (text: string) => cannotHandle(expected, header, text);
+  checkKind(expected, header);
 
   const definition = definitionOf(expected);
   if (!definition) throw new Error(`no definition for ${expected.kind}`);
@@ -63,6 +58,18 @@ export function decode<T = KubeObject>(
     if (error instanceof StructureError) throw problem(error.message);
     throw error;
   }
+
+  function readHeader(field: "apiVersion" | "kind"): string {
+    const given = isObject(value) ? (value[field] ?? "") : "";
+    if (typeof given !== "string") throw unrecognized(expected, body, headerError(given, field));
+    return given;
+  }
+}
+
+/** What an object says it is; "" where it says nothing. */
+interface Header {
+  readonly apiVersion: string;
+  readonly kind: string;
 }
 
 /** The text of an error that lists fields given twice or unknown. */
@@ -78,31 +85,28 @@ function parseBytes(expected: GroupVersionKind, body: Uint8Array): ParsedJson {
 }
 
 /** 400 for an object whose apiVersion and kind are not those that the URL means. */
-function checkKind(expected: GroupVersionKind, value: Record<string, unknown>): void {
-  const kind = value["kind"] || expected.kind;
-  const apiVersion = value["apiVersion"] || apiVersionOf(expected);
-  if (kind === expected.kind && apiVersion === apiVersionOf(expected)) return;
-  const known = definitionOf(parseGroupVersionKind(String(apiVersion), String(kind)));
-  if (!known) {
-    throw cannotHandle(
-      expected,
-      value,
-      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "${scheme}"`,
-    );
+function checkKind(expected: GroupVersionKind, header: Header): void {
+  const version = apiVersionOf(expected);
+  const { apiVersion = version, kind = expected.kind } = withoutEmpty(header);
+  if (kind === expected.kind && apiVersion === version) return;
+  const own = parseGroupVersionKind(apiVersion, kind);
+  if (!definitionOf(own)) {
+    const [shownKind, shownVersion] = [JSON.stringify(kind), JSON.stringify(apiVersion)];
+    const text = `no kind ${shownKind} is registered for version ${shownVersion} in scheme "${scheme}"`;
+    throw cannotHandle(expected, header, text);
   }
   if (kind === expected.kind) {
-    throw statusError(
-      "BadRequest",
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${apiVersionOf(expected)})`,
-    );
+    const text = `the API version in the data (${apiVersion}) does not match the expected API version (${version})`;
+    throw statusError("BadRequest", text);
   }
-  const own = parseGroupVersionKind(String(apiVersion), String(kind));
-  throw cannotHandle(
-    expected,
-    value,
-    `converting (${own.version}.${own.kind}) to (${internalPackage(expected)}.${expected.kind}): unknown conversion`,
-  );
+  const names = [`${own.version}.${own.kind}`, `${internalPackage(expected)}.${expected.kind}`];
+  throw cannotHandle(expected, header, `converting (${names[0]}) to (${names[1]}): unknown conversion`);
 }
+
+const withoutEmpty = ({ apiVersion, kind }: Header): Partial<Header> => ({
+  ...(apiVersion ? { apiVersion } : {}),
+  ...(kind ? { kind } : {}),
+});
 
 const internalPackage = ({ group }: GroupVersionKind) => (group === "" ? "core" : (group.split(".")[0] ?? group));
 
@@ -114,21 +118,19 @@ export function parseGroupVersionKind(apiVersion: string, kind: string): GroupVe
     : { group: apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1), kind };
 }
 
-function cannotHandle(expected: GroupVersionKind, value: unknown, text: string): StatusError {
-  const given = isObject(value) ? value : {};
-  const kind = typeof given["kind"] === "string" && given["kind"] !== "" ? given["kind"] : expected.kind;
-  const apiVersion = typeof given["apiVersion"] === "string" ? given["apiVersion"] : "";
-  const version = apiVersion === "" ? expected.version : parseGroupVersionKind(apiVersion, kind).version;
+function cannotHandle(expected: GroupVersionKind, header: Header, text: string): StatusError {
+  const { apiVersion = apiVersionOf(expected), kind = expected.kind } = withoutEmpty(header);
+  const { version } = parseGroupVersionKind(apiVersion, kind);
   return statusError(
     "BadRequest",
     `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: ${text}`,
   );
 }
 
-function headerError(value: unknown, goField?: string, field?: string): string {
+function headerError(value: unknown, field?: "apiVersion" | "kind"): string {
   const type = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
   const target =
-    goField === undefined
+    field === undefined
       ? 'Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
       : `Go struct field .${field} of type string`;
   return `couldn't get version/kind; json parse error: json: cannot unmarshal ${type} into ${target}`;

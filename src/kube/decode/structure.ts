@@ -70,6 +70,8 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
       const converted = convert(field, child, { struct: holder, fields, path });
       if (!isOmitted(converted, field, definition.required?.includes(key) ?? false)) output[key] = converted;
     }
+    for (const key of definition.required ?? [])
+      if (output[key] === undefined) fillIn(output, key, definition.properties?.[key]);
     return output;
   }
 
@@ -104,6 +106,14 @@ function isOmitted(value: unknown, field: Definition, required: boolean): boolea
   if (required) return false;
   if (field.type === "array") return Array.isArray(value) && value.length === 0;
   return field.type === "object" && isObject(value) && Object.keys(value).length === 0;
+}
+
+/** A required scalar that is missing has its zero, as in Go; so has a list. */
+function fillIn(output: Record<string, unknown>, key: string, field: Definition | undefined): void {
+  if (field?.type === "string" && field.format === undefined) output[key] = "";
+  else if (field?.type === "integer") output[key] = 0;
+  else if (field?.type === "boolean") output[key] = false;
+  else if (field?.type === "array") output[key] = [];
 }
 
 /** What Go makes of a null inside a list or a map. */

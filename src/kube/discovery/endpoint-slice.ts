@@ -5,7 +5,8 @@ import type { StrategyContext } from "../strategy.ts";
 import { validateCanonicalIp, validateNonSpecialIp } from "../validation/address.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateImmutable, validateLabels } from "../validation/metadata.ts";
-import { protocols, validateOneOf } from "../validation/ports.ts";
+import { validateChoice, validateProtocol } from "../validation/ports.ts";
+import { semanticEqual } from "../values/equal.ts";
 import { parseIp } from "../values/ip.ts";
 import { isDns1123Label, isDns1123Subdomain, isLabelValue, isPortNumber, isQualifiedName } from "../values/names.ts";
 
@@ -22,11 +23,11 @@ export const endpointSliceStrategy = createStrategy(resources.EndpointSlice, {
     }
   },
   *validate(slice, context, old) {
-    const { addressType = "" } = slice;
-    if (addressType === "") yield fault.required("addressType");
-    else yield* validateOneOf(addressType, addressTypes, "addressType");
-    yield* validateEndpoints(slice, context);
+    const { addressType } = slice;
+    yield* validateChoice(addressType, addressTypes, "addressType");
     yield* validatePorts(slice.ports ?? []);
+    // What was valid when it was written stays valid.
+    if (!old || !semanticEqual(slice.endpoints, old.endpoints)) yield* validateEndpoints(slice, context);
     if (old) yield* validateImmutable(addressType, old.addressType, "addressType");
   },
 });
@@ -97,13 +98,12 @@ function* validatePorts(ports: readonly DiscoveryEndpointPort[]): Faults {
     return;
   }
   const names = new Set<string>();
-  for (const [i, { name = "", protocol = "", port, appProtocol }] of ports.entries()) {
+  for (const [i, { name = "", protocol, port, appProtocol }] of ports.entries()) {
     const path = `ports[${i}]`;
     if (name !== "") yield* invalids(`${path}.name`, name, isDns1123Label(name));
     if (names.has(name)) yield fault.duplicate(`${path}.name`, name);
     names.add(name);
-    if (protocol === "") yield fault.required(`${path}.protocol`);
-    else yield* validateOneOf(protocol, protocols, `${path}.protocol`);
+    yield* validateProtocol(protocol, `${path}.protocol`);
     // An absent port means every port.
     if (port !== undefined) yield* invalids(`${path}.port`, port, isPortNumber(port));
     if (appProtocol !== undefined) yield* invalids(`${path}.appProtocol`, appProtocol, isQualifiedName(appProtocol));

@@ -46,7 +46,7 @@ function* validateController(value: string): Faults {
 
 function* validateParameters(parameters: IngressClassParametersReference): Faults {
   const path = "spec.parameters";
-  const { apiGroup, kind = "", name = "", scope = "", namespace } = parameters;
+  const { apiGroup, kind, name, scope = "", namespace } = parameters;
   if (apiGroup !== undefined) yield* invalids(`${path}.apiGroup`, apiGroup, isDns1123Subdomain(apiGroup));
   for (const [field, value] of Object.entries({ kind, name })) {
     if (value === "") yield fault.required(`${path}.${field}`);

@@ -101,6 +101,9 @@ function* validateBackend({ service, resource }: IngressBackend, path: string): 
     return;
   }
   if (resource) {
+    if (resource.apiGroup !== undefined) {
+      yield* invalids(`${path}.resource.apiGroup`, resource.apiGroup, isDns1123Subdomain(resource.apiGroup));
+    }
     if (!resource.kind) yield fault.required(`${path}.resource.kind`);
     else yield* invalids(`${path}.resource.kind`, resource.kind, isPathSegment(resource.kind));
     if (!resource.name) yield fault.required(`${path}.resource.name`);
@@ -108,7 +111,7 @@ function* validateBackend({ service, resource }: IngressBackend, path: string): 
     return;
   }
   if (!service) {
-    yield fault.required(path, "a service or resource backend is required");
+    yield fault.invalid(path, "", "resource or service backend is required");
     return;
   }
   if (!service.name) yield fault.required(`${path}.service.name`);
@@ -128,10 +131,11 @@ function* validateTls(entries: readonly IngressTLS[]): Faults {
   }
 }
 
-/** The annotation is the older way to name a class: a new object may use one way only. */
+/** The annotation is the older way to name a class: a new object may not name two. */
 function* validateClassAnnotation({ metadata, spec }: Ingress): Faults {
   const annotation = metadata.annotations?.[classAnnotation];
-  if (annotation === undefined || spec.ingressClassName === undefined) return;
+  const { ingressClassName } = spec;
+  if (annotation === undefined || ingressClassName === undefined || annotation === ingressClassName) return;
   const path = `annotations.${classAnnotation}`;
-  yield fault.invalid(path, annotation, "can not be set when the class field is also set");
+  yield fault.invalid(path, annotation, "must match `ingressClassName` when both are specified");
 }

@@ -26,7 +26,7 @@ function mergeMap(schema: Definition | undefined, original: Fields, patch: Field
   if (directive === "replace") return withoutDirectives(omit(patch, "$patch"));
   if (directive === "delete") return {};
   if (directive !== undefined && directive !== "merge") {
-    throw malformed(`unknown patch type: ${String(directive)} in map: ${JSON.stringify(patch)}`);
+    throw malformed(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(patch)}`);
   }
 
   const result = retainKeys(original, patch);
@@ -95,7 +95,7 @@ function mergeList(field: Definition, original: unknown[], patch: unknown[]): un
     if (directive === "replace") continue;
     if (directive === "merge") throw malformed("merging lists cannot yet be specified in the patch");
     if (directive !== undefined && directive !== "delete") {
-      throw malformed(`unknown patch type: ${String(directive)} in map: ${JSON.stringify(item)}`);
+      throw malformed(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(item)}`);
     }
     const key = item[mergeKey];
     if (key === undefined) {

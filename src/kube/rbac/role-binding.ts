@@ -37,7 +37,7 @@ function* validateRoleRef(roleRef: RoleRef | undefined, kinds: readonly string[]
 }
 
 function* validateSubject(subject: Subject, namespaced: boolean, path: string): Faults {
-  const { kind = "", name = "", apiGroup = "", namespace = "" } = subject;
+  const { kind, name, apiGroup = "", namespace = "" } = subject;
   if (name === "") yield fault.required(`${path}.name`);
   if (kind === "ServiceAccount") {
     if (name !== "") yield* invalids(`${path}.name`, name, isDns1123Subdomain(name));

@@ -26,6 +26,7 @@ export function* validateMetadata(metadata: Metadata, { namespaced, name }: Meta
   yield* validateNonNegative(metadata.generation, "metadata.generation");
   yield* validateFreeMetadata(metadata);
   yield* validateFinalizers(metadata.finalizers ?? []);
+  yield* validateStandardFinalizers(metadata.finalizers ?? []);
 }
 
 /** Metadata of an object that is changed, as `ValidateObjectMetaUpdate`. */
@@ -55,6 +56,7 @@ export function* validateMetadataUpdate(metadata: Metadata, old: Metadata): Faul
     yield* validateImmutable(metadata[key], old[key], `metadata.${key}`);
   }
   yield* validateFreeMetadata(metadata);
+  yield* validateStandardFinalizers(metadata.finalizers ?? []);
 }
 
 function* validateFreeMetadata(metadata: ObjectMeta): Faults {
@@ -109,6 +111,18 @@ function* validateFinalizers(finalizers: readonly string[]): Faults {
     const text = "finalizer orphan and foregroundDeletion cannot be both set";
     yield fault.invalid("metadata.finalizers", finalizers, text);
   }
+}
+
+const standardFinalizers = ["kubernetes", "orphan", "foregroundDeletion"];
+
+function* validateStandardFinalizers(finalizers: readonly string[]): Faults {
+  for (const [i, name] of finalizers.entries()) yield* validateStandardFinalizer(name, `metadata.finalizers[${i}]`);
+}
+
+/** A finalizer without a domain must be one of Kubernetes' own. */
+export function* validateStandardFinalizer(name: string, path: string): Faults {
+  if (name.includes("/") || standardFinalizers.includes(name)) return;
+  yield fault.invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
 }
 
 /** `value` must be what it was. */

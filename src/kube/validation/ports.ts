@@ -11,11 +11,15 @@ export function* validatePortOrName(port: IntOrString | undefined, path: string)
 }
 
 /** TCP, UDP or SCTP. */
-export function* validateProtocol(protocol: string | undefined, path: string): Faults {
-  if (!protocol) yield fault.required(path);
-  else yield* validateOneOf(protocol, protocols, path);
-}
+export const validateProtocol = (protocol: string | undefined, path: string): Faults =>
+  validateChoice(protocol, protocols, path);
 
 export function* validateOneOf(value: string, supported: readonly string[], path: string): Faults {
   if (!supported.includes(value)) yield fault.notSupported(path, value, supported);
+}
+
+/** One of the supported values, which must be there. */
+export function* validateChoice(value: string | undefined, supported: readonly string[], path: string): Faults {
+  if (!value) yield fault.required(path);
+  else yield* validateOneOf(value, supported, path);
 }
