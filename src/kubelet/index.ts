@@ -7,6 +7,7 @@ export { builtInImages } from "./runtime/built-in-images.ts";
 export type { ImageMap } from "./runtime/images.ts";
 export { type Isolation, noIsolation } from "./runtime/isolation.ts";
 export { createProcessRuntime, type ProcessRuntimeOptions, stopProcessRuntime } from "./runtime/process.ts";
+export { createFakeRuntime, type FakeRuntime } from "./runtime/fake.ts";
 export { createNamespaceIsolation, isolationProblem } from "./runtime/namespaces.ts";
 export * from "./runtime/runtime.ts";
 export type { ServerCredentials } from "./server/server.ts";

@@ -99,14 +99,14 @@ export function startKubelet(options: KubeletOptions): Component {
   );
 
   const setUp = async (): Promise<void> => {
-    const { registered, report } = await agent;
-    await registered;
+    const node = await agent;
+    await node.registered;
     const podCIDR = await podCIDROf(nodeName, nodes, signal);
     await network.setUp(podCIDR);
     const { sandboxes } = await runtime.list();
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
     notReady = undefined;
-    await report();
+    await node.report();
     keepRoutes();
   };
 

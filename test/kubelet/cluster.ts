@@ -51,6 +51,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
   client.put(resources.Node, { metadata: { name: "n1" }, spec: { podCIDR: options.podCIDR } });
   const pki = await testPki();
   const network = options.network?.(dir) ?? createLoopbackNetwork({ dir });
+  const isolation = options.isolation?.(dir) ?? noIsolation;
   let stop = new AbortController();
   let kubelet: Component | undefined;
   let runtime: ReturnType<typeof createProcessRuntime> | undefined;
@@ -70,7 +71,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
         dir,
         network,
         clock: systemClock,
-        isolation: options.isolation?.(dir) ?? noIsolation,
+        isolation,
         images: {
           ...builtInImages(options.programs.echo),
           sh: { command: ["/bin/sh"] },

@@ -29,6 +29,8 @@ export interface PlanFacts {
   readonly backOff: (name: string, finishedAt: number) => number;
   /** Whether a running container's start-up probe (if any) has succeeded. */
   readonly started: (container: ContainerRecord) => boolean;
+  /** Whether a running container's postStart is still at work: nothing else of the pod starts until it is done. */
+  readonly hooked: (container: ContainerRecord) => boolean;
   /** Why a running container must be ended (a failed probe); undefined: it may go on. */
   readonly unhealthy: (container: ContainerRecord) => string | undefined;
   /** The pod ran longer than activeDeadlineSeconds. */
@@ -78,6 +80,7 @@ function startsOf(
 ): Pick<PodPlan, "start" | "waiting"> {
   const start: Start[] = [];
   const waiting = new Map<string, number>();
+  if (running(view).some(facts.hooked)) return { start, waiting };
   const consider = (container: Container, kind: "init" | "main"): ContainerRecord | undefined => {
     const last = newest(view, container.name);
     const current = last?.sandboxId === sandboxId ? last : undefined;

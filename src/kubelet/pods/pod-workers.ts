@@ -1,5 +1,5 @@
 import type { Client, EventRecorder } from "../../client/index.ts";
-import { isStatus, type Pod, resources, type Service } from "../../kube/index.ts";
+import { type Container, isStatus, type Pod, resources, type Service } from "../../kube/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
 import type { RunHandler } from "../probes/handler.ts";
 import type { Prober } from "../probes/prober.ts";
@@ -15,7 +15,7 @@ import type { PodDirectories } from "./pod-directories.ts";
 import { podStatus, statusPatch } from "./pod-status.ts";
 import type { PodStore } from "./pod-store.ts";
 import { isSidecar, isTerminal, newest, type PodView, running, viewOf } from "./pod-view.ts";
-import { fieldPathOf, startContainer } from "./start-container.ts";
+import { fieldPathOf, runPostStart, startContainer } from "./start-container.ts";
 import { stopContainer } from "./stop-container.ts";
 
 export interface PodWorkersOptions {
@@ -43,6 +43,8 @@ interface Memory {
   readonly waiting: Map<string, WaitingReason>;
   /** Containers being stopped, with the grace they were given. */
   readonly stopping: Map<string, number>;
+  /** Containers whose postStart is at work. */
+  readonly hooked: Set<string>;
   failures: number;
 }
 
@@ -60,7 +62,8 @@ export function createPodWorkers(options: PodWorkersOptions): {
 
   const memoryOf = (uid: string): Memory => {
     let memory = memories.get(uid);
-    if (!memory) memories.set(uid, (memory = { waiting: new Map(), stopping: new Map(), failures: 0 }));
+    if (!memory)
+      memories.set(uid, (memory = { waiting: new Map(), stopping: new Map(), hooked: new Set(), failures: 0 }));
     return memory;
   };
 
@@ -84,6 +87,21 @@ export function createPodWorkers(options: PodWorkersOptions): {
 
   const isOverdue = (pod: Pod): boolean => !isTerminal(pod) && (activeLeft(pod) ?? 1) <= 0;
 
+  const hasStarted = (container: ContainerRecord): boolean =>
+    prober.started(container) && !memoryOf(container.podUid).hooked.has(container.id);
+
+  const runHook = (pod: Pod, container: Container, record: ContainerRecord, address: string): void => {
+    const { hooked, waiting } = memoryOf(record.podUid);
+    hooked.add(record.id);
+    runPostStart(pod, container, record, address, options)
+      .then((problem) => problem && waiting.set(container.name, problem))
+      .catch((error: unknown) => log.warn({ pod: record.podUid, error: textOf(error) }, "postStart failed"))
+      .finally(() => {
+        hooked.delete(record.id);
+        enqueue(record.podUid);
+      });
+  };
+
   const writeStatus = async (pod: Pod, view: PodView): Promise<void> => {
     const uid = pod.metadata.uid ?? "";
     const wanted = podStatus(pod, view, {
@@ -91,8 +109,8 @@ export function createPodWorkers(options: PodWorkersOptions): {
       hostAddress: options.hostAddress,
       runtime: runtimeName,
       waiting: memoryOf(uid).waiting,
-      started: (container) => prober.started(container),
-      ready: (container) => prober.ready(container),
+      started: hasStarted,
+      ready: (container) => hasStarted(container) && prober.ready(container),
       failure: isOverdue(pod)
         ? { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" }
         : undefined,
@@ -126,7 +144,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
       : runtime.stopContainer(record.id, graceMs);
     work
       .catch((error: unknown) =>
-        log.warn({ pod: record.podUid, container: record.name, error: String(error) }, "stop failed"),
+        log.warn({ pod: record.podUid, container: record.name, error: textOf(error) }, "stop failed"),
       )
       .finally(() => {
         stopping.delete(record.id);
@@ -147,7 +165,8 @@ export function createPodWorkers(options: PodWorkersOptions): {
     const memory = memoryOf(uid);
     const facts: PlanFacts = {
       backOff: (name, finishedAt) => backOff.remaining(`${uid}/${name}`, finishedAt),
-      started: (container) => prober.started(container),
+      started: hasStarted,
+      hooked: ({ id }) => memory.hooked.has(id),
       unhealthy: (container) => prober.unhealthy(container)?.kind,
       overdue: isOverdue(pod),
     };
@@ -256,6 +275,11 @@ export function createPodWorkers(options: PodWorkersOptions): {
       if (problem) memory.waiting.set(name, problem);
       else memory.waiting.delete(name);
       failed ||= problem !== undefined;
+      if (problem || !step.container.lifecycle?.postStart) continue;
+      const record = newest(await look(pod.metadata.uid ?? ""), name);
+      if (record) runHook(pod, step.container, record, addressOf(pod, sandbox) ?? "");
+      // The others wait for the hook.
+      break;
     }
     return failed;
   };

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Container, Pod, Service } from "../../kube/index.ts";
 import type { EventRecorder } from "../../client/index.ts";
 import type { RunHandler } from "../probes/handler.ts";
-import { type Mount, type Runtime, RuntimeError, type Sandbox } from "../runtime/runtime.ts";
+import { type ContainerRecord, type Mount, type Runtime, RuntimeError, type Sandbox } from "../runtime/runtime.ts";
 import { ConfigError } from "./config-error.ts";
 import type { WaitingReason } from "./container-status.ts";
 import type { DownwardFacts } from "./downward-api.ts";
@@ -70,16 +70,26 @@ export async function startContainer(
   }
   tell("Normal", "Started", `Started container ${container.name}`);
 
+  return undefined;
+}
+
+/** Runs a container's postStart. When it fails the container is ended, and the answer is its waiting reason. */
+export async function runPostStart(
+  pod: Pod,
+  container: Container,
+  record: ContainerRecord,
+  address: string,
+  { runtime, recorder, runHandler }: Pick<StartTools, "runtime" | "recorder" | "runHandler">,
+): Promise<WaitingReason | undefined> {
   const hook = container.lifecycle?.postStart;
   if (!hook) return undefined;
-  const address = sandbox.addresses[0] ?? facts.hostIP;
-  const graceMs = (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
-  const target = { pod, containerName: container.name, containerId: id, address };
-  const result = await tools.runHandler(hook, target, hookTimeoutMs);
+  const target = { pod, containerName: container.name, containerId: record.id, address };
+  const result = await runHandler(hook, target, hookTimeoutMs);
   if (result.ok) return undefined;
-  tell("Warning", "FailedPostStartHook", `PostStartHook failed: ${result.message}`);
-  tell("Normal", "Killing", "FailedPostStartHook");
-  await runtime.stopContainer(id, graceMs);
+  const fieldPath = fieldPathOf(pod, container);
+  recorder.event(pod, "Warning", "FailedPostStartHook", `PostStartHook failed: ${result.message}`, { fieldPath });
+  recorder.event(pod, "Normal", "Killing", "FailedPostStartHook", { fieldPath });
+  await runtime.stopContainer(record.id, (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000);
   return { reason: "PostStartHookError", message: result.message };
 }
 

@@ -1,14 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { randomBytes } from "node:crypto";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
 import { type ContainerConfig, type Mount, RuntimeError } from "./runtime.ts";
-import { runDirectory } from "./supervisor/connection.ts";
+import { runDirectory, runtimeDirectory } from "./supervisor/connection.ts";
 
 export interface NamespaceOptions {
-  /** The runtime's directory. */
+  /** The same as the runtime's. */
   readonly dir: string;
   readonly commands: CommandRunner;
 }
@@ -20,8 +20,8 @@ export interface NamespaceOptions {
  * Namespaces are kept as files (as `ip netns` does it), so they need no process and outlive the kubelet.
  */
 export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): Isolation {
-  const kept = join(runDirectory(dir), "ns");
-  const sandboxDirectory = (id: string): string => join(dir, "sandboxes", id);
+  const kept = keptNamespaces(dir);
+  const sandboxDirectory = (id: string): string => join(runtimeDirectory(dir), "etc", id);
   const utsFile = (id: string): string => join(kept, `${id}.uts`);
   const mountFile = (id: string): string => join(kept, `${id.slice(0, 24)}.mnt`);
   const run = (file: string, ...args: string[]): Promise<string> => runOrThrow(commands, file, args);
@@ -30,16 +30,9 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
   /** A mount namespace can only be kept on a mount that is private. */
   const prepare = async (): Promise<void> => {
     mkdirSync(kept, { recursive: true, mode: 0o700 });
-    if (statSync(kept).dev !== statSync(dirname(kept)).dev || isMountPoint(kept)) return;
+    if (isMountPoint(kept)) return;
     await run("mount", "--bind", kept, kept);
     await run("mount", "--make-private", kept);
-  };
-
-  const release = async (file: string): Promise<void> => {
-    if (!existsSync(file)) return;
-    // Not mounted any more after a restart of the machine.
-    await commands.run("umount", [file]);
-    rmSync(file, { force: true });
   };
 
   /** Mount points that are not on the node are made, and taken away with the container. */
@@ -75,14 +68,15 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
       await run("unshare", `--uts=${utsFile(sandbox.id)}`, "hostname", config.hostname);
     },
     async closeSandbox(id) {
-      await release(utsFile(id));
+      await release(utsFile(id), commands);
       rmSync(sandboxDirectory(id), { recursive: true, force: true });
     },
     async openContainer(id, sandbox, config) {
       prepared ??= prepare();
       await prepared;
       const directory = sandboxDirectory(sandbox.id);
-      const made = config.mounts.flatMap(makeMountPoint);
+      // Inner ones first: that is the order in which they can be taken away.
+      const made = config.mounts.flatMap(makeMountPoint).sort((a, b) => b.length - a.length);
       const own = ["resolv.conf", "hosts"].flatMap((name) =>
         existsSync(join("/etc", name))
           ? [{ name, source: join(directory, name), target: join("/etc", name), readOnly: false }]
@@ -102,13 +96,37 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
       return ["nsenter", `--mount=${mountFile(id)}`, ...uts, ...net, "--", ...asUser(config), ...inDirectory(config)];
     },
     async closeContainer(id) {
-      await release(mountFile(id));
-      const list = `${mountFile(id)}.made`;
-      if (!existsSync(list)) return;
-      for (const path of JSON.parse(readFileSync(list, "utf8")) as string[]) removeEmpty(path);
-      rmSync(list, { force: true });
+      await releaseMounts(mountFile(id), commands);
     },
   };
+}
+
+/** Lets go of all namespaces kept for the runtime in `dir`. Its containers must have ended. */
+export async function releaseNamespaces({ dir, commands }: NamespaceOptions): Promise<void> {
+  const kept = keptNamespaces(dir);
+  if (!existsSync(kept)) return;
+  for (const name of readdirSync(kept)) {
+    if (name.endsWith(".mnt")) await releaseMounts(join(kept, name), commands);
+    if (name.endsWith(".uts")) await release(join(kept, name), commands);
+  }
+  await commands.run("umount", [kept]);
+}
+
+const keptNamespaces = (dir: string): string => join(runDirectory(runtimeDirectory(dir)), "ns");
+
+async function release(file: string, commands: CommandRunner): Promise<void> {
+  if (!existsSync(file)) return;
+  // Not mounted any more after a restart of the machine.
+  await commands.run("umount", [file]);
+  rmSync(file, { force: true });
+}
+
+async function releaseMounts(file: string, commands: CommandRunner): Promise<void> {
+  await release(file, commands);
+  const list = `${file}.made`;
+  if (!existsSync(list)) return;
+  for (const path of JSON.parse(readFileSync(list, "utf8")) as string[]) removeEmpty(path);
+  rmSync(list, { force: true });
 }
 
 function asUser({ user, group, supplementalGroups }: ContainerConfig): string[] {

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import type { Clock } from "../../system/index.ts";
+import { existsSync, rmSync } from "node:fs";
+import { type Clock, type CommandRunner, systemCommands } from "../../system/index.ts";
 import type { PodNetwork } from "../network/network.ts";
 import { environmentOf, execWithin } from "./exec.ts";
 import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
 import type { Isolation } from "./isolation.ts";
+import { releaseNamespaces } from "./namespaces.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
-import { connectSupervisor, stopSupervisor } from "./supervisor/connection.ts";
+import { connectSupervisor, runDirectory, runtimeDirectory, stopSupervisor } from "./supervisor/connection.ts";
 import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
 
 export interface ProcessRuntimeOptions {
@@ -232,9 +232,12 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   };
 }
 
-/** Ends every container of the runtime in `dir` and the supervisor that held them: for `fairlead down`. */
-export function stopProcessRuntime(dir: string): Promise<void> {
-  return stopSupervisor(runtimeDirectory(dir));
+/**
+ * Ends every container of the runtime in `dir` and the supervisor that held them: for `fairlead down`. No kubelet may be
+ * running on it. What is known of the pods stays, so that a later start goes on as after a restart of the machine.
+ */
+export async function stopProcessRuntime(dir: string, commands: CommandRunner = systemCommands): Promise<void> {
+  await stopSupervisor(runtimeDirectory(dir));
+  await releaseNamespaces({ dir, commands });
+  rmSync(runDirectory(runtimeDirectory(dir)), { recursive: true, force: true });
 }
-
-const runtimeDirectory = (dir: string): string => join(dir, "runtime");

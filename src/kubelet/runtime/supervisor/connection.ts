@@ -104,6 +104,11 @@ export function supervisorSocket(dir: string): string {
   return join(runDirectory(dir), "supervisor.sock");
 }
 
+/** Where the runtime of a node's directory keeps its records. */
+export function runtimeDirectory(dir: string): string {
+  return join(dir, "runtime");
+}
+
 /** A private directory (0700) for `dir`'s short-lived files: under /run as root, else under the temporary directory. */
 export function runDirectory(dir: string): string {
   const uid = process.getuid?.() ?? 0;

@@ -1,0 +1,167 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resources } from "../../src/kube/index.ts";
+import { createBridgeNetwork, createNamespaceIsolation, isolationProblem } from "../../src/kubelet/index.ts";
+import { systemCommands } from "../../src/system/index.ts";
+import { buildPrograms } from "./built.ts";
+import { isReady, startTestNode, type TestNode } from "./cluster.ts";
+import { kubeletGet } from "./https.ts";
+
+const problem = await isolationProblem(systemCommands);
+const inside = process.env["FAIRLEAD_TEST_INSIDE"] === "1";
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+describe.skipIf(inside || problem)(`pods in namespaces of their own (${problem ?? "root"})`, () => {
+  test("everything below, inside a fresh network namespace", () => {
+    const args = ["vitest", "run", "--project", "system", "test/kubelet/isolated.test.ts"];
+    const { status, stdout, stderr } = spawnSync("unshare", ["--net", "npx", "--no-install", ...args], {
+      cwd: root,
+      env: { ...process.env, FAIRLEAD_TEST_INSIDE: "1" },
+      encoding: "utf8",
+    });
+    expect(status, `${stdout}${stderr}`).toBe(0);
+  });
+});
+
+const sh = (script: string): { image: string; command: string[] } => ({ image: "sh", command: ["sh", "-c", script] });
+
+describe.runIf(inside)("pods in namespaces", () => {
+  const programs = inside ? buildPrograms() : { supervisor: [], echo: "" };
+  let node: TestNode;
+
+  beforeAll(async () => {
+    execFileSync("ip", ["link", "set", "lo", "up"]);
+    node = await startTestNode({
+      programs,
+      podCIDR: "10.42.7.0/24",
+      network: (dir) => createBridgeNetwork({ dir, commands: systemCommands, virtualRanges: ["10.96.0.0/16"] }),
+      isolation: (dir) => createNamespaceIsolation({ dir, commands: systemCommands }),
+    });
+  });
+  afterAll(() => node.close());
+
+  test("pods have addresses of the range and reach each other and the node", async () => {
+    for (const name of ["a", "b"]) {
+      node.pod(name, {
+        containers: [
+          {
+            name: "web",
+            image: "fairlead.dev/echo",
+            env: [{ name: "DRAIN_SECONDS", value: "0" }],
+            readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      });
+    }
+    const [a, b] = await Promise.all([node.until("a", isReady), node.until("b", isReady)]);
+    const [addressA = "", addressB = ""] = [a.status?.podIP, b.status?.podIP];
+    expect(addressA).toMatch(/^10\.42\.7\.\d+$/);
+    expect(addressB).not.toBe(addressA);
+    const containerId = a.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+    const script = `fetch("http://${addressB}:8080/").then(async (r) => console.log(await r.text()))`;
+    const { stdout } = await node.runtime.exec(containerId, [process.execPath, "-e", script], { timeoutMs: 10_000 });
+    expect(JSON.parse(stdout)).toMatchObject({ pod: "b", client: expect.stringContaining(`${addressA}:`) as string });
+  });
+
+  test("the kubelet may be killed: pods keep their addresses and answer", async () => {
+    const before = await node.until("a", isReady);
+    await node.stopKubelet();
+    expect((await fetch(`http://${before.status?.podIP}:8080/`)).status).toBe(200);
+    await node.startKubelet();
+    const after = await node.until("a", isReady);
+    expect(after.status?.containerStatuses).toEqual(before.status?.containerStatuses);
+  });
+
+  test("volumes are at their mount paths, read-only where asked, with the pod's resolv.conf, hosts and host name", async () => {
+    node.client.put(resources.ConfigMap, {
+      metadata: { name: "settings", namespace: "default" },
+      data: { "app.conf": "v1\n" },
+    });
+    node.pod("files", {
+      hostAliases: [{ ip: "192.0.2.9", hostnames: ["other.example"] }],
+      volumes: [
+        { name: "config", configMap: { name: "settings" } },
+        { name: "data", emptyDir: {} },
+      ],
+      containers: [
+        {
+          name: "main",
+          ...sh(
+            "cat /fairlead-test/config/app.conf; echo x > /fairlead-test/config/y || echo read-only; echo kept > /fairlead-test/data/f; cat /fairlead-test/data/f; cat /etc/resolv.conf; grep other /etc/hosts; hostname; id -u; id -g; pwd; sleep 1000",
+          ),
+          workingDir: "/tmp",
+          securityContext: { runAsUser: 65534, runAsGroup: 65533 },
+          volumeMounts: [
+            { name: "config", mountPath: "/fairlead-test/config", readOnly: true },
+            { name: "data", mountPath: "/fairlead-test/data" },
+          ],
+        },
+      ],
+    });
+    await node.until("files", isReady);
+    await expect
+      .poll(async () => (await kubeletGet(node, "/containerLogs/default/files/main")).body, { timeout: 5_000 })
+      .toMatch(
+        /^v1\n.*Read-only file system\nread-only\nkept\nnameserver 10\.96\.0\.10\nsearch default\.svc\.cluster\.local svc\.cluster\.local cluster\.local\noptions ndots:5\n192\.0\.2\.9\tother\.example\nfiles\n65534\n65533\n\/tmp\n$/,
+      );
+    // A change of the ConfigMap reaches the running container.
+    const id = (await node.get("files"))?.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+    node.client.put(resources.ConfigMap, {
+      metadata: { name: "settings", namespace: "default" },
+      data: { "app.conf": "v2\n" },
+    });
+    const read = async (): Promise<string> =>
+      (await node.runtime.exec(id, ["cat", "/fairlead-test/config/app.conf"], { timeoutMs: 5_000 })).stdout;
+    await expect.poll(read, { timeout: 10_000 }).toBe("v2\n");
+    await node.client.delete(resources.Pod, { namespace: "default", name: "files" }, { gracePeriodSeconds: 1 });
+    await node.untilGone("files");
+    expect(spawnSync("test", ["-e", "/fairlead-test"]).status).toBe(1);
+  });
+
+  test("hostNetwork pods have the node's address", async () => {
+    node.pod("host", {
+      hostNetwork: true,
+      containers: [
+        {
+          name: "web",
+          image: "fairlead.dev/echo",
+          env: [
+            { name: "PORT", value: "18099" },
+            { name: "DRAIN_SECONDS", value: "0" },
+          ],
+        },
+      ],
+    });
+    const pod = await node.until("host", isReady);
+    expect(pod.status?.podIP).toBe("127.0.0.1");
+    await expect
+      .poll(async () => (await fetch("http://127.0.0.1:18099/").catch(() => undefined))?.status, { timeout: 5_000 })
+      .toBe(200);
+  });
+
+  test("routes to other nodes follow the Node objects", async () => {
+    execFileSync("ip", ["link", "add", "lan0", "type", "bridge"]);
+    execFileSync("ip", ["address", "add", "10.41.0.1/24", "dev", "lan0"]);
+    execFileSync("ip", ["link", "set", "lan0", "up"]);
+    const other = (via: string) =>
+      node.client.put(resources.Node, {
+        metadata: { name: "n2" },
+        spec: { podCIDR: "10.42.8.0/24" },
+        status: { addresses: [{ type: "InternalIP", address: via }] },
+      });
+    const routes = (): string => execFileSync("ip", ["route", "show", "proto", "142"], { encoding: "utf8" });
+    other("10.41.0.2");
+    await expect.poll(routes).toMatch(/^10\.42\.8\.0\/24 via 10\.41\.0\.2 dev lan0/);
+    other("10.41.0.3");
+    await expect.poll(routes).toMatch(/^10\.42\.8\.0\/24 via 10\.41\.0\.3 dev lan0/);
+    node.client.remove(resources.Node, { name: "n2" });
+    await expect.poll(routes).toBe("");
+  });
+
+  test("a virtual address that nobody translates leads to the bridge, not away", () => {
+    const route = execFileSync("ip", ["route", "get", "10.96.0.1"], { encoding: "utf8" });
+    expect(route).toContain("dev fairlead0 src 10.42.7.1");
+  });
+});
