@@ -24,11 +24,11 @@ export type Decision = {
   | { readonly verdict: "drop" }
 );
 
-/** Tells where clients are. */
+/** Tells where clients are. An address of the node in the pods' range counts as a pod's, as it does for the kernel. */
 export function createClassifier(context: ProxyContext): (source: string) => ClientClass {
   const pods: AddressSet = addressSet(context.podCidrs);
   const node = new Set(context.node.addresses);
-  return (source) => (node.has(source) ? "node" : pods.has(source) ? "pod" : "outside");
+  return (source) => (pods.has(source) ? "pod" : node.has(source) ? "node" : "outside");
 }
 
 /**

@@ -22,18 +22,20 @@ const range: Write = (atom) => {
 };
 
 /** Columns of each table: key, then value. Nothing but what these functions let through reaches nft. */
-const columns: Readonly<Record<string, { key: readonly Write[]; value: readonly Write[] }>> = {
-  frontends: { key: [address, protocol, port], value: [mark] },
-  nodeports: { key: [protocol, port], value: [mark] },
-  slots: { key: [mark, index], value: [address, port] },
-  ids: { key: [mark, index], value: [mark] },
-  endpoints: { key: [mark], value: [address, port] },
-  ranges: { key: [mark, range], value: [] },
-  pods: { key: [range], value: [] },
-  cidrs: { key: [range], value: [] },
-  nodes: { key: [range], value: [] },
-  hairpin: { key: [address, address], value: [] },
-};
+const columns = new Map<string, { key: readonly Write[]; value: readonly Write[] }>(
+  Object.entries({
+    frontends: { key: [address, protocol, port], value: [mark] },
+    nodeports: { key: [protocol, port], value: [mark] },
+    slots: { key: [mark, index], value: [address, port] },
+    ids: { key: [mark, index], value: [mark] },
+    endpoints: { key: [mark], value: [address, port] },
+    ranges: { key: [mark, range], value: [] },
+    pods: { key: [range], value: [] },
+    cidrs: { key: [range], value: [] },
+    nodes: { key: [range], value: [] },
+    hairpin: { key: [address, address], value: [] },
+  }),
+);
 
 /** Largest number of endpoints in one pool; the index of a slot has sixteen bits. */
 export const largestPool = 65_536;
@@ -58,7 +60,7 @@ export function element(row: Row): string | undefined {
     const action = verdict(row.value);
     return key && action ? `${key} : ${action}` : undefined;
   }
-  const column = columns[row.table];
+  const column = columns.get(row.table);
   if (!column) return undefined;
   const key = fields(row.key, column.key);
   if (key === undefined || column.value.length === 0) return row.value.length === 0 ? key : undefined;
