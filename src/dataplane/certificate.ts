@@ -41,8 +41,10 @@ export function rememberingInspect(inspect: InspectKeyPair, size = 4096): Inspec
 
 const year = 365 * 86_400_000;
 
+const defaultName = "default.fairlead.invalid";
+
 /** A key pair that no client trusts, for names that have no certificate: the handshake ends well and says so. */
-export async function selfSigned(now: number): Promise<KeyPair> {
+export async function selfSigned(now: number, names: readonly string[] = [defaultName]): Promise<KeyPair> {
   await import("reflect-metadata");
   const x509 = await import("@peculiar/x509");
   const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
@@ -54,7 +56,7 @@ export async function selfSigned(now: number): Promise<KeyPair> {
     signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
     keys,
     extensions: [
-      new x509.SubjectAlternativeNameExtension([{ type: "dns", value: "default.ingress.local" }]),
+      new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns", value }))),
       new x509.BasicConstraintsExtension(false, undefined, true),
     ],
   });

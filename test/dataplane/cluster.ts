@@ -5,6 +5,7 @@ import { createEventRecorder, createFakeClient, createInformers, type FakeClient
 import {
   type BoundListener,
   type DataPlane,
+  type EmbeddedOptions,
   type Ingress,
   type Limits,
   startEmbedded,
@@ -54,6 +55,8 @@ export async function startBackend(
   };
 }
 
+export type StartDataPlane = (options: EmbeddedOptions) => DataPlane;
+
 /** A cluster's objects in memory, served by a real data plane on loopback. */
 export interface TestCluster {
   readonly client: FakeClient;
@@ -70,6 +73,8 @@ export interface TestCluster {
   endpoints(name: string, backends: readonly Endpoint[], portNames?: readonly (string | undefined)[]): void;
   addIngress(name: string, spec: IngressSpec): void;
   secret(name: string, data: Record<string, string>): void;
+  /** Settles when the data plane serves what the objects say now. */
+  served(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,7 +87,7 @@ export interface Endpoint {
 const namespace = "shop";
 
 export async function startCluster(
-  options: { limits?: Partial<Limits>; trustedForwarders?: string[] } = {},
+  options: { start?: StartDataPlane; limits?: Partial<Limits>; trustedForwarders?: string[] } = {},
 ): Promise<TestCluster> {
   const stop = new AbortController();
   const { signal } = stop;
@@ -90,7 +95,8 @@ export async function startCluster(
   const clock = systemClock;
   const client = createFakeClient();
   const metrics = new Registry();
-  const dataplane = startEmbedded({ address: "127.0.0.1", metrics, signal, log, ...options });
+  const { start = startEmbedded, ...more } = options;
+  const dataplane = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const ingress = startIngress({
     client,
     informers: createInformers(client, { signal, log }),
@@ -105,6 +111,7 @@ export async function startCluster(
   });
   await ingress.ready;
 
+  let markers = 0;
   const sliceCounts = new Map<string, number>();
   const cluster: TestCluster = {
     client,
@@ -157,6 +164,14 @@ export async function startCluster(
           Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
         ),
       }),
+    async served() {
+      const marker = `marker-${++markers}.test`;
+      cluster.addIngress("marker", { rules: [{ host: marker }] });
+      await eventually("the objects are served", () => {
+        const hosts = ingress.current()?.model.listeners[0]?.hosts.exact;
+        return hosts?.has(marker) ?? false;
+      });
+    },
     async stop() {
       stop.abort();
       await Promise.all([dataplane.stopped, ingress.stopped]);

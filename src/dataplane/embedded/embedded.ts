@@ -25,7 +25,7 @@ export interface EmbeddedOptions {
 }
 
 /** Milliseconds that requests in flight get when a listener closes. */
-const grace = 30_000;
+const grace = 10_000;
 
 const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "ExactPath",

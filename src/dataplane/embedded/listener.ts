@@ -38,6 +38,9 @@ export async function openListener(
   const { limits, log } = options;
   let listener = first;
   let draining = false;
+  const sockets = new Set<Socket>();
+  /** Connections that have had no request yet: node does not count them as idle. */
+  const fresh = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
   const secure = first.protocol === "HTTPS" ? await createSecure() : undefined;
@@ -45,16 +48,27 @@ export async function openListener(
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connections;
 
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
+    fresh.add(socket);
+    socket.once("close", () => fresh.delete(socket));
+  });
   server.on("request", (request, response) => {
     if (draining) response.shouldKeepAlive = false;
+    fresh.delete(request.socket);
     serve(context, entry, request, response);
   });
   server.on("checkContinue", (request, response) => {
+    fresh.delete(request.socket);
     serve(context, entry, request, response, () => {
       if (!response.headersSent) response.writeContinue();
     });
   });
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    fresh.delete(socket);
     if (withoutUpgrade(request, socket, head))
       server.emit(first.protocol === "HTTPS" ? "secureConnection" : "connection", socket);
     else tunnel(context, entry, request, socket, head);
@@ -75,12 +89,13 @@ export async function openListener(
       if (!server.listening) return;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const session of sessions) session.close();
-      server.closeIdleConnections();
+      for (const socket of fresh) if (!("alpnProtocol" in socket) || socket.alpnProtocol !== "h2") socket.destroy();
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const timer = setTimeout(() => {
-        server.closeAllConnections();
-        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
       }, grace);
       await closed;
+      clearInterval(sweep);
       clearTimeout(timer);
     },
   };
@@ -142,7 +157,8 @@ const statuses: Readonly<Record<string, string>> = {
 };
 
 function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
+  // What is no HTTP, such as a TLS handshake that failed or a reset, has nobody to answer to.
+  if (!/^(?:HPE|ERR_HTTP)_/.test(error.code ?? "") || !socket.writable) {
     socket.destroy();
     return;
   }

@@ -93,6 +93,7 @@ export function serve(
   const method = request.method ?? "GET";
   const body = hasBody(request) ? requestBody(request, { ...limits, onFirstRead }) : undefined;
   const tried = new Set<Upstream>();
+  let attempts = 0;
   attempt();
 
   function attempt(failure: Answer = answers.noEndpoints): void {
@@ -101,6 +102,7 @@ export function serve(
     if (upstream === undefined || upstream === "full")
       return sendAnswer(request, response, upstream ? answers.overloaded : failure, routed.id);
     tried.add(upstream);
+    attempts++;
     upstream.inFlight++;
     controller = undefined;
     upstream
@@ -159,8 +161,10 @@ export function serve(
     const sent = controller !== undefined;
     if (!sent) upstream.avoid();
     const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-    if (tried.size < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
+    if (attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
       metrics.retried();
+      // It was an old connection that failed and not the endpoint.
+      if (sent) tried.delete(upstream);
       return attempt(answer);
     }
     sendAnswer(request, response, answer, id);
