@@ -1,3 +1,2 @@
 export type { ControllerContext } from "./context.ts";
-export { startDeploymentController } from "./deployment/controller.ts";
-export { startReplicaSetController } from "./replica-set/controller.ts";
+export { startControllers, type ControllersOptions } from "./start-controllers.ts";

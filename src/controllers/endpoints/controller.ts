@@ -1,0 +1,74 @@
+import { startController } from "../../client/index.ts";
+import { isStatus, keyOf, nameOfKey, resources, semanticEqual } from "../../kube/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ControllerContext } from "../context.ts";
+import { hasSelector, isHeadless } from "../endpoint-slice/endpoints.ts";
+import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "../endpoint-slice/selection.ts";
+import { subsetsOf } from "./subsets.ts";
+
+const headlessLabel = "service.kubernetes.io/headless";
+const managedByLabel = "endpoints.kubernetes.io/managed-by";
+const capacityAnnotation = "endpoints.kubernetes.io/over-capacity";
+
+/** Keeps the Endpoints of each Service with a selector, for those who don't read EndpointSlices yet. */
+export function startEndpointsController(context: ControllerContext): Component {
+  const { client, informers } = context;
+  const services = informers.of(resources.Service, selectorIndex);
+  const pods = informers.of(resources.Pod, labelIndex);
+  const endpoints = informers.of(resources.Endpoints);
+
+  const reconcile = async (key: string): Promise<void> => {
+    const name = nameOfKey(key);
+    const service = services.get(name);
+    const old = endpoints.get(name);
+    if (!service) {
+      // Those that someone made for a Service without selector are theirs to remove.
+      if (old?.metadata.labels?.[managedByLabel]) await quietly(client.delete(resources.Endpoints, name));
+      return;
+    }
+    if (!hasSelector(service) || service.metadata.deletionTimestamp) return;
+    const { subsets, truncated } = subsetsOf(service, podsSelectedBy(pods, service));
+    const { [headlessLabel]: _, ...own } = service.metadata.labels ?? {};
+    const labels = {
+      ...own,
+      ...(isHeadless(service) ? { [headlessLabel]: "" } : {}),
+      [managedByLabel]: "endpoint-controller",
+    };
+    const { [capacityAnnotation]: __, ...others } = old?.metadata.annotations ?? {};
+    const annotations = truncated ? { ...others, [capacityAnnotation]: "truncated" } : others;
+    if (!old) {
+      const draft = { metadata: { ...name, labels, annotations }, subsets };
+      // An old cache: the change that brings it up to date comes here again.
+      await quietly(client.create(resources.Endpoints, draft));
+      return;
+    }
+    const next = { ...old, metadata: { ...old.metadata, labels, annotations }, subsets };
+    if (!semanticEqual(next, old)) await client.update(resources.Endpoints, next);
+  };
+
+  const controller = startController({
+    ...context,
+    name: "endpoints",
+    reconcile,
+    concurrency: 5,
+    after: [services.synced, pods.synced, endpoints.synced],
+  });
+  const enqueue = (object: { metadata: { namespace?: string; name: string } } | undefined) => {
+    if (object) controller.enqueue(keyOf(object));
+  };
+  services.onChange(({ before, after }) => enqueue(after ?? before));
+  endpoints.onChange(({ before, after }) => enqueue(after ?? before));
+  pods.onChange(({ before, after }) => {
+    for (const pod of [before, after])
+      if (pod) for (const service of servicesSelecting(services, pod)) enqueue(service);
+  });
+  return controller;
+}
+
+async function quietly(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isStatus(error, "NotFound", "AlreadyExists", "Forbidden")) throw error;
+  }
+}

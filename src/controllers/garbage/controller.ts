@@ -1,0 +1,145 @@
+import { startController } from "../../client/index.ts";
+import { isStatus, keyOf, type KubeObject, nameOfKey, type OwnerReference, semanticEqual } from "../../kube/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ControllerContext } from "../context.ts";
+import { createGraph, idOf, type Item, ownerName } from "./graph.ts";
+
+const foreground = "foregroundDeletion";
+const orphan = "orphan";
+
+/**
+ * Removes what has lost all its owners, and carries out the propagation policies of a delete: Background (dependents follow),
+ * Foreground (dependents go first, those that block are waited for) and Orphan (dependents are let go). Before anything is
+ * deleted its owners are looked up in the API itself.
+ */
+export function startGarbageCollector(context: ControllerContext): Component {
+  const { client } = context;
+  const graph = createGraph(context.informers);
+
+  /** How an owner stands to a dependent: there, gone, or waiting for its dependents to go. */
+  const standing = async (object: KubeObject, owner: OwnerReference): Promise<"solid" | "absent" | "waiting"> => {
+    const cached = graph.ownerOf(object, owner);
+    if (cached) return isWaiting(cached.object) ? "waiting" : "solid";
+    const resource = graph.kindOf(owner);
+    // Of a kind that isn't known here, or from a namespace into none: nothing can be said, so nothing is done.
+    if (!resource || (resource.namespaced && !object.metadata.namespace)) return "solid";
+    try {
+      const live = await client.get(resource, ownerName(resource, object, owner));
+      if (live.metadata.uid !== owner.uid) return "absent";
+      return isWaiting(live) ? "waiting" : "solid";
+    } catch (error) {
+      if (isStatus(error, "NotFound")) return "absent";
+      throw error;
+    }
+  };
+
+  const collect = async (item: Item): Promise<void> => {
+    const { object, resource } = item;
+    const owners = object.metadata.ownerReferences ?? [];
+    if (owners.length === 0 || object.metadata.deletionTimestamp) return;
+    const found = await Promise.all(owners.map(async (owner) => ({ owner, state: await standing(object, owner) })));
+    const solid = found.filter(({ state }) => state === "solid").map(({ owner }) => owner);
+    if (solid.length === found.length) return;
+    if (solid.length > 0) {
+      await setMetadata(item, { ownerReferences: solid });
+      return;
+    }
+    const isAwaited = found.some(({ state }) => state === "waiting");
+    const dependents = graph.dependentsOf(object.metadata.uid ?? "");
+    const finalizers = object.metadata.finalizers ?? [];
+    const inForeground = finalizers.includes(foreground) || (isAwaited && dependents.length > 0);
+    const { uid, resourceVersion } = object.metadata;
+    await quietly(
+      client.delete(resource, nameOfKey(keyOf(object)), {
+        propagationPolicy: finalizers.includes(orphan) ? "Orphan" : inForeground ? "Foreground" : "Background",
+        // An owner that was set meanwhile makes this a conflict.
+        preconditions: { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) },
+      }),
+    );
+  };
+
+  /** The step that an object asks for which is being deleted in the foreground: its dependents first. */
+  const finishForeground = async (item: Item): Promise<void> => {
+    const { uid = "" } = item.object.metadata;
+    const dependents = graph.dependentsOf(uid);
+    const blocks = ({ object }: Item) =>
+      (object.metadata.ownerReferences ?? []).some((owner) => owner.uid === uid && owner.blockOwnerDeletion === true);
+    if (dependents.some(blocks)) for (const dependent of dependents) controller.enqueue(idOf(dependent));
+    else await removeFinalizer(item, foreground);
+  };
+
+  const finishOrphan = async (item: Item): Promise<void> => {
+    const { uid = "" } = item.object.metadata;
+    for (const dependent of graph.dependentsOf(uid)) {
+      const rest = (dependent.object.metadata.ownerReferences ?? []).filter((owner) => owner.uid !== uid);
+      await setMetadata(dependent, { ownerReferences: rest });
+    }
+    await removeFinalizer(item, orphan);
+  };
+
+  const setMetadata = async ({ resource, object }: Item, metadata: Partial<KubeObject["metadata"]>): Promise<void> => {
+    const { uid, resourceVersion } = object.metadata;
+    const body = { metadata: { uid, resourceVersion, ...metadata } };
+    await quietly(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }));
+  };
+  const removeFinalizer = (item: Item, name: string): Promise<void> =>
+    setMetadata(item, {
+      finalizers: (item.object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== name),
+    });
+
+  const reconcile = async (id: string): Promise<void> => {
+    const item = graph.find(id);
+    if (!item) return;
+    const { deletionTimestamp, finalizers = [] } = item.object.metadata;
+    if (deletionTimestamp && finalizers.includes(orphan)) await finishOrphan(item);
+    else if (deletionTimestamp && finalizers.includes(foreground)) await finishForeground(item);
+    else await collect(item);
+  };
+
+  const controller = startController({
+    ...context,
+    name: "garbage collector",
+    reconcile,
+    concurrency: 10,
+    after: graph.informers.map(({ synced }) => synced),
+  });
+
+  for (const informer of graph.informers) {
+    const { resource } = informer;
+    informer.onChange(({ before, after }) => {
+      const object = after ?? before;
+      if (!object) return;
+      const item: Item = { resource, object };
+      const owners = object.metadata.ownerReferences ?? [];
+      if (!after) {
+        for (const dependent of graph.dependentsOf(object.metadata.uid ?? "")) controller.enqueue(idOf(dependent));
+      } else if (
+        (!before && owners.length > 0) ||
+        (before && !semanticEqual(before.metadata.ownerReferences, owners)) ||
+        (after.metadata.deletionTimestamp &&
+          (after.metadata.finalizers ?? []).some((name) => name === orphan || name === foreground))
+      ) {
+        controller.enqueue(idOf(item));
+      }
+      // An owner may be waiting for just this one.
+      const lost = before && (!after || !semanticEqual(before.metadata.ownerReferences, owners));
+      for (const owner of lost ? (before.metadata.ownerReferences ?? []) : []) {
+        const waiting = graph.ownerOf(object, owner);
+        if (waiting && isWaiting(waiting.object)) controller.enqueue(idOf(waiting));
+      }
+    });
+  }
+  return controller;
+}
+
+const isWaiting = ({ metadata }: KubeObject): boolean =>
+  metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).includes(foreground);
+
+/** What is gone already, or is another by now, needs no more. */
+async function quietly(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isStatus(error, "NotFound")) throw error;
+  }
+}

@@ -1,0 +1,66 @@
+import type { Informer, Informers } from "../../client/index.ts";
+import { keyOf, type KubeObject, nameOfKey, type OwnerReference, type Resource, resources } from "../../kube/index.ts";
+
+/** An object and its kind. */
+export interface Item {
+  readonly resource: Resource;
+  readonly object: KubeObject;
+}
+
+/** Who owns whom, as the caches of all kinds know it. */
+export interface Graph {
+  readonly informers: readonly Informer<KubeObject>[];
+  /** The object that a queue key names, if it is there. */
+  find(id: string): Item | undefined;
+  /** All that name the object among their owners. */
+  dependentsOf(uid: string): Item[];
+  /** The kind that an owner reference names; undefined when it isn't served here. */
+  kindOf(owner: OwnerReference): Resource | undefined;
+  /** The cached owner; undefined when the cache doesn't have it, or has another of its name. */
+  ownerOf(object: KubeObject, owner: OwnerReference): Item | undefined;
+}
+
+const indexName = "owner uid";
+const index = {
+  [indexName]: ({ metadata }: KubeObject): readonly string[] => [
+    ...new Set((metadata.ownerReferences ?? []).map(({ uid }) => uid)),
+  ],
+};
+
+/** Kinds that may own or be owned: all but Events, which come and go on their own. */
+const kinds = (Object.values(resources) as Resource[]).filter(({ kind }) => kind !== "Event");
+
+/** Key of an object of any kind. */
+export const idOf = ({ resource, object }: Item): string => `${resource.plural}.${resource.group} ${keyOf(object)}`;
+
+export function createGraph(informers: Informers): Graph {
+  const all = kinds.map((resource) => informers.of(resource, index));
+  const byName = new Map(all.map((informer) => [`${informer.resource.plural}.${informer.resource.group}`, informer]));
+  const byKind = new Map(kinds.map((resource) => [`${resource.group} ${resource.kind}`, resource]));
+  const kindOf = ({ apiVersion, kind }: OwnerReference) => byKind.get(`${groupOf(apiVersion)} ${kind}`);
+  return {
+    informers: all,
+    kindOf,
+    find(id) {
+      const [name = "", key = ""] = id.split(" ");
+      const informer = byName.get(name);
+      const object = informer?.get(nameOfKey(key));
+      return informer && object ? { resource: informer.resource, object } : undefined;
+    },
+    dependentsOf: (uid) =>
+      all.flatMap((informer) => informer.by(indexName, uid).map((object) => ({ resource: informer.resource, object }))),
+    ownerOf(object, owner) {
+      const resource = kindOf(owner);
+      const found =
+        resource && byName.get(`${resource.plural}.${resource.group}`)?.get(ownerName(resource, object, owner));
+      return resource && found?.metadata.uid === owner.uid ? { resource, object: found } : undefined;
+    },
+  };
+}
+
+/** Where the owner of an object is: in the object's own namespace, or in none. */
+export function ownerName(resource: Resource, { metadata }: KubeObject, { name }: OwnerReference) {
+  return resource.namespaced && metadata.namespace ? { namespace: metadata.namespace, name } : { name };
+}
+
+const groupOf = (apiVersion: string): string => (apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "");

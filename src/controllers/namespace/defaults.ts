@@ -1,0 +1,63 @@
+import { startController } from "../../client/index.ts";
+import { type ConfigMap, isStatus, resources, semanticEqual, type ServiceAccount } from "../../kube/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ControllerContext } from "../context.ts";
+
+const accountName = "default";
+const mapName = "kube-root-ca.crt";
+const description =
+  "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
+/**
+ * Gives each namespace what pods take for granted: the ServiceAccount `default`, and the ConfigMap `kube-root-ca.crt` with
+ * `rootCA`, the PEM by which pods know the API server.
+ */
+export function startNamespaceDefaults(context: ControllerContext & { readonly rootCA: string }): Component {
+  const { client, informers, rootCA } = context;
+  const namespaces = informers.of(resources.Namespace);
+  const accounts = informers.of(resources.ServiceAccount);
+  const maps = informers.of(resources.ConfigMap);
+
+  const reconcile = async (namespace: string): Promise<void> => {
+    const home = namespaces.get({ name: namespace });
+    if (!home || home.metadata.deletionTimestamp) return;
+    if (!accounts.get({ namespace, name: accountName })) {
+      await quietly(client.create(resources.ServiceAccount, { metadata: { namespace, name: accountName } }));
+    }
+    const map = maps.get({ namespace, name: mapName });
+    const data = { "ca.crt": rootCA };
+    if (!map) {
+      const metadata = { namespace, name: mapName, annotations: { "kubernetes.io/description": description } };
+      await quietly(client.create(resources.ConfigMap, { metadata, data }));
+    } else if (!semanticEqual(map.data, data)) {
+      await client.update(resources.ConfigMap, { ...map, data });
+    }
+  };
+
+  const controller = startController({
+    ...context,
+    name: "namespace defaults",
+    reconcile,
+    after: [namespaces.synced, accounts.synced, maps.synced],
+  });
+  namespaces.onChange(({ after }) => {
+    if (after) controller.enqueue(after.metadata.name);
+  });
+  const watch =
+    (name: string) => (change: { before?: ServiceAccount | ConfigMap; after?: ServiceAccount | ConfigMap }) => {
+      const { metadata } = change.after ?? change.before ?? {};
+      if (change.before && metadata?.name === name && metadata.namespace) controller.enqueue(metadata.namespace);
+    };
+  accounts.onChange(watch(accountName));
+  maps.onChange(watch(mapName));
+  return controller;
+}
+
+async function quietly(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    // Someone else made it, or the namespace is going away.
+    if (!isStatus(error, "AlreadyExists", "Forbidden", "NotFound")) throw error;
+  }
+}

@@ -1,0 +1,90 @@
+import { createEventRecorder, startController } from "../../client/index.ts";
+import {
+  formatTime,
+  isStatus,
+  keyOf,
+  nameOfKey,
+  type Node,
+  parseTime,
+  type Pod,
+  resources,
+  setCondition,
+} from "../../kube/index.ts";
+import { tolerationCovers } from "../../scheduler/index.ts";
+import type { Component } from "../../system/index.ts";
+import type { ControllerContext } from "../context.ts";
+import { nodeIndex } from "./pods-on-node.ts";
+
+/**
+ * When a pod has to leave its node because of `NoExecute` taints, in milliseconds since the epoch: at once (0) when it does
+ * not tolerate one, else when the shortest `tolerationSeconds` has passed. Undefined: it may stay.
+ */
+export function evictionTime(pod: Pod, node: Node): number | undefined {
+  let earliest: number | undefined;
+  for (const taint of node.spec.taints ?? []) {
+    if (taint.effect !== "NoExecute") continue;
+    const covering = (pod.spec.tolerations ?? []).filter((toleration) => tolerationCovers(toleration, taint));
+    if (covering.length === 0) return 0;
+    const seconds = covering.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+    if (seconds.length === 0) continue;
+    const at = (parseTime(taint.timeAdded ?? "") ?? 0) + Math.max(0, Math.min(...seconds)) * 1000;
+    earliest = Math.min(at, earliest ?? Infinity);
+  }
+  return earliest;
+}
+
+/** Deletes pods from nodes with `NoExecute` taints that they don't tolerate, or no longer. */
+export function startTaintEviction(context: ControllerContext): Component {
+  const { client, clock, informers } = context;
+  const nodes = informers.of(resources.Node);
+  const pods = informers.of(resources.Pod, nodeIndex);
+  const events = createEventRecorder(client, { ...context, component: "taint-eviction-controller" });
+
+  const evict = async (pod: Pod): Promise<void> => {
+    const name = nameOfKey(keyOf(pod));
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "DeletionByTaintManager",
+      message: "Taint manager: deleting due to NoExecute taint",
+    };
+    const conditions = setCondition(pod.status?.conditions, condition, formatTime(clock.now()));
+    const { uid, resourceVersion } = pod.metadata;
+    const body = { metadata: { uid, resourceVersion }, status: { conditions } };
+    try {
+      await client.patch(resources.Pod, name, { type: "merge", body }, { subresource: "status" });
+      events.event(pod, "Normal", "TaintManagerEviction", `Marking for deletion Pod ${keyOf(pod)}`);
+      await client.delete(resources.Pod, name, uid ? { preconditions: { uid } } : {});
+    } catch (error) {
+      if (!isStatus(error, "NotFound")) throw error;
+    }
+  };
+
+  const reconcile = async (key: string) => {
+    const pod = pods.get(nameOfKey(key));
+    const node = pod?.spec.nodeName ? nodes.get({ name: pod.spec.nodeName }) : undefined;
+    if (!pod || !node || pod.metadata.deletionTimestamp) return undefined;
+    const at = evictionTime(pod, node);
+    if (at === undefined) return undefined;
+    if (at > clock.now()) return { again: at - clock.now() };
+    await evict(pod);
+    return undefined;
+  };
+
+  const controller = startController({
+    ...context,
+    name: "taint eviction",
+    reconcile,
+    concurrency: 8,
+    after: [nodes.synced, pods.synced],
+  });
+  const hasTaint = (node: Node | undefined) => node?.spec.taints?.some(({ effect }) => effect === "NoExecute") ?? false;
+  nodes.onChange(({ after }) => {
+    if (after && hasTaint(after))
+      for (const pod of pods.by("node", after.metadata.name)) controller.enqueue(keyOf(pod));
+  });
+  pods.onChange(({ after }) => {
+    if (after?.spec.nodeName && hasTaint(nodes.get({ name: after.spec.nodeName }))) controller.enqueue(keyOf(after));
+  });
+  return controller;
+}

@@ -1,0 +1,44 @@
+import type { Component } from "../system/index.ts";
+import type { ControllerContext } from "./context.ts";
+import { startDeploymentController } from "./deployment/controller.ts";
+import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
+import { startEndpointSliceMirroring } from "./endpoint-slice/mirroring.ts";
+import { startEndpointsController } from "./endpoints/controller.ts";
+import { startGarbageCollector } from "./garbage/controller.ts";
+import { startNamespaceController } from "./namespace/controller.ts";
+import { startNamespaceDefaults } from "./namespace/defaults.ts";
+import { startTaintEviction } from "./node/eviction.ts";
+import { startNodeLifecycle } from "./node/lifecycle.ts";
+import { startPodCidrAllocator } from "./node/pod-cidr.ts";
+import { startPodGarbageCollector } from "./node/pod-garbage.ts";
+import { startReplicaSetController } from "./replica-set/controller.ts";
+
+export interface ControllersOptions extends ControllerContext {
+  /** Range that nodes get their pod addresses from, for example `10.42.0.0/16`: a /24 each. */
+  readonly clusterCIDR: string;
+  /** PEM of the authority that signs the API server's certificate: pods find it in `kube-root-ca.crt`. */
+  readonly rootCA: string;
+}
+
+/** Starts all controllers of a cluster. `ready` settles when each of them has seen all there is. */
+export function startControllers(options: ControllersOptions): Component {
+  const all = [
+    startNamespaceDefaults(options),
+    startPodCidrAllocator(options),
+    startDeploymentController(options),
+    startReplicaSetController(options),
+    startEndpointSliceController(options),
+    startEndpointSliceMirroring(options),
+    startEndpointsController(options),
+    startNamespaceController(options),
+    startGarbageCollector(options),
+    startNodeLifecycle(options),
+    startTaintEviction(options),
+    startPodGarbageCollector(options),
+  ];
+  return {
+    name: "controllers",
+    ready: Promise.all(all.map(({ ready }) => ready)).then(() => {}),
+    stopped: Promise.all(all.map(({ stopped }) => stopped)).then(() => {}),
+  };
+}
