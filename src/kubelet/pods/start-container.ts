@@ -33,7 +33,7 @@ export async function startContainer(
   facts: StartFacts,
   tools: StartTools,
 ): Promise<WaitingReason | undefined> {
-  const { pod, sandbox } = facts;
+  const { pod } = facts;
   const { runtime, recorder } = tools;
   const fieldPath = fieldPathOf(pod, container);
   const tell = (type: "Normal" | "Warning", reason: string, message: string): void =>
