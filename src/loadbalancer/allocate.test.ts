@@ -1,0 +1,121 @@
+import { describe, expect, test } from "vitest";
+import type { Service } from "../kube/index.ts";
+import { allocate, type Claims } from "./allocate.ts";
+import { parsePools } from "./pools.ts";
+import { addressAnnotations, requestOf } from "./request.ts";
+
+const pools = parsePools(["10.97.0.1-10.97.0.3", "fd00::1-fd00::2"]);
+const me = { service: "shop/web", uid: "u1" };
+const other = { service: "shop/other", uid: "u2" };
+
+function service(spec: object = {}, annotations: Record<string, string> = {}): Service {
+  const metadata = { namespace: "shop", name: "web", uid: "u1", annotations };
+  return { apiVersion: "v1", kind: "Service", metadata, spec: { type: "LoadBalancer", ...spec } };
+}
+
+const asks = (address: string) => service({}, { "fairlead.dev/address": address });
+
+function decide(wants: Service, claims: Record<string, typeof me> = {}, from = pools) {
+  const held: Claims = new Map(Object.entries(claims));
+  const { addresses, problem } = allocate(requestOf(wants), held, from);
+  return problem ? [addresses.join(" "), problem.reason, problem.message] : addresses.join(" ");
+}
+
+describe("a Service", () => {
+  test("gets the lowest free address", () => {
+    expect(decide(service())).toBe("10.97.0.1");
+    expect(decide(service(), { "10.97.0.1": other })).toBe("10.97.0.2");
+  });
+
+  test("keeps what it has, also when the pools have changed", () => {
+    expect(decide(service(), { "10.97.0.3": me, "10.97.0.1": other })).toBe("10.97.0.3");
+    expect(decide(service(), { "192.0.2.9": me })).toBe("192.0.2.9");
+    expect(decide(service(), { "10.97.0.3": me }, [])).toBe("10.97.0.3");
+  });
+
+  test("has no claim to what a Service of its name had before", () => {
+    expect(decide(service(), { "10.97.0.1": { ...me, uid: "old" } })).toBe("10.97.0.2");
+  });
+
+  test("waits when all are taken, or when there is no pool", () => {
+    const all = { "10.97.0.1": other, "10.97.0.2": other, "10.97.0.3": other };
+    expect(decide(service(), all)).toMatchObject(["", "PoolExhausted", expect.stringContaining("10.97.0.1-10.97.0.3")]);
+    expect(decide(service({ ipFamilies: ["IPv6"] }), {}, parsePools(["10.97.0.0/24"]))).toEqual([
+      "",
+      "NoPool",
+      "no pool has IPv6 addresses",
+    ]);
+  });
+});
+
+describe("a Service that asks for an address", () => {
+  test("gets it, also in place of another", () => {
+    expect(decide(asks("10.97.0.3"))).toBe("10.97.0.3");
+    expect(decide(asks("10.97.0.3"), { "10.97.0.1": me })).toBe("10.97.0.3");
+    expect(decide(asks("10.97.0.3"), { "10.97.0.3": me })).toBe("10.97.0.3");
+  });
+
+  test("keeps its own and is told why when it cannot have that", () => {
+    const field = "metadata.annotations[fairlead.dev/address]";
+    const taken = `${field}: 10.97.0.3 is held by Service shop/other`;
+    expect(decide(asks("10.97.0.3"), { "10.97.0.3": other })).toEqual(["", "AddressTaken", taken]);
+    expect(decide(asks("10.97.0.3"), { "10.97.0.3": other, "10.97.0.1": me })).toEqual([
+      "10.97.0.1",
+      "AddressTaken",
+      taken,
+    ]);
+    const outside = `${field}: 192.0.2.1 is in none of the pools 10.97.0.1-10.97.0.3, fd00::1-fd00::2`;
+    expect(decide(asks("192.0.2.1"))).toEqual(["", "OutsidePools", outside]);
+    expect(decide(asks("192.0.2.1"), { "10.97.0.1": me })).toEqual(["10.97.0.1", "OutsidePools", outside]);
+  });
+
+  test.each(addressAnnotations)("may do so with %s", (annotation) => {
+    expect(decide(service({ loadBalancerIP: "10.97.0.1" }, { [annotation]: " 10.97.0.2 " }))).toBe("10.97.0.2");
+  });
+
+  test("may do so with spec.loadBalancerIP", () => {
+    expect(decide(service({ loadBalancerIP: "10.97.0.2" }))).toBe("10.97.0.2");
+    expect(decide(service({ loadBalancerIP: "10.98.0.2" }))).toMatchObject([
+      "",
+      "OutsidePools",
+      expect.stringMatching(/^spec.loadB/),
+    ]);
+  });
+
+  test.each([
+    ["10.97.0.300", '"10.97.0.300" is not an IP address'],
+    ["web.example.com", '"web.example.com" is not an IP address'],
+    ["10.97.0.1,10.97.0.2", "two addresses of IPv4; ask for one of each family"],
+    ["fd00::1", "fd00::1 is IPv6, but the Service has only IPv4"],
+    ["10.97.0.1,", '"" is not an IP address'],
+  ])("%s is refused", (text, why) => {
+    expect(() => requestOf(asks(text))).toThrow(`metadata.annotations[fairlead.dev/address]: ${why}`);
+  });
+});
+
+describe("two families", () => {
+  const dual = (ipFamilyPolicy: string, annotations = {}) =>
+    service({ ipFamilies: ["IPv4", "IPv6"], ipFamilyPolicy }, annotations);
+  const onlyV4 = parsePools(["10.97.0.1-10.97.0.3"]);
+
+  test("get an address each", () => {
+    expect(decide(dual("RequireDualStack"))).toBe("10.97.0.1 fd00::1");
+    expect(decide(dual("RequireDualStack", { "fairlead.dev/address": "FD00::2,10.97.0.2" }))).toBe("10.97.0.2 fd00::2");
+    expect(decide(dual("RequireDualStack", { "fairlead.dev/address": "fd00::2" }))).toBe("10.97.0.1 fd00::2");
+  });
+
+  test("get both or none where both are required, but lose nothing", () => {
+    expect(decide(dual("RequireDualStack"), {}, onlyV4)).toEqual(["", "NoPool", "no pool has IPv6 addresses"]);
+    expect(decide(dual("RequireDualStack"), { "10.97.0.2": me }, onlyV4)).toEqual([
+      "10.97.0.2",
+      "NoPool",
+      "no pool has IPv6 addresses",
+    ]);
+    expect(decide(dual("PreferDualStack"), {}, onlyV4)).toBe("10.97.0.1");
+    expect(decide(dual("PreferDualStack"), {}, [])).toEqual(["", "NoPool", "no pool has IPv4 addresses"]);
+  });
+
+  test("a family that the Service has no more is given back", () => {
+    expect(decide(service(), { "10.97.0.2": me, "fd00::1": me })).toBe("10.97.0.2");
+  });
+});

@@ -1,0 +1,187 @@
+import { createEventRecorder, startController, type Client, type Informers } from "../client/index.ts";
+import { findCondition, isStatus, keyOf, nameOfKey, resources, type Service } from "../kube/index.ts";
+import type { Clock, Component, Logger } from "../system/index.ts";
+import { createPoolProvider } from "./pool-provider.ts";
+import { parsePools } from "./pools.ts";
+import type { AddressProvider, Assignment } from "./provider.ts";
+import { assignedCondition, withAssignment, withoutCondition, withRelease } from "./status.ts";
+
+export interface LoadBalancerOptions {
+  readonly client: Client;
+  readonly informers: Informers;
+  /** Blocks (`10.97.0.0/24`) and ranges (`10.97.0.10-10.97.0.20`) of addresses to give. */
+  readonly pools: readonly string[];
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Gives Services of type LoadBalancer addresses from pools. Throws PoolError for a pool that cannot be read. */
+export function startLoadBalancer(options: LoadBalancerOptions): Component {
+  return startAddressController({
+    ...options,
+    provider: createPoolProvider(options.client, parsePools(options.pools)),
+  });
+}
+
+export type AddressControllerOptions = Omit<LoadBalancerOptions, "pools"> & { readonly provider: AddressProvider };
+
+/** Holds a Service back until its address has been given back (KEP-980). */
+export const cleanupFinalizer = "service.kubernetes.io/load-balancer-cleanup";
+
+/**
+ * Keeps statuses of Services as a provider has it. The order of writes is what makes it safe: finalizer, then claim, then status; and
+ * back: status, then claim, then finalizer. No address is given before all that exist have been read.
+ */
+export function startAddressController(options: AddressControllerOptions): Component {
+  const { client, informers, provider, signal, clock, log } = options;
+  const services = informers.of(resources.Service);
+  const events = createEventRecorder(client, { component: "fairlead-loadbalancer", log, clock, signal });
+  const defaultClass = provider.isDefault ? provider.loadBalancerClass : undefined;
+  /** Who may hold something: `namespace/name` and uid. */
+  const holders = new Map<string, string>();
+  /** Services that lack what they ask for, the one that waits longest first. */
+  const waiting = new Set<string>();
+  /** An address has become free, and those who wait have not been served yet. */
+  let freed = false;
+  let observed = false;
+
+  const isOurs = ({ spec }: Service) =>
+    spec.type === "LoadBalancer" && (spec.loadBalancerClass ?? defaultClass) === provider.loadBalancerClass;
+
+  async function reconcile(key: string): Promise<void> {
+    if (!observed) await observe();
+    const served = freed ? await serveWaiting() : new Set();
+    if (!served.has(key)) await settle(key);
+    // A released address is no change of those who wait: nothing else would wake them.
+    const [first] = waiting;
+    if (freed && first !== undefined) controller.enqueue(first);
+  }
+
+  /** Before anything is given: what has been given, and what of it nobody has any more. */
+  async function observe(): Promise<void> {
+    const all = services.list().filter(isOurs);
+    for (const holder of await provider.observe(all)) {
+      const { service, uid } = holder;
+      if (services.get(nameOfKey(service))?.metadata.uid === uid) {
+        holders.set(service, uid);
+        controller.enqueue(service);
+      } else {
+        await provider.release(holder);
+      }
+    }
+    // Those who waited before go on waiting in the order in which they came.
+    const age = ({ metadata }: Service) => Date.parse(metadata.creationTimestamp ?? "");
+    for (const service of all.sort((a, b) => age(a) - age(b))) {
+      if (addressesIn(service).length === 0) waiting.add(keyOf(service));
+    }
+    observed = true;
+  }
+
+  /** Those who wait, in the order in which they came, before anyone who is new. */
+  async function serveWaiting(): Promise<ReadonlySet<string>> {
+    freed = false;
+    const keys = new Set(waiting);
+    for (const key of keys) await settle(key).catch(() => controller.enqueue(key));
+    return keys;
+  }
+
+  async function settle(key: string): Promise<void> {
+    const service = services.get(nameOfKey(key));
+    const holder = holders.get(key);
+    // Gone without our doing, or gone and made anew under the same name.
+    if (holder !== undefined && holder !== service?.metadata.uid) await release(key, holder);
+    if (!service) waiting.delete(key);
+    else if (isOurs(service) && !service.metadata.deletionTimestamp) await assign(key, service);
+    else await withdraw(key, service);
+  }
+
+  async function release(key: string, uid: string): Promise<void> {
+    await provider.release({ service: key, uid });
+    holders.delete(key);
+    freed = true;
+  }
+
+  async function assign(key: string, found: Service): Promise<void> {
+    const service = await withFinalizer(found);
+    holders.set(key, service.metadata.uid ?? "");
+    const assignment = await provider.ensure(service);
+    const given = assignment.addresses.map(({ ip }) => ip);
+    if (assignment.problem) waiting.add(key);
+    else waiting.delete(key);
+    if (addressesIn(service).some((ip) => !given.includes(ip))) freed = true;
+    const changed = withAssignment(service, assignment, clock.now());
+    if (changed === service) return;
+    await client.updateStatus(resources.Service, changed, { signal });
+    tell(service, changed, assignment);
+  }
+
+  /** One event a change: an address, or why there is none. */
+  function tell(before: Service, after: Service, { problem }: Assignment): void {
+    const [old, now] = [before, after].map(({ status }) => findCondition(status?.conditions, assignedCondition));
+    if (!now || (old?.status === now.status && old?.reason === now.reason && old?.message === now.message)) return;
+    events.event(after, problem ? "Warning" : "Normal", problem ? problem.reason : "AddressAssigned", now.message);
+  }
+
+  /**
+   * Takes back what the Service has from us: it goes, or is of another type now. Our condition is the last to go, as it tells
+   * our finalizer from that of others, who use the same name.
+   */
+  async function withdraw(key: string, found: Service): Promise<void> {
+    waiting.delete(key);
+    const { finalizers = [], uid = "" } = found.metadata;
+    const marked = isMarked(found);
+    const hasOurs = holders.has(key) || hasCondition(found);
+    if (!hasOurs && !(marked && isOurs(found))) return;
+    try {
+      const released = withRelease(found, clock.now());
+      const service = released === found ? found : await client.updateStatus(resources.Service, released, { signal });
+      await release(key, uid);
+      if (marked) {
+        const metadata = { ...service.metadata, finalizers: finalizers.filter((name) => name !== cleanupFinalizer) };
+        await client.update(resources.Service, { ...service, metadata }, { signal });
+      } else if (!found.metadata.deletionTimestamp) {
+        await client.updateStatus(resources.Service, withoutCondition(service), { signal });
+      }
+    } catch (error) {
+      if (!isStatus(error, "NotFound")) throw error;
+      // It has gone meanwhile: what it held is released all the same.
+      await release(key, uid);
+    }
+  }
+
+  async function withFinalizer(service: Service): Promise<Service> {
+    if (isMarked(service)) return service;
+    const finalizers = [...(service.metadata.finalizers ?? []), cleanupFinalizer];
+    const metadata = { ...service.metadata, finalizers };
+    return client.update(resources.Service, { ...service, metadata }, { signal });
+  }
+
+  const controller = startController({
+    name: "loadbalancer",
+    reconcile,
+    after: [services.synced],
+    signal,
+    clock,
+    log,
+  });
+  const concerns = (service: Service | undefined) =>
+    service !== undefined && (isOurs(service) || isMarked(service) || hasCondition(service));
+  services.onChange(({ before, after }) => {
+    const service = after ?? before;
+    if (service && (concerns(before) || concerns(after))) controller.enqueue(keyOf(service));
+  });
+  return controller;
+}
+
+function isMarked({ metadata }: Service): boolean {
+  return metadata.finalizers?.includes(cleanupFinalizer) ?? false;
+}
+
+function hasCondition({ status }: Service): boolean {
+  return findCondition(status?.conditions, assignedCondition) !== undefined;
+}
+
+function addressesIn({ status }: Service): string[] {
+  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip ? [ip] : []));
+}
