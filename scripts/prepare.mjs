@@ -29,9 +29,10 @@ function newestSource() {
  */
 export function prepare(say) {
   if (modifiedAt(join(root, "node_modules/.package-lock.json")) < modifiedAt(join(root, "package-lock.json"))) {
-    say("installing npm packages (npm ci)");
-    if (!show("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"])) {
-      say("npm ci failed: is the npm registry reachable?");
+    // Not `npm ci`: it refuses a lock file made where the registry did not have every platform's optional packages.
+    say("installing npm packages");
+    if (!show("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"])) {
+      say("npm install failed: is the npm registry reachable?");
       return false;
     }
   }
