@@ -31,7 +31,7 @@ export async function asking<T>(directory: ClusterDirectory, work: () => Promise
     throw new CliError(
       "UNREACHABLE",
       `the API does not answer: ${error.message}`,
-      `is the cluster running? bring it up with \`fairlead up --dir ${directory.root}\``,
+      `bring the cluster up with \`fairlead up --dir ${directory.root}\``,
       { cause: error },
     );
   }

@@ -1,6 +1,7 @@
-import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { CliError, systemCodeOf } from "./errors.ts";
 import { takeProcessFile } from "./process-file.ts";
 
@@ -41,9 +42,22 @@ export function clusterDirectory(dir: string): ClusterDirectory {
 /** Makes the directory, for its owner only. Throws CliError NOT_PERMITTED or BAD_FILE. */
 export async function makeDirectory(directory: ClusterDirectory): Promise<void> {
   try {
-    await mkdir(directory.root, { recursive: true, mode: 0o700 });
+    await makeFolder(directory.root);
   } catch (error) {
     throw directoryError(directory, error);
+  }
+}
+
+/** With its parents. Not `recursive`: Node goes round for ever where a file system knows no folders to be made (/proc). */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory()) return;
+    if (systemCodeOf(error) !== "ENOENT" || existsSync(dirname(path))) throw error;
+    await makeFolder(dirname(path));
+    await makeFolder(path);
   }
 }
 
@@ -58,7 +72,10 @@ function directoryError(directory: ClusterDirectory, error: unknown): CliError {
       });
     case "EEXIST":
     case "ENOTDIR":
-      return new CliError("BAD_FILE", `${path} is not a directory`, "choose another with --dir", { cause: error });
+    case "ENOENT":
+      return new CliError("BAD_FILE", `${path} is no directory that can be used`, "choose another with --dir", {
+        cause: error,
+      });
     default:
       return new CliError("FAILED", `${path} cannot be used: ${String(error)}`, undefined, { cause: error });
   }

@@ -12,14 +12,14 @@ const limit = 20 << 20;
 export function openLog(path: string, tell: (line: string) => void): Logger {
   const file = createLogger({ fd: openSync(path, "a", 0o600) });
   const both = (target: Logger, component: string): Logger => ({
-    debug: (fields, message) => target.debug(fields, message),
-    info: (fields, message) => target.info(fields, message),
+    debug: (fields, message) => target.debug(written(fields), message),
+    info: (fields, message) => target.info(written(fields), message),
     warn(fields, message) {
-      target.warn(fields, message);
+      target.warn(written(fields), message);
       tell(`${component}: ${message}${reason(fields)}`);
     },
     error(fields, message) {
-      target.error(fields, message);
+      target.error(written(fields), message);
       tell(`${component}: ${message}${reason(fields)}`);
     },
     child: (fields) =>
@@ -28,9 +28,15 @@ export function openLog(path: string, tell: (line: string) => void): Logger {
   return both(file, "fairlead");
 }
 
+/** The fields as they are written: of an error, what JSON would leave out. */
+function written(fields: Record<string, unknown>): Record<string, unknown> {
+  const { error } = fields;
+  return error instanceof Error ? { ...fields, error: error.stack ?? error.message } : fields;
+}
+
 /** The error that a log line carries, in short. */
 function reason(fields: Record<string, unknown>): string {
-  const error = fields["error"] ?? fields["err"];
+  const { error } = fields;
   if (error === undefined) return "";
   const text = error instanceof Error ? error.message : typeof error === "string" ? error : JSON.stringify(error);
   return `: ${text.split("\n")[0]}`;

@@ -11,7 +11,7 @@ export interface TestCluster {
   readonly kubeconfig: string;
   /** What `up` printed. */
   readonly said: string;
-  kubectl(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  readonly kubectl: (args: readonly string[], options?: CommandOptions) => Promise<CommandResult>;
   /** A kubectl that goes on until it is stopped: a watch, a log that is followed. */
   startKubectl(args: readonly string[]): Running;
   fairlead(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;

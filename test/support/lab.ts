@@ -116,13 +116,14 @@ export async function openLab(user: LabUser): Promise<Lab> {
   };
 }
 
-/** A network namespace that looks like a host with one network card; its default route ends in a device that drops. */
+/** A network namespace that looks like a host with one network card; its default route leads nowhere. */
 async function openNetwork(name: string): Promise<() => Promise<void>> {
   const ip = (...args: string[]) => runOrThrow(systemCommands, "ip", args);
   await ip("netns", "add", name);
   try {
     await ip("-n", name, "link", "set", "lo", "up");
-    await ip("-n", name, "link", "add", "uplink", "type", "dummy");
+    await ip("-n", name, "link", "add", "uplink", "type", "veth", "peer", "name", "nowhere");
+    await ip("-n", name, "link", "set", "nowhere", "up");
     await ip("-n", name, "address", "add", "198.51.100.7/24", "dev", "uplink");
     await ip("-n", name, "link", "set", "uplink", "up");
     await ip("-n", name, "route", "add", "default", "via", "198.51.100.1");

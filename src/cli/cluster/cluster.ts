@@ -158,12 +158,10 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
         pki: controlPlane.pki,
         name: nodeName(number),
         config: {
-          ...{
-            number,
-            virtualRanges,
-            nodes: settings.nodes,
-            images: settings.images,
-          },
+          number,
+          virtualRanges,
+          nodes: settings.nodes,
+          images: settings.images,
           address: plan.node(number),
           server: server.origin,
           proxyMode: capabilities.proxyMode,
