@@ -60,9 +60,14 @@ export async function bootstrap({ registry, storage, serviceCidr, advertise }: B
 async function replace(registry: Registry, resource: Resource, object: KubeObject): Promise<void> {
   const context = contextFor(resource, "default");
   await registry
-    .update(context, object.metadata.name, (current) => ({ ...object, metadata: { ...current.metadata, ...object.metadata } }), {
-      retry: true,
-    })
+    .update(
+      context,
+      object.metadata.name,
+      (current) => ({ ...object, metadata: { ...current.metadata, ...object.metadata } }),
+      {
+        retry: true,
+      },
+    )
     .catch(async (error: unknown) => {
       if (!isStatus(error, "NotFound")) throw error;
       await registry.create(context, object);

@@ -1,9 +1,4 @@
-import {
-  resources,
-  statusError,
-  StatusError,
-  type Resource,
-} from "../kube/index.ts";
+import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
 import { StoreError, type Store } from "../store/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
@@ -114,12 +109,15 @@ function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError
   if (error instanceof StoreError && (error.code === "CLOSED" || error.code === "UNAVAILABLE"))
     return statusError("ServiceUnavailable", `the store is not available: ${error.message}`, { retryAfterSeconds: 1 });
   log.error({ method: request.method, path: request.path, error: errorText(error) }, "request failed");
-  return statusError("InternalError", `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`, {
-    causes: [{ message: error instanceof Error ? error.message : String(error) }],
-  });
+  return statusError(
+    "InternalError",
+    `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
+    {
+      causes: [{ message: error instanceof Error ? error.message : String(error) }],
+    },
+  );
 }
 
 function errorText(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
-

@@ -19,7 +19,13 @@ export function namespaceLifecycle(storage: Storage): Admission {
       resource,
       object?.metadata.name ?? name,
       `unable to create new content in namespace ${namespace} because it is being terminated`,
-      [{ reason: "NamespaceTerminating", message: `namespace ${namespace} is being terminated`, field: "metadata.namespace" }],
+      [
+        {
+          reason: "NamespaceTerminating",
+          message: `namespace ${namespace} is being terminated`,
+          field: "metadata.namespace",
+        },
+      ],
     );
   };
 }

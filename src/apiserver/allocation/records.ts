@@ -25,7 +25,6 @@ function record(kind: string, plural: string): Resource {
 export const addressRecords = record("ServiceAddress", "serviceaddresses");
 export const portRecords = record("NodePort", "nodeports");
 
-
 export function isHeld(storage: Storage, records: Resource, name: string): boolean {
   return storage.of(records).get(keyFor(records, { name })) !== undefined;
 }
@@ -45,7 +44,12 @@ export function transfer(
     if (kept.has(name)) continue;
     const key = keyFor(records, { name });
     const { namespace = "", name: ownerName, uid = "" } = owner.metadata;
-    const object = { apiVersion: `${group}/v1`, kind: records.kind, metadata: { name }, owner: { namespace, name: ownerName, uid } };
+    const object = {
+      apiVersion: `${group}/v1`,
+      kind: records.kind,
+      metadata: { name },
+      owner: { namespace, name: ownerName, uid },
+    };
     compare.push({ key, modRevision: 0 });
     operations.push({ type: "put", key, value: storedBytes(records, object) });
   }

@@ -167,7 +167,9 @@ function givePorts(service: Service, held: ReadonlySet<string>, range: Ports, st
 }
 
 function sharedPort(port: ServicePort, all: readonly ServicePort[]): number | undefined {
-  const taken = all.filter((other) => other.protocol === port.protocol && other !== port).map(({ nodePort }) => nodePort);
+  const taken = all
+    .filter((other) => other.protocol === port.protocol && other !== port)
+    .map(({ nodePort }) => nodePort);
   return all.find((other) => other.port === port.port && other.nodePort && !taken.includes(other.nodePort))?.nodePort;
 }
 
@@ -177,7 +179,8 @@ function keepAllocated(after: Service, before: Service): void {
   if (!now || !then) return;
   if (needsAddress(after) && needsAddress(before)) {
     now.clusterIP ||= then.clusterIP ?? "";
-    if (!now.clusterIPs?.length && now.clusterIP === then.clusterIP && then.clusterIPs) now.clusterIPs = then.clusterIPs;
+    if (!now.clusterIPs?.length && now.clusterIP === then.clusterIP && then.clusterIPs)
+      now.clusterIPs = then.clusterIPs;
   }
   if (needsNodePorts(after) && needsNodePorts(before)) {
     const before = new Set((then.ports ?? []).map(({ nodePort }) => nodePort));
@@ -207,7 +210,9 @@ const needsHealthCheckPort = ({ spec }: Service): boolean =>
 
 function addressesOf({ spec }: Service): string[] {
   if (!spec || spec.type === "ExternalName") return [];
-  return (spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : [])).filter((address) => address && address !== "None");
+  return (spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : [])).filter(
+    (address) => address && address !== "None",
+  );
 }
 
 function portsOf({ spec }: Service): string[] {

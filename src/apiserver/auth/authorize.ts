@@ -19,7 +19,8 @@ export function authorize(authorizer: Authorizer, user: UserInfo, info: RequestI
 
 function refusal(user: UserInfo, action: Action): StatusError {
   const who = `User ${JSON.stringify(user.name)} cannot ${action.verb}`;
-  if (action.type === "path") return statusError("Forbidden", `forbidden: ${who} path ${JSON.stringify(action.path)}`, {});
+  if (action.type === "path")
+    return statusError("Forbidden", `forbidden: ${who} path ${JSON.stringify(action.path)}`, {});
   const { group, resource, subresource, namespace, name } = action;
   const qualified = group ? `${resource}.${group}` : resource;
   const what = name ? `${qualified} ${JSON.stringify(name)}` : qualified;

@@ -32,7 +32,18 @@ const viewable: PolicyRule[] = [
       "services/status",
     ],
   ),
-  rule(read, ["apps"], ["deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale", "replicasets/status"]),
+  rule(
+    read,
+    ["apps"],
+    [
+      "deployments",
+      "deployments/scale",
+      "deployments/status",
+      "replicasets",
+      "replicasets/scale",
+      "replicasets/status",
+    ],
+  ),
   rule(read, ["discovery.k8s.io"], ["endpointslices"]),
   rule(read, ["networking.k8s.io"], ["ingresses", "ingresses/status"]),
   rule(read, ["events.k8s.io"], ["events"]),
@@ -126,7 +137,21 @@ const given: readonly Given[] = [
   },
   {
     name: "system:discovery",
-    rules: [paths("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/")],
+    rules: [
+      paths(
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/healthz",
+        "/livez",
+        "/openapi",
+        "/openapi/*",
+        "/readyz",
+        "/version",
+        "/version/",
+      ),
+    ],
     to: [groupSubject("system:authenticated")],
   },
   {
@@ -161,7 +186,10 @@ const given: readonly Given[] = [
   },
   {
     name: "system:kubelet-api-admin",
-    rules: [rule(["proxy"], [""], ["nodes"]), rule(["*"], [""], ["nodes/log", "nodes/metrics", "nodes/proxy", "nodes/stats"])],
+    rules: [
+      rule(["proxy"], [""], ["nodes"]),
+      rule(["*"], [""], ["nodes/log", "nodes/metrics", "nodes/proxy", "nodes/stats"]),
+    ],
   },
 ];
 
@@ -172,15 +200,13 @@ export function bootstrapRoles(): { roles: ClusterRole[]; bindings: ClusterRoleB
     labels: { "kubernetes.io/bootstrapping": "rbac-defaults", ...labels },
     annotations: { [`${group}/autoupdate`]: "true" },
   });
-  const roles = given.map(
-    ({ name, rules, aggregates, labels }): ClusterRole => ({
-      apiVersion: `${group}/v1`,
-      kind: "ClusterRole",
-      metadata: metadata(name, labels),
-      ...(aggregates ? { aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [aggregates]: "true" } }] } } : {}),
-      rules: rules ?? [],
-    }),
-  );
+  const roles = given.map(({ name, rules, aggregates, labels }): ClusterRole => ({
+    apiVersion: `${group}/v1`,
+    kind: "ClusterRole",
+    metadata: metadata(name, labels),
+    ...(aggregates ? { aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [aggregates]: "true" } }] } } : {}),
+    rules: rules ?? [],
+  }));
   const bindings = given.flatMap(({ name, to }): ClusterRoleBinding[] =>
     to
       ? [

@@ -52,7 +52,7 @@ export function createAuthorizer(storage: Storage): Authorizer {
   const rulesOf: Authorizer["rulesOf"] = ({ kind, name }, namespace) => {
     if (kind === "ClusterRole") {
       const entry = clusterRoles.get(keyFor(resources.ClusterRole, { name }));
-      return entry && rulesOfClusterRole(entry.object as ClusterRole);
+      return entry && rulesOfClusterRole(entry.object);
     }
     const entry = storage.of(resources.Role).get(keyFor(resources.Role, { namespace, name }));
     return entry && ((entry.object as Role).rules ?? []);

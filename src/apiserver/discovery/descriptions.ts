@@ -5,12 +5,15 @@ const texts: Readonly<Record<string, string>> = {
   "core.v1.Service.status": "Addresses that a load balancer has given.",
   "core.v1.ServiceSpec": "Which pods a Service leads to, and under which addresses and ports.",
   "core.v1.ServiceSpec.allocateLoadBalancerNodePorts": "false: a load balancer Service gets no node ports.",
-  "core.v1.ServiceSpec.clusterIP": 'Address inside the cluster; "None" for a headless Service. Given by the server when empty.',
+  "core.v1.ServiceSpec.clusterIP":
+    'Address inside the cluster; "None" for a headless Service. Given by the server when empty.',
   "core.v1.ServiceSpec.clusterIPs": "Addresses inside the cluster, one for each IP family.",
   "core.v1.ServiceSpec.externalIPs": "Further addresses on which nodes accept traffic for this Service.",
   "core.v1.ServiceSpec.externalName": "Name that an ExternalName Service is an alias of.",
-  "core.v1.ServiceSpec.externalTrafficPolicy": "Local: traffic from outside goes only to pods on the node it came in at. Cluster: to all.",
-  "core.v1.ServiceSpec.healthCheckNodePort": "Port on which nodes say whether they have pods of this Service (externalTrafficPolicy Local).",
+  "core.v1.ServiceSpec.externalTrafficPolicy":
+    "Local: traffic from outside goes only to pods on the node it came in at. Cluster: to all.",
+  "core.v1.ServiceSpec.healthCheckNodePort":
+    "Port on which nodes say whether they have pods of this Service (externalTrafficPolicy Local).",
   "core.v1.ServiceSpec.internalTrafficPolicy": "Local: traffic from inside goes only to pods on the same node.",
   "core.v1.ServiceSpec.loadBalancerClass": "Which load balancer implementation serves this Service.",
   "core.v1.ServiceSpec.loadBalancerIP": "Address asked of the load balancer. Deprecated.",
@@ -52,7 +55,8 @@ const texts: Readonly<Record<string, string>> = {
   "core.v1.Node": "A machine that runs pods.",
   "core.v1.Secret": "Data that is not for everybody: passwords, keys, certificates.",
   "core.v1.ServiceAccount": "An identity for programs in pods.",
-  "apps.v1.Deployment": "Keeps a number of equal pods running, and replaces them step by step when their template changes.",
+  "apps.v1.Deployment":
+    "Keeps a number of equal pods running, and replaces them step by step when their template changes.",
   "apps.v1.Deployment.spec": "How many pods, of what kind, and how they are replaced.",
   "apps.v1.Deployment.status": "How far that is done.",
   "apps.v1.DeploymentSpec.replicas": "How many pods. Default 1.",

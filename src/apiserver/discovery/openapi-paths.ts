@@ -14,7 +14,11 @@ const operations: Readonly<Record<string, { method: string; action: string; of: 
 
 type Parameter = { name: string; in: "query" | "path"; required?: true; schema: { type: string; uniqueItems?: true } };
 
-const query = (name: string, type = "string"): Parameter => ({ name, in: "query", schema: { type, uniqueItems: true } });
+const query = (name: string, type = "string"): Parameter => ({
+  name,
+  in: "query",
+  schema: { type, uniqueItems: true },
+});
 const pathPart = (name: string): Parameter => ({
   name,
   in: "path",
@@ -36,7 +40,12 @@ const deleting = [query("dryRun"), query("gracePeriodSeconds", "integer"), query
 
 /** What a verb takes in its query: clients look here to see what a server supports. */
 const parameters: Readonly<Record<string, readonly Parameter[]>> = {
-  list: [...selecting, query("allowWatchBookmarks", "boolean"), query("sendInitialEvents", "boolean"), query("watch", "boolean")],
+  list: [
+    ...selecting,
+    query("allowWatchBookmarks", "boolean"),
+    query("sendInitialEvents", "boolean"),
+    query("watch", "boolean"),
+  ],
   create: writing,
   deletecollection: [...selecting, ...deleting],
   get: [],
@@ -59,7 +68,16 @@ export function pathsOf({ group, version, entries }: CatalogGroup): Record<strin
     };
     add(collection, operationsOf(entry, entry.verbs, "collection", entry.kind), scoped);
     if (entry.namespaced)
-      add(`${root}/${entry.plural}`, operationsOf(entry, entry.verbs.filter((verb) => verb === "list"), "collection", entry.kind), []);
+      add(
+        `${root}/${entry.plural}`,
+        operationsOf(
+          entry,
+          entry.verbs.filter((verb) => verb === "list"),
+          "collection",
+          entry.kind,
+        ),
+        [],
+      );
     add(`${collection}/{name}`, operationsOf(entry, entry.verbs, "object", entry.kind), named);
     for (const part of entry.subresources) {
       const item = {

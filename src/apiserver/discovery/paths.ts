@@ -15,7 +15,10 @@ export interface HealthCheck {
 }
 
 /** The paths beside the resources. Undefined: there is nothing. */
-export async function answerPath(request: ApiRequest, checks: readonly HealthCheck[]): Promise<ApiResponse | undefined> {
+export async function answerPath(
+  request: ApiRequest,
+  checks: readonly HealthCheck[],
+): Promise<ApiResponse | undefined> {
   const path = request.path.length > 1 ? request.path.replace(/\/+$/, "") : request.path;
   const [first = "", second, third, ...more] = path.split("/").slice(1);
   switch (first) {

@@ -21,8 +21,10 @@ export function readBody(stream: Readable): Promise<Uint8Array> {
       if (size <= bodyLimit) chunks.push(chunk);
       else finish(() => reject(tooLarge()));
     };
-    const onEnd = (): void => finish(() => resolve(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)));
-    const onGone = (): void => finish(() => reject(statusError("BadRequest", "the client went away within its request")));
+    const onEnd = (): void =>
+      finish(() => resolve(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)));
+    const onGone = (): void =>
+      finish(() => reject(statusError("BadRequest", "the client went away within its request")));
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       stream.off("data", onData);

@@ -19,7 +19,7 @@ export function userOf(socket: TLSSocket): UserInfo | undefined {
   const { subject, raw } = socket.getPeerCertificate();
   if (!raw) return undefined;
   if (!socket.authorized) throw unauthorized();
-  const user = userFromSubject(subject as unknown as Record<string, string | string[] | undefined>);
+  const user = userFromSubject(subject);
   known.set(socket, user);
   return user;
 }

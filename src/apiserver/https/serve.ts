@@ -108,9 +108,17 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
   const cause = { cause: error };
   switch (error.code) {
     case "EADDRINUSE":
-      return new ServeError("PORT_IN_USE", `port ${port} on ${host} is in use by another program; choose another one`, cause);
+      return new ServeError(
+        "PORT_IN_USE",
+        `port ${port} on ${host} is in use by another program; choose another one`,
+        cause,
+      );
     case "EACCES":
-      return new ServeError("NOT_PERMITTED", `port ${port} may not be opened by this user; choose one above 1023`, cause);
+      return new ServeError(
+        "NOT_PERMITTED",
+        `port ${port} may not be opened by this user; choose one above 1023`,
+        cause,
+      );
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
       return new ServeError("ADDRESS", `${host} is no address of this machine`, cause);

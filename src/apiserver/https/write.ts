@@ -60,7 +60,11 @@ async function writeObject(
     // By way of JSON: objects may share parts, which YAML would write as aliases.
     const plain = JSON.parse(Buffer.concat([...response.bytes()]).toString()) as unknown;
     const text = Buffer.from(stringify(plain, { lineWidth: 0, aliasDuplicateObjects: false }));
-    answer.writeHead(response.status, { ...headers, "content-type": "application/yaml", "content-length": text.length });
+    answer.writeHead(response.status, {
+      ...headers,
+      "content-type": "application/yaml",
+      "content-length": text.length,
+    });
     answer.end(text);
     return;
   }

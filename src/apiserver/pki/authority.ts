@@ -32,7 +32,7 @@ const skew = 3_600_000;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 /** The library and what it needs; loaded only when a certificate is made, which a restart does not. */
-async function library(): Promise<typeof import("@peculiar/x509")> {
+async function library() {
   await import("reflect-metadata");
   return import("@peculiar/x509");
 }
@@ -41,21 +41,19 @@ async function library(): Promise<typeof import("@peculiar/x509")> {
 export async function createAuthority(name: string, clock: Clock): Promise<KeyPair> {
   const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
-    {
-      ...common(clock, authorityDays),
-      name: [{ CN: [name] }],
-      keys,
-      extensions: [
-        new x509.BasicConstraintsExtension(true, undefined, true),
-        new x509.KeyUsagesExtension(
-          x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
-          true,
-        ),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false),
-      ],
-    },
-  );
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    ...common(clock, authorityDays),
+    name: [{ CN: [name] }],
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
+        true,
+      ),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false),
+    ],
+  });
   return { cert: `${certificate.toString("pem")}\n`, key: await exportKey(keys.privateKey) };
 }
 
@@ -84,23 +82,21 @@ async function issue(
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const usages = uses.map((use) => x509.ExtendedKeyUsage[use === "server" ? "serverAuth" : "clientAuth"]);
   const names = hosts.map((host) => ({ type: isIP(host) ? ("ip" as const) : ("dns" as const), value: host }));
-  const certificate = await x509.X509CertificateGenerator.create(
-    {
-      ...common(clock, leafDays),
-      // One group an attribute: several in one would be read as a single name.
-      subject: [...groups.map((group) => ({ O: [group] })), { CN: [name] }],
-      issuer: issuer.subject,
-      publicKey: keys.publicKey,
-      signingKey,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension(usages),
-        await x509.AuthorityKeyIdentifierExtension.create(issuer, false),
-        ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
-      ],
-    },
-  );
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...common(clock, leafDays),
+    // One group an attribute: several in one would be read as a single name.
+    subject: [...groups.map((group) => ({ O: [group] })), { CN: [name] }],
+    issuer: issuer.subject,
+    publicKey: keys.publicKey,
+    signingKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(usages),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer, false),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ],
+  });
   return { cert: `${certificate.toString("pem")}\n`, key: await exportKey(keys.privateKey) };
 }
 

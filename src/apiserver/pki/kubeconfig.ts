@@ -16,16 +16,19 @@ export interface KubeconfigOptions {
 /** A kubeconfig with one cluster and one user, certificates inside. */
 export function kubeconfigText({ cluster, server, ca, user, client }: KubeconfigOptions): string {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
-  return stringify({
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: cluster, cluster: { server, "certificate-authority-data": base64(ca) } }],
-    users: [
-      { name: user, user: { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) } },
-    ],
-    contexts: [{ name: cluster, context: { cluster, user } }],
-    "current-context": cluster,
-  }, { lineWidth: 0 });
+  return stringify(
+    {
+      apiVersion: "v1",
+      kind: "Config",
+      clusters: [{ name: cluster, cluster: { server, "certificate-authority-data": base64(ca) } }],
+      users: [
+        { name: user, user: { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) } },
+      ],
+      contexts: [{ name: cluster, context: { cluster, user } }],
+      "current-context": cluster,
+    },
+    { lineWidth: 0 },
+  );
 }
 
 /** Writes a kubeconfig that only its owner may read. */

@@ -69,7 +69,9 @@ async function loadAuthority(dir: string): Promise<KeyPair | undefined> {
   const [cert, key] = await Promise.all([readText(join(dir, "ca.crt")), readText(join(dir, "ca.key"))]);
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined)
-    throw new PkiError(`${dir}: ${cert === undefined ? "ca.crt" : "ca.key"} is missing; put it back, or remove the folder to begin anew`);
+    throw new PkiError(
+      `${dir}: ${cert === undefined ? "ca.crt" : "ca.key"} is missing; put it back, or remove the folder to begin anew`,
+    );
   try {
     if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { cert, key };
   } catch (error) {
@@ -77,7 +79,9 @@ async function loadAuthority(dir: string): Promise<KeyPair | undefined> {
       cause: error,
     });
   }
-  throw new PkiError(`${dir}: ca.crt and ca.key do not belong together; put them back, or remove the folder to begin anew`);
+  throw new PkiError(
+    `${dir}: ca.crt and ca.key do not belong together; put them back, or remove the folder to begin anew`,
+  );
 }
 
 async function makeAuthority(dir: string, clock: Clock): Promise<KeyPair> {

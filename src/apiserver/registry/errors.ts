@@ -5,7 +5,10 @@ export function qualified(resource: Pick<Resource, "plural" | "group">): string 
   return resource.group ? `${resource.plural}.${resource.group}` : resource.plural;
 }
 
-function details(resource: Pick<Resource, "plural" | "group">, name: string): {
+function details(
+  resource: Pick<Resource, "plural" | "group">,
+  name: string,
+): {
   name: string;
   group: string;
   kind: string;
@@ -55,8 +58,12 @@ export function forbidden(
 }
 
 export function methodNotAllowed(resource: Pick<Resource, "plural" | "group">, verb: string): StatusError {
-  return statusError("MethodNotAllowed", `${verb} is not supported on resources of kind ${JSON.stringify(qualified(resource))}`, {
-    group: resource.group,
-    kind: resource.plural,
-  });
+  return statusError(
+    "MethodNotAllowed",
+    `${verb} is not supported on resources of kind ${JSON.stringify(qualified(resource))}`,
+    {
+      group: resource.group,
+      kind: resource.plural,
+    },
+  );
 }

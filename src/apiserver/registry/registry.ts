@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import {
   invalid,
   statusError,
@@ -55,7 +56,7 @@ export interface RegistryOptions {
   readonly allocate: Allocator;
   readonly allowLoopback: boolean;
   /** Milliseconds since the epoch. */
-  now(): number;
+  readonly now: () => number;
 }
 
 export interface Registry {
@@ -90,15 +91,14 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     for (const step of admission) await step(request);
   };
 
-  /** Writes one object if it still is as `current`. The entry, or what is there instead. */
+  /** Writes one object, or removes it, if it still is as `current`. The entry, or what is there instead. */
   const commit = async (
     cache: KindCache,
     key: string,
     current: Entry | undefined,
-    object: KubeObject | undefined,
+    value: Uint8Array | undefined,
     companion: Companion,
   ): Promise<{ done: Entry } | { failed: "object" | "companion"; current: Entry | undefined }> => {
-    const value = object && storedBytes(cache.resource, object);
     const result = await storage.write(
       [{ key, modRevision: current?.revision ?? 0 }, ...companion.compare],
       [value ? { type: "put", key, value } : { type: "delete", key }, ...companion.operations],
@@ -108,7 +108,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const cached = cache.get(key);
       return { done: cached?.revision === result.revision ? cached : cache.make(key, result.revision, value) };
     }
-    if (!result.current.has(key)) return { failed: "companion", current };
+    if (!result.current.has(key)) {
+      // Someone else was given the same address: the caches shall know before another is chosen.
+      await storage.reached(result.revision);
+      return { failed: "companion", current };
+    }
     const there = result.current.get(key);
     return { failed: "object", current: there && cache.make(key, there.modRevision, there.value) };
   };
@@ -147,58 +151,61 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
+      const value = storedBytes(resource, draft);
       if (context.dryRun) {
         await storage.caughtUp();
-        if (cache.get(key)) return "taken";
-        return new Entry(key, 0, storedBytes(resource, draft));
+        return cache.get(key) ? "taken" : new Entry(key, 0, value);
       }
-      const result = await commit(cache, key, undefined, draft, companion);
+      const result = await commit(cache, key, undefined, value, companion);
       if ("done" in result) return result.done;
       if (result.failed === "object") return "taken";
-      // Someone else was given the same address: the caches will know, then another is chosen.
-      await storage.caughtUp();
     }
-    throw statusError("ServerTimeout", `no free address was found for ${resource.kind} ${object.metadata.name} in time`);
+    throw statusError(
+      "ServerTimeout",
+      `no free address was found for ${resource.kind} ${object.metadata.name} in time`,
+    );
+  };
+
+  const create: Registry["create"] = async (context, object) => {
+    const { resource, namespace } = context;
+    const strategy = strategyFor(resource);
+    const strategyIn = strategyContext(context);
+    const { metadata } = object;
+    if (metadata.resourceVersion) throw resourceVersionOnCreate();
+    object.metadata = {
+      ...metadata,
+      ...(resource.namespaced ? { namespace } : {}),
+      uid: randomUUID(),
+      creationTimestamp: strategyIn.now,
+    };
+    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] as const)
+      delete object.metadata[field];
+    const base = metadata.name ? "" : (metadata.generateName ?? "");
+    if (!metadata.name && !base)
+      throw invalid(resource, "", [
+        { type: "Required", field: "metadata.name", detail: "name or generateName is required" },
+      ]);
+    if (base) object.metadata.name = generatedName(base);
+    await admit({ operation: "CREATE", context, name: object.metadata.name, object });
+    strategy.prepareForCreate(object, strategyIn);
+    strategy.defaults(object);
+    for (const warning of strategy.warnings(object)) context.warn(warning);
+
+    for (let attempt = 0; ; attempt++) {
+      const entry = await createNamed(context, object, strategyIn);
+      if (entry !== "taken") return entry;
+      if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
+      object.metadata.name = generatedName(base);
+    }
   };
 
   return {
+    create,
+
     async get(resource, namespace, name) {
       const entry = await read(resource, namespace, name);
       if (!entry) throw notFound(resource, name);
       return entry;
-    },
-
-    async create(context, object) {
-      const { resource, namespace } = context;
-      const strategy = strategyFor(resource);
-      const strategyIn = strategyContext(context);
-      const { metadata } = object;
-      if (metadata.resourceVersion) throw resourceVersionOnCreate();
-      object.metadata = {
-        ...metadata,
-        ...(resource.namespaced ? { namespace } : {}),
-        uid: randomUUID(),
-        creationTimestamp: strategyIn.now,
-      };
-      for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] as const)
-        delete object.metadata[field];
-      const base = metadata.name ? "" : (metadata.generateName ?? "");
-      if (!metadata.name && !base)
-        throw invalid(resource, "", [
-          { type: "Required", field: "metadata.name", detail: "name or generateName is required" },
-        ]);
-      if (base) object.metadata.name = generatedName(base);
-      await admit({ operation: "CREATE", context, name: object.metadata.name, object });
-      strategy.prepareForCreate(object, strategyIn);
-      strategy.defaults(object);
-      for (const warning of strategy.warnings(object)) context.warn(warning);
-
-      for (let attempt = 0; ; attempt++) {
-        const entry = await createNamed(context, object, strategyIn);
-        if (entry !== "taken") return entry;
-        if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
-        object.metadata.name = generatedName(base);
-      }
     },
 
     async update(context, name, produce, { retry, orCreate }) {
@@ -209,7 +216,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       for (let attempt = 0; attempt < attempts; attempt++) {
         if (!current) {
           if (!orCreate || !strategyFor(resource).allowCreateOnUpdate) throw notFound(resource, name);
-          return { entry: await this.create(context, orCreate()), created: true };
+          return { entry: await create(context, orCreate()), created: true };
         }
         const old = current.object;
         const object = produce(structuredClone(old));
@@ -218,23 +225,16 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         await admit({ operation: "UPDATE", context, name, object, old });
         const companion = prepareUpdate(context, object, old);
 
+        if (isSame(object, old)) return { entry: current, created: false };
+
         const value = storedBytes(resource, object);
-        if (sameAsStored(cache, current, value)) return { entry: current, created: false };
-        const remove = isGone(resource, object);
-        if (context.dryRun) return { entry: cache.make(key, current.revision, value), created: false };
-        const result = await commit(
-          cache,
-          key,
-          current,
-          remove ? undefined : object,
-          remove ? allocate(resource, undefined, old) : companion,
-        );
-        if ("done" in result) {
-          const entry = remove ? cache.make(key, current.revision, value) : result.done;
-          return { entry, created: false };
-        }
+        const last = cache.make(key, current.revision, value);
+        if (context.dryRun) return { entry: last, created: false };
+        const result = isGone(resource, object)
+          ? await commit(cache, key, current, undefined, allocate(resource, undefined, old))
+          : await commit(cache, key, current, value, companion);
+        if ("done" in result) return { entry: isGone(resource, object) ? last : result.done, created: false };
         if (result.failed === "object" && !retry) throw modified(resource, name);
-        if (result.failed === "companion") await storage.caughtUp();
         current = result.current;
       }
       throw modified(resource, name);
@@ -251,14 +251,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         await admit({ operation: "DELETE", context, name, old });
         const deletion = deletionOf(resource, old, options, now());
         if (deletion.type === "pending") return { entry: current, gone: false };
-        const object = deletion.type === "mark" ? deletion.object : undefined;
-        if (context.dryRun) {
-          const entry = object ? cache.make(key, current.revision, storedBytes(resource, object)) : current;
-          return { entry, gone: !object };
-        }
-        const companion = object ? noCompanion : allocate(resource, undefined, old);
-        const result = await commit(cache, key, current, object, companion);
-        if ("done" in result) return { entry: result.done, gone: !object };
+        const value = deletion.type === "mark" ? storedBytes(resource, deletion.object) : undefined;
+        if (context.dryRun) return { entry: value ? cache.make(key, current.revision, value) : current, gone: !value };
+        const companion = value ? noCompanion : allocate(resource, undefined, old);
+        const result = await commit(cache, key, current, value, companion);
+        if ("done" in result) return { entry: result.done, gone: !value };
         current = result.current;
       }
       throw modified(resource, name);
@@ -317,6 +314,8 @@ const ownFields = [
   "deletionGracePeriodSeconds",
 ] as const;
 
-function sameAsStored(cache: KindCache, current: Entry, value: Uint8Array): boolean {
-  return Buffer.compare(cache.make(current.key, current.revision, value).bytes, current.bytes) === 0;
+/** True when a write would change nothing: then none is made, and the version stays. */
+function isSame(object: KubeObject, old: KubeObject): boolean {
+  const { resourceVersion: _revision, ...metadata } = old.metadata;
+  return isDeepStrictEqual(object, { ...old, metadata });
 }

@@ -20,7 +20,9 @@ export function checkMediaType(type: string, types: readonly string[]): void {
 }
 
 /** What is in a body: JSON as it came, YAML and protobuf as the value they mean; and the fields that were given twice. */
-export async function parseBody(request: ApiRequest): Promise<{ body: Uint8Array | object; duplicates?: readonly string[] }> {
+export async function parseBody(
+  request: ApiRequest,
+): Promise<{ body: Uint8Array | object; duplicates?: readonly string[] }> {
   const { body } = request;
   if (!(body instanceof Uint8Array)) return { body: body ?? new Uint8Array() };
   const type = mediaType(request);

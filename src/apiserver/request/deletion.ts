@@ -35,8 +35,7 @@ function policyOf({ propagationPolicy, orphanDependents }: Given): DeletionOptio
   };
   if (propagationPolicy === undefined || propagationPolicy === "")
     return orphanDependents === undefined ? undefined : orphanDependents ? "Orphan" : "Background";
-  if (orphanDependents !== undefined)
-    refuse("Invalid", "orphanDependents and deletionPropagation cannot be both set");
+  if (orphanDependents !== undefined) refuse("Invalid", "orphanDependents and deletionPropagation cannot be both set");
   const policy = policies.find((one) => one === propagationPolicy);
   return policy ?? refuse("NotSupported", `supported values: ${policies.map((one) => JSON.stringify(one)).join(", ")}`);
 }
@@ -55,7 +54,12 @@ function fromBody(value: unknown): Given {
     throw statusError("BadRequest", `DeleteOptions cannot be read: ${field} must be ${wanted}`);
   };
   if (!isObject(value)) return wrong("the body", "an object");
-  const read = <T>(from: Record<string, unknown>, field: string, wanted: string, is: (given: unknown) => given is T): T | undefined => {
+  const read = <T>(
+    from: Record<string, unknown>,
+    field: string,
+    wanted: string,
+    is: (given: unknown) => given is T,
+  ): T | undefined => {
     const given = from[field];
     if (given === undefined || given === null) return undefined;
     return is(given) ? given : wrong(field, wanted);

@@ -41,10 +41,7 @@ export function negotiate(header: string | undefined): Wanted {
     if (g !== "meta.k8s.io" || v !== "v1") continue;
     if (as === "Table" || as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") return { as, encoding };
   }
-  throw statusError(
-    "NotAcceptable",
-    `only the following media types are accepted: ${offered}`,
-  );
+  throw statusError("NotAcceptable", `only the following media types are accepted: ${offered}`);
 }
 
 const encodings: Readonly<Record<string, Wanted["encoding"]>> = {

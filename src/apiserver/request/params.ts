@@ -61,8 +61,7 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
   if (initial !== null && match !== "NotOlderThan")
     forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
   if (match) {
-    if (initial === null)
-      forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (initial === null) forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
     if (match !== "NotOlderThan") errors.push(notSupported(match, ["NotOlderThan"]));
     if (query.get("continue")) forbid("resourceVersionMatch is forbidden when continue is provided");
   }

@@ -1,14 +1,6 @@
 import type { ApiRequest } from "../handler.ts";
 
-export type ResourceVerb =
-  | "get"
-  | "list"
-  | "watch"
-  | "create"
-  | "update"
-  | "patch"
-  | "delete"
-  | "deletecollection";
+export type ResourceVerb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
 
 /** What a request is about: a resource of the API, or a path beside it such as `/version`. */
 export type RequestInfo =

@@ -16,7 +16,7 @@ export function eventsEvent(stored: KubeObject): KubeObject {
       deprecatedLastTimestamp: lastTimestamp,
       deprecatedCount: count,
     }),
-  } as KubeObject;
+  };
 }
 
 /** The reverse of `eventsEvent`. */

@@ -14,14 +14,17 @@ export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, 
     case "PartialObjectMetadata":
     case "PartialObjectMetadataList":
       return metadataForm();
-    case "object": {
-      const known = stored.get(served);
-      if (known) return known;
-      const form = served.view ? convertedForm(served.resource, served.view.show) : storedForm(served.resource);
-      stored.set(served, form);
-      return form;
-    }
+    default:
+      return ownForm(served);
   }
+}
+
+function ownForm(served: Served): Form {
+  const known = stored.get(served);
+  if (known) return known;
+  const form = served.view ? convertedForm(served.resource, served.view.show) : storedForm(served.resource);
+  stored.set(served, form);
+  return form;
 }
 
 function includeObject(query: URLSearchParams): IncludeObject {

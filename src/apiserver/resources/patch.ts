@@ -39,7 +39,12 @@ export async function readPatch(
   };
 }
 
-function apply(type: string, kind: Pick<Resource, "group" | "version" | "kind">, object: object, patch: unknown): unknown {
+function apply(
+  type: string,
+  kind: Pick<Resource, "group" | "version" | "kind">,
+  object: object,
+  patch: unknown,
+): unknown {
   switch (type) {
     case "application/json-patch+json":
       return applyJsonPatch(object, patch);

@@ -12,7 +12,7 @@ import type { Served } from "./served.ts";
 export interface PodActionOptions {
   readonly registry: Registry;
   /** Milliseconds since the epoch. */
-  now(): number;
+  readonly now: () => number;
 }
 
 type PodAction = (
@@ -51,7 +51,9 @@ export const bindPod: PodAction = async ({ registry, now }, request, info, serve
       throw conflict(podBinding, info.name, why);
     };
     if (binding.metadata.uid && binding.metadata.uid !== pod.metadata.uid)
-      refuse(`Precondition failed: UID in precondition: ${binding.metadata.uid}, UID in object meta: ${pod.metadata.uid}`);
+      refuse(
+        `Precondition failed: UID in precondition: ${binding.metadata.uid}, UID in object meta: ${pod.metadata.uid}`,
+      );
     if (pod.metadata.deletionTimestamp) refuse(`pod ${info.name} is being deleted, cannot be assigned to a host`);
     if (pod.spec?.nodeName) refuse(`pod ${info.name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
     const conditions = (pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled");

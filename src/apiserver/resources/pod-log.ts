@@ -83,16 +83,28 @@ function logQuery(query: URLSearchParams, pod: string): URLSearchParams {
       throw statusError("BadRequest", `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
     if (Number(text) < least) {
       const detail = `must be greater than or equal to ${least}`;
-      errors.push({ type: "Invalid", field: name, value: Number(text), detail: least === 0 ? detail : "must be greater than 0" });
+      errors.push({
+        type: "Invalid",
+        field: name,
+        value: Number(text),
+        detail: least === 0 ? detail : "must be greater than 0",
+      });
     }
     passed.set(name, text);
   }
   const since = query.get("sinceTime");
   if (since !== null) {
     if (!Number.isFinite(Date.parse(since)))
-      throw statusError("BadRequest", `parsing time ${JSON.stringify(since)} as "2006-01-02T15:04:05Z07:00": cannot parse`);
+      throw statusError(
+        "BadRequest",
+        `parsing time ${JSON.stringify(since)} as "2006-01-02T15:04:05Z07:00": cannot parse`,
+      );
     if (query.has("sinceSeconds"))
-      errors.push({ type: "Forbidden", field: "", detail: "at most one of `sinceTime` or `sinceSeconds` may be specified" });
+      errors.push({
+        type: "Forbidden",
+        field: "",
+        detail: "at most one of `sinceTime` or `sinceSeconds` may be specified",
+      });
     passed.set("sinceTime", since);
   }
   if (errors.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, pod, errors);
@@ -111,7 +123,10 @@ function chooseContainer(pod: Pod, wanted: string): string {
   if (only !== undefined && others.length === 0 && initial.length === 0) return only;
   const choices = `[${containers.join(" ")}]`;
   const init = initial.length > 0 ? ` or one of the init containers: [${initial.join(" ")}]` : "";
-  throw statusError("BadRequest", `a container name must be specified for pod ${name}, choose one of: ${choices}${init}`);
+  throw statusError(
+    "BadRequest",
+    `a container name must be specified for pod ${name}, choose one of: ${choices}${init}`,
+  );
 }
 
 function kubeletAddress({ status }: Node): KubeletAddress | undefined {

@@ -132,7 +132,7 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
   interface Write {
     readonly query: WriteQuery;
     readonly context: WriteContext;
-    warn(text: string): void;
+    readonly warn: (text: string) => void;
     answer(status: number, entry: Entry): ApiResponse;
   }
 
@@ -202,4 +202,3 @@ function checkPatched(before: KubeObject, after: KubeObject): void {
       `the namespace of the object (${after.metadata.namespace ?? ""}) does not match the namespace on the URL (${namespace})`,
     );
 }
-

@@ -107,4 +107,3 @@ function subjectOf({ kind, spec }: SubjectAccessReview): UserInfo {
     ]);
   return { name: spec.user ?? "", groups: spec.groups ?? [] };
 }
-

@@ -44,7 +44,9 @@ export const served: readonly Served[] = [
   { ...serve(eventsV1), stored: resources.Event, view: { show: eventsEvent, store: coreEvent } },
 ];
 
-const byPath = new Map(served.map((one) => [pathKey(one.resource.group, one.resource.version, one.resource.plural), one]));
+const byPath = new Map(
+  served.map((one) => [pathKey(one.resource.group, one.resource.version, one.resource.plural), one]),
+);
 
 export function findServed(group: string, version: string, plural: string): Served | undefined {
   return byPath.get(pathKey(group, version, plural));

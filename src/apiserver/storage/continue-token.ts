@@ -9,7 +9,9 @@ export interface ContinueToken {
 }
 
 export function encodeContinue(token: ContinueToken): string {
-  return Buffer.from(JSON.stringify({ v: "fairlead/v1", rv: token.revision, after: token.after })).toString("base64url");
+  return Buffer.from(JSON.stringify({ v: "fairlead/v1", rv: token.revision, after: token.after })).toString(
+    "base64url",
+  );
 }
 
 /** Throws StatusError BadRequest for what `encodeContinue` did not make. */

@@ -86,7 +86,8 @@ async function collect(
   const breathe = createBreather();
   const entries: Entry[] = [];
   for await (const page of pages) {
-    if (!selects && limit === 0 && entries.length === 0 && page.remaining === 0) return { entries: page.entries, more: undefined };
+    if (!selects && limit === 0 && entries.length === 0 && page.remaining === 0)
+      return { entries: page.entries, more: undefined };
     for (const [i, entry] of page.entries.entries()) {
       await breathe();
       if (selects && !selects(entry)) continue;

@@ -1,5 +1,12 @@
 import type { Resource } from "../../kube/index.ts";
-import { StoreError, type Compare, type KeyValue, type Operation, type Store, type WriteResult } from "../../store/index.ts";
+import {
+  StoreError,
+  type Compare,
+  type KeyValue,
+  type Operation,
+  type Store,
+  type WriteResult,
+} from "../../store/index.ts";
 import type { Clock, Component, Logger } from "../../system/index.ts";
 import { root } from "./entry.ts";
 import { createKindCache, type KindCache } from "./kind-cache.ts";
@@ -34,7 +41,11 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   let written = 0;
   const waiting = new Set<{ revision: number; settle: (reached: boolean) => void }>();
   const caches = new Map<string, KindCache>();
-  for (const kind of kinds) caches.set(`${kind.group || "core"}/${kind.plural}`, createKindCache(kind, () => revision));
+  for (const kind of kinds)
+    caches.set(
+      `${kind.group || "core"}/${kind.plural}`,
+      createKindCache(kind, () => revision),
+    );
 
   const cacheOfKey = (key: string): KindCache | undefined => {
     const afterGroup = key.indexOf("/", root.length);

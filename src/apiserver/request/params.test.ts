@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { listQuery, watchQuery, writeQuery } from "./params.ts";
+
+const q = (text: string): URLSearchParams => new URLSearchParams(text);
+
+describe("list query", () => {
+  it("reads what there is", () => {
+    expect(listQuery(q("limit=5&resourceVersion=7&resourceVersionMatch=Exact"))).toEqual({
+      limit: 5,
+      resourceVersion: "7",
+      match: "Exact",
+      continue: "",
+    });
+  });
+
+  it.each([
+    ["resourceVersionMatch=Exact", /resourceVersionMatch is forbidden unless resourceVersion is provided/],
+    ["resourceVersion=0&resourceVersionMatch=Exact", /"exact" is forbidden for resourceVersion "0"/],
+    ["resourceVersion=1&resourceVersionMatch=Nearly", /Unsupported value: "Nearly"/],
+    ["resourceVersion=abc", /resourceVersion: Invalid value: "abc"/],
+    ["sendInitialEvents=true", /sendInitialEvents is forbidden for list/],
+    ["limit=ten", /strconv.ParseInt: parsing "ten": invalid syntax/],
+    ["continue=abc&resourceVersion=7", /specifying resource version is not allowed when using continue/],
+  ])("refuses %s", (text, message) => {
+    expect(() => listQuery(q(text))).toThrow(message);
+  });
+});
+
+describe("watch query", () => {
+  it("is not endless", () => {
+    const { timeout } = watchQuery(q("watch=1"));
+    expect(timeout).toBeGreaterThanOrEqual(1_800_000);
+    expect(timeout).toBeLessThanOrEqual(3_600_000);
+    expect(watchQuery(q("timeoutSeconds=5")).timeout).toBe(5000);
+  });
+
+  it.each([
+    ["sendInitialEvents=true", /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan/],
+    ["sendInitialEvents=true&resourceVersionMatch=Exact", /Unsupported value: "Exact"/],
+    ["resourceVersionMatch=NotOlderThan", /forbidden for watch unless sendInitialEvents is provided/],
+  ])("refuses %s", (text, message) => {
+    expect(() => watchQuery(q(text))).toThrow(message);
+  });
+});
+
+describe("write query", () => {
+  it("warns of unknown fields unless told otherwise", () => {
+    expect(writeQuery(q(""), "CreateOptions")).toEqual({ dryRun: false, fieldValidation: "Warn" });
+    expect(writeQuery(q("dryRun=All&fieldValidation=Strict"), "CreateOptions")).toEqual({
+      dryRun: true,
+      fieldValidation: "Strict",
+    });
+  });
+
+  it.each([
+    ["dryRun=Some", /dryRun: Unsupported value: "Some"/],
+    ["fieldValidation=Loose", /fieldValidation: Unsupported value: "Loose"/],
+    [`fieldManager=${"x".repeat(129)}`, /fieldManager: Too long/],
+  ])("refuses %s", (text, message) => {
+    expect(() => writeQuery(q(text), "CreateOptions")).toThrow(message);
+  });
+});

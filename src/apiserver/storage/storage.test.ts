@@ -1,0 +1,119 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { resources } from "../../kube/index.ts";
+import { createMemoryStore, type Store } from "../../store/index.ts";
+import { FakeClock, silentLogger } from "../../system/index.ts";
+import { keyFor, prefixFor, storedBytes } from "./entry.ts";
+import { startStorage, type Storage } from "./storage.ts";
+
+const { ConfigMap } = resources;
+const key = (name: string): string => keyFor(ConfigMap, { namespace: "default", name });
+const bytes = (name: string, data = "x"): Uint8Array =>
+  storedBytes(ConfigMap, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace: "default" },
+    data: { data },
+  } as never);
+
+let store: Store;
+let ended: AbortController;
+const start = (): Storage =>
+  startStorage({ store, kinds: [ConfigMap], signal: ended.signal, clock: new FakeClock(), log: silentLogger });
+
+beforeEach(() => {
+  store = createMemoryStore();
+  ended = new AbortController();
+});
+afterEach(async () => {
+  ended.abort();
+  await store.close();
+});
+
+describe("storage", () => {
+  it("holds what was stored before it began, page after page", async () => {
+    for (let i = 0; i < 1200; i++) {
+      const name = `c${String(i).padStart(4, "0")}`;
+      await store.write([], [{ type: "put", key: key(name), value: bytes(name) }]);
+    }
+    const storage = start();
+    await storage.ready;
+    const names = storage
+      .of(ConfigMap)
+      .under(prefixFor(ConfigMap, "default"))
+      .map((entry) => entry.object.metadata.name);
+    expect(names).toHaveLength(1200);
+    expect(names).toEqual([...names].sort());
+    expect(storage.revision).toBe(await store.revision());
+  });
+
+  it("splices the revision into the stored bytes", async () => {
+    await store.write([], [{ type: "put", key: key("a"), value: bytes("a", "ö") }]);
+    const storage = start();
+    await storage.ready;
+    const revision = String(await store.revision());
+    const entry = storage.of(ConfigMap).get(key("a"));
+    expect(Buffer.from(entry?.bytes ?? []).toString()).toBe(
+      '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"REVISION","name":"a","namespace":"default"},"data":{"data":"ö"}}'.replace(
+        "REVISION",
+        revision,
+      ),
+    );
+    expect(entry?.object.metadata.resourceVersion).toBe(revision);
+  });
+
+  it("is caught up with its own writes before it says so", async () => {
+    const storage = start();
+    await storage.ready;
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        storage.write([], [{ type: "put", key: key(`n${i}`), value: bytes(`n${i}`) }]),
+      ),
+    );
+    await storage.caughtUp();
+    expect(storage.of(ConfigMap).size).toBe(50);
+  });
+
+  it("gives up waiting for a revision that does not come", async () => {
+    const clock = new FakeClock();
+    const storage = startStorage({ store, kinds: [ConfigMap], signal: ended.signal, clock, log: silentLogger });
+    await storage.ready;
+    const waiting = storage.reached(99, 3000);
+    await clock.advance(3000);
+    expect(await waiting).toBe(false);
+  });
+
+  it("reads everything again when the store forgot what it had not seen, and ends the watches", async () => {
+    let broken: ((reason: Error) => void) | undefined;
+    const clock = new FakeClock();
+    const flaky: Store = {
+      ...store,
+      watch: (prefix, options) => {
+        const real = store.watch(prefix, options);
+        return {
+          async *[Symbol.asyncIterator]() {
+            const failure = new Promise<never>((_, reject) => {
+              broken = reject;
+            });
+            const batches = real[Symbol.asyncIterator]();
+            for (;;) {
+              const next = await Promise.race([batches.next(), failure]);
+              if (next.done) return;
+              yield next.value;
+            }
+          },
+        };
+      },
+    };
+    const storage = startStorage({ store: flaky, kinds: [ConfigMap], signal: ended.signal, clock, log: silentLogger });
+    await storage.ready;
+    await storage.write([], [{ type: "put", key: key("a"), value: bytes("a") }]);
+    await storage.caughtUp();
+    const watcher = storage.of(ConfigMap).follow(storage.revision, () => true);
+    broken?.(new Error("compacted"));
+    await store.write([], [{ type: "put", key: key("b"), value: bytes("b") }]);
+    while (storage.revision < (await store.revision())) await clock.advance(1000);
+    expect(storage.of(ConfigMap).size).toBe(2);
+    expect(watcher).toMatchObject({ ended: "closed" });
+    expect(storage.of(ConfigMap).follow(1, () => true)).toBe("expired");
+  });
+});
