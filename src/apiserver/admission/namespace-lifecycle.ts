@@ -7,11 +7,13 @@ const permanent: ReadonlySet<string> = new Set(["default", "kube-system", "kube-
 
 /** Nothing is made in a namespace that does not exist or is going away; some namespaces are never deleted. */
 export function namespaceLifecycle(storage: Storage): Admission {
-  return ({ operation, context, name, object }) => {
+  return async ({ operation, context, name, object }) => {
     const { resource, namespace } = context;
     if (operation === "DELETE" && resource === resources.Namespace && permanent.has(name))
       throw forbidden(resource, name, "this namespace may not be deleted");
     if (operation !== "CREATE" || !resource.namespaced) return;
+    // A client may make a namespace and, in its next request, the first object in it.
+    await storage.caughtUp();
     const entry = storage.of(resources.Namespace).get(keyFor(resources.Namespace, { name: namespace }));
     if (!entry) throw notFound(resources.Namespace, namespace);
     if ((entry.object as Namespace).metadata.deletionTimestamp === undefined) return;
