@@ -1,4 +1,8 @@
-import type { PodSpec, PodStatus } from "../generated/types.ts";
+import type { Pod, PodSpec, PodStatus } from "../generated/types.ts";
+import { validateIp } from "../validation/address.ts";
+import { fault, type Faults } from "../validation/fault.ts";
+import { validateImmutable } from "../validation/metadata.ts";
+import { parseIp } from "../values/ip.ts";
 import { compareQuantities } from "../values/quantity.ts";
 
 const qosResources = ["cpu", "memory"];
@@ -31,4 +35,39 @@ export function firstPodStatus(spec: PodSpec): PodStatus {
   if (!spec.schedulingGates?.length) return status;
   const message = "Scheduling is blocked due to non-empty scheduling gates";
   return { ...status, conditions: [{ type: "PodScheduled", status: "False", reason: "SchedulingGated", message }] };
+}
+
+/** `podIP` and the first of `podIPs` are the same; a writer may know only one of them. */
+export function alignPodIps(status: PodStatus | undefined): void {
+  if (!status) return;
+  if (status.podIP && status.podIPs?.[0]?.ip !== status.podIP) status.podIPs = [{ ip: status.podIP }];
+  else if (!status.podIP && status.podIPs?.[0]) status.podIP = status.podIPs[0].ip;
+}
+
+/** Keeps what a write to the status may not change. */
+export function preparePodStatus(pod: Pod, old: Pod): void {
+  const qosClass = pod.status?.qosClass ?? old.status?.qosClass;
+  pod.status = { ...pod.status, ...(qosClass === undefined ? {} : { qosClass }) };
+  if (old.metadata.ownerReferences) pod.metadata.ownerReferences = old.metadata.ownerReferences;
+  else delete pod.metadata.ownerReferences;
+}
+
+/** Faults of a write to the status, as `ValidatePodStatusUpdate`. */
+export function* validatePodStatus({ status = {} }: Pod, old: Pod): Faults {
+  const { hostIP = "", hostIPs = [], podIPs = [] } = status;
+  yield* validateImmutable(status.qosClass, old.status?.qosClass, "status.qosClass");
+  yield* validateIps(podIPs, old.status?.podIPs ?? [], "status.podIPs");
+  const [first] = hostIPs;
+  if (first && first.ip !== hostIP) yield fault.invalid("status.hostIPs[0].ip", first.ip, "must be equal to `hostIP`");
+  yield* validateIps(hostIPs, old.status?.hostIPs ?? [], "status.hostIPs");
+}
+
+function* validateIps(ips: readonly { ip: string }[], old: readonly { ip: string }[], path: string): Faults {
+  for (const [i, { ip }] of ips.entries()) {
+    if (!old.some((known) => known.ip === ip)) yield* validateIp(ip, `${path}[${i}]`);
+  }
+  const families = new Set(ips.map(({ ip }) => parseIp(ip)?.family));
+  if (families.size < ips.length) {
+    yield fault.invalid(path, ips, "may specify no more than one IP for each IP family");
+  }
 }

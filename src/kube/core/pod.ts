@@ -3,19 +3,21 @@ import { resources } from "../resource.ts";
 import { admitPod, defaultPod } from "./pod-defaults.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { validatePodCreate } from "./pod-validation.ts";
-import { firstPodStatus, qosClassOf } from "./pod-status.ts";
+import { alignPodIps, firstPodStatus, preparePodStatus, validatePodStatus } from "./pod-status.ts";
 
 export const podStrategy = createStrategy(resources.Pod, {
   hasGeneration: true,
   allowCreateOnUpdate: false,
-  defaults: defaultPod,
+  defaults(pod) {
+    defaultPod(pod);
+    alignPodIps(pod.status);
+  },
   prepareForCreate(pod) {
     admitPod(pod.spec);
     pod.status = firstPodStatus(pod.spec);
   },
-  prepareStatus(pod) {
-    pod.status = { ...pod.status, qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec) };
-  },
+  prepareStatus: preparePodStatus,
+  validateStatus: validatePodStatus,
   validate(pod, { subresource }, old) {
     // A binding writes what a client may not: the node.
     if (subresource === "binding") return [];
@@ -33,6 +35,8 @@ export const podStrategy = createStrategy(resources.Pod, {
   }),
   gracePeriodSeconds({ spec, status }) {
     const over = !spec.nodeName || status?.phase === "Failed" || status?.phase === "Succeeded";
-    return over ? 0 : (spec.terminationGracePeriodSeconds ?? 30);
+    // A negative time means one second, as upstream.
+    const seconds = spec.terminationGracePeriodSeconds ?? 30;
+    return over ? 0 : seconds < 0 ? 1 : seconds;
   },
 });

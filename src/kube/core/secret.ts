@@ -1,9 +1,10 @@
 import { createStrategy } from "../base-strategy.ts";
+import { parseJson, type JsonSyntaxError } from "../decode/json.ts";
 import type { Secret } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { validateImmutable } from "../validation/metadata.ts";
-import { setOwn } from "../values/equal.ts";
+import { isObject, setOwn } from "../values/equal.ts";
 import { base64Size, maxDataBytes, validateImmutableData, validateKeys } from "./config-data.ts";
 
 export const secretStrategy = createStrategy(resources.Secret, {
@@ -59,10 +60,17 @@ function* validateJsonKey({ data = {} }: Secret, key: string): Faults {
     yield fault.required(path);
     return;
   }
+  const problem = jsonObjectFault(Buffer.from(value, "base64").toString());
+  if (problem !== undefined) yield fault.invalid(path, "<secret contents redacted>", problem);
+}
+
+/** Why a text is not a JSON object. The engine's own message would quote the text. */
+function jsonObjectFault(text: string): string | undefined {
   try {
-    const parsed: unknown = JSON.parse(Buffer.from(value, "base64").toString());
-    if (typeof parsed !== "object") throw new SyntaxError("not an object");
+    return isObject(parseJson(text).value)
+      ? undefined
+      : "json: cannot unmarshal the value into Go value of type map[string]interface {}";
   } catch (error) {
-    yield fault.invalid(path, "<secret contents redacted>", (error as Error).message);
+    return (error as JsonSyntaxError).message;
   }
 }

@@ -153,7 +153,9 @@ function* validateTrafficPolicies(spec: ServiceSpec, old?: ServiceSpec): Faults 
 
   const internal = spec.internalTrafficPolicy;
   if (internal !== undefined) yield* validateOneOf(internal, ["Cluster", "Local"], "spec.internalTrafficPolicy");
-  else if (spec.type !== "ExternalName") yield fault.required("spec.internalTrafficPolicy");
+  else if (["ClusterIP", "NodePort", "LoadBalancer"].includes(spec.type ?? "")) {
+    yield fault.required("spec.internalTrafficPolicy");
+  }
   if (spec.trafficDistribution !== undefined) {
     const supported = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     yield* validateOneOf(spec.trafficDistribution, supported, "spec.trafficDistribution");

@@ -50,7 +50,7 @@ export const ingressStrategy = createStrategy(resources.Ingress, {
 function* validateSpec({ spec }: Ingress): Faults {
   const { rules = [], defaultBackend, ingressClassName } = spec;
   if (rules.length === 0 && !defaultBackend) {
-    yield fault.invalid("spec", rules, "either `defaultBackend` or `rules` must be specified");
+    yield fault.invalid("spec", spec.rules, "either `defaultBackend` or `rules` must be specified");
   }
   if (defaultBackend) yield* validateBackend(defaultBackend, "spec.defaultBackend");
   for (const [i, { host = "", http }] of rules.entries()) {

@@ -21,10 +21,14 @@ export function parseFieldSelector(text: string): FieldRequirement[] {
 }
 
 function unescape(value: string): string {
-  const wrong = /\\([^\\,=]|$)/.exec(value);
-  if (wrong) throw statusError("BadRequest", `invalid field selector: invalid escape sequence: ${wrong[0]}`);
-  const bare = /^(?:\\.|[^\\=])*$/s.test(value);
-  if (!bare) throw statusError("BadRequest", `invalid field selector: unescaped character in value: =`);
+  const good = /^(?:\\[\\,=]|[^\\,=])*/.exec(value)?.[0] ?? "";
+  const rest = value.slice(good.length);
+  if (rest.startsWith("\\")) {
+    throw statusError("BadRequest", `invalid field selector: invalid escape sequence: ${rest.slice(0, 2)}`);
+  }
+  if (rest !== "") {
+    throw statusError("BadRequest", `invalid field selector: unescaped character in value: ${rest.codePointAt(0)}`);
+  }
   return value.replace(/\\(.)/gs, "$1");
 }
 

@@ -8,14 +8,15 @@ export function isObject(value: unknown): value is Record<string, unknown> {
  */
 export function semanticEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;
-  if (isNothing(a) || isNothing(b)) return isNothing(a) && isNothing(b);
-  if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length && a.every((item, i) => semanticEqual(item, b[i]));
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, i) => semanticEqual(item, b[i]));
   }
-  if (!isObject(a) || !isObject(b)) return false;
-  for (const key of Object.keys(a)) if (!semanticEqual(a[key], b[key])) return false;
-  for (const key of Object.keys(b)) if (!(key in a) && !isNothing(b[key])) return false;
-  return true;
+  if (isObject(a) && isObject(b)) {
+    for (const key of Object.keys(a)) if (!semanticEqual(a[key], b[key])) return false;
+    for (const key of Object.keys(b)) if (!(key in a) && !isNothing(b[key])) return false;
+    return true;
+  }
+  return isNothing(a) && isNothing(b);
 }
 
 /** Equal as JSON values; the order of keys does not matter. */
