@@ -134,7 +134,14 @@ export function startKubelet(options: KubeletOptions): Component {
   const directories = podDirectories(options.dir);
   const runHandler = createHandlerRunner(runtime);
   const enqueue = (uid: string): void => controller.enqueue(uid);
-  const references = createReferences(client, { onChange: enqueue, signal, log });
+  const references = createReferences(client, {
+    onChange: (uid) => {
+      workers.hurry(uid);
+      enqueue(uid);
+    },
+    signal,
+    log,
+  });
   const prober = createProber({
     run: runHandler,
     onChange: enqueue,

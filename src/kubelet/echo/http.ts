@@ -23,11 +23,15 @@ export function createEchoHttp(settings: EchoSettings, log: (line: string) => vo
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? "/", "http://echo");
-    if (draining) response.setHeader("connection", "close");
-    response.on("finish", () => log(`${request.method} ${request.url} ${response.statusCode}`));
+    response.on("finish", () => {
+      log(`${request.method} ${request.url} ${response.statusCode}`);
+      // A client that keeps its connection would hold up the end.
+      if (ending.signal.aborted) setImmediate(() => server.closeIdleConnections());
+    });
     const bodyLength = await drainBody(request);
     await pause(bounded(url, "delay", 0, longestDelay), response);
     if (response.destroyed) return;
+    if (draining) response.setHeader("connection", "close");
     const status = bounded(url, "status", 200, 599);
     response.statusCode = status < 200 ? 200 : status;
     if (url.pathname === "/stream") return stream(url, response, ending.signal);
@@ -83,6 +87,7 @@ export function createEchoHttp(settings: EchoSettings, log: (line: string) => vo
     drain: () => void (draining = true),
     finish: () =>
       new Promise((resolve) => {
+        draining = true;
         ending.abort();
         for (const webSocket of sockets?.clients ?? []) webSocket.close(1001, "going away");
         server.close(() => resolve());

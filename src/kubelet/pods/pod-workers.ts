@@ -45,15 +45,19 @@ interface Memory {
   readonly stopping: Map<string, number>;
   /** Containers whose postStart is at work. */
   readonly hooked: Set<string>;
-  failures: number;
+  /** What failed for a reason of its own and is tried again later: a container by name, or `wholePod`. */
+  readonly retries: Map<string, { readonly at: number; readonly delay: number }>;
 }
 
-/** How long until a start that failed for a reason of its own is tried again. */
-const retryMs = 10_000;
+const wholePod = "";
+const firstRetryMs = 5_000;
+const lastRetryMs = 80_000;
 
 /** Brings one pod after another, by uid, to what the API wants. Level-triggered: it looks at what is, then does the next step. */
 export function createPodWorkers(options: PodWorkersOptions): {
   reconcile(uid: string): Promise<void | { again: number }>;
+  /** What failed may be tried again now: something it refers to has changed. */
+  hurry(uid: string): void;
 } {
   const { client, runtime, pods, prober, volumes, directories, recorder, clock, log, enqueue } = options;
   const memories = new Map<string, Memory>();
@@ -63,7 +67,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
   const memoryOf = (uid: string): Memory => {
     let memory = memories.get(uid);
     if (!memory)
-      memories.set(uid, (memory = { waiting: new Map(), stopping: new Map(), hooked: new Set(), failures: 0 }));
+      memories.set(uid, (memory = { waiting: new Map(), stopping: new Map(), hooked: new Set(), retries: new Map() }));
     return memory;
   };
 
@@ -189,13 +193,13 @@ export function createPodWorkers(options: PodWorkersOptions): {
     noteBackOff(pod, view, plan.waiting, memory);
     const again = [...plan.waiting.values()];
 
-    if (plan.createSandbox !== undefined || plan.start.length > 0) {
-      const failed = await start(pod, view, plan.createSandbox, plan.start, memory);
-      if (failed) again.push(Math.min(retryMs * 2 ** Math.min(memory.failures++, 4), 120_000));
-      else memory.failures = 0;
+    const due = plan.start.filter(({ container }) => heldBack(memory, container.name) === 0);
+    if ((plan.createSandbox !== undefined || due.length > 0) && heldBack(memory, wholePod) === 0) {
+      await start(pod, view, plan.createSandbox, due, memory);
     } else if (running(view).length > 0) {
       await volumes.refresh(pod, downwardFacts(pod, view.sandbox));
     }
+    for (const key of memory.retries.keys()) if (heldBack(memory, key) > 0) again.push(heldBack(memory, key));
     const after = await look(uid);
     prober.sync(pod, addressOf(pod, after.sandbox), running(after));
     // The pod may have changed while containers were started.
@@ -205,6 +209,16 @@ export function createPodWorkers(options: PodWorkersOptions): {
     const left = activeLeft(pods.get(uid) ?? pod);
     if (left !== undefined && left > 0) again.push(left);
     return again.length > 0 ? { again: Math.max(Math.min(...again), 1) } : undefined;
+  };
+
+  /** Milliseconds until what failed is tried again; 0 for now. */
+  const heldBack = (memory: Memory, key: string): number =>
+    Math.max(0, (memory.retries.get(key)?.at ?? 0) - clock.now());
+
+  const failed = (memory: Memory, key: string): void => {
+    const before = memory.retries.get(key);
+    const delay = before ? Math.min(before.delay * 2, lastRetryMs) : firstRetryMs;
+    memory.retries.set(key, { at: clock.now() + delay, delay });
   };
 
   const noteBackOff = (pod: Pod, view: PodView, waiting: ReadonlyMap<string, number>, memory: Memory): void => {
@@ -222,14 +236,14 @@ export function createPodWorkers(options: PodWorkersOptions): {
     }
   };
 
-  /** Makes what is missing. True when something failed that only time can mend. */
+  /** Makes what is missing. What fails is told, and held back for a while. */
   const start = async (
     pod: Pod,
     view: PodView,
     createSandbox: number | undefined,
     starts: readonly Start[],
     memory: Memory,
-  ): Promise<boolean> => {
+  ): Promise<void> => {
     // So that others see it is being worked on, and since when.
     if (!pod.status?.startTime) await writeStatus(pod, view);
     let sandbox = view.sandbox;
@@ -249,18 +263,18 @@ export function createPodWorkers(options: PodWorkersOptions): {
       }
     } catch (error) {
       recorder.event(pod, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${textOf(error)}`);
-      return true;
+      return failed(memory, wholePod);
     }
-    if (!sandbox) return true;
+    if (!sandbox) return;
     const facts = downwardFacts(pod, sandbox);
     let paths: ReadonlyMap<string, string>;
     try {
       paths = await volumes.setUp(pod, facts);
     } catch (error) {
       recorder.event(pod, "Warning", "FailedMount", textOf(error));
-      return true;
+      return failed(memory, wholePod);
     }
-    let failed = false;
+    memory.retries.delete(wholePod);
     for (const step of starts) {
       const { name } = step.container;
       if (step.after?.finishedAt !== undefined) {
@@ -274,14 +288,15 @@ export function createPodWorkers(options: PodWorkersOptions): {
       );
       if (problem) memory.waiting.set(name, problem);
       else memory.waiting.delete(name);
-      failed ||= problem !== undefined;
+      // What was started and failed is the back-off's; what could not even be made is tried again later.
+      if (problem && problem.reason !== "RunContainerError") failed(memory, name);
+      else memory.retries.delete(name);
       if (problem || !step.container.lifecycle?.postStart) continue;
       const record = newest(await look(pod.metadata.uid ?? ""), name);
       if (record) runHook(pod, step.container, record, addressOf(pod, sandbox) ?? "");
       // The others wait for the hook.
       break;
     }
-    return failed;
   };
 
   const terminate = async (uid: string, pod: Pod | undefined, view: PodView): Promise<void> => {
@@ -305,7 +320,10 @@ export function createPodWorkers(options: PodWorkersOptions): {
     prober.stop(uid);
     if (pod) await writeStatus(pod, view);
     for (const { id } of view.sandboxes) await runtime.removeSandbox(id);
-    for (const { id } of [...view.containers.values()].flat()) await runtime.removeContainer(id);
+    const homeless = [...view.containers.values(), view.leftovers]
+      .flat()
+      .filter(({ sandboxId }) => !view.sandboxes.some(({ id }) => id === sandboxId));
+    for (const { id } of homeless) await runtime.removeContainer(id);
     volumes.remove(uid);
     directories.remove(uid);
     backOff.forget(`${uid}/`);
@@ -324,7 +342,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
     }
   };
 
-  return { reconcile };
+  return { reconcile, hurry: (uid) => memories.get(uid)?.retries.clear() };
 }
 
 function textOf(error: unknown): string {
