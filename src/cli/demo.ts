@@ -72,7 +72,9 @@ async function demo(options: DemoOptions): Promise<void> {
 
 /** Brings the example up and goes every way. Answers those that failed. */
 async function show(directory: ClusterDirectory, options: DemoOptions): Promise<Outcome[]> {
-  await runDetached(directory, await upArguments(directory, options));
+  // Of what `up` has to say at its end the first line is enough: the demo goes on by itself.
+  const done = (text: string) => tell(text.split("\n")[0] ?? "");
+  await runDetached(directory, await upArguments(directory, options), { line: tell, done });
   const state = await readState(directory);
   if (!state) throw new CliError("FAILED", "the cluster has not said how it runs", `see ${directory.log}`);
   const client = await connect(directory);
@@ -157,9 +159,18 @@ function rowPrinter(ways: readonly Way[]) {
   return {
     header: () => write("HOW", "URL", "STATUS", "TIME", "ANSWERED BY"),
     row: ({ how, url, status, milliseconds, by, failure }: Outcome) =>
-      write(how, url, status, `${milliseconds.toFixed(1)} ms`, failure === undefined ? by : `FAILED: ${failure}`),
+      write(
+        how,
+        url,
+        status,
+        `${milliseconds.toFixed(1)} ms`,
+        failure === undefined ? shortened(by) : `FAILED: ${failure}`,
+      ),
   };
 }
+
+/** So much of a long answer as fits on a line. */
+const shortened = (text: string) => (text.length > 60 ? `${text.slice(0, 59)}…` : text);
 
 function whatNext(directory: ClusterDirectory, { ingress }: ClusterState, ways: readonly Way[]): string {
   const [host = ""] = exampleHosts;

@@ -2,13 +2,17 @@ import { spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { type ClusterDirectory, makeDirectory } from "./directory.ts";
 import { CliError } from "./errors.ts";
-import { type Message, terminal } from "./narrator.ts";
+import type { Message, Narrator } from "./narrator.ts";
 
 /**
- * Runs `fairlead ARGS` in the background, in a session of its own. Prints what it tells, and settles when it is ready.
+ * Runs `fairlead ARGS` in the background, in a session of its own. Passes on what it tells, and settles when it is ready.
  * What it writes to its own outputs goes to the log. Throws the CliError that it failed with.
  */
-export async function runDetached(directory: ClusterDirectory, args: readonly string[]): Promise<void> {
+export async function runDetached(
+  directory: ClusterDirectory,
+  args: readonly string[],
+  narrator: Pick<Narrator, "line" | "done">,
+): Promise<void> {
   await makeDirectory(directory);
   const log = openSync(directory.log, "a", 0o600);
   const child = spawn(process.execPath, [process.argv[1] ?? "", ...args], {
@@ -17,9 +21,9 @@ export async function runDetached(directory: ClusterDirectory, args: readonly st
   });
   await new Promise<void>((resolve, reject) => {
     child.on("message", (message: Message) => {
-      if (message.type === "line") terminal.line(message.text);
+      if (message.type === "line") narrator.line(message.text);
       else if (message.type === "done") {
-        terminal.done(message.text);
+        narrator.done(message.text);
         resolve();
       } else reject(new CliError(message.code, message.message, message.remedy));
     });

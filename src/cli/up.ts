@@ -67,7 +67,7 @@ async function up(flags: Flags): Promise<void> {
   const settings = readSettings({ ...flags, images: flags["image"] }, file);
   if (flags.detach && !flags.reportToParent) {
     const { runDetached } = await import("./detach.ts");
-    return runDetached(clusterDirectory(settings.dir), [...process.argv.slice(2), "--report-to-parent"]);
+    return runDetached(clusterDirectory(settings.dir), [...process.argv.slice(2), "--report-to-parent"], terminal);
   }
   const narrator = flags.reportToParent ? parentNarrator() : terminal;
   try {
