@@ -1,6 +1,20 @@
 import { type Client, type EventRecorder, type Informers, startController } from "../client/index.ts";
-import { type EndpointSlice, isStatus, keyOf, resources } from "../kube/index.ts";
-import { poolOf, type Problem, readKeyPair, textOf, translateIngresses, type Translation } from "../routing/index.ts";
+import {
+  type EndpointSlice,
+  type Ingress as IngressObject,
+  type IngressLoadBalancerIngress,
+  isStatus,
+  keyOf,
+  resources,
+} from "../kube/index.ts";
+import {
+  createPoolMemory,
+  type Problem,
+  readKeyPair,
+  textOf,
+  translateIngresses,
+  type Translation,
+} from "../routing/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane } from "./dataplane.ts";
@@ -14,8 +28,8 @@ const byService = "ingress/service";
 
 /** Milliseconds a problem must last before it becomes an event: objects that are applied together arrive in any order. */
 const patience = 1_000;
-/** A translation may use at most one part in this many of the time. */
-const idleShare = 5;
+/** After a translation there is rest for so many times what it took: a storm of changes is translated in few steps. */
+const restFactor = 3;
 
 export interface IngressOptions {
   readonly client: Client;
@@ -49,14 +63,17 @@ export function startIngress(options: IngressOptions): Ingress {
   const secrets = informers.of(resources.Secret);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
+  const memory = createPoolMemory();
 
   let current: Translation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
   let used = { services: new Set<string>(), secrets: new Set<string>() };
   const changedServices = new Set<string>();
+  /** Keys of the Ingresses that are served, and of those whose status says so. */
+  let served = new Set<string>();
   const written = new Set<string>();
   let reported = new Set<string>();
-  let cost = 0;
+  let restUntil = 0;
   let begun = false;
   let isReady = (): void => {};
   const ready = new Promise<void>((resolve, reject) => {
@@ -81,9 +98,12 @@ export function startIngress(options: IngressOptions): Ingress {
   });
 
   const translateSoon = (): void => {
-    if (begun) controller.enqueueAfter("model", cost * idleShare);
+    if (begun) controller.enqueueAfter("model", Math.max(0, restUntil - clock.now()));
   };
-  ingresses.onChange(translateSoon);
+  ingresses.onChange(({ before, after }) => {
+    if (before && after && meansTheSame(before, after)) controller.enqueue(`status ${keyOf(after)}`);
+    else translateSoon();
+  });
   classes.onChange(translateSoon);
   services.onChange(({ before, after }) => {
     const changed = after ?? before;
@@ -125,15 +145,15 @@ export function startIngress(options: IngressOptions): Ingress {
         return secrets.get(nameOf(key));
       },
       inspect,
+      poolOf: memory.poolOf,
       controllerName,
       ports,
     });
   }
 
   async function applyModel(): Promise<void> {
-    const begin = performance.now();
+    const begin = clock.now();
     const next = translate();
-    cost = performance.now() - begin;
     await dataplane.apply({
       model: next.model,
       keyPair: ({ secret }) => {
@@ -143,10 +163,27 @@ export function startIngress(options: IngressOptions): Ingress {
       },
     });
     current = next;
+    memory.keep(next.model.pools);
     isReady();
-    const served = new Set(next.served.map(keyOf));
-    for (const key of new Set([...served, ...written])) controller.enqueue(`status ${key}`);
+    served = new Set(next.served.map(keyOf));
+    enqueueStatuses();
     controller.enqueueAfter("problems", patience);
+    const end = clock.now();
+    restUntil = end + (end - begin) * restFactor;
+  }
+
+  function wantedStatus(ingress: IngressObject): IngressLoadBalancerIngress[] {
+    return served.has(keyOf(ingress)) ? statusOf(ingress, options.addresses(), dataplane.listeners()) : [];
+  }
+
+  function enqueueStatuses(): void {
+    for (const key of new Set([...served, ...written])) {
+      const ingress = ingresses.get(nameOf(key));
+      if (!ingress) written.delete(key);
+      else if (!sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress)))
+        controller.enqueue(`status ${key}`);
+      else if (served.has(key)) written.add(key);
+    }
   }
 
   async function applyPools(): Promise<void> {
@@ -158,7 +195,7 @@ export function startIngress(options: IngressOptions): Ingress {
     await dataplane.updatePools(
       changed.map((target) => {
         const key = `${target.namespace}/${target.service}`;
-        return poolOf(target, services.get(nameOf(key)), slices.by(byService, key)).pool;
+        return memory.poolOf(target, services.get(nameOf(key)), slices.by(byService, key)).pool;
       }),
     );
   }
@@ -178,12 +215,9 @@ export function startIngress(options: IngressOptions): Ingress {
 
   async function writeStatus(key: string): Promise<void> {
     const ingress = ingresses.get(nameOf(key));
-    const served = ingress !== undefined && current?.served.some((each) => keyOf(each) === key);
-    if (!ingress || (!served && !written.has(key))) {
-      written.delete(key);
-      return;
-    }
-    const wanted = served ? statusOf(ingress, options.addresses(), dataplane.listeners()) : [];
+    // Of an Ingress that is not ours only that is taken back which was written here.
+    if (!ingress || (!served.has(key) && !written.has(key))) return;
+    const wanted = wantedStatus(ingress);
     if (!sameStatus(ingress.status?.loadBalancer?.ingress, wanted)) {
       const body = { status: { loadBalancer: { ingress: wanted } } };
       await client
@@ -192,7 +226,7 @@ export function startIngress(options: IngressOptions): Ingress {
           if (!isStatus(error, "NotFound")) throw error;
         });
     }
-    if (served) written.add(key);
+    if (served.has(key)) written.add(key);
     else written.delete(key);
   }
 
@@ -213,13 +247,18 @@ export function startIngress(options: IngressOptions): Ingress {
   return {
     name: "ingress",
     ready,
-    stopped: controller.stopped,
+    stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
-    refresh() {
-      for (const ingress of current?.served ?? []) controller.enqueue(`status ${keyOf(ingress)}`);
-    },
+    refresh: enqueueStatuses,
   };
+}
+
+/** True when only what the API server and other controllers write differs, such as the status. */
+function meansTheSame(a: IngressObject, b: IngressObject): boolean {
+  const fieldsOf = ({ metadata }: IngressObject): string =>
+    JSON.stringify([metadata.uid, metadata.generation, metadata.annotations]);
+  return fieldsOf(a) === fieldsOf(b);
 }
 
 function nameOf(key: string): { namespace: string; name: string } {

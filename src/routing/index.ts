@@ -5,6 +5,6 @@ export { match, matchOn, certificateFor, type Match, type RoutingRequest, type W
 export { canonicalPath } from "./path.ts";
 export { canonicalHost } from "./host.ts";
 export { translateIngresses, type IngressInput, type Translation } from "./ingress.ts";
-export { poolOf, type PoolTarget } from "./pool.ts";
+export { createPoolMemory, poolOf, type PoolTarget } from "./pool.ts";
 export { readKeyPair, type InspectKeyPair } from "./tls.ts";
 export { textOf } from "./owner.ts";

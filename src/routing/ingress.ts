@@ -18,6 +18,8 @@ export interface IngressInput {
   readonly slices: (key: string) => readonly EndpointSlice[];
   readonly secret: (key: string) => Secret | undefined;
   readonly inspect: InspectKeyPair;
+  /** Default: `poolOf`. A `PoolMemory`'s spares work that was done before. */
+  readonly poolOf?: typeof poolOf;
   /** `spec.controller` of the classes that are ours. */
   readonly controllerName: string;
   /** Ports to listen on. */
@@ -35,6 +37,7 @@ export interface Translation {
 
 /** What Ingress objects mean (networking.k8s.io/v1). Faults become problems; all else still works. */
 export function translateIngresses(input: IngressInput): Translation {
+  const { poolOf: makePool = poolOf } = input;
   const problems: Problem[] = [];
   const pools = new Map<string, Pool>();
   const absences = new Map<string, Absence>();
@@ -108,7 +111,7 @@ export function translateIngresses(input: IngressInput): Translation {
     const key = poolKey(target);
     if (!pools.has(key)) {
       const serviceKey = `${target.namespace}/${name}`;
-      const { pool, absence } = poolOf(target, input.service(serviceKey), input.slices(serviceKey));
+      const { pool, absence } = makePool(target, input.service(serviceKey), input.slices(serviceKey));
       pools.set(key, pool);
       targets.set(key, target);
       if (absence) absences.set(key, absence);

@@ -1,6 +1,12 @@
-import type { EndpointSlice, Service, ServiceBackendPort, ServicePort } from "../kube/index.ts";
+import {
+  type EndpointSlice,
+  nameOfKey,
+  type Service,
+  type ServiceBackendPort,
+  type ServicePort,
+} from "../kube/index.ts";
+import { endpointsOfPort, type Family } from "../services/index.ts";
 import type { Endpoint, Pool } from "./model.ts";
-import { refOf } from "./owner.ts";
 
 /** A Service port as an object names it. */
 export interface PoolTarget {
@@ -17,16 +23,18 @@ export function poolKey({ namespace, service, port }: PoolTarget): string {
 /** Why a pool cannot have endpoints. */
 export type Absence = "ServiceNotFound" | "ServicePortNotFound" | "UnsupportedService";
 
+export interface PoolOf {
+  readonly pool: Pool;
+  /** Absent when there can be endpoints. */
+  readonly absence?: Absence;
+}
+
 /**
  * The pool of a target: the endpoints behind one Service port, from the EndpointSlices of that Service. Where there
  * can be none, `absence` says why. A route names a Service port, never a pod port: `targetPort` is already resolved in
  * the slices.
  */
-export function poolOf(
-  target: PoolTarget,
-  service: Service | undefined,
-  slices: readonly EndpointSlice[],
-): { pool: Pool; absence?: Absence } {
+export function poolOf(target: PoolTarget, service: Service | undefined, slices: readonly EndpointSlice[]): PoolOf {
   const { namespace, service: name } = target;
   const port = String(target.port?.name ?? target.port?.number ?? "");
   const empty = { key: poolKey(target), service: { namespace, name }, port, protocol: "http", endpoints: [] } as const;
@@ -38,7 +46,7 @@ export function poolOf(
   const servicePort = findPort(service.spec.ports ?? [], target.port);
   if (!servicePort) return absent("ServicePortNotFound", `Service ${namespace}/${name} has no TCP port ${port}`);
   const protocol = servicePort.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http";
-  return { pool: { ...empty, protocol, endpoints: endpointsOf(servicePort, slices) } };
+  return { pool: { ...empty, protocol, endpoints: endpointsOf(service, servicePort, slices) } };
 }
 
 function findPort(ports: readonly ServicePort[], wanted: ServiceBackendPort | undefined): ServicePort | undefined {
@@ -49,25 +57,42 @@ function findPort(ports: readonly ServicePort[], wanted: ServiceBackendPort | un
   );
 }
 
-function endpointsOf(servicePort: ServicePort, slices: readonly EndpointSlice[]): Endpoint[] {
-  const endpoints = new Map<string, Endpoint>();
-  for (const slice of slices) {
-    if (slice.addressType === "FQDN") continue;
-    const port = slice.ports?.find(
-      (each) => (each.name ?? "") === (servicePort.name ?? "") && (each.protocol ?? "TCP") === "TCP",
-    );
-    if (port?.port === undefined) continue;
-    for (const [index, endpoint] of (slice.endpoints ?? []).entries()) {
-      const address = endpoint.addresses[0];
-      if (address === undefined) continue;
-      const { ready, terminating } = endpoint.conditions ?? {};
-      const key = `${address} ${port.port}`;
-      const isReady = (ready ?? true) && !terminating;
-      // While a pod moves from one slice to another it is in both for a moment.
-      if (endpoints.get(key)?.ready) continue;
-      const owner = { object: refOf(slice), field: `endpoints[${index}]` };
-      endpoints.set(key, { address, port: port.port, ready: isReady, owner });
-    }
-  }
-  return [...endpoints.values()];
+function endpointsOf(service: Service, port: ServicePort, slices: readonly EndpointSlice[]): Endpoint[] {
+  const families = (service.spec.ipFamilies ?? ["IPv4", "IPv6"]) as Family[];
+  return families.flatMap((family) =>
+    endpointsOfPort(slices, { family, name: port.name ?? "", protocol: "TCP" }).map((endpoint) => ({
+      address: endpoint.address,
+      port: endpoint.port,
+      ready: endpoint.ready && !endpoint.terminating,
+      owner: { object: { kind: "EndpointSlice", ...nameOfKey(endpoint.slice) }, field: "endpoints" },
+    })),
+  );
+}
+
+/** A `poolOf` that gives the same pool for the same objects as the last time. */
+export interface PoolMemory {
+  readonly poolOf: typeof poolOf;
+  /** Forgets all other pools. */
+  keep(keys: { has(key: string): boolean }): void;
+}
+
+export function createPoolMemory(): PoolMemory {
+  const known = new Map<string, { service: Service | undefined; slices: readonly EndpointSlice[]; made: PoolOf }>();
+  return {
+    poolOf(target, service, slices) {
+      const key = poolKey(target);
+      const before = known.get(key);
+      const same =
+        before?.service === service &&
+        before?.slices.length === slices.length &&
+        before.slices.every((slice, index) => slice === slices[index]);
+      if (before && same) return before.made;
+      const made = poolOf(target, service, slices);
+      known.set(key, { service, slices, made });
+      return made;
+    },
+    keep(keys) {
+      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
+    },
+  };
 }

@@ -7,6 +7,7 @@ export interface TrustedForwarders {
 
 /** `cidrs` like `10.0.0.0/8` or single addresses. Throws `TypeError` for what is neither. */
 export function trustedForwarders(cidrs: readonly string[]): TrustedForwarders {
+  if (cidrs.length === 0) return { has: () => false };
   const list = new BlockList();
   for (const cidr of cidrs) {
     const [address = "", bits] = cidr.split("/");

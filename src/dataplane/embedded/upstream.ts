@@ -39,6 +39,7 @@ interface Shared extends Upstream {
 }
 
 interface Balanced {
+  readonly pool: Pool;
   all: Shared[];
   ready: Shared[];
   turn: number;
@@ -96,9 +97,10 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
 
   function set(pool: Pool): Shared[] {
     const before = balanced.get(pool.key);
+    if (before?.pool === pool) return [];
     const all = pool.endpoints.map(({ address, port }) => take(pool.protocol, address, port));
     const ready = all.filter((_, index) => pool.endpoints[index]?.ready);
-    balanced.set(pool.key, { all, ready, turn: before?.turn ?? 0 });
+    balanced.set(pool.key, { pool, all, ready, turn: before?.turn ?? 0 });
     return before?.all ?? [];
   }
 
