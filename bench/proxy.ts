@@ -114,8 +114,7 @@ function bareScripts(): { full: string; change: string; undo: string; rows: numb
   return { full, change: swap(slot, other), undo: swap(other, slot), rows: unique.length };
 }
 
-const nft = (script: string) =>
-  runOrThrow(systemCommands, "nft", ["-f", "-"], { input: script, timeout: 600_000 });
+const nft = (script: string) => runOrThrow(systemCommands, "nft", ["-f", "-"], { input: script, timeout: 600_000 });
 
 async function measureBare(): Promise<{ load: number; change: number[] }> {
   const bare = bareScripts();
@@ -167,7 +166,9 @@ async function measureChanges(client: Client, proxy: Proxy): Promise<{ total: nu
   const written: number[] = [];
   for (let n = 0; n < changes + 20; n++) {
     const i = (n * 7919) % services;
-    const slice = structuredClone(await client.get(resources.EndpointSlice, { namespace: "default", name: `svc-${i}-a` }));
+    const slice = structuredClone(
+      await client.get(resources.EndpointSlice, { namespace: "default", name: `svc-${i}-a` }),
+    );
     const [first] = slice.endpoints ?? [];
     if (first) first.addresses = [`10.42.${200 + (n >> 8)}.${n & 255}`];
     const before = proxy.latency.count;

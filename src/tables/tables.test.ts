@@ -128,6 +128,16 @@ describe("the row engine", () => {
     expect(tables.failure).toBeUndefined();
   });
 
+  test("a program that has lost its rows gets all of them again", async () => {
+    tables.set("a", [row("1", "x")]);
+    tables.start();
+    await tables.settled();
+    tables.rebuild();
+    await tables.settled();
+    expect(program.transactions).toHaveLength(2);
+    expect(last()).toMatchObject({ reset: true, add: [{ key: ["1"] }] });
+  });
+
   test("who waits is told when the engine stops", async () => {
     program.fail(1_000);
     tables.set("a", [row("1")]);

@@ -35,6 +35,8 @@ export interface Tables {
   start(): void;
   /** Resolves when all that was set before is in force; rejects when the signal aborts. */
   settled(): Promise<void>;
+  /** The program has lost its state: apply everything anew. */
+  rebuild(): void;
   /** Why the last transaction failed; undefined when it did not. */
   readonly failure: Error | undefined;
   readonly size: number;
@@ -191,6 +193,10 @@ export function createTables(options: TablesOptions): Tables {
         waiting.push({ resolve, reject });
         wake();
       });
+    },
+    rebuild() {
+      reset = true;
+      wake();
     },
     get failure() {
       return failure;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
 import { removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
-import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { silentLogger, systemClock, systemCommands, type Logger } from "../../src/system/index.ts";
 import { clientPod, createLab, nodeAddress, outside, podAddress, whyNoLab, type Answers, type Lab } from "./lab.ts";
 import { service, slice } from "./objects.ts";
 
@@ -18,6 +18,8 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
   let client: FakeClient;
   let proxy: Proxy;
   let stop: AbortController;
+  let errors: unknown[] = [];
+  const log: Logger = { ...silentLogger, error: (fields) => errors.push(fields), child: () => log };
 
   async function begin(): Promise<void> {
     stop = new AbortController();
@@ -30,15 +32,17 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
       serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
       clock: systemClock,
-      log: silentLogger,
+      log,
       commands: systemCommands,
     });
     await proxy.ready;
   }
 
+  /** Ends the proxy; no transaction may have failed meanwhile. */
   async function end(): Promise<void> {
     stop.abort();
     await proxy.stopped;
+    expect(errors.splice(0)).toEqual([]);
   }
 
   /** Waits until the rows follow the objects: events come in the turn of the loop after the write. */
@@ -51,7 +55,7 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
   beforeAll(async () => {
     lab = await createLab();
     for (let i = 0; i < 20; i++) {
-      await lab.pods.serve({ address: podAddress(i), port: 8080 });
+      for (let port = 8080; port < 8084; port++) await lab.pods.serve({ address: podAddress(i), port });
       await lab.pods.serve({ address: podAddress(i), port: 8080, protocol: "UDP" });
     }
   });
@@ -109,6 +113,25 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
         expect(whoAnswered(answers), `${address} ${protocol}`).toEqual(endpoints(0, 1));
         expect(seenAs(answers)).toEqual(["10.42.2.1"]);
       }
+    }
+  });
+
+  test("pools of sizes never seen before work while other programs change their own rules", async () => {
+    client.put(resources.Service, service("big", { clusterIP: "10.96.0.33" }));
+    client.put(resources.Service, service("large", { clusterIP: "10.96.0.34", sessionAffinity: "ClientIP" }));
+    await settled();
+    for (const size of [20, 19]) {
+      // After this nft reads our maps back from the kernel before it can use them.
+      await systemCommands.run("nft", ["add", "table", "ip", "other"]);
+      await systemCommands.run("nft", ["delete", "table", "ip", "other"]);
+      const addresses = endpoints(...Array.from({ length: size }, (_, i) => i));
+      client.put(resources.EndpointSlice, slice("big", addresses));
+      client.put(resources.EndpointSlice, slice("large", addresses));
+      await settled();
+      const big = await lab.client.ask({ address: "10.96.0.33", port: 80, source: clientPod, count: 600 });
+      expect(whoAnswered(big)).toEqual(addresses.sort());
+      const large = await lab.client.ask({ address: "10.96.0.34", port: 80, source: clientPod, count: 20 });
+      expect(whoAnswered(large)).toHaveLength(1);
     }
   });
 
@@ -280,6 +303,27 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
     client.put(resources.EndpointSlice, slice("dns", endpoints(2), { protocol: "UDP" }));
     await settled();
     await expect.poll(async () => whoAnswered(await ask())).toEqual(endpoints(2));
+  });
+
+  test("rules that someone else flushes come back by themselves", async () => {
+    client.put(resources.Service, service("back", { clusterIP: "10.96.0.35" }));
+    client.put(resources.EndpointSlice, slice("back", endpoints(0)));
+    await settled();
+    await systemCommands.run("nft", ["flush", "ruleset"]);
+    const ask = () => lab.client.ask({ address: "10.96.0.35", port: 80, source: clientPod, timeout: 300 });
+    await expect.poll(async () => whoAnswered(await ask()), { timeout: 10_000 }).toEqual(endpoints(0));
+  });
+
+  test("a pool larger than there are slots is spread over all of it", async () => {
+    client.put(resources.Service, service("huge", { clusterIP: "10.96.0.36" }));
+    const everyPod = endpoints(...Array.from({ length: 20 }, (_, i) => i));
+    for (let port = 8080; port < 8084; port++)
+      client.put(resources.EndpointSlice, slice("huge", everyPod, { port, suffix: String(port) }));
+    await settled();
+    for (const source of [clientPod, outside]) {
+      const answers = await lab.client.ask({ address: "10.96.0.36", port: 80, source, count: 400 });
+      expect(whoAnswered(answers)).toEqual([...everyPod].sort());
+    }
   });
 
   test("tables of others are left alone, and a mark that others set is given back", async () => {

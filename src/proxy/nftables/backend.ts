@@ -5,7 +5,7 @@ import type { Backend, FrontendState } from "../backend.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
 import { largestPort } from "./marks.ts";
 import type { Nft } from "./nft.ts";
-import { createNftablesProgram } from "./program.ts";
+import { createNftablesProgram, isNftablesProgramThere } from "./program.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "./rows.ts";
 
 export interface NftablesOptions {
@@ -62,11 +62,24 @@ export function createNftablesBackend(options: NftablesOptions): Backend {
   };
   setContext(context);
 
+  /** Brings the rules back when someone else has flushed them, as `nft flush ruleset` of a firewall script does. */
+  async function guard(): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(nft.lookEvery, signal).catch(() => {});
+      if (signal.aborted || tables.failure || (await isNftablesProgramThere(nft))) continue;
+      log.warn({}, "the rules of the proxy are gone from the kernel: they are put back");
+      tables.rebuild();
+    }
+  }
+
   return {
     mode: "nftables",
     update,
     setContext,
-    start: () => tables.start(),
+    start() {
+      tables.start();
+      void tables.settled().then(guard, () => {});
+    },
     settled: () => tables.settled(),
     frontends: (service) => (service === undefined ? [...problems.values()].flat() : (problems.get(service) ?? [])),
     get failure() {

@@ -13,6 +13,7 @@ export async function openLibrary(): Promise<Library> {
   const free = library.func("void nft_ctx_free(void *context)");
   const bufferOutput = library.func("int nft_ctx_buffer_output(void *context)");
   const bufferError = library.func("int nft_ctx_buffer_error(void *context)");
+  const output = library.func("const char *nft_ctx_get_output_buffer(void *context)");
   const errors = library.func("const char *nft_ctx_get_error_buffer(void *context)");
   const runScript = library.func("int nft_run_cmd_from_buffer(void *context, const char *script)");
 
@@ -26,6 +27,8 @@ export async function openLibrary(): Promise<Library> {
     run(script) {
       if (!open) return "the library is closed";
       const failed = Number(runScript(context, script)) !== 0;
+      // Reading a buffer empties it; unread it would grow with every command.
+      output(context);
       const said: unknown = errors(context);
       return failed ? (typeof said === "string" && said) || "refused without a word" : undefined;
     },

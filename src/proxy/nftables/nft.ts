@@ -5,6 +5,8 @@ import { openLibrary } from "./library.ts";
 export interface Nft {
   /** Throws `NftError` when the kernel or the parser refuses; nothing has changed then. */
   run(script: string): Promise<void>;
+  /** Milliseconds between looks at whether our rules are still there: short where a look costs little. */
+  readonly lookEvery: number;
   close(): void;
 }
 
@@ -29,6 +31,7 @@ export function childNft(commands: CommandRunner): Nft {
       const result = await commands.run("nft", ["-f", "-"], { input: script, timeout: childTimeout });
       if (result.code !== 0) throw new NftError(result.stderr || `exit code ${result.code}`);
     },
+    lookEvery: 10_000,
     close() {},
   };
 }
@@ -47,6 +50,7 @@ export async function openNft(commands: CommandRunner, log: Logger): Promise<Nft
       const said = library.run(script);
       if (said !== undefined) throw new NftError(said);
     },
+    lookEvery: 1_000,
     close: () => library.close(),
   };
 }

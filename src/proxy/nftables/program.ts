@@ -26,6 +26,14 @@ export function createNftablesProgram(nft: Nft): Program {
   };
 }
 
+/** Whether the program is in the kernel. Someone may have flushed all rules of the machine. */
+export async function isNftablesProgramThere(nft: Nft): Promise<boolean> {
+  return nft.run(`list set ${table} cidrs\n`).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Removes the program and its rows; established connections live on. Does nothing when there is none. */
 export async function removeNftablesProgram(nft: Nft): Promise<void> {
   await nft.run(`add table ${table}\ndelete table ${table}\n`);

@@ -3,7 +3,7 @@ import { parseCidr, withoutNested } from "../../services/index.ts";
 import type { Row } from "../../tables/index.ts";
 import { arrange, number } from "./arrange.ts";
 import { endpointMask, kinds, largestEndpoint, poolMark } from "./marks.ts";
-import { largestPool } from "./serialise.ts";
+import { slotSizes } from "./ruleset.ts";
 
 /** Numbers of Service ports, by `PortPlan.id`. A number is free again when its port is gone. */
 export interface PortNumbers {
@@ -90,8 +90,8 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, object: string, befo
   const field = "endpoints";
   if (pool.endpoints.length === 0) return [row("pools", [mark], [port.anywhere ? "drop" : "refuse"], object, field)];
 
-  if (affinitySeconds === undefined) {
-    const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints.slice(0, largestPool), endpointId);
+  if (affinitySeconds === undefined && pool.endpoints.length <= slotSizes) {
+    const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints, endpointId);
     return [
       row("pools", [mark], ["pick", slots.length], object, field),
       ...slots.map((endpoint, i) => row("slots", [mark, i], [endpoint.address, endpoint.port], object, field)),
@@ -103,7 +103,13 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, object: string, befo
   const marks = members.map((endpoint) => mark + (numbers.get(endpointId(endpoint)) ?? 0));
   const draws = arrange(before.draws.get(mark) ?? [], marks, String);
   return [
-    row("pools", [mark], ["stick", draws.length, affinitySeconds], object, field),
+    row(
+      "pools",
+      [mark],
+      affinitySeconds === undefined ? ["spread", draws.length] : ["stick", draws.length, affinitySeconds],
+      object,
+      field,
+    ),
     ...draws.map((endpoint, i) => row("ids", [mark, i], [endpoint], object, field)),
     ...members.map((one, i) => row("endpoints", [marks[i] ?? mark], [one.address, one.port], object, field)),
   ];

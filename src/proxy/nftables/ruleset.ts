@@ -5,7 +5,8 @@ export const table = "ip fairlead";
 
 const pool = `meta mark & ${hex(poolMask)}`;
 const poolAndEndpoint = `meta mark & ${hex(poolMask | endpointMask)}`;
-const nattable = "meta l4proto { tcp, udp, sctp }";
+/** nft wants to know that there are ports before it translates to one. */
+const translatable = "meta l4proto { tcp, udp, sctp }";
 /** Clients remembered at once; a client beyond that gets an endpoint, but not surely the same again. */
 const clients = 262_144;
 
@@ -14,15 +15,15 @@ const clients = 262_144;
  *
  * `services` finds the frontend, `dispatch` applies the traffic policy, `choose` goes to the chain for the pool's size and
  * affinity, which rewrites the destination. `give-back` then restores the packet mark that others may have set.
- * Note for readers: nat chains see only the first packet of a connection.
+ * Nat chains see only the first packet of a connection.
  */
-export const program = `
+const constant = `
 map frontends { typeof ip daddr . meta l4proto . th dport : meta mark; }
 map nodeports { typeof meta l4proto . th dport : meta mark; }
 map pools { typeof meta mark : verdict; }
 map slots { typeof meta mark . numgen random mod 65536 : ip daddr . th dport; }
 map ids { typeof meta mark . numgen random mod 65536 : meta mark; }
-map endpoints { typeof meta mark : ip daddr . th dport; }
+map endpoints { type mark : ipv4_addr . inet_service; }
 map affinity { typeof ip saddr . meta mark : meta mark; size ${clients}; flags dynamic,timeout; }
 map marks { typeof ct id : meta mark; size 65536; flags dynamic,timeout; timeout 2m; }
 set ranges { typeof meta mark . ip saddr; flags interval; }
@@ -104,37 +105,46 @@ chain nat-postrouting {
 }
 `;
 
-/** How a pool is drawn from: `count` endpoints, clients kept for `seconds` when there is affinity. */
+/** Pools up to this size draw straight from `slots`, all others through `ids`. */
+export const slotSizes = 64;
+
+/** How a pool of `count` endpoints is drawn from. */
 export interface Draw {
+  /** pick: from `slots`, up to `slotSizes`; spread: from `ids`; stick: from `ids`, and clients are remembered. */
+  readonly way: "pick" | "spread" | "stick";
   readonly count: number;
+  /** How long a client is remembered. */
   readonly seconds?: number;
 }
 
-/** Name of the chain that draws so. */
-export function chainOf({ count, seconds }: Draw): string {
-  return seconds === undefined ? `pick-${count}` : `sticky-${count}-${seconds}`;
+/** Name of the chain that draws so; it serves all pools of that size. */
+export function chainOf({ way, count, seconds }: Draw): string {
+  return seconds === undefined ? `${way}-${count}` : `${way}-${count}-${seconds}`;
 }
 
-/** The chains that draw so: one chain for each size of pool serves all pools of that size. */
+/**
+ * The chains that draw so, to be added when the first pool of that size appears.
+ *
+ * Those for `pick` exist from the start: nft 1.0.6 refuses a rule with a map of type "th dport" that it has read back from the
+ * kernel ("conflicting protocols"), and the key of `slots` can only be declared by typeof.
+ */
 export function drawChains(draw: Draw): string {
-  if (draw.seconds === undefined) {
-    const key = `${pool} . numgen random mod ${draw.count}`;
-    return `chain ${chainOf(draw)} {\n  ${nattable} dnat ip to ${key} map @slots\n  drop\n}\n`;
-  }
   const name = chainOf(draw);
-  const masked = `${name}-masqueraded`;
-  // The affinity entry holds pool and endpoint only, so the masquerade bit is set again where it is wanted.
+  // An element of ids replaces the whole mark, so the masquerade bit is set again where it is wanted.
   return (
-    `chain ${masked} {\n${stick(draw.count, draw.seconds, chosen | masquerade)}}\n` +
-    `chain ${name} {\n  meta mark & ${hex(masquerade)} != 0 goto ${masked}\n${stick(draw.count, draw.seconds, chosen)}}\n`
+    `chain ${name}-masqueraded {\n${body(draw, chosen | masquerade)}}\n` +
+    `chain ${name} {\n  meta mark & ${hex(masquerade)} != 0 goto ${name}-masqueraded\n${body(draw, chosen)}}\n`
   );
 }
 
-function stick(count: number, seconds: number, flags: number): string {
-  const client = `ip saddr . (${pool})`;
+function body({ count, seconds }: Draw, flags: number): string {
   const draw = `meta mark set (${pool}) . numgen random mod ${count} map @ids`;
+  const forward = `meta mark set meta mark | ${hex(flags)}\n  ${translatable} dnat ip to ${poolAndEndpoint} map @endpoints`;
+  if (seconds === undefined) return `  ${draw}\n  ${forward}\n  drop\n`;
+
+  const client = `ip saddr . (${pool})`;
   const remember = `update @affinity { ${client} timeout ${seconds}s : ${poolAndEndpoint} }`;
-  const forward = `meta mark set meta mark | ${hex(flags)}\n  ${nattable} dnat ip to ${poolAndEndpoint} map @endpoints`;
+  // When the remembered endpoint is gone the first dnat finds no row, and the client is given another.
   return `  meta mark set ${client} map @affinity
   meta mark & ${hex(endpointMask)} == 0 ${draw}
   ${remember}
@@ -146,3 +156,11 @@ function stick(count: number, seconds: number, flags: number): string {
   drop
 `;
 }
+
+function pickChain(count: number): string {
+  const slot = `${pool} . numgen random mod ${count}`;
+  return `chain ${chainOf({ way: "pick", count })} {\n  ${translatable} dnat ip to ${slot} map @slots\n  drop\n}\n`;
+}
+
+/** The program as nft reads it, to be put into the table. */
+export const program = constant + Array.from({ length: slotSizes }, (_, i) => pickChain(i + 1)).join("");

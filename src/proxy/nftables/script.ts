@@ -1,18 +1,16 @@
 import type { Row, Transaction } from "../../tables/index.ts";
 import { chainOf, drawChains, program, table, type Draw } from "./ruleset.ts";
-import { element } from "./serialise.ts";
+import { element, verdictOf } from "./serialise.ts";
 
 /** Elements in one command: long commands are slow to parse, many short ones as well. */
 const batch = 2_000;
 
-/** The draw chains that the rows of a transaction lead to. */
+/** The chains that the rows lead to and that are not in the program from the start, by name. */
 export function drawsOf(rows: readonly Row[]): Map<string, Draw> {
   const draws = new Map<string, Draw>();
-  for (const { table: name, value } of rows) {
-    const [action, count, seconds] = value;
-    if (name !== "pools" || (action !== "pick" && action !== "stick")) continue;
-    const draw = action === "pick" ? { count: Number(count) } : { count: Number(count), seconds: Number(seconds) };
-    draws.set(chainOf(draw), draw);
+  for (const row of rows) {
+    const verdict = row.table === "pools" ? verdictOf(row.value) : undefined;
+    if (typeof verdict === "object" && verdict.way !== "pick") draws.set(chainOf(verdict), verdict);
   }
   return draws;
 }

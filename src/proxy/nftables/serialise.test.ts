@@ -12,7 +12,8 @@ describe("elements", () => {
     ["nodeports", ["udp", 30053], [0x2000_0800], "udp . 30053 : 0x20000800"],
     ["slots", [0x800, 3], ["10.42.0.7", 8080], "0x00000800 . 3 : 10.42.0.7 . 8080"],
     ["pools", [0x800], ["pick", 3], "0x00000800 : goto pick-3"],
-    ["pools", [0x800], ["stick", 3, 60], "0x00000800 : goto sticky-3-60"],
+    ["pools", [0x800], ["stick", 3, 60], "0x00000800 : goto stick-3-60"],
+    ["pools", [0x800], ["spread", 65], "0x00000800 : goto spread-65"],
     ["pools", [0x800], ["refuse"], "0x00000800 : goto refuse"],
     ["pools", [0x800], ["drop"], "0x00000800 : drop"],
     ["ranges", [0x5000_0800, "10.0.0.0/8"], [], "0x50000800 . 10.0.0.0/8"],
@@ -40,6 +41,8 @@ describe("elements", () => {
     ["a range with words after it", "pods", ["10.0.0.0/8, 0.0.0.0/0"], []],
     ["an unknown verdict", "pools", [1], ["accept"]],
     ["a verdict with a chain of the user's", "pools", [1], ["pick", "3 ; accept"]],
+    ["more endpoints than there are slots for", "pools", [1], ["pick", 65]],
+    ["more endpoints than a mark can number", "pools", [1], ["spread", 1_024]],
     ["an affinity of no time", "pools", [1], ["stick", 3, 0]],
     ["an unknown table", "evil", ["10.0.0.1"], []],
     ["the name of something every object has", "constructor", ["10.0.0.1"], []],
@@ -54,14 +57,14 @@ test("a script removes before it adds, and makes the chains that are missing", (
     {
       reset: false,
       remove: [{ table: "pools", key: [0x800], value: ["pick", 2], owner }],
-      add: [{ table: "pools", key: [0x800], value: ["pick", 33], owner }],
+      add: [{ table: "pools", key: [0x800], value: ["spread", 77], owner }],
     },
-    [{ count: 33 }],
+    [{ way: "spread", count: 77 }],
   );
   const order = [
-    "chain pick-33 {",
+    "chain spread-77 {",
     "delete element ip fairlead pools { 0x00000800 }",
-    "add element ip fairlead pools { 0x00000800 : goto pick-33 }",
+    "add element ip fairlead pools { 0x00000800 : goto spread-77 }",
   ];
   const places = order.map((text) => script.indexOf(text));
   expect(places).not.toContain(-1);

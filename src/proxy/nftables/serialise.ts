@@ -1,7 +1,7 @@
 import { isIPv4 } from "node:net";
 import type { Atom, Row } from "../../tables/index.ts";
-import { hex } from "./marks.ts";
-import { chainOf } from "./ruleset.ts";
+import { hex, largestEndpoint } from "./marks.ts";
+import { chainOf, slotSizes, type Draw } from "./ruleset.ts";
 
 type Write = (atom: Atom | undefined) => string | undefined;
 
@@ -37,20 +37,26 @@ const columns = new Map<string, { key: readonly Write[]; value: readonly Write[]
   }),
 );
 
-/** Largest number of endpoints in one pool; the index of a slot has sixteen bits. */
-export const largestPool = 65_536;
-const count = integer(1, largestPool);
 const seconds = integer(1, 86_400);
 
-/** What a row of `pools` does: value `["pick", count]`, `["stick", count, seconds]`, `["refuse"]` or `["drop"]`. */
-function verdict(value: readonly Atom[]): string | undefined {
+/**
+ * What a pool does, from the value of its row: `["refuse"]`, `["drop"]`, or a way to draw: `["pick", count]`,
+ * `["spread", count]`, `["stick", count, seconds]`. Undefined when it is none of these.
+ */
+export function verdictOf(value: readonly Atom[]): "refuse" | "drop" | Draw | undefined {
   const [action, size, time] = value;
-  if (action === "drop" && value.length === 1) return "drop";
-  if (action === "refuse" && value.length === 1) return "goto refuse";
-  if (action === "pick" && value.length === 2 && count(size)) return `goto ${chainOf({ count: Number(size) })}`;
-  if (action === "stick" && value.length === 3 && count(size) && seconds(time))
-    return `goto ${chainOf({ count: Number(size), seconds: Number(time) })}`;
+  if ((action === "refuse" || action === "drop") && value.length === 1) return action;
+  const count = Number(integer(1, action === "pick" ? slotSizes : largestEndpoint)(size));
+  if (!count) return undefined;
+  if ((action === "pick" || action === "spread") && value.length === 2) return { way: action, count };
+  if (action === "stick" && value.length === 3 && seconds(time)) return { way: action, count, seconds: Number(time) };
   return undefined;
+}
+
+function verdict(value: readonly Atom[]): string | undefined {
+  const found = verdictOf(value);
+  if (found === "refuse") return "goto refuse";
+  return typeof found === "object" ? `goto ${chainOf(found)}` : found;
 }
 
 /** The row as an element of its map or set; undefined when a field is not what its column takes. */
