@@ -1,14 +1,6 @@
-import {
-  apiVersionOf,
-  type Draft,
-  isStatus,
-  keyOf,
-  type KubeObject,
-  nameOfKey,
-  type Resource,
-  threeWayMergePatch,
-} from "../kube/index.ts";
+import { apiVersionOf, type Draft, isStatus, keyOf, type KubeObject, nameOfKey, type Resource } from "../kube/index.ts";
 import type { Client, WriteOptions } from "./client.ts";
+import { threeWayPatch } from "./three-way-patch.ts";
 
 /** Where `kubectl apply` keeps what it was given last, so that the next time it can tell what was taken out. */
 export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
@@ -32,9 +24,9 @@ export async function applyThreeWay<T extends KubeObject>(
       });
       if (!current) return await client.create(resource, wanted, options);
       const last = current.metadata.annotations?.[lastAppliedAnnotation];
-      const body = threeWayMergePatch(last ? (JSON.parse(last) as object) : undefined, wanted, current);
+      const body = threeWayPatch(resource, last ? (JSON.parse(last) as object) : undefined, wanted, current);
       if (!body) return current;
-      return await client.patch(resource, name, { type: "merge", body }, options);
+      return await client.patch(resource, name, { type: "strategic", body }, options);
     } catch (error) {
       // Someone created, deleted or changed it between our look and our write.
       if (attempt === attempts || !isStatus(error, "Conflict", "AlreadyExists", "NotFound")) throw error;

@@ -1,5 +1,5 @@
 import type { KubeObject, Resource } from "../kube/index.ts";
-import type { Logger } from "../system/index.ts";
+import type { Clock, Logger } from "../system/index.ts";
 import type { Client } from "./client.ts";
 import type { Informer } from "./informer.ts";
 import { type IndexedInformer, startIndexedInformer } from "./start-informer.ts";
@@ -14,7 +14,10 @@ export interface Informers {
 }
 
 /** They stop when the signal aborts. Two parts that use an index of the same name must mean the same by it. */
-export function createInformers(client: Client, options: { signal: AbortSignal; log: Logger }): Informers {
+export function createInformers(
+  client: Client,
+  options: { signal: AbortSignal; log: Logger; clock?: Clock },
+): Informers {
   const started = new Map<string, unknown>();
   return {
     of<T extends KubeObject>(

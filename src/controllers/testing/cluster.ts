@@ -22,7 +22,7 @@ export function startCluster(): TestCluster {
   const client = createFakeClient({ clock });
   const stop = new AbortController();
   const { signal } = stop;
-  const informers = createInformers(client, { signal, log: silentLogger });
+  const informers = createInformers(client, { signal, log: silentLogger, clock });
   return {
     client,
     clock,
