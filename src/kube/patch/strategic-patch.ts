@@ -87,12 +87,13 @@ function mergeList(field: Definition, original: unknown[], patch: unknown[]): un
   const mergeKey = field["x-kubernetes-patch-merge-key"];
   if (mergeKey === undefined || !patch.every(isObject)) return [...new Set([...original, ...patch])];
 
-  const replaced = patch.some((item) => item["$patch"] === "replace");
-  let result = replaced ? [] : original.filter(isObject);
+  if (patch.some((item) => item["$patch"] === "replace")) {
+    return patch.filter((item) => item["$patch"] === undefined).map(withoutDirectives);
+  }
+  let result = original.filter(isObject);
   const schema = field.items && resolve(field.items).definition;
   for (const item of patch) {
     const directive = item["$patch"];
-    if (directive === "replace") continue;
     if (directive === "merge") throw malformed("merging lists cannot yet be specified in the patch");
     if (directive !== undefined && directive !== "delete") {
       throw malformed(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(item)}`);
