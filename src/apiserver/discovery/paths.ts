@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { statusError } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { bodyResponse, objectResponse, textResponse } from "../request/respond.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
@@ -75,6 +76,9 @@ export function hashOf(body: Body): string {
 }
 
 async function openApi(request: ApiRequest, path: string): Promise<ApiResponse | undefined> {
+  // Clients ask for it only in protobuf, which is not there: they are to know rather than to be misled.
+  if (path === "/openapi/v2")
+    throw statusError("NotAcceptable", "only /openapi/v3 is served: ask there for application/json", {});
   if (path === "/openapi/v3") return objectResponse(200, openApiIndex().object);
   if (!path.startsWith("/openapi/v3/")) return undefined;
   const document = openApiDocument(path.slice("/openapi/v3/".length));

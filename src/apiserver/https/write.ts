@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import { constants, createGzip } from "node:zlib";
 import type { ApiResponse, WatchFrame } from "../handler.ts";
+import { createBreather } from "../storage/index.ts";
 import { parseAccept } from "../request/negotiate.ts";
 
 /** What HTTP/1.1 and HTTP/2 answers of Node have in common. */
@@ -101,7 +102,9 @@ async function writeChunks(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
+  const breathe = createBreather(1);
   for await (const chunk of chunks) {
+    await breathe();
     if (signal.aborted || to.destroyed) break;
     if (!to.write(chunk) && !(await drained(to, signal))) {
       to.destroy();

@@ -1,5 +1,5 @@
 import type { KubeObject, Resource } from "../../kube/index.ts";
-import { bodyOf, type Entry, type Form, type ListMeta } from "../storage/index.ts";
+import { bodyOf, joined, type Entry, type Form, type ListMeta } from "../storage/index.ts";
 import { tableFor } from "../table/index.ts";
 
 export type IncludeObject = "None" | "Metadata" | "Object";
@@ -10,17 +10,28 @@ export function tableForm(resource: Resource, include: IncludeObject, now: numbe
     ...tableFor(resource, objects, { now, includeObject: include }),
     metadata,
   });
+  function* rowBytes(entries: readonly Entry[]): Generator<Uint8Array> {
+    for (const entry of entries) {
+      for (const row of tableFor(resource, [entry.object], { now, includeObject: include }).rows)
+        yield Buffer.from(JSON.stringify(row));
+    }
+  }
   const versionOf = (entry: Entry): ListMeta => ({ resourceVersion: entry.object.metadata.resourceVersion ?? "" });
   return {
     id: `table ${include}`,
     one: (entry) => bodyOf(table([entry.object], versionOf(entry))),
-    list: (entries, meta) =>
-      bodyOf(
-        table(
+    list: (entries, meta) => ({
+      get object() {
+        return table(
           entries.map((entry) => entry.object),
           meta,
-        ),
-      ),
+        );
+      },
+      bytes() {
+        const { rows: _rows, ...head } = tableFor(resource, [], { now, includeObject: include });
+        return joined({ ...head, metadata: meta }, "rows", rowBytes(entries));
+      },
+    }),
     bookmark: (revision, initial) => {
       const annotations = initial ? { annotations: { "k8s.io/initial-events-end": "true" } } : {};
       const metadata = { resourceVersion: String(revision), creationTimestamp: null, ...annotations };

@@ -52,11 +52,7 @@ export function storedForm(resource: Resource): Form {
       get object() {
         return { apiVersion, kind: `${kind}List`, metadata: meta, items: entries.map((entry) => entry.object) };
       },
-      bytes: () =>
-        joined(
-          { apiVersion, kind: `${kind}List`, metadata: meta },
-          entries.map((entry) => entry.bytes),
-        ),
+      bytes: () => joined({ apiVersion, kind: `${kind}List`, metadata: meta }, "items", bytesOf(entries)),
     }),
     bookmark: (revision, initial) => bookmarkOf(apiVersion, kind, revision, initial),
   };
@@ -108,13 +104,15 @@ export function bookmarkOf(apiVersion: string, kind: string, revision: number, i
 /** Bytes handed on at once: few enough to stay responsive, many enough to keep system calls rare. */
 const chunk = 64 << 10;
 
-/** A list as JSON: `head` with `items` joined to it, in chunks. */
-function* joined(head: object, items: readonly Uint8Array[]): Generator<Uint8Array> {
-  const start = `${JSON.stringify(head).slice(0, -1)},"items":[`;
+/** JSON of `head` with `items` joined into its list `field`, in chunks: made while it is sent, so that no list holds the thread. */
+export function* joined(head: object, field: string, items: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const start = `${JSON.stringify(head).slice(0, -1)},${JSON.stringify(field)}:[`;
   let parts: Uint8Array[] = [Buffer.from(start)];
   let size = start.length;
-  for (const [i, item] of items.entries()) {
-    if (i > 0) parts.push(comma);
+  let first = true;
+  for (const item of items) {
+    if (!first) parts.push(comma);
+    first = false;
     parts.push(item);
     size += item.length + 1;
     if (size < chunk) continue;
@@ -124,6 +122,10 @@ function* joined(head: object, items: readonly Uint8Array[]): Generator<Uint8Arr
   }
   parts.push(end);
   yield Buffer.concat(parts);
+}
+
+function* bytesOf(entries: readonly Entry[]): Generator<Uint8Array> {
+  for (const entry of entries) yield entry.bytes;
 }
 
 const comma = Buffer.from(",");

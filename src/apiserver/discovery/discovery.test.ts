@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startTestApi, type TestApi } from "../test-api.ts";
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await startTestApi();
+});
+afterAll(() => api.stop());
+
+const aggregated = {
+  headers: { accept: "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json" },
+};
+
+describe("discovery", () => {
+  it("names groups and versions", async () => {
+    expect((await api.call("GET", "/api")).body).toMatchObject({ kind: "APIVersions", versions: ["v1"] });
+    const { body } = await api.call("GET", "/apis");
+    expect(body.groups).toContainEqual({
+      name: "apps",
+      versions: [{ groupVersion: "apps/v1", version: "v1" }],
+      preferredVersion: { groupVersion: "apps/v1", version: "v1" },
+    });
+    expect((await api.call("GET", "/apis/apps")).body).toMatchObject({ kind: "APIGroup", name: "apps" });
+    expect((await api.call("GET", "/apis/nothing")).status).toBe(404);
+  });
+
+  it("names resources and their parts", async () => {
+    const { body } = await api.call("GET", "/apis/apps/v1");
+    expect(body).toMatchObject({ kind: "APIResourceList", groupVersion: "apps/v1" });
+    expect(body.resources).toContainEqual({
+      name: "deployments",
+      singularName: "deployment",
+      namespaced: true,
+      kind: "Deployment",
+      verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+      shortNames: ["deploy"],
+      categories: ["all"],
+    });
+    expect(body.resources).toContainEqual({
+      name: "deployments/scale",
+      singularName: "",
+      namespaced: true,
+      group: "autoscaling",
+      version: "v1",
+      kind: "Scale",
+      verbs: ["get", "patch", "update"],
+    });
+  });
+
+  it("says the same in one document", async () => {
+    const { body, headers } = await api.call("GET", "/apis", undefined, aggregated);
+    expect(headers["content-type"]).toBe("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    const classic: string[] = [];
+    for (const { metadata, versions } of body.items) {
+      for (const { version, resources } of versions) {
+        const list = await api.call("GET", `/apis/${metadata.name}/${version}`);
+        classic.push(...list.body.resources.map(({ name }: { name: string }) => name).sort());
+        const shown = resources.flatMap(
+          ({ resource, subresources = [] }: { resource: string; subresources?: { subresource: string }[] }) => [
+            resource,
+            ...subresources.map(({ subresource }) => `${resource}/${subresource}`),
+          ],
+        );
+        expect(shown.sort()).toEqual(list.body.resources.map(({ name }: { name: string }) => name).sort());
+      }
+    }
+    expect(classic).toContain("ingresses");
+  });
+
+  it("is not sent again to who has it", async () => {
+    const first = await api.call("GET", "/api", undefined, aggregated);
+    const again = await api.call("GET", "/api", undefined, {
+      headers: { ...aggregated.headers, "if-none-match": first.headers["etag"] ?? "" },
+    });
+    expect(again.status).toBe(304);
+    expect(again.text).toBe("");
+  });
+
+  it("serves every verb that it names", async () => {
+    const { body } = await api.call("GET", "/api/v1");
+    for (const { name, namespaced, verbs } of body.resources as {
+      name: string;
+      namespaced: boolean;
+      verbs: string[];
+    }[]) {
+      if (name.includes("/") || !verbs.includes("list")) continue;
+      expect((await api.call("GET", `/api/v1/${name}`)).status).toBe(200);
+      if (namespaced) expect((await api.call("GET", `/api/v1/namespaces/default/${name}`)).status).toBe(200);
+    }
+  });
+});
+
+describe("OpenAPI v3", () => {
+  it("points to a document of each group and version", async () => {
+    const { body } = await api.call("GET", "/openapi/v3");
+    expect(Object.keys(body.paths)).toContain("apis/networking.k8s.io/v1");
+    for (const { serverRelativeURL } of Object.values<{ serverRelativeURL: string }>(body.paths)) {
+      const document = await api.call("GET", serverRelativeURL);
+      expect(document.status).toBe(200);
+      expect(document.body.openapi).toBe("3.0.0");
+      // Every reference leads somewhere.
+      for (const [, name = ""] of document.text.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
+        expect(document.body.components.schemas).toHaveProperty([name]);
+    }
+  });
+
+  it("has what kubectl looks for", async () => {
+    const { body } = await api.call("GET", "/openapi/v3/apis/apps/v1");
+    const { patch, get } = body.paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"];
+    expect(patch.parameters.map(({ name }: { name: string }) => name)).toContain("fieldValidation");
+    expect(get["x-kubernetes-group-version-kind"]).toEqual({ group: "apps", version: "v1", kind: "Deployment" });
+    const schemas = body.components.schemas;
+    expect(schemas["io.k8s.api.apps.v1.Deployment"]["x-kubernetes-group-version-kind"]).toEqual([
+      { group: "apps", version: "v1", kind: "Deployment" },
+    ]);
+    expect(schemas["io.k8s.api.core.v1.PodSpec"].properties.containers).toMatchObject({
+      type: "array",
+      "x-kubernetes-patch-merge-key": "name",
+      "x-kubernetes-patch-strategy": "merge",
+      items: { $ref: "#/components/schemas/io.k8s.api.core.v1.Container" },
+    });
+  });
+
+  it("has no second version", async () => {
+    expect((await api.call("GET", "/openapi/v2")).status).toBe(406);
+  });
+});
+
+describe("health and version", () => {
+  it("says that all is well, and in detail", async () => {
+    expect((await api.call("GET", "/livez")).text).toBe("ok");
+    expect((await api.call("GET", "/readyz?verbose")).text).toBe(
+      "[+]ping ok\n[+]storage ok\n[+]bootstrap ok\nreadyz check passed\n",
+    );
+    expect((await api.call("GET", "/readyz/storage")).text).toBe("ok");
+    expect((await api.call("GET", "/readyz/nothing")).status).toBe(404);
+  });
+
+  it("says which Kubernetes this is", async () => {
+    expect((await api.call("GET", "/version")).body).toMatchObject({
+      major: "1",
+      minor: "35",
+      gitVersion: expect.stringMatching(/^v1\.35\.\d+\+fairlead/),
+    });
+  });
+});
