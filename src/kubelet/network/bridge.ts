@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
@@ -50,7 +50,8 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   };
 
   const connect = async (id: string, address: string, gateway: string): Promise<void> => {
-    await disconnect(id);
+    // The machine was switched off in the middle.
+    if (existsSync(join(netnsDirectory, netnsOf(id)))) await disconnect(id);
     await ip(["netns", "add", netnsOf(id)]);
     await batch(
       [],

@@ -41,6 +41,12 @@ interface Watched {
   pod: Pod;
 }
 
+/**
+ * A container that has just started is asked again after 50 ms, 100 ms, 200 ms and so on, until the first period is over:
+ * it counts as ready when it is, not up to a period later. Failures of these early tries mean nothing.
+ */
+const firstTryMs = 50;
+
 export function createProber(options: ProberOptions): Prober {
   const { run, clock, signal, onChange, onFailure } = options;
   const watched = new Map<string, Watched>();
@@ -50,18 +56,29 @@ export function createProber(options: ProberOptions): Prober {
     const stopped = AbortSignal.any([signal, entry.stop.signal]);
     const delay = target.startedAt + (probe.initialDelaySeconds ?? 0) * 1000 - clock.now();
     if (delay > 0) await clock.sleep(delay, stopped);
-    while (entry.kinds.has(kind)) {
-      const result = await run(probe, { ...target, pod: entry.pod }, (probe.timeoutSeconds ?? 1) * 1000);
-      if (stopped.aborted || !entry.kinds.has(kind)) return;
+    const period = (probe.periodSeconds ?? 10) * 1000;
+    const ask = () => run(probe, { ...target, pod: entry.pod }, (probe.timeoutSeconds ?? 1) * 1000);
+    /** False when there is no more to ask. */
+    const note = (result: HandlerResult): boolean => {
+      if (stopped.aborted || !entry.kinds.has(kind)) return false;
       const before = entry.states.get(kind) ?? unprobed;
       const after = observe(before, result.ok, probe);
       entry.states.set(kind, after);
       if (!result.ok) onFailure(entry.pod, entry.spec.name, kind, result);
       if (after.verdict !== before.verdict) onChange(entry.podUid);
-      if (kind === "Startup" && after.verdict !== undefined) return;
-      if (kind === "Liveness" && after.verdict === false) return;
-      await clock.sleep((probe.periodSeconds ?? 10) * 1000, stopped);
+      return after.verdict === undefined || !(kind === "Startup" || (kind === "Liveness" && !after.verdict));
+    };
+    if (kind !== "Liveness" && entry.states.get(kind)?.verdict === undefined) {
+      const end = clock.now() + period;
+      for (let wait = firstTryMs; clock.now() < end; wait *= 2) {
+        const result = await ask();
+        if (!result.ok) await clock.sleep(Math.max(0, Math.min(wait, end - clock.now())), stopped);
+        else if (note(result)) await clock.sleep(period, stopped);
+        else return;
+        if (result.ok) break;
+      }
     }
+    while (entry.kinds.has(kind) && note(await ask())) await clock.sleep(period, stopped);
   };
 
   const begin = (pod: Pod, address: string, spec: Container, record: ContainerRecord): void => {
