@@ -53,6 +53,7 @@ describe("a Service that asks for an address", () => {
     expect(decide(asks("10.97.0.3"))).toBe("10.97.0.3");
     expect(decide(asks("10.97.0.3"), { "10.97.0.1": me })).toBe("10.97.0.3");
     expect(decide(asks("10.97.0.3"), { "10.97.0.3": me })).toBe("10.97.0.3");
+    expect(decide(asks("10.97.0.3"), { "10.97.0.1": me, "10.97.0.3": me })).toBe("10.97.0.3");
   });
 
   test("keeps its own and is told why when it cannot have that", () => {

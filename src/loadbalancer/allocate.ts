@@ -49,7 +49,8 @@ function allocateOne(
 ): Found {
   const kept = held.find((address) => parseIp(address)?.family === family);
   const wanted = request.wanted[family];
-  if (wanted === undefined || wanted === kept) return kept ? { family, address: kept } : anyOf(family, claims, pools);
+  if (wanted === undefined) return kept ? { family, address: kept } : anyOf(family, claims, pools);
+  if (held.includes(wanted)) return { family, address: wanted };
   const problem = whyNot(wanted, request.field, claims, pools);
   if (!problem) return { family, address: wanted };
   return kept ? { family, address: kept, problem } : { family, problem };

@@ -3,7 +3,7 @@ import { findCondition, isStatus, keyOf, nameOfKey, resources, type Service } fr
 import type { Clock, Component, Logger } from "../system/index.ts";
 import { createPoolProvider } from "./pool-provider.ts";
 import { parsePools } from "./pools.ts";
-import type { AddressProvider, Assignment } from "./provider.ts";
+import type { AddressProvider, AssignedAddress, Assignment } from "./provider.ts";
 import { assignedCondition, withAssignment, withoutCondition, withRelease } from "./status.ts";
 
 export interface LoadBalancerOptions {
@@ -45,21 +45,26 @@ export function startAddressController(options: AddressControllerOptions): Compo
   /** An address has become free, and those who wait have not been served yet. */
   let freed = false;
   let observed = false;
+  /** Services are worked on side by side, but who gets what is decided for one after the other. */
+  const exclusive = createMutex();
 
   const isOurs = ({ spec }: Service) =>
     spec.type === "LoadBalancer" && (spec.loadBalancerClass ?? defaultClass) === provider.loadBalancerClass;
 
   async function reconcile(key: string): Promise<void> {
-    if (!observed) await observe();
-    const served = freed ? await serveWaiting() : new Set();
-    if (!served.has(key)) await settle(key);
-    // A released address is no change of those who wait: nothing else would wake them.
-    const [first] = waiting;
-    if (freed && first !== undefined) controller.enqueue(first);
+    if (!observed) await exclusive(observe);
+    const service = services.get(nameOfKey(key));
+    const holder = holders.get(key);
+    // Gone without our doing, or gone and made anew under the same name.
+    if (holder !== undefined && holder !== service?.metadata.uid) await release(key, holder);
+    if (!service) waiting.delete(key);
+    else if (isOurs(service) && !service.metadata.deletionTimestamp) await assign(key, service);
+    else await withdraw(key, service);
   }
 
   /** Before anything is given: what has been given, and what of it nobody has any more. */
   async function observe(): Promise<void> {
+    if (observed) return;
     const all = services.list().filter(isOurs);
     for (const holder of await provider.observe(all)) {
       const { service, uid } = holder;
@@ -78,42 +83,54 @@ export function startAddressController(options: AddressControllerOptions): Compo
     observed = true;
   }
 
-  /** Those who wait, in the order in which they came, before anyone who is new. */
-  async function serveWaiting(): Promise<ReadonlySet<string>> {
-    freed = false;
-    const keys = new Set(waiting);
-    for (const key of keys) await settle(key).catch(() => controller.enqueue(key));
-    return keys;
-  }
-
-  async function settle(key: string): Promise<void> {
-    const service = services.get(nameOfKey(key));
-    const holder = holders.get(key);
-    // Gone without our doing, or gone and made anew under the same name.
-    if (holder !== undefined && holder !== service?.metadata.uid) await release(key, holder);
-    if (!service) waiting.delete(key);
-    else if (isOurs(service) && !service.metadata.deletionTimestamp) await assign(key, service);
-    else await withdraw(key, service);
-  }
-
-  async function release(key: string, uid: string): Promise<void> {
-    await provider.release({ service: key, uid });
-    holders.delete(key);
-    freed = true;
-  }
-
   async function assign(key: string, found: Service): Promise<void> {
     const service = await withFinalizer(found);
+    const assignment = await exclusive(() => decide(key, service));
+    const changed = withAssignment(service, assignment, clock.now());
+    if (changed !== service) {
+      await client.updateStatus(resources.Service, changed, { signal });
+      tell(service, changed, assignment);
+    }
+    // Only now that nobody sees them any more may others have them.
+    if (assignment.former.length > 0) await release(key, service.metadata.uid ?? "", assignment.addresses);
+  }
+
+  /** Asks for the Service's addresses. When something has become free, those who wait come first. */
+  async function decide(key: string, service: Service): Promise<Assignment> {
+    if (freed) await serveWaiting();
     holders.set(key, service.metadata.uid ?? "");
     const assignment = await provider.ensure(service);
-    const given = assignment.addresses.map(({ ip }) => ip);
     if (assignment.problem) waiting.add(key);
     else waiting.delete(key);
-    if (addressesIn(service).some((ip) => !given.includes(ip))) freed = true;
-    const changed = withAssignment(service, assignment, clock.now());
-    if (changed === service) return;
-    await client.updateStatus(resources.Service, changed, { signal });
-    tell(service, changed, assignment);
+    return assignment;
+  }
+
+  /** In the order in which they came. What they get is written into their statuses when their turn comes. */
+  async function serveWaiting(): Promise<void> {
+    for (const key of waiting) {
+      const service = services.get(nameOfKey(key));
+      if (!service || !isOurs(service) || service.metadata.deletionTimestamp) continue;
+      const { problem } = await provider.ensure(service);
+      if (problem) continue;
+      holders.set(key, service.metadata.uid ?? "");
+      controller.enqueue(key);
+    }
+    freed = false;
+  }
+
+  async function release(key: string, uid: string, except: readonly AssignedAddress[] = []): Promise<void> {
+    await exclusive(async () => {
+      await provider.release({ service: key, uid }, except);
+      if (except.length === 0 && holders.get(key) === uid) holders.delete(key);
+      somethingIsFree();
+    });
+  }
+
+  /** That is no change of those who wait: nothing else would wake them. */
+  function somethingIsFree(): void {
+    freed = true;
+    const [first] = waiting;
+    if (first !== undefined) controller.enqueue(first);
   }
 
   /** One event a change: an address, or why there is none. */
@@ -160,6 +177,7 @@ export function startAddressController(options: AddressControllerOptions): Compo
   const controller = startController({
     name: "loadbalancer",
     reconcile,
+    concurrency: 8,
     after: [services.synced],
     signal,
     clock,
@@ -172,6 +190,16 @@ export function startAddressController(options: AddressControllerOptions): Compo
     if (service && (concerns(before) || concerns(after))) controller.enqueue(keyOf(service));
   });
   return controller;
+}
+
+/** Runs what it is given one after the other, in order. */
+function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
+  };
 }
 
 function isMarked({ metadata }: Service): boolean {

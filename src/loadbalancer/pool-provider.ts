@@ -49,27 +49,22 @@ export function createPoolProvider(client: Client, pools: readonly AddressRange[
       const claims = await read();
       const owner = { service: keyOf(service), uid: service.metadata.uid ?? "" };
       const { addresses, problem } = decide(service, owner, claims);
-      const next = withAddresses(claims, owner, addresses);
-      if (next) await write(next);
-      return { addresses: addresses.map((ip) => ({ ip, ipMode: "VIP" })), ...(problem ? { problem } : {}) };
+      const held = heldBy(owner, claims);
+      const added = addresses.filter((address) => !held.includes(address));
+      if (added.length > 0) await write(new Map([...claims, ...added.map((address) => [address, owner] as const)]));
+      return {
+        addresses: addresses.map((ip) => ({ ip, ipMode: "VIP" })),
+        former: held.filter((address) => !addresses.includes(address)),
+        ...(problem ? { problem } : {}),
+      };
     },
 
-    async release(service) {
-      const next = withAddresses(await read(), service, []);
-      if (next) await write(next);
+    async release(owner, except = []) {
+      const claims = await read();
+      const gone = heldBy(owner, claims).filter((address) => !except.some(({ ip }) => ip === address));
+      if (gone.length > 0) await write(new Map([...claims].filter(([address]) => !gone.includes(address))));
     },
   };
-}
-
-/** The claims with exactly these addresses for the Service; undefined when that changes nothing. */
-function withAddresses(claims: Claims, owner: ServiceIdentity, addresses: readonly string[]): Claims | undefined {
-  const held = heldBy(owner, claims);
-  if (held.length === addresses.length && addresses.every((address) => held.includes(address))) return undefined;
-  const next = new Map(claims);
-  for (const address of held) next.delete(address);
-  const { service, uid } = owner;
-  for (const address of addresses) next.set(address, { service, uid });
-  return next;
 }
 
 /** Adds what statuses show and nobody has claimed: the record may have been lost. The oldest Service comes first. */

@@ -23,6 +23,8 @@ export interface AssignedAddress {
 
 export interface Assignment {
   readonly addresses: readonly AssignedAddress[];
+  /** What it has had before and still holds: to be released when its status shows it no more. */
+  readonly former: readonly string[];
   /** What the Service asks for beyond that, and why it does not have it. Absent: it has all. */
   readonly problem?: ServiceProblem;
 }
@@ -50,6 +52,6 @@ export interface AddressProvider {
   observe(services: readonly Service[]): Promise<readonly ServiceIdentity[]>;
   /** Makes sure of a Service's addresses; the answer stays the same while the Service asks for the same. */
   ensure(service: Service): Promise<Assignment>;
-  /** Gives back all that a Service holds. Nothing happens when it holds nothing. */
-  release(service: ServiceIdentity): Promise<void>;
+  /** Gives back all that a Service holds, `except` these. Nothing happens when it holds nothing. */
+  release(service: ServiceIdentity, except?: readonly AssignedAddress[]): Promise<void>;
 }
