@@ -86,7 +86,7 @@ describe(`bad input: ${badRequests.length} wrong requests`, () => {
     const names = printed(
       await cluster.kubectl(["get", "svc,ing,secret,deploy,endpointslices,cm", "-n", "bad", "-o", "name"]),
     );
-    const left = names.split("\n").filter((name) => !/\/(base|fixed|kube-root-ca\.crt|base-\w+)?$/.test(name));
+    const left = names.trim().split("\n").filter((name) => !/\/(base|fixed|kube-root-ca\.crt|base-\w+)$/.test(name));
     expect(left).toEqual([]);
   });
 });

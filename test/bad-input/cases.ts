@@ -173,8 +173,9 @@ export const badRequests: readonly BadRequest[] = [
     what: "resource version that is no number",
     method: "GET",
     path: `${core}/pods?resourceVersion=abc`,
-    status: 400,
-    reason: "BadRequest",
+    status: 422,
+    reason: "Invalid",
+    causes: [["resourceVersion", "FieldValueInvalid"]],
   },
   {
     what: "resource version of the future",
@@ -284,7 +285,7 @@ export const badRequests: readonly BadRequest[] = [
     "FieldValueInvalid",
   ]),
   {
-    ...invalid("name in invalid UTF-8", `${core}/configmaps`, {}, ["metadata.name", "FieldValueInvalid"]),
+    ...badRequest("invalid UTF-8", `${core}/configmaps`, ""),
     body: Buffer.from('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\xff\xfe"}}', "latin1"),
   },
   invalid(
@@ -312,7 +313,7 @@ export const badRequests: readonly BadRequest[] = [
       ...object("v1", "ConfigMap", "cm"),
       metadata: { name: "cm", ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "p", uid: "" }] },
     },
-    ["metadata.ownerReferences[0].uid", "FieldValueInvalid"],
+    ["metadata.ownerReferences[0].uid", "FieldValueRequired"],
   ),
   {
     what: "old resource version",
@@ -408,7 +409,7 @@ export const badRequests: readonly BadRequest[] = [
     "spec.ports[0].protocol",
     "FieldValueNotSupported",
   ]),
-  badService("target port 0", { ports: [{ ...port, targetPort: 0 }] }, [
+  badService("target port 70000", { ports: [{ ...port, targetPort: 70_000 }] }, [
     "spec.ports[0].targetPort",
     "FieldValueInvalid",
   ]),
@@ -442,7 +443,7 @@ export const badRequests: readonly BadRequest[] = [
   badService(
     "source range that is none",
     { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/99"], ports: [port] },
-    ["spec.loadBalancerSourceRanges[0]", "FieldValueInvalid"],
+    ["spec.LoadBalancerSourceRanges[0]", "FieldValueInvalid"],
   ),
   {
     what: "change of a cluster IP",

@@ -239,7 +239,7 @@ export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
     k("logs single -n kt", [/answers HTTP on /]),
     k("logs single -n kt --tail=1 --timestamps", [/^\d{4}-\d\d-\d\dT[\d:.]+Z /]),
     k("logs deployment/web -n kt --tail=1", [/./], {}),
-    k("logs -n kt -l app=web --prefix", [/^\[pod\/web-\S+\/echo\] /m]),
+    k("logs -n kt -l app=single --prefix", [/^\[pod\/single\/echo\] /m]),
     fails("logs single -n kt -c other", [/container other is not valid for pod single/]),
     k("run once -n kt --image=fairlead.dev/echo --restart=Never", [/^pod\/once created$/m]),
     k("run wrong -n kt --image=no.example.test/app", [/^pod\/wrong created$/m]),

@@ -19,12 +19,17 @@ function exchange({ method, path, headers = {}, body, anonymous }) {
   const { hostname, port } = new URL(cluster.server);
   const content = body === undefined ? undefined : decode(body);
   const tls = anonymous ? { ca: identity.ca } : identity;
+  // Without a length Node.js sends the body of a DELETE bare.
+  const length = content === undefined ? {} : { "content-length": content.length };
   return new Promise((resolve) => {
-    const request = send({ ...tls, hostname, port, method, path, headers, agent: false }, (response) => {
-      const chunks = [];
-      response.on("data", (chunk) => chunks.push(chunk));
-      response.on("end", () => resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() }));
-    });
+    const request = send(
+      { ...tls, hostname, port, method, path, headers: { ...headers, ...length }, agent: false },
+      (response) => {
+        const chunks = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("end", () => resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString() }));
+      },
+    );
     request.on("error", (error) => resolve({ status: 0, body: String(error) }));
     request.end(content);
   });
