@@ -24,8 +24,19 @@ export function definitionOf({ group, version, kind }: GroupVersionKind): NamedD
   return name !== undefined && definition ? { name, definition } : undefined;
 }
 
+const resolved = new WeakMap<Definition, NamedDefinition>();
+
 /** Follows a `$ref`, if the definition is one. */
 export function resolve(definition: Definition): NamedDefinition {
+  let target = resolved.get(definition);
+  if (!target) {
+    target = follow(definition);
+    resolved.set(definition, target);
+  }
+  return target;
+}
+
+function follow(definition: Definition): NamedDefinition {
   if (definition.$ref === undefined) return { definition };
   const name = definition.$ref.slice(prefix.length);
   const target = definitions[name];

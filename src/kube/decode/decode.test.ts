@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resources } from "../resource.ts";
 import { StatusError } from "../status.ts";
-import { decode, type DecodeOptions } from "./decode.ts";
+import { decode, decodePatched, type DecodeOptions } from "./decode.ts";
 import { parseYaml } from "./yaml.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -248,5 +248,29 @@ describe("YAML", () => {
         }]`,
     );
     await expect(parseYaml(bytes(lines.join("\n")))).rejects.toMatchObject({ code: 400 });
+  });
+});
+
+describe("what a patch made", () => {
+  const patch = { spec: { foo: 1 } };
+  const failureOf = (patched: unknown) =>
+    messageOf(() => decodePatched(resources.Service, patched, patch, { fieldValidation: "Strict" }));
+
+  it.each([
+    [{ spec: { foo: 1 } }, 'strict decoding error: unknown field "spec.foo"'],
+    [
+      { spec: { ports: "x" } },
+      "json: cannot unmarshal string into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort",
+    ],
+    ["text", "json: cannot unmarshal string into Go value of type v1.Service"],
+  ])("%j is the fault of the patch", (patched, expected) => {
+    expect(failureOf(patched)).toBe(
+      `422  "" is invalid: patch: Invalid value: "{\\"spec\\":{\\"foo\\":1}}": ${expected}`,
+    );
+  });
+
+  it("is an object like any other", () => {
+    const { object } = decodePatched(resources.Service, { spec: { type: "NodePort" } }, patch);
+    expect(object).toMatchObject({ apiVersion: "v1", kind: "Service", spec: { type: "NodePort" } });
   });
 });

@@ -1,7 +1,9 @@
 import { apiVersionOf } from "../resource.ts";
+import { invalid } from "../field-error.ts";
 import type { KubeObject } from "../object.ts";
 import { definitionOf, type GroupVersionKind } from "../schema.ts";
 import { statusError, type StatusError } from "../status.ts";
+import { fault } from "../validation/fault.ts";
 import { isObject } from "../values/equal.ts";
 import { JsonSyntaxError, parseJson, type ParsedJson } from "./json.ts";
 import { structure, StructureError } from "./structure.ts";
@@ -34,36 +36,70 @@ export function decode<T = KubeObject>(
   body: Uint8Array | object,
   options: DecodeOptions = {},
 ): Decoded<T> {
-  const parsed =
+  const { value, duplicates } =
     body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: options.duplicates ?? [] };
-  const { value, duplicates } = parsed;
-  if (!isObject(value)) throw unrecognized(expected, body, headerError(value));
-  const header = { apiVersion: readHeader("apiVersion"), kind: readHeader("kind") };
-  const problem = (text: string) => cannotHandle(expected, header, text);
-  checkKind(expected, header);
+  const header = readHeader(expected, value, body);
+  return read<T>(expected, value, duplicates, options, (text) => cannotHandle(expected, header, text));
+}
 
+/**
+ * Reads what a patch has made of an object of `expected`, like `decode`. What is wrong is then the fault of the patch:
+ * throws 422 Invalid with `patch` as the field. The message shows the patch, and nothing of the object that it was for.
+ */
+export function decodePatched<T = KubeObject>(
+  expected: GroupVersionKind,
+  patched: unknown,
+  patch: unknown,
+  options: DecodeOptions = {},
+): Decoded<T> {
+  const problem = (text: string) =>
+    invalid({ group: "", kind: "" }, "", [fault.invalid("patch", JSON.stringify(patch), text)]);
+  if (!isObject(patched))
+    throw problem(`json: cannot unmarshal ${nameOf(patched)} into Go value of type ${goName(expected)}`);
+  readHeader(expected, patched, patched);
+  return read<T>(expected, patched, options.duplicates ?? [], options, problem);
+}
+
+const goName = ({ version, kind }: GroupVersionKind) => `${version}.${kind}`;
+
+function read<T>(
+  expected: GroupVersionKind,
+  value: unknown,
+  duplicates: readonly string[],
+  { fieldValidation }: DecodeOptions,
+  problem: (text: string) => StatusError,
+): Decoded<T> {
   const definition = definitionOf(expected);
   if (!definition) throw new Error(`no definition for ${expected.kind}`);
+  let structured;
   try {
-    const { value: object, unknown } = structure(definition, value);
-    const strict = [
-      ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
-      ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
-    ];
-    if (strict.length > 0 && options.fieldValidation === "Strict") throw problem(strictError(strict));
-    const warnings = options.fieldValidation === "Warn" ? strict : [];
-    const { metadata = {}, apiVersion: _, kind: __, ...rest } = object;
-    return { object: { apiVersion: apiVersionOf(expected), kind: expected.kind, metadata, ...rest } as T, warnings };
+    structured = structure(definition, value);
   } catch (error) {
-    if (error instanceof StructureError) throw problem(error.message);
-    throw error;
+    throw error instanceof StructureError ? problem(error.message) : error;
   }
+  const strict = [
+    ...structured.unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
+    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+  ];
+  if (strict.length > 0 && fieldValidation === "Strict") throw problem(`strict decoding error: ${strict.join(", ")}`);
+  const { metadata = {}, ...fields } = structured.value;
+  const header = { apiVersion: apiVersionOf(expected), kind: expected.kind };
+  // In this order, as Kubernetes writes objects.
+  const object = { ...header, metadata, ...fields, ...header };
+  return { object: object as T, warnings: fieldValidation === "Warn" ? strict : [] };
+}
 
-  function readHeader(field: "apiVersion" | "kind"): string {
-    const given = isObject(value) ? (value[field] ?? "") : "";
+/** What the value says it is. Throws 400 BadRequest unless that is `expected`. */
+function readHeader(expected: GroupVersionKind, value: unknown, body: Uint8Array | object): Header {
+  if (!isObject(value)) throw unrecognized(expected, body, headerError(value));
+  const text = (field: "apiVersion" | "kind"): string => {
+    const given = value[field] ?? "";
     if (typeof given !== "string") throw unrecognized(expected, body, headerError(given, field));
     return given;
-  }
+  };
+  const header = { apiVersion: text("apiVersion"), kind: text("kind") };
+  checkKind(expected, header);
+  return header;
 }
 
 /** What an object says it is; "" where it says nothing. */
@@ -71,9 +107,6 @@ interface Header {
   readonly apiVersion: string;
   readonly kind: string;
 }
-
-/** The text of an error that lists fields given twice or unknown. */
-export const strictError = (faults: readonly string[]): string => `strict decoding error: ${faults.join(", ")}`;
 
 function parseBytes(expected: GroupVersionKind, body: Uint8Array): ParsedJson {
   try {
@@ -127,13 +160,16 @@ function cannotHandle(expected: GroupVersionKind, header: Header, text: string):
   );
 }
 
+/** What Go calls the type of a JSON value. */
+const nameOf = (value: unknown): string =>
+  Array.isArray(value) ? "array" : value === null ? "null" : typeof value === "boolean" ? "bool" : typeof value;
+
 function headerError(value: unknown, field?: "apiVersion" | "kind"): string {
-  const type = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
   const target =
     field === undefined
       ? 'Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
       : `Go struct field .${field} of type string`;
-  return `couldn't get version/kind; json parse error: json: cannot unmarshal ${type} into ${target}`;
+  return `couldn't get version/kind; json parse error: json: cannot unmarshal ${nameOf(value)} into ${target}`;
 }
 
 function unrecognized(expected: GroupVersionKind, body: Uint8Array | object, text: string): StatusError {

@@ -15,14 +15,33 @@ export interface Structured {
   readonly unknown: readonly string[];
 }
 
-/** Where in the object a value stands, for messages. */
+/** Where in the object a value stands. Its texts are made only for messages. */
 interface Place {
-  /** The Go struct that holds the field; absent at the root. */
-  readonly struct?: string;
-  /** Field names from the root, without indexes: `spec.ports.port`. */
-  readonly fields: string;
-  /** Path from the root, with indexes: `spec.ports[0].port`. */
-  readonly path: string;
+  readonly parent: Place | undefined;
+  /** The name of the field, the key in a map, or the index in a list. */
+  readonly step: string | number;
+  /** The Go struct that holds the value as a field; absent for items of lists and maps. */
+  readonly struct: string | undefined;
+}
+
+/** Path from the root, with indexes: `spec.ports[0].port`. */
+function pathOf(place: Place | undefined): string {
+  if (!place) return "";
+  const before = pathOf(place.parent);
+  if (typeof place.step === "number") return `${before}[${place.step}]`;
+  return before === "" ? place.step : `${before}.${place.step}`;
+}
+
+/** The field that a value is in, as Go's decoder names it: `ServicePort.spec.ports.port`. */
+function fieldOf(place: Place): string | undefined {
+  const fields: string[] = [];
+  let struct: string | undefined;
+  for (let at: Place | undefined = place; at; at = at.parent) {
+    if (at.struct === undefined) continue;
+    struct ??= at.struct;
+    fields.unshift(String(at.step));
+  }
+  return struct === undefined ? undefined : `${struct}.${fields.join(".")}`;
 }
 
 /** Free-form values (managed fields, raw extensions) may nest this deep. */
@@ -53,25 +72,29 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
     }
   }
 
-  function struct({ name = "", definition }: NamedDefinition, input: unknown, place: Place): Record<string, unknown> {
+  function struct(
+    { name = "", definition }: NamedDefinition,
+    input: unknown,
+    place: Place | undefined,
+  ): Record<string, unknown> {
     if (!isObject(input)) throw mismatch(input, place, goStructType(name));
     const output: Record<string, unknown> = {};
     const holder = goStructName(name);
+    const { properties = {}, required = [] } = definition;
     for (const key in input) {
       const child = input[key];
-      const path = place.path === "" ? key : `${place.path}.${key}`;
-      const field = Object.hasOwn(definition.properties ?? {}, key) ? definition.properties?.[key] : undefined;
+      if (child === undefined) continue;
+      const field = Object.hasOwn(properties, key) ? properties[key] : undefined;
+      const at = { parent: place, step: key, struct: holder };
       if (!field) {
-        if (child !== undefined && unknown.size < maxUnknown) unknown.add(path);
+        if (unknown.size < maxUnknown) unknown.add(pathOf(at));
         continue;
       }
-      if (child === null || child === undefined) continue;
-      const fields = place.fields === "" ? key : `${place.fields}.${key}`;
-      const converted = convert(field, child, { struct: holder, fields, path });
-      if (!isOmitted(converted, field, definition.required?.includes(key) ?? false)) output[key] = converted;
+      if (child === null) continue;
+      const converted = convert(field, child, at);
+      if (!isOmitted(converted, field, required.includes(key))) output[key] = converted;
     }
-    for (const key of definition.required ?? [])
-      if (output[key] === undefined) fillIn(output, key, definition.properties?.[key]);
+    for (const key of required) if (output[key] === undefined) fillIn(output, key, properties[key]);
     return output;
   }
 
@@ -79,7 +102,7 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
     if (!Array.isArray(input)) throw mismatch(input, place, goTypeOf(definition));
     const items = definition.items ?? {};
     return input.map((item: unknown, i) =>
-      item === null ? zeroOf(items) : convert(items, item, { ...place, path: `${place.path}[${i}]` }),
+      item === null ? zeroOf(items) : convert(items, item, { parent: place, step: i, struct: undefined }),
     );
   }
 
@@ -89,16 +112,13 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
     for (const key in input) {
       const item = input[key];
       if (item === undefined) continue;
-      setOwn(
-        output,
-        key,
-        item === null ? zeroOf(values) : convert(values, item, { ...place, path: `${place.path}.${key}` }),
-      );
+      const at = { parent: place, step: key, struct: undefined };
+      setOwn(output, key, item === null ? zeroOf(values) : convert(values, item, at));
     }
     return output;
   }
 
-  return { value: struct(root, value, { fields: "", path: "" }), unknown: [...unknown] };
+  return { value: struct(root, value, undefined), unknown: [...unknown] };
 }
 
 /** Go leaves out a list or map that is empty, unless the field must be there. */
@@ -211,7 +231,8 @@ function jsonType(value: unknown): string {
 
 const goStructType = (name: string) => name.split(".").slice(-2).join(".");
 
-function mismatch(input: unknown, place: Place, type: string, shown = jsonType(input)): StructureError {
-  const where = place.struct === undefined ? "Go value" : `Go struct field ${place.struct}.${place.fields}`;
+function mismatch(input: unknown, place: Place | undefined, type: string, shown = jsonType(input)): StructureError {
+  const field = place && fieldOf(place);
+  const where = field === undefined ? "Go value" : `Go struct field ${field}`;
   return new StructureError(`json: cannot unmarshal ${shown} into ${where} of type ${type}`);
 }

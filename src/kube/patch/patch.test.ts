@@ -71,7 +71,7 @@ describe("JSON patch (RFC 6902)", () => {
     [[{ op: "jump", path: "/a" }], 422, "Unexpected kind: jump"],
     [[{ op: "add", value: 1 }], 422, "operation missing path field: missing value"],
     [
-      Array(10_001).fill({ op: "test", path: "/n", value: null }),
+      Array.from({ length: 10_001 }, () => ({ op: "test", path: "/n", value: null })),
       413,
       "The allowed maximum operations in a JSON patch is 10000, got 10001",
     ],
