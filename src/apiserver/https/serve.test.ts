@@ -200,8 +200,8 @@ describe("HTTPS", () => {
 });
 
 interface Lines {
-  lines(): Promise<string>;
-  close(): void;
+  readonly lines: () => Promise<string>;
+  readonly close: () => void;
 }
 
 function lineReader(stream: NodeJS.ReadableStream): () => Promise<string> {

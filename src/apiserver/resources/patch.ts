@@ -2,7 +2,7 @@ import {
   applyJsonPatch,
   applyMergePatch,
   applyStrategicPatch,
-  decode,
+  decodePatched,
   parseJson,
   parseYaml,
   statusError,
@@ -31,9 +31,7 @@ export async function readPatch(
   const patch = await parse(request);
   return (kind, object) => {
     const patched = apply(type, kind, object, patch);
-    if (typeof patched !== "object" || patched === null)
-      throw statusError("BadRequest", `the patch turns the ${kind.kind} into something that is no object`);
-    const decoded = decode<typeof object>(kind, patched, { fieldValidation });
+    const decoded = decodePatched<typeof object>(kind, patched, patch, { fieldValidation });
     for (const warning of decoded.warnings) warn(warning);
     return decoded.object;
   };

@@ -8,8 +8,8 @@ const { Pod } = resources;
 
 function setUp(): {
   cache: KindCache;
-  put(name: string, labels?: Record<string, string>): void;
-  drop(name: string): void;
+  readonly put: (name: string, labels?: Record<string, string>) => void;
+  readonly drop: (name: string) => void;
 } {
   let revision = 0;
   const cache = createKindCache(Pod, () => revision);
