@@ -102,7 +102,7 @@ export function startKubelet(options: KubeletOptions): Component {
     const node = await agent;
     await node.registered;
     const podCIDR = await podCIDROf(nodeName, nodes, signal);
-    await network.setUp(podCIDR);
+    for (const problem of await network.setUp(podCIDR)) log.warn({ podCIDR }, problem);
     const { sandboxes } = await runtime.list();
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
     notReady = undefined;

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -89,7 +89,7 @@ describe.runIf(inside)("pods in namespaces", () => {
         {
           name: "main",
           ...sh(
-            "cat /fairlead-test/config/app.conf; echo x > /fairlead-test/config/y || echo read-only; echo kept > /fairlead-test/data/f; cat /fairlead-test/data/f; cat /etc/resolv.conf; grep other /etc/hosts; hostname; id -u; id -g; pwd; sleep 1000",
+            "cat /fairlead-test/config/app.conf; (echo x > /fairlead-test/config/y) 2>/dev/null || echo read-only; echo kept > /fairlead-test/data/f; cat /fairlead-test/data/f; cat /etc/resolv.conf; grep other /etc/hosts; hostname; id -u; id -g; pwd; sleep 1000",
           ),
           workingDir: "/tmp",
           securityContext: { runAsUser: 65534, runAsGroup: 65533 },
@@ -104,7 +104,7 @@ describe.runIf(inside)("pods in namespaces", () => {
     await expect
       .poll(async () => (await kubeletGet(node, "/containerLogs/default/files/main")).body, { timeout: 5_000 })
       .toMatch(
-        /^v1\n.*Read-only file system\nread-only\nkept\nnameserver 10\.96\.0\.10\nsearch default\.svc\.cluster\.local svc\.cluster\.local cluster\.local\noptions ndots:5\n192\.0\.2\.9\tother\.example\nfiles\n65534\n65533\n\/tmp\n$/,
+        /^v1\nread-only\nkept\nnameserver 10\.96\.0\.10\nsearch default\.svc\.cluster\.local svc\.cluster\.local cluster\.local\noptions ndots:5\n192\.0\.2\.9\tother\.example\nfiles\n65534\n65533\n\/tmp\n$/,
       );
     // A change of the ConfigMap reaches the running container.
     const id = (await node.get("files"))?.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
@@ -158,6 +158,33 @@ describe.runIf(inside)("pods in namespaces", () => {
     await expect.poll(routes).toMatch(/^10\.42\.8\.0\/24 via 10\.41\.0\.3 dev lan0/);
     node.client.remove(resources.Node, { name: "n2" });
     await expect.poll(routes).toBe("");
+  });
+
+  test("what pods send outside leaves with the node's address", async () => {
+    const ip = (...args: string[]): string => execFileSync("ip", args, { encoding: "utf8" });
+    ip("netns", "add", "kubelet-outside");
+    let server: ChildProcess | undefined;
+    try {
+      ip("link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", "kubelet-outside");
+      ip("address", "add", "192.0.2.1/24", "dev", "out0");
+      ip("link", "set", "out0", "up");
+      ip("-n", "kubelet-outside", "address", "add", "192.0.2.2/24", "dev", "eth0");
+      ip("-n", "kubelet-outside", "link", "set", "eth0", "up");
+      const net = "--net=/run/netns/kubelet-outside";
+      server = spawn("nsenter", [net, process.execPath, programs.echo], {
+        stdio: "ignore",
+        env: { DRAIN_SECONDS: "0" },
+      });
+      const pod = await node.until("a", isReady);
+      const id = pod.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+      const script = `fetch("http://192.0.2.2:8080/").then(async (r) => console.log((await r.json()).client))`;
+      const ask = async (): Promise<string> =>
+        (await node.runtime.exec(id, [process.execPath, "-e", script], { timeoutMs: 10_000 })).stdout;
+      await expect.poll(ask, { timeout: 10_000 }).toMatch(/^192\.0\.2\.1:/);
+    } finally {
+      server?.kill();
+      ip("netns", "delete", "kubelet-outside");
+    }
   });
 
   test("a virtual address that nobody translates leads to the bridge, not away", () => {

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
+import { masqueradeEgress, removeEgress } from "./egress.ts";
+import { bridgeName } from "./names.ts";
 import { NetworkError, type NodeRoute, type PodNetwork } from "./network.ts";
 
 export interface BridgeNetworkOptions {
@@ -17,7 +19,6 @@ export interface BridgeNetworkOptions {
   readonly virtualRanges: readonly string[];
 }
 
-export const bridgeName = "fairlead0";
 /** `proto` of the routes to other nodes, so that they are told from everyone else's. */
 const routeProtocol = "142";
 const netnsDirectory = "/run/netns";
@@ -31,6 +32,9 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   const { commands } = options;
   const file = join(options.dir, "addresses.json");
   let pool: AddressPool | undefined;
+  let ownRange = "";
+  /** False where there is no nft: then pods reach only what knows their addresses. */
+  let hasEgress = false;
 
   const opened = (): AddressPool => {
     if (!pool) throw new NetworkError("NO_CIDR", "the node has no pod range yet");
@@ -97,6 +101,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       setSysctl("ip_forward", "1");
       // Pods are neighbours on the wire, but must not be told to talk past the node.
       for (const device of ["all", bridgeName]) setSysctl(`conf/${device}/send_redirects`, "0");
+      ownRange = podCIDR;
+      try {
+        await masqueradeEgress(commands, [ownRange]);
+        hasEgress = true;
+        return [];
+      } catch (error) {
+        return [`pods reach nothing outside the cluster: ${error instanceof Error ? error.message : String(error)}`];
+      }
     },
     async attach(id) {
       const held = opened();
@@ -123,6 +135,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
         const keep = wanted.some((route) => route.podCIDR === podCIDR && route.via === via);
         if (!keep) await attempt(["route", "delete", podCIDR, "via", via, "proto", routeProtocol]);
       }
+      if (hasEgress) await masqueradeEgress(commands, [ownRange, ...wanted.map(({ podCIDR }) => podCIDR)]);
       const failed: unknown[] = [];
       for (const { podCIDR, via } of wanted) {
         if (present.some((route) => route.podCIDR === podCIDR && route.via === via)) continue;
@@ -135,6 +148,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
     },
     async tearDown() {
       for (const id of Object.keys(leasesIn(file))) await disconnect(id);
+      await removeEgress(commands);
       await attempt(["route", "flush", "proto", routeProtocol]);
       await attempt(["link", "delete", bridgeName]);
       rmSync(file, { force: true });

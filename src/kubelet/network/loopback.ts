@@ -17,6 +17,7 @@ export function createLoopbackNetwork(options: { readonly dir: string }): PodNet
   return {
     async setUp(podCIDR) {
       pool = openAddressPool(file, podCIDR);
+      return [];
     },
     attach: async (id) => ({ addresses: [opened().take(id)] }),
     detach: async (id) => opened().give(id),

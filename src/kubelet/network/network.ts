@@ -3,8 +3,11 @@
  * Ids are those of sandboxes. Methods throw `CommandError` or `NetworkError`.
  */
 export interface PodNetwork {
-  /** Prepares the node for its pod range (a CIDR). Finds what an earlier run left, and keeps it. Idempotent. */
-  setUp(podCIDR: string): Promise<void>;
+  /**
+   * Prepares the node for its pod range (a CIDR). Finds what an earlier run left, and keeps it. Idempotent.
+   * Answers what pods will have to do without here, and why: a sentence each.
+   */
+  setUp(podCIDR: string): Promise<readonly string[]>;
   /** Connects a sandbox; called again for the same id it answers the same. */
   attach(id: string): Promise<Attachment>;
   /** Gives everything back. Unknown ids are fine. */

@@ -1,0 +1,2 @@
+/** The bridge that a node's pods hang on. */
+export const bridgeName = "fairlead0";
