@@ -83,7 +83,7 @@ export function createHttpClient(config: ClientConfig, options: HttpClientOption
       const wait = Number(response.headers["retry-after"] ?? error.status.details?.retryAfterSeconds);
       if (status === 401 && !refused && source.refuse()) {
         refused = true;
-      } else if ((status === 429 || status >= 500) && wait >= 0 && tries <= patience) {
+      } else if ((status === 429 || (status >= 500 && status !== 504)) && wait >= 0 && tries <= patience) {
         await clock.sleep(Math.min(wait, 30) * 1000, request.signal);
       } else throw error;
     }

@@ -82,6 +82,29 @@ test("after 410 it begins anew, and sees what went and what was replaced meanwhi
   expect(seen.toSorted()).toEqual(["gone: 1 -> undefined", "replaced: 1 -> undefined", "replaced: undefined -> 2"]);
 });
 
+test("a server that was set back to before what we know is read anew", async () => {
+  const client = createFakeClient();
+  await client.create(resources.ConfigMap, draft("x", "1"));
+  let wasSetBack = false;
+  const restored: FakeClient = {
+    ...client,
+    watch: (resource, options) => {
+      if (!wasSetBack || !options.resourceVersion) return client.watch(resource, options);
+      const causes = [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }];
+      throw statusError("Timeout", "Too large resource version: 2, current: 1", { causes });
+    },
+  };
+  const { informer, seen } = follow(restored);
+  await informer.synced;
+  wasSetBack = true;
+  client.remove(resources.ConfigMap, at("x"));
+  await clock.advance(0);
+  client.dropWatches();
+  client.put(resources.ConfigMap, draft("y", "1"));
+  await clock.advance(60_000);
+  expect(seen).toEqual(["x: undefined -> 1", "x: 1 -> undefined", "y: undefined -> 1"]);
+});
+
 test("a server without initial events is listed", async () => {
   const client = createFakeClient();
   const plain: FakeClient = {

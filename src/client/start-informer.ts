@@ -144,7 +144,7 @@ function mirror<T extends KubeObject>(
           failure = error;
         }
         if (signal.aborted) break;
-        if (isStatus(failure, "Expired", "Gone")) {
+        if (isStatus(failure, "Expired", "Gone") || isFuture(failure)) {
           version = undefined;
           if (before !== undefined) continue;
         } else if (before === undefined && canStream && refusesStream(failure)) {
@@ -166,6 +166,11 @@ function mirror<T extends KubeObject>(
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : "unknown error");
+
+/** True when the server has never reached the version we know: it was set back, from a backup perhaps. */
+const isFuture = (error: unknown): boolean =>
+  error instanceof StatusError &&
+  (error.status.details?.causes ?? []).some(({ reason }) => reason === "ResourceVersionTooLarge");
 
 /** True for the answers of a server that doesn't know `sendInitialEvents`. */
 function refusesStream(error: unknown): boolean {
