@@ -256,9 +256,9 @@ export function startIngress(options: IngressOptions): Ingress {
 
 /** True when only what the API server and other controllers write differs, such as the status. */
 function meansTheSame(a: IngressObject, b: IngressObject): boolean {
-  const fieldsOf = ({ metadata }: IngressObject): string =>
-    JSON.stringify([metadata.uid, metadata.generation, metadata.annotations]);
-  return fieldsOf(a) === fieldsOf(b);
+  const meaningOf = ({ metadata, spec }: IngressObject): string =>
+    JSON.stringify([metadata.uid, metadata.annotations, spec]);
+  return meaningOf(a) === meaningOf(b);
 }
 
 function nameOf(key: string): { namespace: string; name: string } {

@@ -30,7 +30,7 @@ describe("IngressClass", () => {
 describe("status", () => {
   test("carries the addresses and the ports that answer, and 443 only with TLS", async () => {
     const cluster = await made.shop("a");
-    cluster.secret("one", await selfSigned(["shop.test"]));
+    cluster.secret("one", selfSigned(["shop.test"]));
     cluster.addIngress("tls", {
       rules: [rule("web", { host: "tls.test" })],
       tls: [{ hosts: ["tls.test"], secretName: "one" }],

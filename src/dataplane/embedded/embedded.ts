@@ -1,9 +1,9 @@
 import type { Registry } from "prom-client";
 import type { Pool, RoutingModel } from "../../routing/index.ts";
 import { type Clock, type Logger, systemClock } from "../../system/index.ts";
-import { selfSigned } from "../certificate.ts";
 import type { DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { selfSigned } from "../self-signed.ts";
 import { trustedForwarders } from "./forwarded.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { openListener, type OpenListener } from "./listener.ts";
@@ -79,7 +79,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
       const next = wanted.get(name);
       const same = next?.port === listener.bound.wanted && next.protocol === listener.bound.protocol;
       // One that got no port tries again.
-      if (same && listener.bound.port !== undefined) await listener.update(next);
+      if (same && listener.bound.port !== undefined) listener.update(next);
       else close(name, listener);
     }
     for (const listener of model.listeners)
@@ -107,7 +107,8 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
       const next = applying.then(async () => {
         signal.throwIfAborted();
         const { model } = configuration;
-        contexts.keep(configuration);
+        if (model.pools.size > 0) await upstreams.prepare();
+        contexts.use(configuration);
         // A request between these lines sees old routes with new pools at worst; so old pools stay until routes follow.
         pools = new Map([...pools, ...model.pools]);
         upstreams.replace(pools.values());

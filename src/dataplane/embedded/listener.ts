@@ -17,7 +17,7 @@ import { tunnel } from "./tunnel.ts";
 export interface OpenListener {
   readonly bound: BoundListener;
   /** From now on requests follow this listener; same port and protocol. */
-  update(listener: Listener): Promise<void>;
+  update(listener: Listener): void;
   /** Takes no new connections; settles when the last one is done, at most `grace` milliseconds later. */
   close(grace: number): Promise<void>;
 }
@@ -43,7 +43,7 @@ export async function openListener(
   const fresh = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
-  const secure = first.protocol === "HTTPS" ? await createSecure() : undefined;
+  const secure = first.protocol === "HTTPS" ? createSecure() : undefined;
   const server = secure ?? createHttp(parserOptions(limits));
   server.maxHeadersCount = 0;
   server.maxConnections = limits.connections;
@@ -80,9 +80,9 @@ export async function openListener(
 
   return {
     bound,
-    async update(next) {
+    update(next) {
       listener = next;
-      secure?.setSecureContext(await options.contexts.anonymous(next));
+      secure?.setSecureContext(options.contexts.anonymous(next));
     },
     close: async (grace) => {
       draining = true;
@@ -100,18 +100,13 @@ export async function openListener(
     },
   };
 
-  async function createSecure(): Promise<HttpsServer> {
+  function createSecure(): HttpsServer {
     const secure = createHttps({
       ...parserOptions(limits),
-      ...(await options.contexts.anonymous(first)),
+      ...options.contexts.anonymous(first),
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: limits.clientHeaders,
-      SNICallback: (serverName, done) => {
-        options.contexts.contextFor(listener, serverName).then(
-          (found) => done(null, found),
-          (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-        );
-      },
+      SNICallback: (serverName, done) => done(null, options.contexts.contextFor(listener, serverName)),
     });
     const http2 = createHttp2({
       maxHeaderListPairs: 256,

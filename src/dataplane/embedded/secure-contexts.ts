@@ -3,7 +3,7 @@ import { type Certificate, certificateFor, type Listener } from "../../routing/i
 import type { Configuration, KeyPair } from "../dataplane.ts";
 
 /** TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only. */
-const options: SecureContextOptions = {
+const security: SecureContextOptions = {
   minVersion: "TLSv1.2",
   ciphers: [
     "TLS_AES_128_GCM_SHA256",
@@ -21,48 +21,53 @@ const options: SecureContextOptions = {
 /** The certificates of all listeners, made ready when a handshake first needs them. */
 export interface SecureContexts {
   /** What a client that asks for `serverName` gets. */
-  contextFor(listener: Listener, serverName: string): Promise<SecureContext>;
+  contextFor(listener: Listener, serverName: string): SecureContext;
   /** What a client that names no server gets, as options for a TLS server. */
-  anonymous(listener: Listener): Promise<SecureContextOptions>;
-  /** Forgets what the model no longer names. Connections that are open go on. */
-  keep(configuration: Configuration): void;
+  anonymous(listener: Listener): SecureContextOptions;
+  /** Follows `configuration`, and forgets what it no longer names. Connections that are open go on. */
+  use(configuration: Configuration): void;
+}
+
+interface Made {
+  readonly options: SecureContextOptions;
+  readonly context: SecureContext;
 }
 
 /** `fallback` makes the key pair for names without a certificate. */
-export function createSecureContexts(fallback: () => Promise<KeyPair>): SecureContexts {
-  const contexts = new Map<string, SecureContext>();
+export function createSecureContexts(fallback: () => KeyPair): SecureContexts {
+  const contexts = new Map<string, Made>();
   let keyPair: Configuration["keyPair"] = () => undefined;
-  let byDefault: Promise<{ options: SecureContextOptions; context: SecureContext }> | undefined;
+  let standard: Made | undefined;
 
-  const optionsOf = ({ certificate, key }: KeyPair): SecureContextOptions => ({ ...options, cert: certificate, key });
-
-  async function makeDefault(): Promise<{ options: SecureContextOptions; context: SecureContext }> {
-    const made = optionsOf(await fallback());
-    return { options: made, context: createSecureContext(made) };
+  function make({ certificate, key }: KeyPair): Made {
+    const options = { ...security, cert: certificate, key };
+    return { options, context: createSecureContext(options) };
   }
 
-  function contextOf(certificate: Certificate): SecureContext | undefined {
+  function madeOf(certificate: Certificate): Made | undefined {
     const id = idOf(certificate);
     const known = contexts.get(id);
     if (known) return known;
     const pair = keyPair(certificate);
-    const context = pair && createSecureContext(optionsOf(pair));
-    if (context) contexts.set(id, context);
-    return context;
+    try {
+      const made = pair && make(pair);
+      if (made) contexts.set(id, made);
+      return made;
+    } catch {
+      // The Secret has become unusable since the model was made; the next model says so.
+      return undefined;
+    }
+  }
+
+  function madeFor(listener: Listener, serverName: string): Made {
+    const certificate = certificateFor(listener, serverName);
+    return (certificate && madeOf(certificate)) ?? (standard ??= make(fallback()));
   }
 
   return {
-    async contextFor(listener, serverName) {
-      const certificate = certificateFor(listener, serverName);
-      const context = certificate && contextOf(certificate);
-      return context ?? (await (byDefault ??= makeDefault())).context;
-    },
-    async anonymous(listener) {
-      const certificate = certificateFor(listener, "");
-      const pair = certificate && keyPair(certificate);
-      return pair ? optionsOf(pair) : (await (byDefault ??= makeDefault())).options;
-    },
-    keep(configuration) {
+    contextFor: (listener, serverName) => madeFor(listener, serverName).context,
+    anonymous: (listener) => madeFor(listener, "").options,
+    use(configuration) {
       keyPair = configuration.keyPair;
       const named = new Set<string>();
       for (const listener of configuration.model.listeners)

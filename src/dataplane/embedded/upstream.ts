@@ -1,4 +1,4 @@
-import { Pool as ConnectionPool } from "undici";
+import type { Pool as ConnectionPool } from "undici";
 import type { BackendProtocol, Pool } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { Limits } from "./limits.ts";
@@ -17,6 +17,8 @@ export interface Upstream {
 
 /** Which upstreams stand behind which pool. */
 export interface Upstreams {
+  /** Loads what opens connections. To be awaited before the first `replace` that has pools. */
+  prepare(): Promise<void>;
   /** Takes over all pools; connections to endpoints that none of them has close when their requests have ended. */
   replace(pools: Iterable<Pool>): void;
   /** The same for some pools. */
@@ -48,6 +50,8 @@ interface Balanced {
 export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   const shared = new Map<string, Shared>();
   const balanced = new Map<string, Balanced>();
+  // 20 MB that a cluster without an Ingress need not have.
+  let undici: { readonly Pool: typeof ConnectionPool } | undefined;
 
   function take(protocol: BackendProtocol, address: string, port: number): Shared {
     const origin = `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
@@ -72,7 +76,8 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   }
 
   function open(origin: string, protocol: BackendProtocol): ConnectionPool {
-    return new ConnectionPool(origin, {
+    if (!undici) throw new Error("prepare() comes first");
+    return new undici.Pool(origin, {
       connections: limits.requestsPerEndpoint,
       pipelining: 1,
       connect: { timeout: limits.connect },
@@ -105,6 +110,9 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   }
 
   return {
+    async prepare() {
+      undici ??= await import("undici");
+    },
     replace(pools) {
       const released: Shared[] = [];
       const kept = new Set<string>();

@@ -26,8 +26,8 @@ export function tlsContract(made: Fixture): void {
   async function shopWithTls(): Promise<TestCluster> {
     const cluster = await made.cluster();
     cluster.service("web", [await made.backend("a")]);
-    cluster.secret("one", await selfSigned(["shop.test"]));
-    cluster.secret("two", await selfSigned(["*.shop.test"]));
+    cluster.secret("one", selfSigned(["shop.test"]));
+    cluster.secret("two", selfSigned(["*.shop.test"]));
     cluster.addIngress("web", {
       rules: [rule("web"), rule("web", { host: "*.shop.test" })],
       tls: [
@@ -56,7 +56,7 @@ export function tlsContract(made: Fixture): void {
   test("a certificate for any name is also for clients that name no server", async () => {
     const cluster = await made.cluster();
     cluster.service("web", [await made.backend("a")]);
-    cluster.secret("any", await selfSigned(["any.test"]));
+    cluster.secret("any", selfSigned(["any.test"]));
     cluster.addIngress("web", {
       defaultBackend: { service: { name: "web", port: { number: 80 } } },
       tls: [{ secretName: "any" }],
@@ -77,7 +77,7 @@ export function tlsContract(made: Fixture): void {
       return (await (await import("../clients.ts")).read(await answer)).status;
     };
     expect(await ask()).toBe(200);
-    cluster.secret("one", await selfSigned(["shop.test", "new.test"]));
+    cluster.secret("one", selfSigned(["shop.test", "new.test"]));
     await eventually("the new certificate", async () =>
       (await certificateNames(cluster, "shop.test")).includes("new.test"),
     );
@@ -96,7 +96,7 @@ export function tlsContract(made: Fixture): void {
     );
     expect(await certificateNames(cluster, "www.shop.test")).toBe("DNS:*.shop.test");
     expect((await send(cluster, "/", { tls: {} })).status).toBe(200);
-    cluster.secret("one", await selfSigned(["shop.test"]));
+    cluster.secret("one", selfSigned(["shop.test"]));
     await eventually("it heals", async () => (await certificateNames(cluster, "shop.test")) === "DNS:shop.test");
   });
 
