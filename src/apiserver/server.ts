@@ -3,7 +3,7 @@ import { StoreError, type Store } from "../store/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
-import { authorize, createAuthorizer } from "./auth/index.ts";
+import { actingUser, authorize, createAuthorizer } from "./auth/index.ts";
 import { bootstrap, type Advertised } from "./bootstrap.ts";
 import { answerPath, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
@@ -66,10 +66,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   const answer = async (request: ApiRequest): Promise<ApiResponse> => {
     const info = requestInfo(request);
-    const user = request.user ?? anonymous;
     await storage.ready;
+    const user = actingUser(request, request.user ?? anonymous, authorizer);
     authorize(authorizer, user, info);
-    if (info.type === "resource") return answerResource(request, info);
+    if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const found = await answerPath(request, checks);

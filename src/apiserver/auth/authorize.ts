@@ -17,7 +17,8 @@ export function authorize(authorizer: Authorizer, user: UserInfo, info: RequestI
   if (!authorizer.allows(user, action)) throw refusal(user, action);
 }
 
-function refusal(user: UserInfo, action: Action): StatusError {
+/** 403 in Kubernetes' words: who can not do what, and where. */
+export function refusal(user: UserInfo, action: Action): StatusError {
   const who = `User ${JSON.stringify(user.name)} cannot ${action.verb}`;
   if (action.type === "path")
     return statusError("Forbidden", `forbidden: ${who} path ${JSON.stringify(action.path)}`, {});

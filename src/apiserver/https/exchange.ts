@@ -13,7 +13,7 @@ import type { InFlight } from "./inflight.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
 /** Headers that the API itself looks at. */
-const read = ["accept", "content-type", "if-none-match"];
+const read = ["accept", "content-type", "if-none-match", "impersonate-user", "impersonate-group"];
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
