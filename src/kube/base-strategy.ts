@@ -11,8 +11,10 @@ import { isDns1123Subdomain, type NameCheck } from "./values/names.ts";
 export interface KindRules<T extends KubeObject> {
   /** Default: a DNS subdomain. */
   readonly name?: NameCheck;
-  /** Changes of the spec raise `metadata.generation`. Default false. */
-  readonly hasGeneration?: boolean;
+  /** The part of the object whose changes raise `metadata.generation`. Absent: the kind has no generation. */
+  readonly generationOf?: (object: T) => unknown;
+  /** A status that comes with a new object is kept: only Nodes, which register with theirs. Default false. */
+  readonly statusOnCreate?: boolean;
   readonly defaults?: (object: T) => void;
   readonly prepareForCreate?: (object: T, context: StrategyContext) => void;
   readonly prepareForUpdate?: (object: T, old: T, context: StrategyContext) => void;
@@ -41,9 +43,9 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
     defaults: (object) => rules.defaults?.(as(object)),
     prepareForCreate(object, context) {
       rules.defaults?.(as(object));
-      if (rules.hasGeneration) object.metadata.generation = 1;
+      if (rules.generationOf) object.metadata.generation = 1;
       else delete object.metadata.generation;
-      if (hasStatus) delete (object as { status?: unknown }).status;
+      if (hasStatus && !rules.statusOnCreate) delete (object as { status?: unknown }).status;
       rules.prepareForCreate?.(as(object), context);
     },
     prepareForUpdate(object, old, context) {
@@ -54,7 +56,9 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
         if (hasStatus) keepField(object, old, "status");
         rules.prepareForUpdate?.(as(object), as(old), context);
       }
-      keepGeneration(object, old, rules.hasGeneration === true && !semanticEqual(specOf(object), specOf(old)));
+      const { generationOf } = rules;
+      const raise = generationOf && !semanticEqual(generationOf(as(object)), generationOf(as(old)));
+      keepGeneration(object, old, raise === true);
     },
     validateCreate: (object, context) => [
       ...validateMetadata(object.metadata, metadataRules),
@@ -71,8 +75,6 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
     gracePeriodSeconds: (object) => rules.gracePeriodSeconds?.(as(object)) ?? 0,
   };
 }
-
-const specOf = (object: KubeObject) => (object as { spec?: unknown }).spec;
 
 function keepField(object: KubeObject, old: KubeObject, key: string): void {
   const value: unknown = Reflect.get(old, key);

@@ -223,7 +223,7 @@ describe("ConfigMap", () => {
       { data: { a: "x" }, binaryData: { a: "eA==" } },
       'data[a]: Invalid value: "a": duplicate of key present in binaryData',
     ],
-    [{ data: { a: "x".repeat(1_048_577) } }, ": Too long: may not be more than 1048576 bytes"],
+    [{ data: { a: "x".repeat(1_048_577) } }, "[]: Too long: may not be more than 1048576 bytes"],
   ])("%#", (value, expected) => {
     expect(create(resources.ConfigMap, value).faults).toEqual([expected]);
   });
@@ -273,6 +273,14 @@ describe("EndpointSlice", () => {
     expect(slice(at("127.42.0.5"), true).faults).toEqual([]);
   });
 
+  it("raises the generation when its endpoints change", () => {
+    const { object } = slice(at("10.0.0.1"));
+    const changed = update(resources.EndpointSlice, object, (draft: EndpointSlice) => {
+      draft.endpoints = [{ addresses: ["10.0.0.2"] }];
+    });
+    expect([object.metadata.generation, changed.object.metadata.generation]).toEqual([1, 2]);
+  });
+
   it("keeps its address type", () => {
     const { object } = slice(at("10.0.0.1"));
     const { faults } = update(resources.EndpointSlice, object, (draft: EndpointSlice) => {
@@ -317,6 +325,11 @@ describe("Node", () => {
     ],
   ])("%j", (spec, expected) => {
     expect(node({ spec }).faults).toEqual([expected]);
+  });
+
+  it("registers with its status, all of which pods may use", () => {
+    const { object } = node({ status: { capacity: { cpu: "2" } } });
+    expect((object as Node).status).toEqual({ capacity: { cpu: "2" }, allocatable: { cpu: "2" } });
   });
 
   it("keeps the block of addresses it was given", () => {

@@ -9,7 +9,8 @@ import { isPercent } from "../values/names.ts";
 import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
 
 export const deploymentStrategy = createStrategy(resources.Deployment, {
-  hasGeneration: true,
+  // Annotations are copied to the ReplicaSets of a Deployment, so they count.
+  generationOf: ({ spec, metadata }) => [spec, metadata.annotations],
   defaults(deployment) {
     const spec = (deployment.spec ??= { template: {} } as DeploymentSpec);
     spec.replicas ??= 1;

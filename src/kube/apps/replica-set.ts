@@ -7,7 +7,7 @@ import { validateNonNegative } from "../validation/metadata.ts";
 import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
 
 export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
-  hasGeneration: true,
+  generationOf: (set) => set.spec,
   defaults(set) {
     const spec = (set.spec ??= {} as ReplicaSetSpec);
     spec.replicas ??= 1;

@@ -16,6 +16,6 @@ export const configMapStrategy = createStrategy(resources.ConfigMap, {
     yield* validateKeys(binaryData, "binaryData");
     const text = Object.values(data).reduce((sum, value) => sum + Buffer.byteLength(value), 0);
     const binary = Object.values(binaryData).reduce((sum, value) => sum + base64Size(value), 0);
-    if (text + binary > maxDataBytes) yield fault.tooLong("", maxDataBytes);
+    if (text + binary > maxDataBytes) yield fault.tooLong("[]", maxDataBytes);
   },
 });

@@ -12,7 +12,7 @@ import { compareQuantities } from "../values/quantity.ts";
 const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 export const nodeStrategy = createStrategy(resources.Node, {
-  allowCreateOnUpdate: false,
+  statusOnCreate: true,
   defaults(node) {
     node.spec ??= {};
     const { spec, status } = node;

@@ -6,7 +6,7 @@ import { validatePodCreate } from "./pod-validation.ts";
 import { alignPodIps, firstPodStatus, preparePodStatus, validatePodStatus } from "./pod-status.ts";
 
 export const podStrategy = createStrategy(resources.Pod, {
-  hasGeneration: true,
+  generationOf: (pod) => pod.spec,
   allowCreateOnUpdate: false,
   defaults(pod) {
     defaultPod(pod);

@@ -115,9 +115,8 @@ export function dropWhatTypeLost(service: Service, old: Service): void {
   if (isExternallyAccessible(before) && !isExternallyAccessible(spec)) drop("externalTrafficPolicy");
   if (needsHealthCheckNodePort(before) && !needsHealthCheckNodePort(spec)) drop("healthCheckNodePort");
   if (mayHaveNodePort(before) && !mayHaveNodePort(spec)) {
-    const same = (spec.ports ?? []).every(
-      (port) => before.ports?.some((was) => was.nodePort === port.nodePort) ?? false,
-    );
+    const numbers = (ports: readonly ServicePort[] = []) => ports.flatMap(({ nodePort }) => nodePort || []).sort();
+    const same = semanticEqual(numbers(spec.ports), numbers(before.ports));
     if (same) for (const port of spec.ports ?? []) delete port.nodePort;
   }
   if (before.type === "LoadBalancer" && spec.type !== "LoadBalancer") {

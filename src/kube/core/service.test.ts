@@ -234,6 +234,17 @@ describe("update", () => {
     });
   });
 
+  it("gives up its node ports when it becomes a ClusterIP, also with one port more", () => {
+    const old = existing({ type: "NodePort", ports: [{ name: "a", port: 80, nodePort: 30_100 }] });
+    const { object, faults } = update(service, old, (draft: Service) => {
+      draft.spec.type = "ClusterIP";
+      draft.spec.ports?.push({ name: "b", port: 81 });
+    });
+    expect(faults).toEqual([]);
+    expect((object as Service).spec.ports?.map(({ nodePort }) => nodePort)).toEqual([undefined, undefined]);
+    expect((object as Service).spec).not.toHaveProperty("externalTrafficPolicy");
+  });
+
   it("forgets the load balancer when it is none any more", () => {
     const old = existing({ type: "LoadBalancer", loadBalancerClass: "example.com/lb" });
     old.status = { loadBalancer: { ingress: [{ ip: "10.97.0.1", ipMode: "VIP" }] } };

@@ -14,7 +14,7 @@ const addressTypes = ["FQDN", "IPv4", "IPv6"];
 const max = { endpoints: 1000, ports: 20_000, addresses: 100, hints: 8 };
 
 export const endpointSliceStrategy = createStrategy(resources.EndpointSlice, {
-  hasGeneration: true,
+  generationOf: ({ addressType, endpoints, ports, metadata }) => [addressType, endpoints, ports, metadata.labels],
   allowCreateOnUpdate: false,
   defaults(slice) {
     for (const port of slice.ports ?? []) {

@@ -9,7 +9,7 @@ import { isDns1123Subdomain, isPathSegment } from "../values/names.ts";
 const maxControllerBytes = 250;
 
 export const ingressClassStrategy = createStrategy(resources.IngressClass, {
-  hasGeneration: true,
+  generationOf: (ingressClass) => ingressClass.spec,
   allowCreateOnUpdate: true,
   defaults(ingressClass) {
     ingressClass.spec ??= {};

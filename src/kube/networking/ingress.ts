@@ -20,7 +20,7 @@ const forbiddenInPath = ["//", "/./", "/../", "%2f", "%2F"];
 const forbiddenAtEnd = ["/..", "/."];
 
 export const ingressStrategy = createStrategy(resources.Ingress, {
-  hasGeneration: true,
+  generationOf: (ingress) => ingress.spec,
   allowCreateOnUpdate: true,
   defaults(ingress) {
     ingress.spec ??= {};
