@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -40,7 +41,11 @@ describe.runIf(inside)("pods in namespaces", () => {
       isolation: (dir) => createNamespaceIsolation({ dir, commands: systemCommands }),
     });
   });
-  afterAll(() => node.close());
+  afterAll(async () => {
+    await node.close();
+    // Mount points that were missing on this machine are gone again.
+    expect(existsSync("/fairlead-test")).toBe(false);
+  });
 
   test("pods have addresses of the range and reach each other and the node", async () => {
     for (const name of ["a", "b"]) {
@@ -117,7 +122,26 @@ describe.runIf(inside)("pods in namespaces", () => {
     await expect.poll(read, { timeout: 10_000 }).toBe("v2\n");
     await node.client.delete(resources.Pod, { namespace: "default", name: "files" }, { gracePeriodSeconds: 1 });
     await node.untilGone("files");
-    expect(spawnSync("test", ["-e", "/fairlead-test"]).status).toBe(1);
+  });
+
+  test("a pod that goes takes no volume away from one that stays", async () => {
+    const spec = {
+      volumes: [{ name: "data", emptyDir: {} }],
+      containers: [
+        { name: "main", ...sh("sleep 1000"), volumeMounts: [{ name: "data", mountPath: "/fairlead-test/shared" }] },
+      ],
+    };
+    node.pod("goes", spec);
+    node.pod("stays", spec);
+    await node.until("goes", isReady);
+    const stays = await node.until("stays", isReady);
+    const id = stays.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+    const write = ["sh", "-c", "echo kept > /fairlead-test/shared/f"];
+    expect(await node.runtime.exec(id, write, { timeoutMs: 5_000 })).toMatchObject({ exitCode: 0 });
+    await node.client.delete(resources.Pod, { namespace: "default", name: "goes" }, { gracePeriodSeconds: 1 });
+    await node.untilGone("goes");
+    const read = await node.runtime.exec(id, ["cat", "/fairlead-test/shared/f"], { timeoutMs: 5_000 });
+    expect(read.stdout).toBe("kept\n");
   });
 
   test("hostNetwork pods have the node's address", async () => {

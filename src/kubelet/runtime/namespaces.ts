@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
-import { type ContainerConfig, type Mount, RuntimeError } from "./runtime.ts";
+import { openMountPoints } from "./mount-points.ts";
+import type { ContainerConfig } from "./runtime.ts";
 import { runDirectory, runtimeDirectory } from "./supervisor/connection.ts";
 
 export interface NamespaceOptions {
@@ -25,6 +26,7 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
   const utsFile = (id: string): string => join(kept, `${id}.uts`);
   const mountFile = (id: string): string => join(kept, `${id.slice(0, 24)}.mnt`);
   const run = (file: string, ...args: string[]): Promise<string> => runOrThrow(commands, file, args);
+  const mountPoints = openMountPoints(runtimeDirectory(dir));
   let prepared: Promise<void> | undefined;
 
   /** A mount namespace can only be kept on a mount that is private. */
@@ -33,25 +35,6 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
     if (isMountPoint(kept)) return;
     await run("mount", "--bind", kept, kept);
     await run("mount", "--make-private", kept);
-  };
-
-  /** Mount points that are not on the node are made, and taken away with the container. */
-  const makeMountPoint = (mount: Mount): string[] => {
-    const target = resolve("/", mount.target);
-    if (target === "/") throw new RuntimeError("CREATE_FAILED", `mountPath "${mount.target}" cannot be the root`);
-    const source = statSync(mount.source, { throwIfNoEntry: false });
-    if (!source) mkdirSync(mount.source, { recursive: true });
-    if (existsSync(target)) return [];
-    const isFile = source !== undefined && !source.isDirectory();
-    const made: string[] = [];
-    for (let path = isFile ? dirname(target) : target; !existsSync(path); path = dirname(path)) made.push(path);
-    if (isFile) {
-      mkdirSync(dirname(target), { recursive: true });
-      writeFileSync(target, "", { flag: "wx" });
-      return [target, ...made];
-    }
-    mkdirSync(target, { recursive: true });
-    return made;
   };
 
   return {
@@ -75,15 +58,13 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
       prepared ??= prepare();
       await prepared;
       const directory = sandboxDirectory(sandbox.id);
-      // Inner ones first: that is the order in which they can be taken away.
-      const made = config.mounts.flatMap(makeMountPoint).sort((a, b) => b.length - a.length);
+      for (const mount of config.mounts) mountPoints.make(mount);
       const own = ["resolv.conf", "hosts"].flatMap((name) =>
         existsSync(join("/etc", name))
           ? [{ name, source: join(directory, name), target: join("/etc", name), readOnly: false }]
           : [],
       );
       writeFileSync(mountFile(id), "");
-      writeFileSync(`${mountFile(id)}.made`, JSON.stringify(made));
       await run("unshare", `--mount=${mountFile(id)}`, "--propagation", "slave", "true");
       // Outer directories first: a mount hides what was mounted inside it before.
       const mounts = [...own, ...config.mounts].sort((a, b) => a.target.length - b.target.length);
@@ -96,7 +77,7 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
       return ["nsenter", `--mount=${mountFile(id)}`, ...uts, ...net, "--", ...asUser(config), ...inDirectory(config)];
     },
     async closeContainer(id) {
-      await releaseMounts(mountFile(id), commands);
+      await release(mountFile(id), commands);
     },
   };
 }
@@ -106,10 +87,10 @@ export async function releaseNamespaces({ dir, commands }: NamespaceOptions): Pr
   const kept = keptNamespaces(dir);
   if (!existsSync(kept)) return;
   for (const name of readdirSync(kept)) {
-    if (name.endsWith(".mnt")) await releaseMounts(join(kept, name), commands);
-    if (name.endsWith(".uts")) await release(join(kept, name), commands);
+    await release(join(kept, name), commands);
   }
   await commands.run("umount", [kept]);
+  openMountPoints(runtimeDirectory(dir)).removeUnused();
 }
 
 const keptNamespaces = (dir: string): string => join(runDirectory(runtimeDirectory(dir)), "ns");
@@ -121,14 +102,6 @@ async function release(file: string, commands: CommandRunner): Promise<void> {
   rmSync(file, { force: true });
 }
 
-async function releaseMounts(file: string, commands: CommandRunner): Promise<void> {
-  await release(file, commands);
-  const list = `${file}.made`;
-  if (!existsSync(list)) return;
-  for (const path of JSON.parse(readFileSync(list, "utf8")) as string[]) removeEmpty(path);
-  rmSync(list, { force: true });
-}
-
 function asUser({ user, group, supplementalGroups }: ContainerConfig): string[] {
   if (user === undefined && group === undefined && supplementalGroups.length === 0) return [];
   const uid = user ?? 0;
@@ -138,17 +111,6 @@ function asUser({ user, group, supplementalGroups }: ContainerConfig): string[] 
 
 function inDirectory({ workingDir }: ContainerConfig): string[] {
   return workingDir === undefined || workingDir === "/" ? [] : ["env", `--chdir=${workingDir}`, "--"];
-}
-
-/** Another container may use it, or someone has put something there: then it stays. */
-function removeEmpty(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  try {
-    if (stat?.isDirectory()) rmdirSync(path);
-    else if (stat?.size === 0) rmSync(path);
-  } catch {
-    // Not empty or busy.
-  }
 }
 
 function isMountPoint(path: string): boolean {
