@@ -2,6 +2,9 @@ import {
   cidrContains,
   formatIp,
   invalid,
+  needsClusterIp,
+  needsHealthCheckNodePort,
+  needsNodePort,
   parseCidr,
   parseIp,
   resources,
@@ -42,7 +45,6 @@ export function createServiceAllocator(options: ServiceAllocatorOptions): Alloca
     if (resource.kind !== resources.Service.kind || resource.group !== "") return none;
     const before = old as Service | undefined;
     const after = object as Service | undefined;
-    if (before && after) keepAllocated(after, before);
     if (after) {
       giveAddress(after, new Set(before ? addressesOf(before) : []), addresses, storage);
       givePorts(after, new Set(before ? portsOf(before) : []), ports, storage);
@@ -86,7 +88,7 @@ function addressRange(text: string): AddressRange {
 
 function giveAddress(service: Service, held: ReadonlySet<string>, range: AddressRange, storage: Storage): void {
   const { spec } = service;
-  if (!spec || spec.type === "ExternalName" || spec.clusterIP === "None" || spec.clusterIPs?.[0] === "None") return;
+  if (!spec || !needsClusterIp(spec)) return;
   const wanted = spec.clusterIPs?.[0] || spec.clusterIP;
   if (wanted) {
     if (held.has(wanted)) return;
@@ -152,15 +154,15 @@ function givePorts(service: Service, held: ReadonlySet<string>, range: Ports, st
     return range.first + index;
   };
 
-  if (needsNodePorts(service)) {
-    const all = spec.ports ?? [];
-    for (const [i, port] of all.entries()) if (port.nodePort) take(port.nodePort, `spec.ports[${i}].nodePort`);
-    if (allocatesNodePorts(service)) {
-      // The protocols of one service port share a node port.
-      for (const port of all) port.nodePort ||= sharedPort(port, all) ?? next();
-    }
+  // Validation refuses node ports, and health checks, of other types.
+  if (spec.type !== "NodePort" && spec.type !== "LoadBalancer") return;
+  const all = spec.ports ?? [];
+  for (const [i, port] of all.entries()) if (port.nodePort) take(port.nodePort, `spec.ports[${i}].nodePort`);
+  if (needsNodePort(spec)) {
+    // The protocols of one service port share a node port.
+    for (const port of all) port.nodePort ||= sharedPort(port, all) ?? next();
   }
-  if (needsHealthCheckPort(service)) {
+  if (needsHealthCheckNodePort(spec)) {
     if (spec.healthCheckNodePort) take(spec.healthCheckNodePort, "spec.healthCheckNodePort");
     else spec.healthCheckNodePort = next();
   }
@@ -172,41 +174,6 @@ function sharedPort(port: ServicePort, all: readonly ServicePort[]): number | un
     .map(({ nodePort }) => nodePort);
   return all.find((other) => other.port === port.port && other.nodePort && !taken.includes(other.nodePort))?.nodePort;
 }
-
-/** What an update leaves out but the Service has, it keeps (upstream's `patchAllocatedValues`). */
-function keepAllocated(after: Service, before: Service): void {
-  const [now, then] = [after.spec, before.spec];
-  if (!now || !then) return;
-  if (needsAddress(after) && needsAddress(before)) {
-    now.clusterIP ||= then.clusterIP ?? "";
-    if (!now.clusterIPs?.length && now.clusterIP === then.clusterIP && then.clusterIPs)
-      now.clusterIPs = then.clusterIPs;
-  }
-  if (needsNodePorts(after) && needsNodePorts(before)) {
-    const before = new Set((then.ports ?? []).map(({ nodePort }) => nodePort));
-    const used = new Set((now.ports ?? []).map(({ nodePort }) => nodePort).filter((port) => before.has(port)));
-    const byName = new Map((then.ports ?? []).map((port) => [port.name ?? "", port.nodePort]));
-    for (const port of now.ports ?? []) {
-      const known = byName.get(port.name ?? "");
-      if (port.nodePort || !known || used.has(known)) continue;
-      port.nodePort = known;
-      used.add(known);
-    }
-  }
-  if (needsHealthCheckPort(after) && needsHealthCheckPort(before) && then.healthCheckNodePort)
-    now.healthCheckNodePort ||= then.healthCheckNodePort;
-}
-
-const needsAddress = ({ spec }: Service): boolean => spec?.type !== "ExternalName" && spec?.clusterIP !== "None";
-
-const needsNodePorts = ({ spec }: Service): boolean => spec?.type === "NodePort" || spec?.type === "LoadBalancer";
-
-/** KEP-1864: a load balancer may do without node ports. */
-const allocatesNodePorts = ({ spec }: Service): boolean =>
-  spec?.type === "NodePort" || spec?.allocateLoadBalancerNodePorts !== false;
-
-const needsHealthCheckPort = ({ spec }: Service): boolean =>
-  spec?.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local";
 
 function addressesOf({ spec }: Service): string[] {
   if (!spec || spec.type === "ExternalName") return [];

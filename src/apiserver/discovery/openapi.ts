@@ -68,7 +68,9 @@ function schemasOf({ entries }: CatalogGroup): Record<string, object> {
     if (name) visit(name);
   }
   for (const kind of ["Status", "DeleteOptions", "WatchEvent"]) visit(`${meta}.${kind}`);
-  return Object.fromEntries([...names].sort().map((name) => [name, schemaOf(name, definitions[name] ?? {})]));
+  return Object.fromEntries(
+    [...names].sort().map((name) => [name, choices[name] ?? schemaOf(name, definitions[name] ?? {})]),
+  );
 }
 
 const meta = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -81,6 +83,15 @@ function* references(definition: Definition): Generator<string> {
 }
 
 const nameOf = (reference: string): string => reference.slice("#/definitions/".length);
+
+/** Types that are more than one in JSON; OpenAPI v2 had no way to say so. */
+const choices: Readonly<Record<string, object>> = {
+  "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {
+    format: "int-or-string",
+    oneOf: [{ type: "integer" }, { type: "string" }],
+  },
+  "io.k8s.apimachinery.pkg.api.resource.Quantity": { oneOf: [{ type: "string" }, { type: "number" }] },
+};
 
 /** A definition as OpenAPI v3 writes it: a reference stands alone, so what goes beside it needs `allOf`. */
 function schemaOf(owner: string, definition: Definition, field?: string): object {
