@@ -121,6 +121,24 @@ test("it goes on when the API was away, and registers again a node that was dele
   expect((await client.get(resources.Node, name)).status?.conditions).toHaveLength(4);
 });
 
+test("a kubelet that comes back does not call its node unready while it sets up", async () => {
+  const { start, client, state, condition } = lab();
+  await start().registered;
+  const again = lab();
+  again.client.put(resources.Node, await client.get(resources.Node, name));
+  again.state.notReady = "no network yet";
+  const agent = again.start();
+  await agent.registered;
+  await again.clock.advance(5_000);
+  expect(await again.condition("Ready")).toMatchObject({ status: "True" });
+  again.state.notReady = state.notReady;
+  await agent.report();
+  expect(await again.condition("Ready")).toMatchObject({
+    status: "True",
+    lastTransitionTime: (await condition("Ready"))?.lastTransitionTime,
+  });
+});
+
 test("a node that was marked as lost says at once that it lives", async () => {
   const { start, client, clock, condition } = lab();
   await start().registered;

@@ -42,17 +42,19 @@ export function startNodeAgent(options: NodeAgentOptions): NodeAgent {
   let reported = "";
   let ready: boolean | undefined;
 
-  const register = async (): Promise<Node> => {
+  const register = async (): Promise<{ node: Node; isNew: boolean }> => {
     const labels = { ...options.labels };
     try {
-      return await client.create(resources.Node, { metadata: { name: nodeName, labels }, spec: {} });
+      const draft = { metadata: { name: nodeName, labels }, spec: {} };
+      return { node: await client.create(resources.Node, draft), isNew: true };
     } catch (error) {
       if (!isStatus(error, "AlreadyExists")) throw error;
     }
     const node = await client.get(resources.Node, name);
     const wrong = Object.entries(labels).some(([key, value]) => node.metadata.labels?.[key] !== value);
-    if (!wrong) return node;
-    return client.patch(resources.Node, name, { type: "merge", body: { metadata: { labels } } });
+    if (!wrong) return { node, isNew: false };
+    const body = { metadata: { labels } };
+    return { node: await client.patch(resources.Node, name, { type: "merge", body }), isNew: false };
   };
 
   const report = async (): Promise<void> => {
@@ -117,15 +119,17 @@ export function startNodeAgent(options: NodeAgentOptions): NodeAgent {
   };
 
   const registered = untilDone("cannot register the node yet", async () => {
-    const node = await register();
+    const { node, isNew } = await register();
     recorder.event(node, "Normal", "Starting", "Starting kubelet.");
-    await report();
+    // Of a node that is known, what was last said holds until more is known: its pods go on serving meanwhile.
+    if (isNew) await report();
   });
   const run = async (): Promise<void> => {
     await registered;
+    await untilDone("cannot renew the node's lease yet", renew);
     for (;;) {
-      await untilDone("cannot renew the node's lease yet", beat);
       await clock.sleep(beatMs, signal);
+      await untilDone("cannot renew the node's lease yet", beat);
     }
   };
   return { registered, report, stopped: run().catch(() => {}) };
