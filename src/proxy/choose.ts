@@ -1,6 +1,8 @@
 import type { ProxyContext } from "../services/index.ts";
 import type { Clock, CommandRunner, Logger } from "../system/index.ts";
 import type { Backend, ProxyMode } from "./backend.ts";
+import { withLocalNodePorts } from "./local-node-ports.ts";
+import { createUserspaceBackend } from "./userspace/index.ts";
 
 export interface ChooseOptions {
   readonly mode: ProxyMode | "auto";
@@ -20,7 +22,7 @@ export class ProxyModeError extends Error {
 }
 
 /**
- * The backend for a mode. Only the code of that mode is loaded.
+ * The backend for a mode. The kernel part is loaded only where it is wanted.
  * @throws {ProxyModeError} when `nftables` is asked for and impossible; `auto` falls back and gives the reason instead
  */
 export async function chooseBackend(
@@ -34,11 +36,11 @@ export async function chooseBackend(
     reason = await whyNoNft(parts.commands);
     if (reason === undefined) {
       const nft = await openNft(parts.commands, log);
-      return { backend: createNftablesBackend({ ...parts, nft, context, log }), reason };
+      const kernel = createNftablesBackend({ ...parts, nft, context, log });
+      return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
     }
     if (mode === "nftables") throw new ProxyModeError(mode, reason);
     log.info({ reason }, "nftables cannot be used: Services are served in user space");
   }
-  const { createUserspaceBackend } = await import("./userspace/index.ts");
   return { backend: createUserspaceBackend({ ...parts, context, log }), reason };
 }

@@ -1,6 +1,8 @@
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { ServicePlan } from "../services/index.ts";
-import type { Logger } from "../system/index.ts";
+import type { Clock, Logger } from "../system/index.ts";
+import { createListener, type Listener } from "./userspace/listener.ts";
+import type { Server } from "./userspace/target.ts";
 
 type HealthCheck = NonNullable<ServicePlan["healthCheck"]>;
 
@@ -17,37 +19,32 @@ export function createHealthChecks(options: {
   readonly addresses: readonly string[];
   readonly healthy: () => boolean;
   readonly signal: AbortSignal;
+  readonly clock: Clock;
   readonly log: Logger;
 }): HealthChecks {
-  const { addresses, healthy, signal, log } = options;
-  const running = new Map<string, { check: HealthCheck; readonly servers: readonly Server[] }>();
+  const { addresses, healthy, signal, clock, log } = options;
+  const running = new Map<string, { check: HealthCheck; listeners: readonly Listener[] }>();
 
   function close(key: string): void {
-    for (const server of running.get(key)?.servers ?? []) server.close().closeAllConnections();
+    for (const listener of running.get(key)?.listeners ?? []) listener.close();
     running.delete(key);
   }
 
   function open(key: string, check: HealthCheck): void {
-    const [namespace, name] = key.split("/");
-    const entry = { check, servers: addresses.map(() => createServer()) };
+    const entry: { check: HealthCheck; listeners: readonly Listener[] } = { check, listeners: [] };
+    const report = (problem: string) =>
+      log.warn({ service: key, problem }, "the health check of a Service cannot be asked");
     running.set(key, entry);
-    for (const [i, server] of entry.servers.entries()) {
-      server.on("request", (_request, response) => {
-        const { localEndpoints } = entry.check;
-        const serviceProxyHealthy = healthy();
-        const status = localEndpoints > 0 && serviceProxyHealthy ? 200 : 503;
-        response.writeHead(status, {
-          "content-type": "application/json",
-          "x-content-type-options": "nosniff",
-          "x-load-balancing-endpoint-weight": String(localEndpoints),
-        });
-        response.end(JSON.stringify({ service: { namespace, name }, localEndpoints, serviceProxyHealthy }));
-      });
-      server.on("error", (error) =>
-        log.warn({ service: key, error: error.message }, "health check port cannot be opened"),
-      );
-      server.listen(check.port, addresses[i]);
-    }
+    entry.listeners = addresses.map((address) =>
+      createListener({
+        address,
+        port: check.port,
+        open: (where) => openServer(where, () => answer(key, entry.check.localEndpoints, healthy())),
+        report,
+        signal,
+        clock,
+      }),
+    );
   }
 
   return {
@@ -71,4 +68,37 @@ export function createHealthChecks(options: {
       );
     }),
   };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly localEndpoints: number;
+  readonly body: string;
+}
+
+function answer(key: string, localEndpoints: number, serviceProxyHealthy: boolean): Answer {
+  const [namespace, name] = key.split("/");
+  return {
+    status: localEndpoints > 0 && serviceProxyHealthy ? 200 : 503,
+    localEndpoints,
+    body: JSON.stringify({ service: { namespace, name }, localEndpoints, serviceProxyHealthy }),
+  };
+}
+
+function openServer(where: { address: string; port: number }, ask: () => Answer): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((_request, response) => {
+      const { status, localEndpoints, body } = ask();
+      response.writeHead(status, {
+        "content-type": "application/json",
+        "x-content-type-options": "nosniff",
+        "x-load-balancing-endpoint-weight": String(localEndpoints),
+      });
+      response.end(body);
+    });
+    server.once("error", reject);
+    server.listen(where.port, where.address, () => {
+      resolve({ refresh() {}, close: () => server.close().closeAllConnections() });
+    });
+  });
 }

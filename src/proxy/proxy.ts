@@ -54,7 +54,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const model = createServiceModel(context);
   const { backend, reason } = await chooseBackend(options, context, log);
   const latency = createLatency();
-  const health = createHealthChecks({ addresses: options.nodeAddresses, healthy: () => !backend.failure, signal, log });
+  const health = createHealthChecks({
+    addresses: options.nodeAddresses,
+    healthy: () => !backend.failure,
+    signal,
+    clock,
+    log,
+  });
 
   // Until all objects have come once, changes are only noted, so that each Service is planned once.
   let noted: Set<string> | undefined = new Set();

@@ -24,11 +24,13 @@ export type Decision = {
   | { readonly verdict: "drop" }
 );
 
-/** Tells where clients are. An address of the node in the pods' range counts as a pod's, as it does for the kernel. */
+const loopback = addressSet(["127.0.0.0/8", "::1/128"]);
+
+/** Tells where clients are. As for the kernel, an address of the node in the pods' range is a pod's, and loopback is the node's. */
 export function createClassifier(context: ProxyContext): (source: string) => ClientClass {
   const pods: AddressSet = addressSet(context.podCidrs);
   const node = new Set(context.node.addresses);
-  return (source) => (pods.has(source) ? "pod" : node.has(source) ? "node" : "outside");
+  return (source) => (pods.has(source) ? "pod" : node.has(source) || loopback.has(source) ? "node" : "outside");
 }
 
 /**

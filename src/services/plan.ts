@@ -1,6 +1,6 @@
 import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
 import { addressSet, familyOf, parseCidr, withoutNested, type Family } from "./address.ts";
-import { endpointsOfPort, type Protocol } from "./endpoints.ts";
+import { endpointsOfPort, type Protocol, type ServiceEndpoint } from "./endpoints.ts";
 import { poolsOf, type NodeView, type Pool } from "./pools.ts";
 
 /** What the decision depends on beside the objects. */
@@ -39,6 +39,8 @@ export interface PortPlan {
   readonly frontends: readonly Frontend[];
   readonly cluster: Pool;
   readonly local: Pool;
+  /** All endpoints that may still answer, wherever they are: flows that exist may stay with these. */
+  readonly serving: readonly ServiceEndpoint[];
   /** Whether some frontend has policy Local. */
   readonly usesLocal: boolean;
   /** Whether an endpoint exists anywhere: a client without one in its scope is refused when not, dropped when so. */

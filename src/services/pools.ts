@@ -22,6 +22,8 @@ export interface Pools {
   readonly cluster: Pool;
   /** What traffic policy Local reaches on this node. */
   readonly local: Pool;
+  /** All endpoints that may still answer, wherever they are: flows that exist may stay with these. */
+  readonly serving: readonly ServiceEndpoint[];
   /** Whether any endpoint of the Service port, on whatever node, takes new connections. */
   readonly anywhere: boolean;
 }
@@ -42,6 +44,7 @@ export function poolsOf(endpoints: readonly ServiceEndpoint[], node: NodeView): 
     local: ready.some(isLocal)
       ? { endpoints: ready.filter(isLocal), choice: "ready" }
       : fallback(terminating.filter(isLocal)),
+    serving: endpoints.filter((endpoint) => endpoint.ready || endpoint.serving),
     anywhere: ready.length + terminating.length > 0,
   };
 }

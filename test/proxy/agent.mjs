@@ -99,11 +99,14 @@ const actions = {
     ),
 };
 
+/** The test may have ended meanwhile. */
+const answer = (message) => process.send(message, () => {});
+
 process.on("message", async ({ id, action, options }) => {
   try {
-    process.send({ id, result: await actions[action](options ?? {}) });
+    answer({ id, result: await actions[action](options ?? {}) });
   } catch (error) {
-    process.send({ id, error: String(error) });
+    answer({ id, error: String(error) });
   }
 });
 process.on("disconnect", () => process.exit());

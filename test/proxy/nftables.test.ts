@@ -314,6 +314,18 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
     await expect.poll(async () => whoAnswered(await ask()), { timeout: 10_000 }).toEqual(endpoints(0));
   });
 
+  test("a NodePort answers on localhost too, to the node itself", async () => {
+    const spec = { type: "NodePort", externalTrafficPolicy: "Local", ports: [{ port: 80, nodePort: 30084 }] };
+    client.put(resources.Service, service("near", { ...spec, clusterIP: "10.96.0.37" }));
+    client.put(resources.EndpointSlice, slice("near", endpoints(0, 1), { nodeName: "node2" }));
+    await settled();
+    const ask = () => lab.node.ask({ address: "127.0.0.1", port: 30084, count: 10 });
+    expect(whoAnswered(await ask())).toEqual(endpoints(0, 1));
+    client.remove(resources.Service, { namespace: "default", name: "near" });
+    await settled();
+    expect(await ask()).toEqual({ refused: 10 });
+  });
+
   test("a pool larger than there are slots is spread over all of it", async () => {
     client.put(resources.Service, service("huge", { clusterIP: "10.96.0.36" }));
     const everyPod = endpoints(...Array.from({ length: 20 }, (_, i) => i));

@@ -98,7 +98,7 @@ function udpFrontends(plan: NodePlan | undefined): Map<string, ReadonlySet<strin
   const frontends = new Map<string, ReadonlySet<string>>();
   for (const port of plan?.ports ?? []) {
     if (port.protocol !== "UDP") continue;
-    const endpoints = new Set([...port.cluster.endpoints, ...port.local.endpoints].map(({ address }) => address));
+    const endpoints = new Set(port.serving.map(({ address }) => address));
     for (const frontend of port.frontends) frontends.set(`${frontend.address ?? "*"} ${frontend.port}`, endpoints);
   }
   return frontends;

@@ -1,6 +1,6 @@
 import type { Frontend, NodePlan, Pool, PortPlan, ProxyContext, ServiceEndpoint } from "../../services/index.ts";
 import { parseCidr, withoutNested } from "../../services/index.ts";
-import type { Row } from "../../tables/index.ts";
+import type { Owner, Row } from "../../tables/index.ts";
 import { arrange, number } from "./arrange.ts";
 import { endpointMask, kinds, largestEndpoint, poolMark } from "./marks.ts";
 import { slotSizes } from "./ruleset.ts";
@@ -59,23 +59,27 @@ function rowsOfPort(port: PortPlan, id: number, object: string, before: Before, 
     pools.push([port.cluster, poolMark(id, false)]);
   if (port.usesLocal) pools.push([port.local, poolMark(id, true)]);
 
+  const owner = { object, field: "endpoints" };
   const hairpin = new Set<string>();
   for (const [pool, mark] of pools) {
-    rows.push(...poolRows(port, pool, mark, object, before));
+    rows.push(...poolRows(port, pool, mark, owner, before));
     for (const { nodeName, address } of pool.endpoints) if (nodeName === node.name) hairpin.add(address);
   }
-  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], object, "endpoints"));
+  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], owner));
   return rows;
 }
 
 function frontendRows(frontend: Frontend, id: number, object: string): Row[] {
   const { address, port, field, sourceRanges } = frontend;
+  const owner = { object, field };
   const protocol = frontend.protocol.toLowerCase();
   const mark = kindOf(frontend) + poolMark(id, frontend.kind === "ClusterIP" && frontend.policy === "Local");
-  if (address === undefined) return [row("nodeports", [protocol, port], [mark], object, field)];
+  if (address === undefined) return [row("nodeports", [protocol, port], [mark], owner)];
   return [
-    row("frontends", [address, protocol, port], [mark], object, field),
-    ...(sourceRanges ?? []).map((range) => row("ranges", [mark, range], [], object, "spec.loadBalancerSourceRanges")),
+    row("frontends", [address, protocol, port], [mark], owner),
+    ...(sourceRanges ?? []).map((range) =>
+      row("ranges", [mark, range], [], { object, field: "spec.loadBalancerSourceRanges" }),
+    ),
   ];
 }
 
@@ -85,16 +89,15 @@ function kindOf({ kind, policy, sourceRanges }: Frontend): number {
   return sourceRanges ? kinds.guardedExternal : kinds.external;
 }
 
-function poolRows(port: PortPlan, pool: Pool, mark: number, object: string, before: Before): Row[] {
+function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before: Before): Row[] {
   const { affinitySeconds } = port;
-  const field = "endpoints";
-  if (pool.endpoints.length === 0) return [row("pools", [mark], [port.anywhere ? "drop" : "refuse"], object, field)];
+  if (pool.endpoints.length === 0) return [row("pools", [mark], [port.anywhere ? "drop" : "refuse"], owner)];
 
   if (affinitySeconds === undefined && pool.endpoints.length <= slotSizes) {
     const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints, endpointId);
     return [
-      row("pools", [mark], ["pick", slots.length], object, field),
-      ...slots.map((endpoint, i) => row("slots", [mark, i], [endpoint.address, endpoint.port], object, field)),
+      row("pools", [mark], ["pick", slots.length], owner),
+      ...slots.map((endpoint, i) => row("slots", [mark, i], [endpoint.address, endpoint.port], owner)),
     ];
   }
 
@@ -107,11 +110,10 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, object: string, befo
       "pools",
       [mark],
       affinitySeconds === undefined ? ["spread", draws.length] : ["stick", draws.length, affinitySeconds],
-      object,
-      field,
+      owner,
     ),
-    ...draws.map((endpoint, i) => row("ids", [mark, i], [endpoint], object, field)),
-    ...members.map((one, i) => row("endpoints", [marks[i] ?? mark], [one.address, one.port], object, field)),
+    ...draws.map((endpoint, i) => row("ids", [mark, i], [endpoint], owner)),
+    ...members.map((one, i) => row("endpoints", [marks[i] ?? mark], [one.address, one.port], owner)),
   ];
 }
 
@@ -162,11 +164,11 @@ export function rowsOfContext({ podCidrs, serviceCidrs, node }: ProxyContext): R
   return Object.entries(sets).flatMap(([table, texts]) => {
     const cidrs = texts.map(parseCidr).filter((cidr) => cidr !== undefined && cidr.family === "IPv4");
     return withoutNested(cidrs.filter((cidr) => cidr !== undefined)).map(({ text }) =>
-      row(table, [text], [], `Node ${node.name}`, table),
+      row(table, [text], [], { object: `Node ${node.name}`, field: table }),
     );
   });
 }
 
-function row(table: string, key: Row["key"], value: Row["value"], object: string, field: string): Row {
-  return { table, key, value, owner: { object, field } };
+function row(table: string, key: Row["key"], value: Row["value"], owner: Owner): Row {
+  return { table, key, value, owner };
 }

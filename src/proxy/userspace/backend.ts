@@ -77,8 +77,16 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       },
       reached: (client, endpoint) => balancer.reached(client, endpoint, one.port.affinitySeconds),
     };
-    const where = { address, port: frontend.port };
-    const listener = open && createListener({ ...where, open, target, report: warn, signal, clock });
+    const listener =
+      open &&
+      createListener({
+        address,
+        port: frontend.port,
+        open: (where) => open(where, target, warn, signal),
+        report: warn,
+        signal,
+        clock,
+      });
     const one: Served = { port, frontend, balancer, address, listener };
     return one;
   }

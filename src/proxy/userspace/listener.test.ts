@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeClock } from "../../system/index.ts";
 import { createListener } from "./listener.ts";
-import type { OpenServer } from "./target.ts";
 
 /** Opens a port only when `refusal` gives no error code for it. */
 function listen(port: number, refusal: (port: number) => string | undefined) {
@@ -9,16 +8,15 @@ function listen(port: number, refusal: (port: number) => string | undefined) {
   const stop = new AbortController();
   const opened: number[] = [];
   const closed: number[] = [];
-  const open: OpenServer = async ({ port: at }) => {
+  const open = async ({ port: at }: { port: number }) => {
     await Promise.resolve();
     const code = refusal(at);
     if (code) throw Object.assign(new Error(code), { code });
     opened.push(at);
     return { refresh() {}, close: () => closed.push(at) };
   };
-  const target = { endpointsFor: () => [], reached() {} };
   const address = "127.96.0.1";
-  const listener = createListener({ address, port, open, target, report() {}, signal: stop.signal, clock });
+  const listener = createListener({ address, port, open, report() {}, signal: stop.signal, clock });
   return { listener, clock, stop, opened, closed };
 }
 

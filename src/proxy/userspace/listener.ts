@@ -1,5 +1,5 @@
 import type { Clock } from "../../system/index.ts";
-import type { OpenServer, Server, Target } from "./target.ts";
+import type { Server } from "./target.ts";
 
 /** A frontend that is open or tries to be. */
 export interface Listener {
@@ -25,13 +25,13 @@ const longestRetry = 10_000;
 export function createListener(options: {
   readonly address: string;
   readonly port: number;
-  readonly open: OpenServer;
-  readonly target: Target;
+  /** Opens a socket there; rejects with the system's error. */
+  readonly open: (where: { readonly address: string; readonly port: number }) => Promise<Server>;
   readonly report: (problem: string) => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }): Listener {
-  const { address, port, open, target, report, signal, clock } = options;
+  const { address, port, open, report, signal, clock } = options;
   const closing = new AbortController();
   let server: Server | undefined;
   let actualPort: number | undefined;
@@ -40,7 +40,7 @@ export function createListener(options: {
   const firstTry = new Promise<void>((resolve) => (tried = resolve));
 
   async function openAt(number: number): Promise<void> {
-    const opened = await open({ address, port: number }, target, report, signal);
+    const opened = await open({ address, port: number });
     if (closing.signal.aborted || signal.aborted) return opened.close();
     server = opened;
     actualPort = number;
