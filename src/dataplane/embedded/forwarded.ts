@@ -1,4 +1,5 @@
-import { BlockList, isIP, isIPv4 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
+import { addressSet, parseCidr } from "../../services/index.ts";
 
 /** Addresses whose `X-Forwarded-*` headers are believed. */
 export interface TrustedForwarders {
@@ -8,16 +9,12 @@ export interface TrustedForwarders {
 /** `cidrs` like `10.0.0.0/8` or single addresses. Throws `TypeError` for what is neither. */
 export function trustedForwarders(cidrs: readonly string[]): TrustedForwarders {
   if (cidrs.length === 0) return { has: () => false };
-  const list = new BlockList();
-  for (const cidr of cidrs) {
-    const [address = "", bits] = cidr.split("/");
-    const family = isIP(address);
-    const most = family === 4 ? 32 : 128;
-    const prefix = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
-    if (!family || !(prefix <= most)) throw new TypeError(`${JSON.stringify(cidr)} is not a CIDR such as 10.0.0.0/8`);
-    list.addSubnet(address, prefix, family === 4 ? "ipv4" : "ipv6");
-  }
-  return { has: (address) => list.check(address, isIPv4(address) ? "ipv4" : "ipv6") };
+  const parsed = cidrs.map((text) => {
+    const cidr = parseCidr(text.includes("/") ? text : `${text}/${isIPv6(text) ? 128 : 32}`);
+    if (!cidr) throw new TypeError(`${JSON.stringify(text)} is not a CIDR such as 10.0.0.0/8`);
+    return cidr.text;
+  });
+  return addressSet(parsed);
 }
 
 /** What a backend is told about the client. */

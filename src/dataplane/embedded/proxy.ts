@@ -138,9 +138,10 @@ export function serve(
       },
       onResponseEnd(current) {
         upstream.inFlight--;
-        const trailers = current.rawTrailers as Buffer[] | null | undefined;
-        if (trailers && trailers.length > 0)
-          (response as ServerResponse).addTrailers(headerObject(responseHeaders(trailers)));
+        // A list from HTTP/1.1, an object from HTTP/2.
+        const raw = current.rawTrailers as Buffer[] | Record<string, string> | null | undefined;
+        const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
+        if (Object.keys(trailers).length > 0) (response as ServerResponse).addTrailers(trailers);
         response.end();
       },
       onResponseError(_current, error) {

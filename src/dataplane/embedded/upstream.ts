@@ -47,6 +47,8 @@ interface Balanced {
   turn: number;
 }
 
+const streamsPerConnection = 100;
+
 export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   const shared = new Map<string, Shared>();
   const balanced = new Map<string, Balanced>();
@@ -76,17 +78,18 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   }
 
   function open(origin: string, protocol: BackendProtocol): ConnectionPool {
+    const h2 = protocol === "h2c";
     if (!undici) throw new Error("prepare() comes first");
     return new undici.Pool(origin, {
-      connections: limits.requestsPerEndpoint,
-      pipelining: 1,
-      connect: { timeout: limits.connect },
+      // HTTP/2 has many requests on a connection; HTTP/1.1 one, or a slow answer would hold up those behind it.
+      ...(h2 ? { allowH2: true, useH2c: true, pipelining: streamsPerConnection } : { pipelining: 1 }),
+      connections: h2 ? Math.ceil(limits.requestsPerEndpoint / streamsPerConnection) : limits.requestsPerEndpoint,
+      connect: { timeout: limits.connect, ...(h2 ? { useH2c: true } : {}) },
       keepAliveTimeout: limits.endpointKeepAlive,
       keepAliveMaxTimeout: 600_000,
       headersTimeout: limits.responseStart,
       bodyTimeout: limits.responseIdle,
       maxHeaderSize: limits.headerBytes,
-      ...(protocol === "h2c" ? { allowH2: true, useH2c: true } : {}),
     });
   }
 

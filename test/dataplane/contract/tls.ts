@@ -1,6 +1,12 @@
 import { once } from "node:events";
 import { Agent } from "node:https";
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  createServer as createHttp2,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { expect, test } from "vitest";
 import { selfSigned } from "../certificates.ts";
@@ -152,6 +158,60 @@ export function tlsContract(made: Fixture): void {
     expect((await ask(session, "/", { host: "other.test" })).headers[":status"]).toBe(404);
     session.close();
   });
+
+  test("gRPC: HTTP/2 to the endpoints of a port that says appProtocol kubernetes.io/h2c", async () => {
+    const backend = await grpcBackend();
+    const cluster = await made.cluster();
+    cluster.service("web", [backend], [{ name: "grpc", port: 80, appProtocol: "kubernetes.io/h2c" }]);
+    cluster.addIngress("web", { rules: [rule("web")] });
+    await cluster.served();
+    const session = connectHttp2(`https://127.0.0.1:${cluster.port("https")}`, {
+      rejectUnauthorized: false,
+      servername: "shop.test",
+    });
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        ask(session, "/pkg.Service/Method", { method: "POST", body: Buffer.alloc(5000), te: "trailers" }),
+      ),
+    );
+    for (const reply of replies) {
+      expect(reply.body).toBe("POST /pkg.Service/Method shop.test trailers 5000");
+      expect(reply.trailers["grpc-status"]).toBe("0");
+    }
+    // A client that speaks HTTP/1.1 reaches them too.
+    expect((await send(cluster, "/x")).body).toBe("GET /x shop.test undefined 0");
+    session.close();
+    backend.close();
+  });
+}
+
+/** A cleartext HTTP/2 backend that answers as gRPC servers do: the status is in the trailers. */
+function grpcBackend(): Promise<{ port: number; close(): void }> {
+  const server = createHttp2();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => sessions.add(session));
+  server.on("stream", (stream, headers) => {
+    let bytes = 0;
+    stream.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    stream.on("end", () => {
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(
+        `${headers[":method"]} ${headers[":path"]} ${headers[":authority"]} ${String(headers["te"])} ${bytes}`,
+      );
+    });
+  });
+  return new Promise((resolve) =>
+    server.listen(0, "127.0.0.1", () =>
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        close() {
+          server.close();
+          for (const session of sessions) session.destroy();
+        },
+      }),
+    ),
+  );
 }
 
 interface Http2Reply {
@@ -163,13 +223,14 @@ interface Http2Reply {
 function ask(
   session: ClientHttp2Session,
   path: string,
-  options: { method?: string; body?: Buffer; host?: string } = {},
+  options: { method?: string; body?: Buffer; host?: string; te?: string } = {},
 ): Promise<Http2Reply> {
   return new Promise((resolve, reject) => {
     const stream = session.request({
       ":path": path,
       ":method": options.method ?? "GET",
       ":authority": options.host ?? "shop.test",
+      ...(options.te ? { te: options.te } : {}),
     });
     const reply: Http2Reply = { headers: {}, trailers: {}, body: "" };
     stream.on("response", (headers) => (reply.headers = headers));

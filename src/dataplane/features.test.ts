@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import type { HostRoutes, Route, RoutingModel } from "../routing/index.ts";
+import { refusalsOf } from "./features.ts";
+
+const owner = { object: { kind: "Ingress", name: "i" }, field: "" };
+const route = (id: string, host: string, path?: Route["path"]): Route => ({
+  id,
+  host,
+  pool: "p",
+  owner,
+  ...(path ? { path } : {}),
+});
+const routes = (host: string, name: string): HostRoutes => ({
+  exact: new Map([["/x", route(`${name}-exact`, host, { type: "Exact", value: "/x" })]]),
+  prefix: new Map([["/y", route(`${name}-prefix`, host, { type: "Prefix", value: "/y" })]]),
+  longestPrefix: 2,
+});
+const model: RoutingModel = {
+  listeners: [
+    {
+      name: "http",
+      port: 80,
+      protocol: "HTTP",
+      certificates: new Map(),
+      hosts: {
+        exact: new Map([["a.test", routes("a.test", "a")]]),
+        wildcard: new Map([[".b.test", routes("*.b.test", "b")]]),
+        fallback: route("default", ""),
+      },
+    },
+  ],
+  pools: new Map(),
+};
+
+test("a data plane that can do everything refuses nothing", () => {
+  expect(refusalsOf(model, new Set(["ExactPath", "PrefixPath", "WildcardHost", "DefaultBackend"]))).toEqual([]);
+});
+
+test("each route is refused for what it needs and the data plane lacks", () => {
+  expect(refusalsOf(model, new Set(["PrefixPath", "DefaultBackend"]))).toEqual([
+    { route: "a-exact", feature: "ExactPath" },
+    { route: "b-exact", feature: "ExactPath" },
+    { route: "b-exact", feature: "WildcardHost" },
+    { route: "b-prefix", feature: "WildcardHost" },
+  ]);
+});
