@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,14 +7,15 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** The supervisor and the echo program as JavaScript, compiled into a directory of their own. */
-export function buildPrograms(): { dir: string; supervisor: string[]; echo: string } {
+export function buildPrograms(): { dir: string; supervisor: string[]; echo: string; holder: string } {
   const dir = mkdtempSync(join(tmpdir(), "kubelet-built-"));
-  const src = join(root, "src");
-  const files = ["kubelet/runtime/supervisor/main.ts", "kubelet/echo/main.ts"].map((file) => join(src, file));
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  const programs = ["src/kubelet/runtime/supervisor/main.ts", "src/kubelet/echo/main.ts", "test/kubelet/holder.ts"];
+  const files = programs.map((file) => join(root, file));
   const options = {
     noEmit: false,
     outDir: join(dir, "dist"),
-    rootDir: src,
+    rootDir: root,
     typeRoots: [join(root, "node_modules/@types")],
   };
   writeFileSync(
@@ -32,7 +33,8 @@ export function buildPrograms(): { dir: string; supervisor: string[]; echo: stri
   const built = join(dir, "dist");
   return {
     dir,
-    supervisor: [process.execPath, join(built, "kubelet/runtime/supervisor/main.js")],
-    echo: join(built, "kubelet/echo/main.js"),
+    supervisor: [process.execPath, join(built, "src/kubelet/runtime/supervisor/main.js")],
+    echo: join(built, "src/kubelet/echo/main.js"),
+    holder: join(built, "test/kubelet/holder.js"),
   };
 }

@@ -142,6 +142,7 @@ test("a kubelet that comes back does not call its node unready while it sets up"
 test("a node that was marked as lost says at once that it lives", async () => {
   const { start, client, clock, condition } = lab();
   await start().registered;
+  await clock.advance(0);
   const node = await client.get(resources.Node, name);
   const conditions = (node.status?.conditions ?? []).map((condition) => ({ ...condition, status: "Unknown" }));
   client.put(resources.Node, { ...node, status: { ...node.status, conditions } });

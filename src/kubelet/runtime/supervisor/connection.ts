@@ -134,6 +134,8 @@ function connect(path: string): Promise<Socket | undefined> {
       resolve(socket);
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
+      // Refused: nobody listens. What is left of a dead supervisor would only be in a new one's way.
+      if (error.code === "ECONNREFUSED") rmSync(path, { force: true });
       if (error.code === "ENOENT" || error.code === "ECONNREFUSED") resolve(undefined);
       else reject(new RuntimeError("UNAVAILABLE", `cannot connect to ${path}: ${error.message}`));
     });
@@ -141,8 +143,6 @@ function connect(path: string): Promise<Socket | undefined> {
 }
 
 async function startSupervisor(options: SupervisorOptions, socketPath: string): Promise<Socket> {
-  // Refused, so nobody listens: what is left of a dead one would only be in the way.
-  rmSync(socketPath, { force: true });
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const own = fileURLToPath(new URL("./main.js", import.meta.url));
   const [file = process.execPath, ...args] = options.program ?? [
