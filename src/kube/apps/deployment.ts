@@ -1,4 +1,5 @@
 import { createStrategy } from "../base-strategy.ts";
+import { podWarnings } from "../core/pod-warnings.ts";
 import { defaultPodSpec } from "../core/pod-defaults.ts";
 import type { Deployment, DeploymentSpec, DeploymentStrategy, IntOrString } from "../generated/types.ts";
 import { resources } from "../resource.ts";
@@ -23,6 +24,7 @@ export const deploymentStrategy = createStrategy(resources.Deployment, {
     }
     if (spec.template?.spec) defaultPodSpec(spec.template.spec);
   },
+  warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
   prepareForCreate(deployment) {
     deployment.status = {};
   },

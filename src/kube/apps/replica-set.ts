@@ -1,4 +1,5 @@
 import { createStrategy } from "../base-strategy.ts";
+import { podWarnings } from "../core/pod-warnings.ts";
 import { defaultPodSpec } from "../core/pod-defaults.ts";
 import type { ReplicaSetSpec } from "../generated/types.ts";
 import { resources } from "../resource.ts";
@@ -13,6 +14,7 @@ export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
     spec.replicas ??= 1;
     if (spec.template?.spec) defaultPodSpec(spec.template.spec);
   },
+  warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
   prepareForCreate(set) {
     set.status = { replicas: 0 };
   },

@@ -390,3 +390,21 @@ it.each([
   if (phase) object.status = { phase };
   expect(strategyFor(kind).gracePeriodSeconds(object)).toBe(expected);
 });
+
+it("warns of what is hardly meant so", () => {
+  const { object } = withContainer(
+    {
+      env: [{ name: "A" }, { name: "A" }],
+      ports: [{ containerPort: 80 }, { containerPort: 80, name: "b" }],
+      resources: { requests: { memory: "100m" } },
+    },
+    { terminationGracePeriodSeconds: -1 },
+  );
+  const at = "spec.containers[0]";
+  expect(strategyFor(kind).warnings(object)).toEqual([
+    "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+    `${at}.env[1]: hides previous definition of "A", which may be dropped when using apply`,
+    `${at}.ports[1]: duplicate port definition with ${at}.ports[0]`,
+    `${at}.resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
+  ]);
+});

@@ -1,6 +1,7 @@
 import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
 import { admitPod, defaultPod } from "./pod-defaults.ts";
+import { podWarnings } from "./pod-warnings.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { validatePodCreate } from "./pod-validation.ts";
 import { alignPodIps, firstPodStatus, preparePodStatus, validatePodStatus } from "./pod-status.ts";
@@ -23,6 +24,7 @@ export const podStrategy = createStrategy(resources.Pod, {
     if (subresource === "binding") return [];
     return old ? validatePodUpdate(pod, old) : validatePodCreate(pod);
   },
+  warnings: ({ spec }) => podWarnings(spec, "spec"),
   selectableFields: ({ spec, status }) => ({
     "spec.nodeName": spec?.nodeName ?? "",
     "spec.restartPolicy": spec?.restartPolicy ?? "",

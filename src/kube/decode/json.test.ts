@@ -46,7 +46,11 @@ describe("faults, in Go's words", () => {
     expect(() => parseJson(text)).toThrow(new JsonSyntaxError(message));
   });
 
-  it("does not run out of stack", () => {
-    expect(() => parseJson("[".repeat(1_000_000))).toThrow(JsonSyntaxError);
+  it.each(["[".repeat(1_000_000), `${"[".repeat(1001)}${"]".repeat(1001)}`])("does not run out of stack", (text) => {
+    expect(() => parseJson(text)).toThrow(new JsonSyntaxError("exceeded max depth"));
+  });
+
+  it("reads a thousand levels", () => {
+    expect(parseJson(`${"[".repeat(1000)}${"]".repeat(1000)}`).duplicates).toEqual([]);
   });
 });

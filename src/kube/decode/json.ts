@@ -11,8 +11,9 @@ export interface ParsedJson {
   readonly duplicates: readonly string[];
 }
 
-/** Nesting that is read at most: as Go's decoder. */
-const maxDepth = 10_000;
+/** Nesting that is read at most: deep enough for every object, and for all that walks one by recursion. */
+export const maxDepth = 1000;
+const tooDeep = "exceeded max depth";
 
 /**
  * Reads JSON. The engine's own parser does the work; the careful one below runs only when
@@ -25,7 +26,7 @@ export function parseJson(text: string): ParsedJson {
   } catch {
     return parseCarefully(text);
   }
-  return keysIn(text) === countKeys(value) ? { value, duplicates: [] } : parseCarefully(text);
+  return keysIn(text) === measure(value).keys ? { value, duplicates: [] } : parseCarefully(text);
 }
 
 /** How many `"key":` a text has that is known to be JSON. */
@@ -47,17 +48,22 @@ function isEscaped(text: string, at: number): boolean {
   return slashes % 2 === 1;
 }
 
-function countKeys(root: unknown): number {
-  let count = 0;
-  const pending = [root];
-  while (pending.length > 0) {
-    const value = pending.pop();
-    if (typeof value !== "object" || value === null) continue;
-    const children = Object.values(value);
-    if (!Array.isArray(value)) count += children.length;
-    for (const child of children) if (typeof child === "object") pending.push(child);
+/** How many keys all objects in a value have. Throws JsonSyntaxError when it is nested too deep. */
+export function measure(root: unknown): { keys: number } {
+  let keys = 0;
+  // Level by level, so that the depth of the value costs no stack.
+  let level: object[] = typeof root === "object" && root !== null ? [root] : [];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > maxDepth) throw new JsonSyntaxError(tooDeep);
+    const next: object[] = [];
+    for (const value of level) {
+      const children: unknown[] = Object.values(value);
+      if (!Array.isArray(value)) keys += children.length;
+      for (const child of children) if (typeof child === "object" && child !== null) next.push(child);
+    }
+    level = next;
   }
-  return count;
+  return { keys };
 }
 
 const isSpace = (code: number) => code === 32 || code === 10 || code === 13 || code === 9;
@@ -160,7 +166,7 @@ function parseCarefully(text: string): ParsedJson {
       at++;
       skipSpace();
       if (text[at] !== (Array.isArray(container) ? "]" : "}")) {
-        if (stack.length >= maxDepth) throw new JsonSyntaxError("exceeded max depth");
+        if (stack.length >= maxDepth) throw new JsonSyntaxError(tooDeep);
         const frame: Frame = { container, key: "" };
         stack.push(frame);
         if (!Array.isArray(container)) readKey(frame);

@@ -1,5 +1,5 @@
 import { statusError } from "../status.ts";
-import type { ParsedJson } from "./json.ts";
+import { measure, type ParsedJson } from "./json.ts";
 
 /** Aliases may multiply a document by this much at most: a small text cannot become a huge object. */
 const maxAliases = 100;
@@ -16,7 +16,9 @@ export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
     const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
     if (fatal) throw fatal;
     const duplicates = document.errors.map((error) => keyAt(text, error.pos[0]));
-    return { value: document.toJS({ maxAliasCount: maxAliases }) as unknown, duplicates };
+    const value: unknown = document.toJS({ maxAliasCount: maxAliases });
+    measure(value);
+    return { value, duplicates };
   } catch (error) {
     throw statusError("BadRequest", `error converting YAML to JSON: yaml: ${(error as Error).message}`);
   }

@@ -12,6 +12,15 @@ interface Operation {
   readonly hasValue: boolean;
 }
 
+/** What copies may add to an object, in characters of JSON: without a bound a short patch could double it again and again. */
+const maxCopied = 3 * 1024 * 1024;
+
+/** The document that a patch is applied to. */
+interface Root {
+  document: unknown;
+  copied: number;
+}
+
 /** An operation does not apply. */
 class PatchFault extends Error {}
 
@@ -28,7 +37,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
       `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${operations.length}`,
     );
   }
-  const root = { document: cloneJson(target) };
+  const root = { document: cloneJson(target), copied: 0 };
   try {
     for (const operation of operations) apply(root, operation);
   } catch (error) {
@@ -76,7 +85,7 @@ function missing(text: string): never {
   throw rejected(`${text}: missing value`);
 }
 
-function apply(root: { document: unknown }, { op, path, from, value, hasValue }: Operation): void {
+function apply(root: Root, { op, path, from, value, hasValue }: Operation): void {
   switch (op) {
     case "add":
       return add(root, path, cloneJson(value), "add");
@@ -95,12 +104,11 @@ function apply(root: { document: unknown }, { op, path, from, value, hasValue }:
       return add(root, path, moved, "move");
     }
     case "copy":
-      return add(root, path, cloneJson(read(root, from, "copy")), "copy");
+      return add(root, path, copy(root, read(root, from, "copy")), "copy");
     case "test": {
-      const present = path === "" || isPresent(root, path);
-      const actual = present ? read(root, path, "test") : null;
+      const actual = path === "" ? root.document : read(root, path, "test");
       // A test for null is met by what is not there.
-      if (!jsonEqual(actual, hasValue ? value : null))
+      if (!jsonEqual(actual ?? null, hasValue ? value : null))
         throw new PatchFault(`testing value ${path} failed: test failed`);
       return;
     }
@@ -117,7 +125,7 @@ interface Slot {
 const unescape = (token: string) => token.replaceAll("~1", "/").replaceAll("~0", "~");
 
 /** The list or map that holds the last part of a path; undefined when the way there does not exist. */
-function find(root: { document: unknown }, path: string): Slot | undefined {
+function find(root: Root, path: string): Slot | undefined {
   if (!path.startsWith("/")) return undefined;
   const tokens = path.slice(1).split("/").map(unescape);
   const key = tokens.pop() ?? "";
@@ -131,22 +139,38 @@ function child(holder: unknown, token: string): unknown {
   return isObject(holder) && Object.hasOwn(holder, token) ? holder[token] : undefined;
 }
 
-function parentOf(root: { document: unknown }, path: string, op: string): Slot {
+/** How each operation says that the way to a value does not exist. */
+const missingTexts: Record<string, (path: string) => string> = {
+  add: (path) => `doc is missing path: "${path}"`,
+  remove: (path) => `doc is missing path: "${path}"`,
+  replace: (path) => `doc is missing path: ${path}`,
+  test: (path) => `is missing path: ${path}`,
+};
+
+function parentOf(root: Root, path: string, op: string, end: "from" | "destination" = "from"): Slot {
   const slot = find(root, path);
   if (slot) return slot;
-  const shown =
-    op === "add" || op === "remove" ? `path: "${path}"` : op === "replace" ? `path: ${path}` : `from path: ${path}`;
-  throw new PatchFault(`${op} operation does not apply: doc is missing ${shown}: missing value`);
+  const shown = missingTexts[op]?.(path) ?? `doc is missing ${end} path: ${path}`;
+  throw new PatchFault(`${op} operation does not apply: ${shown}: missing value`);
 }
 
-function isPresent(root: { document: unknown }, path: string): boolean {
+function copy(root: Root, value: unknown): unknown {
+  root.copied += (JSON.stringify(value) ?? "").length;
+  if (root.copied > maxCopied) {
+    const text = `the accumulated size increase of copy is ${root.copied}, exceeding the limit ${maxCopied}`;
+    throw new PatchFault(`Unable to complete the copy, ${text}`);
+  }
+  return cloneJson(value);
+}
+
+function isPresent(root: Root, path: string): boolean {
   const slot = find(root, path);
   if (!slot) return false;
   if (Array.isArray(slot.holder)) return indexOf(slot, slot.holder.length - 1) !== undefined;
   return Object.hasOwn(slot.holder, slot.key);
 }
 
-function replaceFault(root: { document: unknown }, path: string): string {
+function replaceFault(root: Root, path: string): string {
   const which = find(root, path) ? "key" : "path";
   return `replace operation does not apply: doc is missing ${which}: ${path}: missing value`;
 }
@@ -157,9 +181,13 @@ function indexOf({ key }: Slot, last: number): number | undefined {
   return index >= 0 && index <= last ? index : undefined;
 }
 
-function read(root: { document: unknown }, path: string, op: string): unknown {
+function read(root: Root, path: string, op: string): unknown {
   if (path === "") return root.document;
-  const { holder, key } = parentOf(root, path, op);
+  const slot = parentOf(root, path, op);
+  const { holder, key } = slot;
+  if (Array.isArray(holder) && indexOf(slot, holder.length - 1) === undefined) {
+    throw new PatchFault(`error in ${op} for ${op === "copy" ? "from" : "path"}: '${path}': ${indexFault(key)}`);
+  }
   return child(holder, key);
 }
 
@@ -168,12 +196,12 @@ function put({ holder, key }: Slot, value: unknown): void {
   else setOwn(holder, key, value);
 }
 
-function add(root: { document: unknown }, path: string, value: unknown, op: string): void {
+function add(root: Root, path: string, value: unknown, op: string): void {
   if (path === "") {
     root.document = value;
     return;
   }
-  const slot = parentOf(root, path, op);
+  const slot = parentOf(root, path, op, "destination");
   const { holder, key } = slot;
   if (!Array.isArray(holder)) return put(slot, value);
   const index = key === "-" ? holder.length : indexOf(slot, holder.length);
@@ -181,7 +209,7 @@ function add(root: { document: unknown }, path: string, value: unknown, op: stri
   holder.splice(index, 0, value);
 }
 
-function remove(root: { document: unknown }, path: string, op: string): void {
+function remove(root: Root, path: string, op: string): void {
   const slot = parentOf(root, path, op);
   const { holder, key } = slot;
   const error = (text: string) => new PatchFault(`error in ${op} for path: '${path}': ${text}`);

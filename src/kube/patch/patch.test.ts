@@ -69,6 +69,26 @@ describe("JSON patch (RFC 6902)", () => {
       "error in add for path: '/a/b/7': Unable to access invalid index: 7: invalid index referenced",
     ],
     [[{ op: "jump", path: "/a" }], 422, "Unexpected kind: jump"],
+    [
+      [{ op: "test", path: "/z/y", value: 1 }],
+      422,
+      "test operation does not apply: is missing path: /z/y: missing value",
+    ],
+    [
+      [{ op: "test", path: "/a/b/9", value: 1 }],
+      422,
+      "error in test for path: '/a/b/9': Unable to access invalid index: 9: invalid index referenced",
+    ],
+    [
+      [{ op: "move", from: "/z/y", path: "/q" }],
+      422,
+      "move operation does not apply: doc is missing from path: /z/y: missing value",
+    ],
+    [
+      [{ op: "copy", from: "/a", path: "/z/y" }],
+      422,
+      "copy operation does not apply: doc is missing destination path: /z/y: missing value",
+    ],
     [[{ op: "add", value: 1 }], 422, "operation missing path field: missing value"],
     [
       Array.from({ length: 10_001 }, () => ({ op: "test", path: "/n", value: null })),
@@ -77,6 +97,13 @@ describe("JSON patch (RFC 6902)", () => {
     ],
   ])("refuses %#", (patch, code, text) => {
     expect(failure(() => applyJsonPatch(document, patch))).toEqual({ code, text });
+  });
+
+  it("does not let a short patch double an object again and again", () => {
+    const patch = Array.from({ length: 40 }, (_, i) => ({ op: "copy", from: "", path: `/c${i}` }));
+    expect(failure(() => applyJsonPatch({ a: "x".repeat(100) }, patch)).text).toMatch(
+      /^Unable to complete the copy, the accumulated size increase of copy is \d+, exceeding the limit 3145728$/,
+    );
   });
 
   it("applies all or nothing", () => {

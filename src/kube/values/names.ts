@@ -22,7 +22,6 @@ const label1035 = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const wildcard = `\\*\\.${subdomain}`;
 const qualified = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const labelText = `(${qualified})?`;
-const identifier = "[A-Za-z_][A-Za-z0-9_]*";
 const headerName = "[-A-Za-z0-9]+";
 const percentText = "[0-9]+%";
 const configKey = "[-._a-zA-Z0-9]+";
@@ -34,7 +33,6 @@ const patterns = {
   wildcard: whole(wildcard),
   qualified: whole(qualified),
   labelText: whole(labelText),
-  identifier: whole(identifier),
   headerName: whole(headerName),
   percent: whole(percentText),
   configKey: whole(configKey),
@@ -104,20 +102,6 @@ export const isLabelValue: NameCheck = (value) => {
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
   return [...found, regexError(message, labelText, "MyValue", "my_value", "12345")];
 };
-
-/** A name as in C: letters, digits, underscores. */
-export const isCIdentifier: NameCheck = (value) =>
-  patterns.identifier.test(value)
-    ? []
-    : [
-        regexError(
-          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'",
-          identifier,
-          "my_name",
-          "MY_NAME",
-          "MyName",
-        ),
-      ];
 
 /** Printable ASCII other than `=` (KEP-4369). */
 export const isEnvironmentName: NameCheck = (value) => {

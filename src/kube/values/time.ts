@@ -42,24 +42,3 @@ export function parseDuration(text: string): number | undefined {
     sum += Number(amount) * (units[unit ?? ""] ?? 0);
   return match[1] === "-" ? -sum : sum;
 }
-
-/** An age as kubectl shows it: `45s`, `3m20s`, `5h`, `2d4h`, `3y`. */
-export function humanDuration(milliseconds: number): string {
-  const seconds = Math.trunc(milliseconds / 1000);
-  if (seconds < -1) return "<invalid>";
-  if (seconds < 0) return "0s";
-  if (seconds < 120) return `${seconds}s`;
-  const minutes = Math.trunc(seconds / 60);
-  const two = (major: number, majorUnit: string, minor: number, minorUnit: string) =>
-    minor === 0 ? `${major}${majorUnit}` : `${major}${majorUnit}${minor}${minorUnit}`;
-  if (minutes < 10) return two(minutes, "m", seconds % 60, "s");
-  if (minutes < 180) return `${minutes}m`;
-  const hours = Math.trunc(minutes / 60);
-  if (hours < 8) return two(hours, "h", minutes % 60, "m");
-  if (hours < 48) return `${hours}h`;
-  const days = Math.trunc(hours / 24);
-  if (hours < 192) return two(days, "d", hours % 24, "h");
-  if (days < 730) return `${days}d`;
-  const years = Math.trunc(days / 365);
-  return days < 2920 ? two(years, "y", days % 365, "d") : `${years}y`;
-}
