@@ -61,7 +61,10 @@ export function connectSupervisor(options: SupervisorOptions): SupervisorConnect
   };
 
   const open = async (): Promise<Socket> => {
-    const socket = (await connect(socketPath)) ?? (await startSupervisor(options, socketPath));
+    let socket = await connect(socketPath);
+    // It would only be in a new one's way.
+    if (socket === "dead") rmSync(socketPath, { force: true });
+    if (typeof socket === "string") socket = await startSupervisor(options, socketPath);
     socket.setEncoding("utf8");
     socket.on(
       "data",
@@ -126,7 +129,8 @@ export function runDirectory(dir: string): string {
   return path;
 }
 
-function connect(path: string): Promise<Socket | undefined> {
+/** `absent`: there is no socket; `dead`: whoever made it does not listen any more. */
+function connect(path: string): Promise<Socket | "absent" | "dead"> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);
     socket.once("connect", () => {
@@ -134,9 +138,8 @@ function connect(path: string): Promise<Socket | undefined> {
       resolve(socket);
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
-      // Refused: nobody listens. What is left of a dead supervisor would only be in a new one's way.
-      if (error.code === "ECONNREFUSED") rmSync(path, { force: true });
-      if (error.code === "ENOENT" || error.code === "ECONNREFUSED") resolve(undefined);
+      if (error.code === "ENOENT") resolve("absent");
+      else if (error.code === "ECONNREFUSED") resolve("dead");
       else reject(new RuntimeError("UNAVAILABLE", `cannot connect to ${path}: ${error.message}`));
     });
   });
@@ -167,7 +170,7 @@ async function startSupervisor(options: SupervisorOptions, socketPath: string): 
   child.unref();
   for (let waited = 0; waited < startMs && failure === undefined; waited += 20) {
     const socket = await connect(socketPath);
-    if (socket) return socket;
+    if (typeof socket !== "string") return socket;
     await sleep(20);
   }
   throw new RuntimeError("UNAVAILABLE", `the supervisor does not start: ${failure ?? "it does not listen"}`);
@@ -176,7 +179,7 @@ async function startSupervisor(options: SupervisorOptions, socketPath: string): 
 /** Ends the supervisor of `dir` and all its containers; nothing happens when none runs. */
 export async function stopSupervisor(dir: string): Promise<void> {
   const socket = await connect(supervisorSocket(dir));
-  if (!socket) return;
+  if (typeof socket === "string") return;
   await new Promise<void>((resolve) => {
     socket.once("close", () => resolve());
     socket.on("error", () => {});
