@@ -34,7 +34,7 @@ const maxFindings = 100;
 
 /**
  * Reads every record of the store in `path` and compares what depends on each other. Changes nothing, and may run beside
- * the process that has the store open: it sees one moment. Throws StoreError when the store cannot be opened at all.
+ * the process that has the store open: it sees one moment. Throws StoreError when the store cannot be read at all.
  */
 export async function checkStore(path: string): Promise<StoreReport> {
   const tables = openTables(path, { readOnly: true });
@@ -71,7 +71,7 @@ function idOf({ revision, ordinal }: Position): string {
 
 function readValues({ values }: Tables, head: number, find: Find): Values {
   const found: Values = new Map();
-  for (const { key, value } of values.getRange()) {
+  for (const { key, value } of values.range()) {
     const position = decodePosition(key);
     const id = idOf(position);
     found.set(id, { bytes: value.byteLength, used: false });
@@ -86,7 +86,7 @@ function readLog({ log }: Tables, compacted: number, values: Values, find: Find)
   const latest = new Map<string, LogEntry & Position>();
   let revisions = 0;
   let expected: number | undefined;
-  for (const { key, value } of log.getRange()) {
+  for (const { key, value } of log.range()) {
     const revision = decodeNumber(key);
     const at = `revision ${revision}`;
     if (expected === undefined && revision > compacted) find(at, `is the oldest, but ${compacted} should be`);
@@ -118,7 +118,7 @@ function readCurrent(
   find: Find,
 ): number {
   const present = new Set<string>();
-  for (const { key: bytes, value } of current.getRange()) {
+  for (const { key: bytes, value } of current.range()) {
     const key = bytes.toString();
     const now = decodeCurrent(value);
     present.add(key);

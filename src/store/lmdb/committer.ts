@@ -1,5 +1,5 @@
-import type { RootDatabase } from "lmdb";
 import { StoreError } from "../store.ts";
+import type { Tables } from "./tables.ts";
 
 /** What one caller wants done in the next transaction. */
 export interface Job<T> {
@@ -28,7 +28,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-export function createCommitter(root: RootDatabase<Buffer, Buffer>, path: string): Committer {
+export function createCommitter(tables: Tables, path: string): Committer {
   let queue: Waiting[] = [];
   let running: Promise<void> | undefined;
   let closed = false;
@@ -54,7 +54,8 @@ export function createCommitter(root: RootDatabase<Buffer, Buffer>, path: string
   async function commitBatch(batch: readonly Waiting[]): Promise<void> {
     const answers: (() => void)[] = [];
     try {
-      await root.transaction(() => {
+      tables.reserve(batch.reduce((sum, waiting) => sum + waiting.bytes, 0));
+      await tables.root.transaction(() => {
         for (const waiting of batch) answers.push(waiting.run());
       });
     } catch (error) {
@@ -98,8 +99,8 @@ export function createCommitter(root: RootDatabase<Buffer, Buffer>, path: string
   };
 }
 
-const ENOSPC = 28;
-const MDB_MAP_FULL = -30792;
+/** As numbers where LMDB says it. */
+const diskFull: readonly unknown[] = ["ENOSPC", 28, "EDQUOT", 122, "EFBIG", 27];
 
 async function commitError(error: unknown, path: string): Promise<StoreError> {
   const { commitError: reason } = error as { commitError?: Promise<never> };
@@ -107,7 +108,7 @@ async function commitError(error: unknown, path: string): Promise<StoreError> {
     () => error,
     (why: unknown) => why,
   );
-  const { code, message } = cause as { code?: number; message: string };
-  const why = code === ENOSPC || code === MDB_MAP_FULL ? "the disk is full" : message;
+  const { code, message } = cause as { code?: unknown; message: string };
+  const why = diskFull.includes(code) ? "the disk is full" : message;
   return new StoreError("UNAVAILABLE", `nothing was written to the store in ${path}: ${why}`, { cause });
 }

@@ -70,7 +70,7 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
   }
 
   function* logFrom(from: number): Iterable<{ revision: number; entries: LogEntry[] }> {
-    for (const { key, value } of log.getRange({ start: encodeNumber(from) })) {
+    for (const { key, value } of log.range({ start: encodeNumber(from) })) {
       const revision = decodeNumber(key);
       yield { revision, entries: decodeLog(value, revision) };
     }
@@ -81,12 +81,12 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
     compacted,
     newest,
     *scan(prefix, after) {
-      for (const { key, value } of current.getRange(rangeOf(prefix, after))) {
+      for (const { key, value } of current.range(rangeOf(prefix, after))) {
         const at = decodeCurrent(value);
         yield read(key.toString(), at, at.createRevision);
       }
     },
-    count: (prefix, after) => current.getKeysCount(rangeOf(prefix, after)),
+    count: (prefix, after) => current.count(rangeOf(prefix, after)),
     *revisions(from) {
       let next = from;
       for (const entry of recent.from(from)) {
@@ -111,29 +111,29 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
         const createRevision = previous?.createRevision ?? revision;
         const before = previous && decodeCurrent(current.get(keyBytes) ?? Buffer.alloc(14));
         if (value) {
-          values.putSync(encodePosition({ revision, ordinal }), seal(value));
-          current.putSync(keyBytes, encodeCurrent({ revision, ordinal, createRevision }));
+          values.put(encodePosition({ revision, ordinal }), seal(value));
+          current.put(keyBytes, encodeCurrent({ revision, ordinal, createRevision }));
         } else {
-          current.removeSync(keyBytes);
+          current.remove(keyBytes);
         }
         const type = value ? "put" : "delete";
         entries.push({ type, key, createRevision, ...(before ? { previous: before } : {}) });
         events.push({ type, revision, ...change });
       }
-      log.putSync(encodeNumber(revision), encodeLog(entries));
+      log.put(encodeNumber(revision), encodeLog(entries));
       return { revision, events };
     },
     remember: (entry) => recent.add(entry),
-    setCompacted: (revision) => meta.putSync(metaKeys.compacted, encodeNumber(revision)),
+    setCompacted: (revision) => meta.put(metaKeys.compacted, encodeNumber(revision)),
     forget(before, limit) {
-      const oldest = [...log.getKeys({ end: encodeNumber(before), limit })];
+      const oldest = [...log.keys({ end: encodeNumber(before), limit })];
       for (const key of oldest) {
         const revision = decodeNumber(key);
         // What this revision replaced is needed by no revision from `before` on.
         for (const { previous } of decodeLog(log.get(key), revision)) {
-          if (previous) values.removeSync(encodePosition(previous));
+          if (previous) values.remove(encodePosition(previous));
         }
-        log.removeSync(key);
+        log.remove(key);
       }
       return oldest.length === limit;
     },

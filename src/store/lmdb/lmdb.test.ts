@@ -1,12 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { afterAll } from "vitest";
 import { storeContract } from "../contract.ts";
 import { openLmdbStore } from "./lmdb.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
-const root = mkdtempSync(join(tmpdir(), "fairlead-store-"));
-afterAll(() => rmSync(root, { recursive: true }));
+let path: string | undefined;
+const remove = () => {
+  if (path) rmSync(path, { recursive: true });
+};
+afterAll(remove);
 
-let stores = 0;
-storeContract("lmdb", () => openLmdbStore({ path: join(root, String(stores++)) }));
+storeContract("lmdb", () => {
+  remove();
+  path = temporaryDirectory();
+  return openLmdbStore({ path });
+});

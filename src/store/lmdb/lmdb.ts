@@ -32,7 +32,7 @@ export async function openLmdbStore({ path, signal }: LmdbStoreOptions): Promise
   const tables = unlessItFails(() => openTables(path, { readOnly: false }), release);
   const ledger = createLmdbLedger(tables);
   const bell = createBell();
-  const committer = createCommitter(tables.root, path);
+  const committer = createCommitter(tables, path);
   let closing: Promise<void> | undefined;
 
   const check = () => {

@@ -1,13 +1,22 @@
-import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { open, type Database, type RootDatabase } from "lmdb";
+import { open, type Database, type RangeOptions, type RootDatabase } from "lmdb";
 import { StoreError } from "../store.ts";
+import { checkSize, createReserve } from "./file-size.ts";
 import { decodeNumber, encodeLog, encodeNumber } from "./records.ts";
 
 /** Version of the layout in records.ts. */
 export const format = 1;
 
-export type Table = Database<Buffer, Buffer>;
+/** One table. Every call throws StoreError CORRUPT where LMDB finds a page damaged. `put` and `remove` need a transaction. */
+export interface Table {
+  get(key: Buffer): Buffer | undefined;
+  range(options?: RangeOptions): Iterable<{ key: Buffer; value: Buffer }>;
+  keys(options?: RangeOptions): Iterable<Buffer>;
+  count(options?: RangeOptions): number;
+  put(key: Buffer, value: Buffer): void;
+  remove(key: Buffer): void;
+}
 
 /** The tables of one directory. See records.ts for what is in them. */
 export interface Tables {
@@ -16,6 +25,8 @@ export interface Tables {
   readonly values: Table;
   readonly log: Table;
   readonly meta: Table;
+  /** To be called before each transaction with about how many bytes it writes. */
+  readonly reserve: (bytes: number) => void;
 }
 
 const tableOptions = { keyEncoding: "binary", encoding: "binary", cache: false } as const;
@@ -31,7 +42,7 @@ export function openTables(directory: string, options: { readOnly: boolean }): T
   if (isNew && options.readOnly) throw new StoreError("UNAVAILABLE", `there is no store in ${directory}`);
   try {
     if (isNew) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    else padToFullSize(file, options.readOnly);
+    else checkSize(file);
     const root = open<Buffer, Buffer>({
       ...tableOptions,
       path: directory,
@@ -44,8 +55,18 @@ export function openTables(directory: string, options: { readOnly: boolean }): T
       eventTurnBatching: false,
       commitDelay: 0,
     });
-    const table = (name: string) => root.openDB<Buffer, Buffer>({ ...tableOptions, name });
-    const tables = { root, meta: table("meta"), current: table("current"), values: table("values"), log: table("log") };
+    const table = (name: string) => tableOver(root.openDB<Buffer, Buffer>({ ...tableOptions, name }));
+    const tables: Tables = {
+      root,
+      meta: table("meta"),
+      current: table("current"),
+      values: table("values"),
+      log: table("log"),
+      reserve: createReserve(file, () => {
+        const { pageSize, lastPageNumber } = root.getStats() as { pageSize: number; lastPageNumber: number };
+        return (lastPageNumber + 1) * pageSize;
+      }),
+    };
     if (!tables.meta.get(metaKeys.format) && !options.readOnly && headOf(tables) === undefined) createEmpty(tables);
     checkFormat(tables, directory);
     return tables;
@@ -56,16 +77,16 @@ export function openTables(directory: string, options: { readOnly: boolean }): T
 
 /** The newest revision in the log. */
 export function headOf(tables: Tables): number | undefined {
-  for (const key of tables.log.getKeys({ reverse: true, limit: 1 })) return decodeNumber(key);
+  for (const key of tables.log.keys({ reverse: true, limit: 1 })) return decodeNumber(key);
   return undefined;
 }
 
 /** An empty store is at revision 1, which changed nothing. */
 function createEmpty({ root, meta, log }: Tables): void {
   root.transactionSync(() => {
-    meta.putSync(metaKeys.format, encodeNumber(format));
-    meta.putSync(metaKeys.compacted, encodeNumber(1));
-    log.putSync(encodeNumber(1), encodeLog([]));
+    meta.put(metaKeys.format, encodeNumber(format));
+    meta.put(metaKeys.compacted, encodeNumber(1));
+    log.put(encodeNumber(1), encodeLog([]));
   });
 }
 
@@ -82,35 +103,38 @@ function checkFormat(tables: Tables, directory: string): void {
   }
 }
 
-/** Where LMDB's two meta pages keep, from their start: magic, page size, last page, transaction. */
-const lmdbMeta = { magic: 24, pageSize: 48, lastPage: 144, transaction: 152, magicNumber: 0xbeefc0de };
+function tableOver(database: Database<Buffer, Buffer>): Table {
+  return {
+    get: (key) => orDamaged(() => database.get(key)),
+    range: (options) => eachOrDamaged(() => database.getRange(options)),
+    keys: (options) => eachOrDamaged(() => database.getKeys(options)),
+    count: (options) => orDamaged(() => database.getKeysCount(options)),
+    put: (key, value) => orDamaged(() => database.putSync(key, value)),
+    remove: (key) => void orDamaged(() => database.removeSync(key)),
+  };
+}
 
-/**
- * A file cut short would kill the process with SIGBUS when LMDB touches what is missing. Filled up with zeros, the missing
- * pages give an orderly error. Pages at the end that were never used may be missing in a sound file, so short is not damaged.
- */
-function padToFullSize(file: string, readOnly: boolean): void {
-  const descriptor = openSync(file, readOnly ? "r" : "r+");
+function orDamaged<T>(call: () => T): T {
   try {
-    const { size } = fstatSync(descriptor);
-    const page = Buffer.alloc(160);
-    let expected = 0;
-    let newest = -1n;
-    for (const start of [0, 4096]) {
-      if (readSync(descriptor, page, 0, page.byteLength, start) < page.byteLength) continue;
-      if (page.readUInt32LE(lmdbMeta.magic) !== lmdbMeta.magicNumber) continue;
-      const transaction = page.readBigUInt64LE(lmdbMeta.transaction);
-      if (transaction <= newest) continue;
-      newest = transaction;
-      expected = (Number(page.readBigUInt64LE(lmdbMeta.lastPage)) + 1) * page.readUInt32LE(lmdbMeta.pageSize);
-    }
-    if (newest < 0n) throw new StoreError("CORRUPT", `${file} is not a database, or its beginning is damaged`);
-    if (size >= expected) return;
-    if (readOnly) throw new StoreError("CORRUPT", `${file} has ${size} bytes of ${expected}: its end is missing`);
-    ftruncateSync(descriptor, expected);
-  } finally {
-    closeSync(descriptor);
+    return call();
+  } catch (error) {
+    throw damaged(error);
   }
+}
+
+function* eachOrDamaged<T>(call: () => Iterable<T>): Iterable<T> {
+  try {
+    yield* call();
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
+/** LMDB numbers its own errors from -30799 on. */
+function damaged(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message: string };
+  if (typeof code !== "number" || code > -30_000) return error;
+  return new StoreError("CORRUPT", `the store is damaged: ${message}`, { cause: error });
 }
 
 function openError(error: unknown, directory: string): StoreError {

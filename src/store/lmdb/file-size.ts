@@ -1,0 +1,52 @@
+import { closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from "node:fs";
+import { StoreError } from "../store.ts";
+
+/** Where LMDB's two meta pages keep, from their start: magic number, page size, last page, transaction. */
+const meta = { magic: 24, pageSize: 48, lastPage: 144, transaction: 152 };
+const magicNumber = 0xbeefc0de;
+const metaPages = [0, 4096];
+
+/**
+ * LMDB maps the file: touching what is missing at its end would kill the process. Throws StoreError CORRUPT for a file that is
+ * shorter than its newest meta page says, or no database at all.
+ */
+export function checkSize(file: string): void {
+  const descriptor = openSync(file, "r");
+  try {
+    const page = Buffer.alloc(160);
+    let expected = 0;
+    let newest = -1n;
+    for (const start of metaPages) {
+      if (readSync(descriptor, page, 0, page.byteLength, start) < page.byteLength) continue;
+      if (page.readUInt32LE(meta.magic) !== magicNumber) continue;
+      const transaction = page.readBigUInt64LE(meta.transaction);
+      if (transaction <= newest) continue;
+      newest = transaction;
+      expected = (Number(page.readBigUInt64LE(meta.lastPage)) + 1) * page.readUInt32LE(meta.pageSize);
+    }
+    if (newest < 0n) throw new StoreError("CORRUPT", `${file} is not a database, or its beginning is damaged`);
+    const { size } = fstatSync(descriptor);
+    if (size < expected) {
+      throw new StoreError("CORRUPT", `${file} has ${size} bytes of ${expected}: its end is missing`);
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** More than a transaction takes beside its values. */
+const margin = 16 << 20;
+
+/**
+ * Keeps the file longer than the next transaction needs, without taking room on disk for it. LMDB does not write pages at the end
+ * that a transaction took and gave back, so without this a sound file could look as if its end were missing.
+ */
+export function createReserve(file: string, usedBytes: () => number): (bytes: number) => void {
+  let size = statSync(file).size;
+  return (bytes) => {
+    const needed = usedBytes() + 2 * bytes + margin;
+    if (size >= needed) return;
+    size = needed + margin;
+    truncateSync(file, size);
+  };
+}
