@@ -37,6 +37,9 @@ export interface ApiServer extends Component {
   readonly handler: ApiHandler;
 }
 
+/** Milliseconds that a request waits for the store to be read. */
+const patience = 10_000;
+
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, clock, log, signal, serviceCidr, allowLoopback = false, kubelet } = options;
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
@@ -64,9 +67,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     { name: "bootstrap", check: () => (started ? undefined : "the first objects are not there yet") },
   ];
 
+  /** Requests that come early wait for the first state, but not for ever. */
+  const isLoaded = (): Promise<boolean> | true => storage.revision > 0 || storage.reached(1, patience);
+
   const answer = async (request: ApiRequest): Promise<ApiResponse> => {
     const info = requestInfo(request);
-    await storage.ready;
+    if (!(await isLoaded())) throw unavailable("the store could not be read yet");
     const user = actingUser(request, request.user ?? anonymous, authorizer);
     authorize(authorizer, user, info);
     if (info.type === "resource") return answerResource({ ...request, user }, info);
@@ -107,7 +113,7 @@ function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError
   if (error instanceof StoreError && error.code === "TOO_LARGE")
     return statusError("RequestEntityTooLarge", `Request entity too large: ${error.message}`);
   if (error instanceof StoreError && (error.code === "CLOSED" || error.code === "UNAVAILABLE"))
-    return statusError("ServiceUnavailable", `the store is not available: ${error.message}`, { retryAfterSeconds: 1 });
+    return unavailable(`the store is not available: ${error.message}`);
   log.error({ method: request.method, path: request.path, error: errorText(error) }, "request failed");
   return statusError(
     "InternalError",
@@ -116,6 +122,10 @@ function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError
       causes: [{ message: error instanceof Error ? error.message : String(error) }],
     },
   );
+}
+
+function unavailable(message: string): StatusError {
+  return statusError("ServiceUnavailable", message, { retryAfterSeconds: 1 });
 }
 
 function errorText(error: unknown): string {

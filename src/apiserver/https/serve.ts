@@ -40,6 +40,10 @@ export class ServeError extends Error {
 const handshakeTime = 10_000;
 /** Milliseconds that requests have to end after the signal. */
 const grace = 1_000;
+/** Milliseconds that an HTTP/2 connection may stay without a stream. */
+const idleTime = 300_000;
+/** Connections at once. */
+const mostConnections = 10_000;
 /** Streams one HTTP/2 connection may have at once, as upstream. */
 const mostStreams = 250;
 
@@ -62,6 +66,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     maxSessionMemory: 64,
     settings: { maxConcurrentStreams: mostStreams, initialWindowSize: 1 << 20 },
   });
+  server.maxConnections = mostConnections;
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   server.on("connection", (socket: Socket) => {
@@ -74,6 +79,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
     session.on("error", () => {});
+    closeWhenIdle(session);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
   server.on("request", (incoming, outgoing) => void exchange(handler, inFlight, log, incoming, outgoing));
@@ -91,6 +97,22 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     else signal.addEventListener("abort", stop, { once: true });
   });
   return { host, port: (server.address() as AddressInfo).port, stopped };
+}
+
+/** A quiet watch is no idleness: only a connection without streams is closed. */
+function closeWhenIdle(session: ServerHttp2Session): void {
+  let streams = 0;
+  session.on("stream", (stream) => {
+    streams++;
+    stream.on("close", () => streams--);
+  });
+  const wait = (): void => {
+    session.setTimeout(idleTime, () => {
+      if (streams === 0) session.close();
+      else wait();
+    });
+  };
+  wait();
 }
 
 function listen(server: ReturnType<typeof createSecureServer>, host: string, port: number): Promise<void> {

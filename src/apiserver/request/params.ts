@@ -12,7 +12,8 @@ function integer(query: URLSearchParams, name: string): number | undefined {
   return value;
 }
 
-function version(query: URLSearchParams): string {
+/** `resourceVersion`: "" or a whole number. Throws StatusError Invalid for anything else. */
+export function versionParam(query: URLSearchParams): string {
   const text = query.get("resourceVersion") ?? "";
   if (text !== "" && !/^\d{1,15}$/.test(text))
     throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", [
@@ -25,7 +26,7 @@ function version(query: URLSearchParams): string {
 export function listQuery(query: URLSearchParams): ListQuery {
   const match = query.get("resourceVersionMatch") ?? "";
   const token = query.get("continue") ?? "";
-  const resourceVersion = version(query);
+  const resourceVersion = versionParam(query);
   const errors: FieldError[] = [];
   if (match) {
     const forbid = (detail: string): void => {
@@ -68,7 +69,7 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
   refuse(errors);
   const seconds = integer(query, "timeoutSeconds") ?? 0;
   return {
-    resourceVersion: version(query),
+    resourceVersion: versionParam(query),
     sendInitialEvents: initial === null ? undefined : isTrue(initial),
     bookmarks: isTrue(query.get("allowWatchBookmarks")),
     timeout: seconds > 0 ? seconds * 1000 : 1_800_000 * (1 + Math.random()),

@@ -6,12 +6,20 @@ import { methodNotAllowed, type Registry, type WriteContext } from "../registry/
 import { readObject } from "../request/body.ts";
 import { readDeletion } from "../request/deletion.ts";
 import { negotiate } from "../request/negotiate.ts";
-import { listQuery, watchQuery, writeQuery, type WriteQuery } from "../request/params.ts";
+import { listQuery, versionParam, watchQuery, writeQuery, type WriteQuery } from "../request/params.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import { bodyResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
 import { selection } from "../request/selection.ts";
 import { warningHeader } from "../request/warnings.ts";
-import { createBreather, listEntries, openWatch, type Entry, type Form, type Storage } from "../storage/index.ts";
+import {
+  createBreather,
+  listEntries,
+  openWatch,
+  tooLarge,
+  type Entry,
+  type Form,
+  type Storage,
+} from "../storage/index.ts";
 import { contextOf, notFoundPath } from "./context.ts";
 import { formFor } from "./form-for.ts";
 import { readPatch } from "./patch.ts";
@@ -50,8 +58,8 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
 
   const get: ResourceHandler = async (request, info, served) => {
     const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
-    const wanted = request.query.get("resourceVersion") ?? "";
-    if (wanted !== "0") await storage.caughtUp();
+    const wanted = Number(versionParam(request.query));
+    if (!(await storage.reached(wanted, 3000))) throw tooLarge(wanted, storage.revision);
     return bodyResponse(200, form.one(await registry.get(served.stored, info.namespace, info.name)));
   };
 

@@ -93,6 +93,13 @@ describe("kind cache", () => {
     expect(taken(follow(cache, 4990, all))).toHaveLength(10);
   });
 
+  it("remembers less of large objects, but never less than a hundred changes", () => {
+    const { cache, put } = setUp();
+    for (let i = 0; i < 300; i++) put("p", { i: String(i).padEnd(100_000, "x") });
+    expect(cache.follow(150, all)).toBe("expired");
+    expect(taken(follow(cache, 200, all))).toHaveLength(100);
+  });
+
   it("ends a watcher that is too slow, and holds nothing for it", () => {
     const { cache, put } = setUp();
     const watcher = follow(cache, 0, all);

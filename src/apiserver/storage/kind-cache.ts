@@ -42,16 +42,21 @@ export interface KindCache {
   reset(revision: number): void;
 }
 
-/** Changes remembered per kind, so that a client that lost its watch can go on where it was. */
-const windowSize = 2048;
+/** Changes remembered per kind, so that a client that lost its watch can go on where it was: between half of this and this. */
+const windowSize = 4096;
+/** Bytes that they may hold; a hundred changes are remembered whatever they hold. */
+const windowBytes = 4 << 20;
+const windowLeast = 100;
+/** The newest changes keep their frames: watchers that are not slow have taken them by then. */
+const framesKept = 128;
 
 export function createKindCache(resource: Resource, current: () => number): KindCache {
   const make = entryMaker(resource);
   const entries = new Map<string, Entry>();
   /** Keys in order. */
   let order: string[] = [];
-  /** A ring would save the copying, but a copy each `windowSize` changes costs nothing. */
   let past: Change[] = [];
+  let pastBytes = 0;
   /** Changes after this revision are all in `past`. */
   let horizon = 0;
   let changed = 0;
@@ -59,9 +64,15 @@ export function createKindCache(resource: Resource, current: () => number): Kind
 
   const remember = (change: Change): void => {
     past.push(change);
-    if (past.length < windowSize * 2) return;
-    horizon = past[windowSize - 1]?.revision ?? horizon;
-    past = past.slice(windowSize);
+    pastBytes += sizeOf(change);
+    past.at(-framesKept)?.forms.clear();
+    const tooMuch = past.length >= windowSize || (pastBytes > windowBytes && past.length >= 2 * windowLeast);
+    if (!tooMuch) return;
+    // Half of it goes at once: that costs a copy now and then, and a ring nothing less.
+    const dropped = past.length >> 1;
+    horizon = past[dropped - 1]?.revision ?? horizon;
+    past = past.slice(dropped);
+    pastBytes = past.reduce((sum, one) => sum + sizeOf(one), 0);
   };
 
   return {
@@ -121,6 +132,7 @@ export function createKindCache(resource: Resource, current: () => number): Kind
       entries.clear();
       order = [];
       past = [];
+      pastBytes = 0;
       horizon = revision;
       changed = revision;
       for (const watcher of watchers) watcher.end();
@@ -141,6 +153,11 @@ function createChange(revision: number, before: Entry | undefined, after: Entry 
       return gone;
     },
   };
+}
+
+/** Bytes that are held for a change: one version, the other is a neighbour's. */
+function sizeOf({ before, after }: Change): number {
+  return (after ?? before)?.bytes.length ?? 0;
 }
 
 /** The same object with the resource version of its deletion. */

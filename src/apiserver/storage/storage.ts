@@ -15,9 +15,9 @@ import { createKindCache, type KindCache } from "./kind-cache.ts";
 export interface Storage extends Component {
   /** The cache of a kind that was named at the start. */
   of(resource: Resource): KindCache;
-  /** All caches hold the state of this revision. */
+  /** All caches hold the state of this revision; 0 before they were filled. */
   readonly revision: number;
-  /** Settles when the caches hold the state of `revision`; true, or false when they don't within `patience` milliseconds. */
+  /** Settles when the caches hold the state of `revision`: true; or false when they don't within `patience` milliseconds, or never will. */
   reached(revision: number, patience?: number): Promise<boolean>;
   /** Settles when the caches hold all that this process has written. */
   caughtUp(): Promise<void>;
@@ -39,6 +39,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   let revision = 0;
   /** Newest revision that this process has written. */
   let written = 0;
+  let over = false;
   const waiting = new Set<{ revision: number; settle: (reached: boolean) => void }>();
   const caches = new Map<string, KindCache>();
   for (const kind of kinds)
@@ -114,6 +115,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
         }
       }
     }
+    over = true;
     for (const waiter of waiting) waiter.settle(false);
     waiting.clear();
     for (const cache of caches.values()) cache.reset(revision);
@@ -121,6 +123,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
 
   const reached: Storage["reached"] = async (wanted, patience) => {
     if (wanted <= revision) return true;
+    if (over) return false;
     let settle: (reached: boolean) => void = () => {};
     const promise = new Promise<boolean>((resolve) => {
       settle = resolve;

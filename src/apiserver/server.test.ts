@@ -1,0 +1,94 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { createMemoryStore, StoreError, type Store } from "../store/index.ts";
+import { FakeClock, silentLogger } from "../system/index.ts";
+import type { ApiRequest } from "./handler.ts";
+import { createApiServer, type ApiServer } from "./server.ts";
+import { admin, startTestApi } from "./test-api.ts";
+
+const ended: AbortController[] = [];
+afterEach(() => {
+  for (const one of ended.splice(0)) one.abort();
+});
+
+function serve(store: Store): { server: ApiServer; clock: FakeClock; get: (path: string) => Promise<unknown> } {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  ended.push(stop);
+  const server = createApiServer({
+    store,
+    clock,
+    log: silentLogger,
+    signal: stop.signal,
+    serviceCidr: "10.96.0.0/16",
+    advertise: { address: "192.0.2.1", port: 6443 },
+    kubelet: { open: () => Promise.reject(new Error("no kubelet")) },
+  });
+  const request = (path: string): ApiRequest => ({
+    method: "GET",
+    path,
+    query: new URLSearchParams(),
+    headers: {},
+    user: admin,
+    signal: stop.signal,
+  });
+  return {
+    server,
+    clock,
+    get: async (path) => {
+      const answer = await server.handler.handle(request(path));
+      return answer.type === "object" ? answer.object : answer.status;
+    },
+  };
+}
+
+describe("API server", () => {
+  it("makes what every cluster has, and finds it again after a restart", async () => {
+    const store = createMemoryStore();
+    const first = serve(store);
+    await first.server.ready;
+    const service = await first.get("/api/v1/namespaces/default/services/kubernetes");
+    expect(service).toMatchObject({ spec: { clusterIP: "10.96.0.1", ports: [{ name: "https", port: 443 }] } });
+    expect(await first.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")).toMatchObject({
+      endpoints: [{ addresses: ["192.0.2.1"] }],
+      ports: [{ port: 6443 }],
+    });
+    for (const name of ["default", "kube-system", "kube-public", "kube-node-lease"])
+      expect(await first.get(`/api/v1/namespaces/${name}`)).toMatchObject({ status: { phase: "Active" } });
+    const revision = await store.revision();
+    const second = serve(store);
+    await second.server.ready;
+    expect(await second.get("/api/v1/namespaces/default/services/kubernetes")).toEqual(service);
+    // Nothing was there to be written.
+    expect(await store.revision()).toBe(revision);
+  });
+
+  it("says so when the store can not be read, and does not wait for ever", async () => {
+    const store: Store = { ...createMemoryStore(), list: () => Promise.reject(new Error("broken")) };
+    const { clock, get } = serve(store);
+    const answer = get("/api/v1/namespaces");
+    for (let i = 0; i < 10; i++) await clock.advance(1000);
+    expect(await answer).toMatchObject({ code: 503, reason: "ServiceUnavailable", details: { retryAfterSeconds: 1 } });
+  });
+
+  it.each([
+    [new StoreError("TOO_LARGE", "2 MiB is more than 1.5 MiB"), 413, "RequestEntityTooLarge"],
+    [new StoreError("UNAVAILABLE", "gone"), 503, "ServiceUnavailable"],
+    [new Error("unforeseen"), 500, "InternalError"],
+  ])("answers with a Status when a write fails: %s", async (error, code, reason) => {
+    const store = createMemoryStore();
+    const api = await startTestApi({ store });
+    store.write = () => Promise.reject(error);
+    const { body } = await api.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "a" } });
+    expect(body).toMatchObject({ kind: "Status", status: "Failure", code, reason });
+    expect((await api.call("GET", "/readyz")).status).toBe(200);
+    await api.stop();
+  });
+
+  it("ends its watches when it is stopped", async () => {
+    const api = await startTestApi();
+    const watch = await api.watch("/api/v1/configmaps?watch=1");
+    const next = watch.next();
+    await api.stop();
+    expect(await next).toBeUndefined();
+  });
+});
