@@ -82,6 +82,9 @@ function unexpected(request: TransportRequest, answer: ApiResponse): Error {
   return new ClientError("PROTOCOL", `${request.path}: the API did not answer with a stream`);
 }
 
+/** One for all: an error of its own for each request would cost more than the rest of it. */
+const released = new Error("the request has ended");
+
 /** A signal that aborts with `parent`, and when it is released: the server then knows that nobody reads any more. */
 function link(parent: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
   const own = new AbortController();
@@ -92,7 +95,7 @@ function link(parent: AbortSignal | undefined): { signal: AbortSignal; release: 
     signal: own.signal,
     release: () => {
       parent?.removeEventListener("abort", follow);
-      own.abort();
+      own.abort(released);
     },
   };
 }

@@ -19,12 +19,9 @@ export function readySince({ status }: Pod): number | undefined {
  * Undefined when it is not ready.
  */
 export function availableIn(pod: Pod, minReadySeconds: number, now: number): number | undefined {
+  if (minReadySeconds === 0) return isReady(pod) ? 0 : undefined;
   const since = readySince(pod);
-  return since === undefined
-    ? undefined
-    : minReadySeconds === 0
-      ? 0
-      : Math.max(0, since + minReadySeconds * 1000 - now);
+  return since === undefined ? undefined : Math.max(0, since + minReadySeconds * 1000 - now);
 }
 
 /** How often the pod's containers were started again. */

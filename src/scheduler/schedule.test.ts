@@ -4,7 +4,7 @@ import { schedule } from "./schedule.ts";
 import { createClusterState } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-const alone: Surroundings = { namespaceLabels: () => ({}), isRelated: () => false };
+const alone: Surroundings = { namespaceLabels: () => ({}), relatedTo: () => () => false };
 const container = { name: "c", image: "i" };
 
 function node(
@@ -167,7 +167,7 @@ describe("among several the best", () => {
     expect(place(pod(cpu("1")), [node("a"), node("b")], [pod({ ...cpu("2"), nodeName: "a" })])).toBe("b");
   });
   test("away from its like", () => {
-    const related: Surroundings = { ...alone, isRelated: () => true };
+    const related: Surroundings = { ...alone, relatedTo: () => () => true };
     const running = [pod({ nodeName: "a" }), pod({ ...cpu("300m"), nodeName: "b" }), pod({ nodeName: "a" })];
     expect(place(pod(), [node("a"), node("b"), node("c")], running, related)).toBe("c");
   });

@@ -47,12 +47,14 @@ export function startScheduler(options: SchedulerOptions): Component {
 
   const surroundings: Surroundings = {
     namespaceLabels: (namespace) => namespaces.get({ name: namespace })?.metadata.labels,
-    isRelated: (pod, other) => {
-      if (pod.metadata.namespace !== other.metadata.namespace || other.metadata.deletionTimestamp) return false;
+    relatedTo: (pod) => {
+      const { namespace } = pod.metadata;
       const owner = ownerOf(pod);
-      if (owner !== undefined && owner === ownerOf(other)) return true;
-      const serving = services.list(pod.metadata.namespace).filter((service) => selects(service, pod));
-      return serving.some((service) => selects(service, other));
+      const serving = services.list(namespace).filter((service) => selects(service, pod));
+      return (other) => {
+        if (namespace !== other.metadata.namespace || other.metadata.deletionTimestamp) return false;
+        return (owner !== undefined && owner === ownerOf(other)) || serving.some((service) => selects(service, other));
+      };
     },
   };
 

@@ -67,11 +67,11 @@ function spreadPoints(
   pod: Pod,
   candidates: readonly NodeInfo[],
   nodes: readonly NodeInfo[],
-  { isRelated }: Surroundings,
+  { relatedTo }: Surroundings,
 ): number[] {
   const own = spreadsOf(pod, "ScheduleAnyway");
   const isDefault = own.length === 0 && !pod.spec.topologySpreadConstraints?.length;
-  const spreads = isDefault ? defaultSpreads((other) => isRelated(pod, other)) : own;
+  const spreads = isDefault ? defaultSpreads(relatedTo(pod)) : own;
   if (spreads.length === 0) return candidates.map(() => 0);
   const counted = spreads.map((spread) => ({ spread, counts: countDomains(spread, isDefault ? [] : spreads, nodes) }));
   const costs = candidates.map((info) =>

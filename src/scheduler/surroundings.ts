@@ -6,6 +6,6 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 /** What else of the cluster placing a pod depends on. */
 export interface Surroundings {
   readonly namespaceLabels: NamespaceLabels;
-  /** True when the two pods have the same owner or serve the same Service, so that they are better kept apart. */
-  readonly isRelated: (pod: Pod, other: Pod) => boolean;
+  /** Tells pods that have the same owner as this one or serve the same Service, so that they are better kept apart. */
+  readonly relatedTo: (pod: Pod) => (other: Pod) => boolean;
 }

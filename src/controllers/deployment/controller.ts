@@ -3,6 +3,7 @@ import { isStatus, keyOf, matchesLabels, nameOfKey, type Pod, type ReplicaSet, r
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 import { carryOut, claimOf, controllerIndex, controllerOf, orphansIn } from "../owners.ts";
+import { rememberWrites } from "../own-writes.ts";
 import { rollOut } from "./rollout.ts";
 
 /**
@@ -10,7 +11,9 @@ import { rollOut } from "./rollout.ts";
  * controller, with its revisions, conditions, events and annotations.
  */
 export function startDeploymentController(context: ControllerContext): Component {
-  const { client, clock, informers } = context;
+  const { clock, informers } = context;
+  const writes = rememberWrites(context.client, [resources.Deployment, resources.ReplicaSet], clock);
+  const { client } = writes;
   const deployments = informers.of(resources.Deployment);
   const sets = informers.of(resources.ReplicaSet, controllerIndex);
   const pods = informers.of(resources.Pod, controllerIndex);
@@ -26,6 +29,7 @@ export function startDeploymentController(context: ControllerContext): Component
       return undefined;
     }
     const owned = sets.by("controller", deployment.metadata.uid ?? "");
+    if (writes.isBehind(deployment) || owned.some((set) => writes.isBehind(set))) return undefined;
     const orphans = sets.by("controller", orphansIn(deployment.metadata.namespace));
     const claim = claimOf(deployment, selector, owned, orphans);
     const all = await carryOut(client, resources.ReplicaSet, resources.Deployment, deployment, claim);
@@ -54,9 +58,11 @@ export function startDeploymentController(context: ControllerContext): Component
 
   deployments.onChange(({ before, after }) => {
     const deployment = after ?? before;
+    if (before && !after) writes.forget(before);
     if (deployment) controller.enqueue(keyOf(deployment));
   });
   sets.onChange(({ before, after }) => {
+    if (before && !after) writes.forget(before);
     for (const key of new Set([before && ownerKey(before), after && ownerKey(after)])) if (key) controller.enqueue(key);
     if (after && !controllerOf(after)) {
       for (const deployment of deployments.list(after.metadata.namespace)) {

@@ -141,6 +141,8 @@ describe("at most 100 endpoints are in a slice, and a change touches few", () =>
     cluster.client.remove(resources.Pod, { namespace: "a", name: "p000" });
     addPod("q", { ip: "10.42.9.9" });
     await cluster.settle();
+    await cluster.clock.advance(100);
+    await cluster.settle();
     const touched = cluster.client.writes.slice(before).filter(({ resource }) => resource.kind === "EndpointSlice");
     expect(new Set(touched.map(({ verb, key }) => `${verb} ${key}`)).size).toBe(1);
     expect(touched[0]?.verb).toBe("update");

@@ -14,7 +14,7 @@ import type { ControllerContext } from "../context.ts";
 import { addressTypesOf, endpointOf, hasSelector, isHeadless } from "./endpoints.ts";
 import { groupByPorts } from "./plan.ts";
 import { createSliceWriter, managedByLabel, serviceNameLabel, sliceIndex } from "./slices.ts";
-import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "./selection.ts";
+import { batchPeriod, labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "./selection.ts";
 
 const manager = "endpointslice-controller.k8s.io";
 const headlessLabel = "service.kubernetes.io/headless";
@@ -31,6 +31,7 @@ export function startEndpointSliceController(context: ControllerContext): Compon
   const writer = createSliceWriter(client, slices, manager);
   /** Since when each Service's endpoints have been out of date, in milliseconds since the epoch. */
   const triggers = new Map<string, number>();
+  const sizes = new Map<string, number>();
 
   const reconcile = async (key: string): Promise<void> => {
     const trigger = triggers.get(key);
@@ -39,6 +40,7 @@ export function startEndpointSliceController(context: ControllerContext): Compon
     // What a deleted Service leaves is the garbage collector's.
     if (!service || service.metadata.deletionTimestamp || !hasSelector(service)) return;
     const selected = podsSelectedBy(pods, service);
+    sizes.set(key, selected.length);
     const groups = new Map(
       addressTypesOf(service).map((type) => {
         const endpoints = selected.flatMap((pod) => {
@@ -79,6 +81,7 @@ export function startEndpointSliceController(context: ControllerContext): Compon
   services.onChange(({ before, after }) => {
     if (!after) {
       triggers.delete(keyOf(before as Service));
+      sizes.delete(keyOf(before as Service));
       return;
     }
     enqueue(after, before ? clock.now() : (parseTime(after.metadata.creationTimestamp ?? "") ?? clock.now()));
@@ -87,7 +90,10 @@ export function startEndpointSliceController(context: ControllerContext): Compon
     if (before && after && !matters(before, after)) return;
     const at = changedAt(before, after) ?? clock.now();
     const touched = new Set([before, after].flatMap((pod) => (pod ? servicesSelecting(services, pod) : [])));
-    for (const service of touched) enqueue(service, at);
+    for (const service of touched) {
+      note(keyOf(service), at);
+      controller.enqueueAfter(keyOf(service), batchPeriod(sizes.get(keyOf(service)) ?? 0));
+    }
   });
   nodes.onChange(({ before, after }) => {
     const zone = "topology.kubernetes.io/zone";

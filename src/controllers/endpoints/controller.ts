@@ -3,7 +3,13 @@ import { isStatus, keyOf, nameOfKey, resources, semanticEqual } from "../../kube
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 import { hasSelector, isHeadless } from "../endpoint-slice/endpoints.ts";
-import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "../endpoint-slice/selection.ts";
+import {
+  batchPeriod,
+  labelIndex,
+  podsSelectedBy,
+  selectorIndex,
+  servicesSelecting,
+} from "../endpoint-slice/selection.ts";
 import { subsetsOf } from "./subsets.ts";
 
 const headlessLabel = "service.kubernetes.io/headless";
@@ -16,18 +22,22 @@ export function startEndpointsController(context: ControllerContext): Component 
   const services = informers.of(resources.Service, selectorIndex);
   const pods = informers.of(resources.Pod, labelIndex);
   const endpoints = informers.of(resources.Endpoints);
+  const sizes = new Map<string, number>();
 
   const reconcile = async (key: string): Promise<void> => {
     const name = nameOfKey(key);
     const service = services.get(name);
     const old = endpoints.get(name);
     if (!service) {
+      sizes.delete(key);
       // Those that someone made for a Service without selector are theirs to remove.
       if (old?.metadata.labels?.[managedByLabel]) await quietly(client.delete(resources.Endpoints, name));
       return;
     }
     if (!hasSelector(service) || service.metadata.deletionTimestamp) return;
-    const { subsets, truncated } = subsetsOf(service, podsSelectedBy(pods, service));
+    const selected = podsSelectedBy(pods, service);
+    sizes.set(key, selected.length);
+    const { subsets, truncated } = subsetsOf(service, selected);
     const { [headlessLabel]: _, ...own } = service.metadata.labels ?? {};
     const labels = {
       ...own,
@@ -59,8 +69,10 @@ export function startEndpointsController(context: ControllerContext): Component 
   services.onChange(({ before, after }) => enqueue(after ?? before));
   endpoints.onChange(({ before, after }) => enqueue(after ?? before));
   pods.onChange(({ before, after }) => {
-    for (const pod of [before, after])
-      if (pod) for (const service of servicesSelecting(services, pod)) enqueue(service);
+    const touched = new Set([before, after].flatMap((pod) => (pod ? servicesSelecting(services, pod) : [])));
+    for (const service of touched) {
+      controller.enqueueAfter(keyOf(service), batchPeriod(sizes.get(keyOf(service)) ?? 0));
+    }
   });
   return controller;
 }

@@ -12,6 +12,7 @@ import {
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 import { carryOut, claimOf, controllerIndex, controllerOf, controllerReference, orphansIn } from "../owners.ts";
+import { rememberWrites } from "../own-writes.ts";
 import { isActive } from "../pods.ts";
 import { createExpectations } from "./expectations.ts";
 import { byDispensability } from "./ranking.ts";
@@ -22,7 +23,9 @@ const burst = 500;
 
 /** Keeps the number of pods of each ReplicaSet at what its spec says, and tells in its status how many there are. */
 export function startReplicaSetController(context: ControllerContext): Component {
-  const { client, clock, informers } = context;
+  const { clock, informers } = context;
+  const writes = rememberWrites(context.client, [resources.ReplicaSet], clock);
+  const { client } = writes;
   const sets = informers.of(resources.ReplicaSet, controllerIndex);
   const pods = informers.of(resources.Pod, controllerIndex);
   const expectations = createExpectations(clock);
@@ -115,6 +118,7 @@ export function startReplicaSetController(context: ControllerContext): Component
   const reconcile = async (key: string) => {
     const set = sets.get(nameOfKey(key));
     if (!set) return expectations.forget(key);
+    if (writes.isBehind(set)) return undefined;
     const current = expectations.satisfied(key);
     const orphans = pods.by("controller", orphansIn(set.metadata.namespace)).filter(isActive);
     const claim = claimOf(set, set.spec.selector, pods.by("controller", uidOf(set)), orphans);
@@ -155,7 +159,10 @@ export function startReplicaSetController(context: ControllerContext): Component
     const set = after ?? before;
     if (!set) return;
     // Another of the same name begins with nothing.
-    if (!after) expectations.forget(keyOf(set));
+    if (!after) {
+      expectations.forget(keyOf(set));
+      writes.forget(set);
+    }
     controller.enqueue(keyOf(set));
   });
   pods.onChange(({ before, after }) => {
