@@ -59,6 +59,18 @@ describe("authorization", () => {
     expect((await api.call("DELETE", "/api/v1/namespaces/default/pods", undefined, as)).status).toBe(403);
   });
 
+  it("asks for the right to create where an update would create", async () => {
+    await api.call("POST", `${rbac}/clusterroles`, {
+      metadata: { name: "updater" },
+      rules: [{ verbs: ["update"], apiGroups: ["coordination.k8s.io"], resources: ["leases"] }],
+    });
+    await api.call("POST", `${rbac}/clusterrolebindings`, bind("updater"));
+    const lease = { metadata: { name: "l" }, spec: { holderIdentity: "me", leaseDurationSeconds: 5 } };
+    const path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    expect((await api.call("PUT", path, lease, { user: bob })).status).toBe(403);
+    expect((await api.call("PUT", path, lease)).status).toBe(201);
+  });
+
   it("takes in roles by their labels", async () => {
     await api.call("POST", `${rbac}/clusterrolebindings`, bind("view"));
     const leases = "/apis/coordination.k8s.io/v1/leases";

@@ -2,7 +2,7 @@ import type { Status, StatusError } from "../../kube/index.ts";
 import type { ApiResponse, WatchFrame } from "../handler.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 
-const json = { "content-type": "application/json" };
+const json = { "content-type": "application/json", "cache-control": "no-cache, private" };
 
 /** An answer with a body that is JSON. */
 export function bodyResponse(status: number, body: Body, headers: Record<string, string> = {}): ApiResponse {
@@ -39,7 +39,7 @@ export function textResponse(status: number, text: string): ApiResponse {
 }
 
 export function watchResponse(frames: AsyncIterable<WatchFrame>): ApiResponse {
-  return { type: "watch", status: 200, headers: { ...json, "cache-control": "no-cache, private" }, frames };
+  return { type: "watch", status: 200, headers: json, frames };
 }
 
 /** What a write that leaves no object behind is answered with. */

@@ -6,8 +6,8 @@ import { tableForm, type IncludeObject } from "./table-form.ts";
 
 const stored = new Map<Served, Form>();
 
-/** The form in which a client wants the objects of a collection. `now` in milliseconds. */
-export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, now: number): Form {
+/** The form in which a client wants the objects of a collection. `now` in milliseconds: a watch goes on. */
+export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, now: () => number): Form {
   switch (wanted.as) {
     case "Table":
       return tableForm(served.stored, includeObject(query), now);

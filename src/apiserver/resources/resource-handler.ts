@@ -1,6 +1,7 @@
 import { isStatus, statusError, type KubeObject } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
+import { authorize, type Authorizer } from "../auth/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { methodNotAllowed, type Registry, type WriteContext } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
@@ -20,7 +21,7 @@ import {
   type Form,
   type Storage,
 } from "../storage/index.ts";
-import { contextOf, notFoundPath } from "./context.ts";
+import { anonymous, contextOf, notFoundPath } from "./context.ts";
 import { formFor } from "./form-for.ts";
 import { readPatch } from "./patch.ts";
 import type { Served } from "./served.ts";
@@ -30,16 +31,23 @@ export interface ResourceHandlerOptions {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly clock: Clock;
+  readonly authorizer: Authorizer;
 }
 
 /** One request to a collection, an object of it or its status. */
 export type ResourceHandler = (request: ApiRequest, info: ResourceInfo, served: Served) => Promise<ApiResponse>;
 
-export function createResourceHandler({ store, storage, registry, clock }: ResourceHandlerOptions): ResourceHandler {
+export function createResourceHandler({
+  store,
+  storage,
+  registry,
+  clock,
+  authorizer,
+}: ResourceHandlerOptions): ResourceHandler {
   const cacheOf = (served: Served) => storage.of(served.stored);
 
   const list: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const chosen = selection(served.stored, info.namespace, info.name, request.query);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
@@ -47,7 +55,7 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
   };
 
   const watch: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const { prefix, selects = () => true } = selection(served.stored, info.namespace, info.name, request.query);
     const query = watchQuery(request.query);
     const { signal } = request;
@@ -57,7 +65,7 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
   };
 
   const get: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const wanted = Number(versionParam(request.query));
     if (!(await storage.reached(wanted, 3000))) throw tooLarge(wanted, storage.revision);
     return bodyResponse(200, form.one(await registry.get(served.stored, info.namespace, info.name)));
@@ -86,7 +94,14 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
     const object = served.view ? served.view.store(shown) : shown;
     const { entry, created } = await registry.update(write.context, info.name, () => structuredClone(object), {
       retry: !metadata.resourceVersion,
-      ...(info.subresource ? {} : { orCreate: () => structuredClone(object) }),
+      ...(info.subresource
+        ? {}
+        : {
+            orCreate: () => {
+              authorize(authorizer, request.user ?? anonymous, { ...info, verb: "create" });
+              return structuredClone(object);
+            },
+          }),
     });
     return write.answer(created ? 201 : 200, entry);
   };
@@ -121,7 +136,7 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
   const removeAll: ResourceHandler = async (request, info, served) => {
     if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "deletecollection");
     const { dryRun, ...options } = await readDeletion(request);
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const chosen = selection(served.stored, info.namespace, "", request.query);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
@@ -152,7 +167,7 @@ export function createResourceHandler({ store, storage, registry, clock }: Resou
     dryRun = false,
   ): Write => {
     const query = writeQuery(request.query, options);
-    const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, clock.now());
+    const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const warnings: string[] = [];
     const warn = (text: string): void => {
       warnings.push(text);

@@ -5,14 +5,14 @@ import { tableFor } from "../table/index.ts";
 export type IncludeObject = "None" | "Metadata" | "Object";
 
 /** Objects as a `Table` (meta.k8s.io/v1): what `kubectl get` prints. `now` in milliseconds, for ages. */
-export function tableForm(resource: Resource, include: IncludeObject, now: number): Form {
+export function tableForm(resource: Resource, include: IncludeObject, now: () => number): Form {
   const table = (objects: readonly KubeObject[], metadata: ListMeta): object => ({
-    ...tableFor(resource, objects, { now, includeObject: include }),
+    ...tableFor(resource, objects, { now: now(), includeObject: include }),
     metadata,
   });
   function* rowBytes(entries: readonly Entry[]): Generator<Uint8Array> {
     for (const entry of entries) {
-      for (const row of tableFor(resource, [entry.object], { now, includeObject: include }).rows)
+      for (const row of tableFor(resource, [entry.object], { now: now(), includeObject: include }).rows)
         yield Buffer.from(JSON.stringify(row));
     }
   }
@@ -28,7 +28,7 @@ export function tableForm(resource: Resource, include: IncludeObject, now: numbe
         );
       },
       bytes() {
-        const { rows: _rows, ...head } = tableFor(resource, [], { now, includeObject: include });
+        const { rows: _rows, ...head } = tableFor(resource, [], { now: now(), includeObject: include });
         return joined({ ...head, metadata: meta }, "rows", rowBytes(entries));
       },
     }),
