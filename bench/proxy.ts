@@ -106,11 +106,11 @@ function bareScripts(): { full: string; change: string; undo: string; rows: numb
     if (plan) rows.push(...rowsOfPlan(plan, [], numbers, context));
   }
   const unique = [...new Map(rows.map((row) => [`${row.table} ${row.key.join()}`, row])).values()];
-  const full = scriptOf({ reset: true, remove: [], add: unique }, drawsOf(unique).values());
+  const full = scriptOf({ reset: true, remove: [], add: unique }, drawsOf(unique).values()).script;
   const slot = unique.find((row) => row.table === "slots");
   if (!slot) throw new Error("no slot row");
   const other: Row = { ...slot, value: ["10.42.255.250", 8080] };
-  const swap = (from: Row, to: Row) => scriptOf({ reset: false, remove: [from], add: [to] }, []);
+  const swap = (from: Row, to: Row) => scriptOf({ reset: false, remove: [from], add: [to] }, []).script;
   return { full, change: swap(slot, other), undo: swap(other, slot), rows: unique.length };
 }
 

@@ -1,7 +1,10 @@
 import type { FakeProgram, Transaction } from "./program.ts";
 import { rowId, type Row } from "./row.ts";
 
-/** A program in memory, as strict as the kernel: adding what is there or removing what is not is an error. */
+/**
+ * A program in memory, as strict as the kernel: adding what is there or removing what is not is an error. A row with the key
+ * "unfit" does not fit.
+ */
 export function createFakeProgram(): FakeProgram {
   const rows = new Map<string, Row>();
   const transactions: Transaction[] = [];
@@ -12,7 +15,6 @@ export function createFakeProgram(): FakeProgram {
     fail(times) {
       failures = times;
     },
-    check: (row) => (row.key.includes("unfit") ? "the key is unfit" : undefined),
     async apply(transaction) {
       await Promise.resolve();
       if (failures > 0) {
@@ -20,14 +22,17 @@ export function createFakeProgram(): FakeProgram {
         throw new Error("the program refuses");
       }
       const next = new Map(transaction.reset ? [] : rows);
-      for (const row of transaction.remove) if (!next.delete(rowId(row))) throw new Error(`no row ${rowId(row)}`);
-      for (const row of transaction.add) {
+      const fits = (row: Row) => !row.key.includes("unfit");
+      for (const row of transaction.remove.filter(fits))
+        if (!next.delete(rowId(row))) throw new Error(`no row ${rowId(row)}`);
+      for (const row of transaction.add.filter(fits)) {
         if (next.has(rowId(row))) throw new Error(`row ${rowId(row)} exists`);
         next.set(rowId(row), row);
       }
       rows.clear();
       for (const [id, row] of next) rows.set(id, row);
       transactions.push(transaction);
+      return transaction.add.filter((row) => !fits(row));
     },
   };
 }

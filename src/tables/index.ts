@@ -1,4 +1,4 @@
 export * from "./row.ts";
 export type { Program, Transaction, FakeProgram } from "./program.ts";
 export { createFakeProgram } from "./fake-program.ts";
-export { createTables, type Tables, type TablesOptions, type RefusedRow } from "./tables.ts";
+export { createTables, type Tables, type TablesOptions } from "./tables.ts";

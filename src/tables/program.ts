@@ -15,10 +15,11 @@ export interface Transaction {
 
 /** A data plane: a fixed program whose rows are all that configures it. */
 export interface Program {
-  /** Says what does not fit the grammar of the row's table; undefined when the row can be applied. */
-  check(row: Row): string | undefined;
-  /** Resolves when the rows are in force. When it throws, nothing has changed. */
-  apply(transaction: Transaction): Promise<void>;
+  /**
+   * Resolves when the rows are in force, with those that do not fit the grammar of their table: they were left out, and are
+   * passed over when they are removed. When it throws, nothing has changed.
+   */
+  apply(transaction: Transaction): Promise<readonly Row[]>;
 }
 
 export interface FakeProgram extends Program {

@@ -14,12 +14,15 @@ describe("the row engine", () => {
   let clock: FakeClock;
   let stop: AbortController;
   let tables: Tables;
+  let refused: Row[];
 
   beforeEach(() => {
     program = createFakeProgram();
     clock = new FakeClock();
     stop = new AbortController();
-    tables = createTables({ program, shared: ["shared"], signal: stop.signal, clock, log: silentLogger });
+    refused = [];
+    const onRefused = (one: Row) => refused.push(one);
+    tables = createTables({ program, shared: ["shared"], signal: stop.signal, clock, log: silentLogger, onRefused });
   });
   afterEach(async () => {
     stop.abort();
@@ -101,12 +104,15 @@ describe("the row engine", () => {
     expect(inForce()).toEqual([]);
   });
 
-  test("a row that does not fit is left out and named, its neighbours are applied", async () => {
-    const refused = tables.set("a", [row("1"), row("unfit")]);
-    expect(refused).toMatchObject([{ row: { key: ["unfit"] }, reason: "the key is unfit" }]);
+  test("a row that does not fit is left out and named, its neighbours are applied, and it can go again", async () => {
+    tables.set("a", [row("1"), row("unfit")]);
     tables.start();
     await tables.settled();
+    expect(refused).toMatchObject([{ key: ["unfit"], owner: { object: "Service default/web" } }]);
     expect(inForce()).toEqual(["t 1"]);
+    tables.set("a", []);
+    await tables.settled();
+    expect(inForce()).toEqual([]);
   });
 
   test("after a failure everything is applied anew, with back-off, including what came meanwhile", async () => {

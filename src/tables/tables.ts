@@ -12,12 +12,8 @@ export interface TablesOptions {
   readonly log: Logger;
   /** Called after each transaction that is in force. */
   readonly onApplied?: (transaction: Transaction, milliseconds: number) => void;
-}
-
-/** A row that was left out, so that the others could be applied. */
-export interface RefusedRow {
-  readonly row: Row;
-  readonly reason: string;
+  /** Called for each row that the program cannot hold. It is left out, the others are applied. */
+  readonly onRefused?: (row: Row) => void;
 }
 
 /**
@@ -27,8 +23,8 @@ export interface RefusedRow {
  * transaction the engine rests for as long as that took. A failure is retried with back-off, as a whole.
  */
 export interface Tables {
-  /** These are all rows of `owner` from now on. Returns those that do not fit: they are left out. */
-  set(owner: string, rows: readonly Row[]): readonly RefusedRow[];
+  /** These are all rows of `owner` from now on, each table and key once. */
+  set(owner: string, rows: readonly Row[]): void;
   /** The rows of one owner, as last set. */
   rowsOf(owner: string): readonly Row[];
   /** Begins to apply, with one transaction that replaces whatever the program held. Before it `set` only collects. */
@@ -78,34 +74,28 @@ export function createTables(options: TablesOptions): Tables {
     if (started && !reset) pending.replace(before, after);
   }
 
-  function set(owner: string, rows: readonly Row[]): RefusedRow[] {
-    const refused: RefusedRow[] = [];
-    const fit: Row[] = [];
-    const next = new Map<string, Row>();
+  function set(owner: string, rows: readonly Row[]): void {
     const before = byOwner.get(owner) ?? [];
-    for (const row of rows) {
-      const reason = program.check(row);
-      const id = rowId(row);
-      if (reason !== undefined) refused.push({ row, reason });
-      else if (!next.has(id)) {
-        next.set(id, row);
-        fit.push(row);
-      }
-    }
-    for (const old of before) {
-      const row = next.get(rowId(old));
-      if (!row) {
-        if (hold(old, -1)) replace(old, undefined);
-      } else {
-        if (!sameValue(old, row)) replace(old, row);
-        next.delete(rowId(old));
-      }
-    }
-    for (const row of next.values()) if (hold(row, 1)) replace(undefined, row);
-    if (fit.length > 0) byOwner.set(owner, fit);
+    if (rows.length > 0) byOwner.set(owner, rows);
     else byOwner.delete(owner);
+
+    if (before.length === 0) {
+      for (const row of rows) if (hold(row, 1)) replace(undefined, row);
+    } else {
+      const next = new Map(rows.map((row) => [rowId(row), row]));
+      for (const old of before) {
+        const id = rowId(old);
+        const row = next.get(id);
+        if (!row) {
+          if (hold(old, -1)) replace(old, undefined);
+          continue;
+        }
+        if (!sameValue(old, row)) replace(old, row);
+        next.delete(id);
+      }
+      for (const row of next.values()) if (hold(row, 1)) replace(undefined, row);
+    }
     if (pending.size > 0 || reset) wake();
-    return refused;
   }
 
   function everything(): Transaction {
@@ -147,7 +137,8 @@ export function createTables(options: TablesOptions): Tables {
       reset = false;
       const began = clock.now();
       try {
-        await program.apply(transaction);
+        const refused = await program.apply(transaction);
+        for (const row of refused) options.onRefused?.(row);
         failure = undefined;
         retry = firstRetry;
         const took = clock.now() - began;

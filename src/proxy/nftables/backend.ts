@@ -1,6 +1,6 @@
 import type { Clock, CommandRunner, Logger } from "../../system/index.ts";
 import type { NodePlan, ProxyContext } from "../../services/index.ts";
-import { createTables, type RefusedRow } from "../../tables/index.ts";
+import { createTables } from "../../tables/index.ts";
 import type { Backend, FrontendState } from "../backend.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
 import { largestPort } from "./marks.ts";
@@ -32,21 +32,21 @@ export function createNftablesBackend(options: NftablesOptions): Backend {
     clock,
     log,
     onApplied: () => conntrack.run(),
+    onRefused: ({ table, key, owner }) => log.warn({ ...owner, table, key }, "a row does not fit and is left out"),
   });
 
   function update(key: string, plan: NodePlan | undefined): void {
     const rows = plan ? rowsOfPlan(plan, tables.rowsOf(key), numbers, context) : [];
-    const refused = tables.set(key, rows);
+    tables.set(key, rows);
     const ports = plan?.ports.filter((port) => port.frontends.length > 0).map((port) => port.id) ?? [];
     for (const id of portsOf.get(key) ?? []) if (!ports.includes(id)) numbers.release(id);
     if (ports.length > 0) portsOf.set(key, ports);
     else portsOf.delete(key);
     conntrack.update(key, plan);
-    note(key, plan, refused);
+    note(key, plan);
   }
 
-  function note(key: string, plan: NodePlan | undefined, refused: readonly RefusedRow[]): void {
-    for (const { row, reason } of refused) log.warn({ ...row.owner, reason }, "a row does not fit and is left out");
+  function note(key: string, plan: NodePlan | undefined): void {
     const states = (plan?.conflicts ?? []).map(({ frontend, winner }): FrontendState => {
       const { kind, protocol, address, port } = frontend;
       const problem = `Service ${winner} has it`;

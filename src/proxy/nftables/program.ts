@@ -2,26 +2,21 @@ import type { Program } from "../../tables/index.ts";
 import type { Nft } from "./nft.ts";
 import { table } from "./ruleset.ts";
 import { drawsOf, scriptOf } from "./script.ts";
-import { element } from "./serialise.ts";
 
 /** The nftables program as a sink for rows. */
 export function createNftablesProgram(nft: Nft): Program {
   let chains = new Set<string>();
   return {
-    check: (row) =>
-      element(row) === undefined
-        ? `not a row of table ${row.table}: ${JSON.stringify([row.key, row.value])}`
-        : undefined,
     async apply(transaction) {
       const known = transaction.reset ? new Set<string>() : chains;
       const missing = [...drawsOf(transaction.add)].filter(([name]) => !known.has(name));
-      await nft.run(
-        scriptOf(
-          transaction,
-          missing.map(([, draw]) => draw),
-        ),
+      const { script, refused } = scriptOf(
+        transaction,
+        missing.map(([, draw]) => draw),
       );
+      await nft.run(script);
       chains = new Set([...known, ...missing.map(([name]) => name)]);
+      return refused;
     },
   };
 }

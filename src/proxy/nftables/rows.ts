@@ -45,42 +45,47 @@ export function rowsOfPlan(
 ): Row[] {
   const object = `Service ${plan.key}`;
   const before = indexOf(previous);
-  return plan.ports.flatMap((port) => {
-    if (port.frontends.length === 0) return [];
-    const id = numbers.take(port.id);
-    return id === undefined ? [] : rowsOfPort(port, id, object, before, context);
-  });
-}
-
-function rowsOfPort(port: PortPlan, id: number, object: string, before: Before, { node }: ProxyContext): Row[] {
-  const rows: Row[] = port.frontends.flatMap((frontend) => frontendRows(frontend, id, object));
-  const pools: [Pool, number][] = [];
-  if (port.frontends.some((one) => one.policy === "Cluster" || one.kind !== "ClusterIP"))
-    pools.push([port.cluster, poolMark(id, false)]);
-  if (port.usesLocal) pools.push([port.local, poolMark(id, true)]);
-
-  const owner = { object, field: "endpoints" };
+  const rows: Row[] = [];
   const hairpin = new Set<string>();
-  for (const [pool, mark] of pools) {
-    rows.push(...poolRows(port, pool, mark, owner, before));
-    for (const { nodeName, address } of pool.endpoints) if (nodeName === node.name) hairpin.add(address);
+  for (const port of plan.ports) {
+    if (port.frontends.length === 0) continue;
+    const id = numbers.take(port.id);
+    if (id === undefined) continue;
+    rows.push(...frontendRows(port, id, object));
+    for (const [pool, mark] of poolsOf(port, id)) {
+      rows.push(...poolRows(port, pool, mark, { object, field: "endpoints" }, before));
+      for (const { nodeName, address } of pool.endpoints) if (nodeName === context.node.name) hairpin.add(address);
+    }
   }
-  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], owner));
+  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], { object, field: "endpoints" }));
   return rows;
 }
 
-function frontendRows(frontend: Frontend, id: number, object: string): Row[] {
-  const { address, port, field, sourceRanges } = frontend;
-  const owner = { object, field };
-  const protocol = frontend.protocol.toLowerCase();
-  const mark = kindOf(frontend) + poolMark(id, frontend.kind === "ClusterIP" && frontend.policy === "Local");
-  if (address === undefined) return [row("nodeports", [protocol, port], [mark], owner)];
-  return [
-    row("frontends", [address, protocol, port], [mark], owner),
-    ...(sourceRanges ?? []).map((range) =>
-      row("ranges", [mark, range], [], { object, field: "spec.loadBalancerSourceRanges" }),
-    ),
-  ];
+/** The pools that some frontend leads to. */
+function poolsOf(port: PortPlan, id: number): [Pool, number][] {
+  const pools: [Pool, number][] = [];
+  // Policy Local of an outside address leads to all endpoints too, for clients within the cluster.
+  if (port.frontends.some((one) => one.policy === "Cluster" || one.kind !== "ClusterIP"))
+    pools.push([port.cluster, poolMark(id, false)]);
+  if (port.usesLocal) pools.push([port.local, poolMark(id, true)]);
+  return pools;
+}
+
+function frontendRows(port: PortPlan, id: number, object: string): Row[] {
+  const rows: Row[] = [];
+  const ranges = new Map<string, number>();
+  for (const frontend of port.frontends) {
+    const owner = { object, field: frontend.field };
+    const protocol = frontend.protocol.toLowerCase();
+    const mark = kindOf(frontend) + poolMark(id, frontend.kind === "ClusterIP" && frontend.policy === "Local");
+    if (frontend.address === undefined) rows.push(row("nodeports", [protocol, frontend.port], [mark], owner));
+    else rows.push(row("frontends", [frontend.address, protocol, frontend.port], [mark], owner));
+    // All load-balancer addresses of a Service have the same ranges.
+    for (const range of frontend.sourceRanges ?? []) ranges.set(range, mark);
+  }
+  const owner = { object, field: "spec.loadBalancerSourceRanges" };
+  for (const [range, mark] of ranges) rows.push(row("ranges", [mark, range], [], owner));
+  return rows;
 }
 
 function kindOf({ kind, policy, sourceRanges }: Frontend): number {

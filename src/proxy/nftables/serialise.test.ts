@@ -53,7 +53,7 @@ describe("elements", () => {
 
 test("a script removes before it adds, and makes the chains that are missing", () => {
   const owner = { object: "", field: "" };
-  const script = scriptOf(
+  const { script } = scriptOf(
     {
       reset: false,
       remove: [{ table: "pools", key: [0x800], value: ["pick", 2], owner }],
@@ -69,4 +69,14 @@ test("a script removes before it adds, and makes the chains that are missing", (
   const places = order.map((text) => script.indexOf(text));
   expect(places).not.toContain(-1);
   expect(places).toEqual([...places].sort((a, b) => a - b));
+});
+
+test("rows that do not fit are named, and appear neither among what comes nor among what goes", () => {
+  const owner = { object: "Service default/web", field: "spec" };
+  const bad = { table: "pods", key: ["10.0.0.0/8 } ; flush ruleset"], value: [], owner };
+  const good = { table: "pods", key: ["10.0.0.0/8"], value: [], owner };
+  expect(scriptOf({ reset: false, remove: [bad], add: [bad, good] }, [])).toEqual({
+    script: "add element ip fairlead pods { 10.0.0.0/8 }\n",
+    refused: [bad],
+  });
 });

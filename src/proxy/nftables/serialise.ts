@@ -33,6 +33,7 @@ const columns = new Map<string, { key: readonly Write[]; value: readonly Write[]
     pods: { key: [range], value: [] },
     cidrs: { key: [range], value: [] },
     nodes: { key: [range], value: [] },
+    pools: { key: [mark], value: [] },
     hairpin: { key: [address, address], value: [] },
   }),
 );
@@ -61,21 +62,26 @@ function verdict(value: readonly Atom[]): string | undefined {
 
 /** The row as an element of its map or set; undefined when a field is not what its column takes. */
 export function element(row: Row): string | undefined {
-  if (row.table === "pools") {
-    const key = fields(row.key, [mark]);
-    const action = verdict(row.value);
-    return key && action ? `${key} : ${action}` : undefined;
-  }
   const column = columns.get(row.table);
-  if (!column) return undefined;
-  const key = fields(row.key, column.key);
-  if (key === undefined || column.value.length === 0) return row.value.length === 0 ? key : undefined;
-  const value = fields(row.value, column.value);
+  const key = column && fields(row.key, column.key);
+  if (!column || key === undefined) return undefined;
+  if (column.value.length === 0 && row.table !== "pools") return row.value.length === 0 ? key : undefined;
+  const value = row.table === "pools" ? verdict(row.value) : fields(row.value, column.value);
   return value === undefined ? undefined : `${key} : ${value}`;
+}
+
+/** The key of the row's element; undefined when the row as a whole does not fit, for then there is no such element. */
+export function elementKey(row: Row): string | undefined {
+  return element(row)?.split(" : ", 1)[0];
 }
 
 function fields(atoms: readonly Atom[], writes: readonly Write[]): string | undefined {
   if (atoms.length !== writes.length) return undefined;
-  const texts = writes.map((write, i) => write(atoms[i]));
-  return texts.every((text) => text !== undefined) ? texts.join(" . ") : undefined;
+  let text = "";
+  for (let i = 0; i < writes.length; i++) {
+    const field = writes[i]?.(atoms[i]);
+    if (field === undefined) return undefined;
+    text = i === 0 ? field : `${text} . ${field}`;
+  }
+  return text;
 }
