@@ -52,13 +52,14 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
       if (context.subresource === "status") {
         keepAllButStatus(object, old);
         rules.prepareStatus?.(as(object), as(old), context);
-      } else {
-        if (hasStatus) keepField(object, old, "status");
-        rules.prepareForUpdate?.(as(object), as(old), context);
+        keepGeneration(object, old, false);
+        return;
       }
+      if (hasStatus) keepField(object, old, "status");
+      rules.prepareForUpdate?.(as(object), as(old), context);
       const { generationOf } = rules;
-      const raise = generationOf && !semanticEqual(generationOf(as(object)), generationOf(as(old)));
-      keepGeneration(object, old, raise === true);
+      const changed = generationOf && !semanticEqual(generationOf(as(object)), generationOf(as(old)));
+      keepGeneration(object, old, changed === true);
     },
     validateCreate: (object, context) => [
       ...validateMetadata(object.metadata, metadataRules),

@@ -116,7 +116,11 @@ describe("update", () => {
     const labelled = update(resources.Deployment, old, (draft: Deployment) => {
       draft.metadata.labels = labels;
     });
+    const annotated = update(resources.Deployment, old, (draft: Deployment) => {
+      draft.metadata.annotations = { a: "b" };
+    });
     expect(scaled.object.metadata.generation).toBe(2);
+    expect(annotated.object.metadata.generation).toBe(2);
     expect(labelled.object.metadata.generation).toBe(1);
   });
 
@@ -145,6 +149,7 @@ describe("update", () => {
       old,
       (draft: Deployment) => {
         draft.spec.replicas = 7;
+        draft.metadata.annotations = { a: "b" };
         draft.status = { replicas: 1, readyReplicas: 2 };
       },
       { subresource: "status" },

@@ -7,82 +7,89 @@ export type NameCheck = (value: string) => string[];
 /** "msg (e.g. 'a',  or 'b', regex used for validation is '...')": upstream's form, spaces included. */
 function regexError(message: string, regex: string, ...examples: string[]): string {
   const shown = examples.map((example) => `'${example}', `).join(" or ");
-  return examples.length > 0
-    ? `${message} (e.g. ${shown}regex used for validation is '${regex}')`
-    : `${message} (regex used for validation is '${regex}')`;
+  return `${message} (e.g. ${shown}regex used for validation is '${regex}')`;
 }
 
 const tooLong = (max: number, unit = "characters") => `must be no more than ${max} ${unit}`;
 const whole = (regex: string) => new RegExp(`^(?:${regex})$`);
 const bytes = (value: string) => Buffer.byteLength(value);
 
+/** A check that a whole value has a form. */
+function hasForm(regex: string, message: string, ...examples: string[]): NameCheck {
+  const pattern = whole(regex);
+  const found = regexError(message, regex, ...examples);
+  return (value) => (pattern.test(value) ? [] : [found]);
+}
+
+/** A check of the length, in bytes, and then of the rest. */
+function atMost(max: number, check: NameCheck, unit?: string): NameCheck {
+  return (value) => [...(bytes(value) > max ? [tooLong(max, unit)] : []), ...check(value)];
+}
+
 const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const subdomain = `${label}(\\.${label})*`;
-const label1035 = "[a-z]([-a-z0-9]*[a-z0-9])?";
-const wildcard = `\\*\\.${subdomain}`;
 const qualified = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
-const labelText = `(${qualified})?`;
-const headerName = "[-A-Za-z0-9]+";
-const percentText = "[0-9]+%";
-const configKey = "[-._a-zA-Z0-9]+";
-
-const patterns = {
-  label: whole(label),
-  subdomain: whole(subdomain),
-  label1035: whole(label1035),
-  wildcard: whole(wildcard),
-  qualified: whole(qualified),
-  labelText: whole(labelText),
-  headerName: whole(headerName),
-  percent: whole(percentText),
-  configKey: whole(configKey),
-};
-
-/** A label of RFC 1123: most names that become part of a DNS name. */
-export const isDns1123Label: NameCheck = (value) => {
-  const found = bytes(value) > 63 ? [tooLong(63)] : [];
-  if (patterns.label.test(value)) return found;
-  const dots = patterns.subdomain.test(value);
-  const message =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
-  return [...found, dots ? "must not contain dots" : regexError(message, label, "my-name", "123-abc")];
-};
 
 /** A subdomain of RFC 1123: the names of most objects. */
-export const isDns1123Subdomain: NameCheck = (value) => {
-  const found = bytes(value) > 253 ? [tooLong(253)] : [];
-  if (patterns.subdomain.test(value)) return found;
-  const message =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
-  return [...found, regexError(message, subdomain, "example.com")];
-};
+export const isDns1123Subdomain = atMost(
+  253,
+  hasForm(
+    subdomain,
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+    "example.com",
+  ),
+);
+
+const subdomainPattern = whole(subdomain);
+const labelForm = hasForm(
+  label,
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+  "my-name",
+  "123-abc",
+);
+
+/** A label of RFC 1123: most names that become part of a DNS name. */
+export const isDns1123Label = atMost(63, (value) => {
+  const found = labelForm(value);
+  return found.length > 0 && subdomainPattern.test(value) ? ["must not contain dots"] : found;
+});
 
 /** A label of RFC 1035: like RFC 1123, and beginning with a letter. */
-export const isDns1035Label: NameCheck = (value) => {
-  const found = bytes(value) > 63 ? [tooLong(63)] : [];
-  if (patterns.label1035.test(value)) return found;
-  const message =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
-  return [...found, regexError(message, label1035, "my-name", "abc-123")];
-};
+export const isDns1035Label = atMost(
+  63,
+  hasForm(
+    "[a-z]([-a-z0-9]*[a-z0-9])?",
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+    "my-name",
+    "abc-123",
+  ),
+);
 
 /** `*.example.com`. */
-export const isWildcardDns1123Subdomain: NameCheck = (value) => {
-  const found = bytes(value) > 253 ? [tooLong(253)] : [];
-  if (patterns.wildcard.test(value)) return found;
-  const message =
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
-  return [...found, regexError(message, wildcard, "*.example.com")];
-};
+export const isWildcardDns1123Subdomain = atMost(
+  253,
+  hasForm(
+    `\\*\\.${subdomain}`,
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    "*.example.com",
+  ),
+);
+
+const qualifiedPattern = whole(qualified);
+const qualifiedText = regexError(
+  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  qualified,
+  "MyName",
+  "my.name",
+  "123-abc",
+);
 
 /** The key of a label or annotation: a name, with an optional prefix that is a DNS subdomain. */
 export const isQualifiedName: NameCheck = (value) => {
-  const message =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-  const form = regexError(message, qualified, "MyName", "my.name", "123-abc");
   const parts = value.split("/");
   if (parts.length > 2) {
-    return [`a valid label key ${form} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`];
+    const example = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+    return [`a valid label key ${qualifiedText} ${example}`];
   }
   const found: string[] = [];
   const name = parts.at(-1) ?? "";
@@ -91,17 +98,21 @@ export const isQualifiedName: NameCheck = (value) => {
   else if (prefix !== undefined) found.push(...isDns1123Subdomain(prefix).map((text) => `prefix part ${text}`));
   if (name === "") found.push("name part must be non-empty");
   else if (bytes(name) > 63) found.push(`name part ${tooLong(63, "bytes")}`);
-  if (!patterns.qualified.test(name)) found.push(`name part ${form}`);
+  if (!qualifiedPattern.test(name)) found.push(`name part ${qualifiedText}`);
   return found;
 };
 
-export const isLabelValue: NameCheck = (value) => {
-  const found = bytes(value) > 63 ? [tooLong(63, "bytes")] : [];
-  if (patterns.labelText.test(value)) return found;
-  const message =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-  return [...found, regexError(message, labelText, "MyValue", "my_value", "12345")];
-};
+export const isLabelValue = atMost(
+  63,
+  hasForm(
+    `(${qualified})?`,
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+    "MyValue",
+    "my_value",
+    "12345",
+  ),
+  "bytes",
+);
 
 /** Printable ASCII other than `=` (KEP-4369). */
 export const isEnvironmentName: NameCheck = (value) => {
@@ -112,8 +123,8 @@ export const isEnvironmentName: NameCheck = (value) => {
 };
 
 /** The name of a port of a container or an Ingress backend (RFC 6335 service name, lower case). */
-export const isPortName: NameCheck = (value) => {
-  const found = bytes(value) > 15 ? [tooLong(15)] : [];
+export const isPortName = atMost(15, (value) => {
+  const found: string[] = [];
   if (!/^[-a-z0-9]+$/.test(value)) {
     found.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   }
@@ -121,38 +132,36 @@ export const isPortName: NameCheck = (value) => {
   if (value.includes("--")) found.push("must not contain consecutive hyphens");
   if (value.startsWith("-") || value.endsWith("-")) found.push("must not begin or end with a hyphen");
   return found;
-};
+});
+
+const configKeyForm = hasForm(
+  "[-._a-zA-Z0-9]+",
+  "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+  "key.name",
+  "KEY_NAME",
+  "key-name",
+);
 
 /** A key of a ConfigMap or a Secret: it may become a file name. */
-export const isConfigKey: NameCheck = (value) => {
-  const found = bytes(value) > 253 ? [tooLong(253)] : [];
-  if (!patterns.configKey.test(value)) {
-    const message = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-    found.push(regexError(message, configKey, "key.name", "KEY_NAME", "key-name"));
-  }
-  if (value === ".") found.push("must not be '.'");
-  else if (value === "..") found.push("must not be '..'");
-  else if (value.startsWith("..")) found.push("must not start with '..'");
-  return found;
-};
+export const isConfigKey = atMost(253, (value) => {
+  const found = configKeyForm(value);
+  if (value === "." || value === "..") return [...found, `must not be '${value}'`];
+  return value.startsWith("..") ? [...found, "must not start with '..'"] : found;
+});
 
-export const isHttpHeaderName: NameCheck = (value) =>
-  patterns.headerName.test(value)
-    ? []
-    : [regexError("a valid HTTP header must consist of alphanumeric characters or '-'", headerName, "X-Header-Name")];
+export const isHttpHeaderName = hasForm(
+  "[-A-Za-z0-9]+",
+  "a valid HTTP header must consist of alphanumeric characters or '-'",
+  "X-Header-Name",
+);
 
 /** `25%`. */
-export const isPercent: NameCheck = (value) =>
-  patterns.percent.test(value)
-    ? []
-    : [
-        regexError(
-          "a valid percent string must be a numeric string followed by an ending '%'",
-          percentText,
-          "1%",
-          "93%",
-        ),
-      ];
+export const isPercent = hasForm(
+  "[0-9]+%",
+  "a valid percent string must be a numeric string followed by an ending '%'",
+  "1%",
+  "93%",
+);
 
 /** A segment of a URL path: names of RBAC objects. */
 export const isPathSegment: NameCheck = (value) => {

@@ -200,6 +200,15 @@ describe("names", () => {
     check(names.isHttpHeaderName, ["X-A"], ["", "a b", "a:"]);
   });
 
+  it("take no time that grows faster than the name", () => {
+    for (const text of [`${"a".repeat(2_000_000)}!`, `${"a.".repeat(1_000_000)}!`, `${"a-".repeat(1_000_000)}!`]) {
+      expect(names.isDns1123Label(text)).toHaveLength(2);
+      expect(names.isDns1123Subdomain(text)).toHaveLength(2);
+      expect(names.isQualifiedName(text)).toHaveLength(2);
+      expect(names.isLabelValue(text)).toHaveLength(2);
+    }
+  });
+
   it("a dash may end the beginning of a name", () => {
     expect(names.forPrefix(names.isDns1123Label)("web-")).toEqual([]);
     expect(names.forPrefix(names.isDns1123Label)("-")).not.toEqual([]);
