@@ -1,9 +1,9 @@
 import type { Clock, CommandRunner, Logger } from "../../system/index.ts";
-import type { NodePlan, ProxyContext } from "../../services/index.ts";
+import type { Frontend, NodePlan, ProxyContext } from "../../services/index.ts";
 import { createTables } from "../../tables/index.ts";
 import type { Backend, FrontendState } from "../backend.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
-import { largestPort } from "./marks.ts";
+import { largestEndpoint, largestPort } from "./marks.ts";
 import type { Nft } from "./nft.ts";
 import { createNftablesProgram, isNftablesProgramThere } from "./program.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "./rows.ts";
@@ -46,12 +46,24 @@ export function createNftablesBackend(options: NftablesOptions): Backend {
     note(key, plan);
   }
 
+  /** Keeps what has to be said of a Service that is not served as asked for. */
   function note(key: string, plan: NodePlan | undefined): void {
-    const states = (plan?.conflicts ?? []).map(({ frontend, winner }): FrontendState => {
-      const { kind, protocol, address, port } = frontend;
-      const problem = `Service ${winner} has it`;
-      return { service: key, kind, protocol, port, problem, ...(address ? { address } : {}) };
-    });
+    const states = (plan?.conflicts ?? []).map(({ frontend, winner }) =>
+      stateOf(key, frontend, `Service ${winner} has it`),
+    );
+    for (const port of plan?.ports ?? []) {
+      const numbered = port.frontends.length === 0 || numbers.take(port.id) !== undefined;
+      if (!numbered) {
+        const problem = `this node serves no more than ${largestPort} Service ports`;
+        states.push(...port.frontends.map((frontend) => stateOf(key, frontend, problem)));
+      }
+      const endpoints = port.cluster.endpoints.length;
+      if (endpoints > largestEndpoint)
+        log.warn(
+          { service: key, endpoints, used: largestEndpoint },
+          "a Service port has more endpoints than can be used",
+        );
+    }
     if (states.length > 0) problems.set(key, states);
     else problems.delete(key);
   }
@@ -87,4 +99,8 @@ export function createNftablesBackend(options: NftablesOptions): Backend {
     },
     stopped: tables.stopped.then(() => nft.close()),
   };
+}
+
+function stateOf(service: string, { kind, protocol, address, port }: Frontend, problem: string): FrontendState {
+  return { service, kind, protocol, port, problem, ...(address ? { address } : {}) };
 }
