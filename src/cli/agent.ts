@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import type { KeyPair } from "../apiserver/index.ts";
@@ -59,6 +60,7 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
     throw new CliError("ALREADY_RUNNING", `the agent of ${node} already runs (process ${taken.holder})`);
 
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
   const log = openLog(files.log, () => {});

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock, Component, Logger } from "../system/index.ts";
 
 export interface SuperviseOptions {
@@ -32,6 +33,8 @@ export function supervise(
 
   const attempt = async () => {
     const own = new AbortController();
+    // Every part listens many times; that is no leak.
+    setMaxListeners(0, own.signal);
     const stop = () => own.abort(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
     try {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Command } from "commander";
 import { type Logger, systemClock, systemCommands } from "../system/index.ts";
 import { decideCapabilities, gatherFacts } from "./capabilities.ts";
@@ -89,6 +90,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
   await makeDirectory(directory);
   const giveBack = await takeDirectory(directory);
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
   try {
     const capabilities = decideCapabilities(await gatherFacts(systemCommands), settings);
     for (const line of capabilities.off) narrator.line(line);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Status } from "../../src/kube/index.ts";
-import { printed, type TestCluster, upCluster } from "../support/cluster.ts";
+import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
 import { type BadRequest, badRequests, bystanders } from "./cases.ts";
 
@@ -61,10 +61,7 @@ describe(`bad input: ${badRequests.length} wrong requests`, () => {
     after = await look();
   });
 
-  afterAll(async () => {
-    await cluster?.down();
-    await lab?.close();
-  });
+  afterAll(() => tearDown(lab, cluster));
 
   for (const [i, { what, status, reason, causes = [], message }] of badRequests.entries()) {
     it(`${what}: ${status} ${reason}`, () => {
@@ -86,7 +83,10 @@ describe(`bad input: ${badRequests.length} wrong requests`, () => {
     const names = printed(
       await cluster.kubectl(["get", "svc,ing,secret,deploy,endpointslices,cm", "-n", "bad", "-o", "name"]),
     );
-    const left = names.trim().split("\n").filter((name) => !/\/(base|fixed|kube-root-ca\.crt|base-\w+)$/.test(name));
+    const left = names
+      .trim()
+      .split("\n")
+      .filter((name) => !/\/(base|fixed|kube-root-ca\.crt|base-\w+)$/.test(name));
     expect(left).toEqual([]);
   });
 });
@@ -100,10 +100,7 @@ describe("input that looks wrong but is right", () => {
     cluster = await upCluster(lab);
   });
 
-  afterAll(async () => {
-    await cluster?.down();
-    await lab?.close();
-  });
+  afterAll(() => tearDown(lab, cluster));
 
   it("a ConfigMap may have the key __proto__", async () => {
     const input = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"proto"},"data":{"__proto__":"x"}}';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
-import { eventually, printed, type TestCluster, upCluster } from "../support/cluster.ts";
+import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab } from "../support/lab.ts";
 import { kubectlCases } from "./kubectl-cases.ts";
 
@@ -15,10 +15,7 @@ describe.skipIf(why)(`kubectl 1.35${why ? ` (skipped: ${why})` : ""}`, () => {
     cluster = await upCluster(lab);
   });
 
-  afterAll(async () => {
-    await cluster?.down();
-    await lab?.close();
-  });
+  afterAll(() => tearDown(lab, cluster));
 
   for (const [about, cases] of Object.entries(kubectlCases)) {
     describe(about, () => {

@@ -43,7 +43,10 @@ export async function upCluster(lab: Lab, args: readonly string[] = []): Promise
     if (!programs) throw new Error("kubectl is not installed: npm install");
     return join(programs, "kubectl");
   };
-  const said = await up();
+  const said = await up().catch(async (error: unknown) => {
+    await fairlead(["down", "--dir", dir]);
+    throw error;
+  });
   return {
     lab,
     dir,
@@ -82,5 +85,14 @@ export async function eventually<T>(what: string, probe: () => Promise<T | undef
     }
     if (Date.now() > until) throw new Error(`${what}: not within ${seconds} s: ${String(last)}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Takes down what a suite has brought up, as far as it came. */
+export async function tearDown(lab: Lab | undefined, cluster: TestCluster | undefined): Promise<void> {
+  try {
+    await cluster?.down();
+  } finally {
+    await lab?.close();
   }
 }

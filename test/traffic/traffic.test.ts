@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { printed, type TestCluster, upCluster } from "../support/cluster.ts";
+import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, type LabUser, noKernel, noUnprivileged, openLab } from "../support/lab.ts";
 import { load, startLoad } from "../support/load.ts";
 import { applyShop, waysIn } from "../support/shop.ts";
@@ -24,10 +24,7 @@ for (const { user, proxy, why } of users) {
       ways = await waysIn(cluster);
     });
 
-    afterAll(async () => {
-      await cluster?.down();
-      await lab?.close();
-    });
+    afterAll(() => tearDown(lab, cluster));
 
     const kubectl = async (...args: string[]) => printed(await cluster.kubectl([...args, "-n", "shop"]));
     const settled = () => kubectl("rollout", "status", "deployment/storefront", "--timeout=90s");

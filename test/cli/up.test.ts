@@ -1,0 +1,150 @@
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
+import { load } from "../support/load.ts";
+import { applyShop, waysIn } from "../support/shop.ts";
+
+const user = noKernel ? "unprivileged" : "root";
+
+describe("fairlead up and down", () => {
+  let lab: Lab | undefined;
+  let cluster: TestCluster | undefined;
+
+  afterEach(async () => {
+    await tearDown(lab, cluster);
+    lab = cluster = undefined;
+  });
+
+  const fairlead = (at: Lab, ...args: string[]) => at.run(process.execPath, [join(repository, "fairlead"), ...args]);
+
+  it("says in one line with a stable exit code that the directory is in use, and harms nobody", async () => {
+    lab = await openLab(user);
+    cluster = await upCluster(lab);
+    const pid = await cluster.pid();
+    const again = await fairlead(lab, "up", "--dir", cluster.dir);
+    expect(again).toMatchObject({ code: 13, stdout: "" });
+    expect(again.stderr).toMatch(/^error: Fairlead already runs on .*: stop it with `fairlead down`.*\n$/);
+    expect(await cluster.pid()).toBe(pid);
+  });
+
+  it("refuses a second cluster on the same network, by name", async () => {
+    lab = await openLab(user);
+    cluster = await upCluster(lab);
+    const other = await fairlead(lab, "up", "--dir", join(lab.dir, "other"), "--api-port", "7443");
+    expect(other.code).toBe(13);
+    expect(other.stderr).toMatch(/another Fairlead cluster uses/);
+    printed(await cluster.kubectl(["get", "nodes"]));
+  });
+
+  it("says that the API's port is in use, and leaves nothing behind", async () => {
+    lab = await openLab(user);
+    const holder = lab.start(process.execPath, [
+      "-e",
+      'require("node:net").createServer().listen(6443, () => console.log("on"))',
+    ]);
+    await eventually("the port is taken", async () => holder.output().includes("on") || undefined);
+    const dir = join(lab.dir, "cluster");
+    const result = await fairlead(lab, "up", "--detach", "--dir", dir);
+    await holder.stop();
+    expect(result.code).toBe(10);
+    expect(result.stderr).toMatch(/error: port 6443 .* is in use by another program: choose another with --api-port/);
+    expect(await readdir(dir)).not.toContain("fairlead.pid");
+  });
+
+  it("keeps its hands off a damaged store", async () => {
+    lab = await openLab(user);
+    cluster = await upCluster(lab);
+    await cluster.down();
+    const store = join(cluster.dir, "store");
+    const files = await readdir(store);
+    for (const name of files.filter((file) => file.endsWith(".mdb"))) await writeFile(join(store, name), "not a store");
+    const sizes = async () => Promise.all(files.map(async (name) => (await stat(join(store, name))).size));
+    const before = await sizes();
+    const result = await fairlead(lab, "up", "--dir", cluster.dir);
+    expect(result.code).toBe(12);
+    expect(result.stderr.trim().split("\n").at(-1)).toMatch(/^error: .*store.*/);
+    expect(await sizes()).toEqual(before);
+  });
+
+  it.each([
+    [["up", "--api-port", "none"], 2, /--api-port/],
+    [["up", "--config", "/nowhere.yaml"], 16, /--config/],
+    [["up", "-f", "/nowhere"], 16, /"\/nowhere" does not exist/],
+    [["up", "--dir", "/proc/none"], 16, /--dir/],
+    [["status", "--dir", "/nowhere"], 14, /no cluster/],
+    [["down", "--dir", "/nowhere"], 14, /no cluster/],
+    [["store", "check", "--dir", "/nowhere"], 16, /no store/],
+    [["sail"], 2, /unknown command 'sail'/],
+  ])("%j ends with %i", async (args, code, text) => {
+    lab = await openLab(user);
+    const result = await fairlead(lab, ...args);
+    expect(result).toMatchObject({ code, stdout: "" });
+    expect(result.stderr).toMatch(text);
+  });
+
+  it("applies manifests and reads a configuration file", async () => {
+    lab = await openLab(user);
+    const app = join(lab.dir, "app");
+    await mkdir(app);
+    const objects = ["a", "b"].map(
+      (name) => `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}}, data: {k: "1"}}`,
+    );
+    await writeFile(join(app, "maps.yaml"), objects.join("\n---\n"));
+    await writeFile(join(lab.dir, "config.yaml"), `files: [${app}]\napiPort: 7443\n`);
+    cluster = await upCluster(lab, ["--config", join(lab.dir, "config.yaml")]);
+    expect(cluster.said).toContain("https://127.0.0.1:7443");
+    const names = printed(await cluster.kubectl(["get", "cm", "-o", "name"]));
+    expect(names.split("\n")).toEqual(expect.arrayContaining(["configmap/a", "configmap/b"]));
+  });
+
+  it("brings everything back after down and up, and starts the pods again", async () => {
+    lab = await openLab(user);
+    cluster = await upCluster(lab);
+    printed(await cluster.kubectl(["create", "deployment", "web", "--image=fairlead.dev/echo", "--replicas=2"]));
+    printed(await cluster.kubectl(["rollout", "status", "deployment/web", "--timeout=60s"]));
+    await cluster.down();
+    await cluster.up();
+    printed(await cluster.kubectl(["rollout", "status", "deployment/web", "--timeout=60s"]));
+  });
+
+  describe.skipIf(noKernel)(`with root${noKernel ? ` (skipped: ${noKernel})` : ""}`, () => {
+    it("takes out of the network all that it has put in", async () => {
+      lab = await openLab("root");
+      const at = lab;
+      const look = async () => ({
+        links: printed(await at.run("ip", ["-br", "link"])),
+        routes: printed(await at.run("ip", ["-4", "route", "show", "table", "all"])),
+        tables: printed(await at.run("nft", ["list", "tables"])),
+      });
+      const before = await look();
+      cluster = await upCluster(lab, ["--nodes", "2"]);
+      await applyShop(cluster);
+      expect(await look()).not.toEqual(before);
+      await cluster.down();
+      expect(await look()).toEqual(before);
+      const namespaces = printed(await lab.run("ip", ["netns", "list"]));
+      expect(namespaces).not.toContain("fairlead-node-");
+    });
+
+    it("leads traffic from every way in to the pods of three nodes", async () => {
+      lab = await openLab("root");
+      cluster = await upCluster(lab, ["--nodes", "3"]);
+      await applyShop(cluster);
+      const nodes = printed(
+        await cluster.kubectl(["get", "pods", "-n", "shop", "-o", "jsonpath={.items[*].spec.nodeName}"]),
+      );
+      expect(new Set(nodes.split(" "))).toEqual(new Set(["node-1", "node-2", "node-3"]));
+      for (const way of Object.values(await waysIn(cluster))) {
+        const { failures, byPod } = await load(lab, { ...way, count: 60 });
+        expect(failures).toEqual([]);
+        expect(Object.keys(byPod)).toHaveLength(3);
+      }
+      const web = printed(await cluster.kubectl(["get", "pods", "-n", "shop", "-l", "app=storefront", "-o", "name"]));
+      for (const pod of web.trim().split("\n")) {
+        expect(printed(await cluster.kubectl(["logs", "-n", "shop", pod]))).toContain("answers HTTP");
+      }
+    });
+  });
+});
