@@ -71,3 +71,12 @@ export function watchIdle(request: Incoming, waiting: boolean, ms: number): void
   if (waiting && stream.listenerCount("timeout") === 0) stream.on("timeout", () => stream.close(8));
   if (!stream.destroyed) stream.setTimeout(waiting ? ms : 0);
 }
+
+/** After an answer that came before the end of its request: what is left of the request is read for `ms`, and no longer. */
+export function lingerFor(request: Incoming, response: Outgoing, ms: number): void {
+  const timer = setTimeout(() => {
+    if (response instanceof ServerResponse) request.socket?.destroy();
+    else response.stream.close(0);
+  }, ms);
+  request.once("close", () => clearTimeout(timer));
+}

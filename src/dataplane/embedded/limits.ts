@@ -10,6 +10,8 @@ export interface Limits {
   readonly clientHeaders: number;
   /** Without a byte while we wait for the client: to send more of its body, or to take more of the answer. */
   readonly clientIdle: number;
+  /** For the rest of a request body when its answer has been given. */
+  readonly linger: number;
   /** An idle client connection is kept. */
   readonly clientKeepAlive: number;
   /** For a connection to an endpoint. */
@@ -34,6 +36,7 @@ export const defaultLimits: Limits = {
   connections: 10_000,
   clientHeaders: 15_000,
   clientIdle: 60_000,
+  linger: 5_000,
   clientKeepAlive: 75_000,
   connect: 2_000,
   responseStart: 120_000,

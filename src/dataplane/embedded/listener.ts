@@ -1,4 +1,4 @@
-import { createServer as createHttp, type IncomingMessage, type ServerOptions } from "node:http";
+import { createServer as createHttp, type IncomingMessage, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
 import { createServer as createHttps, type Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
@@ -38,9 +38,10 @@ export async function openListener(
   const { limits, log } = options;
   let listener = first;
   let draining = false;
+  /** All of TCP, also those in the middle of a TLS handshake. */
   const sockets = new Set<Socket>();
-  /** Connections that have had no request yet: node does not count them as idle. */
-  const fresh = new Set<Socket>();
+  /** Those of HTTP/1.1 with their newest response; without one there has been no request yet. */
+  const newest = new Map<Socket, ServerResponse | undefined>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
   const secure = first.protocol === "HTTPS" ? createSecure() : undefined;
@@ -53,27 +54,31 @@ export async function openListener(
     socket.once("close", () => sockets.delete(socket));
   });
   server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
-    fresh.add(socket);
-    socket.once("close", () => fresh.delete(socket));
+    newest.set(socket, undefined);
+    socket.once("close", () => newest.delete(socket));
   });
   server.on("request", (request, response) => {
     if (draining) response.shouldKeepAlive = false;
-    fresh.delete(request.socket);
+    newest.set(request.socket, response);
     serve(context, entry, request, response);
   });
   server.on("checkContinue", (request, response) => {
-    fresh.delete(request.socket);
+    newest.set(request.socket, response);
     serve(context, entry, request, response, () => {
       if (!response.headersSent) response.writeContinue();
     });
   });
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    fresh.delete(socket);
+    newest.delete(socket);
     if (withoutUpgrade(request, socket, head))
       server.emit(first.protocol === "HTTPS" ? "secureConnection" : "connection", socket);
     else tunnel(context, entry, request, socket, head);
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => answerBadRequest(error, socket));
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    // An answer now would be taken for that of a request before it on the connection.
+    if (newest.get(socket)?.writableFinished === false) socket.destroy();
+    else answerBadRequest(error, socket);
+  });
 
   const bound = await bindPort(server, first, options.address);
   if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
@@ -89,7 +94,9 @@ export async function openListener(
       if (!server.listening) return;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const session of sessions) session.close();
-      for (const socket of fresh) if (!("alpnProtocol" in socket) || socket.alpnProtocol !== "h2") socket.destroy();
+      // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
+      for (const [socket, response] of newest)
+        if (!response && !("alpnProtocol" in socket && socket.alpnProtocol === "h2")) socket.destroy();
       const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();

@@ -5,7 +5,7 @@ import type { Dispatcher } from "undici";
 import { type Listener, matchOn, type Pool } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
-import { cutOff, hasBody, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
+import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Limits } from "./limits.ts";
@@ -80,6 +80,8 @@ export function serve(
   const { upstreams, limits, metrics } = context;
   const sink: Writable = response;
   metrics.requestBegun();
+  // A client that goes in the middle of an answer is no fault; "close" tells of it.
+  response.on("error", () => {});
   let controller: Dispatcher.DispatchController | undefined;
   let gone = false;
   response.once("close", () => {
@@ -143,6 +145,7 @@ export function serve(
         const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
         if (Object.keys(trailers).length > 0) (response as ServerResponse).addTrailers(trailers);
         response.end();
+        if (body && !request.complete) lingerFor(request, response, limits.linger);
       },
       onResponseError(_current, error) {
         upstream.inFlight--;

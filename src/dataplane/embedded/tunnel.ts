@@ -2,10 +2,13 @@ import { type ClientRequest, type IncomingMessage, request as openRequest, Serve
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
+import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
 import { type Entry, type ProxyContext, route } from "./proxy.ts";
 import { timedOut } from "./retry.ts";
 import type { Upstream } from "./upstream.ts";
+
+const bodied: Answer = { status: 400, text: "Bad request: a request for another protocol has no body." };
 
 /**
  * Serves a request that wants another protocol on its connection (WebSocket and others, RFC 9110 section 7.8): once
@@ -32,6 +35,7 @@ export function tunnel(
   const protocol = request.headers.upgrade ?? "";
   const routed = route(context, entry, request);
   if ("status" in routed) return refuse(routed, routed.id);
+  if (hasBody(request)) return refuse(bodied, routed.id);
   const headers = [...routed.headers, "connection", "Upgrade", "upgrade", protocol];
   const tried = new Set<Upstream>();
   attempt();
@@ -63,8 +67,10 @@ export function tunnel(
       });
     });
     outgoing.once("timeout", () => outgoing.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
-    outgoing.once("error", (error) => {
-      if (state.done) return;
+    let failed = false;
+    outgoing.on("error", (error) => {
+      if (state.done || failed) return;
+      failed = true;
       const answer = timedOut(error) ? answers.timeout : answers.unreachable;
       if (connected || tried.size >= limits.tries) return refuse(answer, routed.id);
       upstream.avoid();

@@ -141,6 +141,16 @@ export function strictnessContract(made: Fixture): void {
     expect([...answer.matchAll(/"url":"(\/\d)"/g)].map((found) => found[1])).toEqual(["/1", "/2", "/3"]);
   });
 
+  test("what is wrong behind a good request is never answered in its place", async () => {
+    const cluster = await made.shop("a", (_request, response) => void setTimeout(() => response.end("late"), 200));
+    const answer = await sendBytes(
+      cluster.port("http"),
+      "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\nnonsense\r\n\r\n",
+      1000,
+    );
+    expect(answer).not.toMatch(/^HTTP\/1\.1 4/);
+  });
+
   test("hostile field values reach the backend as values", async () => {
     const cluster = await made.shop("a");
     const value = "$(id) `id` ${x} %0d%0aX-Evil: 1 <script>\"'";

@@ -88,6 +88,26 @@ export function upgradeContract(made: Fixture): void {
     expect(await ask("shop.test")).toMatch(/^HTTP\/1\.1 503 /);
   });
 
+  test("through TLS too", async () => {
+    const { cluster } = await withWebSockets();
+    const socket = new WebSocket(`wss://127.0.0.1:${cluster.port("https")}/`, {
+      headers: { host: "shop.test" },
+      rejectUnauthorized: false,
+    });
+    const hello = JSON.parse(String((await once(socket, "message"))[0])) as { headers: Record<string, string> };
+    expect(hello.headers["x-forwarded-proto"]).toBe("https");
+    socket.terminate();
+  });
+
+  test("a request with a body cannot ask for another protocol", async () => {
+    const { cluster } = await withWebSockets();
+    const answer = await sendBytes(
+      cluster.port("http"),
+      "POST / HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
   test("bytes that come with the request and the answer are not lost", async () => {
     const backend = createServer((socket) => {
       socket.on("error", () => {});
