@@ -10,11 +10,12 @@ import {
   type Service,
 } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
+import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
 import { addressTypesOf, endpointOf, hasSelector, isHeadless } from "./endpoints.ts";
 import { groupByPorts } from "./plan.ts";
 import { createSliceWriter, managedByLabel, serviceNameLabel, sliceIndex } from "./slices.ts";
-import { batchPeriod, labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "./selection.ts";
+import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "./selection.ts";
 
 const manager = "endpointslice-controller.k8s.io";
 const headlessLabel = "service.kubernetes.io/headless";

@@ -28,12 +28,6 @@ export function podsSelectedBy(pods: Informer<Pod>, { metadata, spec }: Service)
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }
 
-/**
- * Milliseconds for which changes of a Service with so many pods are collected. One pass costs as much as there are pods, so
- * a large Service whose pods come up one by one would else cost the square of that; small ones never wait.
- */
-export const batchPeriod = (pods: number): number => (pods <= 100 ? 0 : Math.min(500, pods / 10));
-
 /** All Services that select a pod. `services` must have `selectorIndex`. */
 export function servicesSelecting(services: Informer<Service>, { metadata }: Pod): Service[] {
   return Object.entries(metadata.labels ?? {})

@@ -1,15 +1,10 @@
 import { startController } from "../../client/index.ts";
 import { isStatus, keyOf, nameOfKey, resources, semanticEqual } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
+import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
 import { hasSelector, isHeadless } from "../endpoint-slice/endpoints.ts";
-import {
-  batchPeriod,
-  labelIndex,
-  podsSelectedBy,
-  selectorIndex,
-  servicesSelecting,
-} from "../endpoint-slice/selection.ts";
+import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "../endpoint-slice/selection.ts";
 import { subsetsOf } from "./subsets.ts";
 
 const headlessLabel = "service.kubernetes.io/headless";

@@ -10,6 +10,7 @@ import {
   semanticEqual,
 } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
+import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
 import { carryOut, claimOf, controllerIndex, controllerOf, controllerReference, orphansIn } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
@@ -169,8 +170,9 @@ export function startReplicaSetController(context: ControllerContext): Component
     const [was, is] = [before && ownerKey(before), after && ownerKey(after)];
     if (is && after && !before) expectations.created(is);
     if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
-    if (was) controller.enqueue(was);
-    if (is) controller.enqueue(is);
+    for (const key of new Set([was, is])) {
+      if (key) controller.enqueueAfter(key, batchPeriod(sets.get(nameOfKey(key))?.spec.replicas ?? 0));
+    }
     if (after && !controllerOf(after) && isActive(after)) {
       for (const set of sets.list(after.metadata.namespace)) {
         if (matchesLabels(set.spec.selector, after.metadata.labels)) controller.enqueue(keyOf(set));
