@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { afterAll } from "vitest";
-import { storeContract } from "../contract.ts";
+import { storeContract } from "../contract/contract.ts";
 import { openLmdbStore } from "./lmdb.ts";
 import { temporaryDirectory } from "./temporary.ts";
 

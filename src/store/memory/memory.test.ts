@@ -1,4 +1,4 @@
-import { storeContract } from "../contract.ts";
+import { storeContract } from "../contract/contract.ts";
 import { createMemoryStore } from "./memory.ts";
 
 storeContract("memory", async () => createMemoryStore());

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { compareKeys } from "./keys.ts";
-import type { KeyValue, Operation, Store, StoreEvent } from "./store.ts";
+import { compareKeys } from "../keys.ts";
+import type { KeyValue, Operation, Store, StoreEvent } from "../store.ts";
 
 interface Entry {
   readonly value: string;
