@@ -91,7 +91,8 @@ function giveAddress(service: Service, held: ReadonlySet<string>, range: Address
   if (!spec || !needsClusterIp(spec)) return;
   const wanted = spec.clusterIPs?.[0] || spec.clusterIP;
   if (wanted) {
-    if (held.has(wanted)) return;
+    // An address that a Service has may not change: validation says so.
+    if (held.size > 0) return;
     const problem = !parseIp(wanted)
       ? undefined // Validation says what is wrong with it.
       : !range.contains(wanted)
