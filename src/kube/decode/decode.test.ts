@@ -231,6 +231,19 @@ describe("YAML", () => {
     expect(warnings).toEqual(['duplicate field "type"']);
   });
 
+  it.each([
+    ["2030-01-01", "2030-01-01"],
+    ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00Z"],
+    ["12:30", "12:30"],
+    ["0644", 0o644],
+    ["yes", true],
+    ["1.5", 1.5],
+    ["~", null],
+    ['"80"', "80"],
+  ])("%s is %j", async (text, expected) => {
+    expect((await parseYaml(bytes(`a: ${text}`))).value).toEqual({ a: expected });
+  });
+
   it.each(["a: [", "a: *b", "- a\n---\n- b"])("refuses %j", async (text) => {
     await expect(parseYaml(bytes(text))).rejects.toMatchObject({ code: 400 });
   });

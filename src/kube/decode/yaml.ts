@@ -12,7 +12,13 @@ export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
   const { parseDocument } = await import("yaml");
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-    const document = parseDocument(text, { schema: "yaml-1.1", merge: true, uniqueKeys: true, prettyErrors: false });
+    const document = parseDocument(text, {
+      schema: "yaml-1.1",
+      merge: true,
+      uniqueKeys: true,
+      prettyErrors: false,
+      customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isForeign(tag)),
+    });
     const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
     if (fatal) throw fatal;
     const duplicates = document.errors.map((error) => keyAt(text, error.pos[0]));
@@ -22,6 +28,11 @@ export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
   } catch (error) {
     throw statusError("BadRequest", `error converting YAML to JSON: yaml: ${(error as Error).message}`);
   }
+}
+
+/** Types of YAML 1.1 that JSON does not have: what looks like one is a text, as in Go's reader. */
+function isForeign({ tag, format }: { readonly tag: string; readonly format?: string }): boolean {
+  return format === "TIME" || /:(timestamp|binary|omap|pairs|set)$/.test(tag);
 }
 
 /** The key that stands at an offset of the text. */
