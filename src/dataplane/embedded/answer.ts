@@ -1,5 +1,5 @@
 import { ServerResponse, STATUS_CODES } from "node:http";
-import type { Incoming, Outgoing } from "./exchange.ts";
+import { hasBody, type Incoming, type Outgoing } from "./exchange.ts";
 import { headerObject } from "./headers.ts";
 
 /** An answer of the proxy itself. */
@@ -36,7 +36,7 @@ export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer
     "x-request-id",
     requestId,
     ...(answer.retryAfter ? ["retry-after", String(answer.retryAfter)] : []),
-    ...(response instanceof ServerResponse && !request.complete ? ["connection", "close"] : []),
+    ...(response instanceof ServerResponse && hasBody(request) && !request.complete ? ["connection", "close"] : []),
   ];
   sendHead(response, answer.status, undefined, headers);
   if (request.method === "HEAD") response.end();

@@ -1,7 +1,7 @@
 import { Agent } from "node:http";
 import { createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
-import { begin, read, send } from "../clients.ts";
+import { begin, read, send, sendBytes } from "../clients.ts";
 import { type Endpoint, eventually, startBackend } from "../cluster.ts";
 import { type Fixture, rule } from "../suite.ts";
 
@@ -32,6 +32,16 @@ export function connectionsContract(made: Fixture): void {
     agent.destroy();
     expect(sockets.size).toBe(1);
     expect(opened).toBe(1);
+  });
+
+  test("a connection outlives answers of the proxy itself", async () => {
+    const cluster = await made.shop("a");
+    const get = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+    const bytes = get("other.test") + get("shop.test") + get("other.test");
+    const codes = [...(await sendBytes(cluster.port("http"), bytes)).matchAll(/HTTP\/1\.1 (\d+)/g)].map(
+      (found) => found[1],
+    );
+    expect(codes).toEqual(["404", "200", "404"]);
   });
 
   test("a refused connection costs nobody a request, whatever its method", async () => {
