@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { apiVersionOf, resources, type KubeObject, type Resource } from "../kube/index.ts";
+import { apiVersionOf, resources, yamlOptions, type KubeObject, type Resource } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
@@ -38,7 +38,7 @@ async function filesOf(path: string): Promise<string[]> {
 
 async function readManifest(file: string): Promise<ManifestObject[]> {
   const { parseAllDocuments } = await import("yaml");
-  const documents = parseAllDocuments(await readFile(file, "utf8"));
+  const documents = parseAllDocuments(await readFile(file, "utf8"), yamlOptions);
   const objects: ManifestObject[] = [];
   for (const [i, document] of [...documents].entries()) {
     const source = documents.length > 1 ? `${file} (document ${i + 1})` : file;

@@ -1,8 +1,17 @@
+import type { Tags } from "yaml";
 import { statusError } from "../status.ts";
 import { measure, type ParsedJson } from "./json.ts";
 
 /** Aliases may multiply a document by this much at most: a small text cannot become a huge object. */
 const maxAliases = 100;
+
+/** How the `yaml` package reads YAML as Kubernetes' clients and servers do: `0644` is octal, `yes` is true, a date is a text. */
+export const yamlOptions = {
+  schema: "yaml-1.1",
+  merge: true,
+  uniqueKeys: true,
+  customTags: (tags: Tags) => tags.filter((tag) => typeof tag === "string" || !isForeign(tag)),
+} as const;
 
 /**
  * Reads a request body in YAML. The library is loaded when the first such body comes.
@@ -12,13 +21,7 @@ export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
   const { parseDocument } = await import("yaml");
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-    const document = parseDocument(text, {
-      schema: "yaml-1.1",
-      merge: true,
-      uniqueKeys: true,
-      prettyErrors: false,
-      customTags: (tags) => tags.filter((tag) => typeof tag === "string" || !isForeign(tag)),
-    });
+    const document = parseDocument(text, { ...yamlOptions, prettyErrors: false });
     const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
     if (fatal) throw fatal;
     const duplicates = document.errors.map((error) => keyAt(text, error.pos[0]));
