@@ -9,6 +9,7 @@ export interface TestAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
+  readonly bytes: Uint8Array;
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly body: any;
 }
@@ -82,14 +83,21 @@ export async function startTestApi(
     clock,
     async call(method, url, body, more = {}) {
       const answer = await ask(method, url, body, more, ended.signal);
-      const text = await textOf(answer);
+      const bytes = await bytesOf(answer);
+      const text = bytes.toString();
       const isJson = answer.headers["content-type"]?.startsWith("application/json") && text !== "";
-      return { status: answer.status, headers: answer.headers, text, body: isJson ? JSON.parse(text) : undefined };
+      return {
+        status: answer.status,
+        headers: answer.headers,
+        text,
+        bytes,
+        body: isJson ? JSON.parse(text) : undefined,
+      };
     },
     async watch(url, more = {}) {
       const gone = new AbortController();
       const answer = await ask("GET", url, undefined, more, gone.signal);
-      if (answer.type !== "watch") throw new Error(`no watch: ${await textOf(answer)}`);
+      if (answer.type !== "watch") throw new Error(`no watch: ${(await bytesOf(answer)).toString()}`);
       const frames = answer.frames[Symbol.asyncIterator]();
       return {
         next: async () => {
@@ -107,9 +115,9 @@ export async function startTestApi(
   };
 }
 
-async function textOf(answer: ApiResponse): Promise<string> {
+async function bytesOf(answer: ApiResponse): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   if (answer.type === "object") parts.push(...answer.bytes());
   if (answer.type === "stream") for await (const chunk of answer.chunks) parts.push(chunk);
-  return Buffer.concat(parts).toString();
+  return Buffer.concat(parts);
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createReader } from "../protobuf/reader.ts";
 import { startTestApi, type TestApi } from "../test-api.ts";
 
 let api: TestApi;
@@ -120,10 +121,44 @@ describe("OpenAPI v3", () => {
       items: { $ref: "#/components/schemas/io.k8s.api.core.v1.Container" },
     });
   });
+});
 
-  it("has no second version", async () => {
-    expect((await api.call("GET", "/openapi/v2")).status).toBe(406);
+describe("OpenAPI v2", () => {
+  it("holds the types, as JSON", async () => {
+    const { body } = await api.call("GET", "/openapi/v2");
+    expect(body).toMatchObject({ swagger: "2.0", info: { title: "Kubernetes" } });
+    expect(body.definitions["io.k8s.api.core.v1.Service"].properties).toHaveProperty("spec");
   });
+
+  it("holds them as protobuf, as client-go asks for it", async () => {
+    const { headers, bytes } = await api.call("GET", "/openapi/v2", undefined, {
+      headers: { accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf" },
+    });
+    expect(headers["content-type"]).toContain("protobuf");
+    const document = fields(bytes);
+    expect(document.get(1)?.[0]?.toString()).toBe("2.0");
+    const schemas = new Map(
+      (fields(document.get(9)?.[0]).get(1) ?? []).map((named) => {
+        const [name, value] = [1, 2].map((field) => fields(named).get(field)?.[0]);
+        return [String(name), fields(value)];
+      }),
+    );
+    const port = schemas.get("io.k8s.api.core.v1.ServicePort");
+    expect(port?.get(19)?.map(String)).toEqual(["port"]);
+    const extensions = schemas.get("io.k8s.api.core.v1.Service")?.get(31)?.map(String).join() ?? "";
+    expect(extensions).toContain('[{"group":"","kind":"Service","version":"v1"}]');
+  });
+
+  /** The fields of a protobuf message that hold bytes. */
+  function fields(bytes: Uint8Array = new Uint8Array()): Map<number, Buffer[]> {
+    const reader = createReader(bytes);
+    const found = new Map<number, Buffer[]>();
+    for (let tag = reader.tag(); tag; tag = reader.tag()) {
+      expect(tag.wire).toBe(2);
+      found.set(tag.field, [...(found.get(tag.field) ?? []), Buffer.from(reader.bytes())]);
+    }
+    return found;
+  }
 });
 
 describe("health and version", () => {

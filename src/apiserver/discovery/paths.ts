@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { statusError } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { parseAccept } from "../request/negotiate.ts";
 import { bodyResponse, objectResponse, textResponse } from "../request/respond.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 import { aggregatedType, groupDiscoveryList, wantsAggregated } from "./aggregated.ts";
 import { apiGroup, apiGroupList, apiResourceList, apiVersions } from "./classic.ts";
+import { openApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
 import { openApiDocument, openApiIndex } from "./openapi.ts";
 import { versionInfo } from "./version.ts";
 
@@ -76,9 +77,10 @@ export function hashOf(body: Body): string {
 }
 
 async function openApi(request: ApiRequest, path: string): Promise<ApiResponse | undefined> {
-  // Clients ask for it only in protobuf, which is not there: they are to know rather than to be misled.
-  if (path === "/openapi/v2")
-    throw statusError("NotAcceptable", "only /openapi/v3 is served: ask there for application/json", {});
+  if (path === "/openapi/v2") {
+    const asProtobuf = parseAccept(request.headers["accept"]).some(({ type }) => type === openApiV2Asked);
+    return bodyResponse(200, openApiV2(asProtobuf), asProtobuf ? { "content-type": openApiV2Given } : {});
+  }
   if (path === "/openapi/v3") return objectResponse(200, openApiIndex().object);
   if (!path.startsWith("/openapi/v3/")) return undefined;
   const document = openApiDocument(path.slice("/openapi/v3/".length));
@@ -128,6 +130,7 @@ function rootPaths(checks: readonly HealthCheck[]): string[] {
     ]),
     "/healthz",
     "/livez",
+    "/openapi/v2",
     "/openapi/v3",
     "/readyz",
     ...checks.map(({ name }) => `/readyz/${name}`),
