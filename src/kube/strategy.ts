@@ -4,7 +4,7 @@ import type { FieldError } from "./field-error.ts";
 export interface StrategyContext {
   /** Now, as RFC 3339 in UTC with whole seconds. */
   readonly now: string;
-  /** What of the object the request writes: the whole object, or one subresource. */
+  /** What of the object the request writes: absent the whole object, else a subresource: `status`, `scale`, `binding`, `finalize`. */
   readonly subresource?: string;
   /** Loopback addresses may be endpoints and load-balancer addresses: a cluster without root lives on 127/8. */
   readonly allowLoopback?: boolean;
@@ -14,7 +14,7 @@ export interface StrategyContext {
  * What one kind does on write, as Kubernetes' registry strategies: pure functions over plain objects.
  * The API server calls, for create: prepareForCreate, (allocation), validateCreate;
  * for update: defaults, prepareForUpdate, (allocation), validateUpdate.
- * Metadata that all kinds share (uid, timestamps, generateName, finalizers, deletion) is the API server's.
+ * What all kinds share of metadata is checked here and set by the API server: uid, timestamps, generated names, deletion.
  */
 export interface Strategy {
   /** Fills in defaults, in place. */
@@ -29,7 +29,7 @@ export interface Strategy {
   warnings(object: KubeObject): readonly string[];
   /** Fields that a field selector may name beside metadata.name and metadata.namespace. */
   selectableFields(object: KubeObject): Readonly<Record<string, string>>;
-  /** PUT to a name that does not exist creates it (Lease, Event, EndpointSlice do not; Endpoints, Event do in Kubernetes). */
+  /** PUT to a name that does not exist creates the object, as it does in Kubernetes for some kinds. */
   readonly allowCreateOnUpdate: boolean;
   /** Grace period for a delete that names none: 0 for all kinds but Pod. */
   gracePeriodSeconds(object: KubeObject): number;

@@ -1,5 +1,6 @@
 import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
+import type { ServiceSpec } from "../generated/types.ts";
 import { cidrWarnings, ipWarnings } from "../validation/address.ts";
 import { isDns1035Label } from "../values/names.ts";
 import { defaultFamilies, defaultService, dropWhatTypeLost, isHeadless, keepAllocated } from "./service-defaults.ts";
@@ -21,27 +22,29 @@ export const serviceStrategy = createStrategy(resources.Service, {
   validate: validateService,
   validateStatus: (service) =>
     validateLoadBalancerStatus(service.status?.loadBalancer, service.spec.type === "LoadBalancer"),
-  warnings({ spec }) {
-    const list = (field: "externalIPs" | "clusterIPs") =>
-      (spec[field] ?? []).flatMap((ip, i) => ipWarnings(ip, `spec.${field}[${i}]`));
-    const ranges = (spec.loadBalancerSourceRanges ?? []).flatMap((range, i) =>
-      cidrWarnings(range, `spec.loadBalancerSourceRanges[${i}]`),
-    );
-    const external = spec.type === "ExternalName" && spec.externalIPs?.length;
-    return [
-      ...list("clusterIPs"),
-      ...list("externalIPs"),
-      ...ranges,
-      ...(external ? ['spec.externalIPs is ignored when spec.type is "ExternalName"'] : []),
-      ...(spec.type !== "ExternalName" && spec.externalName
-        ? ['spec.externalName is ignored when spec.type is not "ExternalName"']
-        : []),
-      ...(isHeadless(spec) && spec.loadBalancerIP ? ["spec.loadBalancerIP is ignored for headless services"] : []),
-      ...(isHeadless(spec) && spec.externalIPs?.length ? ["spec.externalIPs is ignored for headless services"] : []),
-      ...(isHeadless(spec) && spec.sessionAffinity !== "None"
-        ? ["spec.SessionAffinity is ignored for headless services"]
-        : []),
-    ];
-  },
+  warnings: ({ spec }) => serviceWarnings(spec),
   selectableFields: ({ spec }) => ({ "spec.clusterIP": spec?.clusterIP ?? "", "spec.type": spec?.type ?? "" }),
 });
+
+/** Warnings about what has no effect, and about addresses in an unusual form. */
+function serviceWarnings(spec: ServiceSpec): string[] {
+  const isExternalName = spec.type === "ExternalName";
+  const headless = isHeadless(spec);
+  const useless: [boolean, string][] = [
+    [isExternalName && has(spec.externalIPs), 'spec.externalIPs is ignored when spec.type is "ExternalName"'],
+    [!isExternalName && has(spec.externalName), 'spec.externalName is ignored when spec.type is not "ExternalName"'],
+    [headless && has(spec.loadBalancerIP), "spec.loadBalancerIP is ignored for headless services"],
+    [headless && has(spec.externalIPs), "spec.externalIPs is ignored for headless services"],
+    [headless && spec.sessionAffinity !== "None", "spec.SessionAffinity is ignored for headless services"],
+  ];
+  return [
+    ...(spec.clusterIPs ?? []).flatMap((ip, i) => ipWarnings(ip, `spec.clusterIPs[${i}]`)),
+    ...(spec.externalIPs ?? []).flatMap((ip, i) => ipWarnings(ip, `spec.externalIPs[${i}]`)),
+    ...(spec.loadBalancerSourceRanges ?? []).flatMap((range, i) =>
+      cidrWarnings(range, `spec.loadBalancerSourceRanges[${i}]`),
+    ),
+    ...useless.flatMap(([applies, text]) => (applies ? [text] : [])),
+  ];
+}
+
+const has = (value: string | readonly string[] | undefined): boolean => (value?.length ?? 0) > 0;
