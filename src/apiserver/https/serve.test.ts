@@ -7,6 +7,7 @@ import { connect } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger, systemClock } from "../../system/index.ts";
+import type { ApiHandler } from "../handler.ts";
 import { openPki, type KeyPair, type Pki } from "../pki/index.ts";
 import { startTestApi, type TestApi } from "../test-api.ts";
 import { serveHttps, ServeError, type Served } from "./serve.ts";
@@ -18,6 +19,8 @@ let own: KeyPair;
 let client: KeyPair;
 let api: TestApi;
 let served: Served;
+/** Signal of the request that came last. */
+let latest: AbortSignal | undefined;
 const ended = new AbortController();
 
 beforeAll(async () => {
@@ -26,7 +29,13 @@ beforeAll(async () => {
   own = await pki.server("server", { name: "server", hosts: ["127.0.0.1"] });
   client = await pki.client("admin", { user: "admin", groups: ["system:masters"] });
   api = await startTestApi();
-  served = await serveHttps(api.handler, options(0));
+  const handler: ApiHandler = {
+    handle: (request) => {
+      latest = request.signal;
+      return api.handler.handle(request);
+    },
+  };
+  served = await serveHttps(handler, options(0));
 });
 afterAll(async () => {
   ended.abort();
@@ -163,8 +172,11 @@ describe("HTTPS", () => {
 
   it.each(["HTTP/1.1", "HTTP/2"])("streams a watch over %s, and ends it with its client", async (version) => {
     const path = `${configMaps}?watch=1&resourceVersion=0&fieldSelector=metadata.name%3Dw-${version.at(-1)}`;
+    latest = undefined;
     const { lines, close } = version === "HTTP/2" ? watch2(path) : watch1(path);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    while (!latest) await new Promise((resolve) => setTimeout(resolve, 5));
+    const signal = latest;
+    expect(signal.aborted).toBe(false);
     await ask("POST", configMaps, { body: JSON.stringify({ metadata: { name: `w-${version.at(-1)}` } }) });
     expect(JSON.parse(await lines())).toMatchObject({
       type: "ADDED",
@@ -173,6 +185,7 @@ describe("HTTPS", () => {
     await ask("DELETE", `${configMaps}/w-${version.at(-1)}`);
     expect(JSON.parse(await lines())).toMatchObject({ type: "DELETED" });
     close();
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
   });
 
   it("is not disturbed by what is no TLS, or no HTTP", async () => {

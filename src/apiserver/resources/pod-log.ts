@@ -120,7 +120,7 @@ function chooseContainer(pod: Pod, wanted: string): string {
     throw statusError("BadRequest", `container ${wanted} is not valid for pod ${name}`);
   }
   const [only, ...others] = containers;
-  if (only !== undefined && others.length === 0 && initial.length === 0) return only;
+  if (only !== undefined && others.length === 0) return only;
   const choices = `[${containers.join(" ")}]`;
   const init = initial.length > 0 ? ` or one of the init containers: [${initial.join(" ")}]` : "";
   throw statusError(

@@ -51,7 +51,11 @@ export async function openWatch(options: WatchOptions): Promise<AsyncIterable<Wa
   // The state and the place from which changes are followed are taken in one step: nothing falls between them.
   const watcher = cache.follow(start, selects);
   if (watcher === "expired") return once(plainFrame("ERROR", expired(from, cache.horizon).status));
-  return frames(options, watcher, withState ? cache.under(prefix) : [], start);
+  // The client may go before it has taken the first frame.
+  const forget = (): void => cache.forget(watcher);
+  options.signal.addEventListener("abort", forget, { once: true });
+  if (options.signal.aborted) forget();
+  return frames(options, watcher, forget, withState ? cache.under(prefix) : [], start);
 }
 
 async function* once(frame: WatchFrame): AsyncGenerator<WatchFrame> {
@@ -59,16 +63,14 @@ async function* once(frame: WatchFrame): AsyncGenerator<WatchFrame> {
 }
 
 async function* frames(
-  { cache, selects, query, form, clock, signal }: WatchOptions,
+  { selects, query, form, clock, signal }: WatchOptions,
   watcher: Watcher,
+  forget: () => void,
   state: readonly Entry[],
   start: number,
 ): AsyncGenerator<WatchFrame> {
   const breathe = createBreather();
   const closed = new AbortController();
-  const stop = (): void => watcher.end();
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
   const timer = keepTime(query, clock, closed.signal, () => watcher.nudge());
   try {
     for (const entry of state) {
@@ -88,8 +90,8 @@ async function* frames(
     }
   } finally {
     closed.abort();
-    signal.removeEventListener("abort", stop);
-    cache.forget(watcher);
+    signal.removeEventListener("abort", forget);
+    forget();
   }
 }
 
