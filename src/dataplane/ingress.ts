@@ -47,7 +47,7 @@ export interface IngressOptions {
 /** The Ingress controller: `ready` settles when the Ingresses that existed at the start are served. */
 export interface Ingress extends Component {
   listeners(): readonly BoundListener[];
-  /** What is served now; `undefined` before `ready`. */
+  /** The last translation; endpoints may have changed since. `undefined` before `ready`. */
   current(): Translation | undefined;
   /** `addresses` answers differently now: writes statuses anew. */
   refresh(): void;
