@@ -320,6 +320,23 @@ describe("what goes wrong", () => {
     expect(await ipOf("b")).toBe("10.97.0.3");
   });
 
+  test("a former address is nobody else's as long as a status shows it", async () => {
+    await start();
+    await create("web");
+    await quiet();
+    client.intercept = ({ subresource, key }) => {
+      if (subresource === "status" && key === "shop/web") throw statusError("ServiceUnavailable", "try again");
+    };
+    await change("web", (service) => (service.metadata.annotations = { "fairlead.dev/address": "10.97.0.2" }));
+    await quiet();
+    await create("next", {}, { "fairlead.dev/address": "10.97.0.1" });
+    await quiet();
+    expect([await ipOf("web"), await ipOf("next")]).toEqual(["10.97.0.1", undefined]);
+    client.intercept = undefined;
+    for (let i = 0; i < 10; i++) await clock.advance(60_000);
+    expect([await ipOf("web"), await ipOf("next")]).toEqual(["10.97.0.2", "10.97.0.1"]);
+  });
+
   test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
     "with failing writes and crashes no address is ever shown twice: random run %i",
     async (seed) => {
