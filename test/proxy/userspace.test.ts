@@ -197,6 +197,30 @@ describe("Services in user space", () => {
     socket.destroy();
   });
 
+  test("many Services and connections at once; all end with the proxy", async () => {
+    const warnings: string[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning.message);
+    process.on("warning", onWarning);
+    await pod(1);
+    for (let i = 0; i < 30; i++) {
+      client.put(resources.Service, service(`s${i}`, { clusterIP: `127.96.212.${i}`, ports: [{ port }] }));
+      client.put(resources.EndpointSlice, slice(`s${i}`, [podAt(1)], { port: target }));
+    }
+    await settled();
+    const sockets = await Promise.all(
+      Array.from({ length: 90 }, async (_, i) => {
+        const socket = connect({ host: `127.96.212.${i % 30}`, port });
+        await once(socket, "data");
+        return socket;
+      }),
+    );
+    stop.abort();
+    await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   test("an address that another program has is reported, and taken when it is free", async () => {
     await pod(1);
     const other = createServer();

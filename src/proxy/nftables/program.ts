@@ -29,7 +29,7 @@ export async function isNftablesProgramThere(nft: Nft): Promise<boolean> {
   );
 }
 
-/** Removes the program and its rows; established connections live on. Does nothing when there is none. */
+/** Removes the program and its rows, and with them the connections that it leads. Does nothing when there is none. */
 export async function removeNftablesProgram(nft: Nft): Promise<void> {
   await nft.run(`add table ${table}\ndelete table ${table}\n`);
 }

@@ -10,7 +10,7 @@ import type { Clock, Logger } from "../../system/index.ts";
 import type { Backend, FrontendState } from "../backend.ts";
 import { createBalancer, type Balancer } from "./balancer.ts";
 import { createListener, type Listener } from "./listener.ts";
-import type { OpenServer, Target } from "./target.ts";
+import type { Connections, OpenServer, Target } from "./target.ts";
 import { openTcpServer } from "./tcp.ts";
 import { openUdpServer } from "./udp.ts";
 
@@ -41,6 +41,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   let started = false;
   const plans = new Map<string, NodePlan>();
   const served = new Map<string, Map<string, Served>>();
+  const connections: Connections = new Set();
   const balancers = new Map<string, Balancer>();
   const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
 
@@ -82,7 +83,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       createListener({
         address,
         port: frontend.port,
-        open: (where) => open(where, target, warn, signal),
+        open: (where) => open(where, target, warn, connections),
         report: warn,
         signal,
         clock,
@@ -140,6 +141,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
         "abort",
         () => {
           for (const of of served.values()) for (const one of of.values()) one.listener?.close();
+          for (const connection of connections) connection.destroy();
           resolve();
         },
         { once: true },

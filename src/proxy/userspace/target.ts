@@ -11,7 +11,7 @@ export interface Target {
 export interface Server {
   /** The endpoints may be others now. */
   refresh(): void;
-  /** Takes no new clients; TCP connections that exist go on until they end or the proxy stops. */
+  /** Takes no new clients; TCP connections that exist go on. */
   close(): void;
 }
 
@@ -20,5 +20,8 @@ export type OpenServer = (
   where: { readonly address: string; readonly port: number },
   target: Target,
   report: (problem: string) => void,
-  signal: AbortSignal,
+  connections: Connections,
 ) => Promise<Server>;
+
+/** TCP connections that are open. They outlive the server they came in by, and end with the proxy. */
+export type Connections = Set<{ destroy(): void }>;

@@ -7,13 +7,12 @@ const attempts = 5;
 /** Milliseconds until an endpoint that does not answer a connect is given up for another. */
 const connectTimeout = 3_000;
 
-export const openTcpServer: OpenServer = (where, target, report, signal) =>
+export const openTcpServer: OpenServer = (where, target, report, connections) =>
   new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
       client.on("error", () => client.destroy());
-      const stop = () => client.destroy();
-      signal.addEventListener("abort", stop, { once: true });
-      client.once("close", () => signal.removeEventListener("abort", stop));
+      connections.add(client);
+      client.once("close", () => connections.delete(client));
       void serve(client, target, report);
     });
     server.once("error", reject);

@@ -18,12 +18,11 @@ interface Session {
   timer: NodeJS.Timeout;
 }
 
-export const openUdpServer: OpenServer = (where, target, report, signal) =>
+export const openUdpServer: OpenServer = (where, target, report) =>
   new Promise((resolve, reject) => {
     const server = createSocket("udp4");
     const clients = createSessions(server, target, report);
     const close = () => {
-      signal.removeEventListener("abort", close);
       clients.close();
       server.close();
     };
@@ -35,7 +34,6 @@ export const openUdpServer: OpenServer = (where, target, report, signal) =>
       server.removeAllListeners("error");
       server.on("error", (error) => report(error.message));
       server.on("message", (data, from) => clients.forward(data, from));
-      signal.addEventListener("abort", close, { once: true });
       resolve({ refresh: () => clients.refresh(), close });
     });
   });
