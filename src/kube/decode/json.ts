@@ -12,7 +12,7 @@ export interface ParsedJson {
 }
 
 /** Nesting that is read at most: deep enough for every object, and for all that walks one by recursion. */
-export const maxDepth = 1000;
+const maxDepth = 1000;
 const tooDeep = "exceeded max depth";
 
 /**

@@ -8,8 +8,7 @@ export interface ParsedQuantity {
   readonly format: QuantityFormat;
 }
 
-export const quantityFormError =
-  "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const quantityFormError = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 const suffixError = "unable to parse quantity's suffix";
 
 const giga = 1_000_000_000n;
