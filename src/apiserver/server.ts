@@ -3,7 +3,7 @@ import { StoreError, type Store } from "../store/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
-import { actingUser, authorize, createAuthorizer } from "./auth/index.ts";
+import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { bootstrap, type Advertised } from "./bootstrap.ts";
 import { answerPath, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
@@ -74,6 +74,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     const info = requestInfo(request);
     if (!(await isLoaded())) throw unavailable("the store could not be read yet");
     const user = actingUser(request, request.user ?? anonymous, authorizer);
+    // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
+    if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
     authorize(authorizer, user, info);
     if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
