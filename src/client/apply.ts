@@ -1,5 +1,6 @@
 import { apiVersionOf, type Draft, isStatus, keyOf, type KubeObject, nameOfKey, type Resource } from "../kube/index.ts";
 import type { Client, WriteOptions } from "./client.ts";
+import { unless } from "./outcomes.ts";
 import { threeWayPatch } from "./three-way-patch.ts";
 
 /** Where `kubectl apply` keeps what it was given last, so that the next time it can tell what was taken out. */
@@ -18,10 +19,7 @@ export async function applyThreeWay<T extends KubeObject>(
   const wanted = withAnnotation(resource, draft);
   for (let attempt = 1; ; attempt++) {
     try {
-      const current = await client.get(resource, name).catch((error: unknown) => {
-        if (isStatus(error, "NotFound")) return undefined;
-        throw error;
-      });
+      const current = await unless(client.get(resource, name), "NotFound");
       if (!current) return await client.create(resource, wanted, options);
       const last = current.metadata.annotations?.[lastAppliedAnnotation];
       const body = threeWayPatch(resource, last ? (JSON.parse(last) as object) : undefined, wanted, current);

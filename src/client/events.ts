@@ -2,6 +2,7 @@ import { apiVersionOf, type Event, isStatus, type KubeObject, type ObjectReferen
 import { type Clock, type Logger, systemClock } from "../system/index.ts";
 import { backOff } from "./back-off.ts";
 import type { Client } from "./client.ts";
+import { messageOf } from "./outcomes.ts";
 
 export type EventType = "Normal" | "Warning";
 
@@ -51,7 +52,7 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
   const { component, host, clock = systemClock, signal = new AbortController().signal } = options;
   const log = options.log.child({ component });
   const queue: Task[] = [];
-  const written = boundedMap<{ event: Event; count: number }>(memoryLimit);
+  const written = boundedMap<{ name: string; count: number }>(memoryLimit);
   const similar = boundedMap<{ messages: Set<string>; last: number }>(memoryLimit);
   const buckets = boundedMap<{ tokens: number; at: number }>(memoryLimit);
   let working: Promise<void> | undefined;
@@ -85,8 +86,9 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
       const count = known.count + 1;
       try {
         const body = { count, lastTimestamp, message };
-        const name = { namespace, name: known.event.metadata.name };
-        written.set(id, { event: await client.patch(resources.Event, name, { type: "merge", body }), count });
+        const name = { namespace, name: known.name };
+        await client.patch(resources.Event, name, { type: "merge", body });
+        written.set(id, { name: known.name, count });
         return;
       } catch (error) {
         // It has expired: begin a new one.
@@ -107,7 +109,7 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
       reportingComponent: component,
       reportingInstance: host ?? "",
     });
-    written.set(id, { event, count: 1 });
+    written.set(id, { name: event.metadata.name, count: 1 });
   };
 
   const attempt = async (task: Task): Promise<void> => {
@@ -118,7 +120,7 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
         const fields = {
           reason: task.reason,
           object: task.about.name,
-          error: error instanceof Error ? error.message : "",
+          error: messageOf(error),
         };
         // A namespace that goes away takes no events, and what the API refuses it refuses again.
         if (isStatus(error, "Forbidden", "NotFound", "Invalid", "BadRequest"))

@@ -11,5 +11,6 @@ export { createLocalClient } from "./local.ts";
 export { createHttpClient, type HttpClientOptions } from "./http.ts";
 export { loadKubeconfig, type KubeconfigOptions } from "./kubeconfig.ts";
 export type { ClientConfig, Credentials, ExecPlugin } from "./config.ts";
+export { messageOf, unless } from "./outcomes.ts";
 export { lastAppliedAnnotation } from "./apply.ts";
 export { startLeaderElection, type LeaderOptions } from "./leader.ts";

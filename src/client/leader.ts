@@ -1,6 +1,7 @@
 import { formatMicroTime, isStatus, type Lease, type ObjectName, resources } from "../kube/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import type { Client } from "./client.ts";
+import { messageOf, unless } from "./outcomes.ts";
 
 export interface LeaderOptions {
   readonly client: Client;
@@ -35,10 +36,7 @@ export function startLeaderElection(options: LeaderOptions): Component {
   const acquire = async (): Promise<boolean> => {
     const now = formatMicroTime(clock.now());
     const fresh = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(leaseDuration / 1000), renewTime: now };
-    const current = await client.get(resources.Lease, lease).catch((error: unknown) => {
-      if (isStatus(error, "NotFound")) return undefined;
-      throw error;
-    });
+    const current = await unless(client.get(resources.Lease, lease), "NotFound");
     let written: Lease;
     if (!current) {
       const spec = { ...fresh, acquireTime: now, leaseTransitions: 0 };
@@ -63,7 +61,7 @@ export function startLeaderElection(options: LeaderOptions): Component {
     } catch (error) {
       // A conflict only means that another was quicker.
       const quiet = isStatus(error, "Conflict", "AlreadyExists");
-      if (!quiet && !signal.aborted) log.warn({ error: textOf(error) }, "the lease can't be taken or renewed");
+      if (!quiet && !signal.aborted) log.warn({ error: messageOf(error) }, "the lease can't be taken or renewed");
       return false;
     }
   };
@@ -98,7 +96,9 @@ export function startLeaderElection(options: LeaderOptions): Component {
       log.info({}, "leads");
       isReady();
       const term = new AbortController();
-      const work = lead(term.signal).catch((error: unknown) => log.error({ error: textOf(error) }, "leading failed"));
+      const work = lead(term.signal).catch((error: unknown) =>
+        log.error({ error: messageOf(error) }, "leading failed"),
+      );
       try {
         await renew();
       } finally {
@@ -116,5 +116,3 @@ async function until(clock: Clock, at: number, signal: AbortSignal): Promise<boo
   await clock.sleep(Math.max(0, at - clock.now()), signal);
   return false;
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : "unknown error");

@@ -1,5 +1,6 @@
 import { isStatus } from "../kube/index.ts";
 import type { Controller, ControllerOptions, StartController } from "./controller.ts";
+import { messageOf } from "./outcomes.ts";
 import { createWorkQueue } from "./work-queue.ts";
 
 /** Milliseconds that reconciles may hold the thread before requests and watches get their turn. */
@@ -19,7 +20,7 @@ export const startController: StartController = (options: ControllerOptions): Co
     } catch (error) {
       if (signal.aborted) return;
       const ms = queue.retry(key);
-      const fields = { key, again: ms, error: error instanceof Error ? error.message : String(error) };
+      const fields = { key, again: ms, error: messageOf(error) };
       // Someone else was quicker: usual, and the next look at the cache settles it.
       if (isStatus(error, "Conflict")) log.debug(fields, "changed meanwhile; trying again");
       else log.warn(fields, "reconcile failed; trying again");
@@ -39,6 +40,7 @@ export const startController: StartController = (options: ControllerOptions): Co
     }
   };
 
+  // It rejects when the signal aborts first; who waits for it is told, and nobody has to.
   const ready = Promise.all(options.after ?? []).then(() => {});
   const stopped = ready.then(
     async () => {

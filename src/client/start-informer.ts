@@ -5,6 +5,7 @@ import { backOff } from "./back-off.ts";
 import { createCache } from "./cache.ts";
 import type { Client, ListQuery } from "./client.ts";
 import { deepFreeze } from "./freeze.ts";
+import { messageOf } from "./outcomes.ts";
 import type { Change, Informer, InformerOptions, StartInformer } from "./informer.ts";
 
 const delays = { first: 50, most: 30_000 };
@@ -40,7 +41,7 @@ export function startIndexedInformer<T extends KubeObject>(
     try {
       listener(change);
     } catch (error) {
-      log.error({ error: textOf(error), key: keyOf((change.after ?? change.before) as T) }, "a listener failed");
+      log.error({ error: messageOf(error), key: keyOf((change.after ?? change.before) as T) }, "a listener failed");
     }
   };
   const publish = (changes: readonly Change<T>[]): void => {
@@ -154,7 +155,7 @@ function mirror<T extends KubeObject>(
         // A watch that brought something and ended is renewed at once; one that brought nothing waits a little.
         if (failure === undefined && version !== before) continue;
         failures++;
-        if (failure !== undefined) log.warn({ error: textOf(failure), failures }, "watch failed; trying again");
+        if (failure !== undefined) log.warn({ error: messageOf(failure), failures }, "watch failed; trying again");
         await backOff(clock, failures, delays, signal);
       }
     };
@@ -164,8 +165,6 @@ function mirror<T extends KubeObject>(
       .finally(() => reject(signal.reason as Error));
   });
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : "unknown error");
 
 /** True when the server has never reached the version we know: it was set back, from a backup perhaps. */
 const isFuture = (error: unknown): boolean =>

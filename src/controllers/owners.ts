@@ -1,7 +1,6 @@
-import type { Client } from "../client/index.ts";
+import { type Client, unless } from "../client/index.ts";
 import {
   apiVersionOf,
-  isStatus,
   type KubeObject,
   type LabelSelector,
   matchesLabels,
@@ -95,11 +94,6 @@ async function setOwners<T extends KubeObject>(
 ): Promise<T | undefined> {
   const { uid, resourceVersion } = object.metadata;
   const body = { metadata: { uid, resourceVersion, ownerReferences } };
-  try {
-    return await client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body });
-  } catch (error) {
-    // It is gone, or another of its name is there now.
-    if (isStatus(error, "NotFound", "Invalid")) return undefined;
-    throw error;
-  }
+  // Gone, or another of its name is there now.
+  return unless(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }), "NotFound", "Invalid");
 }

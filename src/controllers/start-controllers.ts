@@ -36,9 +36,11 @@ export function startControllers(options: ControllersOptions): Component {
     startTaintEviction(options),
     startPodGarbageCollector(options),
   ];
+  const ready = Promise.all(all.map((part) => part.ready)).then(() => {});
+  ready.catch(() => {});
   return {
     name: "controllers",
-    ready: Promise.all(all.map(({ ready }) => ready)).then(() => {}),
+    ready,
     stopped: Promise.all(all.map(({ stopped }) => stopped)).then(() => {}),
   };
 }

@@ -1,4 +1,4 @@
-import { createEventRecorder, type Client, type Informers, startController } from "../client/index.ts";
+import { createEventRecorder, type Client, type Informers, messageOf, startController } from "../client/index.ts";
 import {
   findCondition,
   formatTime,
@@ -84,12 +84,7 @@ export function startScheduler(options: SchedulerOptions): Component {
       state.forget(uid);
       // Gone, or bound by someone else: what the informer shows next decides.
       if (isStatus(error, "NotFound", "Conflict")) return;
-      events.event(
-        pod,
-        "Warning",
-        "FailedScheduling",
-        `binding to ${nodeName}: ${error instanceof Error ? error.message : ""}`,
-      );
+      events.event(pod, "Warning", "FailedScheduling", `binding to ${nodeName}: ${messageOf(error)}`);
       throw error;
     }
     events.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${podName} to ${nodeName}`);

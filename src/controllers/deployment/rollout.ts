@@ -1,4 +1,4 @@
-import type { Client, EventRecorder } from "../../client/index.ts";
+import { type Client, type EventRecorder, messageOf, unless } from "../../client/index.ts";
 import {
   type Deployment,
   type DeploymentStatus,
@@ -72,9 +72,10 @@ export async function rollOut(
   const prune = async (): Promise<void> => {
     for (const set of expired(deployment, sets.old)) {
       const preconditions = { uid: set.metadata.uid ?? "" };
-      await ignoring(
-        ["NotFound", "Conflict"],
+      await unless(
         client.delete(resources.ReplicaSet, nameOfKey(keyOf(set)), { preconditions }),
+        "NotFound",
+        "Conflict",
       );
     }
   };
@@ -203,7 +204,7 @@ async function createCurrent(
       // A namespace that goes away takes its Deployments along.
       const causes = isStatus(error, "Forbidden") ? error.status.details?.causes : undefined;
       if (!causes?.some(({ reason }) => reason === "NamespaceTerminating")) {
-        const message = `Failed to create new replica set "${name}": ${error instanceof Error ? error.message : "unknown error"}`;
+        const message = `Failed to create new replica set "${name}": ${messageOf(error)}`;
         events.event(observed, "Warning", "ReplicaSetCreateError", message);
         await setCondition(false, "ReplicaSetCreateError", message);
       }
@@ -255,12 +256,4 @@ async function scaleSet(
 /** True while a pod of an old template may still run. */
 function hasOldPods({ podsOf }: RolloutContext, { old }: Sets): boolean {
   return old.some((set) => (set.status?.replicas ?? 0) > 0 || podsOf(set).some((pod) => !isTerminal(pod)));
-}
-
-async function ignoring(reasons: Parameters<typeof isStatus>[1][], work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isStatus(error, ...reasons)) throw error;
-  }
 }

@@ -1,5 +1,5 @@
-import { startController } from "../../client/index.ts";
-import { isStatus, keyOf, nameOfKey, resources, semanticEqual } from "../../kube/index.ts";
+import { startController, unless } from "../../client/index.ts";
+import { keyOf, nameOfKey, resources, semanticEqual } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
@@ -26,7 +26,7 @@ export function startEndpointsController(context: ControllerContext): Component 
     if (!service) {
       sizes.delete(key);
       // Those that someone made for a Service without selector are theirs to remove.
-      if (old?.metadata.labels?.[managedByLabel]) await quietly(client.delete(resources.Endpoints, name));
+      if (old?.metadata.labels?.[managedByLabel]) await unless(client.delete(resources.Endpoints, name), "NotFound");
       return;
     }
     if (!hasSelector(service) || service.metadata.deletionTimestamp) return;
@@ -44,7 +44,7 @@ export function startEndpointsController(context: ControllerContext): Component 
     if (!old) {
       const draft = { metadata: { ...name, labels, annotations }, subsets };
       // An old cache: the change that brings it up to date comes here again.
-      await quietly(client.create(resources.Endpoints, draft));
+      await unless(client.create(resources.Endpoints, draft), "AlreadyExists", "Forbidden", "NotFound");
       return;
     }
     const next = { ...old, metadata: { ...old.metadata, labels, annotations }, subsets };
@@ -70,12 +70,4 @@ export function startEndpointsController(context: ControllerContext): Component 
     }
   });
   return controller;
-}
-
-async function quietly(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isStatus(error, "NotFound", "AlreadyExists", "Forbidden")) throw error;
-  }
 }

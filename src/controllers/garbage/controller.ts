@@ -1,5 +1,5 @@
-import { startController } from "../../client/index.ts";
-import { isStatus, keyOf, type KubeObject, nameOfKey, type OwnerReference, semanticEqual } from "../../kube/index.ts";
+import { startController, unless } from "../../client/index.ts";
+import { keyOf, type KubeObject, nameOfKey, type OwnerReference, semanticEqual } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 import { createGraph, idOf, type Item, ownerName } from "./graph.ts";
@@ -23,14 +23,9 @@ export function startGarbageCollector(context: ControllerContext): Component {
     const resource = graph.kindOf(owner);
     // Of a kind that isn't known here, or from a namespace into none: nothing can be said, so nothing is done.
     if (!resource || (resource.namespaced && !object.metadata.namespace)) return "solid";
-    try {
-      const live = await client.get(resource, ownerName(resource, object, owner));
-      if (live.metadata.uid !== owner.uid) return "absent";
-      return isWaiting(live) ? "waiting" : "solid";
-    } catch (error) {
-      if (isStatus(error, "NotFound")) return "absent";
-      throw error;
-    }
+    const live = await unless(client.get(resource, ownerName(resource, object, owner)), "NotFound");
+    if (live?.metadata.uid !== owner.uid) return "absent";
+    return isWaiting(live) ? "waiting" : "solid";
   };
 
   const collect = async (item: Item): Promise<void> => {
@@ -49,12 +44,13 @@ export function startGarbageCollector(context: ControllerContext): Component {
     const finalizers = object.metadata.finalizers ?? [];
     const inForeground = finalizers.includes(foreground) || (isAwaited && dependents.length > 0);
     const { uid, resourceVersion } = object.metadata;
-    await quietly(
+    await unless(
       client.delete(resource, nameOfKey(keyOf(object)), {
         propagationPolicy: finalizers.includes(orphan) ? "Orphan" : inForeground ? "Foreground" : "Background",
         // An owner that was set meanwhile makes this a conflict.
         preconditions: { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) },
       }),
+      "NotFound",
     );
   };
 
@@ -80,7 +76,7 @@ export function startGarbageCollector(context: ControllerContext): Component {
   const setMetadata = async ({ resource, object }: Item, metadata: Partial<KubeObject["metadata"]>): Promise<void> => {
     const { uid, resourceVersion } = object.metadata;
     const body = { metadata: { uid, resourceVersion, ...metadata } };
-    await quietly(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }));
+    await unless(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }), "NotFound");
   };
   const removeFinalizer = (item: Item, name: string): Promise<void> =>
     setMetadata(item, {
@@ -134,12 +130,3 @@ export function startGarbageCollector(context: ControllerContext): Component {
 
 const isWaiting = ({ metadata }: KubeObject): boolean =>
   metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).includes(foreground);
-
-/** What is gone already, or is another by now, needs no more. */
-async function quietly(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isStatus(error, "NotFound")) throw error;
-  }
-}

@@ -1,6 +1,5 @@
-import type { Client } from "../../client/index.ts";
+import { type Client, messageOf, unless } from "../../client/index.ts";
 import {
-  isStatus,
   keyOf,
   type KubeObject,
   nameOfKey,
@@ -39,7 +38,7 @@ export async function removeContent(client: Client, namespace: string): Promise<
         if (!object.metadata.deletionTimestamp) await removeObject(client, resource, object);
       }
     } catch (error) {
-      failures.push(`${nameOf(resource)}: ${error instanceof Error ? error.message : "unknown error"}`);
+      failures.push(`${nameOf(resource)}: ${messageOf(error)}`);
     }
   };
 
@@ -52,14 +51,8 @@ export async function removeContent(client: Client, namespace: string): Promise<
 
 async function removeObject(client: Client, resource: Resource, object: KubeObject): Promise<void> {
   const { uid } = object.metadata;
-  try {
-    await client.delete(resource, nameOfKey(keyOf(object)), {
-      propagationPolicy: "Background",
-      ...(uid ? { preconditions: { uid } } : {}),
-    });
-  } catch (error) {
-    if (!isStatus(error, "NotFound", "Conflict")) throw error;
-  }
+  const options = { propagationPolicy: "Background", ...(uid ? { preconditions: { uid } } : {}) } as const;
+  await unless(client.delete(resource, nameOfKey(keyOf(object)), options), "NotFound", "Conflict");
 }
 
 const nameOf = ({ plural, group }: Resource): string => (group ? `${plural}.${group}` : `${plural}.`);

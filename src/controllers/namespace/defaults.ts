@@ -1,5 +1,5 @@
-import { startController } from "../../client/index.ts";
-import { type ConfigMap, isStatus, resources, semanticEqual, type ServiceAccount } from "../../kube/index.ts";
+import { startController, unless } from "../../client/index.ts";
+import { type ConfigMap, resources, semanticEqual, type ServiceAccount } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 
@@ -22,13 +22,18 @@ export function startNamespaceDefaults(context: ControllerContext & { readonly r
     const home = namespaces.get({ name: namespace });
     if (!home || home.metadata.deletionTimestamp) return;
     if (!accounts.get({ namespace, name: accountName })) {
-      await quietly(client.create(resources.ServiceAccount, { metadata: { namespace, name: accountName } }));
+      await unless(
+        client.create(resources.ServiceAccount, { metadata: { namespace, name: accountName } }),
+        "AlreadyExists",
+        "Forbidden",
+        "NotFound",
+      );
     }
     const map = maps.get({ namespace, name: mapName });
     const data = { "ca.crt": rootCA };
     if (!map) {
       const metadata = { namespace, name: mapName, annotations: { "kubernetes.io/description": description } };
-      await quietly(client.create(resources.ConfigMap, { metadata, data }));
+      await unless(client.create(resources.ConfigMap, { metadata, data }), "AlreadyExists", "Forbidden", "NotFound");
     } else if (!semanticEqual(map.data, data)) {
       await client.update(resources.ConfigMap, { ...map, data });
     }
@@ -51,13 +56,4 @@ export function startNamespaceDefaults(context: ControllerContext & { readonly r
   accounts.onChange(watch(accountName));
   maps.onChange(watch(mapName));
   return controller;
-}
-
-async function quietly(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    // Someone else made it, or the namespace is going away.
-    if (!isStatus(error, "AlreadyExists", "Forbidden", "NotFound")) throw error;
-  }
 }

@@ -1,18 +1,9 @@
-import { createEventRecorder, startController } from "../../client/index.ts";
-import {
-  formatTime,
-  isStatus,
-  keyOf,
-  nameOfKey,
-  type Node,
-  parseTime,
-  type Pod,
-  resources,
-  setCondition,
-} from "../../kube/index.ts";
+import { createEventRecorder, startController, unless } from "../../client/index.ts";
+import { keyOf, nameOfKey, type Node, parseTime, type Pod, resources } from "../../kube/index.ts";
 import { tolerationCovers } from "../../scheduler/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
+import { setPodCondition } from "../pod-condition.ts";
 import { nodeIndex } from "./pods-on-node.ts";
 
 /** Taints that Kubernetes lets every pod tolerate for a while, should it say nothing of them. */
@@ -46,23 +37,19 @@ export function startTaintEviction(context: ControllerContext): Component {
   const events = createEventRecorder(client, { ...context, component: "taint-eviction-controller" });
 
   const evict = async (pod: Pod): Promise<void> => {
-    const name = nameOfKey(keyOf(pod));
     const condition = {
       type: "DisruptionTarget",
       status: "True",
       reason: "DeletionByTaintManager",
       message: "Taint manager: deleting due to NoExecute taint",
     };
-    const conditions = setCondition(pod.status?.conditions, condition, formatTime(clock.now()));
-    const { uid, resourceVersion } = pod.metadata;
-    const body = { metadata: { uid, resourceVersion }, status: { conditions } };
-    try {
-      await client.patch(resources.Pod, name, { type: "merge", body }, { subresource: "status" });
-      events.event(pod, "Normal", "TaintManagerEviction", `Marking for deletion Pod ${keyOf(pod)}`);
-      await client.delete(resources.Pod, name, uid ? { preconditions: { uid } } : {});
-    } catch (error) {
-      if (!isStatus(error, "NotFound")) throw error;
-    }
+    if (!(await setPodCondition(client, pod, condition, clock.now()))) return;
+    events.event(pod, "Normal", "TaintManagerEviction", `Marking for deletion Pod ${keyOf(pod)}`);
+    const { uid } = pod.metadata;
+    await unless(
+      client.delete(resources.Pod, nameOfKey(keyOf(pod)), uid ? { preconditions: { uid } } : {}),
+      "NotFound",
+    );
   };
 
   const reconcile = async (key: string) => {

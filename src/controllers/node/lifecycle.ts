@@ -1,17 +1,8 @@
 import { createEventRecorder, startController } from "../../client/index.ts";
-import {
-  findCondition,
-  formatTime,
-  isStatus,
-  keyOf,
-  nameOfKey,
-  type Node,
-  type Pod,
-  resources,
-  setCondition,
-} from "../../kube/index.ts";
+import { findCondition, type Node, type Pod, resources } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
+import { setPodCondition } from "../pod-condition.ts";
 import { isReady } from "../pods.ts";
 import { readinessOf, taintsOf, unknownConditions } from "./conditions.ts";
 import { nodeIndex } from "./pods-on-node.ts";
@@ -20,6 +11,8 @@ import { nodeIndex } from "./pods-on-node.ts";
 const gracePeriod = 40_000;
 /** The same for a node that has never given one. */
 const startupGracePeriod = 60_000;
+/** Milliseconds by which a look at a node may be late before it says more about the one who looks. */
+const stall = 20_000;
 const leaseNamespace = "kube-node-lease";
 
 /**
@@ -50,18 +43,8 @@ export function startNodeLifecycle(context: ControllerContext): Component {
   /** Pods of a node that isn't ready serve nobody. */
   const markPodsNotReady = async (node: Node): Promise<void> => {
     const mark = async (pod: Pod): Promise<void> => {
-      const old = pod.status?.conditions ?? [];
-      const conditions = setCondition(old, { type: "Ready", status: "False" }, formatTime(clock.now()));
-      const body = {
-        metadata: { uid: pod.metadata.uid, resourceVersion: pod.metadata.resourceVersion },
-        status: { conditions },
-      };
-      try {
-        await client.patch(resources.Pod, nameOfKey(keyOf(pod)), { type: "merge", body }, { subresource: "status" });
-        events.event(pod, "Warning", "NodeNotReady", "Node is not ready");
-      } catch (error) {
-        if (!isStatus(error, "NotFound")) throw error;
-      }
+      const marked = await setPodCondition(client, pod, { type: "Ready", status: "False" }, clock.now());
+      if (marked) events.event(pod, "Warning", "NodeNotReady", "Node is not ready");
     };
     await Promise.all(pods.by("node", node.metadata.name).filter(isReady).map(mark));
   };
@@ -73,7 +56,12 @@ export function startNodeLifecycle(context: ControllerContext): Component {
       return undefined;
     }
     const isNew = findCondition(node.status?.conditions, "Ready") === undefined;
-    const left = seen(node) + (isNew ? startupGracePeriod : gracePeriod) - clock.now();
+    let left = seen(node) + (isNew ? startupGracePeriod : gracePeriod) - clock.now();
+    if (left < -stall) {
+      // It is we who were away (the machine slept): the node gets its time from now.
+      lastSign.delete(name);
+      left = seen(node) + gracePeriod - clock.now();
+    }
     if (left <= 0 && (isNew || readinessOf(node) !== "Unknown")) {
       events.event(node, "Normal", "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
       const status = { ...node.status, conditions: unknownConditions(node, clock.now()) };

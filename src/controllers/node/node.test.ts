@@ -88,6 +88,18 @@ describe("node lifecycle", () => {
     expect(await taints("n1")).toEqual([]);
   });
 
+  test("a monitor that was away itself gives the nodes time to speak", async () => {
+    await pass(20, "n1", "n2");
+    // All timers are late at once, as after a machine has slept.
+    await cluster.clock.advance(1);
+    const sleeper = cluster.clock.now.bind(cluster.clock);
+    Object.assign(cluster.clock, { now: () => sleeper() + 600_000 });
+    await pass(30, "n2");
+    expect(findCondition((await node("n1")).status?.conditions, "Ready")?.status).toBe("True");
+    await pass(30, "n2");
+    expect(findCondition((await node("n1")).status?.conditions, "Ready")?.status).toBe("Unknown");
+  });
+
   test("when all nodes are lost nobody is evicted", async () => {
     await pass(60);
     expect(await taints("n1")).toEqual(["node.kubernetes.io/unreachable:NoSchedule"]);

@@ -1,7 +1,8 @@
-import { startController } from "../../client/index.ts";
-import { formatTime, isStatus, keyOf, nameOfKey, type Pod, resources, setCondition } from "../../kube/index.ts";
+import { startController, unless } from "../../client/index.ts";
+import { keyOf, nameOfKey, type Pod, resources } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
+import { setPodCondition } from "../pod-condition.ts";
 import { isTerminal } from "../pods.ts";
 import { nodeIndex } from "./pods-on-node.ts";
 
@@ -17,19 +18,13 @@ export function startPodGarbageCollector(context: ControllerContext): Component 
   const missing = new Map<string, number>();
 
   const remove = async (pod: Pod, message: string): Promise<void> => {
-    const name = nameOfKey(keyOf(pod));
-    const { uid, resourceVersion } = pod.metadata;
-    try {
-      if (!isTerminal(pod)) {
-        const condition = { type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC", message };
-        const conditions = setCondition(pod.status?.conditions, condition, formatTime(clock.now()));
-        const body = { metadata: { uid, resourceVersion }, status: { phase: "Failed", conditions } };
-        await client.patch(resources.Pod, name, { type: "merge", body }, { subresource: "status" });
-      }
-      await client.delete(resources.Pod, name, { gracePeriodSeconds: 0, ...(uid ? { preconditions: { uid } } : {}) });
-    } catch (error) {
-      if (!isStatus(error, "NotFound")) throw error;
+    if (!isTerminal(pod)) {
+      const condition = { type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC", message };
+      if (!(await setPodCondition(client, pod, condition, clock.now(), { phase: "Failed" }))) return;
     }
+    const { uid } = pod.metadata;
+    const options = { gracePeriodSeconds: 0, ...(uid ? { preconditions: { uid } } : {}) };
+    await unless(client.delete(resources.Pod, nameOfKey(keyOf(pod)), options), "NotFound");
   };
 
   /** Keys are node names; "" stands for pods without a node. */
@@ -48,14 +43,8 @@ export function startPodGarbageCollector(context: ControllerContext): Component 
     missing.set(nodeName, since);
     const left = since + quarantine - clock.now();
     if (left > 0) return { again: left };
-    const isThere = await client.get(resources.Node, { name: nodeName }).then(
-      () => true,
-      (error: unknown) => {
-        if (isStatus(error, "NotFound")) return false;
-        throw error;
-      },
-    );
-    if (!isThere) await Promise.all(all.map((pod) => remove(pod, "PodGC: node no longer exists")));
+    const node = await unless(client.get(resources.Node, { name: nodeName }), "NotFound");
+    if (!node) await Promise.all(all.map((pod) => remove(pod, "PodGC: node no longer exists")));
     return undefined;
   };
 

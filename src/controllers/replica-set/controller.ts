@@ -1,4 +1,4 @@
-import { createEventRecorder, startController } from "../../client/index.ts";
+import { createEventRecorder, messageOf, startController, unless } from "../../client/index.ts";
 import {
   isStatus,
   keyOf,
@@ -70,7 +70,7 @@ export function startReplicaSetController(context: ControllerContext): Component
       ) {
         return undefined;
       }
-      const message = textOf(error);
+      const message = messageOf(error);
       events.event(set, "Warning", "FailedCreate", `Error creating: ${message}`);
       return { reason: "FailedCreate", message };
     }
@@ -88,8 +88,8 @@ export function startReplicaSetController(context: ControllerContext): Component
       } catch (error) {
         expectations.deleted(key, uidOf(pod));
         if (isStatus(error, "NotFound", "Conflict")) return undefined;
-        events.event(set, "Warning", "FailedDelete", `Error deleting: ${textOf(error)}`);
-        return { reason: "FailedDelete", message: textOf(error) };
+        events.event(set, "Warning", "FailedDelete", `Error deleting: ${messageOf(error)}`);
+        return { reason: "FailedDelete", message: messageOf(error) };
       }
     };
     const results = await Promise.all(victims.map(remove));
@@ -128,12 +128,7 @@ export function startReplicaSetController(context: ControllerContext): Component
     const failure = current && !leaving ? await scale(set, all.filter(isActive)) : undefined;
     const status = statusOf(set, all, current ? failure : failureIn(set), clock.now());
     if (!semanticEqual(status, set.status)) {
-      try {
-        await client.updateStatus(resources.ReplicaSet, { ...set, status });
-      } catch (error) {
-        if (isStatus(error, "NotFound")) return undefined;
-        throw error;
-      }
+      if (!(await unless(client.updateStatus(resources.ReplicaSet, { ...set, status }), "NotFound"))) return undefined;
     }
     if (failure) throw new Error(failure.message);
     const again = nextAvailable(set, all, clock.now());
@@ -190,5 +185,3 @@ function failureIn(set: ReplicaSet): Failure | undefined {
 }
 
 const uidOf = ({ metadata }: Pod | ReplicaSet): string => metadata.uid ?? "";
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : "unknown error");
