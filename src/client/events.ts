@@ -1,4 +1,4 @@
-import { apiVersionOf, type Event, isStatus, type KubeObject, type ObjectReference, resources } from "../kube/index.ts";
+import { apiVersionOf, isStatus, type KubeObject, type ObjectReference, resources } from "../kube/index.ts";
 import { type Clock, type Logger, systemClock } from "../system/index.ts";
 import { backOff } from "./back-off.ts";
 import type { Client } from "./client.ts";
