@@ -22,6 +22,8 @@ export interface TestNode {
   readonly client: FakeClient;
   readonly dir: string;
   readonly runtime: Runtime;
+  /** How its supervisor is started, next time. */
+  readonly supervisor: string[];
   readonly pki: Awaited<ReturnType<typeof testPki>>;
   /** Starts (again) a kubelet on the same directory and the same API. */
   startKubelet(): Promise<Component>;
@@ -52,6 +54,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
   const pki = await testPki();
   const network = options.network?.(dir) ?? createLoopbackNetwork({ dir });
   const isolation = options.isolation?.(dir) ?? noIsolation;
+  const supervisor = [...options.programs.supervisor];
   let stop = new AbortController();
   let kubelet: Component | undefined;
   let runtime: ReturnType<typeof createProcessRuntime> | undefined;
@@ -60,6 +63,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
     client,
     dir,
     pki,
+    supervisor,
     get runtime() {
       if (!runtime) throw new Error("not started");
       return runtime;
@@ -77,7 +81,7 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
           sh: { command: ["/bin/sh"] },
           sleep: { command: ["sleep"] },
         },
-        supervisor: options.programs.supervisor,
+        supervisor,
       });
       kubelet = startKubelet({
         client,

@@ -4,7 +4,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resources } from "../../src/kube/index.ts";
-import { createBridgeNetwork, createNamespaceIsolation, isolationProblem } from "../../src/kubelet/index.ts";
+import {
+  createBridgeNetwork,
+  createNamespaceIsolation,
+  isolationProblem,
+  stopProcessRuntime,
+} from "../../src/kubelet/index.ts";
 import { systemCommands } from "../../src/system/index.ts";
 import { buildPrograms } from "./built.ts";
 import { isReady, startTestNode, type TestNode } from "./cluster.ts";
@@ -142,6 +147,32 @@ describe.runIf(inside)("pods in namespaces", () => {
     await node.untilGone("goes");
     const read = await node.runtime.exec(id, ["cat", "/fairlead-test/shared/f"], { timeoutMs: 5_000 });
     expect(read.stdout).toBe("kept\n");
+  });
+
+  test("a supervisor in another mount namespace than the kubelet serves as well", async () => {
+    const before = await node.until("a", isReady);
+    await node.stopKubelet();
+    await stopProcessRuntime(node.dir);
+    // As `ip netns exec` does it, each time.
+    node.supervisor.unshift("unshare", "--mount", "--propagation", "slave");
+    await node.startKubelet();
+    const apart = await node.until(
+      "a",
+      (pod) => isReady(pod) && pod.status?.containerStatuses?.[0]?.restartCount === 1,
+    );
+    expect(apart.status?.podIP).toBe(before.status?.podIP);
+    node.pod("apart", {
+      volumes: [{ name: "data", emptyDir: {} }],
+      containers: [
+        { name: "main", ...sh("sleep 1000"), volumeMounts: [{ name: "data", mountPath: "/fairlead-test/apart" }] },
+      ],
+    });
+    const pod = await node.until("apart", isReady);
+    const id = pod.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+    const script = "echo x > /fairlead-test/apart/f; hostname; ip -br address show dev eth0";
+    const { stdout } = await node.runtime.exec(id, ["sh", "-c", script], { timeoutMs: 5_000 });
+    expect(stdout).toMatch(new RegExp(`^apart\\neth0@.*${pod.status?.podIP}/32`));
+    expect(existsSync("/fairlead-test/apart/f")).toBe(false);
   });
 
   test("hostNetwork pods have the node's address", async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
@@ -6,6 +6,7 @@ import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
 import { masqueradeEgress, removeEgress } from "./egress.ts";
 import { bridgeName } from "./names.ts";
+import { besideSupervisor } from "../runtime/mount-namespace.ts";
 import { NetworkError, type NodeRoute, type PodNetwork } from "./network.ts";
 
 export interface BridgeNetworkOptions {
@@ -29,7 +30,7 @@ const netnsDirectory = "/run/netns";
  * passes the node's connection tracking and a translated address is translated back.
  */
 export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
-  const { commands } = options;
+  const commands = besideSupervisor(options.dir, options.commands);
   const file = join(options.dir, "addresses.json");
   let pool: AddressPool | undefined;
   let ownRange = "";
@@ -98,6 +99,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
           ...routes,
         ],
       );
+      // Someone may have taken the bridge away meanwhile.
+      const present = interfaces();
+      const pods = pool.holders().filter((id) => present.has(vethOf(id)));
+      if (pods.length > 0)
+        await batch(
+          [],
+          pods.map((id) => `link set ${vethOf(id)} master ${bridgeName} up`),
+        );
       setSysctl("ip_forward", "1");
       // Pods are neighbours on the wire, but must not be told to talk past the node.
       for (const device of ["all", bridgeName]) setSysctl(`conf/${device}/send_redirects`, "0");
@@ -113,14 +122,20 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
     async attach(id) {
       const held = opened();
       const address = held.take(id);
-      if (!isNamespace(id)) await connect(id, address, held.gateway);
+      try {
+        if (!interfaces().has(vethOf(id))) await connect(id, address, held.gateway);
+      } catch (error) {
+        await disconnect(id);
+        held.give(id);
+        throw error;
+      }
       return { addresses: [address], netns: netnsOf(id) };
     },
     async detach(id) {
       await disconnect(id);
       opened().give(id);
     },
-    isAttached: async (id) => isNamespace(id),
+    isAttached: async (id) => interfaces().has(vethOf(id)),
     async retain(ids) {
       for (const id of opened().holders()) {
         if (ids.has(id)) continue;
@@ -167,10 +182,10 @@ function macOf(address: string): string {
   return `0a:58:${bytes.join(":")}`;
 }
 
-/** A namespace is mounted on its file; without the mount the file is what was left at a power cut. */
-function isNamespace(id: string): boolean {
-  const stat = statSync(join(netnsDirectory, netnsOf(id)), { throwIfNoEntry: false });
-  return stat !== undefined && stat.dev !== statSync(netnsDirectory).dev;
+/** Names of the interfaces in this process's network namespace. A veth is gone when its other end's namespace is. */
+function interfaces(): Set<string> {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
+  return new Set(lines.map((line) => line.split(":")[0]?.trim() ?? ""));
 }
 
 function isRoutable({ podCIDR, via }: NodeRoute): boolean {

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
+import { besideSupervisor, mountTable } from "./mount-namespace.ts";
 import { openMountPoints } from "./mount-points.ts";
 import type { ContainerConfig } from "./runtime.ts";
 import { runDirectory, runtimeDirectory } from "./supervisor/connection.ts";
@@ -20,19 +21,23 @@ export interface NamespaceOptions {
  *
  * Namespaces are kept as files (as `ip netns` does it), so they need no process and outlive the kubelet.
  */
-export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): Isolation {
+export function createNamespaceIsolation({ dir, commands: plain }: NamespaceOptions): Isolation {
+  const commands = besideSupervisor(dir, plain);
   const kept = keptNamespaces(dir);
   const sandboxDirectory = (id: string): string => join(runtimeDirectory(dir), "etc", id);
   const utsFile = (id: string): string => join(kept, `${id}.uts`);
   const mountFile = (id: string): string => join(kept, `${id.slice(0, 24)}.mnt`);
   const run = (file: string, ...args: string[]): Promise<string> => runOrThrow(commands, file, args);
   const mountPoints = openMountPoints(runtimeDirectory(dir));
-  let prepared: Promise<void> | undefined;
+  let prepared: Promise<void> = Promise.resolve();
 
   /** A mount namespace can only be kept on a mount that is private. */
   const prepare = async (): Promise<void> => {
     mkdirSync(kept, { recursive: true, mode: 0o700 });
-    if (isMountPoint(kept)) return;
+    const isMounted = mountTable(dir)
+      .split("\n")
+      .some((line) => line.split(" ")[4] === kept);
+    if (isMounted) return;
     await run("mount", "--bind", kept, kept);
     await run("mount", "--make-private", kept);
   };
@@ -40,8 +45,7 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
   return {
     mounts: true,
     async openSandbox(sandbox, config) {
-      prepared ??= prepare();
-      await prepared;
+      await (prepared = prepared.then(prepare));
       const directory = sandboxDirectory(sandbox.id);
       mkdirSync(directory, { recursive: true, mode: 0o755 });
       writeFileSync(join(directory, "resolv.conf"), resolvConf(config.dns));
@@ -55,8 +59,7 @@ export function createNamespaceIsolation({ dir, commands }: NamespaceOptions): I
       rmSync(sandboxDirectory(id), { recursive: true, force: true });
     },
     async openContainer(id, sandbox, config) {
-      prepared ??= prepare();
-      await prepared;
+      await (prepared = prepared.then(prepare));
       const directory = sandboxDirectory(sandbox.id);
       for (const mount of config.mounts) mountPoints.make(mount);
       const own = ["resolv.conf", "hosts"].flatMap((name) =>
@@ -111,12 +114,6 @@ function asUser({ user, group, supplementalGroups }: ContainerConfig): string[] 
 
 function inDirectory({ workingDir }: ContainerConfig): string[] {
   return workingDir === undefined || workingDir === "/" ? [] : ["env", `--chdir=${workingDir}`, "--"];
-}
-
-function isMountPoint(path: string): boolean {
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .some((line) => line.split(" ")[4] === path);
 }
 
 /** Why pods cannot have namespaces of their own here; undefined when they can. */

@@ -6,6 +6,7 @@ import { environmentOf, execWithin } from "./exec.ts";
 import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
 import type { Isolation } from "./isolation.ts";
+import { supervisorPrefix } from "./mount-namespace.ts";
 import { releaseNamespaces } from "./namespaces.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
 import { connectSupervisor, runDirectory, runtimeDirectory, stopSupervisor } from "./supervisor/connection.ts";
@@ -227,7 +228,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       if (container.state !== "running" || container.pid === undefined) {
         throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
       }
-      return execWithin([...container.prefix, ...command], { env: environmentOf(container.pid), timeoutMs });
+      const { pid, prefix } = container;
+      const where = prefix.length > 0 ? supervisorPrefix(options.dir) : [];
+      return execWithin([...where, ...prefix, ...command], { env: environmentOf(pid), timeoutMs });
     },
   };
 }

@@ -1,9 +1,10 @@
 // The supervisor of one node's containers: a small process of its own session that outlives the kubelet, holds the
 // containers' pipes, writes their logs and records how they ended. Started as `node main.js DIR SOCKET`.
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createContainers } from "./containers.ts";
+import { processStart, supervisorPidFile } from "./process-identity.ts";
 import { type HeldContainer, lineSplitter, type Method, type ReplyLine, type RequestLine } from "./protocol.ts";
 import type { Requests, SandboxRecord } from "./protocol.ts";
 import { openRecords } from "./records.ts";
@@ -33,8 +34,10 @@ function begin(dir: string, socketPath: string): void {
     for (const socket of connections) reply(socket, { changed: podUid });
   };
   const containers = createContainers(held, { changed, now: Date.now });
+  writeFileSync(supervisorPidFile(dir), `${process.pid} ${processStart(process.pid)}\n`, { mode: 0o600 });
   const leave = (): void => {
     rmSync(socketPath, { force: true });
+    rmSync(supervisorPidFile(dir), { force: true });
     process.exit(0);
   };
 

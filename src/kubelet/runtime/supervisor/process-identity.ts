@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Field 22 of /proc/PID/stat: when the process began. Undefined when there is no such process. */
 export function processStart(pid: number): string | undefined {
@@ -19,3 +20,6 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
+
+/** Where the supervisor that keeps its records in `directory` writes its process id and, after a blank, when it began. */
+export const supervisorPidFile = (directory: string): string => join(directory, "supervisor.pid");
