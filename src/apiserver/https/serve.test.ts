@@ -19,8 +19,8 @@ let own: KeyPair;
 let client: KeyPair;
 let api: TestApi;
 let served: Served;
-/** Signal of the request that came last. */
-let latest: AbortSignal | undefined;
+/** Signals of requests, the latest last. */
+const signals: AbortSignal[] = [];
 const ended = new AbortController();
 
 beforeAll(async () => {
@@ -31,7 +31,7 @@ beforeAll(async () => {
   api = await startTestApi();
   const handler: ApiHandler = {
     handle: (request) => {
-      latest = request.signal;
+      signals.push(request.signal);
       return api.handler.handle(request);
     },
   };
@@ -172,10 +172,10 @@ describe("HTTPS", () => {
 
   it.each(["HTTP/1.1", "HTTP/2"])("streams a watch over %s, and ends it with its client", async (version) => {
     const path = `${configMaps}?watch=1&resourceVersion=0&fieldSelector=metadata.name%3Dw-${version.at(-1)}`;
-    latest = undefined;
+    const before = signals.length;
     const { lines, close } = version === "HTTP/2" ? watch2(path) : watch1(path);
-    while (!latest) await new Promise((resolve) => setTimeout(resolve, 5));
-    const signal = latest;
+    while (signals.length === before) await new Promise((resolve) => setTimeout(resolve, 5));
+    const signal = signals[before] as AbortSignal;
     expect(signal.aborted).toBe(false);
     await ask("POST", configMaps, { body: JSON.stringify({ metadata: { name: `w-${version.at(-1)}` } }) });
     expect(JSON.parse(await lines())).toMatchObject({
