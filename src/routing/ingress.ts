@@ -145,7 +145,7 @@ export function translateIngresses(input: IngressInput): Translation {
     const remedies: Record<Absence, string> = {
       ServiceNotFound: `create Service ${target.service} in namespace ${target.namespace}, or correct the name`,
       ServicePortNotFound: `name one of its ports: ${known.join(", ")}`,
-      UnsupportedService: "use a Service with endpoints",
+      UnsupportedService: "use a Service with endpoints that speak HTTP",
     };
     return {
       object: refOf(ingress),

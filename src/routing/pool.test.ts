@@ -67,6 +67,13 @@ describe("backends", () => {
       "spec.rules[0].http.paths[0].backend.service.port",
     ],
     [
+      "TLS to the backend",
+      { number: 443 },
+      { services: [service("a", [{ port: 443, appProtocol: "https" }])] },
+      "UnsupportedService",
+      "spec.rules[0].http.paths[0].backend.service.name",
+    ],
+    [
       "ExternalName",
       { number: 80 },
       { services: [service("a", [], { type: "ExternalName", externalName: "x.y" })] },

@@ -45,9 +45,14 @@ export function poolOf(target: PoolTarget, service: Service | undefined, slices:
     return absent("UnsupportedService", `Service ${namespace}/${name} is of type ExternalName, which has no endpoints`);
   const servicePort = findPort(service.spec.ports ?? [], target.port);
   if (!servicePort) return absent("ServicePortNotFound", `Service ${namespace}/${name} has no TCP port ${port}`);
+  if (tlsProtocols.has(servicePort.appProtocol ?? ""))
+    return absent("UnsupportedService", `port ${port} of Service ${namespace}/${name} speaks TLS (its appProtocol)`);
   const protocol = servicePort.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http";
   return { pool: { ...empty, protocol, endpoints: endpointsOf(service, servicePort, slices) } };
 }
+
+// Without a word on which certificate to trust, TLS to a backend would be for show.
+const tlsProtocols = new Set(["https", "kubernetes.io/wss"]);
 
 function findPort(ports: readonly ServicePort[], wanted: ServiceBackendPort | undefined): ServicePort | undefined {
   return ports.find(

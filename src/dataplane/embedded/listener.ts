@@ -40,8 +40,8 @@ export async function openListener(
   let draining = false;
   /** All of TCP, also those in the middle of a TLS handshake. */
   const sockets = new Set<Socket>();
-  /** Those of HTTP/1.1 with their newest response; without one there has been no request yet. */
-  const newest = new Map<Socket, ServerResponse | undefined>();
+  /** Those of HTTP/1.1 with the number of requests under way; undefined before the first. */
+  const pending = new Map<Socket, number | undefined>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
   const secure = first.protocol === "HTTPS" ? createSecure() : undefined;
@@ -54,29 +54,29 @@ export async function openListener(
     socket.once("close", () => sockets.delete(socket));
   });
   server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
-    newest.set(socket, undefined);
-    socket.once("close", () => newest.delete(socket));
+    pending.set(socket, undefined);
+    socket.once("close", () => pending.delete(socket));
   });
   server.on("request", (request, response) => {
     if (draining) response.shouldKeepAlive = false;
-    newest.set(request.socket, response);
+    count(request.socket, response);
     serve(context, entry, request, response);
   });
   server.on("checkContinue", (request, response) => {
-    newest.set(request.socket, response);
+    count(request.socket, response);
     serve(context, entry, request, response, () => {
       if (!response.headersSent) response.writeContinue();
     });
   });
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    newest.delete(socket);
+    pending.delete(socket);
     if (withoutUpgrade(request, socket, head))
       server.emit(first.protocol === "HTTPS" ? "secureConnection" : "connection", socket);
     else tunnel(context, entry, request, socket, head);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     // An answer now would be taken for that of a request before it on the connection.
-    if (newest.get(socket)?.writableFinished === false) socket.destroy();
+    if (pending.get(socket)) socket.destroy();
     else answerBadRequest(error, socket);
   });
 
@@ -95,8 +95,8 @@ export async function openListener(
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
-      for (const [socket, response] of newest)
-        if (!response && !("alpnProtocol" in socket && socket.alpnProtocol === "h2")) socket.destroy();
+      for (const [socket, requests] of pending)
+        if (requests === undefined && !("alpnProtocol" in socket && socket.alpnProtocol === "h2")) socket.destroy();
       const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
@@ -106,6 +106,14 @@ export async function openListener(
       clearTimeout(timer);
     },
   };
+
+  function count(socket: Socket, response: ServerResponse): void {
+    pending.set(socket, (pending.get(socket) ?? 0) + 1);
+    response.once("close", () => {
+      const requests = pending.get(socket);
+      if (requests) pending.set(socket, requests - 1);
+    });
+  }
 
   function createSecure(): HttpsServer {
     const secure = createHttps({
