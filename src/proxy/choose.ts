@@ -32,8 +32,8 @@ export async function chooseBackend(
 ): Promise<{ backend: Backend; reason: string | undefined }> {
   let reason: string | undefined;
   if (mode !== "userspace") {
-    const { createNftablesBackend, openNft, whyNoNft } = await import("./nftables/index.ts");
-    reason = await whyNoNft(parts.commands);
+    const { createNftablesBackend, openNft, whyNoProgram } = await import("./nftables/index.ts");
+    reason = await whyNoProgram(parts.commands);
     if (reason === undefined) {
       const nft = await openNft(parts.commands, log);
       const kernel = createNftablesBackend({ ...parts, nft, context, log });

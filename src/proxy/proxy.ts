@@ -81,18 +81,21 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const slices = informers.of(resources.EndpointSlice);
   const nodes = informers.of(resources.Node);
 
+  // The caches may be shared and live longer than this proxy.
   services.onChange(({ before, after }) => {
+    if (signal.aborted) return;
     if (after) changed(model.upsertService(after));
     else if (before) changed(model.removeService(keyOf(before)));
   });
   slices.onChange(({ before, after }) => {
+    if (signal.aborted) return;
     const arrived = clock.now();
     if (after) changed(model.upsertSlice(after));
     else if (before) changed(model.removeSlice(keyOf(before)));
     if (!noted) latency.measure(arrived, backend.settled(), clock);
   });
   nodes.onChange(({ after }) => {
-    if (after?.metadata.name !== nodeName) return;
+    if (signal.aborted || after?.metadata.name !== nodeName) return;
     const zone = zoneOf(after);
     if (zone === context.node.zone) return;
     const { name, addresses } = context.node;
@@ -104,7 +107,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const ready = Promise.all([services.synced, slices.synced, nodes.synced]).then(async () => {
     const keys = noted ?? [];
     noted = undefined;
-    for (const key of keys) update(key);
+    for (const [i, key] of [...keys].entries()) {
+      // Ten thousand Services take a second: others in this process get their turns meanwhile.
+      if (i % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
+      update(key);
+    }
     backend.start();
     await backend.settled();
     log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");

@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
+import { childNft, createNftablesBackend } from "../../src/proxy/nftables/index.ts";
+import { createServiceModel, type ProxyContext } from "../../src/services/index.ts";
 import { removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
 import { silentLogger, systemClock, systemCommands, type Logger } from "../../src/system/index.ts";
 import { clientPod, createLab, nodeAddress, outside, podAddress, whyNoLab, type Answers, type Lab } from "./lab.ts";
@@ -336,6 +338,40 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
       const answers = await lab.client.ask({ address: "10.96.0.36", port: 80, source, count: 400 });
       expect(whoAnswered(answers)).toEqual([...everyPod].sort());
     }
+  });
+
+  test("where libnftables cannot be loaded, nft as a child does the same", async () => {
+    await end();
+    const context: ProxyContext = {
+      family: "IPv4",
+      node: { name: "node1", addresses: [nodeAddress] },
+      podCidrs: ["10.42.0.0/16"],
+      serviceCidrs: ["10.96.0.0/16"],
+    };
+    stop = new AbortController();
+    const nft = childNft(systemCommands);
+    const backend = createNftablesBackend({
+      nft,
+      context,
+      commands: systemCommands,
+      signal: stop.signal,
+      clock: systemClock,
+      log,
+    });
+    const model = createServiceModel(context);
+    model.upsertService(client.put(resources.Service, service("child", { clusterIP: "10.96.0.38" })));
+    backend.start();
+    for (const addresses of [endpoints(0, 1), endpoints(1), endpoints(2, 3, 4)]) {
+      model.upsertSlice(client.put(resources.EndpointSlice, slice("child", addresses)));
+      backend.update("default/child", model.plan("default/child"));
+      await backend.settled();
+      const answers = await lab.client.ask({ address: "10.96.0.38", port: 80, source: clientPod, count: 60 });
+      expect(whoAnswered(answers)).toEqual(addresses);
+    }
+    stop.abort();
+    await backend.stopped;
+    expect(errors).toEqual([]);
+    await begin();
   });
 
   test("tables of others are left alone, and a mark that others set is given back", async () => {

@@ -215,7 +215,7 @@ describe("Services in user space", () => {
       }),
     );
     stop.abort();
-    await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
+    for (const socket of sockets) if (!socket.closed) await once(socket, "close");
     await new Promise((resolve) => setImmediate(resolve));
     process.off("warning", onWarning);
     expect(warnings).toEqual([]);

@@ -1,3 +1,3 @@
 export { createNftablesBackend } from "./backend.ts";
 export { createNftablesProgram, removeNftablesProgram } from "./program.ts";
-export { childNft, NftError, openNft, whyNoNft, type Nft } from "./nft.ts";
+export { childNft, NftError, openNft, whyNoNft, whyNoProgram, type Nft } from "./nft.ts";

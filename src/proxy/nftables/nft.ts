@@ -1,5 +1,6 @@
 import { runOrThrow, type CommandRunner, type Logger } from "../../system/index.ts";
 import { openLibrary } from "./library.ts";
+import { program } from "./ruleset.ts";
 
 /** The way to the kernel's nftables. A script is applied as a whole or not at all. */
 export interface Nft {
@@ -55,11 +56,23 @@ export async function openNft(commands: CommandRunner, log: Logger): Promise<Nft
   };
 }
 
-/** Why nftables cannot be used here; undefined when it can. */
-export async function whyNoNft(commands: CommandRunner): Promise<string | undefined> {
+/** Why nft cannot be used here; undefined when it can. Asks the kernel, and changes nothing. */
+export function whyNoNft(commands: CommandRunner): Promise<string | undefined> {
+  return whyNot(() => runOrThrow(commands, "nft", ["list", "tables"]));
+}
+
+/**
+ * Why this kernel or this nft cannot run the program; undefined when they can. The program is built and taken away again in
+ * one transaction, so nothing comes into force, but every module it needs is loaded and every rule judged.
+ */
+export function whyNoProgram(commands: CommandRunner): Promise<string | undefined> {
+  const probe = `table ip fairlead_probe {\n${program}\n}\ndelete table ip fairlead_probe\n`;
+  return whyNot(() => childNft(commands).run(probe));
+}
+
+async function whyNot(attempt: () => Promise<unknown>): Promise<string | undefined> {
   try {
-    // Listing asks the kernel and needs the right to administer the network; it changes nothing.
-    await runOrThrow(commands, "nft", ["list", "tables"]);
+    await attempt();
     return undefined;
   } catch (error) {
     return error instanceof Error ? (error.message.split("\n")[0] ?? error.message) : String(error);

@@ -41,6 +41,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   let started = false;
   const plans = new Map<string, NodePlan>();
   const served = new Map<string, Map<string, Served>>();
+  const opening = new Set<Promise<void>>();
   const connections: Connections = new Set();
   const balancers = new Map<string, Balancer>();
   const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
@@ -88,6 +89,11 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
         signal,
         clock,
       });
+    if (listener) {
+      const { tried } = listener;
+      opening.add(tried);
+      void tried.then(() => opening.delete(tried));
+    }
     const one: Served = { port, frontend, balancer, address, listener };
     return one;
   }
@@ -123,10 +129,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       started = true;
       for (const [key, plan] of plans) apply(key, plan);
     },
-    async settled() {
-      const all = Array.from(served.values(), (of) => [...of.values()]).flat();
-      for (const { listener } of all) await listener?.tried;
-    },
+    settled: () => Promise.all(opening).then(() => {}),
     frontends(service) {
       const states = [...served].flatMap(([key, of]) =>
         service === undefined || service === key ? [...of.values()].map((one) => stateOf(key, one)) : [],
