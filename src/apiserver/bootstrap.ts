@@ -12,7 +12,7 @@ import {
   type Service,
 } from "../kube/index.ts";
 import { bootstrapRoles } from "./auth/index.ts";
-import type { Registry, WriteContext } from "./registry/index.ts";
+import { ownContext, type Registry } from "./registry/index.ts";
 import { keyFor, type Storage } from "./storage/index.ts";
 
 /** Where this API server is reached from inside the cluster. */
@@ -26,7 +26,6 @@ export interface BootstrapOptions {
   readonly storage: Storage;
   readonly serviceCidr: string;
   readonly advertise: Advertised;
-  now(): number;
 }
 
 const namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -36,7 +35,7 @@ export async function bootstrap({ registry, storage, serviceCidr, advertise }: B
   const ensure = async (resource: Resource, object: KubeObject): Promise<void> => {
     const { namespace = "", name } = object.metadata;
     if (storage.of(resource).get(keyFor(resource, { namespace, name }))) return;
-    await registry.create(contextFor(resource, namespace), object).catch((error: unknown) => {
+    await registry.create(ownContext(resource, namespace), object).catch((error: unknown) => {
       if (!isStatus(error, "AlreadyExists")) throw error;
     });
   };
@@ -58,7 +57,7 @@ export async function bootstrap({ registry, storage, serviceCidr, advertise }: B
 
 /** Written at every start: the address may have changed since. */
 async function replace(registry: Registry, resource: Resource, object: KubeObject): Promise<void> {
-  const context = contextFor(resource, "default");
+  const context = ownContext(resource, "default");
   await registry
     .update(
       context,
@@ -72,17 +71,6 @@ async function replace(registry: Registry, resource: Resource, object: KubeObjec
       if (!isStatus(error, "NotFound")) throw error;
       await registry.create(context, object);
     });
-}
-
-function contextFor(resource: Resource, namespace: string): WriteContext {
-  return {
-    user: { name: "system:apiserver", groups: ["system:masters"] },
-    resource,
-    namespace,
-    subresource: "",
-    dryRun: false,
-    warn: () => {},
-  };
 }
 
 const metadata = { name: "kubernetes", namespace: "default" };

@@ -1,7 +1,7 @@
 import { resources, type Event } from "../kube/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
-import type { Registry } from "./registry/index.ts";
+import { ownContext, type Registry } from "./registry/index.ts";
 import { createBreather, prefixFor, type Storage } from "./storage/index.ts";
 
 export interface MaintenanceOptions {
@@ -55,16 +55,10 @@ async function removeOldEvents({ storage, registry, clock, signal }: Maintenance
     if (clock.now() - lastSeen(event) < eventLife) continue;
     removed++;
     const { namespace = "", name, resourceVersion = "" } = event.metadata;
-    const context = {
-      user: { name: "system:apiserver", groups: ["system:masters"] },
-      resource: resources.Event,
-      namespace,
-      subresource: "",
-      dryRun: false,
-      warn: () => {},
-    };
     // Seen again or removed meanwhile: then it is not ours to remove.
-    await registry.remove(context, name, { preconditions: { resourceVersion } }).catch(() => {});
+    await registry
+      .remove(ownContext(resources.Event, namespace), name, { preconditions: { resourceVersion } })
+      .catch(() => {});
   }
 }
 

@@ -84,6 +84,22 @@ describe("API server", () => {
     await api.stop();
   });
 
+  it("lets the store forget history, but not at once", async () => {
+    const api = await startTestApi();
+    const early = await api.store.revision();
+    const minutes = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await api.clock.advance(60_000);
+    };
+    await api.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "a" } });
+    await minutes(5);
+    await api.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "b" } });
+    await api.store.list("/registry/", { revision: early });
+    await minutes(5);
+    await expect(api.store.list("/registry/", { revision: early })).rejects.toMatchObject({ code: "COMPACTED" });
+    await api.store.list("/registry/", { revision: (await api.store.revision()) - 1 });
+    await api.stop();
+  });
+
   it("ends its watches when it is stopped", async () => {
     const api = await startTestApi();
     const watch = await api.watch("/api/v1/configmaps?watch=1");

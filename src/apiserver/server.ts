@@ -63,7 +63,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let started = false;
   const checks: HealthCheck[] = [
     { name: "ping", check: () => undefined },
-    { name: "storage", check: () => (signal.aborted ? "the server is stopping" : undefined) },
+    { name: "storage", check: () => (storage.following ? undefined : "the store does not tell of changes") },
     { name: "bootstrap", check: () => (started ? undefined : "the first objects are not there yet") },
   ];
 
@@ -97,7 +97,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   const ready = (async () => {
     await storage.ready;
-    await bootstrap({ registry, storage, serviceCidr, advertise: options.advertise, now: () => clock.now() });
+    await bootstrap({ registry, storage, serviceCidr, advertise: options.advertise });
     started = true;
   })();
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });

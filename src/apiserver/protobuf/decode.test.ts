@@ -82,6 +82,15 @@ describe("protobuf", () => {
     expect(decodeProtobuf(body("apps/v1", "Deployment", bytes(2, int(1, -1))))["spec"]).toEqual({ replicas: -1 });
   });
 
+  it("reads times to the microsecond, and options under any group", () => {
+    const time = [...int(1, 1893456000), ...int(2, 5_000_000)];
+    const lease = decodeProtobuf(
+      body("coordination.k8s.io/v1", "Lease", bytes(2, [...text(1, "me"), ...bytes(4, time)])),
+    );
+    expect(lease["spec"]).toEqual({ holderIdentity: "me", renewTime: "2030-01-01T00:00:00.005000Z" });
+    expect(decodeProtobuf(body("apps/v1", "DeleteOptions", int(1, 0)))).toMatchObject({ gracePeriodSeconds: 0 });
+  });
+
   it("puts embedded fields where JSON has them", () => {
     const volume = [...text(1, "v"), ...bytes(2, bytes(19, bytes(1, text(1, "cfg"))))];
     const raw = bytes(2, bytes(1, volume));

@@ -1,3 +1,4 @@
 export * from "./deletion.ts";
 export * from "./errors.ts";
+export * from "./own-context.ts";
 export * from "./registry.ts";

@@ -12,15 +12,7 @@ import type { ResourceInfo } from "../request/request-info.ts";
 import { bodyResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
 import { selection } from "../request/selection.ts";
 import { warningHeader } from "../request/warnings.ts";
-import {
-  createBreather,
-  listEntries,
-  openWatch,
-  tooLarge,
-  type Entry,
-  type Form,
-  type Storage,
-} from "../storage/index.ts";
+import { listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
 import { anonymous, contextOf, notFoundPath } from "./context.ts";
 import { formFor } from "./form-for.ts";
 import { readPatch } from "./patch.ts";
@@ -36,6 +28,9 @@ export interface ResourceHandlerOptions {
 
 /** One request to a collection, an object of it or its status. */
 export type ResourceHandler = (request: ApiRequest, info: ResourceInfo, served: Served) => Promise<ApiResponse>;
+
+/** Deletes of a collection that are under way together: they share the store's syncs. */
+const removedAtOnce = 32;
 
 export function createResourceHandler({
   store,
@@ -141,13 +136,15 @@ export function createResourceHandler({
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
     const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
-    const breathe = createBreather();
-    for (const entry of entries) {
-      await registry.remove(write.context, entry.object.metadata.name, options).catch((error: unknown) => {
-        // Someone else was quicker.
-        if (!isStatus(error, "NotFound")) throw error;
-      });
-      await breathe();
+    for (let i = 0; i < entries.length; i += removedAtOnce) {
+      await Promise.all(
+        entries.slice(i, i + removedAtOnce).map((entry) =>
+          registry.remove(write.context, entry.object.metadata.name, options).catch((error: unknown) => {
+            // Someone else was quicker.
+            if (!isStatus(error, "NotFound")) throw error;
+          }),
+        ),
+      );
     }
     return bodyResponse(200, form.list(entries, meta));
   };

@@ -109,10 +109,13 @@ describe("storage", () => {
     await storage.write([], [{ type: "put", key: key("a"), value: bytes("a") }]);
     await storage.caughtUp();
     const watcher = storage.of(ConfigMap).follow(storage.revision, () => true);
+    expect(storage.following).toBe(true);
     broken?.(new Error("compacted"));
     await store.write([], [{ type: "put", key: key("b"), value: bytes("b") }]);
+    while (storage.following) await new Promise((resolve) => setImmediate(resolve));
     while (storage.revision < (await store.revision())) await clock.advance(1000);
     expect(storage.of(ConfigMap).size).toBe(2);
+    expect(storage.following).toBe(true);
     expect(watcher).toMatchObject({ ended: "closed" });
     expect(storage.of(ConfigMap).follow(1, () => true)).toBe("expired");
   });

@@ -17,6 +17,8 @@ export interface Storage extends Component {
   of(resource: Resource): KindCache;
   /** All caches hold the state of this revision; 0 before they were filled. */
   readonly revision: number;
+  /** The store tells of every change: false before the caches were filled, and while the watch is broken. */
+  readonly following: boolean;
   /** Settles when the caches hold the state of `revision`: true; or false when they don't within `patience` milliseconds, or never will. */
   reached(revision: number, patience?: number): Promise<boolean>;
   /** Settles when the caches hold all that this process has written. */
@@ -40,6 +42,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   /** Newest revision that this process has written. */
   let written = 0;
   let over = false;
+  let following = false;
   const waiting = new Set<{ revision: number; settle: (reached: boolean) => void }>();
   const caches = new Map<string, KindCache>();
   for (const kind of kinds)
@@ -97,11 +100,10 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     opened = resolve;
   });
   const run = async (): Promise<void> => {
-    let fresh = false;
     while (!signal.aborted) {
       try {
-        if (!fresh) await load();
-        fresh = true;
+        if (!following) await load();
+        following = true;
         opened();
         await follow();
       } catch (error) {
@@ -109,13 +111,14 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
         // A watch that was too slow goes on where it was; when that is forgotten, everything is read again.
         if (error instanceof StoreError && error.code === "CLOSED") break;
         if (!(error instanceof StoreError && error.code === "SLOW_WATCHER")) {
-          fresh = false;
+          following = false;
           log.error({ error: String(error) }, "the watch of the store broke: reading everything again");
           await clock.sleep(1000, signal).catch(() => {});
         }
       }
     }
     over = true;
+    following = false;
     for (const waiter of waiting) waiter.settle(false);
     waiting.clear();
     for (const cache of caches.values()) cache.reset(revision);
@@ -153,6 +156,9 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     },
     get revision() {
       return revision;
+    },
+    get following() {
+      return following;
     },
     reached,
     async caughtUp() {
