@@ -6,10 +6,6 @@ import type { ControllerContext } from "../context.ts";
 import { setPodCondition } from "../pod-condition.ts";
 import { nodeIndex } from "./pods-on-node.ts";
 
-/** Taints that Kubernetes lets every pod tolerate for a while, should it say nothing of them. */
-const nodeLoss = new Set(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
-const nodeLossSeconds = 300;
-
 /**
  * When a pod has to leave its node because of `NoExecute` taints, in milliseconds since the epoch: at once (0) when it does
  * not tolerate one, else when the shortest `tolerationSeconds` has passed. Undefined: it may stay.
@@ -19,9 +15,8 @@ export function evictionTime(pod: Pod, node: Node): number | undefined {
   for (const taint of node.spec.taints ?? []) {
     if (taint.effect !== "NoExecute") continue;
     const covering = (pod.spec.tolerations ?? []).filter((toleration) => tolerationCovers(toleration, taint));
-    if (covering.length === 0 && !nodeLoss.has(taint.key)) return 0;
-    const seconds =
-      covering.length === 0 ? [nodeLossSeconds] : covering.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+    if (covering.length === 0) return 0;
+    const seconds = covering.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
     if (seconds.length === 0) continue;
     const at = (parseTime(taint.timeAdded ?? "") ?? 0) + Math.max(0, Math.min(...seconds)) * 1000;
     earliest = Math.min(at, earliest ?? Infinity);

@@ -154,7 +154,6 @@ describe("eviction by taints", () => {
       at + 60_000,
     ],
     ["one of two is not tolerated", pod({ key: "k", operator: "Exists" }), tainted("k", "l"), 0],
-    ["a lost node is tolerated for five minutes", pod(), tainted("node.kubernetes.io/unreachable"), at + 300_000],
   ])("%s", (_title, wanted, where, expected) => {
     expect(evictionTime(wanted, where)).toBe(expected);
   });
