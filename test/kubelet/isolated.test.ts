@@ -43,7 +43,7 @@ describe.runIf(inside)("pods in namespaces", () => {
       programs,
       podCIDR: "10.42.7.0/24",
       network: (dir) => createBridgeNetwork({ dir, commands: systemCommands, virtualRanges: ["10.96.0.0/16"] }),
-      isolation: (dir) => createNamespaceIsolation({ dir, commands: systemCommands }),
+      isolation: (dir) => createNamespaceIsolation({ dir }),
     });
   });
   afterAll(async () => {

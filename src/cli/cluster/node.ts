@@ -58,7 +58,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
         network,
         isolation:
           capabilities.network === "namespaces"
-            ? kubelet.createNamespaceIsolation({ dir, commands })
+            ? kubelet.createNamespaceIsolation({ dir })
             : kubelet.noIsolation,
         images: { ...kubelet.builtInImages(), ...Object.fromEntries(mapped) },
         clock,

@@ -4,7 +4,7 @@ import { runtimeDirectory } from "./supervisor/connection.ts";
 import { processStart, supervisorPidFile } from "./supervisor/process-identity.ts";
 
 /**
- * The supervisor starts the containers, so what is mounted for them must be mounted where it is. A kubelet may come back
+ * The supervisor starts the containers, so their network namespaces must be mounted where it is. A kubelet may come back
  * in another mount namespace (`ip netns exec` makes a new one each time): then it does its work in the supervisor's.
  */
 export function besideSupervisor(dir: string, commands: CommandRunner): CommandRunner {
@@ -17,14 +17,9 @@ export function besideSupervisor(dir: string, commands: CommandRunner): CommandR
 }
 
 /** The argument array that comes before a command to run it where the supervisor of `dir` is; empty when that is here. */
-export function supervisorPrefix(dir: string): string[] {
+function supervisorPrefix(dir: string): string[] {
   const pid = foreignSupervisor(dir);
   return pid === undefined ? [] : ["nsenter", `--mount=/proc/${pid}/ns/mnt`, "--"];
-}
-
-/** /proc/PID/mountinfo of where the supervisor is. */
-export function mountTable(dir: string): string {
-  return readFileSync(`/proc/${foreignSupervisor(dir) ?? "self"}/mountinfo`, "utf8");
 }
 
 /** Process id of the supervisor when it is in another mount namespace than this process. */

@@ -1,13 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
-import { type Clock, type CommandRunner, systemCommands } from "../../system/index.ts";
+import type { Clock } from "../../system/index.ts";
 import type { PodNetwork } from "../network/network.ts";
 import { environmentOf, execWithin } from "./exec.ts";
 import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
 import type { Isolation } from "./isolation.ts";
-import { supervisorPrefix } from "./mount-namespace.ts";
-import { releaseNamespaces } from "./namespaces.ts";
+import { openMountPoints } from "./mount-points.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
 import { connectSupervisor, runDirectory, runtimeDirectory, stopSupervisor } from "./supervisor/connection.ts";
 import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
@@ -78,7 +77,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const programOf = (
     config: ContainerConfig,
     sandbox: SandboxRecord,
-    prefix: readonly string[],
+    starting: readonly string[],
   ): Program | RuntimeError => {
     const image = findImage(images, config.image);
     // As with a real image: `command` replaces its entry point and drops its arguments, `args` alone are added to it.
@@ -97,7 +96,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     try {
       if (known && !existsSync(cwd)) throw new RuntimeError("START_FAILED", `workingDir "${cwd}" does not exist`);
       const file = known ? findCommand(name, env.PATH, cwd) : name;
-      return { argv: [...prefix, file, ...args], env, ...(prefix.length > 0 ? {} : { cwd }) };
+      const before = [...starting, ...isolation.within(config)];
+      return { argv: [...before, file, ...args], env, ...(before.length > 0 ? {} : { cwd }) };
     } catch (error) {
       if (error instanceof RuntimeError) return error;
       throw error;
@@ -107,7 +107,6 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const removeContainer = async (id: string): Promise<void> => {
     programs.delete(id);
     await supervisor.call("deleteContainer", { id });
-    await isolation.closeContainer(id);
   };
 
   const stopContainer = async (id: string, graceMs: number): Promise<void> => {
@@ -125,7 +124,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const stopSandbox = async (id: string): Promise<void> => {
     const { containers, sandboxes } = await listed();
     await Promise.all(containers.filter((c) => c.sandboxId === id).map((c) => stopContainer(c.id, 0)));
-    await isolation.closeSandbox(id);
+    isolation.closeSandbox(id);
     await network.detach(id);
     const sandbox = sandboxes.find((sandbox) => sandbox.id === id);
     if (sandbox?.ready) await supervisor.call("putSandbox", { sandbox: { ...sandbox, ready: false } });
@@ -141,14 +140,24 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     },
     async createSandbox(config) {
       const id = randomBytes(6).toString("hex");
-      const { podUid, namespace, name, attempt } = config;
+      const { podUid, namespace, name, attempt, hostname } = config;
       const attached = config.hostNetwork ? { addresses: [] } : await network.attach(id);
-      const sandbox = { id, podUid, namespace, name, attempt, createdAt: clock.now(), ready: true, ...attached };
+      const sandbox = {
+        id,
+        podUid,
+        namespace,
+        name,
+        attempt,
+        hostname,
+        createdAt: clock.now(),
+        ready: true,
+        ...attached,
+      };
       try {
-        await isolation.openSandbox(sandbox, config);
+        isolation.openSandbox(sandbox, config);
         await supervisor.call("putSandbox", { sandbox });
       } catch (error) {
-        await isolation.closeSandbox(id);
+        isolation.closeSandbox(id);
         await network.detach(id);
         throw error;
       }
@@ -169,7 +178,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const id = randomBytes(32).toString("hex");
       const { podUid, name, attempt, logPath, stopSignal } = config;
       try {
-        const prefix = await isolation.openContainer(id, sandbox, config);
+        const starting = isolation.starting(id, sandbox, config);
         const container: HeldContainer = {
           id,
           sandboxId: sandbox.id,
@@ -178,14 +187,14 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
           attempt,
           logPath,
           stopSignal,
-          prefix,
+          within: isolation.within(config),
           image: config.image,
           imageId: image.id,
           createdAt: clock.now(),
           state: "created",
         };
         await supervisor.call("putContainer", { container });
-        programs.set(id, programOf(config, sandbox, prefix));
+        programs.set(id, programOf(config, sandbox, starting));
       } catch (error) {
         await removeContainer(id);
         throw error;
@@ -204,7 +213,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
         throw program;
       }
       try {
-        await supervisor.call("startContainer", { id, program });
+        const { pid } = await supervisor.call("startContainer", { id, program });
+        await isolation.started(id, pid);
       } catch (error) {
         throw new RuntimeError("START_FAILED", error instanceof Error ? error.message : String(error), {
           cause: error,
@@ -228,9 +238,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       if (container.state !== "running" || container.pid === undefined) {
         throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
       }
-      const { pid, prefix } = container;
-      const where = prefix.length > 0 ? supervisorPrefix(options.dir) : [];
-      return execWithin([...where, ...prefix, ...command], { env: environmentOf(pid), timeoutMs });
+      const { pid, within } = container;
+      return execWithin([...isolation.entering(pid), ...within, ...command], { env: environmentOf(pid), timeoutMs });
     },
   };
 }
@@ -239,8 +248,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
  * Ends every container of the runtime in `dir` and the supervisor that held them: for `fairlead down`. No kubelet may be
  * running on it. What is known of the pods stays, so that a later start goes on as after a restart of the machine.
  */
-export async function stopProcessRuntime(dir: string, commands: CommandRunner = systemCommands): Promise<void> {
+export async function stopProcessRuntime(dir: string): Promise<void> {
   await stopSupervisor(runtimeDirectory(dir));
-  await releaseNamespaces({ dir, commands });
+  openMountPoints(runtimeDirectory(dir)).removeUnused();
   rmSync(runDirectory(runtimeDirectory(dir)), { recursive: true, force: true });
 }

@@ -4,6 +4,8 @@ import type { ContainerRecord, Sandbox } from "../runtime.ts";
 export interface SandboxRecord extends Sandbox {
   /** Name of the network namespace; absent where the pod shares the node's. */
   readonly netns?: string;
+  /** Host name of its containers. */
+  readonly hostname: string;
 }
 
 /** What `start` runs: an argument array, never a shell string. */
@@ -16,8 +18,8 @@ export interface Program {
 /** A container as the supervisor keeps it. */
 export interface HeldContainer extends ContainerRecord {
   readonly stopSignal: string;
-  /** The argument array that comes before a command to run it in this container. */
-  readonly prefix: readonly string[];
+  /** The argument array that comes before any command in this container, once in its namespaces. */
+  readonly within: readonly string[];
   /** With `pidStart` (field 22 of /proc/PID/stat) it names a process for good. */
   readonly pid?: number;
   readonly pidStart?: string;
