@@ -90,6 +90,24 @@ describe("the row engine", () => {
     expect(inForce()).toHaveLength(50);
   });
 
+  test("who waits need not wait for what comes later, however long the storm goes on", async () => {
+    tables.start();
+    await tables.settled();
+    let storming = true;
+    let count = 0;
+    const storm = (async () => {
+      while (storming) {
+        tables.set("storm", [row(String(count++))]);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    tables.set("a", [row("mine")]);
+    await tables.settled();
+    expect(inForce()).toContain("t mine");
+    storming = false;
+    await storm;
+  });
+
   test("a shared row stays until its last owner leaves", async () => {
     tables.set("a", [row("1", "", "shared")]);
     tables.set("b", [row("1", "", "shared")]);

@@ -126,8 +126,10 @@ export function createTables(options: TablesOptions): Tables {
     let retry = firstRetry;
     while (!signal.aborted) {
       const transaction = next();
+      // What they wait for is in this transaction, or in force already.
+      const waiters = waiting.splice(0);
       if (!transaction) {
-        for (const waiter of waiting.splice(0)) waiter.resolve();
+        for (const waiter of waiters) waiter.resolve();
         await woken();
         // What else happens in this turn of the event loop goes into the same transaction.
         await new Promise((resolve) => setImmediate(resolve));
@@ -139,23 +141,30 @@ export function createTables(options: TablesOptions): Tables {
       try {
         const refused = await program.apply(transaction);
         for (const row of refused) options.onRefused?.(row);
-        failure = undefined;
-        retry = firstRetry;
-        const took = clock.now() - began;
-        options.onApplied?.(transaction, took);
-        if (pending.size > 0) await clock.sleep(Math.min(took, longestRest), signal);
       } catch (error) {
+        waiting.unshift(...waiters);
         if (signal.aborted) break;
         failure = error instanceof Error ? error : new Error(String(error));
         reset = true;
-        log.error(
-          { error: failure.message, rows: transaction.add.length, retryIn: retry },
-          "rows could not be applied",
-        );
+        const rows = transaction.add.length;
+        log.error({ error: failure.message, rows, retryIn: retry }, "rows could not be applied");
         await clock.sleep(retry, signal).catch(() => {});
         retry = Math.min(retry * 2, longestRetry);
+        continue;
       }
+      failure = undefined;
+      retry = firstRetry;
+      for (const waiter of waiters) waiter.resolve();
+      const took = clock.now() - began;
+      options.onApplied?.(transaction, took);
+      if (pending.size > 0) await clock.sleep(Math.min(took, longestRest), signal).catch(() => {});
     }
+    turnAway();
+  }
+
+  /** Nothing will be applied any more. */
+  function turnAway(): void {
+    for (const waiter of waiting.splice(0)) waiter.reject(signal.reason);
   }
 
   function woken(): Promise<void> {
@@ -165,7 +174,7 @@ export function createTables(options: TablesOptions): Tables {
   let ended: () => void = () => {};
   const stopped = new Promise<void>((resolve) => (ended = resolve));
   signal.addEventListener("abort", () => {
-    for (const waiter of waiting.splice(0)) waiter.reject(signal.reason);
+    turnAway();
     wake();
     if (!started) ended();
   });
