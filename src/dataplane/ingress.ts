@@ -8,7 +8,7 @@ import {
   resources,
 } from "../kube/index.ts";
 import {
-  createPoolMemory,
+  createTranslationMemory,
   type Problem,
   readKeyPair,
   textOf,
@@ -29,7 +29,7 @@ const byService = "ingress/service";
 /** Milliseconds a problem must last before it becomes an event: objects that are applied together arrive in any order. */
 const patience = 1_000;
 /** After a translation there is rest for so many times what it took: a storm of changes is translated in few steps. */
-const restFactor = 3;
+const restFactor = 2;
 
 export interface IngressOptions {
   readonly client: Client;
@@ -63,7 +63,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const secrets = informers.of(resources.Secret);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
-  const memory = createPoolMemory();
+  const memory = createTranslationMemory();
 
   let current: Translation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
@@ -72,6 +72,8 @@ export function startIngress(options: IngressOptions): Ingress {
   /** Keys of the Ingresses that are served, and of those whose status says so. */
   let served = new Set<string>();
   const written = new Set<string>();
+  /** Served Ingresses whose status is right while it is to say `where`. */
+  let confirmed = { where: "", ingresses: new WeakSet<IngressObject>() };
   let reported = new Set<string>();
   let restUntil = 0;
   let begun = false;
@@ -145,7 +147,7 @@ export function startIngress(options: IngressOptions): Ingress {
         return secrets.get(nameOf(key));
       },
       inspect,
-      poolOf: memory.poolOf,
+      memory,
       controllerName,
       ports,
     });
@@ -163,7 +165,7 @@ export function startIngress(options: IngressOptions): Ingress {
       },
     });
     current = next;
-    memory.keep(next.model.pools);
+    memory.keepPools(next.model.pools);
     isReady();
     served = new Set(next.served.map(keyOf));
     enqueueStatuses();
@@ -177,13 +179,16 @@ export function startIngress(options: IngressOptions): Ingress {
   }
 
   function enqueueStatuses(): void {
-    for (const key of new Set([...served, ...written])) {
-      const ingress = ingresses.get(nameOf(key));
-      if (!ingress) written.delete(key);
-      else if (!sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress)))
-        controller.enqueue(`status ${key}`);
-      else if (served.has(key)) written.add(key);
+    const where = JSON.stringify([options.addresses(), dataplane.listeners()]);
+    if (where !== confirmed.where) confirmed = { where, ingresses: new WeakSet() };
+    for (const ingress of current?.served ?? []) {
+      if (confirmed.ingresses.has(ingress)) continue;
+      if (sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress))) {
+        confirmed.ingresses.add(ingress);
+        written.add(keyOf(ingress));
+      } else controller.enqueue(`status ${keyOf(ingress)}`);
     }
+    for (const key of written) if (!served.has(key)) controller.enqueue(`status ${key}`);
   }
 
   async function applyPools(): Promise<void> {
@@ -216,6 +221,7 @@ export function startIngress(options: IngressOptions): Ingress {
   async function writeStatus(key: string): Promise<void> {
     const ingress = ingresses.get(nameOf(key));
     // Of an Ingress that is not ours only that is taken back which was written here.
+    if (!ingress) written.delete(key);
     if (!ingress || (!served.has(key) && !written.has(key))) return;
     const wanted = wantedStatus(ingress);
     if (!sameStatus(ingress.status?.loadBalancer?.ingress, wanted)) {

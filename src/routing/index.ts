@@ -4,7 +4,13 @@ export type { Problem } from "./problem.ts";
 export { match, matchOn, certificateFor, type Match, type RoutingRequest, type Why } from "./match.ts";
 export { canonicalPath } from "./path.ts";
 export { canonicalHost } from "./host.ts";
-export { translateIngresses, type IngressInput, type Translation } from "./ingress.ts";
-export { createPoolMemory, poolOf, type PoolTarget } from "./pool.ts";
+export {
+  createTranslationMemory,
+  translateIngresses,
+  type IngressInput,
+  type Translation,
+  type TranslationMemory,
+} from "./ingress.ts";
+export { poolOf, type PoolTarget } from "./pool.ts";
 export { readKeyPair, type InspectKeyPair } from "./tls.ts";
 export { textOf } from "./owner.ts";

@@ -12,10 +12,12 @@ export function textOf(ref: ObjectRef): string {
   return `${ref.kind} ${ref.namespace ? `${ref.namespace}/` : ""}${ref.name}`;
 }
 
-/** Orders objects oldest first, then by namespace and name: who comes first keeps what both want. */
-export function oldestFirst(a: KubeObject, b: KubeObject): number {
-  const key = (each: KubeObject): string =>
-    `${each.metadata.creationTimestamp ?? "9"} ${each.metadata.namespace ?? ""}/${each.metadata.name}`;
-  const [left, right] = [key(a), key(b)];
-  return left < right ? -1 : left > right ? 1 : 0;
+/** Objects oldest first, then by namespace and name: who comes first keeps what both want. */
+export function oldestFirst<T extends KubeObject>(objects: readonly T[]): T[] {
+  const keyed = objects.map((object) => {
+    const { creationTimestamp = "9", namespace = "", name } = object.metadata;
+    return { object, key: `${creationTimestamp} ${namespace}/${name}` };
+  });
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return keyed.map(({ object }) => object);
 }

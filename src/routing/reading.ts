@@ -1,0 +1,101 @@
+import type { Ingress, IngressBackend } from "../kube/index.ts";
+import { isRuleHost } from "./host.ts";
+import type { Pool, Route } from "./model.ts";
+import { refOf, textOf } from "./owner.ts";
+import { canonicalPathOfObject } from "./path.ts";
+import { poolKey, type PoolTarget } from "./pool.ts";
+import type { Problem } from "./problem.ts";
+
+/** What a route asks for: a Service port, or something that no Service is. */
+export type Backend =
+  | { readonly key: string; readonly field: string; readonly target: PoolTarget }
+  | { readonly key: string; readonly field: string; readonly unsupported: Pool };
+
+/** What one Ingress says, taken by itself. */
+export interface Reading {
+  /** Hosts that its rules name; "" for rules without one. */
+  readonly hosts: readonly string[];
+  /** Each with a path. */
+  readonly routes: readonly Route[];
+  /** Its default backend. */
+  readonly fallback?: Route;
+  readonly backends: readonly Backend[];
+  readonly problems: readonly Problem[];
+}
+
+/** Reads an Ingress without looking at any other object. */
+export function readIngress(ingress: Ingress): Reading {
+  const object = refOf(ingress);
+  const namespace = ingress.metadata.namespace ?? "";
+  const hosts = new Set<string>();
+  const routes: Route[] = [];
+  const backends: Backend[] = [];
+  const problems: Problem[] = [];
+
+  for (const [r, rule] of (ingress.spec.rules ?? []).entries()) {
+    const host = rule.host ?? "";
+    if (host !== "" && !isRuleHost(host)) {
+      problems.push({
+        object,
+        field: `spec.rules[${r}].host`,
+        reason: "InvalidHost",
+        message: `${JSON.stringify(host)} is not a host name`,
+        remedy: "use a DNS name such as www.example.com, or *.example.com",
+      });
+      continue;
+    }
+    hosts.add(host);
+    for (const [p, path] of (rule.http?.paths ?? []).entries()) {
+      const field = `spec.rules[${r}].http.paths[${p}]`;
+      const value = canonicalPathOfObject(path.path || "/");
+      if (typeof value !== "string") {
+        problems.push({
+          object,
+          field: `${field}.path`,
+          reason: "InvalidPath",
+          message: value.refused,
+          remedy: "use an absolute path such as /shop",
+        });
+        continue;
+      }
+      // ImplementationSpecific means Prefix here.
+      const match: Route["path"] =
+        path.pathType === "Exact" ? { type: "Exact", value } : { type: "Prefix", value: value.replace(/\/+$/, "") };
+      routes.push(routeOf(host, readBackend(path.backend, `${field}.backend`), field, match));
+    }
+  }
+  const { defaultBackend } = ingress.spec;
+  const field = "spec.defaultBackend";
+  const fallback = defaultBackend && routeOf("", readBackend(defaultBackend, field), field);
+  return { hosts: [...hosts], routes, ...(fallback ? { fallback } : {}), backends, problems };
+
+  function routeOf(host: string, pool: string, field: string, path?: Route["path"]): Route {
+    const where = path ? `${path.type} ${path.value || "/"}` : "default";
+    const id = `${textOf(object)} ${host || "*"} ${where}`;
+    return { id, host, pool, owner: { object, field }, ...(path ? { path } : {}) };
+  }
+
+  function readBackend({ service, resource }: IngressBackend, field: string): string {
+    if (!service) return refuseResource(`${resource?.kind ?? ""}.${resource?.name ?? ""}`, field);
+    const target = { namespace, service: service.name, port: service.port };
+    const key = poolKey(target);
+    backends.push({ key, field, target });
+    return key;
+  }
+
+  // Its requests get 503: to leave the path out would hand them to whatever a shorter path names.
+  function refuseResource(name: string, field: string): string {
+    const key = `${namespace}/${name}:resource`;
+    const absent = `backend ${JSON.stringify(name)} is a resource, and none is supported`;
+    const unsupported: Pool = { key, service: { namespace, name }, port: "", protocol: "http", endpoints: [], absent };
+    backends.push({ key, field, unsupported });
+    problems.push({
+      object,
+      field: `${field}.resource`,
+      reason: "UnsupportedBackend",
+      message: `${absent}; its requests get 503`,
+      remedy: "name a Service in backend.service",
+    });
+    return key;
+  }
+}
