@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
@@ -207,13 +207,4 @@ function routesIn(json: string): NodeRoute[] {
 /** Of the network namespace that this process is in. */
 function setSysctl(name: string, value: string): void {
   writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
-}
-
-/** Network namespaces of pods on this machine, of all nodes: for `doctor` and for clean-up after a lost directory. */
-export function podNamespaces(): string[] {
-  try {
-    return readdirSync(netnsDirectory).filter((name) => /^fl-[0-9a-f]{12}$/.test(name));
-  } catch {
-    return [];
-  }
 }

@@ -27,6 +27,8 @@ shift
 exec "$@"
 `;
 
+const unshare = ["unshare", "--mount", "--uts", "--propagation", "slave", "--"];
+
 /** Whoever takes longer hangs in a mount; the container then counts as started. */
 const setUpMs = 10_000;
 
@@ -60,7 +62,12 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
       const hostname = sandbox.netns === undefined ? "" : sandbox.hostname;
       return [
         ...net,
-        ...["unshare", "--mount", "--uts", "--propagation", "slave", "--", "sh", "-c", setUp, id, hostname],
+        ...unshare,
+        "sh",
+        "-c",
+        setUp,
+        id,
+        hostname,
         ...mounts.flatMap(({ source, target, readOnly }) => [source, target, readOnly ? "ro" : "rw"]),
         "--",
       ];
@@ -101,7 +108,7 @@ export async function isolationProblem(commands: CommandRunner): Promise<string 
   try {
     await runOrThrow(commands, "ip", ["netns", "add", name]);
     await runOrThrow(commands, "ip", ["netns", "delete", name]);
-    await runOrThrow(commands, "unshare", ["--mount", "--uts", "--propagation", "slave", "--", "hostname", "probe"]);
+    await runOrThrow(commands, "unshare", [...unshare.slice(1), "hostname", "probe"]);
     await runOrThrow(commands, "nsenter", ["--version"]);
     await runOrThrow(commands, "setpriv", ["--version"]);
     return undefined;
