@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
 import { type Limits, startEmbedded } from "../../src/dataplane/index.ts";
@@ -143,6 +143,17 @@ describe("a backend that is too slow", () => {
   });
 });
 
+/** Occupies a port that leaves room for the fallback 8000 above it. */
+async function takePort(): Promise<[server: Server, port: number]> {
+  for (;;) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    if (port + 8000 < 65_536) return [server, port];
+    server.close();
+  }
+}
+
 describe("listeners", () => {
   const listener = (name: string, port: number): Listener => ({
     name,
@@ -153,11 +164,7 @@ describe("listeners", () => {
   });
 
   test("a port in use falls back to port + 8000 and is reported; without either it is an error, and the rest works", async () => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await once(taken, "listening");
-    const { port } = taken.address() as AddressInfo;
-    const low = port > 57_000 ? port - 8000 : port;
-    const blocker = low === port ? taken : createServer().listen(low, "127.0.0.1");
+    const [taken, low] = await takePort();
     const stop = new AbortController();
     const warnings: string[] = [];
     const log: Logger = { ...silentLogger, warn: (_fields, message) => void warnings.push(message) };
@@ -180,7 +187,6 @@ describe("listeners", () => {
     stop.abort();
     await dataplane.stopped;
     taken.close();
-    if (blocker !== taken) blocker.close();
   });
 
   test("when it stops, requests in flight are answered first", async () => {
