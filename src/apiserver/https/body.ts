@@ -7,6 +7,8 @@ export const bodyLimit = 3 << 20;
 const bodyTime = 60_000;
 /** Bytes of a body that is too large that are taken in and dropped, so that the client reads the answer. */
 const drainLimit = 64 << 20;
+/** Milliseconds that this may take. */
+const drainTime = 10_000;
 
 /** Reads a body to its end. Throws StatusError: RequestEntityTooLarge, or Timeout when it comes too slowly. */
 export function readBody(stream: Readable): Promise<Uint8Array> {
@@ -46,8 +48,12 @@ export function tooLarge(): StatusError {
   return statusError("RequestEntityTooLarge", `Request entity too large: limit is ${bodyLimit}`, {});
 }
 
-/** Takes in what is left of a body, up to a limit, and drops it. */
+/** Takes in what is left of a body, within limits, and drops it. */
 export function drain(stream: Readable): void {
+  const timer = setTimeout(() => stream.destroy(), drainTime);
+  const done = (): void => clearTimeout(timer);
+  stream.on("end", done);
+  stream.on("close", done);
   let size = 0;
   stream.on("data", (chunk: Uint8Array) => {
     size += chunk.length;

@@ -49,7 +49,8 @@ export async function exchange(
     outgoing.destroy();
   } finally {
     leave();
-    if (!incoming.readableEnded) drain(incoming);
+    if (incoming.complete) incoming.resume();
+    else drain(incoming);
   }
 
   async function answer(): Promise<ApiResponse> {
