@@ -140,6 +140,7 @@ export function startKubelet(options: KubeletOptions): Component {
       enqueue(uid);
     },
     signal,
+    clock,
     log,
   });
   const prober = createProber({

@@ -68,7 +68,7 @@ async function lab() {
     services: () => [],
     prober,
     runHandler,
-    volumes: createVolumes(directories, createReferences(client, { onChange, signal, log: silentLogger })),
+    volumes: createVolumes(directories, createReferences(client, { onChange, signal, clock, log: silentLogger })),
     directories,
     lookup: (namespace) => lookupIn(client, namespace),
     recorder,
@@ -289,6 +289,23 @@ test("a volume whose ConfigMap is missing is mounted as soon as that is there", 
   client.put(resources.ConfigMap, { metadata: { name: "settings", namespace: "default" }, data: { A: "1" } });
   await settle();
   expect(runtime.container("u", "web")).toMatchObject({ state: "running" });
+});
+
+test("an API that does not answer for a ConfigMap holds up neither the pod nor its end", async () => {
+  const { create, client, clock, runtime, remove, pod, events } = await lab();
+  client.intercept = ({ resource, verb }) => {
+    if (resource.kind === "ConfigMap" && verb === "watch") return new Promise(() => {});
+    return undefined;
+  };
+  const created = create({ volumes: [{ name: "v", configMap: { name: "settings" } }] });
+  for (let seconds = 0; events.length === 0 && seconds < 60; seconds++) await clock.advance(1_000);
+  await created;
+  expect(events.at(-1)).toBe(
+    'Warning FailedMount: MountVolume.SetUp failed for volume "v" : failed to sync configmap "settings": timed out waiting for the condition',
+  );
+  await remove();
+  expect(await pod()).toBeUndefined();
+  expect(runtime.calls.at(-1)).toBe("remove sandbox a");
 });
 
 test("a sandbox that cannot be made is told and tried again", async () => {

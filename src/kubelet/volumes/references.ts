@@ -1,6 +1,7 @@
 import { type Client, type Informer, startInformer } from "../../client/index.ts";
 import { type ConfigMap, type KubeObject, type Pod, type Resource, resources, type Secret } from "../../kube/index.ts";
-import type { Logger } from "../../system/index.ts";
+import type { Clock, Logger } from "../../system/index.ts";
+import { ConfigError } from "../pods/config-error.ts";
 import type { Lookup } from "../pods/environment.ts";
 
 /**
@@ -13,6 +14,9 @@ export interface References {
   release(podUid: string): void;
 }
 
+/** Milliseconds until an object must have been read. */
+const longestWait = 10_000;
+
 interface Watch {
   readonly informer: Informer<KubeObject>;
   readonly stop: AbortController;
@@ -21,9 +25,28 @@ interface Watch {
 
 export function createReferences(
   client: Client,
-  options: { readonly onChange: (podUid: string) => void; readonly signal: AbortSignal; readonly log: Logger },
+  options: {
+    readonly onChange: (podUid: string) => void;
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly log: Logger;
+  },
 ): References {
   const watches = new Map<string, Watch>();
+
+  /** An API that does not answer must not hold up the pod: it could not even be deleted. */
+  const within = async (synced: Promise<void>, what: string): Promise<void> => {
+    const done = new AbortController();
+    const late = options.clock.sleep(longestWait, done.signal).then(() => {
+      throw new ConfigError(`failed to sync ${what}: timed out waiting for the condition`);
+    });
+    try {
+      await Promise.race([synced, late]);
+    } finally {
+      done.abort();
+      late.catch(() => {});
+    }
+  };
 
   const read = async <T extends KubeObject>(resource: Resource<T>, pod: Pod, name: string): Promise<T | undefined> => {
     const namespace = pod.metadata.namespace ?? "";
@@ -50,7 +73,7 @@ export function createReferences(
         .catch(() => {});
     }
     watch.pods.add(pod.metadata.uid ?? "");
-    await watch.informer.synced;
+    await within(watch.informer.synced, `${resource.singular} "${name}"`);
     return watch.informer.get({ namespace, name }) as T | undefined;
   };
 
