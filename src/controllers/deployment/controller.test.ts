@@ -124,6 +124,28 @@ test("an undo takes the old ReplicaSet again, with a new revision and its histor
   expect(revision(await deployment())).toBe(3);
 });
 
+test("a ReplicaSet that was there before is adopted, rolled over, and its revision counted on", async () => {
+  const template = { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "c", image: "v0" }] } };
+  await cluster.client.create(resources.ReplicaSet, {
+    metadata: {
+      namespace: "shop",
+      name: "before",
+      labels: { app: "web" },
+      annotations: { "deployment.kubernetes.io/revision": "3546343826724305832" },
+    },
+    spec: { replicas: 1, selector: { matchLabels: { app: "web" } }, template },
+  });
+  await rollOut();
+  await cluster.client.create(resources.Deployment, draft("v1"));
+  await rollOut();
+  expect((await cluster.pods()).map(imageOf)).toEqual(["v1", "v1", "v1"]);
+  const { annotations } = (await deployment()).metadata;
+  expect(annotations?.["deployment.kubernetes.io/revision"]).toBe("3546343826724305833");
+  const before = await cluster.client.get(resources.ReplicaSet, { namespace: "shop", name: "before" });
+  expect(before.metadata.ownerReferences?.[0]?.name).toBe("web");
+  expect(before.spec.replicas).toBe(0);
+});
+
 test("Recreate ends all old pods before it starts new ones", async () => {
   await cluster.client.create(resources.Deployment, draft("v1", { strategy: { type: "Recreate" } }));
   await rollOut();

@@ -20,23 +20,28 @@ const own = new Set([
 /** Characters that the history of revisions may take. */
 const historyLimit = 2000;
 
-export const revisionOf = (set: ReplicaSet): number => wholeNumber(set.metadata.annotations?.[revisionAnnotation]) ?? 0;
+/** Revisions are 64 bit numbers; 0 where there is none. */
+const revisionNumber = (text: string | undefined): bigint =>
+  text !== undefined && /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
+
+export const revisionOf = (set: ReplicaSet): bigint => revisionNumber(set.metadata.annotations?.[revisionAnnotation]);
 
 /** The revision that the current ReplicaSet has to have: the highest. */
-export const nextRevision = (old: readonly ReplicaSet[]): number => Math.max(0, ...old.map(revisionOf)) + 1;
+export const nextRevision = (old: readonly ReplicaSet[]): bigint =>
+  old.map(revisionOf).reduce((highest, revision) => (revision > highest ? revision : highest), 0n) + 1n;
 
 /** Annotations of the current ReplicaSet: those of the Deployment, its revision, and the revisions it had before. */
 export function annotationsOf(
   deployment: Deployment,
   set: ReplicaSet | undefined,
-  revision: number,
+  revision: bigint,
 ): Record<string, string> {
   const annotations: Record<string, string> = { ...set?.metadata.annotations };
   for (const [key, value] of Object.entries(deployment.metadata.annotations ?? {})) {
     if (!own.has(key)) annotations[key] = value;
   }
   const before = annotations[revisionAnnotation];
-  if ((wholeNumber(before) ?? 0) < revision) {
+  if (revisionNumber(before) < revision) {
     annotations[revisionAnnotation] = String(revision);
     if (before) annotations[historyAnnotation] = history(annotations[historyAnnotation], before);
   }
@@ -65,7 +70,7 @@ export function expired(deployment: Deployment, old: readonly ReplicaSet[]): Rep
   const limit = deployment.spec.revisionHistoryLimit ?? 10;
   const alive = old.filter(({ metadata }) => !metadata.deletionTimestamp);
   return alive
-    .sort((a, b) => revisionOf(a) - revisionOf(b) || byAge(a, b))
+    .sort((a, b) => Number(revisionOf(a) - revisionOf(b)) || byAge(a, b))
     .slice(0, Math.max(0, alive.length - limit))
     .filter(({ metadata, spec, status }) => {
       const settled = (metadata.generation ?? 0) <= (status?.observedGeneration ?? 0);

@@ -78,6 +78,35 @@ test("Foreground: one that doesn't block is not waited for", async () => {
   expect((await cluster.client.get(resources.ConfigMap, at("child"))).metadata.deletionTimestamp).toBeDefined();
 });
 
+test("Foreground: a circle of owners does not wait for itself", async () => {
+  const [one, two, three] = [await add("one"), await add("two"), await add("three")];
+  const own = (object: ConfigMap, owner: ConfigMap) => {
+    const { name, uid } = owner.metadata;
+    const ownerReferences = [
+      { apiVersion: "v1", kind: "ConfigMap", name, uid, controller: true, blockOwnerDeletion: true },
+    ];
+    const body = { metadata: { ownerReferences } };
+    return cluster.client.patch(resources.ConfigMap, at(object.metadata.name), { type: "merge", body });
+  };
+  await own(one, three);
+  await own(two, one);
+  await own(three, two);
+  await cluster.settle();
+  expect(await left()).toEqual(["one", "three", "two"]);
+  await remove("one", "Foreground");
+  await cluster.settle();
+  expect(await left()).toEqual([]);
+});
+
+test("Foreground: one with another, lasting owner stays", async () => {
+  const [going, lasting] = [await add("going"), await add("lasting")];
+  await add("child", [going, lasting]);
+  await cluster.settle();
+  await remove("going", "Foreground");
+  await cluster.settle();
+  expect(await left()).toEqual(["child", "lasting"]);
+});
+
 test("Orphan: what is owned stays, without the reference", async () => {
   const owner = await add("owner");
   await add("child", [owner]);

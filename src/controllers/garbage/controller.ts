@@ -43,7 +43,13 @@ export function startGarbageCollector(context: ControllerContext): Component {
     const dependents = graph.dependentsOf(object.metadata.uid ?? "");
     const finalizers = object.metadata.finalizers ?? [];
     const inForeground = finalizers.includes(foreground) || (isAwaited && dependents.length > 0);
-    const { uid, resourceVersion } = object.metadata;
+    let current = object;
+    if (isAwaited && dependents.some((dependent) => isWaiting(dependent.object))) {
+      // A circle, perhaps: each would wait for the next. One that blocks nobody opens it.
+      const open = owners.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
+      current = (await setMetadata(item, { ownerReferences: open })) ?? object;
+    }
+    const { uid, resourceVersion } = current.metadata;
     await unless(
       client.delete(resource, nameOfKey(keyOf(object)), {
         propagationPolicy: finalizers.includes(orphan) ? "Orphan" : inForeground ? "Foreground" : "Background",
@@ -73,12 +79,15 @@ export function startGarbageCollector(context: ControllerContext): Component {
     await removeFinalizer(item, orphan);
   };
 
-  const setMetadata = async ({ resource, object }: Item, metadata: Partial<KubeObject["metadata"]>): Promise<void> => {
+  const setMetadata = (
+    { resource, object }: Item,
+    metadata: Partial<KubeObject["metadata"]>,
+  ): Promise<KubeObject | undefined> => {
     const { uid, resourceVersion } = object.metadata;
     const body = { metadata: { uid, resourceVersion, ...metadata } };
-    await unless(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }), "NotFound");
+    return unless(client.patch(resource, nameOfKey(keyOf(object)), { type: "merge", body }), "NotFound");
   };
-  const removeFinalizer = (item: Item, name: string): Promise<void> =>
+  const removeFinalizer = (item: Item, name: string): Promise<unknown> =>
     setMetadata(item, {
       finalizers: (item.object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== name),
     });
