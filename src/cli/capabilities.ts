@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { CommandError, type CommandRunner } from "../system/index.ts";
 import { CliError } from "./errors.ts";
 import type { ProxyMode, Settings } from "./settings.ts";
@@ -40,18 +42,21 @@ export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootl
 /** Finds out what can be used here. */
 export async function gatherFacts(commands: CommandRunner): Promise<Facts> {
   const { isolationProblem } = await import("../kubelet/index.ts");
-  const probe = async (program: string, args: readonly string[]) => {
-    try {
-      const { code, stderr } = await commands.run(program, args, { timeout: 5_000 });
-      return code === 0 ? undefined : `${program} fails: ${stderr.trim().split("\n")[0]}`;
-    } catch (error) {
-      return error instanceof CommandError ? error.message : String(error);
-    }
-  };
-  const [pods, nft, conntrack] = await Promise.all([
-    isolationProblem(commands),
-    probe("nft", ["list", "tables"]),
-    probe("conntrack", ["--version"]),
-  ]);
+  const [pods, nft] = await Promise.all([isolationProblem(commands), nftProblem(commands)]);
+  const conntrack = isInstalled("conntrack") ? undefined : "conntrack is not installed";
   return { pods, nft, conntrack };
+}
+
+async function nftProblem(commands: CommandRunner): Promise<string | undefined> {
+  try {
+    const { code, stderr } = await commands.run("nft", ["list", "tables"], { timeout: 5_000 });
+    return code === 0 ? undefined : `nft fails: ${stderr.trim().split("\n")[0]}`;
+  } catch (error) {
+    return error instanceof CommandError ? error.message : String(error);
+  }
+}
+
+/** Whether a program is in one of the folders of PATH. */
+function isInstalled(program: string): boolean {
+  return (process.env["PATH"] ?? "").split(":").some((folder) => existsSync(join(folder, program)));
 }

@@ -1,3 +1,5 @@
+import { readdir } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
 import { CommandError, type CommandRunner, runOrThrow } from "../system/index.ts";
 
 /** The network that joins the nodes of one machine: a bridge on the host, which is node 1, and a namespace a further node. */
@@ -10,6 +12,13 @@ export interface NodeLan {
 
 const bridge = "fairlead-lan";
 const prefix = "10.41.0";
+
+/** Whether anything of a LAN is in this machine's network. */
+async function isThere(): Promise<boolean> {
+  if (networkInterfaces()[bridge]) return true;
+  const names = await readdir("/run/netns").catch(() => []);
+  return names.some((name) => name.startsWith("fairlead-node-"));
+}
 
 /** Address of a node on the LAN; the host is node 1. */
 export const lanAddress = (node: number): string => `${prefix}.${node}`;
@@ -53,6 +62,8 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
 
   return {
     async setUp(nodes) {
+      // The usual case costs no process: one node, and nothing left of several.
+      if (nodes === 1 && !(await isThere())) return;
       const wanted = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
       const names = new Set(wanted.map(lanNamespace));
       for (const name of await namespaces()) if (!names.has(name)) await ip("netns", "delete", name);

@@ -92,6 +92,12 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   try {
+    // What is needed next is loaded while the probes run.
+    const loading = [
+      import("./cluster/cluster.ts"),
+      import("../apiserver/index.ts"),
+      import("../store/index.ts"),
+    ] as const;
     const capabilities = decideCapabilities(await gatherFacts(systemCommands), settings);
     for (const line of capabilities.off) narrator.line(line);
     const leave = await takeNetwork(capabilities.network);
@@ -99,7 +105,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
     const ended = untilSignal(stop);
     surviveFaults(log);
 
-    const { startCluster } = await import("./cluster/cluster.ts");
+    const [{ startCluster }] = await Promise.all(loading);
     const cluster = await startCluster({
       directory,
       settings,
