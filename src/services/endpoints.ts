@@ -44,13 +44,15 @@ export function endpointsOfPort(
   const found = new Map<string, ServiceEndpoint>();
   for (const slice of slices) {
     if (slice.addressType !== port.family) continue;
+    const key = keyOf(slice);
+    const namespace = slice.metadata.namespace ?? "";
     for (const { name, protocol, port: number } of slice.ports ?? []) {
       if ((name ?? "") !== port.name || (protocol ?? "TCP") !== port.protocol || !isPort(number)) continue;
       for (const endpoint of slice.endpoints ?? []) {
         const address = endpoint.addresses[0];
         if (address === undefined || familyOf(address) !== port.family) continue;
         const id = `${address} ${number}`;
-        const next = endpointOf(endpoint, address, number, slice);
+        const next = endpointOf(endpoint, address, number, key, namespace);
         const other = found.get(id);
         if (!other || rank(next) > rank(other)) found.set(id, next);
       }
@@ -73,25 +75,35 @@ export function servesWhileTerminating(endpoint: ServiceEndpoint): boolean {
 }
 
 type SliceEndpoint = NonNullable<EndpointSlice["endpoints"]>[number];
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-function endpointOf(endpoint: SliceEndpoint, address: string, port: number, slice: EndpointSlice): ServiceEndpoint {
-  const { conditions, hints, nodeName, zone, hostname, targetRef } = endpoint;
-  return {
+const noHints: readonly string[] = [];
+
+// Runs for every endpoint of a Service at each of its changes: one allocation, nothing spread.
+function endpointOf(
+  from: SliceEndpoint,
+  address: string,
+  port: number,
+  slice: string,
+  namespace: string,
+): ServiceEndpoint {
+  const { conditions, hints, targetRef } = from;
+  const endpoint: Writable<ServiceEndpoint> = {
     address,
     port,
     ready: conditions?.ready ?? true,
     serving: conditions?.serving ?? true,
     terminating: conditions?.terminating ?? false,
-    nodeHints: hints?.forNodes?.map((hint) => hint.name) ?? [],
-    zoneHints: hints?.forZones?.map((hint) => hint.name) ?? [],
-    slice: keyOf(slice),
-    ...(nodeName ? { nodeName } : {}),
-    ...(zone ? { zone } : {}),
-    ...(hostname ? { hostname } : {}),
-    ...(targetRef?.kind === "Pod" && targetRef.name
-      ? { pod: `${targetRef.namespace ?? slice.metadata.namespace ?? ""}/${targetRef.name}` }
-      : {}),
+    nodeHints: hints?.forNodes?.map((hint) => hint.name) ?? noHints,
+    zoneHints: hints?.forZones?.map((hint) => hint.name) ?? noHints,
+    slice,
   };
+  if (from.nodeName) endpoint.nodeName = from.nodeName;
+  if (from.zone) endpoint.zone = from.zone;
+  if (from.hostname) endpoint.hostname = from.hostname;
+  if (targetRef?.kind === "Pod" && targetRef.name)
+    endpoint.pod = `${targetRef.namespace ?? namespace}/${targetRef.name}`;
+  return endpoint;
 }
 
 function rank(endpoint: ServiceEndpoint): number {

@@ -3,6 +3,7 @@
  * So removing one of n endpoints changes two rows, and adding one changes one.
  */
 export function arrange<T>(previous: readonly T[], wanted: readonly T[], id: (item: T) => string): T[] {
+  if (previous.length === 0) return [...wanted];
   const missing = new Map(wanted.map((item) => [id(item), item]));
   const slots: (T | undefined)[] = Array.from({ length: missing.size });
   for (const [i, item] of previous.entries()) {
