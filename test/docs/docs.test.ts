@@ -2,6 +2,7 @@ import { mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
+import { systemCommands } from "../../src/system/index.ts";
 import { tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
 
@@ -17,10 +18,15 @@ async function commandsOf(page: string): Promise<{ heading: string; commands: st
   return found;
 }
 
+const noCurl = await systemCommands.run("curl", ["--version"]).then(
+  () => undefined,
+  () => "needs curl",
+);
+
 /** The pages run in a shell of their reader: variables that one block sets are there in the next. */
 const pages = ["docs/expose-a-service.md"];
 
-describe.each(pages)("%s", (page) => {
+describe.skipIf(noCurl).each(pages)(`%s${noCurl ? ` (skipped: ${noCurl})` : ""}`, (page) => {
   let lab: Lab | undefined;
   let cluster: TestCluster | undefined;
 
