@@ -52,7 +52,16 @@ export function startKubelet(options: KubeletOptions): Component {
   const log = options.log.child({ component: "kubelet", node: nodeName });
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const recorder = createEventRecorder(client, { component: "kubelet", host: nodeName, log, clock, signal });
-  let notReady: string | undefined = "the pod network is not set up: the node has no podCIDR yet";
+  let isNetworkReady = false;
+  const notReady = async (): Promise<string | undefined> => {
+    if (!isNetworkReady) return "the pod network is not set up: the node has no podCIDR yet";
+    try {
+      await runtime.list();
+      return undefined;
+    } catch (error) {
+      return `container runtime is down: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  };
 
   const machine = (): ReturnType<typeof readMachine> => readMachine(options.dir);
   const first = machine();
@@ -90,7 +99,7 @@ export function startKubelet(options: KubeletOptions): Component {
       },
       runtimeVersion: runtime.version,
       machine,
-      notReady: () => notReady,
+      notReady,
       recorder,
       signal,
       clock,
@@ -105,7 +114,7 @@ export function startKubelet(options: KubeletOptions): Component {
     for (const problem of await network.setUp(podCIDR)) log.warn({ podCIDR }, problem);
     const { sandboxes } = await runtime.list();
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
-    notReady = undefined;
+    isNetworkReady = true;
     await node.report();
     keepRoutes();
   };

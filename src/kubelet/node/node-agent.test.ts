@@ -39,7 +39,7 @@ function lab(more: Partial<Machine> = {}) {
       labels: { "kubernetes.io/hostname": "n1" },
       runtimeVersion: "fake://1",
       machine: () => state.machine,
-      notReady: () => state.notReady,
+      notReady: async () => state.notReady,
       recorder,
       signal: stop.signal,
       clock,

@@ -12,7 +12,7 @@ export interface NodeAgentOptions {
   readonly runtimeVersion: string;
   readonly machine: () => Machine;
   /** Why no pod can run here; undefined when they can. */
-  readonly notReady: () => string | undefined;
+  readonly notReady: () => Promise<string | undefined>;
   readonly recorder: EventRecorder;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -59,7 +59,7 @@ export function startNodeAgent(options: NodeAgentOptions): NodeAgent {
 
   const report = async (): Promise<void> => {
     const { address, port, runtimeVersion, machine } = options;
-    const notReady = options.notReady();
+    const notReady = await options.notReady();
     const node = await client.get(resources.Node, name);
     const facts = { name: nodeName, address, port, runtimeVersion, notReady, now: clock.now(), machine: machine() };
     const status = nodeStatus(node, facts);
