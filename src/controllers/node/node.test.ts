@@ -155,7 +155,13 @@ describe("eviction by taints", () => {
     ],
     ["one of two is not tolerated", pod({ key: "k", operator: "Exists" }), tainted("k", "l"), 0],
   ])("%s", (_title, wanted, where, expected) => {
-    expect(evictionTime(wanted, where)).toBe(expected);
+    expect(evictionTime(wanted, where, at + 5000)).toBe(expected);
+  });
+
+  test("a taint that doesn't say since when counts from when it was seen", () => {
+    const untimed = { ...tainted("k"), spec: { taints: [{ key: "k", effect: "NoExecute" }] } };
+    const tolerant = pod({ key: "k", operator: "Exists", tolerationSeconds: 60 });
+    expect(evictionTime(tolerant, untimed, at + 5000)).toBe(at + 65_000);
   });
 
   test("pods leave when their time has come, and stay when the taint goes first", async () => {
@@ -176,9 +182,11 @@ describe("eviction by taints", () => {
     await setTaints([]);
     await cluster.clock.advance(60_000);
     expect(await leaving()).toEqual(["now"]);
-    await setTaints([{ key: "k", effect: "NoExecute", timeAdded: formatTime(cluster.clock.now()) }]);
+    await setTaints([{ key: "k", effect: "NoExecute" }]);
     await cluster.settle();
-    await cluster.clock.advance(61_000);
+    await cluster.clock.advance(55_000);
+    expect(await leaving()).toEqual(["now"]);
+    await cluster.clock.advance(6_000);
     await cluster.settle();
     expect(await leaving()).toEqual(["later", "now"]);
   });
