@@ -31,8 +31,11 @@ const changes = Number(flags.changes);
 
 function report(name: string, value: number, unit: string, baseline?: number): void {
   const round = (number: number) => Number(number.toPrecision(4));
-  const compared = baseline === undefined ? {} : { baseline: round(baseline), ratio: round(value / baseline) };
-  if (flags.json) return console.log(JSON.stringify({ name, value: round(value), unit, ...compared }));
+  const compared =
+    baseline === undefined
+      ? { baseline: null, ratio: null }
+      : { baseline: round(baseline), ratio: round(value / baseline) };
+  if (flags.json) return console.log(JSON.stringify({ name: name.trim(), value: round(value), unit, ...compared }));
   const beside = baseline === undefined ? "" : `  (bare nft ${round(baseline)}, ratio ${round(value / baseline)})`;
   console.log(`${name.padEnd(44)} ${round(value)} ${unit}${beside}`);
 }
