@@ -1,30 +1,41 @@
 import type { Readable } from "node:stream";
-import { statusError, type StatusError } from "../../kube/index.ts";
+import { statusError } from "../../kube/index.ts";
 
 /** Bytes of a body at most, as upstream's `MaxRequestBodyBytes`. */
 export const bodyLimit = 3 << 20;
 /** Milliseconds in which a body has to come. */
 const bodyTime = 60_000;
-/** Bytes of a body that is too large that are taken in and dropped, so that the client reads the answer. */
+/**
+ * Bytes of a body that is too large that are taken in and dropped, and milliseconds that this may take: a client that is cut off while
+ * it writes does not read the answer.
+ */
 const drainLimit = 64 << 20;
-/** Milliseconds that this may take. */
 const drainTime = 10_000;
 
 /** Reads a body to its end. Throws StatusError: RequestEntityTooLarge, or Timeout when it comes too slowly. */
 export function readBody(stream: Readable): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
+    let chunks: Uint8Array[] = [];
     let size = 0;
-    const timer = setTimeout(() => {
+    let timer = setTimeout(() => {
       finish(() => reject(statusError("Timeout", "the body of the request did not come in time")));
     }, bodyTime);
+    const refuse = (): void =>
+      finish(() => reject(statusError("RequestEntityTooLarge", `Request entity too large: limit is ${bodyLimit}`, {})));
     const onData = (chunk: Uint8Array): void => {
+      const fitted = size <= bodyLimit;
       size += chunk.length;
       if (size <= bodyLimit) chunks.push(chunk);
-      else finish(() => reject(tooLarge()));
+      else if (fitted) {
+        chunks = [];
+        clearTimeout(timer);
+        timer = setTimeout(refuse, drainTime);
+      } else if (size > drainLimit) refuse();
     };
-    const onEnd = (): void =>
-      finish(() => resolve(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)));
+    const onEnd = (): void => {
+      if (size > bodyLimit) refuse();
+      else finish(() => resolve(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks)));
+    };
     const onGone = (): void =>
       finish(() => reject(statusError("BadRequest", "the client went away within its request")));
     const finish = (settle: () => void): void => {
@@ -44,11 +55,7 @@ export function readBody(stream: Readable): Promise<Uint8Array> {
   });
 }
 
-export function tooLarge(): StatusError {
-  return statusError("RequestEntityTooLarge", `Request entity too large: limit is ${bodyLimit}`, {});
-}
-
-/** Takes in what is left of a body, within limits, and drops it. */
+/** Takes in what is left of a body that nobody reads, within limits, and drops it. */
 export function drain(stream: Readable): void {
   const timer = setTimeout(() => stream.destroy(), drainTime);
   const done = (): void => clearTimeout(timer);

@@ -7,7 +7,7 @@ import type { Logger } from "../../system/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "../handler.ts";
 import { errorResponse } from "../request/respond.ts";
 import { isTrue } from "../request/request-info.ts";
-import { bodyLimit, drain, readBody, tooLarge } from "./body.ts";
+import { drain, readBody } from "./body.ts";
 import { unauthorized, userOf } from "./identity.ts";
 import type { InFlight } from "./inflight.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
@@ -63,7 +63,6 @@ export async function exchange(
       const reading = method === "GET" || method === "HEAD";
       const long = isTrue(query.get("watch")) || isTrue(query.get("follow"));
       if (!(reading && long)) leave = inFlight.enter(!reading);
-      if (Number(header("content-length") ?? 0) > bodyLimit) throw tooLarge();
       return await handler.handle({
         method: method as ApiRequest["method"],
         path,
