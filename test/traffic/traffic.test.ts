@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Pod } from "../../src/kube/index.ts";
 import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, type LabUser, noKernel, noUnprivileged, openLab } from "../support/lab.ts";
 import { load, startLoad } from "../support/load.ts";
@@ -27,6 +28,13 @@ for (const { user, proxy, why } of users) {
     afterAll(() => tearDown(lab, cluster));
 
     const kubectl = async (...args: string[]) => printed(await cluster.kubectl([...args, "-n", "shop"]));
+    /** One of the storefront's pods that is not going already. */
+    const aPod = async () => {
+      const { items } = JSON.parse(await kubectl("get", "pods", "-l", "app=storefront", "-o", "json")) as {
+        items: Pod[];
+      };
+      return items.find(({ metadata }) => !metadata.deletionTimestamp)?.metadata.name ?? "";
+    };
     const settled = () => kubectl("rollout", "status", "deployment/storefront", "--timeout=90s");
 
     for (const way of ["ClusterIP", "LoadBalancer", "Ingress"]) {
@@ -51,8 +59,7 @@ for (const { user, proxy, why } of users) {
         await settled();
         await kubectl("rollout", "restart", "deployment/storefront");
         await settled();
-        const pod = await kubectl("get", "pods", "-l", "app=storefront", "-o", "jsonpath={.items[0].metadata.name}");
-        await kubectl("delete", "pod", pod);
+        await kubectl("delete", "pod", await aPod());
         await kubectl("scale", "deployment/storefront", "--replicas=3");
         await settled();
         const { sent, ok, failures } = await end();
