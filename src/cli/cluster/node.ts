@@ -57,9 +57,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
         dir,
         network,
         isolation:
-          capabilities.network === "namespaces"
-            ? kubelet.createNamespaceIsolation({ dir })
-            : kubelet.noIsolation,
+          capabilities.network === "namespaces" ? kubelet.createNamespaceIsolation({ dir }) : kubelet.noIsolation,
         images: { ...kubelet.builtInImages(), ...Object.fromEntries(mapped) },
         clock,
       });
