@@ -1,4 +1,5 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
+import type { FrontendState } from "../proxy/index.ts";
 import type { ClusterDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 import type { ProxyMode } from "./settings.ts";
@@ -13,6 +14,8 @@ export interface ClusterState {
   readonly dns: { readonly address: string; readonly port: number };
   /** Where the Ingress data plane really listens. */
   readonly ingress: { readonly address: string; readonly httpPort: number; readonly httpsPort: number };
+  /** Services that answer elsewhere than their objects say, or not at all. */
+  readonly frontends: readonly FrontendState[];
 }
 
 /** Writes the state so that a reader sees the old or the new, whole. */

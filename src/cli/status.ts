@@ -42,6 +42,7 @@ async function showStatus({ dir, namespace, output }: StatusOptions): Promise<vo
     const state = await readState(directory);
     return exposures(await readObjects(client, namespace), {
       clusterDomain: state?.clusterDomain ?? "cluster.local",
+      frontends: state?.frontends ?? [],
       controllerName,
       inspect: inspectKeyPair,
       ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointSlice, Event, Ingress, IngressClass, Node, Pod, Service } from "../kube/index.ts";
 import type { ClusterObjects, Exposure } from "./exposure.ts";
-import { exposures } from "./exposures.ts";
+import { exposures, type ExposureOptions } from "./exposures.ts";
 
 const meta = (name: string, rest: object = {}) => ({ namespace: "shop", name, ...rest });
 
@@ -59,12 +59,13 @@ const ingress = (spec: object, addresses: string[] = ["192.0.2.7"]): Ingress => 
 const ports = [{ name: "http", port: 80, targetPort: "http", protocol: "TCP" }];
 const selector = { app: "web" };
 
-function explain(objects: Partial<ClusterObjects>): Exposure[] {
+function explain(objects: Partial<ClusterObjects>, frontends: ExposureOptions["frontends"] = []): Exposure[] {
   const none = { services: [], slices: [], pods: [], nodes: [], ingresses: [], classes: [], secrets: [], events: [] };
   return exposures(
     { ...none, ...objects },
     {
       clusterDomain: "cluster.local",
+      frontends,
       controllerName: "example.com/us",
       ports: { http: 80, https: 8443 },
       inspect: () => undefined,
@@ -164,6 +165,22 @@ describe("exposures of a Service", () => {
     const ready = { conditions: [{ type: "Ready", status: "True" }] };
     const other = service("web", { clusterIP: "10.96.0.5", ports: [{ ...ports[0], targetPort: "grpc" }], selector });
     expect(reasonOf({ services: [other], pods: [pod("web-1", ready)] })).toContain('no pod has a port named "grpc"');
+  });
+
+  it("tells the port that really answers, and why one does not", () => {
+    const frontend = {
+      service: "shop/web",
+      kind: "ClusterIP",
+      protocol: "TCP",
+      address: "127.96.0.5",
+      port: 80,
+    } as const;
+    const objects = {
+      services: [service("web", { clusterIP: "127.96.0.5", ports, selector })],
+      slices: [slice("web", [{ address: "127.42.0.2" }])],
+    };
+    expect(explain(objects, [{ ...frontend, actualPort: 8080 }])[0]?.addresses).toEqual(["127.96.0.5:8080/TCP"]);
+    expect(explain(objects, [{ ...frontend, problem: "port 80 is in use" }])[0]?.reason).toBe("port 80 is in use");
   });
 
   it("says why a load balancer has no address", () => {

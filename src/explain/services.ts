@@ -1,15 +1,22 @@
-import { isIPv6 } from "node:net";
 import type { EndpointSlice, Event, Pod, Service, ServicePort } from "../kube/index.ts";
+import type { FrontendState } from "../proxy/index.ts";
 import type { ClusterObjects, Exposure } from "./exposure.ts";
+import { at, type Place, realisedOf, textOf } from "./places.ts";
 import { newest, whyNotReady } from "./pods.ts";
 import { slicesByService } from "./slices.ts";
 
+export interface ServiceOptions {
+  readonly clusterDomain: string;
+  /** Services that answer elsewhere than their objects say, or not at all, as the node's proxy has it. */
+  readonly frontends: readonly FrontendState[];
+}
+
 /** What each Service exposes: a row for each way it can be reached. */
-export function serviceExposures(objects: ClusterObjects, clusterDomain: string): Exposure[] {
+export function serviceExposures(objects: ClusterObjects, options: ServiceOptions): Exposure[] {
   const slices = slicesByService(objects.slices);
   return objects.services.flatMap((service) => {
     const own = slices.get(`${service.metadata.namespace}/${service.metadata.name}`) ?? [];
-    return exposuresOf(service, own, objects, clusterDomain);
+    return exposuresOf(service, own, objects, options);
   });
 }
 
@@ -17,7 +24,7 @@ function exposuresOf(
   service: Service,
   slices: readonly EndpointSlice[],
   objects: ClusterObjects,
-  clusterDomain: string,
+  { clusterDomain, frontends }: ServiceOptions,
 ): Exposure[] {
   const { name, namespace = "" } = service.metadata;
   const { type = "ClusterIP", ports = [] } = service.spec;
@@ -28,15 +35,19 @@ function exposuresOf(
   }
   const endpoints = countEndpoints(slices);
   const why = endpoints.ready > 0 ? undefined : whyNoEndpoint(service, slices, objects);
-  const row = (way: Exposure["way"], addresses: readonly string[], dns: readonly string[], reason = why): Exposure => ({
-    ...base,
-    way,
-    addresses,
-    names: dns,
-    endpoints,
-    ...(reason === undefined ? {} : { reason }),
-  });
-  if (service.spec.clusterIP === "None") return [row("Headless", readyAddresses(slices), names)];
+  const realised = realisedOf(frontends.filter((frontend) => frontend.service === `${namespace}/${name}`));
+  const row = (way: Exposure["way"], places: readonly Place[], dns: readonly string[], reason = why): Exposure => {
+    const problem = reason ?? realised.problem(way, places);
+    return {
+      ...base,
+      way,
+      addresses: [...new Set(places.map((place) => textOf(realised.place(way, place))))],
+      names: dns,
+      endpoints,
+      ...(problem === undefined ? {} : { reason: problem }),
+    };
+  };
+  if (service.spec.clusterIP === "None") return [row("Headless", readyPlaces(slices), names)];
   const clusterIPs = service.spec.clusterIPs ?? (service.spec.clusterIP ? [service.spec.clusterIP] : []);
   const rows = [row("ClusterIP", at(clusterIPs, ports, "port"), names)];
   if (type === "ClusterIP") return rows;
@@ -50,15 +61,6 @@ function exposuresOf(
   }
   return rows;
 }
-
-/** Each address with each port: `ADDRESS:PORT/PROTOCOL`. */
-function at(addresses: readonly string[], ports: readonly ServicePort[], which: "port" | "nodePort"): string[] {
-  return addresses.flatMap((address) =>
-    ports.flatMap((port) => (port[which] ? `${bracketed(address)}:${port[which]}/${port.protocol ?? "TCP"}` : [])),
-  );
-}
-
-const bracketed = (address: string) => (isIPv6(address) ? `[${address}]` : address);
 
 function nodeAddresses({ nodes }: ClusterObjects): string[] {
   return nodes.flatMap((node) =>
@@ -78,13 +80,12 @@ function countEndpoints(slices: readonly EndpointSlice[]): { ready: number; tota
   return { ready: [...ready.values()].filter(Boolean).length, total: ready.size };
 }
 
-function readyAddresses(slices: readonly EndpointSlice[]): string[] {
-  const addresses = slices.flatMap((slice) =>
+function readyPlaces(slices: readonly EndpointSlice[]): Place[] {
+  return slices.flatMap((slice) =>
     (slice.endpoints ?? [])
       .filter(isReady)
       .flatMap((endpoint) => at(endpoint.addresses, (slice.ports ?? []) as ServicePort[], "port")),
   );
-  return [...new Set(addresses)];
 }
 
 function whyNoEndpoint(service: Service, slices: readonly EndpointSlice[], objects: ClusterObjects): string {

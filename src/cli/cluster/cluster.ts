@@ -66,6 +66,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     clusterDomain,
     dns: { address: plan.dns, port: 53 },
     ingress: { address: plan.node(1), httpPort: settings.httpPort, httpsPort: settings.httpsPort },
+    frontends: [],
   };
   // Written before anything is changed: `down` must know what to take back, also after a crash in the middle.
   await writeState(directory, state);
@@ -82,11 +83,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     ...exposure.parts,
     maintenance(options),
   ];
-  const ready = Promise.all(parts.map((part) => part.ready)).then(async () => {
-    await writeState(directory, { ...state, ...exposure.addresses() });
-  });
+  const stateNow = () => ({ ...state, ...exposure.addresses() });
+  const ready = Promise.all(parts.map((part) => part.ready)).then(() => writeState(directory, stateNow()));
   ready.catch(() => {});
   void tellWaiting(parts, ready, narrator, clock, signal);
+  const keeper = keepState(options, ready, stateNow);
 
   return {
     client,
@@ -97,7 +98,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       `nodes          ${state.nodes.join(", ")} (${network === "namespaces" ? "pod networks" : "loopback"}, ${proxyMode})`,
       ...exposure.summary(),
     ],
-    stopped: Promise.all([...parts.map((part) => part.stopped), controlPlane.stopped]).then(() => {}),
+    stopped: Promise.all([...parts, keeper, controlPlane].map((part) => part.stopped)).then(() => {}),
   };
 }
 
@@ -193,6 +194,29 @@ function maintenance({ directory, signal, clock, log }: ClusterOptions): Compone
     }),
     { signal, clock, log },
   );
+}
+
+/** Milliseconds between two looks at where Services answer. */
+const lookInterval = 2_000;
+
+/**
+ * Keeps the state on disk true while Services come and go. Only in user space can they answer elsewhere than asked for, and
+ * only there is anything to look at.
+ */
+function keepState(options: ClusterOptions, ready: Promise<void>, now: () => ClusterState): Component {
+  const { directory, capabilities, signal, clock, log } = options;
+  const keep = async () => {
+    await ready;
+    for (let written = JSON.stringify(now()); !signal.aborted;) {
+      await clock.sleep(lookInterval, signal);
+      const text = JSON.stringify(now());
+      if (text === written) continue;
+      await writeState(directory, now()).catch((error: unknown) => log.warn({ error }, "the state cannot be written"));
+      written = text;
+    }
+  };
+  const stopped = capabilities.proxyMode === "userspace" ? keep().catch(() => {}) : Promise.resolve();
+  return { name: "state", ready, stopped };
 }
 
 /** Milliseconds after which the user is told what is still waited for. */

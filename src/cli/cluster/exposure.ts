@@ -16,8 +16,8 @@ export interface Exposure {
   readonly parts: readonly Component[];
   /** To be told of each proxy that is started on the first node: it knows where a Service really answers. */
   readonly onProxy: (proxy: Proxy) => void;
-  /** Where DNS and Ingress really answer, once all is ready. */
-  addresses(): Pick<ClusterState, "dns" | "ingress">;
+  /** Where DNS, Ingress and Services really answer, once all is ready. */
+  addresses(): Pick<ClusterState, "dns" | "ingress" | "frontends">;
   summary(): readonly string[];
 }
 
@@ -117,12 +117,13 @@ export function startExposure(context: PartContext): Exposure {
     context,
   );
 
-  const addresses = (): Pick<ClusterState, "dns" | "ingress"> => {
+  const addresses = (): Pick<ClusterState, "dns" | "ingress" | "frontends"> => {
     const bound = new Map(ingress?.listeners().map(({ name, port }) => [name, port]));
     const moved = proxy?.frontends("kube-system/kube-dns").find(({ protocol }) => protocol === "UDP");
     return {
       dns: { address: plan.dns, port: moved?.actualPort ?? 53 },
       ingress: { address, httpPort: bound.get("http") ?? ports.http, httpsPort: bound.get("https") ?? ports.https },
+      frontends: proxy?.frontends() ?? [],
     };
   };
 
