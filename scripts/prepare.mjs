@@ -15,7 +15,9 @@ function show(file, args) {
 
 /** Time in milliseconds at which the newest file that the build reads was changed. */
 function newestSource() {
-  let newest = Math.max(...["tsconfig.json", "tsconfig.build.json", "package.json"].map((f) => modifiedAt(join(root, f))));
+  let newest = Math.max(
+    ...["tsconfig.json", "tsconfig.build.json", "package.json"].map((f) => modifiedAt(join(root, f))),
+  );
   for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || entry.name.endsWith(".test.ts") || !entry.name.endsWith(".ts")) continue;
     newest = Math.max(newest, modifiedAt(join(entry.parentPath, entry.name)));

@@ -10,8 +10,16 @@ import { prepare } from "./prepare.mjs";
 const programs = [
   { program: "nft", package: "nftables", without: "Services go through the userspace proxy instead of the kernel" },
   { program: "ip", package: "iproute2", without: "pods share the machine's network on loopback addresses" },
-  { program: "conntrack", package: "conntrack", without: "UDP clients keep a removed endpoint until their flow times out" },
-  { program: "iptables", package: "iptables", without: "a firewall that drops forwarded packets is not opened for pods" },
+  {
+    program: "conntrack",
+    package: "conntrack",
+    without: "UDP clients keep a removed endpoint until their flow times out",
+  },
+  {
+    program: "iptables",
+    package: "iptables",
+    without: "a firewall that drops forwarded packets is not opened for pods",
+  },
 ];
 
 const say = (line) => console.error(`setup: ${line}`);
@@ -45,7 +53,10 @@ function aptInstall(packages) {
     result = install();
   }
   if (result.status === 0) return true;
-  const reason = String(result.stderr ?? "").trim().split("\n").at(-1);
+  const reason = String(result.stderr ?? "")
+    .trim()
+    .split("\n")
+    .at(-1);
   say(`Debian packages could not be installed${reason ? `: ${reason}` : ""}; going on without`);
   return false;
 }

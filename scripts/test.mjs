@@ -22,7 +22,11 @@ for (const project of ["unit", "system"]) {
   const report = join(root, ".cache", `tests-${project}.json`);
   rmSync(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const ok = runStep([`${project} tests`, "npx", ["--no-install", "vitest", "run", "--project", project, ...reporters]]);
+  const ok = runStep([
+    `${project} tests`,
+    "npx",
+    ["--no-install", "vitest", "run", "--project", project, ...reporters],
+  ]);
   const failedBefore = count.failed;
   for (const file of readReport(report)) {
     for (const test of file.assertionResults) {
