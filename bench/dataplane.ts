@@ -6,11 +6,10 @@ import { type AddressInfo, connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { Registry } from "prom-client";
 import { createEventRecorder, createFakeClient, createInformers } from "../src/client/index.ts";
 import { startEmbedded, startIngress } from "../src/dataplane/index.ts";
 import { resources } from "../src/kube/index.ts";
-import { silentLogger, systemClock } from "../src/system/index.ts";
+import { createMetrics, silentLogger, systemClock } from "../src/system/index.ts";
 
 interface Load {
   readonly role: "load";
@@ -185,7 +184,7 @@ async function startCluster(backendPort: number) {
   const { signal } = stop;
   const client = createFakeClient();
   const log = silentLogger;
-  const dataplane = startEmbedded({ address: "127.0.0.1", metrics: new Registry(), signal, log });
+  const dataplane = startEmbedded({ address: "127.0.0.1", metrics: createMetrics(), signal, log });
   const ingress = startIngress({
     client,
     informers: createInformers(client, { signal, log }),

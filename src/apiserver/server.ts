@@ -1,6 +1,6 @@
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
 import { StoreError, type Store } from "../store/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
@@ -9,9 +9,11 @@ import { answerPath, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { createRegistry } from "./registry/index.ts";
-import { requestInfo } from "./request/request-info.ts";
+import { createRequestFigures } from "./request-figures.ts";
+import { requestInfo, type RequestInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
 import { anonymous, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
+import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage } from "./storage/index.ts";
 
 export interface ApiServerOptions {
@@ -30,6 +32,8 @@ export interface ApiServerOptions {
   readonly allowLoopback?: boolean;
   /** Fetches logs from nodes. */
   readonly kubelet: KubeletClient;
+  /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
+  readonly metrics?: Metrics;
 }
 
 /** The API over a store. `ready` settles when it answers and all that every cluster has is there. */
@@ -41,10 +45,13 @@ export interface ApiServer extends Component {
 const patience = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
-  const { store, clock, log, signal, serviceCidr, allowLoopback = false, kubelet } = options;
+  const { clock, log, signal, serviceCidr, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
+  const store = timed(options.store, metrics);
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
   const kinds: Resource[] = [...Object.values(resources), addressRecords, portRecords];
   const storage = startStorage({ store, kinds, signal, clock, log });
+  tellOfStorage(metrics, storage, store);
+  const figures = createRequestFigures(metrics);
   const authorizer = createAuthorizer(storage);
   const registry = createRegistry({
     storage,
@@ -70,8 +77,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   /** Requests that come early wait for the first state, but not for ever. */
   const isLoaded = (): Promise<boolean> | true => storage.revision > 0 || storage.reached(1, patience);
 
-  const answer = async (request: ApiRequest): Promise<ApiResponse> => {
-    const info = requestInfo(request);
+  const answer = async (request: ApiRequest, info: RequestInfo): Promise<ApiResponse> => {
     if (!(await isLoaded())) throw unavailable("the store could not be read yet");
     const user = actingUser(request, request.user ?? anonymous, authorizer);
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
@@ -80,18 +86,19 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-    const found = await answerPath(request, checks);
+    const found = await answerPath(request, checks, metrics);
     if (!found) throw notFoundPath();
     return found;
   };
 
   const handler: ApiHandler = {
     async handle(request) {
-      try {
-        return await answer(request);
-      } catch (error) {
-        return errorResponse(statusOf(error, request, log));
-      }
+      const begun = performance.now();
+      const info = requestInfo(request);
+      const response = await answer(request, info).catch((error: unknown) =>
+        errorResponse(statusOf(error, request, log)),
+      );
+      return figures.answered(request, info, (performance.now() - begun) / 1000, response);
     },
   };
 

@@ -1,4 +1,4 @@
-import type { Clock, Component, Logger } from "../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import type { WorkQueueStats } from "./work-queue.ts";
 
 /** What a reconcile asks for beside success: to be called again after so many milliseconds. */
@@ -16,6 +16,8 @@ export interface ControllerOptions {
   /** Work begins when these have settled, usually the informers' `synced`. */
   readonly after?: readonly Promise<unknown>[];
   readonly signal: AbortSignal;
+  /** Told of the queue. */
+  readonly metrics?: Metrics;
   readonly clock: Clock;
   readonly log: Logger;
 }

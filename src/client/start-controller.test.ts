@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FakeClock, silentLogger } from "../system/index.ts";
+import { createMetrics, FakeClock, silentLogger } from "../system/index.ts";
 import { startController } from "./start-controller.ts";
 
 test("works after what it waits for, one key at a time, again on failure and on wish", async () => {
@@ -43,4 +43,33 @@ test("works after what it waits for, one key at a time, again on failure and on 
   expect(seen.filter((k) => k === "later")).toHaveLength(2);
   stop.abort();
   await controller.stopped;
+});
+
+test("its queue is told of under its name", async () => {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const metrics = createMetrics();
+  let fails = true;
+  const controller = startController({
+    name: "told",
+    metrics,
+    clock,
+    log: silentLogger,
+    signal: stop.signal,
+    reconcile: async () => {
+      if (fails) throw new Error("once");
+    },
+  });
+  controller.enqueue("a");
+  await controller.ready;
+  await clock.advance(1);
+  fails = false;
+  await clock.advance(100);
+  const told = (await metrics.text()).split("\n").filter((line) => line.startsWith("workqueue_"));
+  expect(told).toEqual([
+    'workqueue_depth{name="told"} 0',
+    'workqueue_adds_total{name="told"} 2',
+    'workqueue_retries_total{name="told"} 1',
+  ]);
+  stop.abort();
 });

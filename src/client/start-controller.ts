@@ -1,6 +1,7 @@
 import { isStatus } from "../kube/index.ts";
 import type { Controller, ControllerOptions, StartController } from "./controller.ts";
 import { messageOf } from "./outcomes.ts";
+import { tellOfQueue } from "./queue-figures.ts";
 import { createWorkQueue } from "./work-queue.ts";
 
 /** Milliseconds that reconciles may hold the thread before requests and watches get their turn. */
@@ -11,6 +12,7 @@ export const startController: StartController = (options: ControllerOptions): Co
   const { name, reconcile, signal, clock } = options;
   const log = options.log.child({ controller: name });
   const queue = createWorkQueue({ clock, signal });
+  if (options.metrics) tellOfQueue(options.metrics, name, queue);
 
   const work = async (key: string): Promise<void> => {
     try {

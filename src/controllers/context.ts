@@ -1,5 +1,5 @@
 import type { Client, Informers } from "../client/index.ts";
-import type { Clock, Logger } from "../system/index.ts";
+import type { Clock, Logger, Metrics } from "../system/index.ts";
 
 /** What every controller is given. */
 export interface ControllerContext {
@@ -9,4 +9,6 @@ export interface ControllerContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Told of the controllers' queues. */
+  readonly metrics?: Metrics;
 }

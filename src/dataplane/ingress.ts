@@ -15,7 +15,7 @@ import {
   translateIngresses,
   type Translation,
 } from "../routing/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane } from "./dataplane.ts";
 import { sameStatus, statusOf } from "./ingress-status.ts";
@@ -42,6 +42,8 @@ export interface IngressOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventRecorder;
+  /** Told of the queue. */
+  readonly metrics?: Metrics;
 }
 
 /** The Ingress controller: `ready` settles when the Ingresses that existed at the start are served. */
@@ -97,6 +99,7 @@ export function startIngress(options: IngressOptions): Ingress {
     signal,
     clock,
     log,
+    ...(options.metrics ? { metrics: options.metrics } : {}),
   });
 
   const translateSoon = (): void => {

@@ -1,6 +1,6 @@
 import { createEventRecorder, startController, type Client, type Informers } from "../client/index.ts";
 import { findCondition, isStatus, keyOf, nameOfKey, resources, type Service } from "../kube/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { createPoolProvider } from "./pool-provider.ts";
 import { parsePools } from "./pools.ts";
 import type { AddressProvider, AssignedAddress, Assignment } from "./provider.ts";
@@ -11,6 +11,8 @@ export interface LoadBalancerOptions {
   readonly informers: Informers;
   /** Blocks (`10.97.0.0/24`) and ranges (`10.97.0.10-10.97.0.20`) of addresses to give. */
   readonly pools: readonly string[];
+  /** Told of the pools and of the queue. */
+  readonly metrics?: Metrics;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -20,7 +22,7 @@ export interface LoadBalancerOptions {
 export function startLoadBalancer(options: LoadBalancerOptions): Component {
   return startAddressController({
     ...options,
-    provider: createPoolProvider(options.client, parsePools(options.pools)),
+    provider: createPoolProvider(options.client, parsePools(options.pools), options.metrics),
   });
 }
 
@@ -182,6 +184,7 @@ export function startAddressController(options: AddressControllerOptions): Compo
     signal,
     clock,
     log,
+    ...(options.metrics ? { metrics: options.metrics } : {}),
   });
   const concerns = (service: Service | undefined) =>
     service !== undefined && (isOurs(service) || isMarked(service) || hasCondition(service));

@@ -1,16 +1,19 @@
 import { canonicalIp, keyOf, parseIp, type Service } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
+import type { Metrics } from "../system/index.ts";
 import { allocate, heldBy, type Allocation, type Claims } from "./allocate.ts";
 import { createClaimRecord } from "./claims.ts";
+import { tellOfPools } from "./pool-figures.ts";
 import { poolOf, type AddressRange } from "./pools.ts";
 import { ServiceProblem, type AddressProvider, type ServiceIdentity } from "./provider.ts";
 import { requestOf } from "./request.ts";
 
 /** Gives addresses from pools that this cluster owns. */
-export function createPoolProvider(client: Client, pools: readonly AddressRange[]): AddressProvider {
+export function createPoolProvider(client: Client, pools: readonly AddressRange[], metrics?: Metrics): AddressProvider {
   const record = createClaimRecord(client);
   /** What is recorded; undefined when that has to be read again. */
   let known: Claims | undefined;
+  if (metrics) tellOfPools(metrics, pools, () => known);
 
   async function read(): Promise<Claims> {
     return (known ??= await record.read());

@@ -11,7 +11,7 @@ import {
   semanticEqual,
   type Service,
 } from "../kube/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { schedule } from "./schedule.ts";
 import { createClusterState } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -23,6 +23,8 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Told of the queue. */
+  readonly metrics?: Metrics;
 }
 
 const name = "default-scheduler";

@@ -89,6 +89,8 @@ export interface Store {
   compact(revision: number): Promise<void>;
   /** The newest revision. */
   revision(): Promise<number>;
+  /** The oldest revision that can still be read. */
+  compacted(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -1,11 +1,10 @@
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
-import { Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
 import { type Limits, startEmbedded } from "../../src/dataplane/index.ts";
 import type { Listener } from "../../src/routing/index.ts";
-import { type Logger, silentLogger } from "../../src/system/index.ts";
+import { createMetrics, type Logger, silentLogger } from "../../src/system/index.ts";
 import { begin, read, send, sendBytes } from "./clients.ts";
 import { eventually, type TestCluster } from "./cluster.ts";
 import { fixture, rule } from "./suite.ts";
@@ -168,7 +167,7 @@ describe("listeners", () => {
     const stop = new AbortController();
     const warnings: string[] = [];
     const log: Logger = { ...silentLogger, warn: (_fields, message) => void warnings.push(message) };
-    const dataplane = startEmbedded({ address: "127.0.0.1", metrics: new Registry(), signal: stop.signal, log });
+    const dataplane = startEmbedded({ address: "127.0.0.1", metrics: createMetrics(), signal: stop.signal, log });
     const keyPair = () => undefined;
     await dataplane.apply({
       model: { listeners: [listener("one", low), listener("two", 0)], pools: new Map() },
@@ -221,7 +220,7 @@ describe("counters", () => {
     await send(cluster, "/");
     await send(cluster, "/", { host: "other.test" });
     await send(cluster, "/", { host: "other.test" });
-    const text = await cluster.metrics.metrics();
+    const text = await cluster.metrics.text();
     expect(text).toContain('fairlead_ingress_requests_total{code="200"} 1');
     expect(text).toContain('fairlead_ingress_requests_total{code="404"} 2');
     expect(text).toContain("fairlead_ingress_requests_in_flight 0");
@@ -265,7 +264,7 @@ describe("clients and backends that break off anywhere", () => {
       await Promise.all(Array.from({ length: 10 }, (_, index) => one(round * 10 + index)));
     // Had one of 200 requests not been counted down, an endpoint with room for 20 would be full now and then.
     await eventually("none is under way", async () =>
-      (await cluster.metrics.metrics()).includes("fairlead_ingress_requests_in_flight 0"),
+      (await cluster.metrics.text()).includes("fairlead_ingress_requests_in_flight 0"),
     );
     const codes = new Set<number>();
     for (let i = 0; i < 20; i++) codes.add((await send(cluster, "/").catch(() => ({ status: 0 }))).status);

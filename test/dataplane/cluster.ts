@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Registry } from "prom-client";
 import { createEventRecorder, createFakeClient, createInformers, type FakeClient } from "../../src/client/index.ts";
 import {
   type BoundListener,
@@ -12,7 +11,7 @@ import {
   startIngress,
 } from "../../src/dataplane/index.ts";
 import { type IngressSpec, resources } from "../../src/kube/index.ts";
-import { silentLogger, systemClock } from "../../src/system/index.ts";
+import { createMetrics, type Metrics, silentLogger, systemClock } from "../../src/system/index.ts";
 
 /** A backend on loopback. */
 export interface Backend {
@@ -62,7 +61,7 @@ export interface TestCluster {
   readonly client: FakeClient;
   readonly dataplane: DataPlane;
   readonly ingress: Ingress;
-  readonly metrics: Registry;
+  readonly metrics: Metrics;
   /** Port that answers for a listener. */
   port(name: "http" | "https"): number;
   service(
@@ -94,7 +93,7 @@ export async function startCluster(
   const log = silentLogger;
   const clock = systemClock;
   const client = createFakeClient();
-  const metrics = new Registry();
+  const metrics = createMetrics();
   const { start = startEmbedded, ...more } = options;
   const dataplane = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const ingress = startIngress({

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { metricsType, type Metrics } from "../../system/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { parseAccept } from "../request/negotiate.ts";
 import { bodyResponse, objectResponse, textResponse } from "../request/respond.ts";
@@ -20,6 +21,7 @@ export interface HealthCheck {
 export async function answerPath(
   request: ApiRequest,
   checks: readonly HealthCheck[],
+  metrics: Metrics,
 ): Promise<ApiResponse | undefined> {
   const path = request.path.length > 1 ? request.path.replace(/\/+$/, "") : request.path;
   const [first = "", second, third, ...more] = path.split("/").slice(1);
@@ -37,6 +39,8 @@ export async function answerPath(
     case "livez":
     case "readyz":
       return third === undefined ? health(first, second, request.query, checks) : undefined;
+    case "metrics":
+      return second === undefined ? textResponse(200, await metrics.text(), metricsType) : undefined;
     case "openapi":
       return openApi(request, path);
     case "":
@@ -130,6 +134,7 @@ function rootPaths(checks: readonly HealthCheck[]): string[] {
     ]),
     "/healthz",
     "/livez",
+    "/metrics",
     "/openapi/v2",
     "/openapi/v3",
     "/readyz",

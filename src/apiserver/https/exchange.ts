@@ -6,7 +6,8 @@ import { statusError, StatusError } from "../../kube/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "../handler.ts";
 import { errorResponse } from "../request/respond.ts";
-import { isTrue } from "../request/request-info.ts";
+import type { RequestFigures } from "../request-figures.ts";
+import { isTrue, requestInfo } from "../request/request-info.ts";
 import { drain, readBody } from "./body.ts";
 import { unauthorized, userOf } from "./identity.ts";
 import type { InFlight } from "./inflight.ts";
@@ -17,11 +18,16 @@ const read = ["accept", "content-type", "if-none-match", "impersonate-user", "im
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
+export interface ExchangeParts {
+  readonly handler: ApiHandler;
+  readonly inFlight: InFlight;
+  readonly figures: RequestFigures;
+  readonly log: Logger;
+}
+
 /** One request and its answer, from socket to socket. Never throws. */
 export async function exchange(
-  handler: ApiHandler,
-  inFlight: InFlight,
-  log: Logger,
+  { handler, inFlight, figures, log }: ExchangeParts,
   incoming: IncomingMessage | Http2ServerRequest,
   outgoing: ServerResponse | Http2ServerResponse,
 ): Promise<void> {
@@ -73,8 +79,12 @@ export async function exchange(
         signal: gone.signal,
       });
     } catch (error) {
-      if (error instanceof StatusError) return errorResponse(error);
-      throw error;
+      if (!(error instanceof StatusError)) throw error;
+      // The handler throws nothing: it has not seen this request.
+      const [path = "", query] = url.split("?", 2);
+      const info = requestInfo({ method: method as ApiRequest["method"], path, query: new URLSearchParams(query) });
+      figures.refused(info, error.code);
+      return errorResponse(error);
     }
   }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connect } from "node:tls";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { silentLogger, systemClock } from "../../system/index.ts";
+import { createMetrics, silentLogger, systemClock } from "../../system/index.ts";
 import type { ApiHandler } from "../handler.ts";
 import { openPki, type KeyPair, type Pki } from "../pki/index.ts";
 import { startTestApi, type TestApi } from "../test-api.ts";
@@ -22,6 +22,7 @@ let served: Served;
 /** Signals of requests, the latest last. */
 const signals: AbortSignal[] = [];
 const ended = new AbortController();
+const metrics = createMetrics();
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "serve-"));
@@ -51,6 +52,7 @@ const options = (port: number) => ({
   clientCa: pki.ca,
   signal: ended.signal,
   log: silentLogger,
+  metrics,
 });
 
 interface Answer {
@@ -105,6 +107,11 @@ describe("HTTPS", () => {
     expect(json(await ask("GET", configMaps, { who: forged }))).toMatchObject({ code: 401, reason: "Unauthorized" });
     const token = await ask("GET", configMaps, { who: null, headers: { authorization: "Bearer x" } });
     expect(token.status).toBe(401);
+    const told = (await metrics.text()).split("\n");
+    expect(told.find((line) => line.includes('resource="configmaps"') && line.includes('code="401"'))).toMatch(
+      /^apiserver_request_total\{verb="LIST",.*,scope="namespace",.*\} \d+$/,
+    );
+    expect(told).toContain('apiserver_current_inflight_requests{request_kind="readOnly"} 0');
   });
 
   it("reads JSON, YAML and protobuf, and nothing else", async () => {

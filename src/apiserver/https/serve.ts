@@ -1,9 +1,10 @@
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import type { Logger } from "../../system/index.ts";
+import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
 import type { ApiHandler } from "../handler.ts";
+import { createRequestFigures } from "../request-figures.ts";
 import { exchange } from "./exchange.ts";
-import { createInFlight } from "./inflight.ts";
+import { createInFlight, tellOfInFlight } from "./inflight.ts";
 
 export interface ServeOptions {
   readonly host: string;
@@ -16,6 +17,8 @@ export interface ServeOptions {
   readonly clientCa: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Told of the requests under way and of those that are turned away here. Absent: nobody is. */
+  readonly metrics?: Metrics;
 }
 
 export interface Served {
@@ -52,8 +55,10 @@ const mostStreams = 250;
  * Throws ServeError when it can not listen.
  */
 export async function serveHttps(handler: ApiHandler, options: ServeOptions): Promise<Served> {
-  const { host, port, cert, key, clientCa, signal, log } = options;
+  const { host, port, cert, key, clientCa, signal, log, metrics = createMetrics() } = options;
   const inFlight = createInFlight();
+  tellOfInFlight(metrics, inFlight);
+  const figures = createRequestFigures(metrics);
   const server = createSecureServer({
     cert,
     key,
@@ -82,7 +87,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     closeWhenIdle(session);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
-  server.on("request", (incoming, outgoing) => void exchange(handler, inFlight, log, incoming, outgoing));
+  server.on("request", (incoming, outgoing) => void exchange({ handler, inFlight, figures, log }, incoming, outgoing));
 
   await listen(server, host, port);
   const stopped = new Promise<void>((resolve) => {

@@ -26,14 +26,14 @@ export function errorResponse(error: StatusError): ApiResponse {
   return objectResponse(error.code, error.status, retry === undefined ? {} : { "retry-after": String(retry) });
 }
 
-export function textResponse(status: number, text: string): ApiResponse {
+export function textResponse(status: number, text: string, type = "text/plain; charset=utf-8"): ApiResponse {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(text);
   }
   return {
     type: "stream",
     status,
-    headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+    headers: { "content-type": type, "x-content-type-options": "nosniff" },
     chunks: chunks(),
   };
 }

@@ -1,5 +1,12 @@
 import { type Client, createInformers, type Informers } from "../../client/index.ts";
-import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
+import {
+  type Clock,
+  type CommandRunner,
+  type Component,
+  createMetrics,
+  type Logger,
+  type Metrics,
+} from "../../system/index.ts";
 import type { Capabilities } from "../capabilities.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { createNodeLan } from "../lan.ts";
@@ -8,6 +15,7 @@ import type { Narrator } from "../narrator.ts";
 import type { Settings } from "../settings.ts";
 import { type ClusterState, writeState } from "../state.ts";
 import { supervise } from "../supervise.ts";
+import { packageVersion } from "../version.ts";
 import { addressPlan, type AddressPlan } from "./addresses.ts";
 import { endAgents, startAgent } from "./agents.ts";
 import { cidrsOf } from "./cidrs.ts";
@@ -32,6 +40,8 @@ export interface PartContext extends ClusterOptions {
   readonly plan: AddressPlan;
   readonly pools: readonly string[];
   readonly controlPlane: ControlPlane;
+  /** Figures of this process, which the API serves at `/metrics`. */
+  readonly metrics: Metrics;
   /** One watch and one cache a kind for all parts of this process. */
   readonly informers: Informers;
 }
@@ -71,10 +81,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   // Written before anything is changed: `down` must know what to take back, also after a crash in the middle.
   await writeState(directory, state);
 
-  const controlPlane = await startControlPlane({ directory, settings, plan, network, signal, clock, log });
+  const metrics = createMetrics();
+  const build = metrics.gauge("fairlead_build_info", "Always 1; the version of Fairlead is its label.", ["version"]);
+  build(await packageVersion()).set(1);
+  const controlPlane = await startControlPlane({ directory, settings, plan, network, metrics, signal, clock, log });
   const client = controlPlane.clientOf(masters("system:fairlead"));
   const informers = createInformers(client, { signal, log });
-  const context: PartContext = { ...options, plan, pools, controlPlane, informers };
+  const context: PartContext = { ...options, plan, pools, controlPlane, metrics, informers };
 
   const exposure = startExposure(context);
   const parts: Component[] = [

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
 import type { Store } from "../../store/index.ts";
-import type { Clock, Logger } from "../../system/index.ts";
+import type { Clock, Logger, Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
 import { freePort } from "../free-port.ts";
@@ -14,6 +14,7 @@ export interface ControlPlaneOptions {
   readonly settings: Pick<Settings, "store" | "apiPort" | "nodes">;
   readonly plan: AddressPlan;
   readonly network: "namespaces" | "loopback";
+  readonly metrics: Metrics;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -34,7 +35,7 @@ const admin: UserInfo = { name: "kubernetes-admin", groups: ["system:masters", "
 
 /** Opens the store, serves the API and writes the kubeconfig. Settles when the API answers. Throws CliError. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { directory, settings, plan, network, signal, clock, log } = options;
+  const { directory, settings, plan, network, metrics, signal, clock, log } = options;
   const api = await import("../../apiserver/index.ts");
   // The store is open and the certificates are there at the same time: neither needs the other.
   const [store, pki] = await Promise.all([openStore(storePath(options)), openPki(directory, clock)]);
@@ -68,6 +69,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       address,
       port,
     },
+    metrics,
     allowLoopback: network === "loopback",
     kubelet: api.createKubeletClient({
       ca: pki.ca,
@@ -75,7 +77,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   });
   const served = await api
-    .serveHttps(apiserver.handler, { host, port, ...serving, clientCa: pki.ca, signal, log })
+    .serveHttps(apiserver.handler, { host, port, ...serving, clientCa: pki.ca, signal, log, metrics })
     .catch(async (error: unknown) => {
       await store.close();
       if (!(error instanceof api.ServeError)) throw error;

@@ -4,7 +4,7 @@ import type { PartContext } from "./cluster.ts";
 
 /** The parts that work on objects only: every controller, and the scheduler. */
 export function startControllers(context: PartContext): Component[] {
-  const { controlPlane, informers, clock, log, plan } = context;
+  const { controlPlane, informers, metrics, clock, log, plan } = context;
   const authenticated = "system:authenticated";
   const controllers = supervise(
     "controllers",
@@ -14,6 +14,7 @@ export function startControllers(context: PartContext): Component[] {
       return start({
         client,
         informers,
+        metrics,
         signal,
         clock,
         log: log.child({ component: "controllers" }),
@@ -28,7 +29,7 @@ export function startControllers(context: PartContext): Component[] {
     async (signal) => {
       const { startScheduler } = await import("../../scheduler/index.ts");
       const client = controlPlane.clientOf({ name: "system:kube-scheduler", groups: [authenticated] });
-      return startScheduler({ client, informers, signal, clock, log: log.child({ component: "scheduler" }) });
+      return startScheduler({ client, informers, metrics, signal, clock, log: log.child({ component: "scheduler" }) });
     },
     context,
   );

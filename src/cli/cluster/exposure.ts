@@ -22,7 +22,7 @@ export interface Exposure {
 }
 
 export function startExposure(context: PartContext): Exposure {
-  const { settings, capabilities, plan, pools, controlPlane, informers, clock, log } = context;
+  const { settings, capabilities, plan, pools, controlPlane, informers, metrics, clock, log } = context;
   let proxy: Proxy | undefined;
   let ingress: Ingress | undefined;
   const address = plan.node(1);
@@ -39,6 +39,7 @@ export function startExposure(context: PartContext): Exposure {
         client,
         informers,
         pools,
+        metrics,
         signal,
         clock,
         log: log.child({ component: "loadbalancer" }),
@@ -51,14 +52,13 @@ export function startExposure(context: PartContext): Exposure {
     "ingress",
     async (signal) => {
       const { startEmbedded, startIngress } = await import("../../dataplane/index.ts");
-      const { Registry } = await import("prom-client");
       const client = clientOf("ingress");
       const own = log.child({ component: "ingress" });
       const dataplane = startEmbedded({
         signal,
         clock,
         log: own,
-        metrics: new Registry(),
+        metrics,
         address: capabilities.proxyMode === "userspace" ? address : "0.0.0.0",
       });
       const events = createEventRecorder(client, { component: "fairlead-ingress", log: own, clock, signal });
@@ -66,6 +66,7 @@ export function startExposure(context: PartContext): Exposure {
         client,
         informers,
         dataplane,
+        metrics,
         ports,
         signal,
         clock,

@@ -1,13 +1,12 @@
-import type { Registry } from "prom-client";
 import type { Pool, RoutingModel } from "../../routing/index.ts";
-import { type Clock, type Logger, systemClock } from "../../system/index.ts";
+import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
 import type { DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
 import { trustedForwarders } from "./forwarded.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { openListener, type OpenListener } from "./listener.ts";
-import { createMetrics } from "./metrics.ts";
+import { createRequestCounts } from "./metrics.ts";
 import type { ProxyContext } from "./proxy.ts";
 import { createSecureContexts } from "./secure-contexts.ts";
 import { createUpstreams } from "./upstream.ts";
@@ -18,7 +17,7 @@ export interface EmbeddedOptions {
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
   readonly trustedForwarders?: readonly string[];
   readonly limits?: Partial<Limits>;
-  readonly metrics: Registry;
+  readonly metrics: Metrics;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -57,7 +56,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
     pools: () => pools,
     limits,
     trusted: trustedForwarders(options.trustedForwarders ?? []),
-    metrics: createMetrics(options.metrics),
+    metrics: createRequestCounts(options.metrics),
   };
   const listenerOptions = {
     address: options.address ?? "0.0.0.0",

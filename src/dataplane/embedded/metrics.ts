@@ -1,36 +1,26 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Metrics } from "../../system/index.ts";
 
-/** Counts for Prometheus. Labels are bounded: no host, path or client address is one. */
-export interface Metrics {
+/** Counts of requests. Labels are bounded: no host, path or client address is one. */
+export interface RequestCounts {
   /** A request has been answered; 499 when its client left first. */
   requestDone(code: number): void;
   requestBegun(): void;
   retried(): void;
 }
 
-export function createMetrics(registry: Registry): Metrics {
-  const registers = [registry];
-  const requests = new Counter({
-    name: "fairlead_ingress_requests_total",
-    help: "Requests answered, by status code; 499 when the client left first.",
-    labelNames: ["code"],
-    registers,
-  });
-  const inFlight = new Gauge({
-    name: "fairlead_ingress_requests_in_flight",
-    help: "Requests and tunnels under way.",
-    registers,
-  });
-  const retries = new Counter({
-    name: "fairlead_ingress_retries_total",
-    help: "Further attempts after a failed one.",
-    registers,
-  });
+export function createRequestCounts(metrics: Metrics): RequestCounts {
+  const requests = metrics.counter(
+    "fairlead_ingress_requests_total",
+    "Requests answered, by status code; 499 when the client left first.",
+    ["code"],
+  );
+  const inFlight = metrics.gauge("fairlead_ingress_requests_in_flight", "Requests and tunnels under way.")();
+  const retries = metrics.counter("fairlead_ingress_retries_total", "Further attempts after a failed one.")();
   return {
     requestBegun: () => inFlight.inc(),
     requestDone(code) {
       inFlight.dec();
-      requests.inc({ code });
+      requests(String(code)).inc();
     },
     retried: () => retries.inc(),
   };

@@ -9,7 +9,7 @@ import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, w
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Limits } from "./limits.ts";
-import type { Metrics } from "./metrics.ts";
+import type { RequestCounts } from "./metrics.ts";
 import { mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
 
@@ -19,7 +19,7 @@ export interface ProxyContext {
   readonly pools: () => ReadonlyMap<string, Pool>;
   readonly limits: Limits;
   readonly trusted: TrustedForwarders;
-  readonly metrics: Metrics;
+  readonly metrics: RequestCounts;
 }
 
 /** What the client's connection tells. */

@@ -88,6 +88,7 @@ export function readContract(subject: () => Subject): void {
       const kept = await subject().put("/b", "1");
       const last = await subject().put("/a", "3");
       await subject().store.compact(kept);
+      expect(await subject().store.compacted()).toBe(kept);
       expect(await subject().keysOf("/")).toEqual(["/a=3", "/b=1"]);
       expect(await subject().keysOf("/", { revision: kept })).toEqual(["/a=2", "/b=1"]);
       expect(text((await subject().store.get("/a", { revision: kept })).item?.value)).toBe("2");

@@ -104,6 +104,10 @@ export async function openLmdbStore({ path, signal }: LmdbStoreOptions): Promise
       check();
       return ledger.head();
     },
+    async compacted() {
+      check();
+      return ledger.compacted();
+    },
     close: () => (closing ??= close()),
   };
   if (signal?.aborted) await store.close();

@@ -49,6 +49,10 @@ export function createMemoryStore(): Store {
       check();
       return state.head();
     },
+    async compacted() {
+      check();
+      return state.compacted();
+    },
     async close() {
       bell.close();
     },

@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { startTestApi, type TestApi } from "./test-api.ts";
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await startTestApi();
+});
+afterEach(() => api.stop());
+
+const maps = "/api/v1/namespaces/default/configmaps";
+
+/** The value of a line, or undefined when there is no such line. */
+async function told(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
+  const { text } = await api.call("GET", "/metrics");
+  const found = text
+    .split("\n")
+    .find(
+      (line) =>
+        line.split(/[{ ]/, 1)[0] === name &&
+        Object.entries(labels).every(([label, value]) => line.includes(`${label}="${value}"`)),
+    );
+  return found === undefined ? undefined : Number(found.split(" ").at(-1));
+}
+
+const what = { group: "", version: "v1", resource: "configmaps" };
+
+test("is served as Prometheus reads it, to those who may", async () => {
+  const answer = await api.call("GET", "/metrics");
+  expect(answer.status).toBe(200);
+  expect(answer.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+  const ask = async (...groups: string[]) =>
+    (await api.call("GET", "/metrics", undefined, { user: { name: "u", groups } })).status;
+  expect(await ask("system:monitoring", "system:authenticated")).toBe(200);
+  expect(await ask("system:authenticated")).toBe(403);
+  expect((await api.call("GET", "/metrics/cadvisor")).status).toBe(404);
+  expect((await api.call("GET", "/")).body.paths).toContain("/metrics");
+});
+
+test("requests are counted by verb, resource, scope and code", async () => {
+  const named = { metadata: { name: "a" } };
+  await api.call("POST", maps, { apiVersion: "v1", kind: "ConfigMap", ...named });
+  await api.call("POST", `${maps}?dryRun=All`, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "b" } });
+  await api.call("GET", `${maps}/a`);
+  await api.call("GET", `${maps}/missing`);
+  await api.call("GET", maps);
+  await api.call("GET", "/api/v1/configmaps");
+  const count = (labels: Record<string, string>) =>
+    told("apiserver_request_total", { ...what, component: "apiserver", ...labels });
+  expect(await count({ verb: "POST", scope: "resource", code: "201", dry_run: "" })).toBe(1);
+  expect(await count({ verb: "POST", scope: "resource", code: "201", dry_run: "All" })).toBe(1);
+  expect(await count({ verb: "GET", scope: "resource", code: "200" })).toBe(1);
+  expect(await count({ verb: "GET", scope: "resource", code: "404" })).toBe(1);
+  expect(await count({ verb: "LIST", scope: "namespace", code: "200" })).toBe(1);
+  expect(await count({ verb: "LIST", scope: "cluster", code: "200" })).toBe(1);
+  expect(await told("apiserver_request_duration_seconds_count", { ...what, verb: "GET", scope: "resource" })).toBe(2);
+  expect(await told("apiserver_storage_objects", { resource: "configmaps" })).toBe(1);
+  expect(await told("apiserver_storage_objects", { resource: "endpointslices.discovery.k8s.io" })).toBe(1);
+});
+
+test("what clients make up becomes no label", async () => {
+  for (const path of [
+    "/apis/made.up/v7/inventions/x",
+    `${maps}/a/imagined`,
+    "/api/v1/namespaces/fancied/dreams",
+    "/invented",
+  ])
+    await api.call("GET", path);
+  const { text } = await api.call("GET", "/metrics");
+  expect(text).not.toMatch(/made\.up|v7|inventions|imagined|fancied|dreams|invented/);
+  expect(await told("apiserver_request_total", { verb: "GET", resource: "", code: "404" })).toBe(2);
+  expect(await told("apiserver_request_total", { verb: "LIST", resource: "", code: "404" })).toBe(1);
+});
+
+test("a watch is under way while it is read, and its events are counted", async () => {
+  const labels = { ...what, verb: "WATCH", scope: "namespace" };
+  const watch = await api.watch(`${maps}?watch=1`);
+  await api.call("POST", maps, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" } });
+  expect((await watch.next())?.type).toBe("ADDED");
+  expect(await told("apiserver_longrunning_requests", labels)).toBe(1);
+  expect(await told("apiserver_watch_events_total", what)).toBe(1);
+  watch.stop();
+  expect(await watch.next()).toBeUndefined();
+  expect(await told("apiserver_longrunning_requests", labels)).toBe(0);
+  expect(await told("apiserver_request_total", { ...labels, code: "200" })).toBe(1);
+  expect(await told("apiserver_request_duration_seconds_count", labels)).toBeUndefined();
+});
+
+test("the store tells its revisions and how long writes take", async () => {
+  const revision = await api.store.revision();
+  expect(await told("fairlead_store_revision")).toBe(revision);
+  await api.store.compact(revision);
+  expect(await told("fairlead_store_compacted_revision")).toBe(revision);
+  const writes = (await told("fairlead_store_write_duration_seconds_count")) ?? 0;
+  await api.call("POST", maps, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" } });
+  expect(await told("fairlead_store_write_duration_seconds_count")).toBe(writes + 1);
+});

@@ -1,0 +1,119 @@
+import type { Metrics } from "../system/index.ts";
+import type { ApiRequest, ApiResponse } from "./handler.ts";
+import type { RequestInfo, ResourceVerb } from "./request/request-info.ts";
+import { findReview, findServed } from "./resources/index.ts";
+
+/** Counts requests under the names and labels that kube-apiserver has. */
+export interface RequestFigures {
+  /** Counts an answer that took so many seconds to make. One that goes on is counted while it does: take the answer that comes back. */
+  answered(request: ApiRequest, info: RequestInfo, seconds: number, response: ApiResponse): ApiResponse;
+  /** Counts a request that was turned away before its answer was made. */
+  refused(info: RequestInfo, code: number): void;
+}
+
+/** Upper bounds in seconds: some of upstream's. */
+const buckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 1, 2, 5, 10, 30, 60];
+
+const where = ["group", "version", "resource"];
+const what = ["verb", "dry_run", ...where, "subresource", "scope", "component"];
+const whatRuns = ["verb", ...where, "subresource", "scope", "component"];
+const component = "apiserver";
+
+export function createRequestFigures(metrics: Metrics): RequestFigures {
+  const requests = metrics.counter(
+    "apiserver_request_total",
+    "Requests answered, by what they asked for and the status code.",
+    [...what, "code"],
+  );
+  const durations = metrics.histogram(
+    "apiserver_request_duration_seconds",
+    "Time until an answer was made. Watches and logs, which go on, are not in it.",
+    what,
+    buckets,
+  );
+  const running = metrics.gauge("apiserver_longrunning_requests", "Watches and logs under way.", whatRuns);
+  const events = metrics.counter("apiserver_watch_events_total", "Events sent to watches.", where);
+
+  return {
+    answered(request, info, seconds, response) {
+      const { verb, group, version, resource, subresource, scope } = labelsOf(info, request.headers["content-type"]);
+      const dryRun = request.query.has("dryRun") ? "All" : "";
+      const code = String(response.status);
+      requests(verb, dryRun, group, version, resource, subresource, scope, component, code).inc();
+      const goesOn = running(verb, group, version, resource, subresource, scope, component);
+      if (response.type === "watch") {
+        const sent = events(group, version, resource);
+        return { ...response, frames: counted(response.frames, goesOn, () => sent.inc()) };
+      }
+      if (response.type === "stream" && info.type === "resource")
+        return { ...response, chunks: counted(response.chunks, goesOn) };
+      durations(verb, dryRun, group, version, resource, subresource, scope, component).observe(seconds);
+      return response;
+    },
+    refused(info, code) {
+      const { verb, group, version, resource, subresource, scope } = labelsOf(info, undefined);
+      requests(verb, "", group, version, resource, subresource, scope, component, String(code)).inc();
+    },
+  };
+}
+
+interface Labels {
+  readonly verb: string;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly scope: string;
+}
+
+const verbs: Readonly<Record<ResourceVerb, string>> = {
+  get: "GET",
+  list: "LIST",
+  watch: "WATCH",
+  create: "POST",
+  update: "PUT",
+  patch: "PATCH",
+  delete: "DELETE",
+  deletecollection: "DELETECOLLECTION",
+};
+
+const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
+
+/** Only what is served becomes a label: what a client makes up counts under empty ones. */
+function labelsOf(info: RequestInfo, contentType: string | undefined): Labels {
+  const nothing = { group: "", version: "", resource: "", subresource: "", scope: "" };
+  if (info.type === "path") {
+    const method = info.verb.toUpperCase();
+    return { verb: methods.has(method) ? method : "OTHER", ...nothing };
+  }
+  const isApply = info.verb === "patch" && contentType?.startsWith("application/apply-patch");
+  const verb = isApply ? "APPLY" : verbs[info.verb];
+  const { resource } = findServed(info.group, info.version, info.resource) ?? findReview(info) ?? {};
+  if (!resource) return { verb, ...nothing };
+  const subresource = resource.subresources.includes(info.subresource) ? info.subresource : "";
+  const { group, version, plural } = resource;
+  return { verb, group, version, resource: plural, subresource, scope: scopeOf(info) };
+}
+
+/** As upstream's `CleanScope`. */
+function scopeOf({ verb, namespace, name }: Extract<RequestInfo, { type: "resource" }>): string {
+  if (name || verb === "create") return "resource";
+  return namespace ? "namespace" : "cluster";
+}
+
+/** Counts from the first one taken: who goes before that leaves nothing behind. */
+async function* counted<T>(
+  parts: AsyncIterable<T>,
+  underWay: { inc(): void; dec(): void },
+  passed: () => void = () => {},
+): AsyncGenerator<T> {
+  underWay.inc();
+  try {
+    for await (const part of parts) {
+      passed();
+      yield part;
+    }
+  } finally {
+    underWay.dec();
+  }
+}
