@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Pod } from "../../src/kube/index.ts";
 import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
@@ -68,5 +70,26 @@ for (const { user, proxy, why } of users) {
         expect(sent).toBeGreaterThan(200);
       });
     }
+
+    it.skipIf(user !== "root")(
+      `a pod reaches every replica of its own Service, itself too${user === "root" ? "" : " (skipped: pods share the machine's network)"}`,
+      async () => {
+        const address = await kubectl("get", "pod", await aPod(), "-o", "jsonpath={.status.podIP}");
+        const { leases } = JSON.parse(await readFile(join(cluster.dir, "kubelet/node-1/addresses.json"), "utf8")) as {
+          leases: Record<string, string>;
+        };
+        const id = Object.keys(leases).find((one) => leases[one] === address);
+        const pod: Lab = {
+          ...lab,
+          run: (file, args, options) => lab.run("nsenter", [`--net=/run/netns/fl-${id}`, "--", file, ...args], options),
+        };
+        for (const way of ["ClusterIP", "LoadBalancer"]) {
+          const { ok, failures, byPod } = await load(pod, { ...ways[way]!, count: 60 });
+          expect(failures).toEqual([]);
+          expect(ok).toBe(60);
+          expect(Object.keys(byPod)).toHaveLength(3);
+        }
+      },
+    );
   });
 }

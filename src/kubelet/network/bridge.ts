@@ -62,7 +62,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       [],
       [
         `link add name ${vethOf(id)} type veth peer name eth0 address ${macOf(address)} netns ${netnsOf(id)}`,
-        `link set ${vethOf(id)} master ${bridgeName} up`,
+        ...portLines(id),
       ],
     );
     await batch(
@@ -102,11 +102,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       // Someone may have taken the bridge away meanwhile.
       const present = interfaces();
       const pods = pool.holders().filter((id) => present.has(vethOf(id)));
-      if (pods.length > 0)
-        await batch(
-          [],
-          pods.map((id) => `link set ${vethOf(id)} master ${bridgeName} up`),
-        );
+      if (pods.length > 0) await batch([], pods.flatMap(portLines));
       setSysctl("ip_forward", "1");
       // Pods are neighbours on the wire, but must not be told to talk past the node.
       for (const device of ["all", bridgeName]) setSysctl(`conf/${device}/send_redirects`, "0");
@@ -175,6 +171,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
 const netnsOf = (id: string): string => `fl-${id}`;
 /** An interface's name has at most 15 characters: 2 and the 12 of a sandbox's id. */
 const vethOf = (id: string): string => `fl${id}`;
+
+/**
+ * Puts a pod's end into the bridge. Where br_netfilter is loaded (Docker does that) a packet that a pod sends to its own
+ * Service is translated within the bridge and goes out by the port it came in, which only a hairpin port allows.
+ */
+function portLines(id: string): string[] {
+  return [`link set ${vethOf(id)} master ${bridgeName} up`, `link set ${vethOf(id)} type bridge_slave hairpin on`];
+}
 
 /** Fixed by the address: whoever still has an old entry in its neighbour table has the right one. */
 function macOf(address: string): string {
