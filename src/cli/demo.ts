@@ -58,12 +58,13 @@ async function demo(options: DemoOptions): Promise<void> {
   // However this ends, nothing is left behind.
   const interrupted = untilInterrupted();
   try {
-    const failures = await Promise.race([show(directory, options), interrupted.then(() => [])]);
+    const failures = await Promise.race([show(directory, options), interrupted.then(() => undefined)]);
+    if (!failures) throw new CliError("FAILED", "interrupted before every way was tried");
     if (failures.length > 0) {
       const which = failures.map(({ how, url, failure }) => `${how} ${url}: ${failure}`).join("; ");
       throw new CliError("FAILED", `${failures.length} ways failed: ${which}`, `see ${directory.log}`);
     }
-    if (!options.once) await interrupted;
+    if (!options.once) await stay(interrupted);
   } finally {
     tell("cleaning up");
     await clear(directory);
@@ -193,6 +194,13 @@ async function clear(directory: ClusterDirectory): Promise<void> {
   if (!existsSync(directory.root)) return;
   await takeDown(directory, tell);
   await rm(directory.root, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Stays here until `end`: handlers of signals alone do not keep a process alive. */
+async function stay(end: Promise<void>): Promise<void> {
+  const alive = setInterval(() => {}, 60_000);
+  await end;
+  clearInterval(alive);
 }
 
 /** Settles at Ctrl-C; a second one ends the process at once. */

@@ -1,7 +1,9 @@
+import { existsSync } from "node:fs";
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { CommandResult } from "../../src/system/index.ts";
+import { eventually } from "../support/cluster.ts";
 import { type Lab, type LabUser, noKernel, noUnprivileged, openLab, repository } from "../support/lab.ts";
 
 const ways = [
@@ -16,7 +18,7 @@ const ways = [
   "ExternalName",
 ];
 
-describe("fairlead demo --once", () => {
+describe("fairlead demo", () => {
   let lab: Lab | undefined;
 
   afterEach(async () => {
@@ -41,14 +43,31 @@ describe("fairlead demo --once", () => {
     ["unprivileged", noUnprivileged],
   ];
   for (const [user, why] of users) {
-    it.skipIf(why)(`succeeds twice in a row as ${user}${why ? ` (skipped: ${why})` : ""}`, async () => {
+    it.skipIf(why)(`with --once succeeds twice in a row as ${user}${why ? ` (skipped: ${why})` : ""}`, async () => {
       lab = await openLab(user);
       expectAllWays(await demo(lab));
       expectAllWays(await demo(lab));
     });
   }
 
-  it("succeeds without any program of Debian's, and names what is off", async () => {
+  it("stays up without --once, and cleans up when it is ended", async () => {
+    lab = await openLab(noKernel ? "unprivileged" : "root");
+    const dir = join(lab.dir, "demo");
+    const running = lab.start(process.execPath, [join(repository, "fairlead"), "demo", "--dir", dir]);
+    await eventually(
+      "the demo says what to try",
+      async () => /stays up until Ctrl-C/.exec(running.output()) ?? undefined,
+      90,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const status = await lab.run(process.execPath, [join(repository, "fairlead"), "status", "--dir", dir]);
+    expect(status.stdout).toMatch(/^shop +service\/storefront +LoadBalancer /m);
+    expect(status.stdout).not.toMatch(/not reachable/);
+    await running.stop();
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  it("with --once succeeds without any program of Debian's, and names what is off", async () => {
     lab = await openLab(noKernel ? "unprivileged" : "root");
     const bin = join(lab.dir, "bin");
     await mkdir(bin);
