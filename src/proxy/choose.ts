@@ -1,6 +1,7 @@
 import type { ProxyContext } from "../services/index.ts";
 import type { Clock, CommandRunner, Logger } from "../system/index.ts";
 import type { Backend, ProxyMode } from "./backend.ts";
+import type { Syncs } from "./figures.ts";
 import { withLocalNodePorts } from "./local-node-ports.ts";
 import { createUserspaceBackend } from "./userspace/index.ts";
 
@@ -9,6 +10,8 @@ export interface ChooseOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly commands: CommandRunner;
+  /** Told of each step that brings rules into force. */
+  readonly syncs?: Syncs;
 }
 
 /** This machine cannot run the mode that was asked for. */
@@ -26,21 +29,22 @@ export class ProxyModeError extends Error {
  * @throws {ProxyModeError} when `nftables` is asked for and impossible; `auto` falls back and gives the reason instead
  */
 export async function chooseBackend(
-  { mode, ...parts }: ChooseOptions,
+  { mode, syncs, ...parts }: ChooseOptions,
   context: ProxyContext,
   log: Logger,
 ): Promise<{ backend: Backend; reason: string | undefined }> {
+  const told = syncs ? { syncs } : {};
   let reason: string | undefined;
   if (mode !== "userspace") {
     const { createNftablesBackend, openNft, whyNoProgram } = await import("./nftables/index.ts");
     reason = await whyNoProgram(parts.commands);
     if (reason === undefined) {
       const nft = await openNft(parts.commands, log);
-      const kernel = createNftablesBackend({ ...parts, nft, context, log });
+      const kernel = createNftablesBackend({ ...parts, ...told, nft, context, log });
       return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
     }
     if (mode === "nftables") throw new ProxyModeError(mode, reason);
     log.info({ reason }, "nftables cannot be used: Services are served in user space");
   }
-  return { backend: createUserspaceBackend({ ...parts, context, log }), reason };
+  return { backend: createUserspaceBackend({ ...parts, ...told, context, log }), reason };
 }

@@ -1,8 +1,7 @@
-import { createServer } from "node:http";
 import type { ServicePlan } from "../services/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
+import { openHttpServer, type Answer } from "./http-server.ts";
 import { createListener, type Listener } from "./userspace/listener.ts";
-import type { Server } from "./userspace/target.ts";
 
 type HealthCheck = NonNullable<ServicePlan["healthCheck"]>;
 
@@ -39,7 +38,7 @@ export function createHealthChecks(options: {
       createListener({
         address,
         port: check.port,
-        open: (where) => openServer(where, () => answer(key, entry.check.localEndpoints, healthy())),
+        open: (where) => openHttpServer(where, () => answer(key, entry.check.localEndpoints, healthy())),
         report,
         signal,
         clock,
@@ -70,35 +69,14 @@ export function createHealthChecks(options: {
   };
 }
 
-interface Answer {
-  readonly status: number;
-  readonly localEndpoints: number;
-  readonly body: string;
-}
-
 function answer(key: string, localEndpoints: number, serviceProxyHealthy: boolean): Answer {
   const [namespace, name] = key.split("/");
   return {
     status: localEndpoints > 0 && serviceProxyHealthy ? 200 : 503,
-    localEndpoints,
+    headers: {
+      "content-type": "application/json",
+      "x-load-balancing-endpoint-weight": String(localEndpoints),
+    },
     body: JSON.stringify({ service: { namespace, name }, localEndpoints, serviceProxyHealthy }),
   };
-}
-
-function openServer(where: { address: string; port: number }, ask: () => Answer): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((_request, response) => {
-      const { status, localEndpoints, body } = ask();
-      response.writeHead(status, {
-        "content-type": "application/json",
-        "x-content-type-options": "nosniff",
-        "x-load-balancing-endpoint-weight": String(localEndpoints),
-      });
-      response.end(body);
-    });
-    server.once("error", reject);
-    server.listen(where.port, where.address, () => {
-      resolve({ refresh() {}, close: () => server.close().closeAllConnections() });
-    });
-  });
 }

@@ -1,11 +1,14 @@
 import { createInformers, type Client, type Informers } from "../client/index.ts";
 import { keyOf, resources, type Node } from "../kube/index.ts";
 import { createServiceModel, type ProxyContext, type ServiceModel } from "../services/index.ts";
-import type { Clock, CommandRunner, Component, Logger } from "../system/index.ts";
+import { createMetrics, type Clock, type CommandRunner, type Component, type Logger } from "../system/index.ts";
 import type { FrontendState, ProxyMode } from "./backend.ts";
 import { chooseBackend } from "./choose.ts";
+import { createProxyFigures } from "./figures.ts";
 import { createHealthChecks } from "./health-checks.ts";
 import { createLatency, type Latency } from "./latency.ts";
+import { createProgress } from "./progress.ts";
+import { serveStatus, type StatusPorts } from "./status-server.ts";
 
 export interface ProxyOptions {
   readonly client: Client;
@@ -23,6 +26,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly commands: CommandRunner;
+  /** Where it tells of itself. Absent: nowhere. */
+  readonly status?: StatusPorts;
 }
 
 export interface Proxy extends Component {
@@ -52,7 +57,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     serviceCidrs: options.serviceCidrs,
   };
   const model = createServiceModel(context);
-  const { backend, reason } = await chooseBackend(options, context, log);
+  const metrics = createMetrics();
+  const figures = createProxyFigures(metrics, clock, context.family);
+  const { syncs } = figures;
+  const { backend, reason } = await chooseBackend({ ...options, syncs }, context, log);
+  const progress = createProgress(clock);
   const latency = createLatency();
   const health = createHealthChecks({
     addresses: options.nodeAddresses,
@@ -62,6 +71,21 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
 
+  let node: Node | undefined;
+  if (options.status) {
+    serveStatus({
+      ports: options.status,
+      mode: backend.mode,
+      metrics,
+      figures,
+      health: () => progress.health(),
+      nodeEligible: () => isEligible(node),
+      signal,
+      clock,
+      log,
+    });
+  }
+
   // Until all objects have come once, changes are only noted, so that each Service is planned once.
   let noted: Set<string> | undefined = new Set();
   const changed = (keys: ReadonlySet<string>): void => {
@@ -69,6 +93,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       if (noted) noted.add(key);
       else update(key);
     }
+    if (keys.size === 0) return;
+    figures.queued();
+    if (!noted) progress.changed(() => backend.settled());
   };
   const update = (key: string): void => {
     const plan = model.plan(key);
@@ -84,18 +111,24 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // The caches may be shared and live longer than this proxy.
   services.onChange(({ before, after }) => {
     if (signal.aborted) return;
+    figures.serviceChanged();
     if (after) changed(model.upsertService(after));
     else if (before) changed(model.removeService(keyOf(before)));
   });
   slices.onChange(({ before, after }) => {
     if (signal.aborted) return;
     const arrived = clock.now();
+    figures.sliceChanged();
     if (after) changed(model.upsertSlice(after));
     else if (before) changed(model.removeSlice(keyOf(before)));
-    if (!noted) latency.measure(arrived, backend.settled(), clock);
+    if (noted) return;
+    const done = backend.settled();
+    latency.measure(arrived, done, clock);
+    figures.programming(before, after, done);
   });
   nodes.onChange(({ after }) => {
     if (signal.aborted || after?.metadata.name !== nodeName) return;
+    node = after;
     const zone = zoneOf(after);
     if (zone === context.node.zone) return;
     const { name, addresses } = context.node;
@@ -114,6 +147,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     }
     backend.start();
     await backend.settled();
+    progress.begun();
     log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");
   });
   ready.catch(() => {});
@@ -134,4 +168,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
 function zoneOf(node: Node): string | undefined {
   return node.metadata.labels?.["topology.kubernetes.io/zone"];
+}
+
+/** False for a node that is about to go (KEP-3836). */
+function isEligible(node: Node | undefined): boolean {
+  const leaving = node?.spec?.taints?.some(({ key }) => key === "ToBeDeletedByClusterAutoscaler") ?? false;
+  return !leaving && !node?.metadata.deletionTimestamp;
 }

@@ -112,6 +112,11 @@ export function startNodeProxy(
         nodeAddresses: addresses,
         podCidrs: [plan.podCIDR],
         serviceCidrs: [plan.serviceCIDR],
+        // kube-proxy's own ports. Without pod networks nothing is open to other machines.
+        status: {
+          metrics: { address: "127.0.0.1", port: 10_249 },
+          health: { address: capabilities.network === "namespaces" ? "0.0.0.0" : "127.0.0.1", port: 10_256 },
+        },
       });
       onStart(proxy);
       return proxy;

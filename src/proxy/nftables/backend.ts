@@ -2,6 +2,7 @@ import type { Clock, CommandRunner, Logger } from "../../system/index.ts";
 import type { Frontend, NodePlan, ProxyContext } from "../../services/index.ts";
 import { createTables } from "../../tables/index.ts";
 import type { Backend, FrontendState } from "../backend.ts";
+import { told, type Syncs } from "../figures.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
 import { largestEndpoint, largestPort } from "./marks.ts";
 import type { Nft } from "./nft.ts";
@@ -15,6 +16,8 @@ export interface NftablesOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of each transaction. */
+  readonly syncs?: Syncs;
 }
 
 /** Services through the kernel. The rows stay when the process ends: traffic does not depend on it. */
@@ -25,8 +28,9 @@ export function createNftablesBackend(options: NftablesOptions): Backend {
   const portsOf = new Map<string, readonly string[]>();
   const problems = new Map<string, readonly FrontendState[]>();
   const conntrack = createConntrackCleaner({ commands: options.commands, log, signal });
+  const program = createNftablesProgram(nft);
   const tables = createTables({
-    program: createNftablesProgram(nft),
+    program: options.syncs ? told(program, options.syncs) : program,
     shared: ["hairpin"],
     signal,
     clock,

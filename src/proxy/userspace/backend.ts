@@ -8,6 +8,7 @@ import {
 } from "../../services/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
 import type { Backend, FrontendState } from "../backend.ts";
+import type { Syncs } from "../figures.ts";
 import { createBalancer, type Balancer } from "./balancer.ts";
 import { createListener, type Listener } from "./listener.ts";
 import type { Connections, OpenServer, Target } from "./target.ts";
@@ -19,6 +20,8 @@ export interface UserspaceOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of each Service that is served anew. */
+  readonly syncs?: Syncs;
 }
 
 /** A frontend at one address, as it is now: listeners look here for every client, so an update costs nothing. */
@@ -47,6 +50,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
 
   function apply(key: string, plan: NodePlan | undefined): void {
+    const begun = performance.now();
     const before = served.get(key) ?? new Map<string, Served>();
     const after = new Map<string, Served>();
     // What goes is closed first: its address may be wanted by another port of the same Service.
@@ -65,6 +69,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
     else served.delete(key);
     const ids = new Set(plan?.ports.map(({ id }) => id));
     for (const { port } of before.values()) if (!ids.has(port.id)) balancers.delete(port.id);
+    options.syncs?.done((performance.now() - begun) / 1000);
   }
 
   function serve(port: PortPlan, frontend: Frontend, address: string): Served {

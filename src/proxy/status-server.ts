@@ -1,0 +1,83 @@
+import { metricsType, type Clock, type Logger, type Metrics } from "../system/index.ts";
+import type { ProxyMode } from "./backend.ts";
+import type { ProxyFigures } from "./figures.ts";
+import { openHttpServer, type Answer } from "./http-server.ts";
+import type { Health } from "./progress.ts";
+import { createListener } from "./userspace/listener.ts";
+
+export interface Where {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Where a proxy tells of itself: kube-proxy's are 127.0.0.1:10249 and 0.0.0.0:10256. */
+export interface StatusPorts {
+  /** `/metrics`, `/proxyMode` and `/healthz`. */
+  readonly metrics: Where;
+  /** `/healthz` and `/livez`, for cloud load balancers and probes. */
+  readonly health: Where;
+}
+
+export interface StatusOptions {
+  readonly ports: StatusPorts;
+  readonly mode: ProxyMode;
+  readonly metrics: Metrics;
+  readonly figures: ProxyFigures;
+  readonly health: () => Health;
+  /** False while the node is on its way out: new connections should go elsewhere (KEP-3836). */
+  readonly nodeEligible: () => boolean;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Serves both ports until the signal aborts. One that is taken is told in the log and tried again; the proxy works without. */
+export function serveStatus(options: StatusOptions): void {
+  const { ports, signal, clock, log } = options;
+  const serve = ({ address, port }: Where, ask: (path: string) => Answer | Promise<Answer>): void => {
+    const listener = createListener({
+      address,
+      port,
+      open: (where) => openHttpServer(where, ask),
+      report: (problem) => log.warn({ problem }, "the proxy cannot tell of itself here; it will be tried again"),
+      signal,
+      clock,
+    });
+    signal.addEventListener("abort", () => listener.close(), { once: true });
+  };
+  serve(ports.metrics, (path) => answerMetrics(options, path));
+  serve(ports.health, (path) => answerHealth(options, path));
+}
+
+async function answerMetrics({ metrics, mode }: StatusOptions, path: string): Promise<Answer> {
+  switch (path) {
+    case "/metrics":
+      return { status: 200, headers: { "content-type": metricsType }, body: await metrics.text() };
+    case "/proxyMode":
+      return text(200, mode);
+    case "/healthz":
+      return text(200, "ok");
+    default:
+      return text(404, "404 page not found\n");
+  }
+}
+
+/** With the bodies that kube-proxy gives. */
+function answerHealth({ health, nodeEligible, figures, clock }: StatusOptions, path: string): Answer {
+  if (path !== "/healthz" && path !== "/livez") return text(404, "404 page not found\n");
+  const { healthy, lastUpdated } = health();
+  const eligible = nodeEligible();
+  const isHealthz = path === "/healthz";
+  const status = healthy && (eligible || !isHealthz) ? 200 : 503;
+  figures.answered(isHealthz ? "healthz" : "livez", status);
+  const body = {
+    lastUpdated: lastUpdated === undefined ? "" : new Date(lastUpdated).toISOString(),
+    currentTime: new Date(clock.now()).toISOString(),
+    ...(isHealthz ? { nodeEligible: eligible } : {}),
+  };
+  return { status, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
+function text(status: number, body: string): Answer {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
+}
