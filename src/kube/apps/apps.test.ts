@@ -29,6 +29,14 @@ const defaultedTemplate = {
   },
 };
 
+it("says what is missing without a template, and no more", () => {
+  const { faults } = create(resources.Deployment, { spec: { selector: workload.selector } });
+  expect(faults).toEqual([
+    "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+    "spec.template.spec.containers: Required value",
+  ]);
+});
+
 it("fills in a Deployment", () => {
   const { object, faults } = deployment({});
   expect(faults).toEqual([]);

@@ -1,13 +1,17 @@
 import { createStrategy } from "../base-strategy.ts";
 import { podWarnings } from "../core/pod-warnings.ts";
-import { defaultPodSpec } from "../core/pod-defaults.ts";
 import type { Deployment, DeploymentSpec, DeploymentStrategy, IntOrString } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
 import { percentOf } from "../values/intstr.ts";
 import { isPercent } from "../values/names.ts";
-import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
+import {
+  defaultTemplate,
+  validateReplicas,
+  validateSelectorUnchanged,
+  validateSelectorAndTemplate,
+} from "./pod-template.ts";
 
 export const deploymentStrategy = createStrategy(resources.Deployment, {
   // Annotations are copied to the ReplicaSets of a Deployment, so they count.
@@ -22,7 +26,7 @@ export const deploymentStrategy = createStrategy(resources.Deployment, {
     if (strategy.type === "RollingUpdate") {
       strategy.rollingUpdate = { maxUnavailable: "25%", maxSurge: "25%", ...strategy.rollingUpdate };
     }
-    if (spec.template?.spec) defaultPodSpec(spec.template.spec);
+    defaultTemplate(spec);
   },
   warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
   prepareForCreate(deployment) {

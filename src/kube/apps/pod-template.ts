@@ -1,3 +1,4 @@
+import { defaultPodSpec } from "../core/pod-defaults.ts";
 import { validatePodTemplate } from "../core/pod-validation.ts";
 import type { LabelSelector, PodTemplateSpec } from "../generated/types.ts";
 import { matchesLabels, requirementsOf } from "../selectors/label-selector.ts";
@@ -9,6 +10,12 @@ interface WorkloadSpec {
   readonly replicas?: number;
   readonly selector?: LabelSelector;
   readonly template?: PodTemplateSpec;
+}
+
+/** Defaults of the pods that a workload makes. What is left out is there, but empty: so validation says what is missing, and no more. */
+export function defaultTemplate(spec: { template?: PodTemplateSpec }): void {
+  const template = (spec.template ??= {});
+  defaultPodSpec((template.spec ??= { containers: [] }));
 }
 
 export const validateReplicas = ({ replicas }: WorkloadSpec): Faults => validateNonNegative(replicas, "spec.replicas");

@@ -1,18 +1,22 @@
 import { createStrategy } from "../base-strategy.ts";
 import { podWarnings } from "../core/pod-warnings.ts";
-import { defaultPodSpec } from "../core/pod-defaults.ts";
 import type { ReplicaSetSpec } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault } from "../validation/fault.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
-import { validateReplicas, validateSelectorUnchanged, validateSelectorAndTemplate } from "./pod-template.ts";
+import {
+  defaultTemplate,
+  validateReplicas,
+  validateSelectorUnchanged,
+  validateSelectorAndTemplate,
+} from "./pod-template.ts";
 
 export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
   generationOf: (set) => set.spec,
   defaults(set) {
     const spec = (set.spec ??= {} as ReplicaSetSpec);
     spec.replicas ??= 1;
-    if (spec.template?.spec) defaultPodSpec(spec.template.spec);
+    defaultTemplate(spec);
   },
   warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
   prepareForCreate(set) {
