@@ -1,6 +1,7 @@
-import { randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import {
+  generateName,
   invalid,
   statusError,
   strategyFor,
@@ -76,8 +77,10 @@ export interface Registry {
   remove(context: WriteContext, name: string, options: DeletionOptions): Promise<{ entry: Entry; gone: boolean }>;
 }
 
-/** Writers that come in between one read and one write before a request gives up. */
-const attempts = 16;
+/** Free addresses that others may take first before a request gives up. */
+const allocations = 16;
+/** Writers that may come in between one read and one write: more than there can be requests at once, and each round lets one through. */
+const writers = 1024;
 const noCompanion: Companion = { compare: [], operations: [] };
 
 export function createRegistry({ storage, admission, allocate, allowLoopback, now }: RegistryOptions): Registry {
@@ -146,7 +149,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     const cache = storage.of(resource);
     const strategy = strategyFor(resource);
     const key = keyFor(resource, { namespace: context.namespace, name: object.metadata.name });
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    for (let attempt = 0; attempt < allocations; attempt++) {
       const draft = structuredClone(object);
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
@@ -172,12 +175,9 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     const strategyIn = strategyContext(context);
     const { metadata } = object;
     if (metadata.resourceVersion) throw resourceVersionOnCreate();
-    object.metadata = {
-      ...metadata,
-      ...(resource.namespaced ? { namespace } : {}),
-      uid: randomUUID(),
-      creationTimestamp: strategyIn.now,
-    };
+    object.metadata = { ...metadata, namespace, uid: randomUUID(), creationTimestamp: strategyIn.now };
+    // Manifests often name a namespace also where there is none.
+    if (!resource.namespaced) delete object.metadata.namespace;
     for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] as const)
       delete object.metadata[field];
     const base = metadata.name ? "" : (metadata.generateName ?? "");
@@ -185,7 +185,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       throw invalid(resource, "", [
         { type: "Required", field: "metadata.name", detail: "name or generateName is required" },
       ]);
-    if (base) object.metadata.name = generatedName(base);
+    if (base) object.metadata.name = generateName(base, Math.random);
     await admit({ operation: "CREATE", context, name: object.metadata.name, object });
     strategy.prepareForCreate(object, strategyIn);
     strategy.defaults(object);
@@ -195,7 +195,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const entry = await createNamed(context, object, strategyIn);
       if (entry !== "taken") return entry;
       if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
-      object.metadata.name = generatedName(base);
+      object.metadata.name = generateName(base, Math.random);
     }
   };
 
@@ -213,7 +213,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const cache = storage.of(resource);
       const key = keyFor(resource, { namespace, name });
       let current = await read(resource, namespace, name);
-      for (let attempt = 0; attempt < attempts; attempt++) {
+      for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) {
           if (!orCreate || !strategyFor(resource).allowCreateOnUpdate) throw notFound(resource, name);
           return { entry: await create(context, orCreate()), created: true };
@@ -245,7 +245,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const cache = storage.of(resource);
       const key = keyFor(resource, { namespace, name });
       let current = await read(resource, namespace, name);
-      for (let attempt = 0; attempt < attempts; attempt++) {
+      for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) throw notFound(resource, name);
         const old = current.object;
         await admit({ operation: "DELETE", context, name, old });
@@ -266,15 +266,6 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
 /** RFC 3339 in UTC with whole seconds, as metav1.Time. */
 export function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
-const alphabet = "bcdfghjklmnpqrstvwxz2456789";
-
-/** A name from `generateName`: at most 63 characters, the last five by chance. */
-function generatedName(base: string): string {
-  let name = base.slice(0, 58);
-  for (let i = 0; i < 5; i++) name += alphabet.charAt(randomInt(alphabet.length));
-  return name;
 }
 
 function resourceVersionOnCreate(): Error {

@@ -4,7 +4,7 @@ import type { FieldValidation } from "./params.ts";
 
 /** The media type of a body: without parameters, lower case. Absent: JSON. */
 export function mediaType(request: ApiRequest): string {
-  return (request.headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  return (request.headers["content-type"] || "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
 const protobuf = "application/vnd.kubernetes.protobuf";

@@ -56,6 +56,7 @@ describe("write query", () => {
     ["dryRun=Some", /dryRun: Unsupported value: "Some"/],
     ["fieldValidation=Loose", /fieldValidation: Unsupported value: "Loose"/],
     [`fieldManager=${"x".repeat(129)}`, /fieldManager: Too long/],
+    ["fieldManager=a%07b", /fieldManager: Invalid value: "a\\u0007b": should only have printable characters/],
   ])("refuses %s", (text, message) => {
     expect(() => writeQuery(q(text), "CreateOptions")).toThrow(message);
   });

@@ -109,6 +109,13 @@ export function writeQuery(query: URLSearchParams, options: string): WriteQuery 
   const manager = query.get("fieldManager") ?? "";
   if (manager.length > 128)
     errors.push({ type: "TooLong", field: "fieldManager", detail: "may not be more than 128 bytes" });
+  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(manager))
+    errors.push({
+      type: "Invalid",
+      field: "fieldManager",
+      value: manager,
+      detail: "should only have printable characters",
+    });
   if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: options }, "", errors);
   return { dryRun: dryRun.length > 0, fieldValidation: validation as FieldValidation };
 }

@@ -19,9 +19,19 @@ export interface Selection {
 }
 
 /** Reads label and field selector of a query. Throws StatusError BadRequest for one that is not well formed or names unknown fields. */
-export function selection(resource: Resource, namespace: string, name: string, query: URLSearchParams): Selection {
+export function selection(
+  resource: Resource,
+  namespace: string,
+  name: string,
+  query: URLSearchParams,
+  /** The name that a field has in stored objects, where it is shown under another. */
+  fieldOf: (shown: string) => string = (shown) => shown,
+): Selection {
   const labels = parseLabelSelector(query.get("labelSelector") ?? "");
-  const fields = parseFieldSelector(query.get("fieldSelector") ?? "");
+  const fields = parseFieldSelector(query.get("fieldSelector") ?? "").map((requirement) => ({
+    ...requirement,
+    field: fieldOf(requirement.field),
+  }));
   const strategy = strategyFor(resource);
   if (fields.length > 0) checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))));
   if (name) fields.push({ field: "metadata.name", operator: "=", value: name });

@@ -46,6 +46,11 @@ export function coreEvent(shown: KubeObject): KubeObject {
   } as KubeObject;
 }
 
+/** What a field that events are selected by is called in a stored one. */
+export function coreEventField(shown: string): string {
+  return shown === "reportingController" ? "reportingComponent" : shown.replace(/^regarding\./, "involvedObject.");
+}
+
 function defined(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -1,4 +1,4 @@
-import { isStatus, statusError, type KubeObject } from "../../kube/index.ts";
+import { isStatus, statusError, type KubeObject, type Resource } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import { authorize, type Authorizer } from "../auth/index.ts";
@@ -10,7 +10,7 @@ import { negotiate } from "../request/negotiate.ts";
 import { listQuery, versionParam, watchQuery, writeQuery, type WriteQuery } from "../request/params.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import { bodyResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
-import { selection } from "../request/selection.ts";
+import { selection, type Selection } from "../request/selection.ts";
 import { warningHeader } from "../request/warnings.ts";
 import { listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
 import { anonymous, contextOf, notFoundPath } from "./context.ts";
@@ -43,7 +43,7 @@ export function createResourceHandler({
 
   const list: ResourceHandler = async (request, info, served) => {
     const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
-    const chosen = selection(served.stored, info.namespace, info.name, request.query);
+    const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
     return bodyResponse(200, form.list(entries, meta));
@@ -51,7 +51,7 @@ export function createResourceHandler({
 
   const watch: ResourceHandler = async (request, info, served) => {
     const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
-    const { prefix, selects = () => true } = selection(served.stored, info.namespace, info.name, request.query);
+    const { prefix, selects = () => true } = chosenBy(request, info, served);
     const query = watchQuery(request.query);
     const { signal } = request;
     return watchResponse(
@@ -108,7 +108,7 @@ export function createResourceHandler({
     const produce = (stored: KubeObject): KubeObject => {
       const shown = view ? view.show(stored) : stored;
       const patched = apply(resource, shown);
-      checkPatched(shown, patched);
+      checkPatched(shown, patched, resource);
       return view ? view.store(patched) : patched;
     };
     const { entry } = await registry.update(write.context, info.name, produce, { retry: true });
@@ -132,7 +132,7 @@ export function createResourceHandler({
     if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "deletecollection");
     const { dryRun, ...options } = await readDeletion(request);
     const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
-    const chosen = selection(served.stored, info.namespace, "", request.query);
+    const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
     const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
@@ -198,6 +198,10 @@ export function createResourceHandler({
   };
 }
 
+function chosenBy({ query }: ApiRequest, { namespace, name }: ResourceInfo, { stored, view }: Served): Selection {
+  return selection(stored, namespace, name, query, view?.fieldOf);
+}
+
 function checkNamespace(object: KubeObject, namespace: string, served: Served): void {
   const given = object.metadata.namespace ?? "";
   if (!served.resource.namespaced) return;
@@ -209,14 +213,14 @@ function checkNamespace(object: KubeObject, namespace: string, served: Served): 
 }
 
 /** A patch may not make another object of it. */
-function checkPatched(before: KubeObject, after: KubeObject): void {
+function checkPatched(before: KubeObject, after: KubeObject, { namespaced }: Resource): void {
   const { name, namespace = "" } = before.metadata;
   if (after.metadata.name !== name)
     throw statusError(
       "BadRequest",
       `the name of the object (${after.metadata.name}) does not match the name on the URL (${name})`,
     );
-  if ((after.metadata.namespace ?? "") !== namespace)
+  if (namespaced && (after.metadata.namespace ?? "") !== namespace)
     throw statusError(
       "BadRequest",
       `the namespace of the object (${after.metadata.namespace ?? ""}) does not match the namespace on the URL (${namespace})`,

@@ -1,6 +1,6 @@
 import { eventsV1, resources, type KubeObject, type Resource } from "../../kube/index.ts";
 import type { ResourceVerb } from "../request/request-info.ts";
-import { coreEvent, eventsEvent } from "./events-view.ts";
+import { coreEvent, coreEventField, eventsEvent } from "./events-view.ts";
 
 /** A collection of the API: what it is called, and how it is stored. */
 export interface Served {
@@ -10,6 +10,8 @@ export interface Served {
   readonly view?: {
     readonly show: (stored: KubeObject) => KubeObject;
     readonly store: (shown: KubeObject) => KubeObject;
+    /** The stored name of a field that a selector names. */
+    readonly fieldOf: (shown: string) => string;
   };
   readonly verbs: readonly ResourceVerb[];
   /** A delete that takes effect at once is answered with the object, not with a Status. */
@@ -41,7 +43,11 @@ function serve(resource: Resource): Served {
 /** Every collection that is served, in the order in which discovery names them. */
 export const served: readonly Served[] = [
   ...Object.values<Resource>(resources).map(serve),
-  { ...serve(eventsV1), stored: resources.Event, view: { show: eventsEvent, store: coreEvent } },
+  {
+    ...serve(eventsV1),
+    stored: resources.Event,
+    view: { show: eventsEvent, store: coreEvent, fieldOf: coreEventField },
+  },
 ];
 
 const byPath = new Map(

@@ -235,6 +235,13 @@ describe("events.k8s.io/v1", () => {
       apiVersion: "events.k8s.io/v1",
       items: [{ note: "all is well" }],
     });
+    for (const [field, count] of [
+      ["regarding.kind=Pod,reportingController=test", 1],
+      ["regarding.name!=p", 0],
+    ]) {
+      const chosen = await api.call("GET", `${events}?fieldSelector=${encodeURIComponent(String(field))}`);
+      expect(chosen.body.items).toHaveLength(Number(count));
+    }
     const patched = await api.call(
       "PATCH",
       `${events}/e`,

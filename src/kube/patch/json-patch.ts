@@ -56,7 +56,7 @@ export function rejected(message: string): StatusError {
     status: "Failure",
     message: "the server rejected our request due to an error in our request",
     reason: "Invalid",
-    details: { causes: [{ reason: "UnexpectedServerResponse", message }] },
+    details: { causes: [{ reason: "UnexpectedServerResponse", message, field: "patch" }] },
     code: 422,
   });
 }
