@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, createInformers, type FakeClient } from "../client/index.ts";
 import { resources } from "../kube/index.ts";
-import { FakeClock, silentLogger, systemClock } from "../system/index.ts";
+import { createMetrics, FakeClock, silentLogger, systemClock } from "../system/index.ts";
 import { startDns, type Dns, type DnsOptions } from "./dns.ts";
 import { writeDnsService } from "./service.ts";
 import type { Endpoint } from "./upstream.ts";
@@ -110,6 +110,17 @@ function respondWith(query: Buffer, data: string, rcode = 0): Buffer {
 }
 
 describe("over the network", () => {
+  test("counts responses by transport and result", async () => {
+    const metrics = createMetrics();
+    const { at } = await start({ metrics });
+    await service("web", { clusterIP: "10.96.0.20", clusterIPs: ["10.96.0.20"] });
+    await expect.poll(() => askUdp(at, encode("web.shop.svc.cluster.local"))).toMatchObject({ rcode: 0 });
+    await askTcp(at, encode("no.shop.svc.cluster.local"), encode("none.shop.svc.cluster.local"));
+    const text = await metrics.text();
+    expect(text).toMatch(/^fairlead_dns_responses_total\{protocol="udp",rcode="NOERROR"\} \d+$/m);
+    expect(text).toMatch(/^fairlead_dns_responses_total\{protocol="tcp",rcode="NXDOMAIN"\} 2$/m);
+  });
+
   test("answers over UDP and TCP, and follows changes", async () => {
     const { at } = await start();
     expect(await askUdp(at, encode("web.shop.svc.cluster.local"))).toMatchObject({ rcode: 3, data: [] });

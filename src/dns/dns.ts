@@ -1,5 +1,6 @@
 import type { Informers } from "../client/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
+import { counted } from "./figures.ts";
 import { createResolver } from "./resolver.ts";
 import { listen } from "./server.ts";
 import { createUpstream, parseServer, serversFromFile, type Endpoint } from "./upstream.ts";
@@ -18,6 +19,8 @@ export interface DnsOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of the responses. */
+  readonly metrics?: Metrics;
 }
 
 export interface Dns extends Component {
@@ -43,12 +46,13 @@ export function startDns(options: DnsOptions): Dns {
     clock,
     signal,
   });
-  const resolver = createResolver({
+  const plain = createResolver({
     view: () => (complete ? view : undefined),
     zone: () => ({ domain, serial: Math.floor(clock.now() / 1000) }),
     upstream,
     log,
   });
+  const resolver = options.metrics ? counted(plain, options.metrics) : plain;
 
   const opened = Promise.all(
     options.listen.map(async (where) => {

@@ -89,6 +89,7 @@ export function startExposure(context: PartContext): Exposure {
         const started = startDns({
           informers,
           clusterDomain,
+          metrics,
           signal,
           clock,
           log: own,
