@@ -6,8 +6,8 @@ import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
 import { startLoad } from "../support/load.ts";
 import { addressesOf, applyShop, waysIn } from "../support/shop.ts";
 
-/** How often Fairlead is killed: few by default, FAIRLEAD_KILLS=50 for the whole proof. */
-const kills = Number(process.env["FAIRLEAD_KILLS"] ?? 5);
+/** How often Fairlead is killed: FAIRLEAD_KILLS=50 for a longer proof. */
+const kills = Number(process.env["FAIRLEAD_KILLS"] ?? 20);
 
 /** Process ids of the example's containers by pod, from the environment that every container process has. */
 async function containerProcesses({ kubectl }: TestCluster): Promise<Map<string, number>> {
