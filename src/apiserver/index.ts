@@ -1,6 +1,6 @@
 export type * from "./handler.ts";
 export { createApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
-export type { Advertised } from "./bootstrap.ts";
+export type { Advertised } from "./own-service.ts";
 export type { PortRange } from "./allocation/index.ts";
 export type { KubeletAddress, KubeletClient } from "./resources/index.ts";
 export * from "./https/index.ts";

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { createMemoryStore, StoreError, type Store } from "../store/index.ts";
 import { FakeClock, silentLogger } from "../system/index.ts";
 import type { ApiRequest } from "./handler.ts";
@@ -60,6 +60,21 @@ describe("API server", () => {
     expect(await second.get("/api/v1/namespaces/default/services/kubernetes")).toEqual(service);
     // Nothing was there to be written.
     expect(await store.revision()).toBe(revision);
+  });
+
+  it("brings its own Service back when somebody deletes it", async () => {
+    const api = await startTestApi();
+    const service = "/api/v1/namespaces/default/services/kubernetes";
+    const slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+    for (const url of [service, slice]) expect((await api.call("DELETE", url)).status).toBe(200);
+    await api.clock.advance(10_000);
+    await vi.waitFor(async () => {
+      expect((await api.call("GET", service)).body.spec.clusterIP).toBe("10.96.0.1");
+      expect((await api.call("GET", slice)).body.endpoints).toEqual([
+        { addresses: ["192.0.2.1"], conditions: { ready: true } },
+      ]);
+    });
+    await api.stop();
   });
 
   it("says so when the store can not be read, and does not wait for ever", async () => {

@@ -4,10 +4,11 @@ import { createMetrics, type Clock, type Component, type Logger, type Metrics } 
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
-import { bootstrap, type Advertised } from "./bootstrap.ts";
+import { bootstrap } from "./bootstrap.ts";
 import { answerPath, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
+import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
 import { createRequestFigures } from "./request-figures.ts";
 import { requestInfo, type RequestInfo } from "./request/request-info.ts";
@@ -102,17 +103,19 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
   };
 
+  const ownService = { registry, serviceCidr, advertise: options.advertise };
   const ready = (async () => {
     await storage.ready;
-    await bootstrap({ registry, storage, serviceCidr, advertise: options.advertise });
+    await bootstrap({ ...ownService, storage });
     started = true;
   })();
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
+  const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });
   return {
     name: "apiserver",
     handler,
     ready,
-    stopped: Promise.all([storage.stopped, maintenance.stopped]).then(() => {}),
+    stopped: Promise.all([storage.stopped, maintenance.stopped, kept.stopped]).then(() => {}),
   };
 }
 

@@ -1,0 +1,122 @@
+import { isIP } from "node:net";
+import {
+  cidrContains,
+  formatIp,
+  isStatus,
+  parseCidr,
+  resources,
+  type Endpoints,
+  type EndpointSlice,
+  type KubeObject,
+  type Resource,
+  type Service,
+} from "../kube/index.ts";
+import type { Clock, Component, Logger } from "../system/index.ts";
+import { ownContext, type Registry } from "./registry/index.ts";
+
+/** Where this API server is reached from inside the cluster. */
+export interface Advertised {
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface OwnServiceOptions {
+  readonly registry: Registry;
+  readonly serviceCidr: string;
+  readonly advertise: Advertised;
+}
+
+/** Milliseconds between two looks, as in kube-apiserver. */
+const every = 10_000;
+
+/** Makes the Service `kubernetes` and its endpoints what they have to be. */
+export async function ensureOwnService({ registry, serviceCidr, advertise }: OwnServiceOptions): Promise<void> {
+  await Promise.all([
+    registry.get(resources.Service, "default", "kubernetes").catch((error: unknown) => {
+      if (!isStatus(error, "NotFound")) throw error;
+      return create(registry, resources.Service, kubernetesService(serviceCidr));
+    }),
+    replace(registry, resources.Endpoints, kubernetesEndpoints(advertise)),
+    replace(registry, resources.EndpointSlice, kubernetesSlice(advertise)),
+  ]);
+}
+
+/** Somebody who deletes all Services deletes this one too: it comes back. Work begins after `after`. */
+export function keepOwnService(
+  options: OwnServiceOptions & { clock: Clock; log: Logger; signal: AbortSignal; after: Promise<unknown> },
+): Component {
+  const { clock, log, signal, after } = options;
+  const run = async (): Promise<void> => {
+    await after;
+    while (!signal.aborted) {
+      await clock.sleep(every, signal);
+      await ensureOwnService(options).catch((error: unknown) => {
+        log.warn({ error: String(error) }, "the Service kubernetes could not be kept; it will be tried again");
+      });
+    }
+  };
+  return { name: "apiserver-own-service", ready: Promise.resolve(), stopped: run().catch(() => {}) };
+}
+
+const create = (registry: Registry, resource: Resource, object: KubeObject): Promise<unknown> =>
+  registry.create(ownContext(resource, "default"), object);
+
+/** The address may have changed since. Writes nothing when it has not. */
+async function replace(registry: Registry, resource: Resource, object: KubeObject): Promise<void> {
+  const context = ownContext(resource, "default");
+  await registry
+    .update(
+      context,
+      object.metadata.name,
+      (current) => ({ ...object, metadata: { ...current.metadata, ...object.metadata } }),
+      {
+        retry: true,
+      },
+    )
+    .catch(async (error: unknown) => {
+      if (!isStatus(error, "NotFound")) throw error;
+      await create(registry, resource, object);
+    });
+}
+
+const metadata = { name: "kubernetes", namespace: "default" };
+
+/** The first address of the range is always this Service's. */
+function kubernetesService(serviceCidr: string): Service {
+  const cidr = parseCidr(serviceCidr);
+  if (!cidr) throw new Error(`service range ${serviceCidr}: must be a block of addresses such as 10.96.0.0/16`);
+  const address = { family: cidr.family, value: cidr.base + 1n };
+  if (!cidrContains(cidr, address)) throw new Error(`service range ${serviceCidr}: has no room for a Service`);
+  const clusterIP = formatIp(address);
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { ...metadata, labels: { component: "apiserver", provider: "kubernetes" } },
+    spec: {
+      type: "ClusterIP",
+      clusterIP,
+      clusterIPs: [clusterIP],
+      ports: [{ name: "https", port: 443, protocol: "TCP", targetPort: 6443 }],
+    },
+  };
+}
+
+function kubernetesEndpoints({ address, port }: Advertised): Endpoints {
+  return {
+    apiVersion: "v1",
+    kind: "Endpoints",
+    metadata: { ...metadata, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
+    subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
+  };
+}
+
+function kubernetesSlice({ address, port }: Advertised): EndpointSlice {
+  return {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: { ...metadata, labels: { "kubernetes.io/service-name": "kubernetes" } },
+    addressType: isIP(address) === 6 ? "IPv6" : "IPv4",
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    ports: [{ name: "https", port, protocol: "TCP" }],
+  };
+}
