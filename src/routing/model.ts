@@ -16,7 +16,7 @@ export interface Endpoint {
   /** IPv4 or IPv6 address, without brackets. */
   readonly address: string;
   readonly port: number;
-  /** Gets new requests. An endpoint that is shutting down is never ready. */
+  /** Gets new requests. One that is shutting down only when no other is left. */
   readonly ready: boolean;
   readonly owner: Owner;
 }

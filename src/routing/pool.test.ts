@@ -17,6 +17,8 @@ describe("backends", () => {
     { addresses: ["10.0.0.5"], conditions: { ready: true, serving: true, terminating: true } },
   ];
 
+  const gone = { ready: false, serving: false, terminating: true };
+
   function poolOf(translation: Translation) {
     const found = match(translation.model, { host: "foo.com", path: "/" });
     if (found.outcome !== "route") throw new Error(found.why);
@@ -31,6 +33,16 @@ describe("backends", () => {
       ["10.0.0.3", 8080, false],
       ["10.0.0.4", 8080, true],
       ["10.0.0.5", 8080, false],
+    ]);
+  });
+
+  test("when all are terminating, those that still serve get the requests (KEP-1669)", () => {
+    const slices = [slice("a", [...endpoints.slice(1, 3), { addresses: ["10.0.0.6"], conditions: gone }])];
+    const pool = poolOf(translate([ingress("i", spec({ number: 80 }))], { slices }));
+    expect(pool.endpoints.map(({ address, ready }) => [address, ready])).toEqual([
+      ["10.0.0.2", true],
+      ["10.0.0.3", false],
+      ["10.0.0.6", false],
     ]);
   });
 

@@ -5,7 +5,7 @@ import {
   type ServiceBackendPort,
   type ServicePort,
 } from "../kube/index.ts";
-import { endpointsOfPort, type Family } from "../services/index.ts";
+import { endpointsOfPort, type Family, type ServiceEndpoint, servesWhileTerminating } from "../services/index.ts";
 import type { Endpoint, Pool } from "./model.ts";
 
 /** A Service port as an object names it. */
@@ -64,15 +64,20 @@ function findPort(ports: readonly ServicePort[], wanted: ServiceBackendPort | un
 
 function endpointsOf(service: Service, port: ServicePort, slices: readonly EndpointSlice[]): Endpoint[] {
   const families = (service.spec.ipFamilies ?? ["IPv4", "IPv6"]) as Family[];
-  return families.flatMap((family) =>
-    endpointsOfPort(slices, { family, name: port.name ?? "", protocol: "TCP" }).map((endpoint) => ({
-      address: endpoint.address,
-      port: endpoint.port,
-      ready: endpoint.ready && !endpoint.terminating,
-      owner: { object: { kind: "EndpointSlice", ...nameOfKey(endpoint.slice) }, field: "endpoints" },
-    })),
+  const endpoints = families.flatMap((family) =>
+    endpointsOfPort(slices, { family, name: port.name ?? "", protocol: "TCP" }),
   );
+  // All of them being stopped at once is no reason to turn away what they still answer (KEP-1669).
+  const isReady = endpoints.some(staysReady) ? staysReady : servesWhileTerminating;
+  return endpoints.map((endpoint) => ({
+    address: endpoint.address,
+    port: endpoint.port,
+    ready: isReady(endpoint),
+    owner: { object: { kind: "EndpointSlice", ...nameOfKey(endpoint.slice) }, field: "endpoints" },
+  }));
 }
+
+const staysReady = ({ ready, terminating }: ServiceEndpoint): boolean => ready && !terminating;
 
 /** A `poolOf` that gives the same pool for the same objects as the last time. */
 export interface PoolMemory {
