@@ -55,6 +55,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     pki.server("apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
     pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
     pki.client("admin", { user: admin.name, groups: ["system:masters"] }),
+    // For who scrapes `/metrics`: it can do nothing else.
+    pki.client("monitoring", { user: "fairlead-monitoring", groups: ["system:monitoring"] }),
   ]);
   // The API ends before the store does: no request may meet a closed one.
   const host = network === "loopback" ? "127.0.0.1" : "0.0.0.0";

@@ -1,0 +1,144 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, type LabUser, noKernel, noUnprivileged, openLab, repository } from "../support/lab.ts";
+
+/** A metric as it is documented or served. */
+interface Metric {
+  readonly name: string;
+  readonly type: string;
+  readonly labels: readonly string[];
+}
+
+/** The tables of the page, by the heading they stand under. */
+function documented(page: string, heading: string): Metric[] {
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
+  return [...section.matchAll(/^\| `(\w+)` \| (\w+) \|([^|]*)\|/gm)].map(([, name = "", type = "", labels = ""]) => ({
+    name,
+    type,
+    labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label = ""]) => label),
+  }));
+}
+
+/** What a scrape holds under the prefixes that this project answers for. A metric without a value yet has no labels yet. */
+function served(text: string): { name: string; type: string; labels: string[] | undefined }[] {
+  const ours = /^(fairlead|kubeproxy|apiserver|workqueue)_/;
+  return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
+    .filter(([, name = ""]) => ours.test(name))
+    .map(([, name = "", type = ""]) => {
+      const value = new RegExp(`^${name}${type === "histogram" ? "_count" : ""}(?:\\{(.*)\\})? [-+.\\de]+$`, "m").exec(
+        text,
+      );
+      const labels = value && [...(value[1] ?? "").matchAll(/(\w+)="/g)].map(([, label = ""]) => label);
+      return { name, type, labels: labels ?? undefined };
+    });
+}
+
+interface ScrapeConfig {
+  readonly job_name: string;
+  readonly scheme?: string;
+  readonly static_configs: readonly { readonly targets: readonly string[] }[];
+  readonly tls_config?: Readonly<Record<"ca_file" | "cert_file" | "key_file", string>>;
+}
+
+/** Asks as Prometheus would, from inside the lab. */
+const client = `
+const { request } = await import(process.argv[1].startsWith("https:") ? "node:https" : "node:http");
+const { readFileSync } = await import("node:fs");
+const [ca, cert, key] = process.argv.slice(2).map((path) => readFileSync(path));
+request(process.argv[1], { ca, cert, key }, (answer) => {
+  process.stderr.write(String(answer.statusCode));
+  answer.pipe(process.stdout);
+}).on("error", (error) => { process.stderr.write(error.code); process.exitCode = 1; }).end();
+`;
+
+const users = [
+  ["root", noKernel],
+  ["unprivileged", noUnprivileged],
+] as const;
+
+describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) => {
+  describe.skipIf(reason)(reason ? `(skipped: ${reason})` : "as docs/metrics.md has them", () => {
+    let lab: Lab;
+    let cluster: TestCluster | undefined;
+    let page: string;
+
+    const ask = async (url: string, ...files: string[]): Promise<{ status: number; body: string }> => {
+      const args = ["--input-type=module", "-e", client, url, ...files];
+      const { stdout, stderr } = await lab.run(process.execPath, args);
+      return { status: Number(stderr), body: stdout };
+    };
+
+    const scrape = async (job: string): Promise<string> => {
+      const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
+      const { scrape_configs: configs } = parse(yaml) as { scrape_configs: ScrapeConfig[] };
+      const config = configs.find(({ job_name: name }) => name === job);
+      const { ca_file: ca, cert_file: cert, key_file: key } = config?.tls_config ?? {};
+      const files = [ca, cert, key].flatMap((path) => path?.replace("~/.fairlead", cluster?.dir ?? "") ?? []);
+      const target = config?.static_configs[0]?.targets[0] ?? "";
+      const { status, body } = await ask(`${config?.scheme ?? "http"}://${target}/metrics`, ...files);
+      expect(status).toBe(200);
+      return body;
+    };
+
+    /** Every name is documented, with its type and labels, and every documented name is there. */
+    const compare = (text: string, heading: string): void => {
+      const wanted = documented(page, heading);
+      const found = served(text).map((metric) => ({
+        ...metric,
+        labels: metric.labels ?? wanted.find(({ name }) => name === metric.name)?.labels,
+      }));
+      const byName = (a: { name: string }, b: { name: string }) => a.name.localeCompare(b.name);
+      expect(wanted.length).toBeGreaterThan(5);
+      expect(found.sort(byName)).toEqual(wanted.sort(byName));
+    };
+
+    beforeAll(async () => {
+      page = await readFile(join(repository, "docs/metrics.md"), "utf8");
+      lab = await openLab(user);
+      cluster = await upCluster(lab);
+    });
+    afterAll(() => tearDown(lab, cluster));
+
+    it("the API server serves what the page says, as the page says it is scraped", async () => {
+      const text = await scrape("fairlead");
+      compare(text, "API server");
+      expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+      expect(text).toMatch(/^nodejs_version_info\{/m);
+      expect(text).toMatch(/^apiserver_storage_objects\{resource="nodes"\} 1$/m);
+      expect(text).toMatch(/^workqueue_adds_total\{name="endpointslice"\} [1-9]/m);
+      const raw = printed(await (cluster as TestCluster).kubectl(["get", "--raw", "/metrics"]));
+      compare(raw, "API server");
+    });
+
+    it("the certificate of the page can scrape and nothing else", async () => {
+      const files = ["ca.crt", "monitoring.crt", "monitoring.key"].map((name) => join(cluster?.dir ?? "", "pki", name));
+      expect((await ask("https://127.0.0.1:6443/metrics", ...files)).status).toBe(200);
+      expect((await ask("https://127.0.0.1:6443/api/v1/namespaces/default/secrets", ...files)).status).toBe(403);
+      const [ca = ""] = files;
+      expect((await ask("https://127.0.0.1:6443/metrics", ca)).status).toBe(403);
+    });
+
+    it("the proxy serves what the page says, and its mode and health", async () => {
+      const { kubectl } = cluster as TestCluster;
+      printed(await kubectl(["create", "deployment", "web", "--image=fairlead.dev/echo", "--port=8080"]));
+      printed(await kubectl(["expose", "deployment", "web"]));
+      printed(await kubectl(["rollout", "status", "deployment/web", "--timeout=60s"]));
+      const text = await eventually("the change is in force and told", async () => {
+        const found = await scrape("fairlead-proxy");
+        return /^kubeproxy_network_programming_duration_seconds_count\{ip_family="IPv4"\} [1-9]/m.test(found)
+          ? found
+          : undefined;
+      });
+      compare(text, "Proxy");
+      expect(text).toMatch(/^kubeproxy_sync_proxy_rules_duration_seconds_count\{ip_family="IPv4"\} [1-9]/m);
+      const mode = user === "root" ? "nftables" : "userspace";
+      expect(await ask("http://127.0.0.1:10249/proxyMode")).toEqual({ status: 200, body: mode });
+      const { status, body } = await ask("http://127.0.0.1:10256/healthz");
+      expect({ status, ...(JSON.parse(body) as object) }).toMatchObject({ status: 200, nodeEligible: true });
+      expect((await ask("http://127.0.0.1:10256/livez")).status).toBe(200);
+    });
+  });
+});
