@@ -73,6 +73,8 @@ test("what clients make up becomes no label", async () => {
 
 test("a watch is under way while it is read, and its events are counted", async () => {
   const labels = { ...what, verb: "WATCH", scope: "namespace" };
+  await api.call("GET", maps);
+  expect(await told("apiserver_longrunning_requests")).toBeUndefined();
   const watch = await api.watch(`${maps}?watch=1`);
   await api.call("POST", maps, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" } });
   expect((await watch.next())?.type).toBe("ADDED");

@@ -40,13 +40,13 @@ export function createRequestFigures(metrics: Metrics): RequestFigures {
       const dryRun = request.query.has("dryRun") ? "All" : "";
       const code = String(response.status);
       requests(verb, dryRun, group, version, resource, subresource, scope, component, code).inc();
-      const goesOn = running(verb, group, version, resource, subresource, scope, component);
+      const goesOn = () => running(verb, group, version, resource, subresource, scope, component);
       if (response.type === "watch") {
         const sent = events(group, version, resource);
-        return { ...response, frames: counted(response.frames, goesOn, () => sent.inc()) };
+        return { ...response, frames: counted(response.frames, goesOn(), () => sent.inc()) };
       }
       if (response.type === "stream" && info.type === "resource")
-        return { ...response, chunks: counted(response.chunks, goesOn) };
+        return { ...response, chunks: counted(response.chunks, goesOn()) };
       durations(verb, dryRun, group, version, resource, subresource, scope, component).observe(seconds);
       return response;
     },
