@@ -1,4 +1,3 @@
-import { stringify } from "yaml";
 import type { KeyPair } from "./authority.ts";
 import { writePrivate } from "./files.ts";
 
@@ -14,7 +13,9 @@ export interface KubeconfigOptions {
 }
 
 /** A kubeconfig with one cluster and one user, certificates inside. */
-export function kubeconfigText({ cluster, server, ca, user, client }: KubeconfigOptions): string {
+export async function kubeconfigText({ cluster, server, ca, user, client }: KubeconfigOptions): Promise<string> {
+  // Loaded when it is needed: a start waits for nothing that only writes this file.
+  const { stringify } = await import("yaml");
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   return stringify(
     {
@@ -33,5 +34,5 @@ export function kubeconfigText({ cluster, server, ca, user, client }: Kubeconfig
 
 /** Writes a kubeconfig that only its owner may read. */
 export async function writeKubeconfig(path: string, options: KubeconfigOptions): Promise<void> {
-  await writePrivate(path, kubeconfigText(options));
+  await writePrivate(path, await kubeconfigText(options));
 }

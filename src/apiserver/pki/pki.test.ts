@@ -78,8 +78,8 @@ describe("certificates", () => {
 });
 
 describe("kubeconfig", () => {
-  it("holds all that a client needs", () => {
-    const text = kubeconfigText({
+  it("holds all that a client needs", async () => {
+    const text = await kubeconfigText({
       cluster: "c",
       server: "https://127.0.0.1:1",
       ca: "CA",
