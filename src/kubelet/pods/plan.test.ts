@@ -121,6 +121,16 @@ describe("planPod", () => {
     });
   });
 
+  test("a container whose image changes is stopped and starts again at once, whatever the policy", () => {
+    const pod = podOf({ containers: [{ name: "main", image: "new" }], restartPolicy: "Never" });
+    const old = { image: "old" };
+    const [going, ended] = [container("main", "running", old), container("main", "exited", { ...old, exitCode: 143 })];
+    expect(plan(pod, [sandbox()], [going])).toMatchObject({ stop: ["main-0"], start: [] });
+    const after = plan(pod, [sandbox()], [ended], { backOff: () => 9_000 });
+    expect(after).toMatchObject({ stop: [], start: ["main#1"], waiting: new Map() });
+    expect(plan(pod, [sandbox()], [{ ...going, image: "new" }])).toMatchObject({ stop: [], start: [] });
+  });
+
   test("while a postStart is at work nothing starts", () => {
     const pod = podOf({ containers: [{ name: "main" }, { name: "other" }] });
     expect(plan(pod, [sandbox()], [container("main", "running")], { hooked: () => true }).start).toEqual([]);

@@ -1,6 +1,6 @@
 import type { Container, Pod } from "../../kube/index.ts";
 import type { ContainerRecord } from "../runtime/runtime.ts";
-import { isSidecar, isTerminal, newest, type PodView, restarts, running } from "./pod-view.ts";
+import { isOutdated, isSidecar, isTerminal, newest, type PodView, restarts, running } from "./pod-view.ts";
 
 /** What is to be done for a pod that is not being deleted. Steps are done in the order of the fields. */
 export interface PodPlan {
@@ -64,9 +64,11 @@ export function planPod(pod: Pod, view: PodView, facts: PlanFacts): PodPlan {
     // All containers of the old sandbox are gone with it, init containers too.
     return { ...nothing, ...garbage, createSandbox: attempt, ...startsOf(pod, view, facts, undefined) };
   }
-  const stop = alive.flatMap(({ id, name, ...container }) => {
-    const why = facts.unhealthy({ id, name, ...container });
-    return why === undefined ? [] : [{ id, name, why }];
+  const going = [...(pod.spec.initContainers ?? []).filter(isSidecar), ...pod.spec.containers];
+  const stop = alive.flatMap((record) => {
+    const outdated = going.some((container) => container.name === record.name && isOutdated(container, record));
+    const why = facts.unhealthy(record) ?? (outdated ? "its definition changed, it will be restarted" : undefined);
+    return why === undefined ? [] : [{ id: record.id, name: record.name, why }];
   });
   return { ...nothing, ...garbage, stop, ...startsOf(pod, view, facts, view.sandbox.id) };
 }
@@ -85,8 +87,8 @@ function startsOf(
     const last = newest(view, container.name);
     const current = last?.sandboxId === sandboxId ? last : undefined;
     if (current && current.state === "running") return current;
-    if (current?.state === "exited" && !restarts(pod, container, current.exitCode ?? 0, kind)) return current;
-    const finishedAt = last?.finishedAt;
+    if (current?.state === "exited" && !restarts(pod, container, current, kind)) return current;
+    const finishedAt = last && isOutdated(container, last) ? undefined : last?.finishedAt;
     const left = finishedAt === undefined ? 0 : facts.backOff(container.name, finishedAt);
     if (left > 0) waiting.set(container.name, left);
     else start.push({ container, attempt: last ? last.attempt + 1 : 0, ...(last ? { after: last } : {}) });
@@ -116,7 +118,7 @@ function startsOf(
 export function hasEnded(pod: Pod, view: PodView): boolean {
   const over = (container: Container, kind: "init" | "main"): boolean => {
     const last = newest(view, container.name);
-    return last?.state === "exited" && !restarts(pod, container, last.exitCode ?? 0, kind);
+    return last?.state === "exited" && !restarts(pod, container, last, kind);
   };
   const initFailed = (pod.spec.initContainers ?? []).some(
     (container) => !isSidecar(container) && over(container, "init") && newest(view, container.name)?.exitCode !== 0,

@@ -36,12 +36,18 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === "Always";
 }
 
-/** Whether a container that ended with `exitCode` is to run again. */
-export function restarts(pod: Pod, container: Container, exitCode: number, kind: "init" | "main"): boolean {
+/** True when a container runs, or ran, another image than its pod asks for now. */
+export function isOutdated(container: Container, { image }: ContainerRecord): boolean {
+  return (container.image ?? "") !== image;
+}
+
+/** Whether a container that has ended is to run again: one that goes on is also replaced, whatever the policy, when its image changes. */
+export function restarts(pod: Pod, container: Container, record: ContainerRecord, kind: "init" | "main"): boolean {
   if (kind === "init" && isSidecar(container)) return true;
+  if (kind === "main" && isOutdated(container, record)) return true;
   const policy = pod.spec.restartPolicy ?? "Always";
   if (policy === "Never") return false;
-  return exitCode !== 0 || (kind === "main" && policy === "Always");
+  return (record.exitCode ?? 0) !== 0 || (kind === "main" && policy === "Always");
 }
 
 /** True when the pod has come to its end and nothing of it may start again. */
