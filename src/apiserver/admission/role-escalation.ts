@@ -27,12 +27,11 @@ export function roleEscalation(authorizer: Authorizer): Admission {
     const { context, name } = request;
     const missing = uncovered(authorizer.rulesFor(context.user, context.namespace), rules);
     if (missing.length === 0) return;
-    const groups = JSON.stringify(context.user.groups);
     throw forbidden(
       context.resource,
       name,
-      `user ${JSON.stringify(context.user.name)} (groups=${groups}) is attempting to grant RBAC permissions not currently held:\n` +
-        missing.map((rule) => JSON.stringify(rule)).join("\n"),
+      `user ${JSON.stringify(context.user.name)} (groups=${quoted(context.user.groups)}) is attempting to grant RBAC permissions not currently held:\n` +
+        described(missing).join("\n"),
     );
   };
 
@@ -55,6 +54,25 @@ export function roleEscalation(authorizer: Authorizer): Admission {
     check(request, (roleRef && authorizer.rulesOf(roleRef, context.namespace)) ?? everything);
   };
 }
+
+/** Simple rules as upstream tells them: those that differ only in the verb in one line. */
+function described(rules: readonly PolicyRule[]): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { apiGroups, resources: kinds, nonResourceURLs, resourceNames, verbs } of rules) {
+    const fields = {
+      APIGroups: apiGroups,
+      Resources: kinds,
+      NonResourceURLs: nonResourceURLs,
+      ResourceNames: resourceNames,
+    };
+    const parts = Object.entries(fields).flatMap(([name, values]) => (values ? [`${name}:${quoted(values)}`] : []));
+    const rest = parts.join(", ");
+    lines.set(rest, [...(lines.get(rest) ?? []), ...verbs]);
+  }
+  return [...lines].map(([rest, verbs]) => `{${rest}, Verbs:${quoted(verbs)}}`).sort();
+}
+
+const quoted = (texts: readonly string[]): string => `[${texts.map((text) => JSON.stringify(text)).join(" ")}]`;
 
 const everything: readonly PolicyRule[] = [
   { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },

@@ -138,7 +138,10 @@ describe("escalation", () => {
     const as = { user: bob };
     const made = await api.call("POST", `${rbac}/namespaces/default/roles`, role, as);
     expect(made.status).toBe(403);
-    expect(made.body.message).toContain("is attempting to grant RBAC permissions not currently held");
+    expect(made.body.message).toContain(
+      'user "bob" (groups=["dev" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n' +
+        '{APIGroups:["*"], Resources:["*"], Verbs:["*"]}',
+    );
     const bound = await api.call("POST", `${rbac}/namespaces/default/rolebindings`, { ...bind("cluster-admin") }, as);
     expect(bound.status).toBe(403);
     const fine = { metadata: { name: "some" }, rules: [{ verbs: ["get"], apiGroups: [""], resources: ["pods"] }] };

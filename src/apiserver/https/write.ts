@@ -57,17 +57,9 @@ async function writeObject(
   options: WriteOptions,
 ): Promise<void> {
   if (wantsYaml(options.accept) && headers["content-type"] === "application/json") {
-    const { stringify } = await import("yaml");
-    // By way of JSON: objects may share parts, which YAML would write as aliases.
-    const plain = JSON.parse(Buffer.concat([...response.bytes()]).toString()) as unknown;
-    const text = Buffer.from(stringify(plain, { lineWidth: 0, aliasDuplicateObjects: false }));
-    answer.writeHead(response.status, {
-      ...headers,
-      "content-type": "application/yaml",
-      "content-length": text.length,
-    });
-    answer.end(text);
-    return;
+    const { yamlChunks } = await import("./yaml.ts");
+    answer.writeHead(response.status, { ...headers, "content-type": "application/yaml" });
+    return writeChunks(answer, yamlChunks(response.object), options.signal);
   }
   const parts = response.bytes()[Symbol.iterator]();
   const head: Uint8Array[] = [];

@@ -36,6 +36,19 @@ export function bodyOf(object: object): Body {
   };
 }
 
+/** A list of what is made of each entry while it is sent. */
+function listOf(head: object, entries: readonly Entry[], show: (entry: Entry) => object): Body {
+  function* items(): Generator<Uint8Array> {
+    for (const entry of entries) yield Buffer.from(JSON.stringify(show(entry)));
+  }
+  return {
+    get object() {
+      return { ...head, items: entries.map(show) };
+    },
+    bytes: () => joined(head, "items", items()),
+  };
+}
+
 /** The objects as they are stored: bytes are passed on, lists are joins of bytes. */
 export function storedForm(resource: Resource): Form {
   const apiVersion = apiVersionOf(resource);
@@ -65,12 +78,7 @@ export function convertedForm(resource: Resource, convert: (object: KubeObject) 
     id: `converted ${apiVersion}`,
     one: (entry) => bodyOf(convert(entry.object)),
     list: (entries, metadata) =>
-      bodyOf({
-        apiVersion,
-        kind: `${resource.kind}List`,
-        metadata,
-        items: entries.map((entry) => convert(entry.object)),
-      }),
+      listOf({ apiVersion, kind: `${resource.kind}List`, metadata }, entries, (entry) => convert(entry.object)),
     bookmark: (revision, initial) => bookmarkOf(apiVersion, resource.kind, revision, initial),
   };
 }
@@ -83,8 +91,7 @@ export function metadataForm(): Form {
   return {
     id: "metadata",
     one: (entry) => bodyOf(partial(entry)),
-    list: (entries, metadata) =>
-      bodyOf({ apiVersion, kind: `${kind}List`, metadata, items: entries.map((entry) => partial(entry)) }),
+    list: (entries, metadata) => listOf({ apiVersion, kind: `${kind}List`, metadata }, entries, partial),
     bookmark: (revision, initial) => bookmarkOf(apiVersion, kind, revision, initial),
   };
 }
