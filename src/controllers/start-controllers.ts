@@ -1,4 +1,5 @@
 import type { Component } from "../system/index.ts";
+import { startClusterRoleAggregation } from "./cluster-role/aggregation.ts";
 import type { ControllerContext } from "./context.ts";
 import { startDeploymentController } from "./deployment/controller.ts";
 import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
@@ -35,6 +36,7 @@ export function startControllers(options: ControllersOptions): Component {
     startNodeLifecycle(options),
     startTaintEviction(options),
     startPodGarbageCollector(options),
+    startClusterRoleAggregation(options),
   ];
   const ready = Promise.all(all.map((part) => part.ready)).then(() => {});
   ready.catch(() => {});

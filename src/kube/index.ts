@@ -25,6 +25,7 @@ export * from "./values/ip.ts";
 export * from "./values/names.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
+export { aggregatedRules } from "./rbac/aggregation.ts";
 export { containersOf } from "./core/pod-defaults.ts";
 export { qosClassOf } from "./core/pod-status.ts";
 export {

@@ -1,5 +1,6 @@
 import {
   resources,
+  semanticEqual,
   type ClusterRole,
   type KubeObject,
   type PolicyRule,
@@ -41,10 +42,12 @@ export function roleEscalation(authorizer: Authorizer): Admission {
     if (context.user.groups.includes(superusers)) return;
     if (context.resource === resources.Role || context.resource === resources.ClusterRole) {
       const rules = rulesIn(object);
-      if (old && JSON.stringify(rulesIn(old)) === JSON.stringify(rules)) return;
+      const aggregates = [aggregationIn(object), aggregationIn(old)];
+      if (old && semanticEqual(rulesIn(old), rules) && semanticEqual(aggregates[0], aggregates[1])) return;
       if (mayAnyway(request, "escalate", context.resource.plural)) return;
       check(request, rules);
-      if ((object as ClusterRole).aggregationRule) check(request, everything);
+      // It may gather anything, later too.
+      if (aggregates.some((rule) => rule !== undefined)) check(request, everything);
       return;
     }
     const { roleRef, subjects } = object as RoleBinding;
@@ -78,6 +81,10 @@ const everything: readonly PolicyRule[] = [
   { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },
   { verbs: ["*"], nonResourceURLs: ["*"] },
 ];
+
+function aggregationIn(object: KubeObject | undefined): ClusterRole["aggregationRule"] {
+  return (object as ClusterRole | undefined)?.aggregationRule;
+}
 
 function rulesIn(object: KubeObject): readonly PolicyRule[] {
   return (object as Role).rules ?? [];

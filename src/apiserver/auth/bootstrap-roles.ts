@@ -1,4 +1,10 @@
-import type { ClusterRole, ClusterRoleBinding, PolicyRule, Subject } from "../../kube/index.ts";
+import {
+  aggregatedRules,
+  type ClusterRole,
+  type ClusterRoleBinding,
+  type PolicyRule,
+  type Subject,
+} from "../../kube/index.ts";
 
 const group = "rbac.authorization.k8s.io";
 const read = ["get", "list", "watch"];
@@ -100,6 +106,8 @@ const schedulerRules: PolicyRule[] = [
 const controllerRules: PolicyRule[] = [
   rule(readWrite, ["*"], ["*"]),
   rule(["update", "patch"], ["*"], ["*/status", "*/scale", "*/finalize"]),
+  // Aggregated roles hold more than this one.
+  rule(["escalate"], [group], ["clusterroles"]),
 ];
 
 interface Given {
@@ -207,6 +215,8 @@ export function bootstrapRoles(): { roles: ClusterRole[]; bindings: ClusterRoleB
     ...(aggregates ? { aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [aggregates]: "true" } }] } } : {}),
     rules: rules ?? [],
   }));
+  // From the least to the most: each takes in the one before.
+  for (const role of roles.toReversed()) if (role.aggregationRule) role.rules = aggregatedRules(role, roles);
   const bindings = given.flatMap(({ name, to }): ClusterRoleBinding[] =>
     to
       ? [

@@ -71,15 +71,18 @@ describe("authorization", () => {
     expect((await api.call("PUT", path, lease)).status).toBe(201);
   });
 
-  it("takes in roles by their labels", async () => {
-    await api.call("POST", `${rbac}/clusterrolebindings`, bind("view"));
-    const leases = "/apis/coordination.k8s.io/v1/leases";
-    expect((await api.call("GET", leases, undefined, { user: bob })).status).toBe(403);
-    await api.call("POST", `${rbac}/clusterroles`, {
-      metadata: { name: "more", labels: { "rbac.authorization.k8s.io/aggregate-to-view": "true" } },
-      rules: [{ verbs: ["list"], apiGroups: ["coordination.k8s.io"], resources: ["leases"] }],
-    });
-    expect((await api.call("GET", leases, undefined, { user: bob })).status).toBe(200);
+  it("gives admin what edit has, and edit what view has", async () => {
+    await api.call("POST", `${rbac}/namespaces/default/rolebindings`, bind("admin"));
+    const pods = "/api/v1/namespaces/default/pods";
+    for (const [method, url] of [
+      ["GET", pods],
+      ["DELETE", pods],
+      ["GET", `${rbac}/namespaces/default/roles`],
+    ] as const)
+      expect((await api.call(method, url, undefined, { user: bob })).status).toBe(200);
+    const { rules } = (await api.call("GET", `${rbac}/clusterroles/admin`)).body;
+    for (const name of ["edit", "view"])
+      expect(rules).toEqual(expect.arrayContaining((await api.call("GET", `${rbac}/clusterroles/${name}`)).body.rules));
   });
 
   it("knows groups and service accounts", async () => {
@@ -146,6 +149,18 @@ describe("escalation", () => {
     expect(bound.status).toBe(403);
     const fine = { metadata: { name: "some" }, rules: [{ verbs: ["get"], apiGroups: [""], resources: ["pods"] }] };
     expect((await api.call("POST", `${rbac}/namespaces/default/roles`, fine, as)).status).toBe(201);
+  });
+
+  it("is refused by way of an aggregation too", async () => {
+    await api.call("POST", `${rbac}/clusterroles`, {
+      metadata: { name: "keeper" },
+      rules: [{ verbs: ["update"], apiGroups: ["rbac.authorization.k8s.io"], resources: ["clusterroles"] }],
+    });
+    await api.call("POST", `${rbac}/clusterrolebindings`, bind("keeper"));
+    const { body: keeper } = await api.call("GET", `${rbac}/clusterroles/keeper`);
+    const gathering = { ...keeper, aggregationRule: { clusterRoleSelectors: [{ matchLabels: { any: "thing" } }] } };
+    expect((await api.call("PUT", `${rbac}/clusterroles/keeper`, gathering, { user: bob })).status).toBe(403);
+    expect((await api.call("PUT", `${rbac}/clusterroles/keeper`, keeper, { user: bob })).status).toBe(200);
   });
 
   it("is allowed to who may escalate or bind", async () => {

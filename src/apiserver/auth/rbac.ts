@@ -1,5 +1,4 @@
 import {
-  matchesLabels,
   resources,
   type ClusterRole,
   type ClusterRoleBinding,
@@ -38,21 +37,10 @@ export function createAuthorizer(storage: Storage): Authorizer {
       .under(prefixFor(kind, namespace))
       .map((entry) => entry.object as unknown as T);
 
-  /** The rules of a ClusterRole with those it aggregates by label. */
-  const rulesOfClusterRole = (role: ClusterRole): readonly PolicyRule[] => {
-    const selectors = role.aggregationRule?.clusterRoleSelectors ?? [];
-    if (selectors.length === 0) return role.rules ?? [];
-    const parts = all<ClusterRole>(resources.ClusterRole).filter(
-      (other) =>
-        !other.aggregationRule && selectors.some((selector) => matchesLabels(selector, other.metadata.labels ?? {})),
-    );
-    return [...(role.rules ?? []), ...parts.flatMap((part) => part.rules ?? [])];
-  };
-
   const rulesOf: Authorizer["rulesOf"] = ({ kind, name }, namespace) => {
     if (kind === "ClusterRole") {
       const entry = clusterRoles.get(keyFor(resources.ClusterRole, { name }));
-      return entry && rulesOfClusterRole(entry.object);
+      return entry && ((entry.object as ClusterRole).rules ?? []);
     }
     const entry = storage.of(resources.Role).get(keyFor(resources.Role, { namespace, name }));
     return entry && ((entry.object as Role).rules ?? []);
