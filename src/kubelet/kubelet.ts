@@ -43,6 +43,9 @@ export interface KubeletOptions {
 /** Pods worked on at once: each mostly waits for a runtime or a hook. */
 const concurrency = 32;
 
+/** Milliseconds between two looks at whether the node's network is still there: each starts a process. */
+const networkLookMs = 10_000;
+
 /**
  * Runs the pods that are bound to this node. `ready` settles when the node is registered, its network is set up and
  * it takes pods. When the signal aborts it stops looking after them; the pods themselves go on running.
@@ -116,28 +119,44 @@ export function startKubelet(options: KubeletOptions): Component {
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
     isNetworkReady = true;
     await node.report();
-    keepRoutes();
+    keepRoutes(podCIDR);
   };
 
-  const keepRoutes = (): void => {
+  /** Follows the Node objects, and puts the node's network back when someone has taken it away. */
+  const keepRoutes = (podCIDR: string): void => {
     let told = "";
     let working: Promise<void> = Promise.resolve();
-    nodes.onChange(() => {
+    const after = (what: string, work: () => Promise<void>): Promise<void> => {
       working = working.then(async () => {
-        const routes = routesOf(nodes.list(), nodeName);
-        const text = JSON.stringify(routes);
-        if (text === told || signal.aborted) return;
-        try {
-          await network.routeTo(routes);
-          told = text;
-        } catch (error) {
-          log.warn(
-            { error: error instanceof Error ? error.message : String(error) },
-            "cannot set routes to other nodes",
-          );
-        }
+        if (signal.aborted) return;
+        await work().catch((error: unknown) =>
+          log.warn({ error: error instanceof Error ? error.message : String(error) }, what),
+        );
       });
-    });
+      return working;
+    };
+    const follow = async (): Promise<void> => {
+      const routes = routesOf(nodes.list(), nodeName);
+      const text = JSON.stringify(routes);
+      if (text === told) return;
+      await network.routeTo(routes);
+      told = text;
+    };
+    const repair = async (): Promise<void> => {
+      if (await network.isIntact()) return;
+      log.warn({ podCIDR }, "the node's pod network is damaged: it is put back");
+      await network.setUp(podCIDR);
+      told = "";
+      await follow();
+    };
+    nodes.onChange(() => void after("cannot set routes to other nodes", follow));
+    const watch = async (): Promise<void> => {
+      for (;;) {
+        await clock.sleep(networkLookMs, signal);
+        await after("cannot put the pod network back", repair);
+      }
+    };
+    void watch().catch(() => {});
   };
 
   const directories = podDirectories(options.dir);

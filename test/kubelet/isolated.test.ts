@@ -249,4 +249,15 @@ describeInside("pods in namespaces", () => {
     const route = execFileSync("ip", ["route", "get", "10.96.0.1"], { encoding: "utf8" });
     expect(route).toContain("dev fairlead0 src 10.42.7.1");
   });
+
+  test("a bridge that someone deletes and rules that someone flushes are put back, and pods answer again", async () => {
+    const address = (await node.until("a", isReady)).status?.podIP;
+    execFileSync("ip", ["link", "delete", "fairlead0"]);
+    execFileSync("nft", ["flush", "ruleset"]);
+    const answers = async () =>
+      (await fetch(`http://${address}:8080/`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined))?.status;
+    await expect.poll(answers, { timeout: 30_000 }).toBe(200);
+    expect(execFileSync("nft", ["list", "tables"], { encoding: "utf8" })).toContain("table ip fairlead_pods");
+    expect(execFileSync("ip", ["route", "get", "10.96.0.1"], { encoding: "utf8" })).toContain("dev fairlead0");
+  });
 });

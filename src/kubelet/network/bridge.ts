@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
-import { masqueradeEgress, removeEgress } from "./egress.ts";
+import { hasEgressTable, masqueradeEgress, removeEgress } from "./egress.ts";
 import { bridgeName } from "./names.ts";
 import { besideSupervisor } from "../runtime/mount-namespace.ts";
 import { NetworkError, type NodeRoute, type PodNetwork } from "./network.ts";
@@ -157,6 +157,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       }
       if (failed.length > 0) throw failed[0];
     },
+    isIntact: async () => interfaces().has(bridgeName) && (!hasEgress || (await hasEgressTable(commands))),
     async tearDown() {
       for (const id of Object.keys(leasesIn(file))) await disconnect(id);
       await removeEgress(commands);

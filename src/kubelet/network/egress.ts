@@ -23,6 +23,11 @@ table ip ${table} {
   await runOrThrow(commands, "nft", ["-f", "-"], { input: rules });
 }
 
+/** Whether the table is in the kernel. */
+export async function hasEgressTable(commands: CommandRunner): Promise<boolean> {
+  return (await commands.run("nft", ["list", "chain", "ip", table, "postrouting"])).code === 0;
+}
+
 /** Takes the table away; nothing happens where there is none. */
 export async function removeEgress(commands: CommandRunner): Promise<void> {
   await commands.run("nft", ["delete", "table", "ip", table]).catch(() => {});

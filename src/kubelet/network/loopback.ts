@@ -26,6 +26,7 @@ export function createLoopbackNetwork(options: { readonly dir: string }): PodNet
       for (const id of opened().holders()) if (!ids.has(id)) opened().give(id);
     },
     routeTo: async () => {},
+    isIntact: async () => true,
     async tearDown() {
       rmSync(file, { force: true });
       pool = undefined;

@@ -18,6 +18,8 @@ export interface PodNetwork {
   retain(ids: ReadonlySet<string>): Promise<void>;
   /** Makes the pods of other nodes reachable. The list is complete: routes to nodes not in it go. */
   routeTo(nodes: readonly NodeRoute[]): Promise<void>;
+  /** Whether what `setUp` made for the node is still there. Someone may have taken it away, or flushed all rules. */
+  isIntact(): Promise<boolean>;
   /** Takes away everything, also what other runs left: for `fairlead down`. */
   tearDown(): Promise<void>;
 }
