@@ -1,5 +1,5 @@
-import { isStatus, resources, type KubeObject, type Resource } from "../kube/index.ts";
-import { bootstrapRoles } from "./auth/index.ts";
+import { isStatus, resources, type ClusterRole, type KubeObject, type Resource } from "../kube/index.ts";
+import { autoUpdate, bootstrapRoles, uncovered } from "./auth/index.ts";
 import { ensureOwnService, type OwnServiceOptions } from "./own-service.ts";
 import { ownContext } from "./registry/index.ts";
 import { keyFor, type Storage } from "./storage/index.ts";
@@ -27,9 +27,26 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
   await storage.caughtUp();
   const { roles, bindings } = bootstrapRoles();
   await Promise.all([
-    ...roles.map((role) => ensure(resources.ClusterRole, role)),
+    ...roles.map((role) =>
+      registry.update(
+        ownContext(resources.ClusterRole, ""),
+        role.metadata.name,
+        (current) => completed(current, role),
+        {
+          retry: true,
+          orCreate: () => role,
+        },
+      ),
+    ),
     ...bindings.map((binding) => ensure(resources.ClusterRoleBinding, binding)),
     ensureOwnService(options),
   ]);
   await storage.caughtUp();
+}
+
+/** A role from an earlier version is given what it lacks, unless its annotation says to leave it alone (as upstream). */
+function completed(current: ClusterRole, { rules = [] }: ClusterRole): ClusterRole {
+  if (current.aggregationRule || current.metadata.annotations?.[autoUpdate] !== "true") return current;
+  const present = current.rules ?? [];
+  return { ...current, rules: [...present, ...uncovered(present, rules)] };
 }

@@ -62,6 +62,21 @@ describe("API server", () => {
     expect(await store.revision()).toBe(revision);
   });
 
+  it("gives roles of an earlier version what they lack", async () => {
+    const store = createMemoryStore();
+    const url = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:kube-scheduler";
+    const first = await startTestApi({ store });
+    const { body: role } = await first.call("GET", url);
+    const own = { verbs: ["get"], apiGroups: ["example.test"], resources: ["gadgets"] };
+    await first.call("PUT", url, { ...role, rules: [own, ...role.rules.slice(1)] });
+    const second = await startTestApi({ store });
+    const { rules } = (await second.call("GET", url)).body;
+    expect(rules).toContainEqual(own);
+    for (const verb of role.rules[0].verbs)
+      expect(rules).toContainEqual({ verbs: [verb], apiGroups: [""], resources: ["nodes"] });
+    await second.stop();
+  });
+
   it("brings its own Service back when somebody deletes it", async () => {
     const api = await startTestApi();
     const service = "/api/v1/namespaces/default/services/kubernetes";

@@ -42,7 +42,7 @@ export function roleEscalation(authorizer: Authorizer): Admission {
     if (context.user.groups.includes(superusers)) return;
     if (context.resource === resources.Role || context.resource === resources.ClusterRole) {
       const rules = rulesIn(object);
-      const aggregates = [aggregationIn(object), aggregationIn(old)];
+      const aggregates = [object, old ?? object].map(aggregationIn);
       if (old && semanticEqual(rulesIn(old), rules) && semanticEqual(aggregates[0], aggregates[1])) return;
       if (mayAnyway(request, "escalate", context.resource.plural)) return;
       check(request, rules);
@@ -82,8 +82,8 @@ const everything: readonly PolicyRule[] = [
   { verbs: ["*"], nonResourceURLs: ["*"] },
 ];
 
-function aggregationIn(object: KubeObject | undefined): ClusterRole["aggregationRule"] {
-  return (object as ClusterRole | undefined)?.aggregationRule;
+function aggregationIn(role: Pick<ClusterRole, "metadata" | "aggregationRule">): ClusterRole["aggregationRule"] {
+  return role.aggregationRule;
 }
 
 function rulesIn(object: KubeObject): readonly PolicyRule[] {

@@ -7,6 +7,8 @@ import {
 } from "../../kube/index.ts";
 
 const group = "rbac.authorization.k8s.io";
+/** Annotation of roles that are completed at each start. */
+export const autoUpdate = `${group}/autoupdate`;
 const read = ["get", "list", "watch"];
 const write = ["create", "delete", "deletecollection", "patch", "update"];
 const readWrite = [...read, ...write];
@@ -206,7 +208,7 @@ export function bootstrapRoles(): { roles: ClusterRole[]; bindings: ClusterRoleB
   const metadata = (name: string, labels: Record<string, string> = {}): ClusterRole["metadata"] => ({
     name,
     labels: { "kubernetes.io/bootstrapping": "rbac-defaults", ...labels },
-    annotations: { [`${group}/autoupdate`]: "true" },
+    annotations: { [autoUpdate]: "true" },
   });
   const roles = given.map(({ name, rules, aggregates, labels }): ClusterRole => ({
     apiVersion: `${group}/v1`,
