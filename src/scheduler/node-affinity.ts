@@ -1,7 +1,8 @@
 import {
   includesLabels,
+  meetsRequirements,
+  requirementsOf,
   type Node,
-  type NodeSelectorRequirement,
   type NodeSelectorTerm,
   type Pod,
 } from "../kube/index.ts";
@@ -24,33 +25,7 @@ function termMatches({ matchExpressions = [], matchFields = [] }: NodeSelectorTe
   if (matchExpressions.length + matchFields.length === 0) return false;
   const fields: Record<string, string> = { "metadata.name": node.metadata.name };
   return (
-    matchExpressions.every((requirement) => isMet(requirement, node.metadata.labels ?? {})) &&
-    matchFields.every((requirement) => isMet(requirement, fields))
+    meetsRequirements(requirementsOf({ matchExpressions }), node.metadata.labels) &&
+    meetsRequirements(requirementsOf({ matchExpressions: matchFields }), fields)
   );
 }
-
-function isMet(
-  { key, operator, values = [] }: NodeSelectorRequirement,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-  switch (operator) {
-    case "In":
-      return value !== undefined && values.includes(value);
-    case "NotIn":
-      return value === undefined || !values.includes(value);
-    case "Exists":
-      return value !== undefined;
-    case "DoesNotExist":
-      return value === undefined;
-    case "Gt":
-      return wholeNumber(value) > wholeNumber(values[0]);
-    case "Lt":
-      return wholeNumber(value) < wholeNumber(values[0]);
-    default:
-      return false;
-  }
-}
-
-const wholeNumber = (text: string | undefined): number =>
-  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : NaN;

@@ -1,8 +1,14 @@
-import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from "../../kube/index.ts";
+import {
+  type Container,
+  type ContainerStatus,
+  type Pod,
+  type PodCondition,
+  type PodStatus,
+  qosClassOf,
+} from "../../kube/index.ts";
 import type { ContainerRecord } from "../runtime/runtime.ts";
 import { containerStatus, timeOf, type WaitingReason } from "./container-status.ts";
 import { isSidecar, type PodView } from "./pod-view.ts";
-import { qosClass } from "./qos-class.ts";
 
 export interface StatusFacts {
   readonly now: number;
@@ -72,7 +78,7 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
     startTime: old?.startTime ?? timeOf(facts.now),
     ...(inits.length > 0 ? { initContainerStatuses: initStatuses } : {}),
     containerStatuses: statuses,
-    qosClass: old?.qosClass ?? qosClass(pod),
+    qosClass: old?.qosClass ?? qosClassOf(pod.spec),
   };
 }
 
