@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../system/index.ts";
 import { backOffOf } from "./back-off.ts";
+import { createHeap } from "./heap.ts";
 
 /** Counts since the start, for metrics. */
 export interface WorkQueueStats {
@@ -36,6 +37,8 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
   /** Keys that came again while they were worked on. */
   const again = new Set<string>();
   const delayed = new Map<string, number>();
+  /** The delayed keys by their time. One that was asked for earlier meanwhile is in it twice: the time in `delayed` counts. */
+  const due = createHeap<{ readonly key: string; readonly at: number }>((a, b) => a.at < b.at);
   const failures = new Map<string, number>();
   const takers: ((key: string | undefined) => void)[] = [];
   let timer: { at: number; stop: AbortController } | undefined;
@@ -64,20 +67,20 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
 
   /** One sleeper, for the earliest of the delayed keys. */
   const arm = (): void => {
-    const at = Math.min(...delayed.values());
-    if (timer && timer.at <= at) return;
+    const at = due.peek()?.at;
+    if (at === undefined || signal.aborted || (timer && timer.at <= at)) return;
     timer?.stop.abort();
-    timer = undefined;
-    if (at === Infinity || signal.aborted) return;
     const stop = new AbortController();
     timer = { at, stop };
     clock.sleep(Math.max(0, at - clock.now()), stop.signal).then(
       () => {
         timer = undefined;
-        for (const [key, when] of delayed) {
-          if (when > clock.now() && when > at) continue;
-          delayed.delete(key);
-          add(key);
+        const now = Math.max(at, clock.now());
+        for (let first = due.peek(); first && first.at <= now; first = due.peek()) {
+          due.pop();
+          if (delayed.get(first.key) !== first.at) continue;
+          delayed.delete(first.key);
+          add(first.key);
         }
         arm();
       },
@@ -90,6 +93,7 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
     const at = clock.now() + ms;
     if ((delayed.get(key) ?? Infinity) <= at) return;
     delayed.set(key, at);
+    due.push({ key, at });
     arm();
   };
 
@@ -98,6 +102,7 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
   signal.addEventListener("abort", () => {
     timer?.stop.abort();
     delayed.clear();
+    due.clear();
     ready.clear();
     for (const taker of takers.splice(0)) taker(undefined);
   });
