@@ -32,6 +32,7 @@ it("joins each further node to the bridge by a pair of devices", async () => {
     "-n fairlead-node-2 link set eth0 up",
     "-n fairlead-node-2 route replace default via 10.41.0.1",
     "link set fairlead-lan2 master fairlead-lan up",
+    "link set fairlead-lan2 type bridge_slave hairpin on",
   ]);
 });
 

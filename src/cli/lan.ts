@@ -54,6 +54,8 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
       await ip("-n", namespace, "link", "set", "eth0", "up");
       await ip("-n", namespace, "route", "replace", "default", "via", lanAddress(1));
       await ip("link", "set", outer, "master", bridge, "up");
+      // With br_netfilter, what a node sends to another node's port comes back to it by the port it came from.
+      await ip("link", "set", outer, "type", "bridge_slave", "hairpin", "on");
     } catch (error) {
       await commands.run("ip", ["link", "delete", outer]);
       throw error;
