@@ -27,7 +27,7 @@ describe("Services in user space", () => {
       client,
       nodeName: "node1",
       mode: "userspace",
-      nodeAddresses: ["127.0.0.1"],
+      nodeAddresses: ["127.41.211.1"],
       podCidrs: ["127.42.0.0/16"],
       serviceCidrs: ["127.96.0.0/16"],
       signal: stop.signal,
@@ -96,11 +96,12 @@ describe("Services in user space", () => {
       [vip, port],
       ["127.98.211.5", port],
       ["127.97.211.1", port],
+      ["127.41.211.1", 31_811],
       ["127.0.0.1", 31_811],
     ] as const)
       expect(await ask(address, at), address).toBe(podAt(1));
     expect(proxy.frontends()).toEqual([]);
-    expect(proxy.frontends("default/web")).toHaveLength(4);
+    expect(proxy.frontends("default/web")).toHaveLength(5);
   });
 
   test("an endpoint that does not answer is passed over for the next", async () => {

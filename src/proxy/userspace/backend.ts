@@ -158,11 +158,12 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   };
 }
 
-/** Each place where a Service answers; a NodePort does on every address of the node. */
+/** Each place where a Service answers; a NodePort does on every address of the node, localhost among them. */
 function endpointsOf(plan: NodePlan, { node }: ProxyContext) {
+  const nodeAddresses = [...new Set([...node.addresses, "127.0.0.1"])];
   return plan.ports.flatMap((port) =>
     port.frontends.flatMap((frontend) =>
-      (frontend.address === undefined ? node.addresses : [frontend.address]).map((address) => ({
+      (frontend.address === undefined ? nodeAddresses : [frontend.address]).map((address) => ({
         id: `${port.id} ${frontend.protocol} ${address} ${frontend.port}`,
         port,
         frontend,
