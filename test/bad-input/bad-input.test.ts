@@ -3,7 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Status } from "../../src/kube/index.ts";
 import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
-import { type BadRequest, badRequests, bystanders } from "./cases.ts";
+import { type BadRequest, badRequests as objectRequests, bystanders } from "./cases.ts";
+import { protocolRequests } from "./protocol-cases.ts";
+
+const badRequests = [...objectRequests, ...protocolRequests];
 
 interface Exchange {
   readonly status: number;

@@ -1,4 +1,4 @@
-import type { KubeObject } from "../../kube/index.ts";
+import { statusError, type KubeObject, type StatusError } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { Authorizer } from "../auth/index.ts";
@@ -74,9 +74,15 @@ export function createResources(
     // The path may not go deeper than what is served.
     if (tooDeep(info)) throw notFoundPath();
     if (!info.subresource) return handle(request, info, served);
-    if (!served.resource.subresources.includes(info.subresource)) throw notFoundPath();
+    if (!served.resource.subresources.includes(info.subresource)) throw notServed(info);
     return answerPart(request, info, served);
   };
+}
+
+/** 404 for a part that Kubernetes may have, such as `pods/exec`: says which it is, so that nobody looks for a fault elsewhere. */
+function notServed({ resource, subresource }: ResourceInfo): StatusError {
+  const text = `the server could not find the requested resource: ${resource}/${subresource} is not served here`;
+  return statusError("NotFound", text, {});
 }
 
 function tooDeep({ path, namespace, resource, group }: ResourceInfo): boolean {
