@@ -43,6 +43,13 @@ spec:
     - { name: echo, image: fairlead.dev/echo, ports: [{ containerPort: 8080 }] }
 `;
 
+/** As manifests often have it: with a namespace, though the kind has none. */
+const placedRole = (verb: string) => `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: placed, namespace: default }
+rules: [{ apiGroups: [""], resources: [pods], verbs: [${verb}] }]
+`;
+
 const ingress = `apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: { name: web, namespace: kt }
@@ -79,6 +86,9 @@ export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
     ]),
     k("describe nodes", [/^Conditions:/m, /^Capacity:/m, /^PodCIDR:/m, /^Allocated resources:/m]),
     k("get namespaces", [/^NAME +STATUS +AGE$/m, /^default +Active/m, /^kube-system +Active/m]),
+    k("describe clusterrole view", [/^ +pods +\[\] +\[\] +\[get list watch\]$/m]),
+    k("apply -f -", [/^clusterrole\.rbac\.authorization\.k8s\.io\/placed created$/m], { input: placedRole("get") }),
+    k("apply -f -", [/^clusterrole\.\S+\/placed configured$/m], { input: placedRole("list") }),
     k("explain pods.spec.containers.readinessProbe", [/^KIND: +Pod$/m, /^VERSION: +v1$/m, /httpGet/, /periodSeconds/]),
     k("explain deployment.spec.strategy --recursive", [/rollingUpdate/, /maxSurge/]),
     k("explain ingress --api-version=networking.k8s.io/v1", [/^GROUP: +networking\.k8s\.io$/m]),
@@ -118,6 +128,7 @@ export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
     fails("get pod nope -n kt", [/^Error from server \(NotFound\): pods "nope" not found$/m]),
     fails("get gadgets", [/^error: the server doesn't have a resource type "gadgets"$/m]),
     k("get events -n kt", [/^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE$/m, /Scheduled/]),
+    k("get events.events.k8s.io -n kt --field-selector=regarding.kind=Deployment,type=Normal", [/ScalingReplicaSet/]),
     k("events -n kt", [/^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE$/m]),
     k("get serviceaccounts -n kt", [/^default /m]),
     k("get configmaps -n kt", [/^kube-root-ca\.crt +1 /m]),
@@ -240,6 +251,11 @@ export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
     k("logs single -n kt --tail=1 --timestamps", [/^\d{4}-\d\d-\d\dT[\d:.]+Z /]),
     k("logs deployment/web -n kt --tail=1", [/./], {}),
     k("logs -n kt -l app=single --prefix", [/^\[pod\/single\/echo\] /m]),
+    k("set image pod/single -n kt echo=fairlead.dev/echo:v3", [/^pod\/single image updated$/m]),
+    k("wait -n kt --for=jsonpath={.status.containerStatuses[0].restartCount}=1 pod/single --timeout=60s"),
+    k("get pod single -n kt -o jsonpath={.status.containerStatuses[0].image}", [/^fairlead\.dev\/echo:v3$/]),
+    k("logs single -n kt --previous", [/answers HTTP on /]),
+    fails("exec single -n kt -- ls", [/pods\/exec is not served here/]),
     fails("logs single -n kt -c other", [/container other is not valid for pod single/]),
     k("run once -n kt --image=fairlead.dev/echo --restart=Never", [/^pod\/once created$/m]),
     k("run wrong -n kt --image=no.example.test/app", [/^pod\/wrong created$/m]),
