@@ -36,20 +36,23 @@ it("joins each further node to the bridge by a pair of devices", async () => {
   ]);
 });
 
-it("leaves a node alone that is there, and removes one too many", async () => {
+it("only joins a node again that is there, and removes one too many", async () => {
   const { changes, lan } = machine(["fairlead-node-2", "fairlead-node-3", "other"], ["fairlead-lan", "fairlead-lan2"]);
   await lan.setUp(2);
   expect(changes).toEqual([
+    "link delete fairlead-lan3",
     "netns delete fairlead-node-3",
     "address replace 10.41.0.1/24 dev fairlead-lan",
     "link set fairlead-lan up",
+    "link set fairlead-lan2 master fairlead-lan up",
+    "link set fairlead-lan2 type bridge_slave hairpin on",
   ]);
 });
 
 it("takes everything away, and nothing that is not its own", async () => {
   const { changes, lan } = machine(["fairlead-node-2", "other"], ["fairlead-lan"]);
   await lan.tearDown();
-  expect(changes).toEqual(["netns delete fairlead-node-2", "link delete fairlead-lan"]);
+  expect(changes).toEqual(["link delete fairlead-lan2", "netns delete fairlead-node-2", "link delete fairlead-lan"]);
 });
 
 it("has nothing to take away where there is no ip", async () => {

@@ -26,6 +26,9 @@ export const lanAddress = (node: number): string => `${prefix}.${node}`;
 /** Network namespace of a further node. */
 export const lanNamespace = (node: number): string => `fairlead-node-${node}`;
 
+/** The host's end of the pair that joins a further node to the bridge. */
+const lanLink = (node: number | string): string => `fairlead-lan${node}`;
+
 export function createNodeLan(commands: CommandRunner): NodeLan {
   const ip = (...args: string[]) => runOrThrow(commands, "ip", args);
   const exists = async (device: string) => (await commands.run("ip", ["link", "show", "dev", device])).code === 0;
@@ -41,10 +44,17 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
     await ip("link", "set", bridge, "up");
   };
 
+  /** Also for one that is there: someone may have taken the bridge away meanwhile. */
+  const join = async (outer: string) => {
+    await ip("link", "set", outer, "master", bridge, "up");
+    // With br_netfilter, what a node sends to another node's port comes back to it by the port it came from.
+    await ip("link", "set", outer, "type", "bridge_slave", "hairpin", "on");
+  };
+
   const addNode = async (node: number) => {
     const namespace = lanNamespace(node);
-    const outer = `fairlead-lan${node}`;
-    if (await exists(outer)) return;
+    const outer = lanLink(node);
+    if (await exists(outer)) return join(outer);
     // The pair is made last and carries the whole: where it exists, the node is complete.
     if (!(await namespaces()).includes(namespace)) await ip("netns", "add", namespace);
     await ip("-n", namespace, "link", "set", "lo", "up");
@@ -53,13 +63,17 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
       await ip("-n", namespace, "address", "replace", `${lanAddress(node)}/24`, "dev", "eth0");
       await ip("-n", namespace, "link", "set", "eth0", "up");
       await ip("-n", namespace, "route", "replace", "default", "via", lanAddress(1));
-      await ip("link", "set", outer, "master", bridge, "up");
-      // With br_netfilter, what a node sends to another node's port comes back to it by the port it came from.
-      await ip("link", "set", outer, "type", "bridge_slave", "hairpin", "on");
+      await join(outer);
     } catch (error) {
       await commands.run("ip", ["link", "delete", outer]);
       throw error;
     }
+  };
+
+  const removeNode = async (namespace: string) => {
+    // A namespace takes its pair with it only some time after its end, and an `up` right after must not find half a node.
+    await commands.run("ip", ["link", "delete", lanLink(namespace.replace("fairlead-node-", ""))]);
+    await ip("netns", "delete", namespace);
   };
 
   return {
@@ -68,14 +82,14 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
       if (nodes === 1 && !(await isThere())) return;
       const wanted = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
       const names = new Set(wanted.map(lanNamespace));
-      for (const name of await namespaces()) if (!names.has(name)) await ip("netns", "delete", name);
+      for (const name of await namespaces()) if (!names.has(name)) await removeNode(name);
       if (nodes === 1) return removeBridge();
       await addBridge();
       for (const node of wanted) await addNode(node);
     },
     async tearDown() {
       try {
-        for (const name of await namespaces()) await ip("netns", "delete", name);
+        for (const name of await namespaces()) await removeNode(name);
         await removeBridge();
       } catch (error) {
         // Without the program nothing can have been made.
