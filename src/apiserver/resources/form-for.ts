@@ -27,7 +27,8 @@ function ownForm(served: Served): Form {
   return form;
 }
 
-function includeObject(query: URLSearchParams): IncludeObject {
+/** What the rows of a table shall carry. Throws StatusError BadRequest. */
+export function includeObject(query: URLSearchParams): IncludeObject {
   const value = query.get("includeObject") || "Metadata";
   if (value === "None" || value === "Metadata" || value === "Object") return value;
   throw statusError("BadRequest", `unrecognized includeObject value: ${JSON.stringify(value)}`);

@@ -33,7 +33,7 @@ export function createResources(
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
   const { storage, registry, clock, authorizer, kubelet } = options;
   const handle = createResourceHandler(options);
-  const podActions = { registry, now: () => clock.now() };
+  const actions = { registry, now: () => clock.now() };
 
   const allow = (served: Served, info: ResourceInfo, ...verbs: string[]): void => {
     if (!info.name) throw notFoundPath();
@@ -49,13 +49,13 @@ export function createResources(
         return handle(request, info, served);
       case "scale":
         allow(served, info, "get", "update", "patch");
-        return handleScale(registry, request, info, served);
+        return handleScale(actions, request, info, served);
       case "binding":
         allow(served, info, "create");
-        return bindPod(podActions, request, info, served);
+        return bindPod(actions, request, info, served);
       case "eviction":
         allow(served, info, "create");
-        return evictPod(podActions, request, info, served);
+        return evictPod(actions, request, info, served);
       case "log":
         allow(served, info, "get");
         return handlePodLog({ registry, storage, kubelet }, request, info);

@@ -8,27 +8,33 @@ import {
 } from "../../kube/index.ts";
 import { modified, type Registry } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
+import { negotiate } from "../request/negotiate.ts";
 import { writeQuery } from "../request/params.ts";
 import { objectResponse } from "../request/respond.ts";
 import { warningHeader } from "../request/warnings.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { tableFor } from "../table/index.ts";
 import { contextOf } from "./context.ts";
+import { includeObject } from "./form-for.ts";
 import { readPatch } from "./patch.ts";
 import type { Served } from "./served.ts";
 
 export const scaleKind = { group: "autoscaling", version: "v1", kind: "Scale" } as const;
 
-/** The scale of a Deployment or ReplicaSet: how many pods, apart from everything else. */
+/** The scale of a Deployment or ReplicaSet: how many pods, apart from everything else. `now` in milliseconds. */
 export async function handleScale(
-  registry: Registry,
+  { registry, now }: { registry: Registry; now: () => number },
   request: ApiRequest,
   info: ResourceInfo,
   served: Served,
 ): Promise<ApiResponse> {
   if (info.verb === "get") {
     const entry = await registry.get(served.stored, info.namespace, info.name);
-    return objectResponse(200, scaleOf(entry.object));
+    const scale = scaleOf(entry.object);
+    if (negotiate(request.headers["accept"]).as !== "Table") return objectResponse(200, scale);
+    const table = tableFor(scaleKind, [scale], { now: now(), includeObject: includeObject(request.query) });
+    return objectResponse(200, { ...table, metadata: { resourceVersion: scale.metadata.resourceVersion } });
   }
   const warnings: string[] = [];
   const warn = (text: string): void => {

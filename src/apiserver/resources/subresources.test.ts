@@ -60,6 +60,18 @@ describe("scale", () => {
     expect(after).toMatchObject({ spec: { replicas: 0 }, metadata: { generation: 3 } });
   });
 
+  it("comes as a table", async () => {
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    const { body } = await api.call("GET", `${deployments}/web/scale`, undefined, { headers: { accept } });
+    expect(body.columnDefinitions.map(({ name }: { name: string }) => name)).toEqual([
+      "Name",
+      "Desired",
+      "Available",
+      "Age",
+    ]);
+    expect(body.rows[0].cells.slice(0, 3)).toEqual(["web", 2, 0]);
+  });
+
   it("asks for the version that was read", async () => {
     const { body } = await api.call("GET", `${deployments}/web/scale`);
     await api.call("PATCH", `${deployments}/web`, { spec: { minReadySeconds: 3 } }, mergePatch);

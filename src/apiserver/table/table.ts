@@ -18,7 +18,7 @@ import {
   servicePrinter,
 } from "./network.ts";
 import { podPrinter } from "./pods.ts";
-import { deploymentPrinter, replicaSetPrinter } from "./workloads.ts";
+import { deploymentPrinter, replicaSetPrinter, scalePrinter } from "./workloads.ts";
 
 export interface TableOptions {
   /** Milliseconds since the epoch: ages count from here. */
@@ -50,6 +50,7 @@ const printers = {
   IngressClass: ingressClassPrinter,
   Deployment: deploymentPrinter,
   ReplicaSet: replicaSetPrinter,
+  Scale: scalePrinter,
   Node: nodePrinter,
   Namespace: namespacePrinter,
   Event: eventPrinter,
@@ -68,8 +69,12 @@ const plainPrinter: Printer<KubeObject> = {
 };
 
 /** Objects of one kind as the table that `kubectl get` prints, with the columns and words of Kubernetes 1.35. */
-export function tableFor(resource: Resource, objects: readonly KubeObject[], options: TableOptions): Table {
-  const printer = (printers as Record<string, Printer<never>>)[resource.kind] ?? plainPrinter;
+export function tableFor(
+  { kind }: Pick<Resource, "kind">,
+  objects: readonly KubeObject[],
+  options: TableOptions,
+): Table {
+  const printer = (printers as Record<string, Printer<never>>)[kind] ?? plainPrinter;
   return {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",

@@ -1,4 +1,4 @@
-import type { Deployment, ReplicaSet } from "../../kube/index.ts";
+import type { Deployment, ReplicaSet, Scale } from "../../kube/index.ts";
 import {
   ageColumn,
   ageOf,
@@ -30,6 +30,21 @@ export const deploymentPrinter: Printer<Deployment> = {
     ageOf(deployment, now),
     ...templateCells(deployment.spec?.template.spec),
     formatSelector(deployment.spec?.selector, ""),
+  ],
+};
+
+export const scalePrinter: Printer<Scale> = {
+  columns: [
+    nameColumn,
+    integer("Desired", "How many pods are wanted."),
+    integer("Available", "How many pods exist."),
+    ageColumn,
+  ],
+  cells: (scale, now) => [
+    scale.metadata.name,
+    scale.spec?.replicas ?? 0,
+    scale.status?.replicas ?? 0,
+    ageOf(scale, now),
   ],
 };
 
