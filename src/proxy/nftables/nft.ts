@@ -1,5 +1,5 @@
 import { runOrThrow, type CommandRunner, type Logger } from "../../system/index.ts";
-import { openLibrary } from "./library.ts";
+import { type Library, openLibrary } from "./library.ts";
 import { program } from "./ruleset.ts";
 
 /** The way to the kernel's nftables. A script is applied as a whole or not at all. */
@@ -44,12 +44,19 @@ export async function openNft(commands: CommandRunner, log: Logger): Promise<Nft
     log.info({ reason: String(error) }, "libnftables is not used, every change starts nft");
     return undefined;
   });
-  if (!library) return child;
+  return library ? withLibrary(library, child) : child;
+}
+
+/**
+ * Small scripts through the library, large ones and those that it refuses through the child: when another program changes
+ * rules meanwhile, the library may be left with half a view of the kernel ("Interrupted system call", "Can't parse symbolic
+ * invalid expressions") and refuse what is right. Nothing has changed then, and a new process looks with fresh eyes.
+ */
+export function withLibrary(library: Library, child: Nft): Nft {
   return {
     async run(script) {
-      if (script.length > smallScript) return child.run(script);
-      const said = library.run(script);
-      if (said !== undefined) throw new NftError(said);
+      const isDone = script.length <= smallScript && library.run(script) === undefined;
+      if (!isDone) await child.run(script);
     },
     lookEvery: 1_000,
     close: () => library.close(),
