@@ -45,7 +45,8 @@ describeInside("pods in namespaces", () => {
     node = await startTestNode({
       programs,
       podCIDR: "10.42.7.0/24",
-      network: (dir) => createBridgeNetwork({ dir, commands: systemCommands, virtualRanges: ["10.96.0.0/16"] }),
+      network: (dir) =>
+        createBridgeNetwork({ dir, commands: systemCommands, virtualRanges: ["10.96.0.0/16", "10.97.0.1/32"] }),
       isolation: (dir) => createNamespaceIsolation({ dir }),
     });
   });
@@ -246,8 +247,11 @@ describeInside("pods in namespaces", () => {
   });
 
   test("a virtual address that nobody translates leads to the bridge, not away", () => {
-    const route = execFileSync("ip", ["route", "get", "10.96.0.1"], { encoding: "utf8" });
-    expect(route).toContain("dev fairlead0 src 10.42.7.1");
+    // The second is a range of one address, as `--lb-pool FIRST-LAST` may have them.
+    for (const address of ["10.96.0.1", "10.97.0.1"]) {
+      const route = execFileSync("ip", ["route", "get", address], { encoding: "utf8" });
+      expect(route).toContain("dev fairlead0 src 10.42.7.1");
+    }
   });
 
   test("a bridge that someone deletes and rules that someone flushes are put back, and pods answer again", async () => {

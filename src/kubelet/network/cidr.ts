@@ -8,11 +8,11 @@ export interface Range {
   readonly prefix: number;
 }
 
-/** Reads `a.b.c.d/n` with 8 <= n <= 30. Throws `NetworkError` BAD_CIDR. */
-export function parseRange(cidr: string): Range {
+/** Reads `a.b.c.d/n` with 8 <= n <= `longest`. Throws `NetworkError` BAD_CIDR. */
+export function parseRange(cidr: string, longest = 32): Range {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(cidr);
   const [a = -1, b = -1, c = -1, d = -1, prefix = -1] = match?.slice(1).map(Number) ?? [];
-  if ([a, b, c, d].some((part) => part < 0 || part > 255) || prefix < 8 || prefix > 30) {
+  if ([a, b, c, d].some((part) => part < 0 || part > 255) || prefix < 8 || prefix > longest) {
     throw new NetworkError("BAD_CIDR", `"${cidr}" is not an IPv4 range such as 10.42.0.0/24`);
   }
   const size = 2 ** (32 - prefix);
