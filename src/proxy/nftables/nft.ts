@@ -49,8 +49,8 @@ export async function openNft(commands: CommandRunner, log: Logger): Promise<Nft
 
 /**
  * Small scripts through the library, large ones and those that it refuses through the child: when another program changes
- * rules meanwhile, the library may be left with half a view of the kernel ("Interrupted system call", "Can't parse symbolic
- * invalid expressions") and refuse what is right. Nothing has changed then, and a new process looks with fresh eyes.
+ * rules meanwhile, the library may be left with half a view of the kernel ("Interrupted system call") and refuse what is
+ * right. Nothing has changed then, and a new process looks with fresh eyes.
  */
 export function withLibrary(library: Library, child: Nft): Nft {
   return {
