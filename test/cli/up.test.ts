@@ -128,6 +128,21 @@ describe("fairlead up and down", () => {
       expect(namespaces).not.toContain("fairlead-node-");
     });
 
+    it("leaves no kernel rows in the way when it comes back in userspace mode after a kill", async () => {
+      lab = await openLab("root");
+      const tables = async (at: Lab) => printed(await at.run("nft", ["list", "tables"]));
+      const kernel = await upCluster(lab);
+      cluster = kernel;
+      await applyShop(kernel);
+      expect(await tables(lab)).toContain("table ip fairlead\n");
+      process.kill(await kernel.pid(), "SIGKILL");
+      cluster = await upCluster(lab, ["--proxy-mode", "userspace"]);
+      expect(await tables(lab)).not.toContain("table ip fairlead\n");
+      const { ClusterIP } = await waysIn(cluster);
+      const ask = "fetch(process.argv[1]).then((answer) => process.exit(answer.ok ? 0 : 1))";
+      printed(await lab.run(process.execPath, ["-e", ask, ClusterIP!.url], { timeout: 10_000 }));
+    });
+
     it("leads traffic from every way in to the pods of three nodes", async () => {
       lab = await openLab("root");
       cluster = await upCluster(lab, ["--nodes", "3"]);

@@ -96,7 +96,7 @@ export function startNodeProxy(
   return supervise(
     `proxy ${nodeName(number)}`,
     async (signal) => {
-      const { startProxy } = await import("../../proxy/index.ts");
+      const { removeProxy, startProxy } = await import("../../proxy/index.ts");
       if (capabilities.network === "namespaces") {
         await ownRanges(commands, capabilities.proxyMode === "userspace" ? options.virtualRanges : []);
       }
@@ -119,7 +119,10 @@ export function startNodeProxy(
         },
       });
       onStart(proxy);
-      return proxy;
+      if (capabilities.network === "loopback" || capabilities.proxyMode === "nftables") return proxy;
+      // Rows that an earlier start in kernel mode left serve until this proxy does; then they would go before it.
+      const ready = proxy.ready.then(async () => void (await removeProxy(commands)));
+      return { name: proxy.name, ready, stopped: proxy.stopped };
     },
     options,
   );
