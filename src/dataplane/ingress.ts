@@ -15,6 +15,7 @@ import {
   translateIngresses,
   type Translation,
 } from "../routing/index.ts";
+import { serviceOfSlice } from "../services/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane } from "./dataplane.ts";
@@ -276,6 +277,6 @@ function nameOf(key: string): { namespace: string; name: string } {
 }
 
 function serviceOf(slice: EndpointSlice): string[] {
-  const service = slice.metadata.labels?.["kubernetes.io/service-name"];
-  return service ? [`${slice.metadata.namespace ?? ""}/${service}`] : [];
+  const service = serviceOfSlice(slice);
+  return service === undefined ? [] : [service];
 }

@@ -1,3 +1,4 @@
+import { serviceNameLabel } from "../services/index.ts";
 import { isStatus, resources, type EndpointSlice, type Service } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
@@ -57,7 +58,7 @@ function serviceOf({ clusterIP, endpoints }: DnsServiceOptions) {
 function sliceOf({ endpoints }: DnsServiceOptions) {
   const port = endpoints[0]?.port ?? 53;
   return {
-    metadata: { name: `${name}-fairlead`, namespace, labels: { ...labels, "kubernetes.io/service-name": name } },
+    metadata: { name: `${name}-fairlead`, namespace, labels: { ...labels, [serviceNameLabel]: name } },
     addressType: "IPv4",
     endpoints: endpoints.map(({ address }) => ({ addresses: [address], conditions: { ready: true } })),
     ports: [

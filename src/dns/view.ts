@@ -1,3 +1,4 @@
+import { serviceNameLabel } from "../services/index.ts";
 import { resources, type EndpointSlice, type Service } from "../kube/index.ts";
 import type { Informers } from "../client/index.ts";
 import { dashed } from "./names.ts";
@@ -46,7 +47,7 @@ export function clusterAddresses({ spec }: Service): readonly string[] {
 }
 
 export function serviceOf(slice: EndpointSlice): string {
-  return slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
+  return slice.metadata.labels?.[serviceNameLabel] ?? "";
 }
 
 function sliceKey(namespace: string, service: string): string {

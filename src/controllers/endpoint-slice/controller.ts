@@ -14,7 +14,8 @@ import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
 import { addressTypesOf, endpointOf, hasSelector, isHeadless } from "./endpoints.ts";
 import { groupByPorts } from "./plan.ts";
-import { createSliceWriter, managedByLabel, serviceNameLabel, sliceIndex } from "./slices.ts";
+import { serviceNameLabel } from "../../services/index.ts";
+import { createSliceWriter, managedByLabel, sliceIndex } from "./slices.ts";
 import { labelIndex, podsSelectedBy, selectorIndex, servicesSelecting } from "./selection.ts";
 
 const manager = "endpointslice-controller.k8s.io";

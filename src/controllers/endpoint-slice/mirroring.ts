@@ -13,7 +13,8 @@ import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 import type { AddressType } from "./endpoints.ts";
 import { type EndpointGroup, groupByPorts } from "./plan.ts";
-import { createSliceWriter, managedByLabel, serviceNameLabel, sliceIndex } from "./slices.ts";
+import { serviceNameLabel } from "../../services/index.ts";
+import { createSliceWriter, managedByLabel, sliceIndex } from "./slices.ts";
 
 const manager = "endpointslicemirroring-controller.k8s.io";
 /** Endpoints in one slice, and addresses of one subset that are mirrored at all. */

@@ -1,10 +1,10 @@
+import { serviceNameLabel } from "../../services/index.ts";
 import type { Client, Informer } from "../../client/index.ts";
 import { type EndpointSlice, isStatus, keyOf, type KubeObject, nameOfKey, resources } from "../../kube/index.ts";
 import { controllerReference } from "../owners.ts";
 import { type AddressType } from "./endpoints.ts";
 import { type EndpointGroup, planSlices, type SliceFrame, triggerAnnotation } from "./plan.ts";
 
-export const serviceNameLabel = "kubernetes.io/service-name";
 export const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 
 /** What the slices of one Service should be. */
