@@ -56,12 +56,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const authorizer = createAuthorizer(storage);
   const registry = createRegistry({
     storage,
-    admission: [
-      namespaceLifecycle(storage),
-      defaultServiceAccount,
-      defaultIngressClass(storage),
-      roleEscalation(authorizer),
-    ],
+    admission: {
+      mutating: [namespaceLifecycle(storage), defaultServiceAccount, defaultIngressClass(storage)],
+      validating: [roleEscalation(authorizer)],
+    },
     allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange }),
     allowLoopback,
     now: () => clock.now(),

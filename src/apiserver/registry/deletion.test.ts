@@ -10,7 +10,8 @@ const pod = (metadata: object = {}, spec: object = { nodeName: "n1", termination
     metadata: { name: "p", namespace: "n", uid: "u", resourceVersion: "7", ...metadata },
     spec,
   }) as KubeObject;
-const remove = (object: KubeObject, options: DeletionOptions = {}) => deletionOf(resources.Pod, object, options, now);
+const remove = (object: KubeObject, options: DeletionOptions = {}) =>
+  deletionOf(kind(resources.Pod), object, options, now);
 
 describe("deletion of a pod", () => {
   it("waits for its grace period", () => {
@@ -62,7 +63,7 @@ describe("deletion of other kinds", () => {
     metadata: { name: "c", ...metadata },
   });
   const drop = (object: KubeObject, options: DeletionOptions = {}) =>
-    deletionOf(resources.ConfigMap, object, options, now);
+    deletionOf(kind(resources.ConfigMap), object, options, now);
 
   it("happens at once", () => {
     expect(drop(config())).toEqual({ type: "gone" });
@@ -105,7 +106,7 @@ describe("deletion of a namespace", () => {
       spec: { finalizers },
       status: { phase: "Active" },
     }) as KubeObject;
-  const drop = (object: KubeObject) => deletionOf(resources.Namespace, object, {}, now);
+  const drop = (object: KubeObject) => deletionOf(kind(resources.Namespace), object, {}, now);
 
   it("begins with its end being announced", () => {
     expect(drop(namespace({}, ["kubernetes"]))).toMatchObject({

@@ -1,4 +1,4 @@
-import { strategyFor, type KubeObject, type Namespace, type Resource } from "../../kube/index.ts";
+import type { KubeObject, Namespace, Resource, Strategy } from "../../kube/index.ts";
 import { conflict } from "./errors.ts";
 import { timestamp } from "./registry.ts";
 
@@ -21,7 +21,12 @@ const foreground = "foregroundDeletion";
  * Decides a delete as apiserver's `rest.BeforeDelete` and `Store.Delete` do. Throws StatusError Conflict when a precondition does
  * not hold. `now` in milliseconds.
  */
-export function deletionOf(resource: Resource, old: KubeObject, options: DeletionOptions, now: number): Deletion {
+export function deletionOf(
+  { resource, strategy }: { resource: Resource; strategy: Strategy },
+  old: KubeObject,
+  options: DeletionOptions,
+  now: number,
+): Deletion {
   checkPreconditions(resource, old, options);
   const object = structuredClone(old);
   const { metadata } = object;
@@ -33,7 +38,7 @@ export function deletionOf(resource: Resource, old: KubeObject, options: Deletio
 
   if (metadata.deletionTimestamp) return laterDelete(object, options, finalizersChanged);
 
-  const grace = gracePeriod(resource, object, options);
+  const grace = gracePeriod(strategy, object, options);
   if (finalizers.length === 0 && grace === 0) return { type: "gone" };
   metadata.deletionTimestamp = timestamp(now + grace * 1000);
   metadata.deletionGracePeriodSeconds = grace;
@@ -81,8 +86,8 @@ function namespaceDeletion(object: KubeObject, finalizersChanged: boolean, now: 
   return held ? { type: "pending" } : { type: "gone" };
 }
 
-function gracePeriod(resource: Resource, object: KubeObject, options: DeletionOptions): number {
-  const own = strategyFor(resource).gracePeriodSeconds(object);
+function gracePeriod(strategy: Strategy, object: KubeObject, options: DeletionOptions): number {
+  const own = strategy.gracePeriodSeconds(object);
   // Kinds that go at once, and pods that run nowhere.
   if (own === 0) return 0;
   const wanted = options.gracePeriodSeconds ?? own;

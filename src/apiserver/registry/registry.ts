@@ -4,40 +4,16 @@ import {
   generateName,
   invalid,
   statusError,
-  strategyFor,
+  type GroupVersionKind,
   type KubeObject,
   type Resource,
   type StrategyContext,
 } from "../../kube/index.ts";
 import type { Compare, Operation } from "../../store/index.ts";
-import type { UserInfo } from "../handler.ts";
 import { Entry, keyFor, storedBytes, type KindCache, type Storage } from "../storage/index.ts";
+import { mutate, validate, type AdmissionChain, type WriteContext } from "./admission.ts";
 import { deletionOf, isGone, type DeletionOptions } from "./deletion.ts";
 import { alreadyExists, conflict, modified, notFound } from "./errors.ts";
-
-/** One write, as far as it does not depend on what is written. */
-export interface WriteContext {
-  readonly user: UserInfo;
-  readonly resource: Resource;
-  /** "" for cluster-scoped objects. */
-  readonly namespace: string;
-  readonly subresource: string;
-  readonly dryRun: boolean;
-  /** Collects what the client shall be warned of. */
-  warn(text: string): void;
-}
-
-export interface AdmissionRequest {
-  readonly operation: "CREATE" | "UPDATE" | "DELETE";
-  readonly context: WriteContext;
-  readonly name: string;
-  /** May be changed. Absent for a delete. */
-  readonly object?: KubeObject;
-  readonly old?: KubeObject;
-}
-
-/** Changes or refuses (by a StatusError) what is about to be written. */
-export type Admission = (request: AdmissionRequest) => void | Promise<void>;
 
 /** What is written together with an object: records of addresses and ports that it holds. */
 export interface Companion {
@@ -53,7 +29,7 @@ export type Allocator = (resource: Resource, object: KubeObject | undefined, old
 
 export interface RegistryOptions {
   readonly storage: Storage;
-  readonly admission: readonly Admission[];
+  readonly admission: AdmissionChain;
   readonly allocate: Allocator;
   readonly allowLoopback: boolean;
   /** Milliseconds since the epoch. */
@@ -61,6 +37,14 @@ export interface RegistryOptions {
 }
 
 export interface Registry {
+  /**
+   * Asks admission about a part of an object that is no object of the store: a Binding, an Eviction, a TokenRequest, the options of a
+   * connection. The object as admission made it. The write that follows, if there is one, has a context with `admitted`.
+   */
+  admit<T extends KubeObject>(
+    context: WriteContext,
+    part: { operation: "CREATE" | "CONNECT"; name: string; kind: GroupVersionKind; object: T },
+  ): Promise<T>;
   get(resource: Resource, namespace: string, name: string): Promise<Entry>;
   create(context: WriteContext, object: KubeObject): Promise<Entry>;
   /**
@@ -90,8 +74,48 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     allowLoopback,
   });
 
-  const admit = async (request: AdmissionRequest): Promise<void> => {
-    for (const step of admission) await step(request);
+  /** The object as mutating admission leaves it, with its defaults. */
+  const mutated = async (
+    operation: "CREATE" | "UPDATE",
+    context: WriteContext,
+    name: string,
+    object: KubeObject,
+    old?: KubeObject,
+  ): Promise<KubeObject> => {
+    if (context.admitted) return object;
+    const { shown } = context;
+    const seen = shown ? await shown.show(object) : object;
+    const oldSeen = old && shown ? await shown.show(old) : old;
+    const request = { operation, context, name, object: seen, ...(oldSeen ? { old: oldSeen } : {}) };
+    const after = (await mutate(admission, request)).object ?? seen;
+    return shown ? shown.store(after, object) : after;
+  };
+
+  const validated = async (
+    operation: "CREATE" | "UPDATE",
+    context: WriteContext,
+    object: KubeObject,
+    old?: KubeObject,
+  ): Promise<void> => {
+    if (context.admitted) return;
+    const { shown } = context;
+    const request = {
+      operation,
+      context,
+      name: object.metadata.name,
+      object: shown ? await shown.show(object) : object,
+      ...(old ? { old: shown ? await shown.show(old) : old } : {}),
+    };
+    await validate(admission, request);
+  };
+
+  /** A delete is shown to both kinds of steps, with what is to go. */
+  const admitDelete = async (context: WriteContext, name: string, old: KubeObject): Promise<void> => {
+    if (context.admitted) return;
+    const { shown } = context;
+    const request = { operation: "DELETE", context, name, old: shown ? await shown.show(old) : old } as const;
+    await mutate(admission, request);
+    await validate(admission, request);
   };
 
   /** Writes one object, or removes it, if it still is as `current`. The entry, or what is there instead. */
@@ -128,8 +152,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   /** Defaults, the kind's own rules, allocation and validation of an update. A binding writes only what the server itself made. */
   const prepareUpdate = (context: WriteContext, object: KubeObject, old: KubeObject): Companion => {
     if (context.subresource === "binding") return noCompanion;
-    const { resource } = context;
-    const strategy = strategyFor(resource);
+    const { resource, strategy } = context;
     const strategyIn = strategyContext(context);
     strategy.defaults(object);
     strategy.prepareForUpdate(object, old, strategyIn);
@@ -144,16 +167,17 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     context: WriteContext,
     object: KubeObject,
     strategyIn: StrategyContext,
+    validating: boolean,
   ): Promise<Entry | "taken"> => {
-    const { resource } = context;
+    const { resource, strategy } = context;
     const cache = storage.of(resource);
-    const strategy = strategyFor(resource);
     const key = keyFor(resource, { namespace: context.namespace, name: object.metadata.name });
     for (let attempt = 0; attempt < allocations; attempt++) {
       const draft = structuredClone(object);
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
+      if (validating && attempt === 0) await validated("CREATE", context, draft);
       const value = storedBytes(resource, draft);
       if (context.dryRun) {
         await storage.caughtUp();
@@ -169,30 +193,29 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     );
   };
 
-  const create: Registry["create"] = async (context, object) => {
-    const { resource, namespace } = context;
-    const strategy = strategyFor(resource);
+  const create: Registry["create"] = async (context, given) => {
+    const { resource, namespace, strategy } = context;
     const strategyIn = strategyContext(context);
-    const { metadata } = object;
-    if (metadata.resourceVersion) throw resourceVersionOnCreate();
-    object.metadata = { ...metadata, namespace, uid: randomUUID(), creationTimestamp: strategyIn.now };
+    if (given.metadata.resourceVersion) throw resourceVersionOnCreate();
+    given.metadata = { ...given.metadata, namespace };
     // Manifests often name a namespace also where there is none.
-    if (!resource.namespaced) delete object.metadata.namespace;
-    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] as const)
-      delete object.metadata[field];
+    if (!resource.namespaced) delete given.metadata.namespace;
+    for (const field of serverFields) delete given.metadata[field];
+    strategy.defaults(given);
+    const object = await mutated("CREATE", context, given.metadata.name ?? "", given);
+    const { metadata } = object;
     const base = metadata.name ? "" : (metadata.generateName ?? "");
     if (!metadata.name && !base)
       throw invalid(resource, "", [
         { type: "Required", field: "metadata.name", detail: "name or generateName is required" },
       ]);
+    object.metadata = { ...metadata, uid: randomUUID(), creationTimestamp: strategyIn.now };
     if (base) object.metadata.name = generateName(base, Math.random);
-    await admit({ operation: "CREATE", context, name: object.metadata.name, object });
     strategy.prepareForCreate(object, strategyIn);
-    strategy.defaults(object);
     for (const warning of strategy.warnings(object)) context.warn(warning);
 
     for (let attempt = 0; ; attempt++) {
-      const entry = await createNamed(context, object, strategyIn);
+      const entry = await createNamed(context, object, strategyIn, attempt === 0);
       if (entry !== "taken") return entry;
       if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
       object.metadata.name = generateName(base, Math.random);
@@ -200,6 +223,13 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   };
 
   return {
+    async admit(context, { operation, name, kind, object }) {
+      const request = { operation, context, name, kind, object };
+      const after = ((await mutate(admission, request)).object ?? object) as typeof object;
+      await validate(admission, { ...request, object: after });
+      return after;
+    },
+
     create,
 
     async get(resource, namespace, name) {
@@ -215,15 +245,18 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       let current = await read(resource, namespace, name);
       for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) {
-          if (!orCreate || !strategyFor(resource).allowCreateOnUpdate) throw notFound(resource, name);
+          if (!orCreate || !context.strategy.allowCreateOnUpdate) throw notFound(resource, name);
           return { entry: await create(context, orCreate()), created: true };
         }
         const old = current.object;
-        const object = produce(structuredClone(old));
-        checkPreconditions(resource, object, old);
-        object.metadata = keptMetadata(object.metadata, old.metadata);
-        await admit({ operation: "UPDATE", context, name, object, old });
+        const wanted = produce(structuredClone(old));
+        checkPreconditions(resource, wanted, old);
+        wanted.metadata = keptMetadata(wanted.metadata, old.metadata);
+        if (!context.admitted) context.strategy.defaults(wanted);
+        const object = await mutated("UPDATE", context, name, wanted, old);
+        if (object !== wanted) object.metadata = keptMetadata(object.metadata, old.metadata);
         const companion = prepareUpdate(context, object, old);
+        await validated("UPDATE", context, object, old);
 
         if (isSame(object, old)) return { entry: current, created: false };
 
@@ -248,8 +281,8 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) throw notFound(resource, name);
         const old = current.object;
-        await admit({ operation: "DELETE", context, name, old });
-        const deletion = deletionOf(resource, old, options, now());
+        await admitDelete(context, name, old);
+        const deletion = deletionOf(context, old, options, now());
         if (deletion.type === "pending") return { entry: current, gone: false };
         const value = deletion.type === "mark" ? storedBytes(resource, deletion.object) : undefined;
         if (context.dryRun) return { entry: value ? cache.make(key, current.revision, value) : current, gone: !value };
@@ -293,6 +326,16 @@ function keptMetadata(metadata: KubeObject["metadata"], old: KubeObject["metadat
   }
   return kept;
 }
+
+/** What only the server says of a new object. */
+const serverFields = [
+  "uid",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "selfLink",
+  "managedFields",
+] as const;
 
 const ownFields = [
   "name",
