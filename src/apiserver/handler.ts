@@ -1,9 +1,24 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Duplex, Readable } from "node:stream";
+
 /** Who asks, after authentication. */
 export interface UserInfo {
   readonly name: string;
   readonly uid?: string;
   readonly groups: readonly string[];
   readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** How a request came over the network: for answers that pass it on to somebody else. */
+export interface Transport {
+  /** All headers, as Node gives them. */
+  readonly headers: IncomingHttpHeaders;
+  /** Path and query as they came, still encoded. */
+  readonly url: string;
+  /** The body, unread: only where `ApiHandler.passesOn` said so. */
+  readonly body?: Readable;
+  /** The client asks to speak another protocol on this connection (HTTP/1.1 `Connection: Upgrade`); only then may the answer be an upgrade. */
+  readonly upgrade: boolean;
 }
 
 /** One request to the API, whatever way it came: TLS or a call in process. */
@@ -20,6 +35,8 @@ export interface ApiRequest {
   readonly body?: Uint8Array | object;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  /** Absent in process. */
+  readonly transport?: Transport;
 }
 
 export interface WatchFrame {
@@ -40,6 +57,14 @@ export type ApiResponse = { readonly status: number; readonly headers: Readonly<
     }
   | { readonly type: "watch"; readonly frames: AsyncIterable<WatchFrame> }
   | { readonly type: "stream"; readonly chunks: AsyncIterable<Uint8Array> }
+  | {
+      /** Status 101: after `headers` were sent the connection belongs to whoever takes it. */
+      readonly type: "upgrade";
+      /** Gets the client's connection and what came after the request. Settles when both ends are closed. Never throws. */
+      take(socket: Duplex, head: Uint8Array): Promise<void>;
+      /** Call it instead of `take` when the client has gone meanwhile. */
+      drop(): void;
+    }
 );
 
 /**
@@ -49,4 +74,6 @@ export type ApiResponse = { readonly status: number; readonly headers: Readonly<
  */
 export interface ApiHandler {
   handle(request: ApiRequest): Promise<ApiResponse>;
+  /** Whether a request is passed on as it is, so that its body must be left unread, in `transport.body`. */
+  passesOn?(request: Pick<ApiRequest, "method" | "path" | "query">): boolean;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { statusError, StatusError } from "../../kube/index.ts";
 import type { Logger } from "../../system/index.ts";
@@ -11,6 +12,7 @@ import { isTrue, requestInfo } from "../request/request-info.ts";
 import { drain, readBody } from "./body.ts";
 import { unauthorized, userOf } from "./identity.ts";
 import type { InFlight } from "./inflight.ts";
+import type { Upgrade } from "./upgrade.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
 /** Headers that the API itself looks at. */
@@ -25,11 +27,12 @@ export interface ExchangeParts {
   readonly log: Logger;
 }
 
-/** One request and its answer, from socket to socket. Never throws. */
+/** One request and its answer, from socket to socket; `upgrade` tells that the client would speak another protocol after it. Never throws. */
 export async function exchange(
   { handler, inFlight, figures, log }: ExchangeParts,
   incoming: IncomingMessage | Http2ServerRequest,
   outgoing: ServerResponse | Http2ServerResponse,
+  upgrade?: Upgrade,
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.on("close", () => gone.abort());
@@ -49,6 +52,7 @@ export async function exchange(
   let leave = (): void => {};
   try {
     const response = await answer();
+    if (response.type === "upgrade") return await (upgrade?.accept(response, options.headers) ?? response.drop());
     await writeAnswer(outgoing as unknown as HttpAnswer, response, options);
   } catch (error) {
     if (!gone.signal.aborted) log.warn({ error: String(error), path: url }, "an answer broke off");
@@ -68,15 +72,19 @@ export async function exchange(
       const user = userOf(socketOf(incoming));
       const reading = method === "GET" || method === "HEAD";
       const long = isTrue(query.get("watch")) || isTrue(query.get("follow"));
-      if (!(reading && long)) leave = inFlight.enter(!reading);
+      const passedOn = handler.passesOn?.({ method: method as ApiRequest["method"], path, query }) ?? false;
+      if (!(reading && long) && !passedOn) leave = inFlight.enter(!reading);
       return await handler.handle({
         method: method as ApiRequest["method"],
         path,
         query,
         headers: Object.fromEntries(read.map((name) => [name, header(name)])),
         ...(user ? { user } : {}),
-        ...(reading ? {} : { body: await readBody(incoming) }),
+        ...(reading || passedOn ? {} : { body: await readBody(incoming) }),
         signal: gone.signal,
+        ...(passedOn
+          ? { transport: { headers, url, body: incoming as Readable, upgrade: upgrade !== undefined } }
+          : {}),
       });
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;

@@ -1,10 +1,13 @@
+import type { IncomingMessage } from "node:http";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
 import type { ApiHandler } from "../handler.ts";
 import { createRequestFigures } from "../request-figures.ts";
 import { exchange } from "./exchange.ts";
 import { createInFlight, tellOfInFlight } from "./inflight.ts";
+import { beginUpgrade } from "./upgrade.ts";
 
 export interface ServeOptions {
   readonly host: string;
@@ -87,7 +90,12 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     closeWhenIdle(session);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
-  server.on("request", (incoming, outgoing) => void exchange({ handler, inFlight, figures, log }, incoming, outgoing));
+  const parts = { handler, inFlight, figures, log };
+  server.on("request", (incoming, outgoing) => void exchange(parts, incoming, outgoing));
+  server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const { outgoing, upgrade } = beginUpgrade(incoming, socket, head);
+    void exchange(parts, incoming, outgoing, upgrade);
+  });
 
   await listen(server, host, port);
   const stopped = new Promise<void>((resolve) => {

@@ -25,9 +25,14 @@ const gzipFrom = 128 << 10;
 const patience = 60_000;
 
 /** Sends an answer, as fast as the client takes it. Settles when it is sent or the client has gone. */
-export async function writeAnswer(answer: HttpAnswer, response: ApiResponse, options: WriteOptions): Promise<void> {
+export async function writeAnswer(
+  answer: HttpAnswer,
+  response: Exclude<ApiResponse, { type: "upgrade" }>,
+  options: WriteOptions,
+): Promise<void> {
   const headers: Record<string, string | number> = { ...response.headers, ...options.headers };
   if (options.method === "HEAD" || response.status === 304) {
+    if (response.type === "stream") await response.chunks[Symbol.asyncIterator]().return?.();
     answer.writeHead(response.status, headers);
     answer.end();
     return;
