@@ -14,6 +14,7 @@ const served = {
     "Node",
     "Pod",
     "PodTemplate",
+    "ReplicationController",
     "Service",
     "Endpoints",
     "ConfigMap",
@@ -21,15 +22,45 @@ const served = {
     "ServiceAccount",
     "Event",
     "Binding",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "LimitRange",
+    "ResourceQuota",
+    "ComponentStatus",
   ],
-  "apps/v1": ["Deployment", "ReplicaSet"],
+  "apps/v1": ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ControllerRevision"],
+  "batch/v1": ["Job", "CronJob"],
   "discovery.k8s.io/v1": ["EndpointSlice"],
   "events.k8s.io/v1": ["Event"],
   "coordination.k8s.io/v1": ["Lease"],
-  "networking.k8s.io/v1": ["Ingress", "IngressClass"],
+  "networking.k8s.io/v1": ["Ingress", "IngressClass", "NetworkPolicy", "ServiceCIDR", "IPAddress"],
   "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"],
-  "autoscaling/v1": ["Scale"],
-  "policy/v1": ["Eviction"],
+  "autoscaling/v1": ["Scale", "HorizontalPodAutoscaler"],
+  "autoscaling/v2": ["HorizontalPodAutoscaler"],
+  "policy/v1": ["Eviction", "PodDisruptionBudget"],
+  "storage.k8s.io/v1": [
+    "StorageClass",
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
+  ],
+  "scheduling.k8s.io/v1": ["PriorityClass"],
+  "node.k8s.io/v1": ["RuntimeClass"],
+  "certificates.k8s.io/v1": ["CertificateSigningRequest"],
+  "admissionregistration.k8s.io/v1": [
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+  ],
+  "apiextensions.k8s.io/v1": ["CustomResourceDefinition"],
+  "apiregistration.k8s.io/v1": ["APIService"],
+  "flowcontrol.apiserver.k8s.io/v1": ["FlowSchema", "PriorityLevelConfiguration"],
+  "resource.k8s.io/v1": ["DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"],
   "authentication.k8s.io/v1": ["TokenReview", "TokenRequest", "SelfSubjectReview"],
   "authorization.k8s.io/v1": [
     "SubjectAccessReview",
@@ -57,7 +88,7 @@ for (const [name, d] of Object.entries(definitions)) {
   const gvk = gvkOf(d);
   if (!gvk || !d.properties?.kind) continue;
   const gv = gvk.group ? `${gvk.group}/${gvk.version}` : gvk.version;
-  if (served[gv]?.includes(gvk.kind) && !name.includes(".storage.")) roots.set(name, gvk);
+  if (served[gv]?.includes(gvk.kind)) roots.set(name, gvk);
   if (gvk.kind.endsWith("List") && served[gv]?.includes(gvk.kind.slice(0, -4)) && d.properties.items)
     roots.set(name, gvk);
 }
@@ -77,12 +108,17 @@ const visit = (name) => {
 };
 for (const name of [...roots.keys(), ...extra]) visit(name);
 
-// Short names: the last part; where two groups use one name, the later one (by group) is prefixed with its group.
+// Names in TypeScript: the last part; where two groups use one name, the later one (by group) is prefixed with its group.
+const ownNames = {
+  "io.k8s.api.core.v1.ResourceClaim": "ContainerResourceClaim",
+  "io.k8s.api.flowcontrol.v1.Subject": "FlowSubject",
+};
+const isOldAutoscaling = (name) => /^io\.k8s\.api\.autoscaling\.v1\.(HorizontalPod|CrossVersion)/.test(name);
 const shortNames = new Map();
 const taken = new Map();
 for (const name of [...needed].sort()) {
   const parts = name.split(".");
-  let short = parts.at(-1);
+  let short = ownNames[name] ?? (isOldAutoscaling(name) ? `${parts.at(-1)}V1` : parts.at(-1));
   if (taken.has(short)) {
     const group = parts.at(-3);
     short = group[0].toUpperCase() + group.slice(1) + short;

@@ -313,7 +313,7 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
   }
 
   for (const object of options.objects ?? []) {
-    const resource = Object.values(resources).find(
+    const resource = Object.values<Resource>(resources).find(
       (r) => r.kind === object.kind && apiVersionOf(r) === object.apiVersion,
     );
     if (!resource) throw new Error(`the fake knows no kind ${object.apiVersion} ${object.kind}`);

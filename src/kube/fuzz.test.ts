@@ -32,6 +32,8 @@ function generate(definition: Definition, random: () => number, depth = 0): unkn
   const pick = <T>(list: readonly T[]): T | undefined => list[Math.floor(random() * list.length)];
   const { name = "", definition: target } = resolve(definition);
   if (name.endsWith(".Quantity")) return pick(quantities);
+  if (name.endsWith(".JSON")) return pick([1, "a", [1], { a: null }]);
+  if (/\.JSONSchemaPropsOr(Array|Bool|StringArray)$/.test(name)) return { type: pick(texts) };
   if (name.endsWith("Time")) return "2030-01-01T00:00:00Z";
   if (name.endsWith(".IntOrString")) return random() < 0.5 ? pick(numbers) : pick(texts);
   const some = () => Array.from({ length: Math.floor(random() * 3) });
@@ -45,7 +47,7 @@ function generate(definition: Definition, random: () => number, depth = 0): unkn
     const { additionalProperties: values } = target;
     return values ? Object.fromEntries(some().map(() => [pick(texts), generate(values, random, depth + 1)])) : {};
   }
-  if (target.type === "integer") return pick(numbers);
+  if (target.type === "integer" || target.type === "number") return pick(numbers);
   if (target.type === "boolean") return random() < 0.5;
   return target.format === "byte" ? "YQ==" : pick(texts);
 }

@@ -37,6 +37,8 @@ export function pathOf(
 
 interface Shape {
   group?: string;
+  /** Default v1. */
+  version?: string;
   plural?: string;
   namespaced?: boolean;
   shortNames?: string[];
@@ -48,7 +50,7 @@ function define<T extends KubeObject>(kind: string, shape: Shape = {}): Resource
   const singular = kind.toLowerCase();
   return {
     group: shape.group ?? "",
-    version: "v1",
+    version: shape.version ?? "v1",
     kind,
     plural: shape.plural ?? `${singular}s`,
     singular,
@@ -60,6 +62,11 @@ function define<T extends KubeObject>(kind: string, shape: Shape = {}): Resource
 }
 
 const rbac = "rbac.authorization.k8s.io";
+const storage = "storage.k8s.io";
+const networking = "networking.k8s.io";
+const admission = "admissionregistration.k8s.io";
+const flowControl = "flowcontrol.apiserver.k8s.io";
+const devices = "resource.k8s.io";
 
 /** Every kind that is stored and served, by kind name. Names, short names and categories are those of Kubernetes. */
 export const resources = {
@@ -80,6 +87,23 @@ export const resources = {
   Secret: define<t.Secret>("Secret"),
   ServiceAccount: define<t.ServiceAccount>("ServiceAccount", { shortNames: ["sa"], subresources: ["token"] }),
   Event: define<t.Event>("Event", { shortNames: ["ev"] }),
+  PodTemplate: define<t.PodTemplate>("PodTemplate"),
+  ReplicationController: define<t.ReplicationController>("ReplicationController", {
+    shortNames: ["rc"],
+    categories: ["all"],
+    subresources: ["status", "scale"],
+  }),
+  PersistentVolume: define<t.PersistentVolume>("PersistentVolume", {
+    namespaced: false,
+    shortNames: ["pv"],
+    subresources: ["status"],
+  }),
+  PersistentVolumeClaim: define<t.PersistentVolumeClaim>("PersistentVolumeClaim", {
+    shortNames: ["pvc"],
+    subresources: ["status"],
+  }),
+  LimitRange: define<t.LimitRange>("LimitRange", { shortNames: ["limits"] }),
+  ResourceQuota: define<t.ResourceQuota>("ResourceQuota", { shortNames: ["quota"], subresources: ["status"] }),
   Deployment: define<t.Deployment>("Deployment", {
     group: "apps",
     shortNames: ["deploy"],
@@ -92,23 +116,164 @@ export const resources = {
     categories: ["all"],
     subresources: ["status", "scale"],
   }),
+  StatefulSet: define<t.StatefulSet>("StatefulSet", {
+    group: "apps",
+    shortNames: ["sts"],
+    categories: ["all"],
+    subresources: ["status", "scale"],
+  }),
+  DaemonSet: define<t.DaemonSet>("DaemonSet", {
+    group: "apps",
+    shortNames: ["ds"],
+    categories: ["all"],
+    subresources: ["status"],
+  }),
+  ControllerRevision: define<t.ControllerRevision>("ControllerRevision", { group: "apps" }),
+  Job: define<t.Job>("Job", { group: "batch", categories: ["all"], subresources: ["status"] }),
+  CronJob: define<t.CronJob>("CronJob", {
+    group: "batch",
+    shortNames: ["cj"],
+    categories: ["all"],
+    subresources: ["status"],
+  }),
+  /** Stored as v2; v1 is a view of it. */
+  HorizontalPodAutoscaler: define<t.HorizontalPodAutoscaler>("HorizontalPodAutoscaler", {
+    group: "autoscaling",
+    version: "v2",
+    shortNames: ["hpa"],
+    categories: ["all"],
+    subresources: ["status"],
+  }),
+  PodDisruptionBudget: define<t.PodDisruptionBudget>("PodDisruptionBudget", {
+    group: "policy",
+    shortNames: ["pdb"],
+    subresources: ["status"],
+  }),
   EndpointSlice: define<t.EndpointSlice>("EndpointSlice", { group: "discovery.k8s.io" }),
   Lease: define<t.Lease>("Lease", { group: "coordination.k8s.io" }),
   Ingress: define<t.Ingress>("Ingress", {
-    group: "networking.k8s.io",
+    group: networking,
     plural: "ingresses",
     shortNames: ["ing"],
     subresources: ["status"],
   }),
   IngressClass: define<t.IngressClass>("IngressClass", {
-    group: "networking.k8s.io",
+    group: networking,
     plural: "ingressclasses",
     namespaced: false,
+  }),
+  NetworkPolicy: define<t.NetworkPolicy>("NetworkPolicy", {
+    group: networking,
+    plural: "networkpolicies",
+    shortNames: ["netpol"],
+  }),
+  ServiceCIDR: define<t.ServiceCIDR>("ServiceCIDR", { group: networking, namespaced: false, subresources: ["status"] }),
+  IPAddress: define<t.IPAddress>("IPAddress", {
+    group: networking,
+    plural: "ipaddresses",
+    namespaced: false,
+    shortNames: ["ip"],
   }),
   Role: define<t.Role>("Role", { group: rbac }),
   RoleBinding: define<t.RoleBinding>("RoleBinding", { group: rbac }),
   ClusterRole: define<t.ClusterRole>("ClusterRole", { group: rbac, namespaced: false }),
   ClusterRoleBinding: define<t.ClusterRoleBinding>("ClusterRoleBinding", { group: rbac, namespaced: false }),
+  StorageClass: define<t.StorageClass>("StorageClass", {
+    group: storage,
+    plural: "storageclasses",
+    namespaced: false,
+    shortNames: ["sc"],
+  }),
+  CSIDriver: define<t.CSIDriver>("CSIDriver", { group: storage, namespaced: false }),
+  CSINode: define<t.CSINode>("CSINode", { group: storage, namespaced: false }),
+  CSIStorageCapacity: define<t.CSIStorageCapacity>("CSIStorageCapacity", {
+    group: storage,
+    plural: "csistoragecapacities",
+  }),
+  VolumeAttachment: define<t.VolumeAttachment>("VolumeAttachment", {
+    group: storage,
+    namespaced: false,
+    subresources: ["status"],
+  }),
+  VolumeAttributesClass: define<t.VolumeAttributesClass>("VolumeAttributesClass", {
+    group: storage,
+    plural: "volumeattributesclasses",
+    namespaced: false,
+    shortNames: ["vac"],
+  }),
+  PriorityClass: define<t.PriorityClass>("PriorityClass", {
+    group: "scheduling.k8s.io",
+    plural: "priorityclasses",
+    namespaced: false,
+    shortNames: ["pc"],
+  }),
+  RuntimeClass: define<t.RuntimeClass>("RuntimeClass", {
+    group: "node.k8s.io",
+    plural: "runtimeclasses",
+    namespaced: false,
+  }),
+  CertificateSigningRequest: define<t.CertificateSigningRequest>("CertificateSigningRequest", {
+    group: "certificates.k8s.io",
+    namespaced: false,
+    shortNames: ["csr"],
+    subresources: ["status", "approval"],
+  }),
+  MutatingWebhookConfiguration: define<t.MutatingWebhookConfiguration>("MutatingWebhookConfiguration", {
+    group: admission,
+    namespaced: false,
+    categories: ["api-extensions"],
+  }),
+  ValidatingWebhookConfiguration: define<t.ValidatingWebhookConfiguration>("ValidatingWebhookConfiguration", {
+    group: admission,
+    namespaced: false,
+    categories: ["api-extensions"],
+  }),
+  ValidatingAdmissionPolicy: define<t.ValidatingAdmissionPolicy>("ValidatingAdmissionPolicy", {
+    group: admission,
+    plural: "validatingadmissionpolicies",
+    namespaced: false,
+    categories: ["api-extensions"],
+    subresources: ["status"],
+  }),
+  ValidatingAdmissionPolicyBinding: define<t.ValidatingAdmissionPolicyBinding>("ValidatingAdmissionPolicyBinding", {
+    group: admission,
+    namespaced: false,
+    categories: ["api-extensions"],
+  }),
+  MutatingAdmissionPolicy: define<t.MutatingAdmissionPolicy>("MutatingAdmissionPolicy", {
+    group: admission,
+    plural: "mutatingadmissionpolicies",
+    namespaced: false,
+    categories: ["api-extensions"],
+  }),
+  MutatingAdmissionPolicyBinding: define<t.MutatingAdmissionPolicyBinding>("MutatingAdmissionPolicyBinding", {
+    group: admission,
+    namespaced: false,
+    categories: ["api-extensions"],
+  }),
+  CustomResourceDefinition: define<t.CustomResourceDefinition>("CustomResourceDefinition", {
+    group: "apiextensions.k8s.io",
+    namespaced: false,
+    shortNames: ["crd", "crds"],
+    categories: ["api-extensions"],
+    subresources: ["status"],
+  }),
+  APIService: define<t.APIService>("APIService", {
+    group: "apiregistration.k8s.io",
+    namespaced: false,
+    categories: ["api-extensions"],
+    subresources: ["status"],
+  }),
+  FlowSchema: define<t.FlowSchema>("FlowSchema", { group: flowControl, namespaced: false, subresources: ["status"] }),
+  PriorityLevelConfiguration: define<t.PriorityLevelConfiguration>("PriorityLevelConfiguration", {
+    group: flowControl,
+    namespaced: false,
+    subresources: ["status"],
+  }),
+  DeviceClass: define<t.DeviceClass>("DeviceClass", { group: devices, plural: "deviceclasses", namespaced: false }),
+  ResourceClaim: define<t.ResourceClaim>("ResourceClaim", { group: devices, subresources: ["status"] }),
+  ResourceClaimTemplate: define<t.ResourceClaimTemplate>("ResourceClaimTemplate", { group: devices }),
+  ResourceSlice: define<t.ResourceSlice>("ResourceSlice", { group: devices, namespaced: false }),
 } as const;
 
 /** events.k8s.io/v1: another view of the stored core/v1 Events. */
@@ -116,3 +281,9 @@ export const eventsV1: Resource<t.EventsEvent> = define<t.EventsEvent>("Event", 
   group: "events.k8s.io",
   shortNames: ["ev"],
 });
+
+/** autoscaling/v1: another view of the stored autoscaling/v2 HorizontalPodAutoscalers. */
+export const horizontalPodAutoscalerV1: Resource<t.HorizontalPodAutoscalerV1> = define<t.HorizontalPodAutoscalerV1>(
+  "HorizontalPodAutoscaler",
+  { group: "autoscaling", shortNames: ["hpa"], categories: ["all"], subresources: ["status"] },
+);

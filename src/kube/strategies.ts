@@ -15,8 +15,12 @@ import { ingressClassStrategy } from "./networking/ingress-class.ts";
 import { ingressStrategy } from "./networking/ingress.ts";
 import { clusterRoleBindingStrategy, roleBindingStrategy } from "./rbac/role-binding.ts";
 import { clusterRoleStrategy, roleStrategy } from "./rbac/role.ts";
-import type { Resource, resources } from "./resource.ts";
+import { resources, type Resource } from "./resource.ts";
 import type { Strategy } from "./strategy.ts";
+import { structuralStrategy } from "./structural-strategy.ts";
+
+const plain = (kind: keyof typeof resources): Strategy => structuralStrategy(resources[kind]);
+const counted = (kind: keyof typeof resources): Strategy => structuralStrategy(resources[kind], { generation: true });
 
 const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   Namespace: namespaceStrategy,
@@ -38,6 +42,45 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   RoleBinding: roleBindingStrategy,
   ClusterRole: clusterRoleStrategy,
   ClusterRoleBinding: clusterRoleBindingStrategy,
+  PodTemplate: counted("PodTemplate"),
+  ReplicationController: counted("ReplicationController"),
+  StatefulSet: counted("StatefulSet"),
+  DaemonSet: counted("DaemonSet"),
+  Job: counted("Job"),
+  CronJob: counted("CronJob"),
+  PodDisruptionBudget: counted("PodDisruptionBudget"),
+  NetworkPolicy: counted("NetworkPolicy"),
+  CustomResourceDefinition: counted("CustomResourceDefinition"),
+  FlowSchema: counted("FlowSchema"),
+  PriorityLevelConfiguration: counted("PriorityLevelConfiguration"),
+  ValidatingAdmissionPolicy: counted("ValidatingAdmissionPolicy"),
+  ValidatingAdmissionPolicyBinding: counted("ValidatingAdmissionPolicyBinding"),
+  MutatingAdmissionPolicy: counted("MutatingAdmissionPolicy"),
+  MutatingAdmissionPolicyBinding: counted("MutatingAdmissionPolicyBinding"),
+  PersistentVolume: plain("PersistentVolume"),
+  PersistentVolumeClaim: plain("PersistentVolumeClaim"),
+  LimitRange: plain("LimitRange"),
+  ResourceQuota: plain("ResourceQuota"),
+  ControllerRevision: plain("ControllerRevision"),
+  HorizontalPodAutoscaler: plain("HorizontalPodAutoscaler"),
+  ServiceCIDR: plain("ServiceCIDR"),
+  IPAddress: plain("IPAddress"),
+  StorageClass: plain("StorageClass"),
+  CSIDriver: plain("CSIDriver"),
+  CSINode: plain("CSINode"),
+  CSIStorageCapacity: plain("CSIStorageCapacity"),
+  VolumeAttachment: plain("VolumeAttachment"),
+  VolumeAttributesClass: plain("VolumeAttributesClass"),
+  PriorityClass: plain("PriorityClass"),
+  RuntimeClass: plain("RuntimeClass"),
+  CertificateSigningRequest: plain("CertificateSigningRequest"),
+  MutatingWebhookConfiguration: plain("MutatingWebhookConfiguration"),
+  ValidatingWebhookConfiguration: plain("ValidatingWebhookConfiguration"),
+  APIService: plain("APIService"),
+  DeviceClass: plain("DeviceClass"),
+  ResourceClaim: plain("ResourceClaim"),
+  ResourceClaimTemplate: plain("ResourceClaimTemplate"),
+  ResourceSlice: plain("ResourceSlice"),
 };
 
 /** What a stored kind does on write. */

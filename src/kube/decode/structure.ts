@@ -165,9 +165,14 @@ function simple(definition: Definition, input: unknown, place: Place): unknown {
   return input;
 }
 
-/** Copies a free-form value, with bounded depth. */
+/** Copies a free-form object, with bounded depth. */
 function raw(input: unknown, place: Place): unknown {
   if (!isObject(input)) throw mismatch(input, place, "map[string]interface {}");
+  return anything(input);
+}
+
+/** Copies a free-form value, with bounded depth. */
+function anything(input: unknown): unknown {
   const copy = (value: unknown, depth: number): unknown => {
     if (depth > maxDepth) throw new StructureError("exceeded max depth");
     if (Array.isArray(value)) return value.map((item) => copy(item, depth + 1));
@@ -178,6 +183,8 @@ function raw(input: unknown, place: Place): unknown {
   };
   return copy(input, 0);
 }
+
+const extensions = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1";
 
 /** Types that read their own JSON. */
 const scalars: Record<string, (input: unknown, place: Place) => unknown> = {
@@ -199,7 +206,22 @@ const scalars: Record<string, (input: unknown, place: Place) => unknown> = {
   "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": (input) => time(input, true),
   "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": raw,
   "io.k8s.apimachinery.pkg.runtime.RawExtension": raw,
+  [`${extensions}.JSON`]: anything,
+  [`${extensions}.JSONSchemaPropsOrArray`]: (input, place) =>
+    Array.isArray(input) ? input.map((item: unknown) => schemaProps(item, place)) : schemaProps(input, place),
+  [`${extensions}.JSONSchemaPropsOrBool`]: (input, place) =>
+    typeof input === "boolean" ? input : schemaProps(input, place),
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: (input, place) => {
+    if (!Array.isArray(input)) return schemaProps(input, place);
+    return input.map((item: unknown) => simple({ type: "string" }, item, place));
+  },
 };
+
+/** A schema in a place where there may also be something else: unknown fields are left out without a word, as in Go. */
+function schemaProps(input: unknown, place: Place): unknown {
+  if (!isObject(input)) throw mismatch(input, place, "v1.JSONSchemaProps");
+  return structure(resolve({ $ref: `#/definitions/${extensions}.JSONSchemaProps` }), input).value;
+}
 
 function time(input: unknown, micro: boolean): string {
   if (typeof input !== "string") {
