@@ -23,6 +23,7 @@ export * from "./values/image.ts";
 export * from "./values/intstr.ts";
 export * from "./values/ip.ts";
 export * from "./values/names.ts";
+export { compilePattern, PatternError, type Pattern } from "./values/pattern.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
 export { aggregatedRules } from "./rbac/aggregation.ts";
