@@ -1,7 +1,7 @@
 import type { Metrics } from "../system/index.ts";
 import type { ApiRequest, ApiResponse } from "./handler.ts";
 import type { RequestInfo, ResourceVerb } from "./request/request-info.ts";
-import { findReview, findServed } from "./resources/index.ts";
+import { findReview, type Catalog } from "./resources/index.ts";
 
 /** Counts requests under the names and labels that kube-apiserver has. */
 export interface RequestFigures {
@@ -19,7 +19,7 @@ const what = ["verb", "dry_run", ...where, "subresource", "scope", "component"];
 const whatRuns = ["verb", ...where, "subresource", "scope", "component"];
 const component = "apiserver";
 
-export function createRequestFigures(metrics: Metrics): RequestFigures {
+export function createRequestFigures(metrics: Metrics, catalog: Catalog): RequestFigures {
   const requests = metrics.counter(
     "apiserver_request_total",
     "Requests answered, by what they asked for and the status code.",
@@ -36,7 +36,11 @@ export function createRequestFigures(metrics: Metrics): RequestFigures {
 
   return {
     answered(request, info, seconds, response) {
-      const { verb, group, version, resource, subresource, scope } = labelsOf(info, request.headers["content-type"]);
+      const { verb, group, version, resource, subresource, scope } = labelsOf(
+        catalog,
+        info,
+        request.headers["content-type"],
+      );
       const dryRun = request.query.has("dryRun") ? "All" : "";
       const code = String(response.status);
       requests(verb, dryRun, group, version, resource, subresource, scope, component, code).inc();
@@ -51,7 +55,7 @@ export function createRequestFigures(metrics: Metrics): RequestFigures {
       return response;
     },
     refused(info, code) {
-      const { verb, group, version, resource, subresource, scope } = labelsOf(info, undefined);
+      const { verb, group, version, resource, subresource, scope } = labelsOf(catalog, info, undefined);
       requests(verb, "", group, version, resource, subresource, scope, component, String(code)).inc();
     },
   };
@@ -80,7 +84,7 @@ const verbs: Readonly<Record<ResourceVerb, string>> = {
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
 /** Only what is served becomes a label: what a client makes up counts under empty ones. */
-function labelsOf(info: RequestInfo, contentType: string | undefined): Labels {
+function labelsOf(catalog: Catalog, info: RequestInfo, contentType: string | undefined): Labels {
   const nothing = { group: "", version: "", resource: "", subresource: "", scope: "" };
   if (info.type === "path") {
     const method = info.verb.toUpperCase();
@@ -88,7 +92,7 @@ function labelsOf(info: RequestInfo, contentType: string | undefined): Labels {
   }
   const isApply = info.verb === "patch" && contentType?.startsWith("application/apply-patch");
   const verb = isApply ? "APPLY" : verbs[info.verb];
-  const { resource } = findServed(info.group, info.version, info.resource) ?? findReview(info) ?? {};
+  const { resource } = catalog.find(info.group, info.version, info.resource) ?? findReview(info) ?? {};
   if (!resource) return { verb, ...nothing };
   const subresource = resource.subresources.includes(info.subresource) ? info.subresource : "";
   const { group, version, plural } = resource;

@@ -5,7 +5,7 @@ import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEsc
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { bootstrap } from "./bootstrap.ts";
-import { answerPath, type HealthCheck } from "./discovery/index.ts";
+import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
@@ -13,7 +13,7 @@ import { createRegistry } from "./registry/index.ts";
 import { createRequestFigures } from "./request-figures.ts";
 import { requestInfo, type RequestInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
-import { anonymous, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
+import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage } from "./storage/index.ts";
 
@@ -52,7 +52,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const kinds: Resource[] = [...Object.values(resources), addressRecords, portRecords];
   const storage = startStorage({ store, kinds, signal, clock, log });
   tellOfStorage(metrics, storage, store);
-  const figures = createRequestFigures(metrics);
+  const catalog = createCatalog();
+  const figures = createRequestFigures(metrics, catalog);
   const authorizer = createAuthorizer(storage);
   const registry = createRegistry({
     storage,
@@ -64,7 +65,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     allowLoopback,
     now: () => clock.now(),
   });
-  const answerResource = createResources({ store, storage, registry, clock, authorizer, kubelet });
+  const answerResource = createResources({ catalog, store, storage, registry, clock, authorizer, kubelet });
+
+  const answerPath = createDiscovery(catalog);
 
   let started = false;
   const checks: HealthCheck[] = [
@@ -78,7 +81,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   const answer = async (request: ApiRequest, info: RequestInfo): Promise<ApiResponse> => {
     if (!(await isLoaded())) throw unavailable("the store could not be read yet");
-    const user = actingUser(request, request.user ?? anonymous, authorizer);
+    const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
     authorize(authorizer, user, info);

@@ -1,5 +1,5 @@
 import { parseAccept } from "../request/negotiate.ts";
-import { catalog, type CatalogEntry, type CatalogGroup } from "./catalog.ts";
+import type { CatalogEntry, CatalogGroup } from "./groups.ts";
 
 /** True when a client asks for aggregated discovery v2 before the classic form (KEP-3352). */
 export function wantsAggregated(accept: string | undefined): boolean {
@@ -15,19 +15,23 @@ export function wantsAggregated(accept: string | undefined): boolean {
 export const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /** All groups but the core one, or that one alone, with their resources in one document. */
-export function groupDiscoveryList(core: boolean): object {
+export function groupDiscoveryList(groups: readonly CatalogGroup[], core: boolean): object {
+  const byName = new Map<string, CatalogGroup[]>();
+  for (const one of groups) {
+    if ((one.group === "") === core) byName.set(one.group, [...(byName.get(one.group) ?? []), one]);
+  }
   return {
     kind: "APIGroupDiscoveryList",
     apiVersion: "apidiscovery.k8s.io/v2",
     metadata: {},
-    items: catalog.filter(({ group }) => (group === "") === core).map(groupOf),
-  };
-}
-
-function groupOf({ group, version, entries }: CatalogGroup): object {
-  return {
-    metadata: { ...(group ? { name: group } : {}), creationTimestamp: null },
-    versions: [{ version, resources: entries.map(resourceOf), freshness: "Current" }],
+    items: [...byName].map(([name, versions]) => ({
+      metadata: { ...(name ? { name } : {}), creationTimestamp: null },
+      versions: versions.map(({ version, entries }) => ({
+        version,
+        resources: entries.map(resourceOf),
+        freshness: "Current",
+      })),
+    })),
   };
 }
 

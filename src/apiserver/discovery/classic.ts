@@ -1,37 +1,49 @@
-import { catalog, type CatalogGroup, type CatalogEntry } from "./catalog.ts";
+import type { CatalogEntry, CatalogGroup } from "./groups.ts";
 
 /** `/api`: the versions of the core group. */
-export function apiVersions(): object {
+export function apiVersions(groups: readonly CatalogGroup[]): object {
   return {
     kind: "APIVersions",
-    versions: catalog.filter(({ group }) => group === "").map(({ version }) => version),
+    versions: groups.filter(({ group }) => group === "").map(({ version }) => version),
     serverAddressByClientCIDRs: [],
   };
 }
 
+export interface ApiGroup {
+  readonly name: string;
+  readonly versions: readonly { readonly groupVersion: string; readonly version: string }[];
+  readonly preferredVersion: { readonly groupVersion: string; readonly version: string };
+}
+
+/** All groups but the core one, each with its versions, the preferred one first. */
+export function apiGroups(groups: readonly CatalogGroup[]): ApiGroup[] {
+  const byName = new Map<string, { groupVersion: string; version: string }[]>();
+  for (const { group, version } of groups) {
+    if (group === "") continue;
+    const versions = byName.get(group) ?? [];
+    versions.push({ groupVersion: `${group}/${version}`, version });
+    byName.set(group, versions);
+  }
+  return [...byName].flatMap(([name, versions]) => {
+    const [preferredVersion] = versions;
+    return preferredVersion ? [{ name, versions, preferredVersion }] : [];
+  });
+}
+
 /** `/apis`: all groups but the core one. */
-export function apiGroupList(): object {
-  return {
-    kind: "APIGroupList",
-    apiVersion: "v1",
-    groups: catalog.filter(({ group }) => group !== "").map((group) => groupOf(group)),
-  };
+export function apiGroupList(groups: readonly CatalogGroup[]): object {
+  return { kind: "APIGroupList", apiVersion: "v1", groups: apiGroups(groups) };
 }
 
 /** `/apis/GROUP`; undefined when there is none of that name. */
-export function apiGroup(name: string): object | undefined {
-  const found = catalog.find(({ group }) => group !== "" && group === name);
-  return found && { kind: "APIGroup", apiVersion: "v1", ...groupOf(found) };
-}
-
-function groupOf({ group, version }: CatalogGroup): { name: string; versions: object[]; preferredVersion: object } {
-  const own = { groupVersion: `${group}/${version}`, version };
-  return { name: group, versions: [own], preferredVersion: own };
+export function apiGroup(groups: readonly CatalogGroup[], wanted: string): object | undefined {
+  const found = apiGroups(groups).find(({ name }) => name === wanted);
+  return found && { kind: "APIGroup", apiVersion: "v1", ...found };
 }
 
 /** `/api/v1` and `/apis/GROUP/VERSION`; undefined when there is none. */
-export function apiResourceList(group: string, version: string): object | undefined {
-  const found = catalog.find((one) => one.group === group && one.version === version);
+export function apiResourceList(groups: readonly CatalogGroup[], group: string, version: string): object | undefined {
+  const found = groups.find((one) => one.group === group && one.version === version);
   return (
     found && {
       kind: "APIResourceList",
@@ -53,6 +65,7 @@ function resourcesOf(entry: CatalogEntry): object[] {
       verbs,
       ...(shortNames.length > 0 ? { shortNames } : {}),
       ...(categories.length > 0 ? { categories } : {}),
+      ...(entry.storageVersionHash ? { storageVersionHash: entry.storageVersionHash } : {}),
     },
     ...entry.subresources.map((part) => ({
       name: `${plural}/${part.name}`,

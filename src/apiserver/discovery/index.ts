@@ -1,2 +1,1 @@
-export { catalog } from "./catalog.ts";
-export { answerPath, type HealthCheck } from "./paths.ts";
+export { createDiscovery, type Discovery, type HealthCheck } from "./paths.ts";

@@ -1,5 +1,6 @@
-import { definitionOf, type GroupVersionKind } from "../../kube/index.ts";
-import type { CatalogEntry, CatalogGroup } from "./catalog.ts";
+import { definitionOf, type GroupVersionKind, type NamedDefinition } from "../../kube/index.ts";
+import type { CatalogEntry, CatalogGroup } from "./groups.ts";
+import { listSchema } from "./list-schema.ts";
 
 /** How a verb of the API looks in OpenAPI. */
 const operations: Readonly<Record<string, { method: string; action: string; of: "collection" | "object" }>> = {
@@ -100,12 +101,13 @@ function operationsOf(
   for (const verb of verbs) {
     const operation = operations[verb];
     if (!operation || operation.of !== of) continue;
-    const answer = verb === "list" ? { ...kind, kind: `${kind.kind}List` } : kind;
+    const own = kind === entry.kind ? entry.schema() : definitionOf(kind);
+    const answer = verb === "list" ? listSchema(entry) : own;
     item[operation.method] = {
       tags: [entry.plural],
       operationId: `${operation.action}${entry.kind.group.replace(/[^a-zA-Z0-9]/g, "")}${kind.kind}`,
       ...(parameters[verb]?.length ? { parameters: parameters[verb] } : {}),
-      ...(verb === "create" || verb === "update" ? { requestBody: { content: { "*/*": content(kind) } } } : {}),
+      ...(verb === "create" || verb === "update" ? { requestBody: { content: { "*/*": content(own) } } } : {}),
       ...(verb === "patch" ? { requestBody: { content: patchContent } } : {}),
       responses: { "200": { description: "OK", content: { "application/json": content(answer) } } },
       "x-kubernetes-action": operation.action,
@@ -115,8 +117,7 @@ function operationsOf(
   return item;
 }
 
-function content(kind: GroupVersionKind): object {
-  const { name } = definitionOf(kind) ?? {};
+function content({ name }: Partial<NamedDefinition> = {}): object {
   return name ? { schema: { $ref: `#/components/schemas/${name}` } } : {};
 }
 

@@ -1,7 +1,10 @@
 import { definitions, type Definition } from "../../kube/index.ts";
 import { messageField, textField, type Encoded } from "../protobuf/writer.ts";
-import { bodyOf, type Body } from "../storage/index.ts";
+import type { Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
+import type { CatalogGroup, Groups } from "./groups.ts";
+import { listSchema } from "./list-schema.ts";
+import { toV2 } from "./to-v2.ts";
 
 /** The only form in which client-go asks for OpenAPI v2: gnostic's `openapi.v2.Document`. */
 export const openApiV2Asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -9,29 +12,51 @@ export const openApiV2Asked = "application/com.github.proto-openapi.spec.v2@v1.0
 export const openApiV2Given = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 const info = { title: "Kubernetes", version: "v1.35.0" };
-let json: Body | undefined;
-let protobuf: Body | undefined;
 
 /**
  * `/openapi/v2`: the types, without the paths, which clients read from v3. kubectl asks for it to check objects of kinds that v3 does
- * not name. Made when first asked for.
+ * not name. Made when first asked for after a change.
  */
-export function openApiV2(asProtobuf: boolean): Body {
-  if (!asProtobuf) {
-    json ??= bodyOf({ swagger: "2.0", info, paths: {}, definitions });
-    return json;
+export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => Body {
+  let version: string | undefined;
+  const made = new Map<boolean, Body>();
+  return (asProtobuf) => {
+    if (version !== groups.version) made.clear();
+    version = groups.version;
+    let body = made.get(asProtobuf);
+    if (!body) {
+      const all = definitionsOf(groups.all());
+      const bytes = asProtobuf
+        ? documentBytes(all)
+        : Buffer.from(JSON.stringify({ swagger: "2.0", info, paths: {}, definitions: all }));
+      // Kept as bytes alone: as an object it would be several times as large.
+      body = {
+        get object() {
+          return asProtobuf ? {} : (JSON.parse(bytes.toString()) as object);
+        },
+        bytes: () => [bytes],
+      };
+      made.set(asProtobuf, body);
+    }
+    return body;
+  };
+}
+
+/** The types of the program itself, and those that came later. */
+function definitionsOf(groups: readonly CatalogGroup[]): Readonly<Record<string, Definition>> {
+  const all: Record<string, Definition> = { ...definitions };
+  for (const entry of groups.flatMap(({ entries }) => entries)) {
+    for (const one of [entry.schema(), listSchema(entry)]) {
+      if (one?.name !== undefined) all[one.name] ??= toV2(one.definition);
+    }
   }
-  if (!protobuf) {
-    const bytes = documentBytes();
-    protobuf = { object: {}, bytes: () => [bytes] };
-  }
-  return protobuf;
+  return all;
 }
 
 // Field numbers are those of gnostic's openapiv2/OpenAPIv2.proto.
 
-function documentBytes(): Buffer {
-  const schemas = Object.entries(definitions).map(([name, definition]) =>
+function documentBytes(all: Readonly<Record<string, Definition>>): Buffer {
+  const schemas = Object.entries(all).map(([name, definition]) =>
     messageField(1, namedSchema(name, schema(name, definition))),
   );
   return Buffer.concat([
@@ -48,7 +73,7 @@ function namedSchema(name: string, value: Encoded): Encoded {
 
 function schema(owner: string, definition: Definition, field?: string): Encoded {
   const { $ref, format, type, required = [], items, additionalProperties, properties } = definition;
-  const description = describe(owner, field);
+  const description = definition.description ?? describe(owner, field);
   const parts: Encoded[] = [];
   if ($ref !== undefined) parts.push(textField(1, $ref));
   if (format !== undefined) parts.push(textField(2, format));

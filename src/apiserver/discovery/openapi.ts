@@ -1,7 +1,8 @@
-import { definitionOf, definitions, type Definition } from "../../kube/index.ts";
+import { definitionOf, definitions, type Definition, type GroupVersionKind } from "../../kube/index.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
-import { catalog, type CatalogGroup } from "./catalog.ts";
 import { describe } from "./descriptions.ts";
+import type { CatalogGroup, Groups } from "./groups.ts";
+import { listSchema } from "./list-schema.ts";
 import { pathsOf } from "./openapi-paths.ts";
 import { hashOf } from "./paths.ts";
 
@@ -11,14 +12,58 @@ export interface OpenApiDocument {
   readonly etag: string;
 }
 
-const documents = new Map<string, OpenApiDocument>();
+/** The documents of all groups. */
+export interface OpenApiV3 {
+  /** The document of `api/v1` or `apis/GROUP/VERSION`, made when first asked for. */
+  document(path: string): OpenApiDocument | undefined;
+  /** `/openapi/v3`: where the documents are. The hash in each URL changes when the document does. */
+  index(): Body;
+}
 
-/** The document of `api/v1` or `apis/GROUP/VERSION`, made when first asked for. */
-export function openApiDocument(path: string): OpenApiDocument | undefined {
-  const known = documents.get(path);
-  if (known) return known;
-  const group = catalog.find((one) => documentPath(one) === path);
-  if (!group) return undefined;
+/** Documents are kept until what they tell of has changed: a new kind costs the document of its own group. */
+export function createOpenApiV3(groups: Groups): OpenApiV3 {
+  const known = new Map<string, { readonly of: CatalogGroup; readonly document: OpenApiDocument }>();
+  let index: { readonly version: string; readonly body: Body } | undefined;
+
+  const documentOf = (group: CatalogGroup): OpenApiDocument => {
+    const path = documentPath(group);
+    const last = known.get(path);
+    if (last && tellsTheSame(last.of, group)) return last.document;
+    const made = makeDocument(group);
+    known.set(path, { of: group, document: made });
+    return made;
+  };
+  return {
+    document(path) {
+      const group = groups.all().find((one) => documentPath(one) === path);
+      return group && documentOf(group);
+    },
+    index() {
+      if (index?.version === groups.version) return index.body;
+      const all = groups.all();
+      const paths = new Set(all.map(documentPath));
+      for (const path of known.keys()) if (!paths.has(path)) known.delete(path);
+      const body = bodyOf({
+        paths: Object.fromEntries(
+          all.map((group) => {
+            const path = documentPath(group);
+            const hash = documentOf(group).etag.replaceAll('"', "");
+            return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }];
+          }),
+        ),
+      });
+      index = { version: groups.version, body };
+      return body;
+    },
+  };
+}
+
+/** A kind that changes comes with another schema: what is the same function tells the same. */
+function tellsTheSame(a: CatalogGroup, b: CatalogGroup): boolean {
+  return a.entries.length === b.entries.length && a.entries.every((entry, i) => entry.source === b.entries[i]?.source);
+}
+
+function makeDocument(group: CatalogGroup): OpenApiDocument {
   const bytes = Buffer.from(
     JSON.stringify({
       openapi: "3.0.0",
@@ -34,25 +79,7 @@ export function openApiDocument(path: string): OpenApiDocument | undefined {
     },
     bytes: () => [bytes],
   };
-  const document = { body, etag: `"${hashOf(body).toUpperCase()}"` };
-  documents.set(path, document);
-  return document;
-}
-
-let index: Body | undefined;
-
-/** `/openapi/v3`: where the documents are. The hash in each URL changes when the document does. */
-export function openApiIndex(): Body {
-  index ??= bodyOf({
-    paths: Object.fromEntries(
-      catalog.map((group) => {
-        const path = documentPath(group);
-        const hash = (openApiDocument(path)?.etag ?? "").replaceAll('"', "");
-        return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }];
-      }),
-    ),
-  });
-  return index;
+  return { body, etag: `"${hashOf(body).toUpperCase()}"` };
 }
 
 function documentPath({ group, version }: CatalogGroup): string {
@@ -61,24 +88,24 @@ function documentPath({ group, version }: CatalogGroup): string {
 
 /** The schemas of all kinds of a group and of everything that they refer to. */
 function schemasOf({ entries }: CatalogGroup): Record<string, object> {
-  const names = new Set<string>();
-  const visit = (name: string): void => {
-    if (names.has(name)) return;
-    names.add(name);
-    for (const reference of references(definitions[name] ?? {})) visit(reference);
+  const found = new Map<string, Definition>();
+  const visit = (name: string, definition = definitions[name] ?? {}): void => {
+    if (found.has(name)) return;
+    found.set(name, definition);
+    for (const reference of references(definition)) visit(reference);
   };
-  const kinds = entries.flatMap(({ kind, subresources }) => [
-    kind,
-    { ...kind, kind: `${kind.kind}List` },
-    ...subresources.map((part) => part.kind),
-  ]);
-  for (const kind of kinds) {
+  for (const entry of entries) {
+    for (const { name, definition } of [entry.schema(), listSchema(entry)].filter((one) => one !== undefined))
+      if (name) visit(name, definition);
+    for (const { kind } of entry.subresources) visitKind(kind);
+  }
+  function visitKind(kind: GroupVersionKind): void {
     const { name } = definitionOf(kind) ?? {};
     if (name) visit(name);
   }
   for (const kind of ["Status", "DeleteOptions", "WatchEvent"]) visit(`${meta}.${kind}`);
   return Object.fromEntries(
-    [...names].sort().map((name) => [name, choices[name] ?? schemaOf(name, definitions[name] ?? {})]),
+    [...found.keys()].sort().map((name) => [name, choices[name] ?? schemaOf(name, found.get(name) ?? {})]),
   );
 }
 
@@ -105,7 +132,7 @@ const choices: Readonly<Record<string, object>> = {
 /** A definition as OpenAPI v3 writes it: a reference stands alone, so what goes beside it needs `allOf`. */
 function schemaOf(owner: string, definition: Definition, field?: string): object {
   const { $ref, items, additionalProperties, properties, ...rest } = definition;
-  const description = describe(owner, field);
+  const description = definition.description ?? describe(owner, field);
   const own = {
     ...(description ? { description } : {}),
     ...rest,

@@ -4,10 +4,12 @@ import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { parseAccept } from "../request/negotiate.ts";
 import { bodyResponse, objectResponse, textResponse } from "../request/respond.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
+import type { Catalog } from "../resources/index.ts";
 import { aggregatedType, groupDiscoveryList, wantsAggregated } from "./aggregated.ts";
-import { apiGroup, apiGroupList, apiResourceList, apiVersions } from "./classic.ts";
-import { openApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
-import { openApiDocument, openApiIndex } from "./openapi.ts";
+import { apiGroup, apiGroupList, apiGroups, apiResourceList, apiVersions } from "./classic.ts";
+import { createGroups, type Groups } from "./groups.ts";
+import { createOpenApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
+import { createOpenApiV3 } from "./openapi.ts";
 import { versionInfo } from "./version.ts";
 
 /** Named checks behind `/healthz`, `/livez` and `/readyz`. */
@@ -17,54 +19,66 @@ export interface HealthCheck {
   check(): string | undefined;
 }
 
-/** The paths beside the resources. Undefined: there is nothing. */
-export async function answerPath(
+/** Answers the paths beside the resources. Undefined: there is nothing. */
+export type Discovery = (
   request: ApiRequest,
   checks: readonly HealthCheck[],
   metrics: Metrics,
-): Promise<ApiResponse | undefined> {
-  const path = request.path.length > 1 ? request.path.replace(/\/+$/, "") : request.path;
-  const [first = "", second, third, ...more] = path.split("/").slice(1);
-  switch (first) {
-    case "api":
-      if (second === undefined) return groups(request, true);
-      return third === undefined ? found(apiResourceList("", second)) : undefined;
-    case "apis":
-      if (second === undefined) return groups(request, false);
-      if (third === undefined) return found(apiGroup(second));
-      return more.length === 0 ? found(apiResourceList(second, third)) : undefined;
-    case "version":
-      return second === undefined ? objectResponse(200, versionInfo()) : undefined;
-    case "healthz":
-    case "livez":
-    case "readyz":
-      return third === undefined ? health(first, second, request.query, checks) : undefined;
-    case "metrics":
-      return second === undefined ? textResponse(200, await metrics.text(), metricsType) : undefined;
-    case "openapi":
-      return openApi(request, path);
-    case "":
-      return objectResponse(200, { paths: rootPaths(checks) });
-    default:
-      return undefined;
-  }
+) => Promise<ApiResponse | undefined>;
+
+/** What is served, as `catalog` has it at the time of each request. */
+export function createDiscovery(catalog: Catalog): Discovery {
+  const groups = createGroups(catalog);
+  const listGroups = createGroupLists(groups);
+  const openApi = createOpenApi(groups);
+
+  return async (request, checks, metrics) => {
+    const path = request.path.length > 1 ? request.path.replace(/\/+$/, "") : request.path;
+    const [first = "", second, third, ...more] = path.split("/").slice(1);
+    switch (first) {
+      case "api":
+        if (second === undefined) return listGroups(request, true);
+        return third === undefined ? found(apiResourceList(groups.all(), "", second)) : undefined;
+      case "apis":
+        if (second === undefined) return listGroups(request, false);
+        if (third === undefined) return found(apiGroup(groups.all(), second));
+        return more.length === 0 ? found(apiResourceList(groups.all(), second, third)) : undefined;
+      case "version":
+        return second === undefined ? objectResponse(200, versionInfo()) : undefined;
+      case "healthz":
+      case "livez":
+      case "readyz":
+        return third === undefined ? health(first, second, request.query, checks) : undefined;
+      case "metrics":
+        return second === undefined ? textResponse(200, await metrics.text(), metricsType) : undefined;
+      case "openapi":
+        return openApi(request, path);
+      case "":
+        return objectResponse(200, { paths: rootPaths(groups, checks) });
+      default:
+        return undefined;
+    }
+  };
 }
 
 function found(object: object | undefined): ApiResponse | undefined {
   return object && objectResponse(200, object);
 }
 
-const aggregated = new Map<boolean, { body: Body; etag: string }>();
-
-function groups(request: ApiRequest, core: boolean): ApiResponse {
-  if (!wantsAggregated(request.headers["accept"])) return objectResponse(200, core ? apiVersions() : apiGroupList());
-  let known = aggregated.get(core);
-  if (!known) {
-    const body = bodyOf(groupDiscoveryList(core));
-    known = { body, etag: `"${hashOf(body).toUpperCase()}"` };
-    aggregated.set(core, known);
-  }
-  return cached(request, known.body, known.etag, { "content-type": aggregatedType, vary: "Accept" });
+/** `/api` and `/apis` in both forms; the aggregated one is made once after each change. */
+function createGroupLists(groups: Groups): (request: ApiRequest, core: boolean) => ApiResponse {
+  const aggregated = new Map<boolean, { version: string; body: Body; etag: string }>();
+  return (request, core) => {
+    if (!wantsAggregated(request.headers["accept"]))
+      return objectResponse(200, core ? apiVersions(groups.all()) : apiGroupList(groups.all()));
+    let known = aggregated.get(core);
+    if (known?.version !== groups.version) {
+      const body = bodyOf(groupDiscoveryList(groups.all(), core));
+      known = { version: groups.version, body, etag: `"${hashOf(body).toUpperCase()}"` };
+      aggregated.set(core, known);
+    }
+    return cached(request, known.body, known.etag, { "content-type": aggregatedType, vary: "Accept" });
+  };
 }
 
 /** 304 when the client has it already. */
@@ -80,16 +94,31 @@ export function hashOf(body: Body): string {
   return hash.digest("hex");
 }
 
-async function openApi(request: ApiRequest, path: string): Promise<ApiResponse | undefined> {
-  if (path === "/openapi/v2") {
-    const asProtobuf = parseAccept(request.headers["accept"]).some(({ type }) => type === openApiV2Asked);
-    return bodyResponse(200, openApiV2(asProtobuf), asProtobuf ? { "content-type": openApiV2Given } : {});
-  }
-  if (path === "/openapi/v3") return objectResponse(200, openApiIndex().object);
-  if (!path.startsWith("/openapi/v3/")) return undefined;
-  const document = openApiDocument(path.slice("/openapi/v3/".length));
-  if (!document) return undefined;
-  return cached(request, document.body, document.etag, { vary: "Accept" });
+function createOpenApi(groups: Groups): (request: ApiRequest, path: string) => ApiResponse | undefined {
+  const v2 = createOpenApiV2(groups);
+  const v3 = createOpenApiV3(groups);
+  return (request, path) => {
+    if (path === "/openapi/v2") {
+      const asProtobuf = parseAccept(request.headers["accept"]).some(({ type }) => type === openApiV2Asked);
+      return bodyResponse(200, v2(asProtobuf), asProtobuf ? { "content-type": openApiV2Given } : {});
+    }
+    if (path === "/openapi/v3") return objectResponse(200, v3.index().object);
+    if (!path.startsWith("/openapi/v3/")) return undefined;
+    const document = v3.document(path.slice("/openapi/v3/".length));
+    if (!document) return undefined;
+    const hash = request.query.get("hash");
+    if (hash) {
+      // A URL with a hash never changes its meaning: who asks by an old one is led to the new one.
+      const current = document.etag.replaceAll('"', "");
+      if (hash !== current) return movedTo(`${path}?hash=${current}`);
+      return cached(request, document.body, document.etag, { vary: "Accept", "cache-control": "public, immutable" });
+    }
+    return cached(request, document.body, document.etag, { vary: "Accept" });
+  };
+}
+
+function movedTo(location: string): ApiResponse {
+  return { type: "object", status: 301, headers: { location }, object: {}, bytes: () => [] };
 }
 
 function health(
@@ -122,13 +151,12 @@ function health(
   return textResponse(failed ? 500 : 200, `${lines.join("\n")}\n${endpoint} check ${verdict}\n`);
 }
 
-function rootPaths(checks: readonly HealthCheck[]): string[] {
-  const groupList = apiGroupList() as { groups: { name: string; versions: { groupVersion: string }[] }[] };
+function rootPaths(groups: Groups, checks: readonly HealthCheck[]): string[] {
   return [
     "/api",
     "/api/v1",
     "/apis",
-    ...groupList.groups.flatMap(({ name, versions }) => [
+    ...apiGroups(groups.all()).flatMap(({ name, versions }) => [
       `/apis/${name}`,
       ...versions.map(({ groupVersion }) => `/apis/${groupVersion}`),
     ]),

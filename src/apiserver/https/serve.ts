@@ -3,9 +3,12 @@ import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
+import { createAuthenticator, type Authenticator } from "../authentication/index.ts";
 import type { ApiHandler } from "../handler.ts";
 import { createRequestFigures } from "../request-figures.ts";
+import { createCatalog } from "../resources/index.ts";
 import { exchange } from "./exchange.ts";
+import { createCertificateReader } from "./identity.ts";
 import { createInFlight, tellOfInFlight } from "./inflight.ts";
 import { beginUpgrade } from "./upgrade.ts";
 
@@ -18,6 +21,10 @@ export interface ServeOptions {
   readonly key: string;
   /** Authority that client certificates must be signed by, PEM. */
   readonly clientCa: string;
+  /** Authority that the certificates of front proxies must be signed by, PEM. Absent: there are none. */
+  readonly frontProxyCa?: string;
+  /** Says who clients are. Absent: only client certificates count. */
+  readonly authenticator?: Authenticator;
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Told of the requests under way and of those that are turned away here. Absent: nobody is. */
@@ -58,14 +65,17 @@ const mostStreams = 250;
  * Throws ServeError when it can not listen.
  */
 export async function serveHttps(handler: ApiHandler, options: ServeOptions): Promise<Served> {
-  const { host, port, cert, key, clientCa, signal, log, metrics = createMetrics() } = options;
+  const { host, port, cert, key, clientCa, frontProxyCa, signal, log, metrics = createMetrics() } = options;
+  const { authenticator = createAuthenticator() } = options;
+  const certificateOf = createCertificateReader({ clientCa, frontProxyCa });
   const inFlight = createInFlight();
   tellOfInFlight(metrics, inFlight);
-  const figures = createRequestFigures(metrics);
+  // What is refused here is told apart by built-in kind alone.
+  const figures = createRequestFigures(metrics, createCatalog());
   const server = createSecureServer({
     cert,
     key,
-    ca: clientCa,
+    ca: frontProxyCa === undefined ? clientCa : [clientCa, frontProxyCa],
     requestCert: true,
     rejectUnauthorized: false,
     allowHTTP1: true,
@@ -90,7 +100,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     closeWhenIdle(session);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
-  const parts = { handler, inFlight, figures, log };
+  const parts = { handler, authenticator, certificateOf, inFlight, figures, log };
   server.on("request", (incoming, outgoing) => void exchange(parts, incoming, outgoing));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { outgoing, upgrade } = beginUpgrade(incoming, socket, head);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { resources, type KubeObject } from "../../kube/index.ts";
+import { resources, strategyFor, type KubeObject, type Resource, type Strategy } from "../../kube/index.ts";
 import { deletionOf, isGone, type DeletionOptions } from "./deletion.ts";
 
 const now = Date.UTC(2030, 0, 1);
@@ -10,6 +10,10 @@ const pod = (metadata: object = {}, spec: object = { nodeName: "n1", termination
     metadata: { name: "p", namespace: "n", uid: "u", resourceVersion: "7", ...metadata },
     spec,
   }) as KubeObject;
+const kind = (resource: Resource): { resource: Resource; strategy: Strategy } => ({
+  resource,
+  strategy: strategyFor(resource),
+});
 const remove = (object: KubeObject, options: DeletionOptions = {}) =>
   deletionOf(kind(resources.Pod), object, options, now);
 

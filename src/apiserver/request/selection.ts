@@ -4,9 +4,9 @@ import {
   meetsRequirements,
   parseFieldSelector,
   parseLabelSelector,
-  strategyFor,
   type KubeObject,
   type Resource,
+  type Strategy,
 } from "../../kube/index.ts";
 import { prefixFor, type Entry } from "../storage/index.ts";
 
@@ -20,7 +20,7 @@ export interface Selection {
 
 /** Reads label and field selector of a query. Throws StatusError BadRequest for one that is not well formed or names unknown fields. */
 export function selection(
-  resource: Resource,
+  { resource, strategy }: { resource: Resource; strategy: Strategy },
   namespace: string,
   name: string,
   query: URLSearchParams,
@@ -32,7 +32,6 @@ export function selection(
     ...requirement,
     field: fieldOf(requirement.field),
   }));
-  const strategy = strategyFor(resource);
   if (fields.length > 0) checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))));
   if (name) fields.push({ field: "metadata.name", operator: "=", value: name });
 

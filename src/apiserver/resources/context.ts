@@ -17,6 +17,7 @@ export function contextOf(
   return {
     user: request.user ?? anonymous,
     resource: served.stored,
+    strategy: served.strategy,
     namespace: served.resource.namespaced ? info.namespace : "",
     subresource: info.subresource,
     dryRun,

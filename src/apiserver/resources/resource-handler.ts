@@ -198,8 +198,8 @@ export function createResourceHandler({
   };
 }
 
-function chosenBy({ query }: ApiRequest, { namespace, name }: ResourceInfo, { stored, view }: Served): Selection {
-  return selection(stored, namespace, name, query, view?.fieldOf);
+function chosenBy({ query }: ApiRequest, { namespace, name }: ResourceInfo, { stored, strategy, view }: Served): Selection {
+  return selection({ resource: stored, strategy }, namespace, name, query, view?.fieldOf);
 }
 
 function checkNamespace(object: KubeObject, namespace: string, served: Served): void {

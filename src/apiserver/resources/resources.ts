@@ -16,9 +16,11 @@ import { handlePodLog, type KubeletClient } from "./pod-log.ts";
 import { createResourceHandler } from "./resource-handler.ts";
 import { findReview, type Review } from "./reviews.ts";
 import { handleScale } from "./scale.ts";
-import { findServed, type Served } from "./served.ts";
+import type { Catalog } from "./catalog.ts";
+import type { Served } from "./served.ts";
 
 export interface ResourcesOptions {
+  readonly catalog: Catalog;
   readonly store: Store;
   readonly storage: Storage;
   readonly registry: Registry;
@@ -31,7 +33,7 @@ export interface ResourcesOptions {
 export function createResources(
   options: ResourcesOptions,
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
-  const { storage, registry, clock, authorizer, kubelet } = options;
+  const { catalog, storage, registry, clock, authorizer, kubelet } = options;
   const handle = createResourceHandler(options);
   const actions = { registry, now: () => clock.now() };
 
@@ -65,7 +67,7 @@ export function createResources(
   };
 
   return async (request, info) => {
-    const served = findServed(info.group, info.version, info.resource);
+    const served = catalog.find(info.group, info.version, info.resource);
     if (!served) {
       const review = findReview(info);
       if (!review || info.name) throw notFoundPath();

@@ -1,8 +1,17 @@
-import { eventsV1, resources, type KubeObject, type Resource } from "../../kube/index.ts";
+import {
+  definitionOf,
+  eventsV1,
+  resources,
+  strategyFor,
+  type KubeObject,
+  type NamedDefinition,
+  type Resource,
+  type Strategy,
+} from "../../kube/index.ts";
 import type { ResourceVerb } from "../request/request-info.ts";
 import { coreEvent, coreEventField, eventsEvent } from "./events-view.ts";
 
-/** A collection of the API: what it is called, and how it is stored. */
+/** A collection of the API: what it is called, how it is stored, and what its objects are. */
 export interface Served {
   readonly resource: Resource;
   /** The kind that is stored: another one when this is only a view of it. */
@@ -16,6 +25,10 @@ export interface Served {
   readonly verbs: readonly ResourceVerb[];
   /** A delete that takes effect at once is answered with the object, not with a Status. */
   readonly returnsDeleted: boolean;
+  /** What `stored` does on write. */
+  readonly strategy: Strategy;
+  /** The structure of `resource`; undefined for a kind whose structure is not known. */
+  readonly schema: () => NamedDefinition | undefined;
 }
 
 const allVerbs: readonly ResourceVerb[] = [
@@ -31,33 +44,24 @@ const allVerbs: readonly ResourceVerb[] = [
 
 const returningDeleted: ReadonlySet<string> = new Set(["Pod", "Service", "ServiceAccount"]);
 
-function serve(resource: Resource): Served {
+function serve(resource: Resource, stored = resource): Served {
   return {
     resource,
-    stored: resource,
+    stored,
     verbs: resource.kind === "Namespace" ? allVerbs.filter((verb) => verb !== "deletecollection") : allVerbs,
     returnsDeleted: returningDeleted.has(resource.kind),
+    strategy: strategyFor(stored),
+    schema: () => definitionOf(resource),
   };
 }
 
-/** Every collection that is served, in the order in which discovery names them. */
-export const served: readonly Served[] = [
-  ...Object.values<Resource>(resources).map(serve),
-  {
-    ...serve(eventsV1),
-    stored: resources.Event,
-    view: { show: eventsEvent, store: coreEvent, fieldOf: coreEventField },
-  },
-];
-
-const byPath = new Map(
-  served.map((one) => [pathKey(one.resource.group, one.resource.version, one.resource.plural), one]),
-);
-
-export function findServed(group: string, version: string, plural: string): Served | undefined {
-  return byPath.get(pathKey(group, version, plural));
-}
-
-function pathKey(group: string, version: string, plural: string): string {
-  return `${group}/${version}/${plural}`;
+/** Every collection that the program itself knows. */
+export function builtInKinds(): Served[] {
+  return [
+    ...Object.values<Resource>(resources).map((resource) => serve(resource)),
+    {
+      ...serve(eventsV1, resources.Event),
+      view: { show: eventsEvent, store: coreEvent, fieldOf: coreEventField },
+    },
+  ];
 }

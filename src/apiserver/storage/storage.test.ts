@@ -119,4 +119,35 @@ describe("storage", () => {
     expect(watcher).toMatchObject({ ended: "closed" });
     expect(storage.of(ConfigMap).follow(1, () => true)).toBe("expired");
   });
+
+  it("takes in a kind while it runs, with what is stored and what is written meanwhile, and gives it up again", async () => {
+    const { Secret } = resources;
+    const secretKey = (name: string): string => keyFor(Secret, { namespace: "default", name });
+    const put = (name: string): Promise<unknown> =>
+      store.write([], [{ type: "put", key: secretKey(name), value: storedBytes(Secret, secret(name)) }]);
+    const secret = (name: string) => ({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace: "default" } });
+    await put("before");
+    const storage = start();
+    await storage.ready;
+    expect(() => storage.of(Secret)).toThrow("could not find the requested resource");
+
+    const added = storage.add(Secret);
+    const again = storage.add(Secret);
+    for (let i = 0; i < 50; i++) await put(`n${i}`);
+    expect(await added).toBe(true);
+    expect(await again).toBe(true);
+    await storage.reached(await store.revision());
+    expect(storage.of(Secret).size).toBe(51);
+    expect(storage.of(Secret).get(secretKey("before"))?.object.kind).toBe("Secret");
+
+    const watcher = storage.of(Secret).follow(storage.revision, () => true);
+    storage.remove(Secret);
+    expect(watcher).toMatchObject({ ended: "closed" });
+    expect(() => storage.of(Secret)).toThrow("could not find the requested resource");
+
+    const gone = storage.add(Secret);
+    storage.remove(Secret);
+    expect(await gone).toBe(false);
+    expect(() => storage.of(Secret)).toThrow();
+  });
 });

@@ -1,20 +1,25 @@
-import type { Resource } from "../../kube/index.ts";
+import { statusError, type Resource } from "../../kube/index.ts";
 import {
   StoreError,
   type Compare,
   type KeyValue,
   type Operation,
   type Store,
+  type StoreEvent,
   type WriteResult,
 } from "../../store/index.ts";
 import type { Clock, Component, Logger } from "../../system/index.ts";
-import { root } from "./entry.ts";
+import { prefixFor, root } from "./entry.ts";
 import { createKindCache, type KindCache } from "./kind-cache.ts";
 
 /** Everything that is stored, in memory, fed by one watch of the store; and the way to write. */
 export interface Storage extends Component {
-  /** The cache of a kind that was named at the start. */
+  /** The cache of a kind that was named at the start or added since. Throws StatusError NotFound for any other. */
   of(resource: Resource): KindCache;
+  /** Begins to hold a kind, whatever its version. Settles when its objects are there; false: the storage has ended before. */
+  add(resource: Resource): Promise<boolean>;
+  /** Holds a kind no longer, and ends its watches. */
+  remove(resource: Resource): void;
   /** All caches hold the state of this revision; 0 before they were filled. */
   readonly revision: number;
   /** The store tells of every change: false before the caches were filled, and while the watch is broken. */
@@ -34,6 +39,17 @@ export interface StorageOptions {
   readonly log: Logger;
 }
 
+/** A kind that is being read. */
+interface Joining {
+  readonly changes: StoreEvent[];
+  done: Promise<boolean>;
+}
+
+/** The name of a kind in the keys of its objects. */
+function nameOf({ group, plural }: Resource): string {
+  return `${group || "core"}/${plural}`;
+}
+
 /** Objects read at once when the caches are filled. */
 const page = 500;
 
@@ -45,16 +61,23 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   let following = false;
   const waiting = new Set<{ revision: number; settle: (reached: boolean) => void }>();
   const caches = new Map<string, KindCache>();
-  for (const kind of kinds)
-    caches.set(
-      `${kind.group || "core"}/${kind.plural}`,
-      createKindCache(kind, () => revision),
-    );
+  const newCache = (kind: Resource): KindCache => createKindCache(kind, () => revision);
+  for (const kind of kinds) caches.set(nameOf(kind), newCache(kind));
+  /** Kinds that are being read, with the changes that came meanwhile. */
+  const joining = new Map<string, Joining>();
+  /** Counts how often everything was read: what was joining then begins anew. */
+  let loads = 0;
 
-  const cacheOfKey = (key: string): KindCache | undefined => {
+  const kindOfKey = (key: string): string => {
     const afterGroup = key.indexOf("/", root.length);
     const afterPlural = key.indexOf("/", afterGroup + 1);
-    return caches.get(key.slice(root.length, afterPlural));
+    return key.slice(root.length, afterPlural);
+  };
+  const apply = (event: StoreEvent): void => {
+    const kind = kindOfKey(event.key);
+    const cache = caches.get(kind);
+    if (cache) cache.apply(event.key, event.revision, event.value);
+    else joining.get(kind)?.changes.push(event);
   };
 
   const advance = (to: number): void => {
@@ -68,29 +91,56 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     }
   };
 
-  /** Fills the caches with the state of one revision, all at once: nobody sees half of it. */
-  const load = async (): Promise<void> => {
+  /** All that is under `prefix`, as of one revision. */
+  const read = async (prefix: string): Promise<{ items: KeyValue[]; at: number }> => {
     const items: KeyValue[] = [];
     let at = 0;
     for (;;) {
       const after = items.at(-1)?.key;
-      const result = await store.list(root, {
+      const result = await store.list(prefix, {
         limit: page,
         ...(at ? { revision: at } : {}),
         ...(after === undefined ? {} : { after }),
       });
       at ||= result.revision;
       items.push(...result.items);
-      if (!result.more) break;
+      if (!result.more) return { items, at };
     }
+  };
+
+  /** Fills the caches with the state of one revision, all at once: nobody sees half of it. */
+  const load = async (): Promise<void> => {
+    const { items, at } = await read(root);
+    loads += 1;
     for (const cache of caches.values()) cache.reset(at);
-    for (const item of items) cacheOfKey(item.key)?.load(item.key, item.modRevision, item.value);
+    for (const item of items) caches.get(kindOfKey(item.key))?.load(item.key, item.modRevision, item.value);
     advance(at);
+  };
+
+  /** Reads the objects of a kind while the feed goes on; false when it was removed meanwhile. */
+  const join = async (kind: Resource, mine: Joining): Promise<boolean> => {
+    const name = nameOf(kind);
+    while (!over && joining.get(name) === mine) {
+      const begun = loads;
+      mine.changes.length = 0;
+      const { items, at } = await read(prefixFor(kind));
+      // Changes that came before the objects were read are in them; those that came after are in `changes`, all of them by then.
+      if (!(await reached(at)) || joining.get(name) !== mine) break;
+      if (begun !== loads) continue;
+      const cache = newCache(kind);
+      cache.reset(at);
+      for (const item of items) cache.load(item.key, item.modRevision, item.value);
+      for (const { key, revision: changed, value } of mine.changes) if (changed > at) cache.apply(key, changed, value);
+      joining.delete(name);
+      caches.set(name, cache);
+      return true;
+    }
+    return false;
   };
 
   const follow = async (): Promise<void> => {
     for await (const batch of store.watch(root, { fromRevision: revision + 1, signal })) {
-      for (const event of batch.events) cacheOfKey(event.key)?.apply(event.key, event.revision, event.value);
+      for (const event of batch.events) apply(event);
       advance(batch.revision);
     }
   };
@@ -150,9 +200,27 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     ready,
     stopped: run(),
     of(resource) {
-      const cache = caches.get(`${resource.group || "core"}/${resource.plural}`);
-      if (!cache) throw new Error(`${resource.kind} is not stored`);
+      const cache = caches.get(nameOf(resource));
+      if (!cache) throw statusError("NotFound", "the server could not find the requested resource", {});
       return cache;
+    },
+    async add(resource) {
+      const name = nameOf(resource);
+      if (caches.has(name)) return true;
+      const before = joining.get(name);
+      if (before) return before.done;
+      const mine: Joining = { changes: [], done: Promise.resolve(false) };
+      joining.set(name, mine);
+      mine.done = join(resource, mine).finally(() => {
+        if (joining.get(name) === mine) joining.delete(name);
+      });
+      return mine.done;
+    },
+    remove(resource) {
+      const name = nameOf(resource);
+      joining.delete(name);
+      caches.get(name)?.reset(revision);
+      caches.delete(name);
     },
     get revision() {
       return revision;

@@ -1,0 +1,130 @@
+import { createHash } from "node:crypto";
+import { definitionOf, type GroupVersionKind, type Resource } from "../../kube/index.ts";
+import { reviews } from "../resources/reviews.ts";
+import type { Catalog, Served } from "../resources/index.ts";
+import { byPriority } from "./priority.ts";
+
+/** A collection or a part of an object, as discovery shows it. */
+export interface CatalogEntry {
+  readonly plural: string;
+  readonly singular: string;
+  readonly namespaced: boolean;
+  /** The kind that travels; a subresource may have one of another group. */
+  readonly kind: GroupVersionKind;
+  readonly verbs: readonly string[];
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly subresources: readonly Subresource[];
+  /** What this entry was made of: the same object as long as nothing about it changes. */
+  readonly source: object;
+  /** The structure of `kind`. */
+  readonly schema: Served["schema"];
+  /** Names group, version and kind in which the objects are stored; absent for what is not stored. */
+  readonly storageVersionHash?: string;
+}
+
+export interface Subresource {
+  readonly name: string;
+  readonly kind: GroupVersionKind;
+  readonly verbs: readonly string[];
+}
+
+export interface CatalogGroup {
+  /** "" for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly entries: readonly CatalogEntry[];
+}
+
+function subresource(resource: Resource, name: string): Subresource {
+  const own = { group: resource.group, version: resource.version, kind: resource.kind };
+  const readWrite = ["get", "patch", "update"];
+  switch (name) {
+    case "scale":
+      return { name, kind: { group: "autoscaling", version: "v1", kind: "Scale" }, verbs: readWrite };
+    case "log":
+      return { name, kind: own, verbs: ["get"] };
+    case "binding":
+      return { name, kind: { group: "", version: "v1", kind: "Binding" }, verbs: ["create"] };
+    case "eviction":
+      return { name, kind: { group: "policy", version: "v1", kind: "Eviction" }, verbs: ["create"] };
+    case "finalize":
+      return { name, kind: own, verbs: ["update"] };
+    default:
+      return { name, kind: own, verbs: readWrite };
+  }
+}
+
+/** Subresources that are served, of those that a kind has. */
+const servedParts: ReadonlySet<string> = new Set(["status", "scale", "log", "binding", "eviction", "finalize"]);
+
+function entryOf(
+  source: object,
+  { resource, verbs, schema, stored }: Pick<Served, "resource" | "verbs" | "schema"> & { stored?: Resource },
+): CatalogEntry {
+  const { plural, singular, namespaced, shortNames, categories } = resource;
+  return {
+    plural,
+    singular,
+    namespaced,
+    shortNames,
+    categories,
+    kind: { group: resource.group, version: resource.version, kind: resource.kind },
+    verbs,
+    source,
+    schema,
+    ...(stored ? { storageVersionHash: storageVersionHash(stored) } : {}),
+    subresources: resource.subresources
+      .filter((name) => servedParts.has(name))
+      .sort()
+      .map((name) => subresource(resource, name)),
+  };
+}
+
+/** As upstream makes it: clients only compare it with an earlier one. */
+function storageVersionHash({ group, version, kind }: GroupVersionKind): string {
+  return createHash("sha256").update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString("base64");
+}
+
+/** Everything that is served, by group, in the order of discovery: the one source of it and of the OpenAPI documents. */
+export interface Groups {
+  all(): readonly CatalogGroup[];
+  /** Another text after each change. */
+  readonly version: string;
+}
+
+/** The groups of a catalog and of the reviews, put together anew after a change. */
+export function createGroups(catalog: Catalog): Groups {
+  let version: string | undefined;
+  let groups: readonly CatalogGroup[] = [];
+  return {
+    all() {
+      if (version !== catalog.version) {
+        version = catalog.version;
+        groups = groupsOf(catalog.all());
+      }
+      return groups;
+    },
+    get version() {
+      return catalog.version;
+    },
+  };
+}
+
+function groupsOf(all: readonly Served[]): CatalogGroup[] {
+  const byName = new Map<string, { group: string; version: string; entries: CatalogEntry[] }>();
+  const add = (entry: CatalogEntry): void => {
+    const { group, version } = entry.kind;
+    const name = `${group}/${version}`;
+    const found = byName.get(name) ?? { group, version, entries: [] };
+    found.entries.push(entry);
+    byName.set(name, found);
+  };
+  for (const served of all) add(entryOf(served, served));
+  for (const review of reviews) {
+    const { resource } = review;
+    add(entryOf(review, { resource, verbs: ["create"], schema: () => definitionOf(resource) }));
+  }
+  for (const group of byName.values()) group.entries.sort((a, b) => (a.plural < b.plural ? -1 : 1));
+  return [...byName.values()].sort(byPriority);
+}
