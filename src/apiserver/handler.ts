@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Duplex, Readable } from "node:stream";
 
+import type { Impersonation } from "./authentication/index.ts";
+
 /** Who asks, after authentication. */
 export interface UserInfo {
   readonly name: string;
@@ -31,6 +33,8 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Absent: anonymous. */
   readonly user?: UserInfo;
+  /** Whom the user asks to act for. */
+  readonly impersonation?: Impersonation;
   /** Bytes as they came in, or, in process, an object: it is not changed and not kept. */
   readonly body?: Uint8Array | object;
   /** Aborts when the client has gone. */

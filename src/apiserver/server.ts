@@ -4,6 +4,7 @@ import { createMetrics, type Clock, type Component, type Logger, type Metrics } 
 import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
+import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
@@ -15,7 +16,21 @@ import { requestInfo, type RequestInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
 import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
-import { startStorage } from "./storage/index.ts";
+import { startStorage, type Storage } from "./storage/index.ts";
+import { createAccountAuthenticator, createTokenIssuer, type AccountKeys } from "./tokens/index.ts";
+
+export interface AuthenticationOptions {
+  /** Keys of service-account tokens, loaded when the first token comes or is asked for. */
+  readonly accountKeys: () => Promise<AccountKeys>;
+  /** Issuers of service-account tokens: the first signs. Default `https://kubernetes.default.svc.cluster.local`. */
+  readonly issuers?: readonly string[];
+  /** Audiences of tokens that are meant for this API. Default: the issuers. */
+  readonly audiences?: readonly string[];
+  /** Further kinds of tokens, asked after those of service accounts. */
+  readonly tokens?: readonly TokenAuthenticator[];
+  /** CNs of front proxies that are believed what they say of users; none: every one with a certificate of their authority. */
+  readonly frontProxyNames?: readonly string[];
+}
 
 export interface ApiServerOptions {
   readonly store: Store;
@@ -31,6 +46,8 @@ export interface ApiServerOptions {
   readonly advertise: Advertised;
   /** Loopback addresses may be endpoints: a cluster without root lives on 127/8. */
   readonly allowLoopback?: boolean;
+  /** How clients say who they are, beside certificates. Absent: no bearer tokens. */
+  readonly authentication?: AuthenticationOptions;
   /** Fetches logs from nodes. */
   readonly kubelet: KubeletClient;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
@@ -40,6 +57,8 @@ export interface ApiServerOptions {
 /** The API over a store. `ready` settles when it answers and all that every cluster has is there. */
 export interface ApiServer extends Component {
   readonly handler: ApiHandler;
+  /** Says who a client is: for those who bring requests from outside. */
+  readonly authenticator: Authenticator;
 }
 
 /** Milliseconds that a request waits for the store to be read. */
@@ -55,6 +74,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const catalog = createCatalog();
   const figures = createRequestFigures(metrics, catalog);
   const authorizer = createAuthorizer(storage);
+  const { authenticator, issuer } = createIdentity(options, storage);
   const registry = createRegistry({
     storage,
     admission: {
@@ -65,7 +85,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     allowLoopback,
     now: () => clock.now(),
   });
-  const answerResource = createResources({ catalog, store, storage, registry, clock, authorizer, kubelet });
+  const answerResource = createResources({
+    catalog,
+    store,
+    storage,
+    registry,
+    clock,
+    authorizer,
+    authenticator,
+    issuer,
+    kubelet,
+  });
 
   const answerPath = createDiscovery(catalog);
 
@@ -115,9 +145,35 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   return {
     name: "apiserver",
     handler,
+    authenticator,
     ready,
     stopped: Promise.all([storage.stopped, maintenance.stopped, kept.stopped]).then(() => {}),
   };
+}
+
+/** Issuer and audience of a cluster's tokens where nobody says otherwise. */
+const usualIssuer = "https://kubernetes.default.svc.cluster.local";
+
+/** Who clients are, and the tokens by which they say so. */
+function createIdentity({ authentication, clock, log }: ApiServerOptions, storage: Storage) {
+  const { issuers = [usualIssuer], tokens = [], frontProxyNames = [] } = authentication ?? {};
+  const { audiences = issuers } = authentication ?? {};
+  const keys = authentication?.accountKeys ?? noKeys;
+  const now = (): number => clock.now();
+  const authenticator = createAuthenticator({
+    tokens: [createAccountAuthenticator({ storage, keys, issuers, now }), ...tokens],
+    audiences,
+    frontProxy: { allowedNames: frontProxyNames },
+    onRefusal: (reason) => log.debug({ reason }, "a bearer token was refused"),
+  });
+  return {
+    authenticator,
+    issuer: createTokenIssuer({ storage, keys, issuer: issuers[0] ?? usualIssuer, audiences, now }),
+  };
+}
+
+function noKeys(): Promise<AccountKeys> {
+  return Promise.reject(statusError("ServiceUnavailable", "this server has no key for service-account tokens"));
 }
 
 /** Every error as the Status that tells it. What should not happen is logged and answered with 500. */

@@ -1,5 +1,6 @@
 import { createMemoryStore, type Store } from "../store/index.ts";
 import { FakeClock, silentLogger } from "../system/index.ts";
+import type { Impersonation } from "./authentication/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo, WatchFrame } from "./handler.ts";
 import type { KubeletClient } from "./resources/index.ts";
 import { createApiServer } from "./server.ts";
@@ -26,6 +27,7 @@ export interface TestApi {
 
 export interface CallOptions {
   readonly user?: UserInfo;
+  readonly impersonation?: Impersonation;
   readonly headers?: Record<string, string>;
 }
 
@@ -62,7 +64,7 @@ export async function startTestApi(
     method: ApiRequest["method"],
     url: string,
     body: object | undefined,
-    { user = admin, headers = {} }: CallOptions,
+    { user = admin, impersonation, headers = {} }: CallOptions,
     signal: AbortSignal,
   ): Promise<ApiResponse> => {
     const { pathname, searchParams } = new URL(url, "http://api");
@@ -73,6 +75,7 @@ export async function startTestApi(
       query: searchParams,
       headers,
       user,
+      ...(impersonation ? { impersonation } : {}),
       ...(body === undefined ? {} : { body }),
       signal,
     });

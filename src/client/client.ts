@@ -93,8 +93,13 @@ export interface Client {
   /** Makes the object as the draft says, keeping what others set: kubectl's three-way apply. */
   apply<T extends KubeObject>(resource: Resource<T>, draft: Draft<T>, options?: WriteOptions): Promise<T>;
   delete(resource: Resource, name: ObjectName, options?: DeleteOptions): Promise<void>;
-  /** POST to a subresource that takes an object of its own, for example a Pod's `binding`. */
-  createSubresource(resource: Resource, name: ObjectName, subresource: string, body: object): Promise<void>;
+  /** POST to a subresource that takes an object of its own, for example a Pod's `binding`. What the server answers. */
+  createSubresource<T extends object = object>(
+    resource: Resource,
+    name: ObjectName,
+    subresource: string,
+    body: object,
+  ): Promise<T>;
   logs(pod: ObjectName, options?: LogOptions): AsyncIterable<Uint8Array>;
 }
 

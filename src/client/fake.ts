@@ -8,6 +8,7 @@ import {
   type Resource,
   resources,
   statusError,
+  type TokenRequest,
 } from "../kube/index.ts";
 import { type Clock, systemClock } from "../system/index.ts";
 import { applyThreeWay } from "./apply.ts";
@@ -70,6 +71,7 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
   let revision = 1;
   let oldest = 0;
   let serial = 0;
+  let tokens = 0;
 
   const table = (resource: Resource): Map<string, KubeObject> => {
     const id = `${resource.group}/${resource.plural}`;
@@ -256,7 +258,12 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
       await call({ verb: "delete", resource, key: keyOf({ metadata: name }), body: how });
       remove(resource, name, how);
     },
-    async createSubresource(resource, name, subresource, body) {
+    async createSubresource<T extends object>(
+      resource: Resource,
+      name: ObjectName,
+      subresource: string,
+      body: object,
+    ): Promise<T> {
       await call({ verb: "create", resource, key: keyOf({ metadata: name }), subresource, body });
       const object = cloneJson(find(resource, name)) as KubeObject & { spec: { nodeName?: string } };
       if (subresource === "binding") {
@@ -271,9 +278,16 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
         store(resource, object);
       } else if (subresource === "eviction") {
         remove(resource, name, (body as { deleteOptions?: DeleteOptions }).deleteOptions ?? {});
+      } else if (subresource === "token") {
+        const { spec } = body as TokenRequest;
+        const seconds = spec.expirationSeconds ?? 3600;
+        const expirationTimestamp = timeOf(clock.now() + seconds * 1000);
+        const status = { token: `token-${++tokens}-of-${name.name}`, expirationTimestamp };
+        return { ...body, status } as unknown as T;
       } else {
         throw statusError("NotFound", `the fake has no ${resource.plural}/${subresource}`);
       }
+      return object as unknown as T;
     },
     async *logs(pod) {
       const text = podLogs.get(keyOf({ metadata: pod }));

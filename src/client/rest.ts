@@ -1,4 +1,13 @@
-import { apiVersionOf, keyOf, type KubeObject, nameOfKey, pathOf, type Resource, StatusError } from "../kube/index.ts";
+import {
+  apiVersionOf,
+  keyOf,
+  type KubeObject,
+  nameOfKey,
+  type ObjectName,
+  pathOf,
+  type Resource,
+  StatusError,
+} from "../kube/index.ts";
 import { applyThreeWay } from "./apply.ts";
 import {
   type Client,
@@ -131,8 +140,14 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
       });
     },
 
-    async createSubresource(resource, name, subresource, body) {
-      await transport.call({ method: "POST", path: pathOf(resource, { ...name, subresource }), query: write(), body });
+    async createSubresource<T extends object>(
+      resource: Resource,
+      name: ObjectName,
+      subresource: string,
+      body: object,
+    ): Promise<T> {
+      const path = pathOf(resource, { ...name, subresource });
+      return (await transport.call({ method: "POST", path, query: write(), body })) as T;
     },
 
     logs(pod, options = {}) {

@@ -1,44 +1,91 @@
-import { statusError } from "../../kube/index.ts";
-import type { ApiRequest, UserInfo } from "../handler.ts";
-import type { Authorizer } from "./rbac.ts";
+import { isDns1123Label, isDns1123Subdomain, statusError } from "../../kube/index.ts";
+import { authenticated, type Impersonation } from "../authentication/index.ts";
+import type { UserInfo } from "../handler.ts";
 import { refusal } from "./authorize.ts";
+import type { Authorizer } from "./rbac.ts";
 
-const account = /^system:serviceaccount:([^:]+):([^:]+)$/;
+const authentication = "authentication.k8s.io";
+
+/** A right that whoever impersonates must hold. */
+export interface Right {
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+}
 
 /**
- * Who a request acts for: the user of its `Impersonate-*` headers when the asker may `impersonate` them, else the asker.
- * Throws StatusError Forbidden, or BadRequest for groups without a user.
+ * Who a request acts for: the user that it asks to impersonate when the asker may `impersonate` each part of it, else the asker.
+ * Throws StatusError Forbidden, or BadRequest for parts of a user without a user.
  */
-export function actingUser(request: ApiRequest, asker: UserInfo, authorizer: Authorizer): UserInfo {
-  const name = request.headers["impersonate-user"];
-  const groups = (request.headers["impersonate-group"] ?? "")
-    .split(",")
-    .map((group) => group.trim())
-    .filter((group) => group !== "");
-  if (!name) {
-    if (groups.length > 0) throw statusError("BadRequest", "requested groups without impersonating a user");
-    return asker;
+export function actingUser(wanted: Impersonation | undefined, asker: UserInfo, authorizer: Authorizer): UserInfo {
+  if (!wanted) return asker;
+  const rights = rightsFor(wanted);
+  if (!wanted.user) {
+    if (rights.length === 0) return asker;
+    throw statusError("BadRequest", `requested ${described(rights)} without impersonating a user`);
   }
-  const check = (resource: string, target: string, namespace = ""): void => {
+  for (const { group, resource, subresource, namespace, name } of rights) {
     const action = {
       type: "resource",
       verb: "impersonate",
-      group: "",
+      group,
       resource,
-      subresource: "",
+      subresource,
       namespace,
-      name: target,
+      name,
     } as const;
-    if (!authorizer.allows(asker, action)) throw refusal(asker, action);
+    if (!authorizer.allows(asker, action)) throw refusal(asker, action, authorizer.decide(asker, action).reason);
+  }
+  return userOf(wanted);
+}
+
+/** What the asker must be allowed, one right for each part, in upstream's order. */
+export function rightsFor({ user, groups, extra, uid }: Impersonation): Right[] {
+  const account = serviceAccountOf(user);
+  const none = { group: "", subresource: "", namespace: "" };
+  return [
+    ...(account
+      ? [{ ...none, resource: "serviceaccounts", ...account }]
+      : user
+        ? [{ ...none, resource: "users", name: user }]
+        : []),
+    ...groups.map((name) => ({ ...none, resource: "groups", name })),
+    ...Object.entries(extra).flatMap(([key, values]) =>
+      values.map((name) => ({ ...none, group: authentication, resource: "userextras", subresource: key, name })),
+    ),
+    ...(uid ? [{ ...none, group: authentication, resource: "uids", name: uid }] : []),
+  ];
+}
+
+function userOf({ user, groups, extra, uid }: Impersonation): UserInfo {
+  const account = serviceAccountOf(user);
+  const own = account && groups.length === 0 ? serviceAccountGroups(account.namespace) : groups;
+  const acted = {
+    name: user,
+    groups: [...own],
+    ...(uid ? { uid } : {}),
+    ...(Object.keys(extra).length > 0 ? { extra } : {}),
   };
-  const [, namespace, serviceAccount] = account.exec(name) ?? [];
-  if (serviceAccount !== undefined) check("serviceaccounts", serviceAccount, namespace);
-  else check("users", name);
-  for (const group of groups) check("groups", group);
-  const own =
-    serviceAccount !== undefined && groups.length === 0
-      ? ["system:serviceaccounts", `system:serviceaccounts:${namespace}`]
-      : groups;
-  const known = name === "system:anonymous" ? "system:unauthenticated" : "system:authenticated";
-  return { name, groups: [...new Set([...own, known])] };
+  if (user !== "system:anonymous") return authenticated(acted);
+  const unknown = "system:unauthenticated";
+  return own.includes(unknown) ? acted : { ...acted, groups: [...own, unknown] };
+}
+
+/** Groups of every service account of a namespace. */
+export function serviceAccountGroups(namespace: string): string[] {
+  return ["system:serviceaccounts", `system:serviceaccounts:${namespace}`];
+}
+
+/** Namespace and name of the account that a user name is for; undefined when it is another user's. */
+export function serviceAccountOf(user: string): { namespace: string; name: string } | undefined {
+  const [system, kind, namespace = "", name = "", ...more] = user.split(":");
+  if (system !== "system" || kind !== "serviceaccount" || more.length > 0) return undefined;
+  if (isDns1123Label(namespace).length > 0 || isDns1123Subdomain(name).length > 0) return undefined;
+  return { namespace, name };
+}
+
+function described(rights: readonly Right[]): string {
+  return JSON.stringify(rights.map(({ resource, name }) => `${resource} ${name}`));
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startTestApi, type TestApi } from "../test-api.ts";
+import type { Impersonation } from "../authentication/index.ts";
 import type { UserInfo } from "../handler.ts";
 
 const rbac = "/apis/rbac.authorization.k8s.io/v1";
@@ -102,34 +103,30 @@ describe("authorization", () => {
 });
 
 describe("impersonation", () => {
-  const as = (name: string, group = ""): Record<string, string> => ({
-    "impersonate-user": name,
-    ...(group ? { "impersonate-group": group } : {}),
-  });
+  const as = (user: string, ...groups: string[]): Impersonation => ({ user, groups, uid: "", extra: {} });
 
   it("acts for someone else, when that is allowed", async () => {
-    const who = async (headers: Record<string, string>) =>
-      (await api.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, { headers })).body.status
+    const who = async (impersonation: Impersonation) =>
+      (await api.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, { impersonation })).body.status
         .userInfo;
-    expect(await who(as("bob", "dev, ops"))).toEqual({
+    expect(await who(as("bob", "dev", "ops"))).toEqual({
       username: "bob",
       groups: ["dev", "ops", "system:authenticated"],
     });
     expect((await who(as("system:serviceaccount:default:robot"))).groups).toContain("system:serviceaccounts:default");
-    expect((await api.call("GET", "/api/v1/pods", undefined, { headers: as("bob") })).status).toBe(403);
+    expect((await api.call("GET", "/api/v1/pods", undefined, { impersonation: as("bob") })).status).toBe(403);
   });
 
   it("is refused to others, and without a user", async () => {
     const refused = await api.call("GET", "/api/v1/pods", undefined, {
       user: bob,
-      headers: as("admin", "system:masters"),
+      impersonation: as("admin", "system:masters"),
     });
     expect(refused.body.message).toBe(
       'users "admin" is forbidden: User "bob" cannot impersonate resource "users" in API group "" at the cluster scope',
     );
-    expect((await api.call("GET", "/api/v1/pods", undefined, { headers: { "impersonate-group": "dev" } })).status).toBe(
-      400,
-    );
+    const nobody = await api.call("GET", "/api/v1/pods", undefined, { impersonation: as("", "dev") });
+    expect(nobody.status).toBe(400);
   });
 });
 

@@ -14,9 +14,18 @@ import { ruleAllows, type Action } from "./rules.ts";
 /** Members may do everything, whatever the roles say: the way in when they are wrong. */
 export const superusers = "system:masters";
 
+export interface Decision {
+  readonly allowed: boolean;
+  readonly reason: string;
+}
+
 /** Who may do what, by the Roles and bindings that are stored. */
 export interface Authorizer {
   allows(user: UserInfo, action: Action): boolean;
+  /** The same with the reason: which binding allows it, or why not; "" when no rule allows it, which is all there is to say. */
+  decide(user: UserInfo, action: Action): Decision;
+  /** Why `rulesFor` does not tell all that the user may; "" when it does. */
+  incomplete(user: UserInfo): string;
   /** All rules that hold for a user in a namespace ("" for the cluster scope alone). */
   rulesFor(user: UserInfo, namespace: string): PolicyRule[];
   /** The rules of a role that a binding refers to; undefined when it does not exist. */
@@ -46,41 +55,73 @@ export function createAuthorizer(storage: Storage): Authorizer {
     return entry && ((entry.object as Role).rules ?? []);
   };
 
-  function* bindings(user: UserInfo, namespace: string): Generator<readonly PolicyRule[]> {
-    if (user.groups.includes(superusers)) yield everything;
-    for (const { subjects, roleRef } of all<ClusterRoleBinding>(resources.ClusterRoleBinding)) {
-      if (isSubject(user, subjects, "")) yield rulesOf(roleRef, "") ?? [];
+  /** What each binding that is about the user grants, and how it came to do so. */
+  function* grants(user: UserInfo, namespace: string): Generator<Grant> {
+    if (user.groups.includes(superusers)) yield { rules: everything, why: () => "" };
+    for (const binding of all<ClusterRoleBinding>(resources.ClusterRoleBinding)) {
+      const subject = subjectFor(user, binding.subjects, "");
+      if (subject)
+        yield {
+          rules: rulesOf(binding.roleRef, "") ?? [],
+          why: () => reasonOf("ClusterRoleBinding", binding, subject),
+        };
     }
     if (!namespace) return;
-    for (const { subjects, roleRef } of all<RoleBinding>(resources.RoleBinding, namespace)) {
-      if (isSubject(user, subjects, namespace)) yield rulesOf(roleRef, namespace) ?? [];
+    for (const binding of all<RoleBinding>(resources.RoleBinding, namespace)) {
+      const subject = subjectFor(user, binding.subjects, namespace);
+      if (subject)
+        yield {
+          rules: rulesOf(binding.roleRef, namespace) ?? [],
+          why: () => reasonOf("RoleBinding", binding, subject),
+        };
     }
   }
 
+  const grantFor = (user: UserInfo, action: Action): Grant | undefined => {
+    const namespace = action.type === "resource" ? action.namespace : "";
+    for (const grant of grants(user, namespace)) {
+      if (grant.rules.some((rule) => ruleAllows(rule, action))) return grant;
+    }
+    return undefined;
+  };
+
   return {
-    allows(user, action) {
-      const namespace = action.type === "resource" ? action.namespace : "";
-      for (const rules of bindings(user, namespace)) {
-        if (rules.some((rule) => ruleAllows(rule, action))) return true;
-      }
-      return false;
+    allows: (user, action) => grantFor(user, action) !== undefined,
+    decide(user, action) {
+      const grant = grantFor(user, action);
+      return { allowed: grant !== undefined, reason: grant?.why() ?? "" };
     },
-    rulesFor: (user, namespace) => [...bindings(user, namespace)].flat(),
+    incomplete: () => "",
+    rulesFor: (user, namespace) => [...grants(user, namespace)].flatMap(({ rules }) => rules),
     rulesOf,
   };
 }
 
-function isSubject(user: UserInfo, subjects: readonly Subject[] | undefined, namespace: string): boolean {
-  return (subjects ?? []).some((subject) => {
-    switch (subject.kind) {
-      case "User":
-        return subject.name === user.name;
-      case "Group":
-        return user.groups.includes(subject.name);
-      case "ServiceAccount":
-        return user.name === `system:serviceaccount:${subject.namespace ?? namespace}:${subject.name}`;
-      default:
-        return false;
-    }
-  });
+interface Grant {
+  readonly rules: readonly PolicyRule[];
+  readonly why: () => string;
+}
+
+function reasonOf(kind: string, { metadata, roleRef }: RoleBinding, subject: Subject): string {
+  const { name, namespace } = metadata;
+  const binding = JSON.stringify(namespace ? `${name}/${namespace}` : name);
+  const who = JSON.stringify(subject.namespace ? `${subject.name}/${subject.namespace}` : subject.name);
+  return `RBAC: allowed by ${kind} ${binding} of ${roleRef.kind} ${JSON.stringify(roleRef.name)} to ${subject.kind} ${who}`;
+}
+
+function subjectFor(user: UserInfo, subjects: readonly Subject[] | undefined, namespace: string): Subject | undefined {
+  return subjects?.find((subject) => isSubject(user, subject, namespace));
+}
+
+function isSubject(user: UserInfo, subject: Subject, namespace: string): boolean {
+  switch (subject.kind) {
+    case "User":
+      return subject.name === user.name;
+    case "Group":
+      return user.groups.includes(subject.name);
+    case "ServiceAccount":
+      return user.name === `system:serviceaccount:${subject.namespace ?? namespace}:${subject.name}`;
+    default:
+      return false;
+  }
 }

@@ -1,4 +1,5 @@
 import type { PolicyRule } from "../../kube/index.ts";
+import type { FieldEquality } from "../request/request-info.ts";
 
 /** What somebody wants to do, as authorization sees it. */
 export type Action =
@@ -11,6 +12,8 @@ export type Action =
       /** "" at the cluster scope and for all namespaces. */
       readonly namespace: string;
       readonly name: string;
+      /** Fields that the objects are selected by: what is asked for are those alone. */
+      readonly fields?: readonly FieldEquality[];
     }
   | { readonly type: "path"; readonly verb: string; readonly path: string };
 

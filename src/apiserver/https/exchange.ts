@@ -4,24 +4,26 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { statusError, StatusError } from "../../kube/index.ts";
+import { impersonationOf, type Authenticator, type ClientCertificate } from "../authentication/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "../handler.ts";
 import { errorResponse } from "../request/respond.ts";
 import type { RequestFigures } from "../request-figures.ts";
 import { isTrue, requestInfo } from "../request/request-info.ts";
 import { drain, readBody } from "./body.ts";
-import { unauthorized, userOf } from "./identity.ts";
 import type { InFlight } from "./inflight.ts";
 import type { Upgrade } from "./upgrade.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
 /** Headers that the API itself looks at. */
-const read = ["accept", "content-type", "if-none-match", "impersonate-user", "impersonate-group"];
+const read = ["accept", "content-type", "if-none-match"];
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
 export interface ExchangeParts {
   readonly handler: ApiHandler;
+  readonly authenticator: Authenticator;
+  readonly certificateOf: (socket: TLSSocket) => ClientCertificate | undefined;
   readonly inFlight: InFlight;
   readonly figures: RequestFigures;
   readonly log: Logger;
@@ -29,7 +31,7 @@ export interface ExchangeParts {
 
 /** One request and its answer, from socket to socket; `upgrade` tells that the client would speak another protocol after it. Never throws. */
 export async function exchange(
-  { handler, inFlight, figures, log }: ExchangeParts,
+  { handler, authenticator, certificateOf, inFlight, figures, log }: ExchangeParts,
   incoming: IncomingMessage | Http2ServerRequest,
   outgoing: ServerResponse | Http2ServerResponse,
   upgrade?: Upgrade,
@@ -68,8 +70,12 @@ export async function exchange(
       const { path, query } = parseUrl(url);
       if (!methods.has(method))
         throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-      if (header("authorization") !== undefined) throw unauthorized();
-      const user = userOf(socketOf(incoming));
+      const user = await authenticator.authenticate({
+        authorization: header("authorization"),
+        rawHeaders: incoming.rawHeaders,
+        certificate: certificateOf(socketOf(incoming)),
+      });
+      const impersonation = impersonationOf(incoming.rawHeaders);
       const reading = method === "GET" || method === "HEAD";
       const long = isTrue(query.get("watch")) || isTrue(query.get("follow"));
       const passedOn = handler.passesOn?.({ method: method as ApiRequest["method"], path, query }) ?? false;
@@ -80,6 +86,7 @@ export async function exchange(
         query,
         headers: Object.fromEntries(read.map((name) => [name, header(name)])),
         ...(user ? { user } : {}),
+        ...(impersonation ? { impersonation } : {}),
         ...(reading || passedOn ? {} : { body: await readBody(incoming) }),
         signal: gone.signal,
         ...(passedOn

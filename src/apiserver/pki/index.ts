@@ -1,3 +1,4 @@
 export type { ClientSubject, KeyPair, ServerSubject } from "./authority.ts";
+export type { AccountKeyTexts } from "./account-keys.ts";
 export { kubeconfigText, writeKubeconfig, type KubeconfigOptions } from "./kubeconfig.ts";
-export { openPki, PkiError, type Pki } from "./pki.ts";
+export { openPki, PkiError, type FrontProxyPki, type Pki } from "./pki.ts";

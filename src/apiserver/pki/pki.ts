@@ -10,6 +10,7 @@ import {
   type KeyPair,
   type ServerSubject,
 } from "./authority.ts";
+import { openAccountKeys, type AccountKeyTexts } from "./account-keys.ts";
 import { readText, writePrivate } from "./files.ts";
 
 /** The cluster's certificates in a folder. */
@@ -19,6 +20,16 @@ export interface Pki {
   /** The certificate kept as `name`, made or made anew when it is missing, is about to end or is for someone else. */
   client(name: string, subject: ClientSubject): Promise<KeyPair>;
   server(name: string, subject: ServerSubject): Promise<KeyPair>;
+  /** Keys of service-account tokens: `sa.key` signs, every `sa*.pub` is taken to check with. A missing `sa.key` is made. */
+  accountKeys(): Promise<AccountKeyTexts>;
+  /** The authority of front proxies, who may speak for users: apart from that of clients. Made when it is missing. */
+  frontProxy(): Promise<FrontProxyPki>;
+}
+
+export interface FrontProxyPki {
+  readonly ca: string;
+  /** The certificate kept as `name` by which a front proxy, such as the aggregation layer, shows itself. */
+  client(name: string, subject: ClientSubject): Promise<KeyPair>;
 }
 
 /** The folder holds something that is no authority. Nothing was overwritten. */
@@ -40,8 +51,11 @@ const renewBefore = 30 * 86_400_000;
  * at all, keys readable by the owner alone. Throws PkiError when the authority there can not be used.
  */
 export async function openPki(dir: string, clock: Clock): Promise<Pki> {
-  const authority = (await loadAuthority(dir)) ?? (await makeAuthority(dir, clock));
+  const authority = (await loadAuthority(dir, "ca")) ?? (await makeAuthority(dir, "ca", "fairlead-ca", clock));
+  let keys: Promise<AccountKeyTexts> | undefined;
+  let proxies: Promise<KeyPair> | undefined;
   const keep = async (
+    authority: KeyPair,
     name: string,
     fits: (certificate: X509Certificate) => boolean,
     make: () => Promise<KeyPair>,
@@ -55,38 +69,55 @@ export async function openPki(dir: string, clock: Clock): Promise<Pki> {
   return {
     ca: authority.cert,
     client: (name, subject) =>
-      keep(name, isFor(subject.user, subject.groups), () => issueClient(authority, subject, clock)),
+      keep(authority, name, isFor(subject.user, subject.groups), () => issueClient(authority, subject, clock)),
     server: (name, subject) =>
       keep(
+        authority,
         name,
         (certificate) => isFor(subject.name, subject.groups ?? [])(certificate) && covers(certificate, subject.hosts),
         () => issueServer(authority, subject, clock),
       ),
+    accountKeys: () => (keys ??= openAccountKeys(dir)),
+    async frontProxy() {
+      const name = "front-proxy-ca";
+      proxies ??= loadAuthority(dir, name).then(
+        (known) => known ?? makeAuthority(dir, name, "fairlead-front-proxy-ca", clock),
+      );
+      const own = await proxies;
+      return {
+        ca: own.cert,
+        client: (file, subject) =>
+          keep(own, file, isFor(subject.user, subject.groups), () => issueClient(own, subject, clock)),
+      };
+    },
   };
 }
 
-async function loadAuthority(dir: string): Promise<KeyPair | undefined> {
-  const [cert, key] = await Promise.all([readText(join(dir, "ca.crt")), readText(join(dir, "ca.key"))]);
+async function loadAuthority(dir: string, name: string): Promise<KeyPair | undefined> {
+  const [cert, key] = await Promise.all([readText(join(dir, `${name}.crt`)), readText(join(dir, `${name}.key`))]);
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined)
     throw new PkiError(
-      `${dir}: ${cert === undefined ? "ca.crt" : "ca.key"} is missing; put it back, or remove the folder to begin anew`,
+      `${dir}: ${name}.${cert === undefined ? "crt" : "key"} is missing; put it back, or remove the folder to begin anew`,
     );
   try {
     if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { cert, key };
   } catch (error) {
-    throw new PkiError(`${dir}: ca.crt or ca.key can not be read; put them back, or remove the folder to begin anew`, {
-      cause: error,
-    });
+    throw new PkiError(
+      `${dir}: ${name}.crt or ${name}.key can not be read; put them back, or remove the folder to begin anew`,
+      {
+        cause: error,
+      },
+    );
   }
   throw new PkiError(
-    `${dir}: ca.crt and ca.key do not belong together; put them back, or remove the folder to begin anew`,
+    `${dir}: ${name}.crt and ${name}.key do not belong together; put them back, or remove the folder to begin anew`,
   );
 }
 
-async function makeAuthority(dir: string, clock: Clock): Promise<KeyPair> {
-  const authority = await createAuthority("fairlead-ca", clock);
-  await savePair(dir, "ca", authority);
+async function makeAuthority(dir: string, file: string, name: string, clock: Clock): Promise<KeyPair> {
+  const authority = await createAuthority(name, clock);
+  await savePair(dir, file, authority);
   return authority;
 }
 

@@ -1,3 +1,4 @@
+import { isStatus, parseFieldSelector } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
 
 export type ResourceVerb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
@@ -18,7 +19,15 @@ export type RequestInfo =
       readonly namespace: string;
       /** "" for a collection. */
       readonly name: string;
+      /** What a selector wants fields to be; absent without a selector. */
+      readonly fields?: readonly FieldEquality[];
     };
+
+/** One field that must have one value. */
+export interface FieldEquality {
+  readonly field: string;
+  readonly value: string;
+}
 
 export type ResourceInfo = Extract<RequestInfo, { type: "resource" }>;
 
@@ -40,6 +49,7 @@ export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query
     if (rest.length > 2 && !(core && rest.length === 3 && namespaceParts.has(subresource)))
       [, , resource = "", name = "", subresource = ""] = rest;
   }
+  const selector = name ? null : query.get("fieldSelector");
   return {
     type: "resource",
     path,
@@ -50,7 +60,20 @@ export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query
     subresource,
     namespace,
     name,
+    ...(selector ? { fields: equalitiesIn(selector) } : {}),
   };
+}
+
+/** The equalities in a field selector. One that can not be read has none: it is refused later, to those who may ask at all. */
+export function equalitiesIn(selector: string): FieldEquality[] {
+  try {
+    return parseFieldSelector(selector).flatMap(({ field, operator, value }) =>
+      operator === "=" ? [{ field, value }] : [],
+    );
+  } catch (error) {
+    if (isStatus(error, "BadRequest")) return [];
+    throw error;
+  }
 }
 
 const namespaceParts = new Set(["status", "finalize"]);

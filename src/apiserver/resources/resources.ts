@@ -2,6 +2,7 @@ import { statusError, type KubeObject, type StatusError } from "../../kube/index
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { Authorizer } from "../auth/index.ts";
+import type { Authenticator } from "../authentication/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { methodNotAllowed, type Registry } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
@@ -10,14 +11,16 @@ import type { ResourceInfo } from "../request/request-info.ts";
 import { objectResponse } from "../request/respond.ts";
 import { warningHeader } from "../request/warnings.ts";
 import type { Storage } from "../storage/index.ts";
+import type { TokenIssuer } from "../tokens/index.ts";
 import { anonymous, notFoundPath } from "./context.ts";
 import { bindPod, evictPod } from "./pod-actions.ts";
 import { handlePodLog, type KubeletClient } from "./pod-log.ts";
 import { createResourceHandler } from "./resource-handler.ts";
-import { findReview, type Review } from "./reviews.ts";
+import { findReview, type Review, type ReviewContext } from "./reviews.ts";
 import { handleScale } from "./scale.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Served } from "./served.ts";
+import { requestToken } from "./token-request.ts";
 
 export interface ResourcesOptions {
   readonly catalog: Catalog;
@@ -26,6 +29,8 @@ export interface ResourcesOptions {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly authorizer: Authorizer;
+  readonly authenticator: Authenticator;
+  readonly issuer: TokenIssuer;
   readonly kubelet: KubeletClient;
 }
 
@@ -33,7 +38,7 @@ export interface ResourcesOptions {
 export function createResources(
   options: ResourcesOptions,
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
-  const { catalog, storage, registry, clock, authorizer, kubelet } = options;
+  const { catalog, storage, registry, clock, authorizer, authenticator, issuer, kubelet } = options;
   const handle = createResourceHandler(options);
   const actions = { registry, now: () => clock.now() };
 
@@ -58,6 +63,9 @@ export function createResources(
       case "eviction":
         allow(served, info, "create");
         return evictPod(actions, request, info, served);
+      case "token":
+        allow(served, info, "create");
+        return requestToken({ registry, issuer }, request, info, served);
       case "log":
         allow(served, info, "get");
         return handlePodLog({ registry, storage, kubelet }, request, info);
@@ -71,7 +79,8 @@ export function createResources(
     if (!served) {
       const review = findReview(info);
       if (!review || info.name) throw notFoundPath();
-      return answerReview(request, info, review, authorizer);
+      const asker = request.user ?? anonymous;
+      return answerReview(request, info, review, { asker, authorizer, authenticator, namespace: info.namespace });
     }
     // The path may not go deeper than what is served.
     if (tooDeep(info)) throw notFoundPath();
@@ -97,12 +106,12 @@ async function answerReview(
   request: ApiRequest,
   info: ResourceInfo,
   review: Review,
-  authorizer: Authorizer,
+  context: ReviewContext,
 ): Promise<ApiResponse> {
   if (info.verb !== "create") throw methodNotAllowed(review.resource, info.verb);
   const warnings: string[] = [];
   const { fieldValidation } = writeQuery(request.query, "CreateOptions");
   const object = await readObject<KubeObject>(request, review.resource, fieldValidation, (text) => warnings.push(text));
-  const answered = review.answer(object, request.user ?? anonymous, authorizer, info.namespace);
+  const answered = await review.answer(object, context);
   return objectResponse(201, answered, warningHeader(warnings));
 }

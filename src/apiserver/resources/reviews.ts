@@ -1,68 +1,69 @@
 import {
-  invalid,
+  statusError,
   type KubeObject,
   type Resource,
   type SelfSubjectRulesReview,
   type SubjectAccessReview,
+  type TokenReview,
 } from "../../kube/index.ts";
-import type { Action, Authorizer } from "../auth/index.ts";
+import type { Authorizer } from "../auth/index.ts";
+import type { Authenticator } from "../authentication/index.ts";
 import type { UserInfo } from "../handler.ts";
+import { accessAnswer, checkLocal, subjectOf } from "./access-review.ts";
+
+/** Who and what a review is answered with. */
+export interface ReviewContext {
+  readonly asker: UserInfo;
+  readonly authorizer: Authorizer;
+  readonly authenticator: Authenticator;
+  /** "" for a review without. */
+  readonly namespace: string;
+}
 
 /** A question that is answered and not stored: POST alone. */
 export interface Review {
   readonly resource: Resource;
-  answer(object: KubeObject, asker: UserInfo, authorizer: Authorizer, namespace: string): KubeObject;
+  /** Throws StatusError for a question that makes no sense. */
+  answer(object: KubeObject, context: ReviewContext): KubeObject | Promise<KubeObject>;
 }
 
-function review(group: string, kind: string, namespaced: boolean, answer: Review["answer"]): Review {
+function review<T extends KubeObject>(
+  group: string,
+  kind: string,
+  answer: (asked: T, context: ReviewContext) => KubeObject | Promise<KubeObject>,
+  namespaced = false,
+): Review {
   const singular = kind.toLowerCase();
   const names = { kind, plural: `${singular}s`, singular, shortNames: [], categories: [], subresources: [] };
-  return { resource: { group, version: "v1", namespaced, ...names }, answer };
+  return {
+    resource: { group, version: "v1", namespaced, ...names },
+    answer: (object, context) => answer(object as T, context),
+  };
 }
 
 const authorization = "authorization.k8s.io";
+const authentication = "authentication.k8s.io";
 
 /** Reviews by which clients ask who they are and what they or others may do. */
 export const reviews: readonly Review[] = [
-  review(authorization, "SelfSubjectAccessReview", false, (object, asker, authorizer) =>
-    accessAnswer(object as SubjectAccessReview, asker, authorizer),
+  review<SubjectAccessReview>(authorization, "SelfSubjectAccessReview", (asked, { asker, authorizer }) =>
+    accessAnswer(asked, asker, authorizer),
   ),
-  review(authorization, "SubjectAccessReview", false, (object, _asker, authorizer) =>
-    accessAnswer(object as SubjectAccessReview, subjectOf(object as SubjectAccessReview), authorizer),
+  review<SubjectAccessReview>(authorization, "SubjectAccessReview", (asked, { authorizer }) =>
+    accessAnswer(asked, subjectOf(asked), authorizer),
   ),
-  review(authorization, "LocalSubjectAccessReview", true, (object, _asker, authorizer, namespace) => {
-    const asked = object as SubjectAccessReview;
-    if (asked.spec.resourceAttributes?.namespace !== namespace)
-      throw invalid({ group: authorization, kind: object.kind }, "", [
-        {
-          type: "Invalid",
-          field: "spec.resourceAttributes.namespace",
-          value: asked.spec.resourceAttributes?.namespace ?? "",
-          detail: "must match metadata.namespace",
-        },
-      ]);
-    return accessAnswer(asked, subjectOf(asked), authorizer);
-  }),
-  review(authorization, "SelfSubjectRulesReview", false, (object, asker, authorizer) => {
-    const asked = object as SelfSubjectRulesReview;
-    const rules = authorizer.rulesFor(asker, asked.spec.namespace ?? "");
-    const answered: SelfSubjectRulesReview = {
-      ...asked,
-      status: {
-        resourceRules: rules.flatMap(({ nonResourceURLs: _urls, ...rule }) => (rule.resources?.length ? [rule] : [])),
-        nonResourceRules: rules.flatMap(({ verbs, nonResourceURLs }) =>
-          nonResourceURLs?.length ? [{ verbs, nonResourceURLs }] : [],
-        ),
-        incomplete: false,
-      },
-    };
-    return answered;
-  }),
-  review("authentication.k8s.io", "SelfSubjectReview", false, (object, asker) => {
-    const { name, uid, groups, extra } = asker;
-    const userInfo = { username: name, groups, ...(uid ? { uid } : {}), ...(extra ? { extra } : {}) };
-    return { ...object, status: { userInfo } } as KubeObject;
-  }),
+  review<SubjectAccessReview>(
+    authorization,
+    "LocalSubjectAccessReview",
+    (asked, { authorizer, namespace }) => {
+      checkLocal(asked, namespace);
+      return accessAnswer(asked, subjectOf(asked), authorizer);
+    },
+    true,
+  ),
+  review<SelfSubjectRulesReview>(authorization, "SelfSubjectRulesReview", answerRules),
+  review(authentication, "SelfSubjectReview", (asked, { asker }) => answerWho(asked, asker)),
+  review<TokenReview>(authentication, "TokenReview", answerToken),
 ];
 
 export function findReview(info: { group: string; version: string; resource: string }): Review | undefined {
@@ -72,38 +73,55 @@ export function findReview(info: { group: string; version: string; resource: str
   );
 }
 
-function accessAnswer(asked: SubjectAccessReview, user: UserInfo, authorizer: Authorizer): SubjectAccessReview {
-  const allowed = authorizer.allows(user, askedAction(asked));
-  return { ...asked, status: { allowed } };
-}
-
-function askedAction(asked: SubjectAccessReview): Action {
-  const { resourceAttributes: resource, nonResourceAttributes: path } = asked.spec;
-  if ((resource === undefined) === (path === undefined))
-    throw invalid({ group: authorization, kind: asked.kind }, "", [
-      {
-        type: "Invalid",
-        field: "spec.resourceAttributes",
-        value: resource ?? null,
-        detail: "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-      },
-    ]);
-  if (path) return { type: "path", verb: path.verb ?? "", path: path.path ?? "" };
+function answerRules(asked: SelfSubjectRulesReview, { asker, authorizer }: ReviewContext): SelfSubjectRulesReview {
+  const { namespace } = asked.spec;
+  if (!namespace) throw statusError("BadRequest", "no namespace on request");
+  const rules = authorizer.rulesFor(asker, namespace);
+  const problem = authorizer.incomplete(asker);
   return {
-    type: "resource",
-    verb: resource?.verb ?? "",
-    group: resource?.group ?? "",
-    resource: resource?.resource ?? "",
-    subresource: resource?.subresource ?? "",
-    namespace: resource?.namespace ?? "",
-    name: resource?.name ?? "",
+    ...asked,
+    status: {
+      resourceRules: rules.flatMap(({ nonResourceURLs: _urls, ...rule }) => (rule.resources?.length ? [rule] : [])),
+      nonResourceRules: rules.flatMap(({ verbs, nonResourceURLs }) =>
+        nonResourceURLs?.length ? [{ verbs, nonResourceURLs }] : [],
+      ),
+      incomplete: problem !== "",
+      ...(problem ? { evaluationError: problem } : {}),
+    },
   };
 }
 
-function subjectOf({ kind, spec }: SubjectAccessReview): UserInfo {
-  if (!spec.user && !spec.groups?.length)
-    throw invalid({ group: authorization, kind }, "", [
-      { type: "Invalid", field: "spec.user", value: "", detail: "at least one of user or group must be specified" },
-    ]);
-  return { name: spec.user ?? "", groups: spec.groups ?? [] };
+function answerWho(asked: KubeObject, asker: UserInfo): KubeObject {
+  return { ...asked, status: { userInfo: shown(asker) } } as KubeObject;
+}
+
+async function answerToken(asked: TokenReview, { authenticator }: ReviewContext): Promise<TokenReview> {
+  const { token, audiences } = asked.spec;
+  if (!token) throw statusError("BadRequest", "token is required for TokenReview in authentication");
+  const wanted = audiences?.length ? audiences : authenticator.audiences;
+  const spec = { ...asked.spec, token };
+  try {
+    const found = await authenticator.review(token, wanted);
+    if (!found) return { ...asked, spec, status: { user: {} } };
+    const status = { authenticated: true, user: shown(found.user), audiences: [...found.audiences] };
+    return { ...asked, spec, status };
+  } catch (error) {
+    return { ...asked, spec, status: { user: {}, error: error instanceof Error ? error.message : String(error) } };
+  }
+}
+
+/** A user as reviews show it. */
+function shown({ name, uid, groups, extra }: UserInfo): {
+  username: string;
+  groups: string[];
+  uid?: string;
+  extra?: Record<string, string[]>;
+} {
+  const lists = Object.entries(extra ?? {}).map(([key, values]): [string, string[]] => [key, [...values]]);
+  return {
+    username: name,
+    ...(uid ? { uid } : {}),
+    groups: [...groups],
+    ...(lists.length > 0 ? { extra: Object.fromEntries(lists) } : {}),
+  };
 }

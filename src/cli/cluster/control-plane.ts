@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
+import type { AccountKeys, KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock, Logger, Metrics } from "../../system/index.ts";
@@ -51,13 +51,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     plan.apiService,
     address,
   ];
-  const [serving, kubeletClient, user] = await Promise.all([
+  const [frontProxy, serving, kubeletClient, user] = await Promise.all([
+    pki.frontProxy(),
     pki.server("apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
     pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
     pki.client("admin", { user: admin.name, groups: ["system:masters"] }),
     // For who scrapes `/metrics`: it can do nothing else.
     pki.client("monitoring", { user: "fairlead-monitoring", groups: ["system:monitoring"] }),
   ]);
+  let keys: Promise<AccountKeys> | undefined;
+  const accountKeys = (): Promise<AccountKeys> =>
+    (keys ??= pki.accountKeys().then(({ signingKey, publicKeys }) => api.accountKeys(signingKey, publicKeys)));
   // The API ends before the store does: no request may meet a closed one.
   const host = network === "loopback" ? "127.0.0.1" : "0.0.0.0";
   const port = settings.apiPort || (await freePort());
@@ -72,6 +76,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       port,
     },
     metrics,
+    authentication: { accountKeys },
     allowLoopback: network === "loopback",
     kubelet: api.createKubeletClient({
       ca: pki.ca,
@@ -79,7 +84,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }),
   });
   const served = await api
-    .serveHttps(apiserver.handler, { host, port, ...serving, clientCa: pki.ca, signal, log, metrics })
+    .serveHttps(apiserver.handler, {
+      host,
+      port,
+      ...serving,
+      clientCa: pki.ca,
+      frontProxyCa: frontProxy.ca,
+      authenticator: apiserver.authenticator,
+      signal,
+      log,
+      metrics,
+    })
     .catch(async (error: unknown) => {
       await store.close();
       if (!(error instanceof api.ServeError)) throw error;
