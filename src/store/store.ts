@@ -43,7 +43,13 @@ export interface Compare {
 }
 
 export type Operation =
-  | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
+  | {
+      readonly type: "put";
+      readonly key: string;
+      readonly value: Uint8Array;
+      /** Seconds after which a store that can (`expires`) removes the key by itself, a minute late at most. */
+      readonly lifetime?: number;
+    }
   | { readonly type: "delete"; readonly key: string };
 
 export type WriteResult =
@@ -72,13 +78,22 @@ export interface WatchOptions {
   /** First revision to deliver. Absent: everything after now. Throws COMPACTED when it is gone. */
   readonly fromRevision?: number;
   readonly signal?: AbortSignal;
+  /** False: events may come without `previous`, which some stores must look up. Default true. */
+  readonly previous?: boolean;
 }
 
 export interface Store {
+  /** Other processes write to it too: what this process has written is not all there is. */
+  readonly shared: boolean;
+  /** It heeds `lifetime`. */
+  readonly expires: boolean;
   get(key: string, options?: ReadOptions): Promise<{ item: KeyValue | undefined; revision: number }>;
   /** All keys that begin with `prefix`, in order. */
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
-  /** Applies all operations in one revision if every comparison holds, else none. A delete of a missing key is nothing. */
+  /**
+   * Applies all operations in one revision if every comparison holds, else none. A delete of a missing key is nothing.
+   * Throws OUTCOME_UNKNOWN when it may have happened or may yet happen; after any other error it has not and will not.
+   */
   write(compare: readonly Compare[], operations: readonly Operation[]): Promise<WriteResult>;
   /**
    * Gap-free and in order. Begins when this is called, not at the first `next`. Ends when the signal aborts or the store closes.
@@ -101,7 +116,15 @@ export type StoreErrorCode =
   | "CLOSED"
   | "CORRUPT"
   | "UNAVAILABLE"
-  | "TOO_LARGE";
+  | "TOO_LARGE"
+  /** Whether the write happened is not known. It must not be sent again without looking. */
+  | "OUTCOME_UNKNOWN"
+  /** The store has more to do than it takes: later again. */
+  | "TOO_MANY_REQUESTS"
+  /** The store's own quota is used up: reads work, writes do not. */
+  | "NO_SPACE"
+  /** The store refuses this process's credentials. */
+  | "DENIED";
 
 export class StoreError extends Error {
   readonly code: StoreErrorCode;

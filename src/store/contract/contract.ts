@@ -2,12 +2,12 @@ import { afterEach, beforeEach, describe, test } from "vitest";
 import type { Store } from "../store.ts";
 import { readContract } from "./reads.ts";
 import { simulate } from "./simulation.ts";
-import { subjectOf, type Subject } from "./support.ts";
+import { embedded, subjectOf, type Subject, type Traits } from "./support.ts";
 import { watchContract } from "./watches.ts";
 import { writeContract } from "./writes.ts";
 
 /** What every store must do. `open` gives a new, empty store each time; the suite closes it. */
-export function storeContract(name: string, open: () => Promise<Store>): void {
+export function storeContract(name: string, open: () => Promise<Store>, traits: Traits = embedded): void {
   describe(`store contract: ${name}`, () => {
     let subject: Subject | undefined;
     beforeEach(async () => {
@@ -19,9 +19,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       return subject;
     };
 
-    writeContract(current);
+    writeContract(current, traits);
     readContract(current);
-    watchContract(current);
-    test.each([1, 2, 3])("behaves as a plain map would: random run %i", (seed) => simulate(current().store, seed, 400));
+    watchContract(current, traits);
+    test.each([1, 2, 3])("behaves as a plain map would: random run %i", (seed) =>
+      simulate(current().store, seed, traits),
+    );
   });
 }

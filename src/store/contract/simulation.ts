@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import { compareKeys } from "../keys.ts";
 import type { KeyValue, Operation, Store, StoreEvent } from "../store.ts";
+import type { Traits } from "./support.ts";
 
 interface Entry {
   readonly value: string;
@@ -10,10 +11,10 @@ interface Entry {
 type State = ReadonlyMap<string, Entry>;
 
 /**
- * Runs `steps` random calls on an empty store and on a plain model (a map for every revision), and expects the same answers.
+ * Runs so many random calls on an empty store and on a plain model (a map for every revision), and expects the same answers.
  * At the end a watcher that followed from the start, and one from each kept revision, must have seen exactly what the model says.
  */
-export async function simulate(store: Store, seed: number, steps: number): Promise<void> {
+export async function simulate(store: Store, seed: number, { steps, ordered }: Traits): Promise<void> {
   const random = randomNumbers(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const keys = ["/p/a", "/p/b", "/p/b/c", "/p/ä", "/q/a", "/q/b", "/q/😀", "/r"];
@@ -88,7 +89,8 @@ export async function simulate(store: Store, seed: number, steps: number): Promi
   for (let step = 0; step < steps; step++) {
     const what = random();
     if (what < 0.45) await writeOne();
-    else if (what < 0.55) await Promise.all(Array.from({ length: 5 }, writeOne));
+    else if (what < 0.55 && ordered) await Promise.all(Array.from({ length: 5 }, writeOne));
+    else if (what < 0.55) for (let i = 0; i < 5; i++) await writeOne();
     else if (what < 0.98) await readOne();
     else if (newest() - oldest > 40) {
       oldest = newest() - 20;

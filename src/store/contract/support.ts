@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { maxValueBytes } from "../keys.ts";
 import {
   StoreError,
   type ListOptions,
@@ -18,6 +19,18 @@ export interface Subject {
   /** `key=value` of each key. */
   keysOf(prefix: string, options?: ListOptions): Promise<string[]>;
 }
+
+/** What the suite must know of a store. */
+export interface Traits {
+  /** Bytes of the largest value that it takes. */
+  readonly largest: number;
+  /** Writes issued together by one process are decided in that order. */
+  readonly ordered: boolean;
+  /** Steps of a random run. */
+  readonly steps: number;
+}
+
+export const embedded: Traits = { largest: maxValueBytes, ordered: true, steps: 400 };
 
 export function subjectOf(store: Store): Subject {
   return {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { WatchBatch } from "../store.ts";
-import { collect, fails, putOf, text, type Subject } from "./support.ts";
+import { collect, fails, putOf, text, type Subject, type Traits } from "./support.ts";
 
 /** What a store tells who watches, and how it ends. */
-export function watchContract(subject: () => Subject): void {
+export function watchContract(subject: () => Subject, { ordered }: Traits): void {
   describe("watch", () => {
     test("delivers what is written after the call, with the previous value", async () => {
       await subject().put("/w/a", "0");
@@ -112,7 +112,10 @@ export function watchContract(subject: () => Subject): void {
       }
       try {
         const events = await collect(slow, 700);
-        expect(events.map((event) => text(event.value))).toEqual(Array.from({ length: 700 }, (_, i) => String(i)));
+        expect(events.map((event) => event.revision)).toEqual(Array.from({ length: 700 }, (_, i) => i + 2));
+        const values = events.map((event) => Number(text(event.value)));
+        const inOrder = ordered ? values : values.sort((a, b) => a - b);
+        expect(inOrder).toEqual(Array.from({ length: 700 }, (_, i) => i));
       } catch (error) {
         expect(error).toMatchObject({ code: "SLOW_WATCHER" });
       }

@@ -58,6 +58,8 @@ export async function openLmdbStore({ path, signal }: LmdbStoreOptions): Promise
   }
 
   const store: Store = {
+    shared: false,
+    expires: false,
     async get(key, options = {}) {
       check();
       const revision = readableRevision(ledger, options.revision);

@@ -12,6 +12,8 @@ export function createMemoryStore(): Store {
     if (bell.closed) throw new StoreError("CLOSED", "the store is closed");
   };
   return {
+    shared: false,
+    expires: false,
     async get(key, options = {}) {
       check();
       const revision = readableRevision(state, options.revision);
