@@ -1,10 +1,12 @@
+import { structure } from "./decode/structure.ts";
 import type { FieldError } from "./field-error.ts";
 import type { KubeObject } from "./object.ts";
 import type { Resource } from "./resource.ts";
 import type { Strategy, StrategyContext } from "./strategy.ts";
 import { validateMetadata, validateMetadataUpdate } from "./validation/metadata.ts";
 import type { Faults } from "./validation/fault.ts";
-import { semanticEqual } from "./values/equal.ts";
+import { definitionOf } from "./schema.ts";
+import { cloneJson, semanticEqual } from "./values/equal.ts";
 import { isDns1123Subdomain, type NameCheck } from "./values/names.ts";
 
 /** What is particular to a kind. What is not said here is the same for all kinds. */
@@ -37,6 +39,13 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
   const hasStatus = resource.subresources.includes("status");
   const metadataRules = { namespaced: resource.namespaced, name: rules.name ?? isDns1123Subdomain };
   const as = (object: KubeObject) => object as T;
+  let status: unknown;
+  /** What the status holds before anyone has written it: in Go a struct, which is there even when it is empty. */
+  const emptyStatus = (): unknown => {
+    const named = definitionOf(resource);
+    status ??= (named && structure(named, {}).value["status"]) ?? {};
+    return cloneJson(status);
+  };
 
   return {
     allowCreateOnUpdate: rules.allowCreateOnUpdate ?? false,
@@ -45,7 +54,7 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
       rules.defaults?.(as(object));
       if (rules.generationOf) object.metadata.generation = 1;
       else delete object.metadata.generation;
-      if (hasStatus && !rules.statusOnCreate) delete (object as { status?: unknown }).status;
+      if (hasStatus && !rules.statusOnCreate) (object as { status?: unknown }).status = emptyStatus();
       rules.prepareForCreate?.(as(object), context);
     },
     prepareForUpdate(object, old, context) {

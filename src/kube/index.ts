@@ -26,6 +26,7 @@ export * from "./values/names.ts";
 export { compilePattern, PatternError, type Pattern } from "./values/pattern.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
+export * from "./autoscaling/autoscaling-v1.ts";
 export { aggregatedRules } from "./rbac/aggregation.ts";
 export { containersOf } from "./core/pod-defaults.ts";
 export { qosClassOf } from "./core/pod-status.ts";

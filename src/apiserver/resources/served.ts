@@ -1,8 +1,13 @@
 import {
   definitionOf,
   eventsV1,
+  horizontalPodAutoscalerOf,
+  horizontalPodAutoscalerV1,
+  horizontalPodAutoscalerV1Of,
   resources,
   strategyFor,
+  type HorizontalPodAutoscaler,
+  type HorizontalPodAutoscalerV1,
   type KubeObject,
   type NamedDefinition,
   type Resource,
@@ -42,7 +47,25 @@ const allVerbs: readonly ResourceVerb[] = [
   "watch",
 ];
 
-const returningDeleted: ReadonlySet<string> = new Set(["Pod", "Service", "ServiceAccount"]);
+const returningDeleted: ReadonlySet<string> = new Set([
+  "CSIDriver",
+  "CSINode",
+  "DeviceClass",
+  "Namespace",
+  "PersistentVolume",
+  "PersistentVolumeClaim",
+  "Pod",
+  "PodTemplate",
+  "ResourceClaim",
+  "ResourceClaimTemplate",
+  "ResourceQuota",
+  "ResourceSlice",
+  "Service",
+  "ServiceAccount",
+  "StorageClass",
+  "VolumeAttachment",
+  "VolumeAttributesClass",
+]);
 
 function serve(resource: Resource, stored = resource): Served {
   return {
@@ -62,6 +85,14 @@ export function builtInKinds(): Served[] {
     {
       ...serve(eventsV1, resources.Event),
       view: { show: eventsEvent, store: coreEvent, fieldOf: coreEventField },
+    },
+    {
+      ...serve(horizontalPodAutoscalerV1, resources.HorizontalPodAutoscaler),
+      view: {
+        show: (stored) => horizontalPodAutoscalerV1Of(stored as HorizontalPodAutoscaler),
+        store: (shown) => horizontalPodAutoscalerOf(shown as HorizontalPodAutoscalerV1),
+        fieldOf: (shown) => shown,
+      },
     },
   ];
 }

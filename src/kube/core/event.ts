@@ -12,9 +12,6 @@ export const eventStrategy = createStrategy(resources.Event, {
   allowCreateOnUpdate: true,
   defaults(event) {
     event.involvedObject ??= {};
-    event.source ??= {};
-    event.reportingComponent ??= event.source.component ?? "";
-    event.reportingInstance ??= event.source.host ?? "";
   },
   validate: validateEvent,
   selectableFields(event) {
@@ -38,7 +35,7 @@ export const eventStrategy = createStrategy(resources.Event, {
 /** Events with an eventTime are of the newer kind, with stricter rules. */
 function* validateEvent(event: Event): Faults {
   yield* validateNamespace(event);
-  if (event.eventTime === undefined) return;
+  if (!event.eventTime) return;
   if (!event.reportingComponent) yield fault.required("reportingController");
   else yield* invalids("reportingController", event.reportingComponent, isQualifiedName(event.reportingComponent));
   for (const field of ["reportingInstance", "action", "reason"] as const) {
@@ -53,7 +50,7 @@ function* validateEvent(event: Event): Faults {
 /** An event is in the namespace of its object; objects without one have theirs in `default`, or `kube-system`. */
 function* validateNamespace({ involvedObject, metadata, eventTime }: Event): Faults {
   const wanted = involvedObject.namespace ?? "";
-  const homes = wanted !== "" ? [wanted] : eventTime === undefined ? ["default"] : ["default", "kube-system"];
+  const homes = wanted !== "" ? [wanted] : eventTime ? ["default", "kube-system"] : ["default"];
   if (!homes.includes(metadata.namespace ?? "")) {
     yield fault.invalid("involvedObject.namespace", wanted, "does not match event.namespace");
   }

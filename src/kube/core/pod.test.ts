@@ -245,11 +245,6 @@ describe("validation", () => {
     ]);
   });
 
-  it("wants a good name", () => {
-    expect(create(kind, { metadata: { name: "" }, spec: { containers: [container] } }).faults).toEqual([
-      "metadata.name: Required value: name or generateName is required",
-    ]);
-  });
 });
 
 describe("update", () => {

@@ -166,7 +166,8 @@ describe("unknown and repeated fields", () => {
         apiVersion: "v1",
         kind: "Service",
         metadata: { labels: { a: "c" } },
-        spec: { ports: [{ port: 80 }], type: "ClusterIP" },
+        spec: { ports: [{ port: 80, targetPort: 0 }], type: "ClusterIP" },
+        status: { loadBalancer: {} },
       },
     });
   });
@@ -189,6 +190,7 @@ describe("what is stored", () => {
       kind: "Pod",
       metadata: { name: "a", creationTimestamp: "2030-01-01T00:00:00Z" },
       spec: { containers: [{ name: "a", resources: { limits: { cpu: "500m", memory: "1Gi" } } }] },
+      status: {},
     });
   });
 
@@ -197,10 +199,31 @@ describe("what is stored", () => {
     expect(spec).toEqual({ renewTime: "2030-01-01T00:00:00.123456Z" });
   });
 
-  it("has the zero of a required field that is missing", () => {
+  it("has the zero of a field that Go always writes", () => {
     expect(stored(resources.Service, { spec: { ports: [{ name: "a" }] } })["spec"]).toEqual({
-      ports: [{ name: "a", port: 0 }],
+      ports: [{ name: "a", port: 0, targetPort: 0 }],
     });
+    expect(stored(resources.Event, { eventTime: null })).toMatchObject({ eventTime: null, source: {} });
+    expect(stored(resources.Deployment, { spec: { replicas: 0 } })["spec"]).toEqual({
+      replicas: 0,
+      strategy: {},
+      template: { metadata: {}, spec: { containers: [] } },
+    });
+  });
+
+  it("has no zero where Go leaves it out", () => {
+    const value = { hostNetwork: false, nodeName: "", automountServiceAccountToken: false, priority: 0, containers: [] };
+    expect(stored(resources.Pod, { spec: value })["spec"]).toEqual({
+      automountServiceAccountToken: false,
+      priority: 0,
+      containers: [],
+    });
+  });
+
+  it("refuses integers that would not be kept exactly", () => {
+    expect(() => stored(resources.Pod, { spec: { activeDeadlineSeconds: 2 ** 60 } })).toThrow(
+      "of type int64: integers are held up to 9007199254740991 here",
+    );
   });
 
   it("makes an empty text of a null in a map or list", () => {

@@ -1,4 +1,5 @@
 import type { Definition } from "../definition.ts";
+import { zeroValues } from "../generated/zero-values.ts";
 import { goStructName, goTypeOf, resolve, type NamedDefinition } from "../schema.ts";
 import { isObject, setOwn } from "../values/equal.ts";
 import { canonicalQuantity } from "../values/quantity.ts";
@@ -80,7 +81,8 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
     if (!isObject(input)) throw mismatch(input, place, goStructType(name));
     const output: Record<string, unknown> = {};
     const holder = goStructName(name);
-    const { properties = {}, required = [] } = definition;
+    const { properties = {} } = definition;
+    const { omitted, filled } = zeroRulesOf(name);
     for (const key in input) {
       const child = input[key];
       if (child === undefined) continue;
@@ -92,9 +94,17 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
       }
       if (child === null) continue;
       const converted = convert(field, child, at);
-      if (!isOmitted(converted, field, required.includes(key))) output[key] = converted;
+      if (isEmpty(converted) ? filled.has(key) || !isCollection(field) : !isZero(converted) || !omitted.has(key))
+        output[key] = converted;
     }
-    for (const key of required) if (output[key] === undefined) fillIn(output, key, properties[key]);
+    for (const [key, zero] of filled) {
+      if (output[key] !== undefined) continue;
+      const field = properties[key];
+      if (!field) continue;
+      if (zero === null || typeof zero !== "object") output[key] = zero;
+      else if (Array.isArray(zero)) output[key] = [];
+      else output[key] = field.$ref ? struct(resolve(field), {}, { parent: place, step: key, struct: holder }) : {};
+    }
     return output;
   }
 
@@ -121,20 +131,35 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
   return { value: struct(root, value, undefined), unknown: [...unknown] };
 }
 
-/** Go leaves out a list or map that is empty, unless the field must be there. */
-function isOmitted(value: unknown, field: Definition, required: boolean): boolean {
-  if (required) return false;
-  if (field.type === "array") return Array.isArray(value) && value.length === 0;
-  return field.type === "object" && isObject(value) && Object.keys(value).length === 0;
+/** What Go does about fields of a struct that hold the zero of their type. */
+interface ZeroRules {
+  /** Scalars that are left out then. */
+  readonly omitted: ReadonlySet<string>;
+  /** Fields that are there also when nothing was given for them, and what they hold then; `{}` for a struct is that struct's own zero. */
+  readonly filled: ReadonlyMap<string, unknown>;
 }
 
-/** A required scalar that is missing has its zero, as in Go; so has a list. */
-function fillIn(output: Record<string, unknown>, key: string, field: Definition | undefined): void {
-  if (field?.type === "string" && field.format === undefined) output[key] = "";
-  else if (field?.type === "integer") output[key] = 0;
-  else if (field?.type === "boolean") output[key] = false;
-  else if (field?.type === "array") output[key] = [];
+const zeroRules = new Map<string, ZeroRules>();
+const noRules: ZeroRules = { omitted: new Set(), filled: new Map() };
+
+function zeroRulesOf(name: string): ZeroRules {
+  let rules = zeroRules.get(name);
+  if (!rules) {
+    const known = zeroValues[name];
+    if (!known) return noRules;
+    rules = { omitted: new Set(known.omitted), filled: new Map(Object.entries(known.filled ?? {})) };
+    zeroRules.set(name, rules);
+  }
+  return rules;
 }
+
+const isZero = (value: unknown): boolean => value === "" || value === 0 || value === false;
+
+const isEmpty = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
+
+/** Lists and maps, which Go leaves out when they are empty: not so pointers to structs. */
+const isCollection = ({ type }: Definition): boolean => type === "array" || type === "object";
 
 /** What Go makes of a null inside a list or a map. */
 function zeroOf(definition: Definition): unknown {
@@ -155,6 +180,10 @@ function integer(definition: Definition, input: unknown, place: Place): number {
   const [low, high] = ranges[type] ?? [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER];
   if (typeof input !== "number") throw mismatch(input, place, type);
   if (!Number.isInteger(input) || input < low || input > high) throw mismatch(input, place, type, `number ${input}`);
+  if (!Number.isSafeInteger(input)) {
+    const text = mismatch(input, place, type, `number ${input}`).message;
+    throw new StructureError(`${text}: integers are held up to ${Number.MAX_SAFE_INTEGER} here`);
+  }
   return input;
 }
 
