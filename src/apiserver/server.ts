@@ -1,12 +1,13 @@
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
 import { StoreError, type Store } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
-import { defaultIngressClass, defaultServiceAccount, namespaceLifecycle, roleEscalation } from "./admission/index.ts";
+import { createAdmission } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
+import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
@@ -50,6 +51,8 @@ export interface ApiServerOptions {
   readonly authentication?: AuthenticationOptions;
   /** Fetches logs from nodes. */
   readonly kubelet: KubeletClient;
+  /** How webhooks and aggregated servers are reached. Absent: over the network. */
+  readonly egress?: Egress;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
   readonly metrics?: Metrics;
 }
@@ -75,12 +78,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const figures = createRequestFigures(metrics, catalog);
   const authorizer = createAuthorizer(storage);
   const { authenticator, issuer } = createIdentity(options, storage);
+  const egress = options.egress ?? createNetworkEgress({ resolve: createServiceResolver(storage), signal });
   const registry = createRegistry({
     storage,
-    admission: {
-      mutating: [namespaceLifecycle(storage), defaultServiceAccount, defaultIngressClass(storage)],
-      validating: [roleEscalation(authorizer)],
-    },
+    admission: createAdmission({ storage, catalog, authorizer, egress, metrics, log }),
     allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange }),
     allowLoopback,
     now: () => clock.now(),

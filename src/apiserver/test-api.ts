@@ -1,6 +1,7 @@
 import { createMemoryStore, type Store } from "../store/index.ts";
 import { FakeClock, silentLogger } from "../system/index.ts";
 import type { Impersonation } from "./authentication/index.ts";
+import type { Egress } from "./egress/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo, WatchFrame } from "./handler.ts";
 import type { KubeletClient } from "./resources/index.ts";
 import { createApiServer } from "./server.ts";
@@ -43,7 +44,7 @@ export const mergePatch = { headers: { "content-type": "application/merge-patch+
 const noKubelet: KubeletClient = { open: () => Promise.reject(new Error("no kubelet")) };
 
 export async function startTestApi(
-  options: { store?: Store; kubelet?: KubeletClient; serviceCidr?: string; nodePorts?: [number, number] } = {},
+  options: { store?: Store; egress?: Egress; kubelet?: KubeletClient; serviceCidr?: string; nodePorts?: [number, number] } = {},
 ): Promise<TestApi> {
   const { store = createMemoryStore(), kubelet = noKubelet, serviceCidr = "10.96.0.0/16", nodePorts } = options;
   const clock = new FakeClock();
@@ -57,6 +58,7 @@ export async function startTestApi(
     ...(nodePorts ? { nodePortRange: { first: nodePorts[0], last: nodePorts[1] } } : {}),
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet,
+    ...(options.egress ? { egress: options.egress } : {}),
   });
   await server.ready;
 

@@ -1,4 +1,3 @@
-export * from "./default-ingress-class.ts";
-export * from "./namespace-lifecycle.ts";
-export * from "./service-account.ts";
-export * from "./role-escalation.ts";
+export { createAdmission, type AdmissionOptions } from "./chain.ts";
+export * from "./match.ts";
+export { subjectOf, type Equivalent, type FindEquivalents } from "./subject.ts";

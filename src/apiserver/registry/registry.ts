@@ -84,11 +84,14 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   ): Promise<KubeObject> => {
     if (context.admitted) return object;
     const { shown } = context;
-    const seen = shown ? await shown.show(object) : object;
-    const oldSeen = old && shown ? await shown.show(old) : old;
-    const request = { operation, context, name, object: seen, ...(oldSeen ? { old: oldSeen } : {}) };
+    if (!shown)
+      return (await mutate(admission, { operation, context, name, object, ...(old ? { old } : {}) })).object ?? object;
+    const seen = await shown.show(object);
+    const before = structuredClone(seen);
+    const request = { operation, context, name, object: seen, ...(old ? { old: await shown.show(old) } : {}) };
     const after = (await mutate(admission, request)).object ?? seen;
-    return shown ? shown.store(after, object) : after;
+    // A view may not show all that is stored: what nobody has changed is not taken back from it.
+    return isDeepStrictEqual(before, after) ? object : shown.store(after, object);
   };
 
   const validated = async (
@@ -211,6 +214,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       ]);
     object.metadata = { ...metadata, uid: randomUUID(), creationTimestamp: strategyIn.now };
     if (base) object.metadata.name = generateName(base, Math.random);
+    if (resource.namespaced && metadata.namespace !== namespace)
+      throw statusError(
+        "BadRequest",
+        "the namespace of the provided object does not match the namespace sent on the request",
+      );
     strategy.prepareForCreate(object, strategyIn);
     for (const warning of strategy.warnings(object)) context.warn(warning);
 

@@ -1,6 +1,6 @@
 import { statusError, type StatusError } from "../../kube/index.ts";
 import type { ApiRequest, UserInfo } from "../handler.ts";
-import type { WriteContext } from "../registry/index.ts";
+import type { Shown, WriteContext } from "../registry/index.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import type { Served } from "./served.ts";
 
@@ -21,7 +21,37 @@ export function contextOf(
     namespace: served.resource.namespaced ? info.namespace : "",
     subresource: info.subresource,
     dryRun,
+    options: () => optionsOf(request, info, dryRun),
+    ...(served.view ? { shown: shownOf(served.resource, served.view) } : {}),
     warn,
+  };
+}
+
+function shownOf(resource: Served["resource"], { show, store }: NonNullable<Served["view"]>): Shown {
+  return { kind: resource, resource, show, store };
+}
+
+const optionKinds: Readonly<Partial<Record<ResourceInfo["verb"], string>>> = {
+  create: "CreateOptions",
+  update: "UpdateOptions",
+  patch: "PatchOptions",
+  delete: "DeleteOptions",
+  deletecollection: "DeleteOptions",
+};
+
+/** The options of a write as an object, as webhooks and policies see them. */
+function optionsOf({ query, headers }: ApiRequest, { verb }: ResourceInfo, dryRun: boolean): object {
+  const manager = query.get("fieldManager");
+  const validation = query.get("fieldValidation");
+  const force = query.get("force");
+  const applies = headers["content-type"]?.startsWith("application/apply-patch") ?? false;
+  return {
+    kind: optionKinds[verb] ?? "CreateOptions",
+    apiVersion: "meta.k8s.io/v1",
+    ...(dryRun ? { dryRun: ["All"] } : {}),
+    ...(manager ? { fieldManager: manager } : {}),
+    ...(validation ? { fieldValidation: validation } : {}),
+    ...(applies && force !== null ? { force: force === "true" } : {}),
   };
 }
 

@@ -22,6 +22,9 @@ type PodAction = (
   served: Served,
 ) => Promise<ApiResponse>;
 
+const bindingKind = { group: "", version: "v1", kind: "Binding" };
+const evictionKind = { group: "policy", version: "v1", kind: "Eviction" };
+
 const done = { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", code: 201 };
 
 /** `pods/binding`: the scheduler's word on where a pod runs; said once. */
@@ -31,12 +34,14 @@ export const bindPod: PodAction = async ({ registry, now }, request, info, serve
     warnings.push(text);
   };
   const query = writeQuery(request.query, "CreateOptions");
-  const binding = await readObject<Binding>(
-    request,
-    { group: "", version: "v1", kind: "Binding" },
-    query.fieldValidation,
-    warn,
-  );
+  const read = await readObject<Binding>(request, bindingKind, query.fieldValidation, warn);
+  const context = contextOf(request, info, served, query.dryRun, warn);
+  const binding = await registry.admit(context, {
+    operation: "CREATE",
+    name: info.name,
+    kind: bindingKind,
+    object: { ...read, metadata: { ...read.metadata, name: info.name, namespace: info.namespace } },
+  });
   const { kind = "", name: node = "" } = binding.target ?? {};
   if (kind !== "" && kind !== "Node")
     throw invalid({ group: "", kind: "Binding" }, info.name, [
@@ -66,22 +71,27 @@ export const bindPod: PodAction = async ({ registry, now }, request, info, serve
       status: { ...pod.status, conditions: [...conditions, scheduled] },
     } as KubeObject;
   };
-  const context = { ...contextOf(request, info, served, query.dryRun, warn), subresource: "binding" };
-  await registry.update(context, info.name, bind, { retry: true });
+  await registry.update({ ...context, subresource: "binding", admitted: true }, info.name, bind, { retry: true });
   return objectResponse(201, done, warningHeader(warnings));
 };
 
 /** `pods/eviction`: a delete that may be refused to keep a service up. No disruption budgets are served, so none refuses. */
 export const evictPod: PodAction = async ({ registry }, request, info, served) => {
   const query = writeQuery(request.query, "CreateOptions");
-  const eviction = await readObject<Eviction>(
-    request,
-    { group: "policy", version: "v1", kind: "Eviction" },
-    query.fieldValidation,
-    () => {},
-  );
-  const { gracePeriodSeconds, preconditions, dryRun } = eviction.deleteOptions ?? {};
-  const context = contextOf(request, info, served, query.dryRun || (dryRun?.length ?? 0) > 0, () => {});
-  await registry.remove({ ...context, subresource: "" }, info.name, { gracePeriodSeconds, preconditions });
-  return objectResponse(201, done);
+  const warnings: string[] = [];
+  const warn = (text: string): void => {
+    warnings.push(text);
+  };
+  const read = await readObject<Eviction>(request, evictionKind, query.fieldValidation, warn);
+  const asked = contextOf(request, info, served, query.dryRun || (read.deleteOptions?.dryRun?.length ?? 0) > 0, warn);
+  const eviction = await registry.admit(asked, {
+    operation: "CREATE",
+    name: info.name,
+    kind: evictionKind,
+    object: { ...read, metadata: { ...read.metadata, name: info.name, namespace: info.namespace } },
+  });
+  const { gracePeriodSeconds, preconditions } = eviction.deleteOptions ?? {};
+  const context = { ...asked, subresource: "", admitted: true };
+  await registry.remove(context, info.name, { gracePeriodSeconds, preconditions });
+  return objectResponse(201, done, warningHeader(warnings));
 };

@@ -6,7 +6,7 @@ import {
   type ReplicaSet,
   type Scale,
 } from "../../kube/index.ts";
-import { modified, type Registry } from "../registry/index.ts";
+import { modified, type Registry, type Shown } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
 import { negotiate } from "../request/negotiate.ts";
 import { writeQuery } from "../request/params.ts";
@@ -41,7 +41,14 @@ export async function handleScale(
     warnings.push(text);
   };
   const query = writeQuery(request.query, info.verb === "patch" ? "PatchOptions" : "UpdateOptions");
-  const context = { ...contextOf(request, info, served, query.dryRun, warn), subresource: "" };
+  // Admission sees the Scale that it was and that it shall be, as the client does.
+  const shown: Shown = {
+    kind: scaleKind,
+    resource: served.resource,
+    show: scaleOf,
+    store: (scale, stored) => scaledTo(stored as Deployment, scale as Scale),
+  };
+  const context = { ...contextOf(request, info, served, query.dryRun, warn), shown };
   const change =
     info.verb === "patch"
       ? await patching(request, query.fieldValidation, warn)
@@ -55,13 +62,15 @@ export async function handleScale(
       const { resourceVersion } = scale.metadata;
       if (resourceVersion && resourceVersion !== current.metadata.resourceVersion)
         throw modified(served.stored, info.name);
-      const scaled = current as Deployment;
-      scaled.spec.replicas = scale.spec?.replicas ?? 0;
-      return scaled;
+      return scaledTo(current as Deployment, scale);
     },
     { retry: true },
   );
   return objectResponse(200, scaleOf(entry.object), warningHeader(warnings));
+}
+
+function scaledTo<T extends Deployment>(object: T, { spec }: Scale): T {
+  return { ...object, spec: { ...object.spec, replicas: spec?.replicas ?? 0 } };
 }
 
 type Change = (scale: Scale) => Scale;
