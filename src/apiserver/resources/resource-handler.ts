@@ -3,7 +3,7 @@ import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import { authorize, type Authorizer } from "../auth/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
-import { methodNotAllowed, type Registry, type WriteContext } from "../registry/index.ts";
+import { methodNotAllowed, type DeletionOptions, type Registry, type WriteContext } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
 import { readDeletion } from "../request/deletion.ts";
 import { negotiate } from "../request/negotiate.ts";
@@ -118,7 +118,7 @@ export function createResourceHandler({
   const remove: ResourceHandler = async (request, info, served) => {
     const { dryRun, ...options } = await readDeletion(request);
     const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
-    const { entry, gone } = await registry.remove(write.context, info.name, options);
+    const { entry, gone } = await registry.remove(deleting(write.context, options), info.name, options);
     if (!gone || served.returnsDeleted) return write.answer(200, entry);
     const { group, plural } = served.resource;
     const uid = entry.object.metadata.uid;
@@ -139,10 +139,12 @@ export function createResourceHandler({
     for (let i = 0; i < entries.length; i += removedAtOnce) {
       await Promise.all(
         entries.slice(i, i + removedAtOnce).map((entry) =>
-          registry.remove(write.context, entry.object.metadata.name, options).catch((error: unknown) => {
-            // Someone else was quicker.
-            if (!isStatus(error, "NotFound")) throw error;
-          }),
+          registry
+            .remove(deleting(write.context, options), entry.object.metadata.name, options)
+            .catch((error: unknown) => {
+              // Someone else was quicker.
+              if (!isStatus(error, "NotFound")) throw error;
+            }),
         ),
       );
     }
@@ -198,8 +200,26 @@ export function createResourceHandler({
   };
 }
 
-function chosenBy({ query }: ApiRequest, { namespace, name }: ResourceInfo, { stored, strategy, view }: Served): Selection {
+function chosenBy(
+  { query }: ApiRequest,
+  { namespace, name }: ResourceInfo,
+  { stored, strategy, view }: Served,
+): Selection {
   return selection({ resource: stored, strategy }, namespace, name, query, view?.fieldOf);
+}
+
+/** The options of a delete come in its body too. */
+function deleting(context: WriteContext, given: DeletionOptions): WriteContext {
+  const { gracePeriodSeconds, propagationPolicy, preconditions } = given;
+  return {
+    ...context,
+    options: () => ({
+      ...context.options?.(),
+      ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+      ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
+      ...(preconditions && Object.keys(preconditions).length > 0 ? { preconditions } : {}),
+    }),
+  };
 }
 
 function checkNamespace(object: KubeObject, namespace: string, served: Served): void {
