@@ -2,11 +2,9 @@ import { isStatus, resources, type ClusterRole, type KubeObject, type Resource }
 import { autoUpdate, bootstrapRoles, uncovered } from "./auth/index.ts";
 import { ensureOwnService, type OwnServiceOptions } from "./own-service.ts";
 import { ownContext } from "./registry/index.ts";
-import { keyFor, type Storage } from "./storage/index.ts";
+import { keyFor } from "./storage/index.ts";
 
-export interface BootstrapOptions extends OwnServiceOptions {
-  readonly storage: Storage;
-}
+export type BootstrapOptions = OwnServiceOptions;
 
 const namespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
 

@@ -12,7 +12,9 @@ import {
   type Service,
 } from "../kube/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
+import type { ApiServers } from "./api-servers.ts";
 import { ownContext, type Registry } from "./registry/index.ts";
+import { prefixFor, type Storage } from "./storage/index.ts";
 
 /** Where this API server is reached from inside the cluster. */
 export interface Advertised {
@@ -22,22 +24,23 @@ export interface Advertised {
 
 export interface OwnServiceOptions {
   readonly registry: Registry;
+  readonly storage: Storage;
   readonly serviceCidr: string;
-  readonly advertise: Advertised;
+  readonly apiServers: ApiServers;
 }
 
 /** Milliseconds between two looks, as in kube-apiserver. */
 const every = 10_000;
 
 /** Makes the Service `kubernetes` and its endpoints what they have to be. */
-export async function ensureOwnService({ registry, serviceCidr, advertise }: OwnServiceOptions): Promise<void> {
+export async function ensureOwnService(options: OwnServiceOptions): Promise<void> {
+  const { registry, serviceCidr, apiServers } = options;
   await Promise.all([
     registry.get(resources.Service, "default", "kubernetes").catch((error: unknown) => {
       if (!isStatus(error, "NotFound")) throw error;
       return create(registry, resources.Service, kubernetesService(serviceCidr));
     }),
-    replace(registry, resources.Endpoints, kubernetesEndpoints(advertise)),
-    replace(registry, resources.EndpointSlice, kubernetesSlice(advertise)),
+    apiServers.renew().then((servers) => writeEndpoints(options, servers)),
   ]);
 }
 
@@ -58,8 +61,30 @@ export function keepOwnService(
   return { name: "apiserver-own-service", ready: Promise.resolve(), stopped: run().catch(() => {}) };
 }
 
+/** Endpoints and slices that lead to these servers. Servers of one port share a slice. */
+async function writeEndpoints({ registry, storage }: OwnServiceOptions, servers: readonly Advertised[]): Promise<void> {
+  const byPort = new Map<number, string[]>();
+  for (const { address, port } of servers) byPort.set(port, [...(byPort.get(port) ?? []), address]);
+  const groups = [...byPort];
+  const slices = groups.map(([port, addresses], i) => kubernetesSlice(addresses, port, i === 0));
+  const wanted = new Set(slices.map((slice) => slice.metadata.name));
+  const cache = storage.of(resources.EndpointSlice);
+  const stale = cache
+    .under(prefixFor(resources.EndpointSlice, "default"))
+    .map((entry) => entry.object.metadata.name)
+    .filter((name) => furtherSlice.test(name) && !wanted.has(name));
+  await Promise.all([
+    replace(registry, resources.Endpoints, kubernetesEndpoints(groups)),
+    ...slices.map((slice) => replace(registry, resources.EndpointSlice, slice)),
+    ...stale.map((name) => registry.remove(ownContext(resources.EndpointSlice, "default"), name, {}).catch(() => {})),
+  ]);
+}
+
+/** Another API server may do the same at the same time. */
 const create = (registry: Registry, resource: Resource, object: KubeObject): Promise<unknown> =>
-  registry.create(ownContext(resource, "default"), object);
+  registry.create(ownContext(resource, "default"), object).catch((error: unknown) => {
+    if (!isStatus(error, "AlreadyExists")) throw error;
+  });
 
 /** The address may have changed since. Writes nothing when it has not. */
 async function replace(registry: Registry, resource: Resource, object: KubeObject): Promise<void> {
@@ -101,22 +126,31 @@ function kubernetesService(serviceCidr: string): Service {
   };
 }
 
-function kubernetesEndpoints({ address, port }: Advertised): Endpoints {
+function kubernetesEndpoints(groups: readonly (readonly [number, readonly string[]])[]): Endpoints {
   return {
     apiVersion: "v1",
     kind: "Endpoints",
     metadata: { ...metadata, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
-    subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
+    subsets: groups.map(([port, addresses]) => ({
+      addresses: addresses.map((ip) => ({ ip })),
+      ports: [{ name: "https", port, protocol: "TCP" }],
+    })),
   };
 }
 
-function kubernetesSlice({ address, port }: Advertised): EndpointSlice {
+const furtherSlice = /^kubernetes-\d+$/;
+
+function kubernetesSlice(addresses: readonly string[], port: number, first: boolean): EndpointSlice {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
-    metadata: { ...metadata, labels: { "kubernetes.io/service-name": "kubernetes" } },
-    addressType: isIP(address) === 6 ? "IPv6" : "IPv4",
-    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    metadata: {
+      ...metadata,
+      ...(first ? {} : { name: `${metadata.name}-${port}` }),
+      labels: { "kubernetes.io/service-name": "kubernetes" },
+    },
+    addressType: addresses.some((address) => isIP(address) === 6) ? "IPv6" : "IPv4",
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
     ports: [{ name: "https", port, protocol: "TCP" }],
   };
 }

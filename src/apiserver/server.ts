@@ -5,6 +5,7 @@ import { createAdmission } from "./admission/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
+import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
@@ -135,10 +136,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
   };
 
-  const ownService = { registry, serviceCidr, advertise: options.advertise };
+  const apiServers = createApiServers(store, options.advertise);
+  const ownService = { registry, storage, serviceCidr, apiServers };
   const ready = (async () => {
     await storage.ready;
-    await bootstrap({ ...ownService, storage });
+    await bootstrap(ownService);
     started = true;
   })();
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
@@ -182,8 +184,10 @@ function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError
   if (error instanceof StatusError) return error;
   if (error instanceof StoreError && error.code === "TOO_LARGE")
     return statusError("RequestEntityTooLarge", `Request entity too large: ${error.message}`);
-  if (error instanceof StoreError && (error.code === "CLOSED" || error.code === "UNAVAILABLE"))
-    return unavailable(`the store is not available: ${error.message}`);
+  if (error instanceof StoreError) {
+    const known = storeStatus(error);
+    if (known) return known;
+  }
   log.error({ method: request.method, path: request.path, error: errorText(error) }, "request failed");
   return statusError(
     "InternalError",
@@ -192,6 +196,23 @@ function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError
       causes: [{ message: error instanceof Error ? error.message : String(error) }],
     },
   );
+}
+
+/** What a client is told when the store did not do its part. Undefined: an internal error. */
+function storeStatus({ code, message }: StoreError): StatusError | undefined {
+  switch (code) {
+    case "CLOSED":
+    case "UNAVAILABLE":
+      return unavailable(`the store is not available: ${message}`);
+    case "OUTCOME_UNKNOWN":
+      return statusError("Timeout", `the request may or may not have taken effect: ${message}`, {
+        retryAfterSeconds: 1,
+      });
+    case "TOO_MANY_REQUESTS":
+      return statusError("TooManyRequests", `the store has too much to do: ${message}`, { retryAfterSeconds: 1 });
+    default:
+      return undefined;
+  }
 }
 
 function unavailable(message: string): StatusError {

@@ -47,7 +47,7 @@ export type Operation =
       readonly type: "put";
       readonly key: string;
       readonly value: Uint8Array;
-      /** Seconds after which a store that can (`expires`) removes the key by itself, a minute late at most. */
+      /** Seconds after which a store that can (`expires`) removes the key by itself; it may be a quarter late, but not by more than a minute. */
       readonly lifetime?: number;
     }
   | { readonly type: "delete"; readonly key: string };

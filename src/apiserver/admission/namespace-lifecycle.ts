@@ -13,8 +13,14 @@ export function namespaceLifecycle(storage: Storage): Admission {
       throw forbidden(resource, name, "this namespace may not be deleted");
     if (operation !== "CREATE" || !resource.namespaced) return;
     // A client may make a namespace and, in its next request, the first object in it.
-    await storage.caughtUp();
-    const entry = storage.of(resources.Namespace).get(keyFor(resources.Namespace, { name: namespace }));
+    await storage.caughtUpOwn();
+    const find = () => storage.of(resources.Namespace).get(keyFor(resources.Namespace, { name: namespace }));
+    let entry = find();
+    if (!entry) {
+      // It may just have been made through another API server.
+      await storage.caughtUp();
+      entry = find();
+    }
     if (!entry) throw notFound(resources.Namespace, namespace);
     if ((entry.object as Namespace).metadata.deletionTimestamp === undefined) return;
     throw forbidden(

@@ -1,4 +1,4 @@
-import { statusError, type Resource } from "../../kube/index.ts";
+import { resources, statusError, type Resource } from "../../kube/index.ts";
 import {
   StoreError,
   type Compare,
@@ -26,8 +26,13 @@ export interface Storage extends Component {
   readonly following: boolean;
   /** Settles when the caches hold the state of `revision`: true; or false when they don't within `patience` milliseconds, or never will. */
   reached(revision: number, patience?: number): Promise<boolean>;
-  /** Settles when the caches hold all that this process has written. */
+  /**
+   * Settles when the caches hold all that was written before the call, by any process: what is read then is no older. Throws StoreError
+   * UNAVAILABLE when the store cannot say what that is, or does not tell of it.
+   */
   caughtUp(): Promise<void>;
+  /** Settles when the caches hold all that this process has written. */
+  caughtUpOwn(): Promise<void>;
   write(compare: readonly Compare[], operations: readonly Operation[]): Promise<WriteResult>;
 }
 
@@ -50,6 +55,18 @@ function nameOf({ group, plural }: Resource): string {
   return `${group || "core"}/${plural}`;
 }
 
+/** Seconds that an Event lives, as in Kubernetes. */
+export const eventLife = 3600;
+const events = prefixFor(resources.Event);
+
+/** Events end by themselves where the store can do that. */
+function withLifetime(operation: Operation): Operation {
+  if (operation.type !== "put" || !operation.key.startsWith(events)) return operation;
+  return { ...operation, lifetime: eventLife };
+}
+
+/** Milliseconds that a read waits for changes of other processes that the store knows of. */
+const watchPatience = 3000;
 /** Objects read at once when the caches are filled. */
 const page = 500;
 
@@ -139,7 +156,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   };
 
   const follow = async (): Promise<void> => {
-    for await (const batch of store.watch(root, { fromRevision: revision + 1, signal })) {
+    for await (const batch of store.watch(root, { fromRevision: revision + 1, signal, previous: false })) {
       for (const event of batch.events) apply(event);
       advance(batch.revision);
     }
@@ -195,6 +212,20 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     return result;
   };
 
+  const caughtUpOwn = async (): Promise<void> => {
+    if (written > revision) await reached(written);
+  };
+
+  /** Only the store knows what other processes have written: it is asked, and its watch brings that a moment later. */
+  const caughtUpShared = async (): Promise<void> => {
+    const newest = await store.revision();
+    if (newest <= revision || (await reached(newest, watchPatience)) || over) return;
+    throw new StoreError(
+      "UNAVAILABLE",
+      `the store is at revision ${newest}, but told of changes only until ${revision}`,
+    );
+  };
+
   return {
     name: "storage",
     ready,
@@ -229,11 +260,10 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
       return following;
     },
     reached,
-    async caughtUp() {
-      if (written > revision) await reached(written);
-    },
+    caughtUp: store.shared ? caughtUpShared : caughtUpOwn,
+    caughtUpOwn,
     async write(compare, operations) {
-      const result = await store.write(compare, operations);
+      const result = await store.write(compare, store.expires ? operations.map(withLifetime) : operations);
       if (result.ok) written = Math.max(written, result.revision);
       return result;
     },
