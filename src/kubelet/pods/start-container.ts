@@ -134,6 +134,9 @@ async function configOf(
     supplementalGroups: groups,
     logPath,
     stopSignal: container.lifecycle?.stopSignal ?? "SIGTERM",
+    ...(container.tty ? { tty: true } : {}),
+    ...(container.stdin ? { stdin: true } : {}),
+    ...(container.stdinOnce ? { stdinOnce: true } : {}),
   };
 }
 

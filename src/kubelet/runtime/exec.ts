@@ -2,18 +2,22 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { type ExecResult, RuntimeError } from "./runtime.ts";
+import type { Program } from "./supervisor/protocol.ts";
 
 /** What is kept of each stream: a probe's message needs no more. */
 const outputLimit = 64 << 10;
 
 /** Runs `argv` with exactly `env`, in a process group of its own that is killed when time is up. */
-export function execWithin(
-  argv: readonly string[],
-  options: { readonly env: Readonly<Record<string, string>>; readonly timeoutMs: number },
-): Promise<ExecResult> {
+export function execWithin(options: Program & { readonly timeoutMs: number }): Promise<ExecResult> {
   return new Promise((resolve, reject) => {
+    const { argv, env, cwd } = options;
     const [file = "", ...args] = argv;
-    const child = spawn(file, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], env: options.env });
+    const child = spawn(file, args, {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env,
+      ...(cwd === undefined ? {} : { cwd }),
+    });
     const output = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {

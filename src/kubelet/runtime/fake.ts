@@ -1,7 +1,10 @@
+import { PassThrough, type Readable } from "node:stream";
+import { text as textOf } from "node:stream/consumers";
 import type { Clock } from "../../system/index.ts";
 import {
   type ContainerConfig,
   type ContainerRecord,
+  type ContainerStreams,
   type ExecResult,
   type Runtime,
   RuntimeError,
@@ -21,7 +24,7 @@ export interface FakeRuntime extends Runtime {
   readonly images: Set<string>;
   /** Containers that go on after their stop signal until they are killed, by name. */
   readonly stubborn: Set<string>;
-  /** Answers `exec`; by default every command succeeds. */
+  /** Answers `exec` and `execStreams`; `cat` gives its input back as well. By default every command succeeds. */
   execResult: (id: string, command: readonly string[]) => ExecResult | Promise<ExecResult>;
   /** Called before each call; what it throws is the call's answer. */
   intercept: ((call: string) => void) | undefined;
@@ -140,6 +143,39 @@ export function createFakeRuntime(clock: Clock): FakeRuntime {
       };
     },
     exec: async (id, command) => fake.execResult(id, command),
+    async execStreams(id, command) {
+      call(`exec ${found(id).name} ${command.join(" ")}`);
+      return fakeStreams(async (stdin) => {
+        const { stdout, stderr, exitCode } = await fake.execResult(id, command);
+        return { stdout: stdout + (command[0] === "cat" ? await textOf(stdin) : ""), stderr, exitCode };
+      });
+    },
+    async attach(id) {
+      call(`attach ${found(id).name}`);
+      return fakeStreams(async (stdin) => ({ stdout: await textOf(stdin), stderr: "", exitCode: 0 }));
+    },
+    async portForward(sandboxId, port) {
+      call(`forward ${sandboxes.get(sandboxId)?.name} ${port}`);
+      if (port === 1) throw new RuntimeError("NETWORK", "connection refused");
+      return new PassThrough();
+    },
   };
   return fake;
+}
+
+/** Streams of a command that reads all its input before it answers. */
+function fakeStreams(run: (stdin: Readable) => Promise<ExecResult>): ContainerStreams {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  return {
+    stdin,
+    stdout,
+    stderr,
+    ended: run(stdin).then((result) => {
+      stdout.end(result.stdout);
+      stderr.end(result.stderr);
+      return { exitCode: result.exitCode };
+    }),
+    resize: ({ columns, rows }) => void stdout.write(`[${columns}x${rows}]`),
+    close: () => void [stdin, stdout, stderr].map((stream) => stream.destroy()),
+  };
 }

@@ -8,7 +8,16 @@ import { findImage, type ImageMap } from "./images.ts";
 import type { Isolation } from "./isolation.ts";
 import { openMountPoints } from "./mount-points.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
-import { connectSupervisor, runDirectory, runtimeDirectory, stopSupervisor } from "./supervisor/connection.ts";
+import { connectWithin } from "./connect-within.ts";
+import {
+  connectSupervisor,
+  runDirectory,
+  runtimeDirectory,
+  stopSupervisor,
+  supervisorSocket,
+} from "./supervisor/connection.ts";
+import { openStreams } from "./supervisor/stream-client.ts";
+import { type StreamRequest, streamSocket } from "./supervisor/stream-protocol.ts";
 import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
 
 export interface ProcessRuntimeOptions {
@@ -42,6 +51,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     },
     ...(options.supervisor ? { program: options.supervisor } : {}),
   });
+  const streamsPath = streamSocket(supervisorSocket(runtimeDirectory(options.dir)));
   /** Between create and start; a kubelet that dies there leaves a container that never ran. */
   const programs = new Map<string, Program | RuntimeError>();
   const exitWaiters = new Set<() => void>();
@@ -52,6 +62,20 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const container = (await listed()).containers.find((container) => container.id === id);
     if (!container) throw new RuntimeError("NOT_FOUND", `no container ${id}`);
     return container;
+  };
+
+  const runningContainer = async (id: string): Promise<HeldContainer & { readonly pid: number }> => {
+    const container = await containerOf(id);
+    const { pid, state } = container;
+    if (state !== "running" || pid === undefined) throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
+    return { ...container, pid };
+  };
+
+  /** A further command of a container: in its namespaces, as its user, in its directory, with its environment. */
+  const programWithin = async (id: string, command: readonly string[]): Promise<Program> => {
+    const { pid, within, cwd } = await runningContainer(id);
+    const argv = [...isolation.entering(pid), ...within, ...command];
+    return { argv, env: environmentOf(pid), ...(cwd === undefined ? {} : { cwd }) };
   };
 
   const exited = async (id: string, ms: number): Promise<boolean> => {
@@ -97,7 +121,15 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       if (known && !existsSync(cwd)) throw new RuntimeError("START_FAILED", `workingDir "${cwd}" does not exist`);
       const file = known ? findCommand(name, env.PATH, cwd) : name;
       const before = [...starting, ...isolation.within(config)];
-      return { argv: [...before, file, ...args], env, ...(before.length > 0 ? {} : { cwd }) };
+      const { tty, stdin, stdinOnce } = config;
+      return {
+        argv: [...before, file, ...args],
+        env: tty ? { TERM: "xterm", ...env } : env,
+        ...(before.length > 0 ? {} : { cwd }),
+        ...(tty ? { tty } : {}),
+        ...(stdin ? { stdin } : {}),
+        ...(stdinOnce ? { stdinOnce } : {}),
+      };
     } catch (error) {
       if (error instanceof RuntimeError) return error;
       throw error;
@@ -188,6 +220,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
           logPath,
           stopSignal,
           within: isolation.within(config),
+          ...(isolation.mounts || config.workingDir === undefined ? {} : { cwd: config.workingDir }),
           image: config.image,
           imageId: image.id,
           createdAt: clock.now(),
@@ -234,12 +267,33 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       return { sandboxes: attached, containers };
     },
     async exec(id, command, { timeoutMs }) {
-      const container = await containerOf(id);
-      if (container.state !== "running" || container.pid === undefined) {
-        throw new RuntimeError("NOT_FOUND", `container ${id} does not run`);
-      }
-      const { pid, within } = container;
-      return execWithin([...isolation.entering(pid), ...within, ...command], { env: environmentOf(pid), timeoutMs });
+      return execWithin({ ...(await programWithin(id, command)), timeoutMs });
+    },
+    async execStreams(id, command, { tty, stdin }) {
+      const { env, ...program } = await programWithin(id, command);
+      const request = {
+        type: "exec",
+        id,
+        tty,
+        stdin,
+        program: { ...program, env: tty ? { TERM: "xterm", ...env } : env },
+      };
+      return openStreams(streamsPath, request as StreamRequest);
+    },
+    async attach(id, { stdin }) {
+      await runningContainer(id);
+      return openStreams(streamsPath, { type: "attach", id, stdin });
+    },
+    async portForward(sandboxId, port) {
+      const { sandboxes, containers } = await listed();
+      const sandbox = sandboxes.find(({ id }) => id === sandboxId);
+      if (!sandbox?.ready) throw new RuntimeError("NOT_FOUND", `sandbox ${sandboxId} does not run`);
+      const inside = containers.find((one) => one.sandboxId === sandboxId && one.state === "running");
+      if (sandbox.netns !== undefined && inside?.pid === undefined)
+        throw new RuntimeError("NOT_FOUND", `no container of sandbox ${sandboxId} runs`);
+      // Without namespaces the pod's own address is what localhost is to it.
+      const hosts = sandbox.netns === undefined && sandbox.addresses[0] ? [sandbox.addresses[0]] : ["127.0.0.1", "::1"];
+      return connectWithin({ hosts, port, ...(sandbox.netns === undefined ? {} : { pid: inside?.pid }) });
     },
   };
 }

@@ -1,3 +1,5 @@
+import type { Duplex, Readable, Writable } from "node:stream";
+
 /**
  * What the kubelet asks of whatever runs containers. The shape is that of the Container Runtime Interface
  * (k8s.io/cri-api, runtime/v1), so that a CRI runtime is one more implementation: sandboxes hold a pod's network,
@@ -27,8 +29,33 @@ export interface Runtime {
   list(podUid?: string): Promise<RuntimeState>;
   /** Runs a command inside a running container. Throws `TIMEOUT` when it takes longer than `timeoutMs`. */
   exec(id: string, command: readonly string[], options: { readonly timeoutMs: number }): Promise<ExecResult>;
+  /** Runs a command inside a running container with the streams of a client. Closing them ends the command. Throws `NOT_FOUND`. */
+  execStreams(id: string, command: readonly string[], options: ExecStreamsOptions): Promise<ContainerStreams>;
+  /** Joins the streams of a running container. Throws `NOT_FOUND`. */
+  attach(id: string, options: { readonly stdin: boolean }): Promise<ContainerStreams>;
+  /** Connects to a port as processes of the sandbox reach it on `localhost`. Throws `NOT_FOUND` or `NETWORK`. */
+  portForward(sandboxId: string, port: number): Promise<Duplex>;
   /** Called with a pod's uid after something of it changed by itself; with none when everything may have. */
   onChange(listener: (podUid: string | undefined) => void): void;
+}
+
+export interface ExecStreamsOptions {
+  /** A terminal: all output is `stdout`. */
+  readonly tty: boolean;
+  readonly stdin: boolean;
+}
+
+/** The streams of a command or a container. Both outputs must be read, or resumed, to their end. */
+export interface ContainerStreams {
+  /** What is written is thrown away where no input was asked for. */
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Settles when the command, or the attachment, has ended and its output has been passed on. Rejects with `RuntimeError`. */
+  readonly ended: Promise<{ readonly exitCode: number }>;
+  /** Nothing happens without a terminal. */
+  resize(size: { readonly columns: number; readonly rows: number }): void;
+  close(): void;
 }
 
 export interface Image {
@@ -102,6 +129,9 @@ export interface ContainerConfig {
   readonly logPath: string;
   /** For example SIGTERM. */
   readonly stopSignal: string;
+  readonly tty?: boolean;
+  readonly stdin?: boolean;
+  readonly stdinOnce?: boolean;
 }
 
 export interface ContainerRecord {

@@ -14,6 +14,7 @@ export interface LogQuery {
 /** A request that cannot be served: the HTTP status and, as body, why. */
 export class RequestError extends Error {
   readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
 
   constructor(status: number, message: string) {
     super(message);

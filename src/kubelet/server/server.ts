@@ -1,14 +1,16 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { Readable } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Logger } from "../../system/index.ts";
 import { readLog } from "../logs/read-log.ts";
 import type { PodStore } from "../pods/pod-store.ts";
 import { viewOf } from "../pods/pod-view.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { Refusal } from "../streaming/refusal.ts";
+import { createStreamedRequests } from "./streamed-requests.ts";
 import { chooseAttempt, parseLogQuery, RequestError } from "./log-query.ts";
 
 /** Key and certificate in PEM; `ca` signs the clients. */
@@ -35,12 +37,15 @@ export interface KubeletServer {
   readonly stopped: Promise<void>;
 }
 
+/** Milliseconds that a stream may be silent, as upstream's streamingConnectionIdleTimeout. */
+const idleMs = 4 * 3_600_000;
+
 /** Groups (O of the client certificate) and names (CN) that may ask; everyone else in the cluster may not read all logs. */
 const groups = ["system:masters", "system:kubelet-api-admin"];
 const names = ["kube-apiserver", "kube-apiserver-kubelet-client"];
 
 /**
- * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/pods`, `/healthz`. A client needs a certificate
+ * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`, `/pods`, `/healthz`. A client needs a certificate
  * of the cluster's CA. Settles when it listens; rejects when it cannot.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
@@ -70,9 +75,10 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     await pipeline(Readable.from(chunks, { highWaterMark: 1 }), response);
   };
 
+  const streamed = createStreamedRequests({ pods, runtime });
+
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (!isAllowed(request.socket as TLSSocket))
-      throw new RequestError(403, "Forbidden: this client may not ask the kubelet");
+    checkAllowed(request);
     if (request.method !== "GET" && request.method !== "HEAD") throw new RequestError(405, "Method Not Allowed");
     const url = new URL(request.url ?? "/", "https://kubelet");
     const [, first, ...rest] = url.pathname.split("/");
@@ -82,6 +88,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify(list));
     } else if (first === "containerLogs" && rest.length === 3) await logs(rest, url.searchParams, response);
+    else if (streamed.isFor(url)) throw new RequestError(400, "Upgrade request required");
     else throw new RequestError(404, "404 page not found");
   };
 
@@ -96,6 +103,25 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       }
     });
   });
+  const upgraded = new Set<Duplex>();
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
+    socket.on("error", () => socket.destroy());
+    socket.setTimeout(idleMs, () => socket.destroy());
+    const upgrade = async (): Promise<void> => {
+      checkAllowed(request);
+      const url = new URL(request.url ?? "/", "https://kubelet");
+      if (!streamed.isFor(url)) throw new RequestError(404, "404 page not found");
+      await streamed.serve(url, request, socket, head);
+    };
+    upgrade().catch((error: unknown) => {
+      if (error instanceof RequestError || error instanceof Refusal) return refuse(socket, error);
+      // Who goes while its streams are opened ends them with an error as well.
+      if (!socket.destroyed) options.log.warn({ error: String(error) }, "a stream failed");
+      socket.destroy();
+    });
+  });
   server.on("tlsClientError", () => {});
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -105,9 +131,26 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     signal.addEventListener("abort", () => {
       server.close(() => resolve());
       server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
     });
   });
   return { port: (server.address() as AddressInfo).port, stopped };
+}
+
+function checkAllowed(request: IncomingMessage): void {
+  if (!isAllowed(request.socket as TLSSocket))
+    throw new RequestError(403, "Forbidden: this client may not ask the kubelet");
+}
+
+function refuse(socket: Socket, { status, message, headers = {} }: RequestError | Refusal): void {
+  const all = {
+    "content-type": "text/plain",
+    "content-length": Buffer.byteLength(message),
+    connection: "close",
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${message}`);
 }
 
 function isAllowed(socket: TLSSocket): boolean {

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
 import { constants } from "node:os";
+import { type Attachment, createLive, type Live } from "./attach.ts";
+import { type Child, endOf, startChild } from "./child.ts";
 import { createLogWriter, type LogLimits } from "./log-writer.ts";
 import { processStart, signalGroup } from "./process-identity.ts";
 import type { HeldContainer, Program } from "./protocol.ts";
@@ -15,6 +16,10 @@ export interface Containers {
   /** Kills it when it runs; settles when it has ended and is forgotten. */
   delete(id: string): Promise<void>;
   killAll(): Promise<void>;
+  /** Settles when a running container has ended; undefined when it does not run. */
+  ended(id: string): Promise<void> | undefined;
+  /** Joins its output and input; undefined when it does not run. */
+  attach(id: string, ...how: Parameters<Live["attach"]>): Attachment | undefined;
 }
 
 /**
@@ -27,6 +32,7 @@ export function createContainers(
 ): Containers {
   const { changed, now } = options;
   const ends = new Map<string, Promise<void>>();
+  const lives = new Map<string, Live>();
 
   for (const record of records.all()) {
     if (record.state !== "running") continue;
@@ -54,38 +60,29 @@ export function createContainers(
     changed(record.podUid);
   };
 
-  const watch = (record: HeldContainer, child: ChildProcess): Promise<void> =>
-    new Promise((done) => {
-      const log = createLogWriter(record.logPath, now, options.logLimits);
-      child.stdout?.on("data", (chunk: Buffer) => log.write("stdout", chunk));
-      child.stderr?.on("data", (chunk: Buffer) => log.write("stderr", chunk));
-      child.once("exit", (code, signalName) => {
-        const finishedAt = now();
-        const signal = signalName ? constants.signals[signalName] : undefined;
-        // A container ends with its first process: nothing of its group may linger.
-        if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
-        let closed = false;
-        const close = (): void => {
-          if (closed) return;
-          closed = true;
-          clearTimeout(timer);
-          log.end();
-          const exitCode = code ?? 128 + (signal ?? 0);
-          records.put({
-            ...(records.get(record.id) ?? record),
-            state: "exited",
-            finishedAt,
-            exitCode,
-            ...(signal === undefined ? {} : { signal }),
-          });
-          ends.delete(record.id);
-          changed(record.podUid);
-          done();
-        };
-        const timer = setTimeout(close, lastOutputMs);
-        child.once("close", close);
-      });
+  const watch = async (record: HeldContainer, child: Child, live: Live): Promise<void> => {
+    const log = createLogWriter(record.logPath, now, options.logLimits);
+    live.follow((stream, chunk) => log.write(stream, chunk));
+    let finishedAt = now();
+    const { code, signal: signalName } = await endOf(child, lastOutputMs, () => {
+      finishedAt = now();
+      // A container ends with its first process: nothing of its group may linger.
+      signalGroup(child.pid, "SIGKILL");
     });
+    log.end();
+    child.stdin?.destroy();
+    const signal = signalName ? constants.signals[signalName] : undefined;
+    records.put({
+      ...(records.get(record.id) ?? record),
+      state: "exited",
+      finishedAt,
+      exitCode: code ?? 128 + (signal ?? 0),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    ends.delete(record.id);
+    lives.delete(record.id);
+    changed(record.podUid);
+  };
 
   const signal = (id: string, name: string): void => {
     const record = records.get(id);
@@ -95,41 +92,28 @@ export function createContainers(
 
   return {
     signal,
-    start(id, program) {
+    async start(id, program) {
       const record = found(id);
       if (record.state !== "created") throw new Error(`container ${id} was started before`);
-      const [file = "", ...args] = program.argv;
-      return new Promise((resolve, reject) => {
-        const refuse = (error: Error): void => {
-          failed(record, error.message);
-          reject(error);
-        };
-        let child: ChildProcess;
-        try {
-          child = spawn(file, args, {
-            detached: true,
-            stdio: ["ignore", "pipe", "pipe"],
-            env: program.env,
-            ...(program.cwd === undefined ? {} : { cwd: program.cwd }),
-          });
-        } catch (error) {
-          refuse(error as Error);
-          return;
-        }
-        child.once("error", refuse);
-        child.once("spawn", () => {
-          child.off("error", refuse);
-          child.on("error", () => {});
-          const pid = child.pid ?? 0;
-          const pidStart = processStart(pid);
-          const running = { state: "running", startedAt: now(), pid, ...(pidStart ? { pidStart } : {}) } as const;
-          records.put({ ...record, ...running });
-          ends.set(id, watch(record, child));
-          changed(record.podUid);
-          resolve(pid);
-        });
-      });
+      let child: Child;
+      try {
+        child = await startChild(program, { tty: program.tty ?? false, stdin: program.stdin ?? false });
+      } catch (error) {
+        failed(record, error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+      const { pid } = child;
+      const pidStart = processStart(pid);
+      const running = { state: "running", startedAt: now(), pid, ...(pidStart ? { pidStart } : {}) } as const;
+      records.put({ ...record, ...running });
+      const live = createLive(child, { once: program.stdinOnce ?? false, ended: () => ends.get(id) });
+      lives.set(id, live);
+      ends.set(id, watch(record, child, live));
+      changed(record.podUid);
+      return pid;
     },
+    ended: (id) => ends.get(id),
+    attach: (id, ...how) => lives.get(id)?.attach(...how),
     async delete(id) {
       const record = records.get(id);
       if (!record) return;

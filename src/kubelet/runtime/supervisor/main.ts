@@ -8,6 +8,8 @@ import { processStart, supervisorPidFile } from "./process-identity.ts";
 import { type HeldContainer, lineSplitter, type Method, type ReplyLine, type RequestLine } from "./protocol.ts";
 import type { Requests, SandboxRecord } from "./protocol.ts";
 import { openRecords } from "./records.ts";
+import { streamSocket } from "./stream-protocol.ts";
+import { serveStreams } from "./streams.ts";
 
 /** With nothing to hold and nobody connected it ends itself after this long. */
 const idleMs = 60_000;
@@ -35,7 +37,9 @@ function begin(dir: string, socketPath: string): void {
   };
   const containers = createContainers(held, { changed, now: Date.now });
   writeFileSync(supervisorPidFile(dir), `${process.pid} ${processStart(process.pid)}\n`, { mode: 0o600 });
+  const streams = serveStreams(streamSocket(socketPath), containers);
   const leave = (): void => {
+    streams.close();
     rmSync(socketPath, { force: true });
     rmSync(supervisorPidFile(dir), { force: true });
     process.exit(0);

@@ -13,6 +13,12 @@ export interface Program {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** With a terminal (Container.tty). */
+  readonly tty?: boolean;
+  /** Its input stays open for attachments (Container.stdin). */
+  readonly stdin?: boolean;
+  /** Its input ends when the first attachment to it does (Container.stdinOnce). */
+  readonly stdinOnce?: boolean;
 }
 
 /** A container as the supervisor keeps it. */
@@ -20,6 +26,8 @@ export interface HeldContainer extends ContainerRecord {
   readonly stopSignal: string;
   /** The argument array that comes before any command in this container, once in its namespaces. */
   readonly within: readonly string[];
+  /** Where further commands begin, when not in a file system of its own. */
+  readonly cwd?: string;
   /** With `pidStart` (field 22 of /proc/PID/stat) it names a process for good. */
   readonly pid?: number;
   readonly pidStart?: string;

@@ -127,7 +127,7 @@ export function encodeControl(frame: ControlFrame): Buffer {
       return control(types.SETTINGS, false, numbers(frame.values.size, ...[...frame.values].flat()));
     case "PING":
       return control(types.PING, false, numbers(frame.id));
-    case "WINDOW_UPDATE":
+    default:
       return control(types.WINDOW_UPDATE, false, numbers(frame.id, frame.delta));
   }
 }

@@ -73,7 +73,7 @@ export function serveSpdy(connection: Duplex, onStream: (stream: SpdyStream) => 
     if (open.remoteEnded && open.localEnded) forget(id);
   };
   const wakeAll = (): void => {
-    for (const { waiting } of [...streams.values()]) waiting?.();
+    for (const { waiting } of streams.values()) waiting?.();
   };
 
   /** At once, not when it is read: a reader that lags stops the whole connection. */
@@ -237,13 +237,13 @@ export function serveSpdy(connection: Duplex, onStream: (stream: SpdyStream) => 
   });
   const closed = new Promise<void>((resolve) => {
     const over = (): void => {
-      for (const { data } of [...streams.values()]) data.destroy(new SpdyError("RESET", "the connection is closed"));
+      for (const { data } of streams.values()) data.destroy(new SpdyError("RESET", "the connection is closed"));
       resolve();
     };
     connection.once("close", over);
     connection.once("end", () => {
       // Nothing more comes: streams that wait for it would wait for ever.
-      for (const { data, remoteEnded } of [...streams.values()])
+      for (const { data, remoteEnded } of streams.values())
         if (!remoteEnded) data.destroy(new SpdyError("RESET", "the connection is closed"));
       connection.end();
     });
