@@ -1,4 +1,4 @@
-import { isStatus } from "../kube/index.ts";
+import { isNamespaceTerminating, isStatus } from "../kube/index.ts";
 import type { Controller, ControllerOptions, StartController } from "./controller.ts";
 import { messageOf } from "./outcomes.ts";
 import { tellOfQueue } from "./queue-figures.ts";
@@ -23,8 +23,9 @@ export const startController: StartController = (options: ControllerOptions): Co
       if (signal.aborted) return;
       const ms = queue.retry(key);
       const fields = { key, again: ms, error: messageOf(error) };
-      // Someone else was quicker: usual, and the next look at the cache settles it.
-      if (isStatus(error, "Conflict")) log.debug(fields, "changed meanwhile; trying again");
+      // Someone else was quicker, or the namespace is going away: usual, and the next look at the cache settles it.
+      if (isStatus(error, "Conflict") || isNamespaceTerminating(error))
+        log.debug(fields, "changed meanwhile; trying again");
       else log.warn(fields, "reconcile failed; trying again");
     } finally {
       queue.done(key);

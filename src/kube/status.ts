@@ -72,3 +72,9 @@ export function statusError(reason: StatusReason, message: string, details?: Sta
 export function isStatus(error: unknown, ...reasons: StatusReason[]): error is StatusError {
   return error instanceof StatusError && reasons.some((reason) => error.reason === reason);
 }
+
+/** True when the API refused to put something into a namespace because the namespace is going away. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  const causes = isStatus(error, "Forbidden") ? error.status.details?.causes : undefined;
+  return causes?.some(({ reason }) => reason === "NamespaceTerminating") ?? false;
+}

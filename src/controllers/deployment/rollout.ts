@@ -3,6 +3,7 @@ import {
   type Deployment,
   type DeploymentStatus,
   findCondition,
+  isNamespaceTerminating,
   isStatus,
   keyOf,
   nameOfKey,
@@ -202,8 +203,7 @@ async function createCurrent(
   } catch (error) {
     if (!isStatus(error, "AlreadyExists")) {
       // A namespace that goes away takes its Deployments along.
-      const causes = isStatus(error, "Forbidden") ? error.status.details?.causes : undefined;
-      if (!causes?.some(({ reason }) => reason === "NamespaceTerminating")) {
+      if (!isNamespaceTerminating(error)) {
         const message = `Failed to create new replica set "${name}": ${messageOf(error)}`;
         events.event(observed, "Warning", "ReplicaSetCreateError", message);
         await setCondition(false, "ReplicaSetCreateError", message);

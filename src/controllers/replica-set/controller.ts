@@ -1,5 +1,6 @@
 import { createEventRecorder, messageOf, startController, unless } from "../../client/index.ts";
 import {
+  isNamespaceTerminating,
   isStatus,
   keyOf,
   matchesLabels,
@@ -64,12 +65,7 @@ export function startReplicaSetController(context: ControllerContext): Component
       if (error === undefined) continue;
       for (; left > 0; left--) expectations.created(key);
       // A namespace that goes away takes its ReplicaSets along: nothing to report.
-      if (
-        isStatus(error, "Forbidden") &&
-        error.status.details?.causes?.some(({ reason }) => reason === "NamespaceTerminating")
-      ) {
-        return undefined;
-      }
+      if (isNamespaceTerminating(error)) return undefined;
       const message = messageOf(error);
       events.event(set, "Warning", "FailedCreate", `Error creating: ${message}`);
       return { reason: "FailedCreate", message };

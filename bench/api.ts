@@ -1,0 +1,385 @@
+// How fast the API is: `npm run bench:api [-- --json] [--kubeconfig FILE] [--objects N] [--watchers N]`.
+// Without --kubeconfig a cluster of its own is brought up, with its controllers, and its start and memory are measured too.
+// The load is HTTP/2 over TLS with JSON, as of one client program, on the same machine. ConfigMaps hold 1 KiB.
+// Baselines, measured in the same run: the embedded store alone (the same bytes, as many writers), and a bare Node.js HTTP/2 server
+// that answers bytes of the same size and decides nothing.
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { openPki } from "../src/apiserver/index.ts";
+import { freePort } from "../src/cli/free-port.ts";
+import { type ClientConfig, loadKubeconfig } from "../src/client/index.ts";
+import { openLmdbStore } from "../src/store/index.ts";
+import { systemClock, systemCommands } from "../src/system/index.ts";
+import { type Connection, openConnection } from "./support/h2.ts";
+import { createReport, median, quantile } from "./support/report.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    kubeconfig: { type: "string" },
+    objects: { type: "string", default: "30000" },
+    watchers: { type: "string", default: "1000" },
+  },
+});
+const report = createReport(flags.json);
+const dir = await mkdtemp(join(tmpdir(), "fairlead-bench-api-"));
+const text = "x".repeat(1024);
+const namespace = `bench-${process.pid}`;
+const maps = `/api/v1/namespaces/${namespace}/configmaps`;
+
+/** A program that was started, until it is ended. */
+interface Program {
+  readonly lines: AsyncIterator<string>;
+  end(): Promise<void>;
+}
+
+function startProgram(file: string, args: readonly string[]): Program {
+  const child = spawn(process.execPath, [file, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  return {
+    lines,
+    async end() {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+/** Runs `work` so many times by so many workers; how many a second, and how long each took in milliseconds. */
+async function measure(
+  workers: number,
+  count: number,
+  work: (n: number) => Promise<void>,
+): Promise<{ rate: number; times: number[] }> {
+  const times: number[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < count) {
+      const n = next++;
+      const began = performance.now();
+      await work(n);
+      times.push(performance.now() - began);
+    }
+  };
+  const began = performance.now();
+  await Promise.all(Array.from({ length: workers }, worker));
+  return { rate: (count * 1000) / (performance.now() - began), times };
+}
+
+async function expectStatus(connection: Connection, expected: number, ...question: Parameters<Connection["ask"]>) {
+  const answer = await connection.ask(...question);
+  if (answer.status !== expected) throw new Error(`${question[0]} ${question[1]}: ${answer.status} ${answer.text()}`);
+  return answer;
+}
+
+const configMap = (name: string) => ({ metadata: { name }, data: { text } });
+const create = (connection: Connection, name: string) =>
+  expectStatus(connection, 201, "POST", maps, configMap(name)).then(() => {});
+
+/** Resident megabytes of all processes that name the directory in their arguments. */
+async function residentMegabytes(of: string): Promise<number> {
+  let kilobytes = 0;
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    if (Number(pid) === process.pid) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (!command.includes(of)) continue;
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    kilobytes += Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  }
+  return kilobytes / 1024;
+}
+
+/** What the embedded store alone takes, by as many writers. */
+async function storeRate(workers: number, count: number): Promise<number> {
+  const path = await mkdtemp(join(dir, "store-"));
+  const store = await openLmdbStore({ path });
+  const value = Buffer.alloc(1500, "x");
+  const { rate } = await measure(workers, count, async (n) => {
+    await store.write([], [{ type: "put", key: `/registry/configmaps/default/bare-${n}`, value }]);
+  });
+  await store.close();
+  return rate;
+}
+
+async function measureCreates(connection: Connection): Promise<void> {
+  for (const [workers, count] of [
+    [1, 500],
+    [16, 3000],
+    [64, 8000],
+  ] as const) {
+    const baseline = await storeRate(workers, count);
+    const { rate, times } = await measure(workers, count, (n) => create(connection, `c${workers}-${n}`));
+    const name = `create, ${workers} worker${workers > 1 ? "s" : ""}`;
+    report({ name, value: rate, unit: "1/s", baseline, against: "store alone" });
+    report({ name: `${name}, p50`, value: median(times), unit: "ms" });
+    report({ name: `${name}, p99`, value: quantile(times, 0.99), unit: "ms" });
+  }
+}
+
+async function measureGets(connection: Connection, bare: Connection): Promise<void> {
+  await create(connection, "one");
+  for (const [workers, count] of [
+    [1, 2000],
+    [64, 20_000],
+  ] as const) {
+    const plain = await measure(workers, count, async () => void (await expectStatus(bare, 200, "GET", "/one")));
+    const { rate, times } = await measure(
+      workers,
+      count,
+      async () => void (await expectStatus(connection, 200, "GET", `${maps}/one`)),
+    );
+    const name = `get one, ${workers} worker${workers > 1 ? "s" : ""}`;
+    report({ name, value: rate, unit: "1/s", baseline: plain.rate, against: "bare Node.js" });
+    report({ name: `${name}, p50`, value: median(times), unit: "ms", baseline: median(plain.times) });
+    report({ name: `${name}, p99`, value: quantile(times, 0.99), unit: "ms", baseline: quantile(plain.times, 0.99) });
+  }
+}
+
+async function measureLists(connection: Connection, bare: Connection, config: ClientConfig): Promise<void> {
+  const listed = `${namespace}-list`;
+  await expectStatus(connection, 201, "POST", "/api/v1/namespaces", { metadata: { name: listed } });
+  const path = `/api/v1/namespaces/${listed}/configmaps`;
+  await measure(64, 5000, (n) => expectStatus(connection, 201, "POST", path, configMap(`l-${n}`)).then(() => {}));
+  const other = await openConnection(config);
+  for (const name of ["/list", path]) {
+    const asked = name === "/list" ? bare : connection;
+    for (let i = 0; i < 5; i++) await expectStatus(asked, 200, "GET", name);
+  }
+  const plain = await measure(1, 30, async () => void (await expectStatus(bare, 200, "GET", "/list")));
+  let bytes = 0;
+  const lists = await measure(1, 30, async () => {
+    bytes = (await expectStatus(connection, 200, "GET", path)).bytes;
+  });
+  report({
+    name: `list of 5,000 (${(bytes / 1e6).toFixed(1)} MB), p50`,
+    value: median(lists.times),
+    unit: "ms",
+    baseline: median(plain.times),
+    against: "bare Node.js",
+  });
+  // Small requests on another connection while lists are sent. The client takes part in their time: the bare server shows how much.
+  const beside = async (question: () => Promise<void>, small: () => Promise<void>) => {
+    let listing = true;
+    const lists = measure(1, 20, question).finally(() => {
+      listing = false;
+    });
+    const times: number[] = [];
+    while (listing) {
+      const began = performance.now();
+      await small();
+      times.push(performance.now() - began);
+    }
+    await lists;
+    return quantile(times, 0.99);
+  };
+  const bareWait = await beside(
+    async () => void (await expectStatus(bare, 200, "GET", "/list")),
+    async () => void (await expectStatus(bare, 200, "GET", "/one")),
+  );
+  const wait = await beside(
+    async () => void (await expectStatus(connection, 200, "GET", path)),
+    async () => void (await expectStatus(other, 200, "GET", `${maps}/one`)),
+  );
+  report({ name: "get beside lists, p99", value: wait, unit: "ms", baseline: bareWait, against: "bare Node.js" });
+  other.close();
+  await connection.ask("DELETE", `/api/v1/namespaces/${listed}`);
+}
+
+/** Opens so many watches over a few connections; `seen` is told of each frame. */
+async function openWatches(
+  open: () => Promise<Connection>,
+  path: string,
+  count: number,
+  seen: () => void,
+): Promise<Connection[]> {
+  const connections: Connection[] = [];
+  const each = 200;
+  for (let opened = 0; opened < count; opened += each) {
+    const connection = await open();
+    connections.push(connection);
+    const streams = Math.min(each, count - opened);
+    await Promise.all(
+      Array.from({ length: streams }, () =>
+        connection.follow(path, (chunk) => {
+          for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) seen();
+        }),
+      ),
+    );
+  }
+  return connections;
+}
+
+/** Milliseconds from a create until all watchers have it, for each of `rounds`; and deliveries a second when creates follow each other. */
+async function deliveries(
+  open: () => Promise<Connection>,
+  path: string,
+  write: (n: number) => Promise<void>,
+  watchers: number,
+  rounds: number,
+): Promise<{ times: number[]; rate: number }> {
+  let awaited = 0;
+  let all = (): void => {};
+  const connections = await openWatches(open, path, watchers, () => {
+    if (--awaited === 0) all();
+  });
+  const arrived = (frames: number): Promise<void> => {
+    awaited = frames;
+    return new Promise((resolve) => {
+      all = resolve;
+    });
+  };
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const last = arrived(watchers);
+    const began = performance.now();
+    await Promise.all([write(round), last]);
+    times.push(performance.now() - began);
+  }
+  const burst = Math.max(20, Math.min(200, Math.floor(100_000 / watchers)));
+  const last = arrived(watchers * burst);
+  const began = performance.now();
+  await Promise.all([last, measure(8, burst, (n) => write(rounds + n))]);
+  const rate = (watchers * burst * 1000) / (performance.now() - began);
+  for (const connection of connections) connection.close();
+  return { times, rate };
+}
+
+async function measureWatches(
+  connection: Connection,
+  bare: Connection,
+  open: () => Promise<Connection>,
+  openBare: () => Promise<Connection>,
+): Promise<void> {
+  const version = (await expectStatus(connection, 200, "GET", `${maps}?limit=1`)).text();
+  const from = /"resourceVersion":"(\d+)"/.exec(version)?.[1] ?? "0";
+  for (const [watchers, rounds] of [
+    [1, 300],
+    [Number(flags.watchers), 50],
+  ] as const) {
+    const plain = await deliveries(
+      openBare,
+      "/watch",
+      async () => void (await expectStatus(bare, 200, "POST", "/create", configMap("bare"))),
+      watchers,
+      rounds,
+    );
+    const path = `${maps}?watch=true&resourceVersion=${from}&labelSelector=watched=${watchers}`;
+    const { times, rate } = await deliveries(
+      open,
+      path,
+      async (n) => {
+        const body = { metadata: { name: `w${watchers}-${n}`, labels: { watched: String(watchers) } }, data: { text } };
+        await expectStatus(connection, 201, "POST", maps, body);
+      },
+      watchers,
+      rounds,
+    );
+    const name = `watch, ${watchers} watcher${watchers > 1 ? "s" : ""}`;
+    const against = "bare Node.js";
+    report({
+      name: `${name}, last has it, p50`,
+      value: median(times),
+      unit: "ms",
+      baseline: median(plain.times),
+      against,
+    });
+    report({
+      name: `${name}, last has it, p99`,
+      value: quantile(times, 0.99),
+      unit: "ms",
+      baseline: quantile(plain.times, 0.99),
+    });
+    report({ name: `${name}, deliveries`, value: rate, unit: "1/s", baseline: plain.rate, against });
+  }
+}
+
+async function measureServices(connection: Connection): Promise<void> {
+  const services = `/api/v1/namespaces/${namespace}/services`;
+  const make = (n: number) =>
+    expectStatus(connection, 201, "POST", services, {
+      metadata: { name: `s-${n}` },
+      spec: { selector: { app: "none" }, ports: [{ port: 80 }] },
+    }).then(() => {});
+  const first = await measure(16, 1000, make);
+  report({ name: "Service create, 16 workers, first 1,000", value: first.rate, unit: "1/s" });
+  await measure(16, 8000, (n) => make(1000 + n));
+  const last = await measure(16, 1000, (n) => make(9000 + n));
+  report({
+    name: "Service create, 16 workers, 9,000 to 10,000",
+    value: last.rate,
+    unit: "1/s",
+    baseline: first.rate,
+    against: "the first 1,000",
+  });
+}
+
+/** Brings a cluster up; milliseconds until `/readyz` answers, and its configuration. */
+async function upCluster(path: string): Promise<{ config: ClientConfig; milliseconds: number; program: Program }> {
+  const began = performance.now();
+  const program = startProgram("fairlead", ["up", "--dir", path, "--rootless", "--api-port", String(await freePort())]);
+  for (;;) {
+    try {
+      const config = await loadKubeconfig({ path: join(path, "kubeconfig") });
+      const connection = await openConnection(config);
+      const { status } = await connection.ask("GET", "/readyz");
+      connection.close();
+      if (status === 200) return { config, milliseconds: performance.now() - began, program };
+    } catch (error) {
+      if (performance.now() - began > 60_000) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The bare server, and how to connect to it. */
+async function startBare(): Promise<{ open: () => Promise<Connection>; program: Program }> {
+  const pki = await openPki(join(dir, "bare"), systemClock);
+  await pki.server("bare", { name: "bare", hosts: ["127.0.0.1"] });
+  const pair = ["bare.crt", "bare.key"].map((name) => join(dir, "bare", name));
+  const program = startProgram(join(import.meta.dirname, "support/bare-api.js"), pair);
+  const { value: port } = await program.lines.next();
+  const config = { server: `https://127.0.0.1:${String(port)}`, ca: pki.ca, credentials: {} };
+  return { open: () => openConnection(config), program };
+}
+
+const cluster = join(dir, "cluster");
+const own = flags.kubeconfig ? undefined : await upCluster(cluster);
+const { open: openBare, program: bareProgram } = await startBare();
+try {
+  const config = own?.config ?? (await loadKubeconfig({ path: flags.kubeconfig ?? "" }));
+  const open = () => openConnection(config);
+  if (own) {
+    report({ name: "start to /readyz", value: own.milliseconds, unit: "ms" });
+    await new Promise((resolve) => setTimeout(resolve, 15_000));
+    report({ name: "memory, all parts, idle", value: await residentMegabytes(cluster), unit: "MB" });
+  }
+  const [connection, bare] = await Promise.all([open(), openBare()]);
+  await expectStatus(connection, 201, "POST", "/api/v1/namespaces", { metadata: { name: namespace } });
+  await measureGets(connection, bare);
+  await measureCreates(connection);
+  await measureLists(connection, bare, config);
+  await measureWatches(connection, bare, open, openBare);
+  await measureServices(connection);
+  if (own) {
+    await measure(64, Number(flags.objects), (n) => create(connection, `many-${n}`));
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    report({
+      name: `memory with ${flags.objects} more ConfigMaps`,
+      value: await residentMegabytes(cluster),
+      unit: "MB",
+    });
+  }
+  await connection.ask("DELETE", `/api/v1/namespaces/${namespace}`);
+  connection.close();
+  bare.close();
+} finally {
+  await bareProgram.end();
+  await own?.program.end();
+  if (own) await systemCommands.run(process.execPath, ["fairlead", "down", "--dir", cluster, "--delete"]);
+  await rm(dir, { recursive: true, force: true });
+}
