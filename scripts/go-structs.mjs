@@ -17,8 +17,9 @@ const packages = [
 ];
 
 /**
- * Fields by OpenAPI name of their struct and by their name in JSON. `root` is the folder `k8s.io` of a Go module cache; of each module
- * the newest version there is read.
+ * Fields by OpenAPI name of their struct and by their name in JSON; `numbers` of a struct holds these names by protobuf number, "" for an
+ * embedded struct. `root` is the folder `k8s.io` of a Go module cache; of each
+ * module the newest version there is read.
  */
 export function readGoStructs(root) {
   const structs = new Map();
@@ -65,14 +66,17 @@ function readPackage(folder, prefix, structs) {
     for (const line of readFileSync(join(folder, file), "utf8").split("\n")) {
       const start = /^(?:type )?\s*(\w+) struct \{$/.exec(line);
       if (start) {
-        fields = new Map();
+        fields = Object.assign(new Map(), { numbers: new Map() });
         structs.set(`${prefix}.${start[1]}`, fields);
         continue;
       }
-      const field = /^\s+(?:(\w+)\s+)?([*\w.[\]]+)\s+`[^`]*json:"([\w$-]*)((?:,\w+)*)"/.exec(line);
+      const field = /^\s+(?:(\w+)\s+)?([*\w.[\]]+)\s+`[^`]*json:"([\w$-]*)((?:,\w+)*)"(?:.* protobuf:"\w+,(\d+))?/.exec(
+        line,
+      );
       if (!field || !fields) continue;
-      const [, , type, name, options] = field;
+      const [, , type, name, options, number] = field;
       if (name === "-") continue;
+      if (number) fields.numbers.set(Number(number), name);
       if (name === "") {
         (fields.embedded ??= []).push(type.replace(/^\*/, ""));
         continue;

@@ -99,6 +99,36 @@ describe("protobuf", () => {
     });
   });
 
+  it("reads schemas with their names in JSON, and what is a schema or something else", () => {
+    const schema = [
+      ...text(3, "#/a"),
+      ...bytes(8, bytes(1, Buffer.from("[1]"))),
+      ...bytes(27, bytes(1, text(5, "string"))),
+      ...bytes(30, int(1, 1)),
+      ...int(38, 1),
+    ];
+    const version = [...text(1, "v1"), ...bytes(4, bytes(1, schema))];
+    const { spec } = decodeProtobuf(
+      body("apiextensions.k8s.io/v1", "CustomResourceDefinition", bytes(2, bytes(7, version))),
+    );
+    expect(spec).toEqual({
+      versions: [
+        {
+          name: "v1",
+          schema: {
+            openAPIV3Schema: {
+              $ref: "#/a",
+              default: [1],
+              items: { type: "string" },
+              additionalProperties: true,
+              "x-kubernetes-preserve-unknown-fields": true,
+            },
+          },
+        },
+      ],
+    });
+  });
+
   it("passes over fields that it does not know", () => {
     const raw = [
       ...bytes(1, text(1, "cfg")),

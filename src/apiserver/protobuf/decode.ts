@@ -54,6 +54,8 @@ function readTypeMeta(reader: Reader): Record<string, string> {
   return meta;
 }
 
+const extensions = "apiextensions_apiserver.pkg.apis.apiextensions.v1";
+
 /** Types that JSON writes in a way of their own. */
 const special: Readonly<Record<string, (fields: Record<string, unknown>) => unknown>> = {
   "apimachinery.pkg.apis.meta.v1.Time": ({ seconds }) => time(seconds, "Z"),
@@ -65,6 +67,11 @@ const special: Readonly<Record<string, (fields: Record<string, unknown>) => unkn
   "apimachinery.pkg.runtime.RawExtension": ({ raw = "" }) => parseRaw(raw),
   "api.authorization.v1.ExtraValue": ({ items = [] }) => items,
   "api.authentication.v1.ExtraValue": ({ items = [] }) => items,
+  "api.certificates.v1.ExtraValue": ({ items = [] }) => items,
+  [`${extensions}.JSON`]: ({ raw = "" }) => parseRaw(raw),
+  [`${extensions}.JSONSchemaPropsOrArray`]: ({ schema, jSONSchemas = [] }) => schema ?? jSONSchemas,
+  [`${extensions}.JSONSchemaPropsOrBool`]: ({ schema, allows = false }) => schema ?? allows,
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: ({ schema, property = [] }) => schema ?? property,
 };
 
 /** Without seconds, a time is not set. */

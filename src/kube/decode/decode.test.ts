@@ -212,7 +212,13 @@ describe("what is stored", () => {
   });
 
   it("has no zero where Go leaves it out", () => {
-    const value = { hostNetwork: false, nodeName: "", automountServiceAccountToken: false, priority: 0, containers: [] };
+    const value = {
+      hostNetwork: false,
+      nodeName: "",
+      automountServiceAccountToken: false,
+      priority: 0,
+      containers: [],
+    };
     expect(stored(resources.Pod, { spec: value })["spec"]).toEqual({
       automountServiceAccountToken: false,
       priority: 0,
