@@ -28,7 +28,7 @@ export function readGoStructs(root) {
       .filter((name) => module.test(name))
       .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
       .at(-1);
-    if (!version) throw new Error(`no module ${module} in ${root}`);
+    if (!version) throw new Error(`no module ${String(module)} in ${root}`);
     for (const path of folders(join(root, version), "")) {
       const prefix = nameOf(path);
       if (prefix) readPackage(join(root, version, path), prefix, structs);

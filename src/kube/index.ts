@@ -3,8 +3,14 @@ export * from "./object.ts";
 export * from "./resource.ts";
 export * from "./status.ts";
 export type { Definition } from "./definition.ts";
-export { definitions } from "./generated/definitions.ts";
-export { definitionOf, resolve, type GroupVersionKind, type NamedDefinition } from "./schema.ts";
+export {
+  definitionNamed,
+  definitionNames,
+  definitionOf,
+  resolve,
+  type GroupVersionKind,
+  type NamedDefinition,
+} from "./schema.ts";
 export * from "./field-error.ts";
 export type * from "./strategy.ts";
 export * from "./strategies.ts";

@@ -1,5 +1,5 @@
 import type { Definition } from "./definition.ts";
-import { definedKinds, definitions } from "./generated/definitions.ts";
+import { definedKinds, definitionLines } from "./generated/definitions.ts";
 
 /** What names a kind: a Resource is one. */
 export interface GroupVersionKind {
@@ -17,10 +17,30 @@ export interface NamedDefinition {
 const prefix = "#/definitions/";
 const byKind = new Map(definedKinds.map((kind) => [`${kind.group}/${kind.version}/${kind.kind}`, kind.definition]));
 
+/** The definition as JSON, until it is asked for. */
+const known = new Map<string, string | Definition>(
+  definitionLines.map((line) => {
+    const end = line.indexOf(" ");
+    return [line.slice(0, end), line.slice(end + 1)];
+  }),
+);
+
+/** OpenAPI names of all definitions that are built in. */
+export const definitionNames = (): string[] => [...known.keys()];
+
+/** A definition that is built in, by its OpenAPI name. */
+export function definitionNamed(name: string): Definition | undefined {
+  const found = known.get(name);
+  if (typeof found !== "string") return found;
+  const definition = JSON.parse(found) as Definition;
+  known.set(name, definition);
+  return definition;
+}
+
 /** The structure of a kind; undefined for a kind that is not known. */
 export function definitionOf({ group, version, kind }: GroupVersionKind): NamedDefinition | undefined {
   const name = byKind.get(`${group}/${version}/${kind}`);
-  const definition = name === undefined ? undefined : definitions[name];
+  const definition = name === undefined ? undefined : definitionNamed(name);
   return name !== undefined && definition ? { name, definition } : undefined;
 }
 
@@ -39,7 +59,7 @@ export function resolve(definition: Definition): NamedDefinition {
 function follow(definition: Definition): NamedDefinition {
   if (definition.$ref === undefined) return { definition };
   const name = definition.$ref.slice(prefix.length);
-  const target = definitions[name];
+  const target = definitionNamed(name);
   if (!target) throw new Error(`no definition ${name}`);
   return { name, definition: target };
 }

@@ -1,4 +1,4 @@
-import { definitions, type Definition } from "../../kube/index.ts";
+import { definitionNamed, definitionNames, type Definition } from "../../kube/index.ts";
 import { messageField, textField, type Encoded } from "../protobuf/writer.ts";
 import type { Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
@@ -44,7 +44,9 @@ export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => Body {
 
 /** The types of the program itself, and those that came later. */
 function definitionsOf(groups: readonly CatalogGroup[]): Readonly<Record<string, Definition>> {
-  const all: Record<string, Definition> = { ...definitions };
+  const all: Record<string, Definition> = Object.fromEntries(
+    definitionNames().map((name) => [name, definitionNamed(name) ?? {}]),
+  );
   for (const entry of groups.flatMap(({ entries }) => entries)) {
     for (const one of [entry.schema(), listSchema(entry)]) {
       if (one?.name !== undefined) all[one.name] ??= toV2(one.definition);

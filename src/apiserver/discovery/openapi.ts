@@ -1,4 +1,4 @@
-import { definitionOf, definitions, type Definition, type GroupVersionKind } from "../../kube/index.ts";
+import { definitionNamed, definitionOf, type Definition, type GroupVersionKind } from "../../kube/index.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
 import type { CatalogGroup, Groups } from "./groups.ts";
@@ -89,7 +89,7 @@ function documentPath({ group, version }: CatalogGroup): string {
 /** The schemas of all kinds of a group and of everything that they refer to. */
 function schemasOf({ entries }: CatalogGroup): Record<string, object> {
   const found = new Map<string, Definition>();
-  const visit = (name: string, definition = definitions[name] ?? {}): void => {
+  const visit = (name: string, definition = definitionNamed(name) ?? {}): void => {
     if (found.has(name)) return;
     found.set(name, definition);
     for (const reference of references(definition)) visit(reference);
