@@ -10,6 +10,10 @@ interface Entry {
 
 const commands: Readonly<Record<string, Entry>> = {
   up: { summary: "Bring a cluster up on this machine", load: async () => (await import("./up.ts")).upCommand() },
+  apiserver: {
+    summary: "Run a further API server on the etcd of a cluster",
+    load: async () => (await import("./apiserver.ts")).apiserverCommand(),
+  },
   down: { summary: "Stop a cluster and its pods", load: async () => (await import("./down.ts")).downCommand() },
   status: {
     summary: "Show what is exposed, where it answers, and why something does not",

@@ -13,8 +13,16 @@ export interface Settings {
   readonly proxyMode: ProxyMode | "auto";
   /** CIDRs (`10.97.0.0/24`) or ranges (`10.97.0.10-10.97.0.20`). Empty: the default pool. */
   readonly lbPool: readonly string[];
-  /** `lmdb`, or `lmdb:PATH`. */
+  /** `lmdb`, `lmdb:PATH` or `etcd`. */
   readonly store: string;
+  /** URLs of etcd's members, where `store` is `etcd`. */
+  readonly etcdServers: readonly string[];
+  /** Files in PEM: the authority of etcd's certificates, and a certificate with its key to show. Empty: none. */
+  readonly etcdCafile: string;
+  readonly etcdCertfile: string;
+  readonly etcdKeyfile: string;
+  /** What all keys in etcd begin with. */
+  readonly etcdPrefix: string;
   /** Manifest files or folders to apply. */
   readonly files: readonly string[];
   /** Command by image name: what runs where there is no container runtime. */
@@ -33,6 +41,11 @@ export const defaultSettings: Settings = {
   proxyMode: "auto",
   lbPool: [],
   store: "lmdb",
+  etcdServers: [],
+  etcdCafile: "",
+  etcdCertfile: "",
+  etcdKeyfile: "",
+  etcdPrefix: "/registry",
   files: [],
   images: {},
   apiPort: 6443,
@@ -104,6 +117,15 @@ function imageFlag(value: unknown): [string, readonly string[]] {
   return [name, imageCommand(name, line.slice(at + 1))];
 }
 
+/** One URL of `--etcd-servers`. */
+function etcdServer(value: unknown): string {
+  const given = String(value).trim();
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url && (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/" && !url.search)
+    return url.origin;
+  throw wrong("--etcd-servers", value, "give URLs such as https://10.0.0.1:2379,https://10.0.0.2:2379");
+}
+
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value]);
 
 const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K] } = {
@@ -119,8 +141,19 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   },
   lbPool: (value) => list(value).map(poolEntry),
   store: (value) => {
-    if (typeof value === "string" && /^lmdb(:.+)?$/.test(value)) return value;
-    throw wrong("--store", value, "use lmdb, or lmdb:PATH for another place");
+    if (typeof value === "string" && /^(lmdb(:.+)?|etcd)$/.test(value)) return value;
+    throw wrong("--store", value, "use lmdb, lmdb:PATH for another place, or etcd with --etcd-servers");
+  },
+  etcdServers: (value) =>
+    list(value)
+      .flatMap((one) => (typeof one === "string" ? one.split(",") : [one]))
+      .map(etcdServer),
+  etcdCafile: text("--etcd-cafile"),
+  etcdCertfile: text("--etcd-certfile"),
+  etcdKeyfile: text("--etcd-keyfile"),
+  etcdPrefix: (value) => {
+    if (typeof value === "string" && /^\/[^\0]*[^\0/]$/.test(value)) return value;
+    throw wrong("--etcd-prefix", value, "give a path such as /registry");
   },
   files: (value) => list(value).map(text("-f")),
   images: (value) =>

@@ -1,11 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { Command } from "commander";
-import { type Logger, systemClock, systemCommands } from "../system/index.ts";
+import { systemClock, systemCommands } from "../system/index.ts";
 import { decideCapabilities, gatherFacts } from "./capabilities.ts";
 import { clusterDirectory, defaultDirectory, makeDirectory, takeDirectory } from "./directory.ts";
 import { openLog } from "./log.ts";
 import { takeNetwork } from "./machine-lock.ts";
 import { type Narrator, parentNarrator, terminal } from "./narrator.ts";
+import { surviveFaults, untilSignal } from "./signals.ts";
 import { defaultSettings, readConfigFile, readSettings, type Settings } from "./settings.ts";
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
@@ -31,7 +32,12 @@ export function upCommand(): Command {
         collect,
       )
       .option("--image <name=command>", "what runs for an image; may be repeated", collect)
-      .option("--store <store>", "lmdb, or lmdb:PATH for another place (default: lmdb)")
+      .option("--store <store>", "lmdb, lmdb:PATH for another place, or etcd (default: lmdb)")
+      .option("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)
+      .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")
+      .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
+      .option("--etcd-keyfile <file>", "key of that certificate, PEM")
+      .option("--etcd-prefix <path>", `what keys in etcd begin with (default: ${defaultSettings.etcdPrefix})`)
       .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
       .option("--http-port <port>", `port of Ingress over HTTP (default: ${defaultSettings.httpPort})`)
       .option("--https-port <port>", `port of Ingress over HTTPS (default: ${defaultSettings.httpsPort})`)
@@ -143,25 +149,4 @@ function nextSteps(kubeconfig: string, seconds: string, summary: readonly string
     "  kubectl expose deployment hello --type=LoadBalancer --port=8080",
     "  fairlead status",
   ].join("\n");
-}
-
-/** Settles at the first SIGINT or SIGTERM and aborts `stop`; at a second one the process ends at once. */
-function untilSignal(stop: AbortController): Promise<void> {
-  return new Promise((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) {
-      process.on(name, () => {
-        if (stop.signal.aborted) process.exit(130);
-        stop.abort(new Error(`stopped by ${name}`));
-        resolve();
-      });
-    }
-    // A terminal that closes must not take the cluster down half-way.
-    process.on("SIGHUP", () => {});
-  });
-}
-
-/** One part's slip must not end all the others: it is logged, and the part's own supervision deals with it. */
-function surviveFaults(log: Logger): void {
-  process.on("unhandledRejection", (error) => log.error({ error }, "a failure that nobody handled"));
-  process.on("uncaughtException", (error) => log.error({ error }, "an error that nobody caught"));
 }

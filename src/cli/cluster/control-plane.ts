@@ -1,19 +1,21 @@
 import { hostname } from "node:os";
 import type { AccountKeys, KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
-import type { Store } from "../../store/index.ts";
 import type { Clock, Logger, Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
 import { freePort } from "../free-port.ts";
+import { openStore, type StoreSettings } from "../open-store.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
 
 export interface ControlPlaneOptions {
   readonly directory: ClusterDirectory;
-  readonly settings: Pick<Settings, "store" | "apiPort" | "nodes">;
+  readonly settings: StoreSettings & Pick<Settings, "apiPort" | "nodes">;
   readonly plan: AddressPlan;
   readonly network: "namespaces" | "loopback";
+  /** What the server's own certificate is kept as. Default `apiserver`. */
+  readonly certificate?: string;
   readonly metrics: Metrics;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -25,6 +27,8 @@ export interface ControlPlane {
   /** `https://127.0.0.1:6443`, as in the kubeconfig. */
   readonly server: string;
   readonly pki: Pki;
+  /** Other API servers use the same store: what one process alone may do needs an election. */
+  readonly shared: boolean;
   /** A client in process that is this user. */
   clientOf(user: UserInfo): Client;
   /** Settles when the store is closed. */
@@ -38,7 +42,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { directory, settings, plan, network, metrics, signal, clock, log } = options;
   const api = await import("../../apiserver/index.ts");
   // The store is open and the certificates are there at the same time: neither needs the other.
-  const [store, pki] = await Promise.all([openStore(storePath(options)), openPki(directory, clock)]);
+  const [store, pki] = await Promise.all([openStore(settings, directory), openPki(directory, clock)]);
   const address = plan.node(1);
   const hosts = [
     "localhost",
@@ -53,7 +57,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   ];
   const [frontProxy, serving, kubeletClient, user] = await Promise.all([
     pki.frontProxy(),
-    pki.server("apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
+    pki.server(options.certificate ?? "apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
     pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
     pki.client("admin", { user: admin.name, groups: ["system:masters"] }),
     // For who scrapes `/metrics`: it can do nothing else.
@@ -109,6 +113,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   return {
     server,
     pki,
+    shared: store.shared,
     clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
     stopped: Promise.all([apiserver.stopped, served.stopped]).then(() => store.close()),
   };
@@ -123,19 +128,4 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       throw new CliError("CORRUPT", error.message, undefined, { cause: error });
     });
   }
-}
-
-/** In the cluster's directory, or where `lmdb:PATH` says. */
-export function storePath({ directory, settings }: Pick<ControlPlaneOptions, "directory" | "settings">): string {
-  return settings.store.startsWith("lmdb:") ? settings.store.slice("lmdb:".length) : directory.store;
-}
-
-async function openStore(path: string): Promise<Store> {
-  const { openLmdbStore, StoreError } = await import("../../store/index.ts");
-  return openLmdbStore({ path }).catch((error: unknown) => {
-    if (!(error instanceof StoreError)) throw error;
-    const code: ExitName = error.code === "CORRUPT" ? "CORRUPT" : "FAILED";
-    const remedy = code === "CORRUPT" ? "nothing was changed; `fairlead store check` says more" : undefined;
-    throw new CliError(code, error.message, remedy, { cause: error });
-  });
 }

@@ -1,12 +1,21 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { startLeaderElection } from "../../client/index.ts";
 import type { Component } from "../../system/index.ts";
 import { supervise } from "../supervise.ts";
 import type { PartContext } from "./cluster.ts";
 
-/** The parts that work on objects only: every controller, and the scheduler. */
-export function startControllers(context: PartContext): Component[] {
+export type ControllersContext = Pick<
+  PartContext,
+  "controlPlane" | "informers" | "metrics" | "clock" | "log" | "plan" | "signal"
+>;
+
+/** The parts that work on objects only: every controller, and the scheduler. Of several processes on one store, one does each. */
+export function startControllers(context: ControllersContext): Component[] {
   const { controlPlane, informers, metrics, clock, log, plan } = context;
   const authenticated = "system:authenticated";
-  const controllers = supervise(
+  const controllers = led(
+    "kube-controller-manager",
     "controllers",
     async (signal) => {
       const { startControllers: start } = await import("../../controllers/index.ts");
@@ -24,7 +33,8 @@ export function startControllers(context: PartContext): Component[] {
     },
     context,
   );
-  const scheduler = supervise(
+  const scheduler = led(
+    "kube-scheduler",
     "scheduler",
     async (signal) => {
       const { startScheduler } = await import("../../scheduler/index.ts");
@@ -34,4 +44,27 @@ export function startControllers(context: PartContext): Component[] {
     context,
   );
   return [controllers, scheduler];
+}
+
+/** Runs a part as long as this process leads; where nobody else can, from the start on. */
+function led(
+  lease: string,
+  name: string,
+  start: (signal: AbortSignal) => Promise<Component>,
+  context: ControllersContext,
+): Component {
+  const { controlPlane, clock, log } = context;
+  if (!controlPlane.shared) return supervise(name, start, context);
+  const client = controlPlane.clientOf({ name: "system:fairlead", groups: ["system:masters", "system:authenticated"] });
+  const election = startLeaderElection({
+    client,
+    clock,
+    log,
+    signal: context.signal,
+    lease: { namespace: "kube-system", name: lease },
+    identity: `${hostname()}_${randomUUID()}`,
+    lead: (signal) => supervise(name, start, { signal, clock, log }).stopped,
+  });
+  // Whether this process leads or waits for its turn: it is ready.
+  return { ...election, ready: Promise.resolve() };
 }

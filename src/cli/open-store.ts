@@ -1,0 +1,56 @@
+import { readFile } from "node:fs/promises";
+import type { Store } from "../store/index.ts";
+import type { ClusterDirectory } from "./directory.ts";
+import { CliError, type ExitName } from "./errors.ts";
+import type { Settings } from "./settings.ts";
+
+/** Where a cluster's state is. */
+export type StoreSettings = Pick<
+  Settings,
+  "store" | "etcdServers" | "etcdCafile" | "etcdCertfile" | "etcdKeyfile" | "etcdPrefix"
+>;
+
+/** What every key of the API begins with. */
+const root = "/registry";
+
+/** Opens the store that the settings name. Throws CliError. */
+export async function openStore(settings: StoreSettings, directory: Pick<ClusterDirectory, "store">): Promise<Store> {
+  const { openLmdbStore, openEtcdStore, StoreError } = await import("../store/index.ts");
+  try {
+    if (settings.store !== "etcd") return await openLmdbStore({ path: storePath(settings, directory) });
+    return await openEtcdStore({ ...(await etcdOptions(settings)), root, prefix: settings.etcdPrefix });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const code: ExitName = error.code === "CORRUPT" ? "CORRUPT" : settings.store === "etcd" ? "UNREACHABLE" : "FAILED";
+    const remedy = code === "CORRUPT" ? "nothing was changed; `fairlead store check` says more" : undefined;
+    throw new CliError(code, error.message, remedy, { cause: error });
+  }
+}
+
+/** In the cluster's directory, or where `lmdb:PATH` says. */
+export function storePath({ store }: Pick<Settings, "store">, directory: Pick<ClusterDirectory, "store">): string {
+  return store.startsWith("lmdb:") ? store.slice("lmdb:".length) : directory.store;
+}
+
+/** How etcd is reached. Throws CliError USAGE or BAD_FILE. */
+async function etcdOptions({ etcdServers, etcdCafile, etcdCertfile, etcdKeyfile }: StoreSettings) {
+  if (etcdServers.length === 0)
+    throw new CliError("USAGE", "the store etcd needs its servers", "give --etcd-servers https://10.0.0.1:2379");
+  if ((etcdCertfile === "") !== (etcdKeyfile === ""))
+    throw new CliError("USAGE", "a certificate for etcd needs its key", "give --etcd-certfile and --etcd-keyfile");
+  const [ca, cert, key] = await Promise.all([
+    pem("--etcd-cafile", etcdCafile),
+    pem("--etcd-certfile", etcdCertfile),
+    pem("--etcd-keyfile", etcdKeyfile),
+  ]);
+  return { endpoints: etcdServers, tls: { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) } };
+}
+
+async function pem(flag: string, path: string): Promise<string | undefined> {
+  if (path === "") return undefined;
+  return readFile(path, "utf8").catch((error: unknown) => {
+    throw new CliError("BAD_FILE", `the file ${JSON.stringify(path)} cannot be read`, `check ${flag}`, {
+      cause: error,
+    });
+  });
+}
