@@ -1,4 +1,11 @@
-import { isStatus, resources, type ClusterRole, type KubeObject, type Resource } from "../kube/index.ts";
+import {
+  isStatus,
+  resources,
+  type ClusterRole,
+  type ClusterRoleBinding,
+  type KubeObject,
+  type Resource,
+} from "../kube/index.ts";
 import { autoUpdate, bootstrapRoles, uncovered } from "./auth/index.ts";
 import { ensureOwnService, type OwnServiceOptions } from "./own-service.ts";
 import { ownContext } from "./registry/index.ts";
@@ -23,7 +30,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     namespaces.map((name) => ensure(resources.Namespace, { apiVersion: "v1", kind: "Namespace", metadata: { name } })),
   );
   await storage.caughtUp();
-  const { roles, bindings } = bootstrapRoles();
+  const { roles, bindings, namespaced } = bootstrapRoles();
   await Promise.all([
     ...roles.map((role) =>
       registry.update(
@@ -36,7 +43,16 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
         },
       ),
     ),
-    ...bindings.map((binding) => ensure(resources.ClusterRoleBinding, binding)),
+    ...bindings.map((binding) =>
+      registry.update(
+        ownContext(resources.ClusterRoleBinding, ""),
+        binding.metadata.name,
+        (current) => withSubjects(current as ClusterRoleBinding, binding),
+        { retry: true, orCreate: () => binding },
+      ),
+    ),
+    ...namespaced.roles.map((role) => ensure(resources.Role, role)),
+    ...namespaced.bindings.map((binding) => ensure(resources.RoleBinding, binding)),
     ensureOwnService(options),
   ]);
   await storage.caughtUp();
@@ -47,4 +63,15 @@ function completed(current: ClusterRole, { rules = [] }: ClusterRole): ClusterRo
   if (current.aggregationRule || current.metadata.annotations?.[autoUpdate] !== "true") return current;
   const present = current.rules ?? [];
   return { ...current, rules: [...present, ...uncovered(present, rules)] };
+}
+
+/** A binding from an earlier version is given the subjects that it lacks, unless its annotation says to leave it alone. */
+function withSubjects(current: ClusterRoleBinding, { subjects = [] }: ClusterRoleBinding): ClusterRoleBinding {
+  if (current.metadata.annotations?.[autoUpdate] !== "true") return current;
+  const present = current.subjects ?? [];
+  const missing = subjects.filter(
+    ({ kind, name, namespace = "" }) =>
+      !present.some((one) => one.kind === kind && one.name === name && (one.namespace ?? "") === namespace),
+  );
+  return missing.length === 0 ? current : { ...current, subjects: [...present, ...missing] };
 }

@@ -73,7 +73,7 @@ describe("API server", () => {
     const { rules } = (await second.call("GET", url)).body;
     expect(rules).toContainEqual(own);
     for (const verb of role.rules[0].verbs)
-      expect(rules).toContainEqual({ verbs: [verb], apiGroups: [""], resources: ["nodes"] });
+      expect(rules).toContainEqual({ verbs: [verb], apiGroups: ["events.k8s.io"], resources: ["events"] });
     await second.stop();
   });
 

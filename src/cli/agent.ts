@@ -23,7 +23,10 @@ export interface AgentConfig {
   /** URL of the API. */
   readonly server: string;
   readonly ca: string;
+  /** The node's identity. */
   readonly client: KeyPair;
+  /** The Service proxy's: it sees Services and nodes, as no node may. */
+  readonly proxyClient: KeyPair;
   readonly credentials: ServerCredentials;
   readonly proxyMode: Capabilities["proxyMode"];
   readonly virtualRanges: readonly string[];
@@ -67,20 +70,20 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
   process.on("unhandledRejection", (error) => log.error({ error }, "a failure that nobody handled"));
   process.on("uncaughtException", (error) => log.error({ error }, "an error that nobody caught"));
 
-  const client = createHttpClient({
-    server: config.server,
-    ca: config.ca,
-    credentials: { certificate: config.client.cert, key: config.client.key },
-  });
+  const clientAs = ({ cert, key }: KeyPair) =>
+    createHttpClient({ server: config.server, ca: config.ca, credentials: { certificate: cert, key } });
+  const client = clientAs(config.client);
+  const proxyClient = clientAs(config.proxyClient);
   const { signal } = stop;
   const options = {
     directory,
     client,
+    proxyClient,
     signal,
     log,
     clock: systemClock,
     commands: systemCommands,
-    informers: createInformers(client, {
+    informers: createInformers(proxyClient, {
       signal,
       log,
     }),

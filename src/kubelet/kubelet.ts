@@ -15,6 +15,7 @@ import { createHandlerRunner } from "./probes/handler.ts";
 import { createProber } from "./probes/prober.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { type ServerCredentials, startKubeletServer } from "./server/server.ts";
+import { createAccountTokens } from "./volumes/account-tokens.ts";
 import { createReferences } from "./volumes/references.ts";
 import { createVolumes } from "./volumes/volumes.ts";
 
@@ -193,7 +194,7 @@ export function startKubelet(options: KubeletOptions): Component {
     clock,
     log,
     services: () => services.list(),
-    volumes: createVolumes(directories, references),
+    volumes: createVolumes(directories, references, createAccountTokens(client, clock)),
     lookup: (namespace) => lookupIn(client, namespace),
     dns: options.dns,
     hostAddress: address,

@@ -38,7 +38,7 @@ const everything: readonly PolicyRule[] = [
 ];
 
 /** RBAC as Kubernetes has it, read from the caches at each request: a role that changes holds at once. */
-export function createAuthorizer(storage: Storage): Authorizer {
+export function createRbac(storage: Storage): Authorizer {
   const clusterRoles = storage.of(resources.ClusterRole);
   const all = <T>(kind: (typeof resources)[keyof typeof resources], namespace?: string): T[] =>
     storage

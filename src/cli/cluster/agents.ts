@@ -28,7 +28,7 @@ export interface AgentOptions {
   readonly pki: Pki;
   readonly name: string;
   readonly number: number;
-  readonly config: Omit<AgentConfig, "credentials" | "client" | "ca">;
+  readonly config: Omit<AgentConfig, "credentials" | "client" | "proxyClient" | "ca">;
 }
 
 /**
@@ -39,11 +39,12 @@ export async function startAgent({ directory, pki, name, number, config }: Agent
   const files = agentFiles(directory, name);
   await mkdir(directory.agents, { recursive: true, mode: 0o700 });
   const identity = { user: `system:node:${name}`, groups: ["system:nodes"] };
-  const [client, credentials] = await Promise.all([
+  const [client, proxyClient, credentials] = await Promise.all([
     pki.client(name, identity),
+    pki.client(`${name}-proxy`, { user: "system:kube-proxy", groups: [] }),
     pki.server(`${name}-kubelet`, { name: identity.user, groups: identity.groups, hosts: [name, config.address] }),
   ]);
-  const full: AgentConfig = { ...config, client, ca: pki.ca, credentials: { ...credentials, ca: pki.ca } };
+  const full: AgentConfig = { ...config, client, proxyClient, ca: pki.ca, credentials: { ...credentials, ca: pki.ca } };
   await writeFile(files.config, JSON.stringify(full), { mode: 0o600 });
   const inside = ["--net=" + join("/run/netns", lanNamespace(number)), "--", process.execPath, process.argv[1] ?? ""];
   const child = spawn("nsenter", [...inside, "agent", "--dir", directory.root, "--node", name], {

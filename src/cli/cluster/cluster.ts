@@ -150,6 +150,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
         name: identity.user,
         groups: [...identity.groups, "system:authenticated"],
       }),
+      proxyClient: controlPlane.clientOf({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
     };
   };
 

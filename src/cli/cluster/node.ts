@@ -30,6 +30,8 @@ export interface NodeOptions {
   /** Of the kubelet's HTTPS server. */
   readonly credentials: ServerCredentials;
   readonly client: Client;
+  /** Of the Service proxy, which is no node: `system:kube-proxy`. */
+  readonly proxyClient: Client;
   /** Shared with the other parts of the process. */
   readonly informers: Informers;
   readonly signal: AbortSignal;
@@ -92,7 +94,7 @@ export function startNodeProxy(
   addresses: readonly string[],
   onStart: (proxy: Proxy) => void = () => {},
 ): Component {
-  const { number, plan, capabilities, client, informers, clock, log, commands } = options;
+  const { number, plan, capabilities, proxyClient: client, informers, clock, log, commands } = options;
   return supervise(
     `proxy ${nodeName(number)}`,
     async (signal) => {

@@ -8,6 +8,7 @@ import { FakeClock, silentLogger } from "../../system/index.ts";
 import type { HandlerResult } from "../probes/handler.ts";
 import { createProber } from "../probes/prober.ts";
 import { createFakeRuntime } from "../runtime/fake.ts";
+import { createAccountTokens } from "../volumes/account-tokens.ts";
 import { createReferences } from "../volumes/references.ts";
 import { createVolumes } from "../volumes/volumes.ts";
 import { lookupIn } from "./lookup.ts";
@@ -68,7 +69,11 @@ async function lab() {
     services: () => [],
     prober,
     runHandler,
-    volumes: createVolumes(directories, createReferences(client, { onChange, signal, clock, log: silentLogger })),
+    volumes: createVolumes(
+      directories,
+      createReferences(client, { onChange, signal, clock, log: silentLogger }),
+      createAccountTokens(client, clock),
+    ),
     directories,
     lookup: (namespace) => lookupIn(client, namespace),
     recorder,

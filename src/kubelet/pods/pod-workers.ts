@@ -208,6 +208,8 @@ export function createPodWorkers(options: PodWorkersOptions): {
     if (running(after).length < running(view).length) enqueue(uid);
     const left = activeLeft(pods.get(uid) ?? pod);
     if (left !== undefined && left > 0) again.push(left);
+    const renewal = running(after).length > 0 ? volumes.dueIn(uid) : undefined;
+    if (renewal !== undefined) again.push(renewal);
     return again.length > 0 ? { again: Math.max(Math.min(...again), 1) } : undefined;
   };
 

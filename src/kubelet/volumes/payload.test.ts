@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Pod, Volume } from "../../kube/index.ts";
 import type { Lookup } from "../pods/environment.ts";
+import type { AccountTokens } from "./account-tokens.ts";
 import { payloadOf } from "./payload.ts";
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -11,6 +12,11 @@ const lookup: Lookup = {
       : undefined,
   secret: async (name) =>
     name === "keys" ? { apiVersion: "v1", kind: "Secret", metadata: { name }, data: { k: base64("s") } } : undefined,
+};
+const tokens: AccountTokens = {
+  token: async ({ metadata }, { audience = "api" }) => `token of ${metadata.name} for ${audience}`,
+  dueIn: () => undefined,
+  release: () => {},
 };
 const pod: Pod = {
   apiVersion: "v1",
@@ -26,7 +32,7 @@ const facts = {
 };
 
 async function files(volume: Omit<Volume, "name">): Promise<Record<string, string>> {
-  const payload = await payloadOf({ name: "v", ...volume }, facts, lookup);
+  const payload = await payloadOf({ name: "v", ...volume }, facts, lookup, tokens);
   return Object.fromEntries(
     [...payload].map(([path, { data, mode }]) => [path, `${mode.toString(8)} ${data.toString()}`]),
   );
@@ -49,6 +55,17 @@ test("downwardAPI and projected", async () => {
   expect(await files({ downwardAPI: downward })).toEqual({ labels: '644 app="web"', cpu: "644 2" });
   const sources = [{ configMap: { name: "settings" } }, { secret: { name: "keys" } }, { downwardAPI: downward }];
   expect(Object.keys(await files({ projected: { sources } })).sort()).toEqual(["a", "b", "cpu", "k", "labels"]);
+});
+
+test("tokens of the pod's account", async () => {
+  const sources = [
+    { serviceAccountToken: { path: "token" } },
+    { serviceAccountToken: { path: "vault/token", audience: "vault" } },
+  ];
+  expect(await files({ projected: { sources, defaultMode: 0o600 } })).toEqual({
+    token: "600 token of p for api",
+    "vault/token": "600 token of p for vault",
+  });
 });
 
 test.each<[string, Omit<Volume, "name">, string]>([

@@ -12,6 +12,7 @@ import type {
 import { ConfigError } from "../pods/config-error.ts";
 import { type DownwardFacts, fieldValue, resourceValue } from "../pods/downward-api.ts";
 import type { Lookup } from "../pods/environment.ts";
+import type { AccountTokens } from "./account-tokens.ts";
 
 export interface PayloadFile {
   readonly data: Buffer;
@@ -30,13 +31,18 @@ export function isConfigVolume(volume: Volume): boolean {
 }
 
 /** What is in a configMap, secret, downwardAPI or projected volume now. Throws `ConfigError`. */
-export async function payloadOf(volume: Volume, facts: DownwardFacts, lookup: Lookup): Promise<Payload> {
+export async function payloadOf(
+  volume: Volume,
+  facts: DownwardFacts,
+  lookup: Lookup,
+  tokens: AccountTokens,
+): Promise<Payload> {
   const files = new Map<string, PayloadFile>();
   const { configMap, secret, downwardAPI, projected } = volume;
   if (configMap) await addConfigMap(files, configMap, configMap.defaultMode ?? usualMode, lookup);
   if (secret) await addSecret(files, secret, secret.secretName, secret.defaultMode ?? usualMode, lookup);
   if (downwardAPI) addDownward(files, downwardAPI.items ?? [], downwardAPI.defaultMode ?? usualMode, facts);
-  if (projected) await addProjected(files, projected, facts, lookup);
+  if (projected) await addProjected(files, projected, facts, lookup, tokens);
   return files;
 }
 
@@ -47,14 +53,20 @@ async function addProjected(
   { sources = [], defaultMode: mode = usualMode }: ProjectedVolumeSource,
   facts: DownwardFacts,
   lookup: Lookup,
+  tokens: AccountTokens,
 ): Promise<void> {
   for (const source of sources) {
     if (source.configMap) await addConfigMap(files, source.configMap, mode, lookup);
     else if (source.secret) await addSecret(files, source.secret, source.secret.name, mode, lookup);
     else if (source.downwardAPI) addDownward(files, source.downwardAPI.items ?? [], mode, facts);
-    else {
+    else if (source.serviceAccountToken) {
+      const { path } = source.serviceAccountToken;
+      const token = await tokens.token(facts.pod, source.serviceAccountToken);
+      files.set(safePath(path), { data: Buffer.from(token), mode });
+    } else {
       const [kind = "nothing"] = Object.keys(source);
-      throw new ConfigError(`projected source ${kind} is not supported: use configMap, secret or downwardAPI`);
+      const known = "configMap, secret, downwardAPI or serviceAccountToken";
+      throw new ConfigError(`projected source ${kind} is not supported: use ${known}`);
     }
   }
 }

@@ -4,6 +4,7 @@ import type { HostPathVolumeSource, Pod, Volume } from "../../kube/index.ts";
 import { ConfigError } from "../pods/config-error.ts";
 import type { DownwardFacts } from "../pods/downward-api.ts";
 import type { PodDirectories } from "../pods/pod-directories.ts";
+import type { AccountTokens } from "./account-tokens.ts";
 import { writeAtomically } from "./atomic-writer.ts";
 import { isConfigVolume, payloadOf } from "./payload.ts";
 import type { References } from "./references.ts";
@@ -16,14 +17,16 @@ export interface Volumes {
   refresh(pod: Pod, facts: DownwardFacts): Promise<void>;
   /** Ends the watches that keep them up to date; the files go with the pod's directory. */
   remove(podUid: string): void;
+  /** Milliseconds until `refresh` has something to renew that nobody tells of; undefined: never. */
+  dueIn(podUid: string): number | undefined;
 }
 
-export function createVolumes(directories: PodDirectories, references: References): Volumes {
+export function createVolumes(directories: PodDirectories, references: References, tokens: AccountTokens): Volumes {
   const pathOf = (pod: Pod, volume: Volume): string =>
     volume.hostPath?.path ?? join(directories.volumes(pod.metadata.uid ?? ""), volume.name);
 
   const write = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<void> => {
-    const payload = await payloadOf(volume, facts, references.for(pod));
+    const payload = await payloadOf(volume, facts, references.for(pod), tokens);
     writeAtomically(pathOf(pod, volume), payload, groupOf(pod));
   };
 
@@ -63,7 +66,11 @@ export function createVolumes(directories: PodDirectories, references: Reference
         }
       }
     },
-    remove: (podUid) => references.release(podUid),
+    remove(podUid) {
+      references.release(podUid);
+      tokens.release(podUid);
+    },
+    dueIn: (podUid) => tokens.dueIn(podUid),
   };
 }
 
