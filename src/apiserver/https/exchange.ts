@@ -20,6 +20,9 @@ const read = ["accept", "content-type", "if-none-match"];
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
+/** Why requests are given up. One for all: to make an error for each costs more than much of an answer. */
+const clientGone = new Error("the client has gone");
+
 export interface ExchangeParts {
   readonly handler: ApiHandler;
   readonly authenticator: Authenticator;
@@ -37,8 +40,12 @@ export async function exchange(
   upgrade?: Upgrade,
 ): Promise<void> {
   const gone = new AbortController();
-  outgoing.on("close", () => gone.abort());
-  outgoing.on("error", () => gone.abort());
+  let answered = false;
+  const leaves = (): void => {
+    if (!answered) gone.abort(clientGone);
+  };
+  outgoing.on("close", leaves);
+  outgoing.on("error", leaves);
   const { headers, method = "GET", url = "/" } = incoming;
   const header = (name: string): string | undefined => {
     const value = headers[name];
@@ -56,6 +63,7 @@ export async function exchange(
     const response = await answer();
     if (response.type === "upgrade") return await (upgrade?.accept(response, options.headers) ?? response.drop());
     await writeAnswer(outgoing as unknown as HttpAnswer, response, options);
+    answered = true;
   } catch (error) {
     if (!gone.signal.aborted) log.warn({ error: String(error), path: url }, "an answer broke off");
     outgoing.destroy();
