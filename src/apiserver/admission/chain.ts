@@ -8,6 +8,7 @@ import type { Storage } from "../storage/index.ts";
 import { defaultIngressClass } from "./default-ingress-class.ts";
 import { catalogEquivalents } from "./equivalents.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { podSecurity } from "./pod-security/index.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { defaultServiceAccount } from "./service-account.ts";
 import {
@@ -46,7 +47,7 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       defaultIngressClass(storage),
       mutatingWebhooks(webhooks),
     ],
-    validating: [roleEscalation(authorizer), validatingWebhooks(webhooks)],
+    validating: [podSecurity(storage), roleEscalation(authorizer), validatingWebhooks(webhooks)],
   };
 }
 

@@ -1,0 +1,1 @@
+export { podSecurity, type PodSecurityExemptions } from "./pod-security.ts";
