@@ -15,6 +15,9 @@ export * from "./field-error.ts";
 export type * from "./strategy.ts";
 export * from "./strategies.ts";
 export * from "./conditions.ts";
+export { loadCel } from "./load-cel.ts";
+export type * as Cel from "./cel/index.ts";
+export * from "./apply/index.ts";
 export * from "./decode/decode.ts";
 export { JsonSyntaxError, parseJson, type ParsedJson } from "./decode/json.ts";
 export * from "./decode/yaml.ts";
@@ -43,3 +46,9 @@ export {
   needsHealthCheckNodePort,
   needsNodePort,
 } from "./core/service-defaults.ts";
+export * from "./structural/index.ts";
+export {
+  cleanupFinalizer,
+  isEstablished,
+  storageVersionOf,
+} from "./apiextensions/custom-resource-definition.ts";
