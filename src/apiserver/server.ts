@@ -9,17 +9,18 @@ import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
+import type { Connector } from "./connect/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
 import { createRequestFigures } from "./request-figures.ts";
-import { requestInfo, type RequestInfo } from "./request/request-info.ts";
+import { isPassedOn, requestInfo, type RequestInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
 import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage, type Storage } from "./storage/index.ts";
-import { createAccountAuthenticator, createTokenIssuer, type AccountKeys } from "./tokens/index.ts";
+import { createAccountAuthenticator, createIssuerDiscovery, createTokenIssuer, type AccountKeys } from "./tokens/index.ts";
 
 export interface AuthenticationOptions {
   /** Keys of service-account tokens, loaded when the first token comes or is asked for. */
@@ -80,14 +81,24 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const authorizer = createAuthorizer(storage);
   const { authenticator, issuer } = createIdentity(options, storage);
   const egress = options.egress ?? createNetworkEgress({ resolve: createServiceResolver(storage), signal });
+  const admission = createAdmission({ storage, catalog, authorizer, egress, metrics, log });
   const registry = createRegistry({
     storage,
-    admission: createAdmission({ storage, catalog, authorizer, egress, metrics, log }),
+    admission,
     allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange }),
     allowLoopback,
     now: () => clock.now(),
   });
+  let connector: Promise<Connector> | undefined;
+  /** Read when the first one asks. */
+  const connect: Connector = async (request, info, served) => {
+    connector ??= import("./connect/index.ts").then(({ createConnector }) =>
+      createConnector({ registry, storage, kubelet, authorizer, admission, allowLoopback }),
+    );
+    return (await connector)(request, info, served);
+  };
   const answerResource = createResources({
+    connect,
     catalog,
     store,
     storage,
@@ -100,6 +111,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
 
   const answerPath = createDiscovery(catalog);
+  const answerIssuer = createIssuerDiscovery(issuer, () => options.advertise);
 
   let started = false;
   const checks: HealthCheck[] = [
@@ -113,6 +125,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   const answer = async (request: ApiRequest, info: RequestInfo): Promise<ApiResponse> => {
     if (!(await isLoaded())) throw unavailable("the store could not be read yet");
+    // The same for a right to act as somebody else.
+    if (request.impersonation) await storage.caughtUp();
     const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
@@ -120,12 +134,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-    const found = await answerPath(request, checks, metrics);
+    const found = (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path));
     if (!found) throw notFoundPath();
     return found;
   };
 
   const handler: ApiHandler = {
+    passesOn: isPassedOn,
     async handle(request) {
       const begun = performance.now();
       const info = requestInfo(request);

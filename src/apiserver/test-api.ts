@@ -1,10 +1,10 @@
 import { createMemoryStore, type Store } from "../store/index.ts";
 import { FakeClock, silentLogger } from "../system/index.ts";
-import type { Impersonation } from "./authentication/index.ts";
+import type { Authenticator, Impersonation } from "./authentication/index.ts";
 import type { Egress } from "./egress/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo, WatchFrame } from "./handler.ts";
 import type { KubeletClient } from "./resources/index.ts";
-import { createApiServer } from "./server.ts";
+import { createApiServer, type AuthenticationOptions } from "./server.ts";
 
 /** Any answer of the API, read whole: loose, so that tests say shortly what they look at. */
 export interface TestAnswer {
@@ -19,6 +19,7 @@ export interface TestAnswer {
 /** An API server in this process over a store in memory, for unit tests. */
 export interface TestApi {
   readonly handler: ApiHandler;
+  readonly authenticator: Authenticator;
   readonly store: Store;
   readonly clock: FakeClock;
   call(method: ApiRequest["method"], url: string, body?: object, more?: CallOptions): Promise<TestAnswer>;
@@ -44,9 +45,17 @@ export const mergePatch = { headers: { "content-type": "application/merge-patch+
 const noKubelet: KubeletClient = { open: () => Promise.reject(new Error("no kubelet")) };
 
 export async function startTestApi(
-  options: { store?: Store; egress?: Egress; kubelet?: KubeletClient; serviceCidr?: string; nodePorts?: [number, number] } = {},
+  options: {
+    store?: Store;
+    egress?: Egress;
+    kubelet?: KubeletClient;
+    serviceCidr?: string;
+    nodePorts?: [number, number];
+    authentication?: AuthenticationOptions;
+  } = {},
 ): Promise<TestApi> {
   const { store = createMemoryStore(), kubelet = noKubelet, serviceCidr = "10.96.0.0/16", nodePorts } = options;
+  const { authentication } = options;
   const clock = new FakeClock();
   const ended = new AbortController();
   const server = createApiServer({
@@ -58,6 +67,7 @@ export async function startTestApi(
     ...(nodePorts ? { nodePortRange: { first: nodePorts[0], last: nodePorts[1] } } : {}),
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet,
+    ...(authentication ? { authentication } : {}),
     ...(options.egress ? { egress: options.egress } : {}),
   });
   await server.ready;
@@ -84,6 +94,7 @@ export async function startTestApi(
   };
   return {
     handler: server.handler,
+    authenticator: server.authenticator,
     store,
     clock,
     async call(method, url, body, more = {}) {

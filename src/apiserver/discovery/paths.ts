@@ -153,6 +153,7 @@ function health(
 
 function rootPaths(groups: Groups, checks: readonly HealthCheck[]): string[] {
   return [
+    "/.well-known/openid-configuration",
     "/api",
     "/api/v1",
     "/apis",
@@ -165,6 +166,7 @@ function rootPaths(groups: Groups, checks: readonly HealthCheck[]): string[] {
     "/metrics",
     "/openapi/v2",
     "/openapi/v3",
+    "/openid/v1/jwks",
     "/readyz",
     ...checks.map(({ name }) => `/readyz/${name}`),
     "/version",

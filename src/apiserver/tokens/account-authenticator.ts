@@ -7,7 +7,7 @@ import type { AccountKeys } from "./keys.ts";
 import { audiencesIn, checkDates, createSignatureCheck, unverifiedClaims, type Claims } from "./verify.ts";
 
 export interface AccountAuthenticatorOptions {
-  readonly storage: Pick<Storage, "of" | "caughtUp">;
+  readonly storage: Pick<Storage, "of" | "caughtUp" | "reached">;
   /** Loaded when the first token comes. */
   readonly keys: () => Promise<AccountKeys>;
   /** The first signs new tokens; tokens of all are taken. */
@@ -18,6 +18,8 @@ export interface AccountAuthenticatorOptions {
 
 /** Milliseconds that a token outlives the object that it is bound to: what is being deleted may still say goodbye. */
 const farewell = 60_000;
+/** Milliseconds that a request waits for the store to be read. */
+const patience = 10_000;
 const extraPrefix = "authentication.kubernetes.io/";
 
 /**
@@ -90,7 +92,7 @@ export function createAccountAuthenticator(options: AccountAuthenticatorOptions)
         `token audiences ${JSON.stringify(given)} is invalid for the target audiences ${JSON.stringify(wanted)}`,
       );
     // What was made a moment ago counts, and so does what was deleted.
-    await storage.caughtUp();
+    await Promise.all([storage.reached(1, patience), storage.caughtUp()]);
     return { user: isLegacy ? legacy(claims, token) : bound(claims), audiences };
   };
 }
