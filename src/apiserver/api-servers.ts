@@ -6,8 +6,8 @@ import { root } from "./storage/index.ts";
 export interface ApiServers {
   /** Renews the own note and tells who is there, this server included, in order. */
   renew(): Promise<readonly Advertised[]>;
-  /** Takes the own note back. Tells who is left. */
-  leave(): Promise<readonly Advertised[]>;
+  /** Takes the own note back: the others then lead nobody here any more. */
+  leave(): Promise<void>;
 }
 
 const prefix = `${root}fairlead.dev/apiservers/`;
@@ -25,7 +25,7 @@ export function createApiServers(store: Store, self: Advertised): ApiServers {
     });
     return servers.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port));
   };
-  if (!store.shared) return { renew: async () => [self], leave: async () => [] };
+  if (!store.shared) return { renew: async () => [self], leave: async () => {} };
   return {
     async renew() {
       await store.write([], [{ type: "put", key: own, value: Buffer.from("{}"), lifetime: life }]);
@@ -33,7 +33,6 @@ export function createApiServers(store: Store, self: Advertised): ApiServers {
     },
     async leave() {
       await store.write([], [{ type: "delete", key: own }]);
-      return present();
     },
   };
 }

@@ -52,11 +52,14 @@ export function keepOwnService(
   const run = async (): Promise<void> => {
     await after;
     while (!signal.aborted) {
-      await clock.sleep(every, signal);
+      await clock.sleep(every, signal).catch(() => {});
+      if (signal.aborted) break;
       await ensureOwnService(options).catch((error: unknown) => {
         log.warn({ error: String(error) }, "the Service kubernetes could not be kept; it will be tried again");
       });
     }
+    // Clients in the cluster shall go to the others at once.
+    await options.apiServers.leave().catch(() => {});
   };
   return { name: "apiserver-own-service", ready: Promise.resolve(), stopped: run().catch(() => {}) };
 }
