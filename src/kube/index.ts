@@ -52,3 +52,9 @@ export {
   isEstablished,
   storageVersionOf,
 } from "./apiextensions/custom-resource-definition.ts";
+export * from "./structural/index.ts";
+export {
+  cleanupFinalizer,
+  isEstablished,
+  storageVersionOf,
+} from "./apiextensions/custom-resource-definition.ts";

@@ -21,6 +21,15 @@ const smallest: Partial<Record<string, object>> = {
   RoleBinding: { roleRef: { kind: "Role", name: "r" } },
   ClusterRoleBinding: { roleRef: { kind: "ClusterRole", name: "r" } },
   Event: { involvedObject: { namespace: "default" } },
+  CustomResourceDefinition: {
+    metadata: { name: "widgets.acme.io" },
+    spec: {
+      group: "acme.io",
+      scope: "Cluster",
+      names: { plural: "widgets", kind: "Widget" },
+      versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+    },
+  },
 };
 const all: [string, Resource][] = Object.entries(resources);
 

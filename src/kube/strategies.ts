@@ -1,3 +1,4 @@
+import { customResourceDefinitionStrategy } from "./apiextensions/custom-resource-definition.ts";
 import { deploymentStrategy } from "./apps/deployment.ts";
 import { replicaSetStrategy } from "./apps/replica-set.ts";
 import { leaseStrategy } from "./coordination/lease.ts";
@@ -50,7 +51,7 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   CronJob: counted("CronJob"),
   PodDisruptionBudget: counted("PodDisruptionBudget"),
   NetworkPolicy: counted("NetworkPolicy"),
-  CustomResourceDefinition: counted("CustomResourceDefinition"),
+  CustomResourceDefinition: customResourceDefinitionStrategy,
   FlowSchema: counted("FlowSchema"),
   PriorityLevelConfiguration: counted("PriorityLevelConfiguration"),
   ValidatingAdmissionPolicy: counted("ValidatingAdmissionPolicy"),

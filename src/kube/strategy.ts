@@ -33,4 +33,6 @@ export interface Strategy {
   readonly allowCreateOnUpdate: boolean;
   /** Grace period for a delete that names none: 0 for all kinds but Pod. */
   gracePeriodSeconds(object: KubeObject): number;
+  /** What the first delete of an object writes on it besides its time, in place: finalizers that hold it, a condition. */
+  prepareForDelete?(object: KubeObject, context: StrategyContext): void;
 }

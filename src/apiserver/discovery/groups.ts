@@ -36,12 +36,28 @@ export interface CatalogGroup {
   readonly entries: readonly CatalogEntry[];
 }
 
+const connectKinds = {
+  exec: "PodExecOptions",
+  attach: "PodAttachOptions",
+  portforward: "PodPortForwardOptions",
+} as const;
+
 function subresource(resource: Resource, name: string): Subresource {
   const own = { group: resource.group, version: resource.version, kind: resource.kind };
   const readWrite = ["get", "patch", "update"];
   switch (name) {
     case "scale":
       return { name, kind: { group: "autoscaling", version: "v1", kind: "Scale" }, verbs: readWrite };
+    case "exec":
+    case "attach":
+    case "portforward":
+      return { name, kind: { group: "", version: "v1", kind: connectKinds[name] }, verbs: ["create", "get"] };
+    case "proxy":
+      return {
+        name,
+        kind: { group: "", version: "v1", kind: `${resource.kind}ProxyOptions` },
+        verbs: ["create", "delete", "get", "patch", "update"],
+      };
     case "log":
       return { name, kind: own, verbs: ["get"] };
     case "binding":
@@ -56,7 +72,20 @@ function subresource(resource: Resource, name: string): Subresource {
 }
 
 /** Subresources that are served, of those that a kind has. */
-const servedParts: ReadonlySet<string> = new Set(["status", "scale", "log", "binding", "eviction", "finalize"]);
+const servedParts: ReadonlySet<string> = new Set([
+  "status",
+  "scale",
+  "log",
+  "binding",
+  "eviction",
+  "finalize",
+  "exec",
+  "attach",
+  "portforward",
+  "proxy",
+  "ephemeralcontainers",
+  "resize",
+]);
 
 function entryOf(
   source: object,

@@ -15,6 +15,7 @@ const patience = 10_000;
 /** Asks kubelets over HTTPS with a client certificate. */
 export function createKubeletClient({ ca, cert, key }: KubeletClientOptions): KubeletClient {
   return {
+    tls: { ca, cert, key },
     open: ({ host, port }, path, signal) =>
       new Promise((resolve, reject) => {
         const asked = request({ host, port, path, ca, cert, key, signal, agent: false }, (answer) => {

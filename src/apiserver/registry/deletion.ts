@@ -37,9 +37,10 @@ export function deletionOf(
   if (resource.kind === "Namespace" && resource.group === "") return namespaceDeletion(object, finalizersChanged, now);
 
   if (metadata.deletionTimestamp) return laterDelete(object, options, finalizersChanged);
+  strategy.prepareForDelete?.(object, { now: timestamp(now) });
 
   const grace = gracePeriod(strategy, object, options);
-  if (finalizers.length === 0 && grace === 0) return { type: "gone" };
+  if ((metadata.finalizers ?? []).length === 0 && grace === 0) return { type: "gone" };
   metadata.deletionTimestamp = timestamp(now + grace * 1000);
   metadata.deletionGracePeriodSeconds = grace;
   if (metadata.generation) metadata.generation += 1;
@@ -50,7 +51,8 @@ export function deletionOf(
 export function isGone(resource: Resource, object: KubeObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
   if (!deletionTimestamp || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;
-  return resource.kind !== "Namespace" || ((object as Namespace).spec?.finalizers ?? []).length === 0;
+  const isNamespace = resource.kind === "Namespace" && resource.group === "";
+  return !isNamespace || ((object as Namespace).spec?.finalizers ?? []).length === 0;
 }
 
 /** A delete of what is being deleted may only shorten the grace period. */

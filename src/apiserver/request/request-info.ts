@@ -53,7 +53,7 @@ export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query
   return {
     type: "resource",
     path,
-    verb: verbOf(method, name, query),
+    verb: subresource ? verbOf(method, name, noQuery) : verbOf(method, name, query),
     group,
     version,
     resource,
@@ -76,6 +76,9 @@ export function equalitiesIn(selector: string): FieldEquality[] {
   }
 }
 
+/** The query of a part may be that of somebody behind a proxy: it does not make a watch of it. */
+const noQuery = new URLSearchParams();
+
 const namespaceParts = new Set(["status", "finalize"]);
 
 function verbOf(method: ApiRequest["method"], name: string, query: URLSearchParams): ResourceVerb {
@@ -97,4 +100,16 @@ function verbOf(method: ApiRequest["method"], name: string, query: URLSearchPara
 /** Booleans in a query, as apimachinery converts them: present and not "0" or "false". */
 export function isTrue(value: string | null): boolean {
   return value !== null && value !== "0" && value.toLowerCase() !== "false";
+}
+
+/** Parts whose requests are passed on as they are. */
+const passedOnParts: ReadonlySet<string> = new Set(["exec", "attach", "portforward", "proxy"]);
+const maybePassedOn = /\/(?:exec|attach|portforward|proxy)(?:\/|$)/;
+
+/** Whether a request is for a part of a pod, Service or node that leads somewhere else. */
+export function isPassedOn(request: Pick<ApiRequest, "method" | "path" | "query">): boolean {
+  // Asked of every request.
+  if (!maybePassedOn.test(request.path)) return false;
+  const info = requestInfo(request);
+  return info.type === "resource" && info.group === "" && passedOnParts.has(info.subresource);
 }

@@ -2,6 +2,8 @@ import { invalid, resources, statusError, type FieldError, type Node, type Pod }
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import type { Registry } from "../registry/index.ts";
 import { isTrue, type ResourceInfo } from "../request/request-info.ts";
+import { chooseContainer } from "../connect/pod-streams.ts";
+import { kubeletAddress } from "../connect/target.ts";
 import { keyFor, type Storage } from "../storage/index.ts";
 
 /** Where the kubelet of a node answers. */
@@ -18,6 +20,8 @@ export interface KubeletClient {
     path: string,
     signal: AbortSignal,
   ): Promise<{ status: number; chunks: AsyncIterable<Uint8Array> }>;
+  /** By which kubelets are known and this server shows who it is, PEM: for connections that are passed on. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
 }
 
 /** `pods/log`: passed on from the kubelet of the pod's node as it comes. */
@@ -109,28 +113,4 @@ function logQuery(query: URLSearchParams, pod: string): URLSearchParams {
   }
   if (errors.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, pod, errors);
   return passed;
-}
-
-function chooseContainer(pod: Pod, wanted: string): string {
-  const { name } = pod.metadata;
-  const containers = (pod.spec?.containers ?? []).map((container) => container.name);
-  const initial = (pod.spec?.initContainers ?? []).map((container) => container.name);
-  if (wanted) {
-    if ([...containers, ...initial].includes(wanted)) return wanted;
-    throw statusError("BadRequest", `container ${wanted} is not valid for pod ${name}`);
-  }
-  const [only, ...others] = containers;
-  if (only !== undefined && others.length === 0) return only;
-  const choices = `[${containers.join(" ")}]`;
-  const init = initial.length > 0 ? ` or one of the init containers: [${initial.join(" ")}]` : "";
-  throw statusError(
-    "BadRequest",
-    `a container name must be specified for pod ${name}, choose one of: ${choices}${init}`,
-  );
-}
-
-function kubeletAddress({ status }: Node): KubeletAddress | undefined {
-  const host = (status?.addresses ?? []).find(({ type }) => type === "InternalIP")?.address;
-  const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
-  return host !== undefined && port ? { host, port } : undefined;
 }

@@ -1,0 +1,148 @@
+import { request as plainRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as tlsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import { statusError } from "../../kube/index.ts";
+import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { endToEnd, withoutCredentials, type Headers } from "./hop-by-hop.ts";
+import { splice } from "./splice.ts";
+
+/** Whom a request is passed on to. */
+export interface Backend {
+  readonly host: string;
+  readonly port: number;
+  /** Absent: plain HTTP. */
+  readonly tls?: {
+    /** Authorities that its certificate must be signed by, PEM; without them it is not checked, as upstream's proxy. */
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly servername?: string;
+  };
+}
+
+export interface PassOnOptions {
+  readonly backend: Backend;
+  /** Encoded, with query. */
+  readonly path: string;
+  /** Added to the request, or put in place of its own. */
+  readonly headers?: Headers;
+  /** Names the other end in errors. */
+  readonly name: string;
+  /** What is made of an answer that is no upgrade. */
+  readonly change?: (answer: PassedAnswer) => PassedAnswer;
+}
+
+/** An answer on its way through. */
+export interface PassedAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+/** Milliseconds until a connection must be there. */
+const patience = 30_000;
+
+/**
+ * Sends a request on as it came, without what concerns its connection and without its credentials, and answers what comes back: redirects are not
+ * followed. The body goes through as it comes. Throws StatusError ServiceUnavailable when the backend cannot be reached.
+ */
+export async function passOn(request: ApiRequest, options: PassOnOptions): Promise<ApiResponse> {
+  const { backend, path, name, change = (answer) => answer } = options;
+  const { transport, method, signal } = request;
+  const incoming = transport?.headers ?? request.headers;
+  const upgrade = transport?.upgrade === true ? (transport.headers.upgrade ?? "") : "";
+  const headers: Headers = {
+    ...withoutCredentials(endToEnd(incoming)),
+    ...(upgrade ? { connection: "Upgrade", upgrade } : {}),
+    ...options.headers,
+  };
+  // HTTP/2 has its own name for it; both mean the site that the client asked.
+  const authority = transport?.headers[":authority"];
+  if (headers["host"] === undefined && typeof authority === "string") headers["host"] = authority;
+
+  let asked: ClientRequest;
+  try {
+    asked = open(backend, { method, path, headers, agent: false, signal, setHost: headers["host"] === undefined });
+  } catch (error) {
+    throw statusError("BadRequest", `the request can not be passed on: ${(error as Error).message}`);
+  }
+  const body = hasBody(request) ? transport?.body : undefined;
+  // Not one byte more or less than was announced reaches the backend: what follows could be read as another request.
+  if (headers["content-length"] !== undefined) (asked as { strictContentLength?: boolean }).strictContentLength = true;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => asked.destroy(new Error("no connection in time")), patience);
+    asked.on("socket", (socket) => {
+      const connected = backend.tls ? "secureConnect" : "connect";
+      socket.once(connected, () => clearTimeout(timer));
+    });
+    asked.on("error", (error) => {
+      clearTimeout(timer);
+      reject(unreachable(name, error));
+    });
+    asked.once("upgrade", (answer: IncomingMessage, socket: Duplex, head: Buffer) => {
+      clearTimeout(timer);
+      if (!upgrade) {
+        socket.destroy();
+        reject(unreachable(name, new Error("it changes the protocol without being asked")));
+      } else resolve(upgraded(answer, socket, head));
+    });
+    asked.once("response", (answer: IncomingMessage) => {
+      clearTimeout(timer);
+      answer.on("error", () => {});
+      const passed = { status: answer.statusCode ?? 502, headers: endToEnd(answer.headers), chunks: answer };
+      const { status, headers: shown, chunks } = change(passed);
+      resolve({ type: "stream", status, headers: shown as Record<string, string>, chunks });
+    });
+    if (body) {
+      body.on("error", () => asked.destroy());
+      body.once("close", () => {
+        if (!body.readableEnded) asked.destroy();
+      });
+      body.pipe(asked);
+    } else asked.end();
+  });
+}
+
+function open({ host, port, tls }: Backend, options: RequestOptions): ClientRequest {
+  const target = { ...options, host, port };
+  if (!tls) return plainRequest(target);
+  const { ca, cert, key, servername } = tls;
+  return tlsRequest({
+    ...target,
+    rejectUnauthorized: ca !== undefined,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert, key }),
+    ...(servername === undefined ? {} : { servername }),
+  });
+}
+
+/** Whether a request brings a body, by its own headers; HTTP/2 may bring one without announcing its length. */
+function hasBody({ transport, method }: ApiRequest): boolean {
+  if (!transport?.body || transport.upgrade) return false;
+  const { headers } = transport;
+  if (headers["content-length"] !== undefined) return headers["content-length"] !== "0";
+  return (
+    headers["transfer-encoding"] !== undefined ||
+    (headers[":method"] !== undefined && method !== "GET" && method !== "HEAD")
+  );
+}
+
+function upgraded(answer: IncomingMessage, socket: Duplex, head: Buffer): ApiResponse {
+  socket.on("error", () => {});
+  if (head.length > 0) socket.unshift(head);
+  const headers = { ...endToEnd(answer.headers), connection: "Upgrade", upgrade: answer.headers.upgrade ?? "" };
+  return {
+    type: "upgrade",
+    status: 101,
+    headers: headers as Record<string, string>,
+    drop: () => void socket.destroy(),
+    take(client, early) {
+      if (early.length > 0) client.unshift(early);
+      return splice(client, socket);
+    },
+  };
+}
+
+function unreachable(name: string, error: Error): Error {
+  return statusError("ServiceUnavailable", `error trying to reach ${name}: ${error.message}`, {});
+}

@@ -1,0 +1,93 @@
+import { createStrategy } from "../base-strategy.ts";
+import { isConditionTrue, setCondition } from "../conditions.ts";
+import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from "../generated/types.ts";
+import { resources } from "../resource.ts";
+import type { Strategy } from "../strategy.ts";
+import type { JsonSchema } from "../structural/json-schema.ts";
+import { formatWarnings } from "./schema-validation.ts";
+import { validateDefinitionMetadata, validateSpec, validateSpecUpdate } from "./spec-validation.ts";
+import { validateStatus } from "./status-validation.ts";
+
+/** Keeps a CustomResourceDefinition until all objects of its kind are gone. */
+export const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
+
+/** The version in which objects are stored. */
+export function storageVersionOf({ spec }: CustomResourceDefinition): CustomResourceDefinitionVersion | undefined {
+  return spec.versions.find(({ storage }) => storage);
+}
+
+export function isEstablished({ status }: CustomResourceDefinition): boolean {
+  return isConditionTrue(status?.conditions, "Established");
+}
+
+const emptySpec = (): CustomResourceDefinition["spec"] => ({
+  group: "",
+  names: { kind: "", plural: "" },
+  scope: "",
+  versions: [],
+});
+
+function applySpecDefaults(definition: CustomResourceDefinition): void {
+  // Structs in Go are there even when nothing was given.
+  definition.spec = { ...emptySpec(), ...definition.spec };
+  const { spec } = definition;
+  const { names } = spec;
+  if (!names.singular && names.kind) names.singular = names.kind.toLowerCase();
+  if (!names.listKind && names.kind) names.listKind = `${names.kind}List`;
+  spec.conversion ??= { strategy: "None" };
+  const service = spec.conversion.webhook?.clientConfig?.service;
+  if (service) service.port ??= 443;
+}
+
+/** Every version that was ever stored stays noted until someone has rewritten what is stored in it. */
+function noteStorageVersion(definition: CustomResourceDefinition): void {
+  const storage = storageVersionOf(definition)?.name;
+  if (storage === undefined) return;
+  const stored = definition.status?.storedVersions ?? [];
+  if (!stored.includes(storage)) definition.status = { ...definition.status, storedVersions: [...stored, storage] };
+}
+
+const base = createStrategy<CustomResourceDefinition>(resources.CustomResourceDefinition, {
+  generationOf: ({ spec }) => spec,
+  defaults: applySpecDefaults,
+  prepareForCreate(definition) {
+    // What clients in Go see before the names are accepted.
+    definition.status = { conditions: [], acceptedNames: { plural: "", kind: "" } };
+    noteStorageVersion(definition);
+  },
+  prepareForUpdate: noteStorageVersion,
+  warnings: ({ spec }) => [
+    ...new Set(
+      spec.versions.flatMap(({ schema }) =>
+        schema?.openAPIV3Schema ? formatWarnings(schema.openAPIV3Schema as JsonSchema) : [],
+      ),
+    ),
+  ],
+  *validate(definition, _context, old) {
+    if (!old) yield* validateDefinitionMetadata(definition);
+    yield* old ? validateSpecUpdate(definition, old) : validateSpec(definition);
+    yield* validateStatus(definition);
+  },
+  *validateStatus(definition) {
+    yield* validateStatus(definition, { storedVersions: false });
+  },
+});
+
+export const customResourceDefinitionStrategy: Strategy = {
+  ...base,
+  prepareForDelete(object, { now }) {
+    const definition = object as CustomResourceDefinition;
+    const finalizers = definition.metadata.finalizers ?? [];
+    if (!finalizers.includes(cleanupFinalizer)) definition.metadata.finalizers = [...finalizers, cleanupFinalizer];
+    const condition = {
+      type: "Terminating",
+      status: "True",
+      reason: "InstanceDeletionPending",
+      message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    };
+    definition.status = {
+      ...definition.status,
+      conditions: [...setCondition(definition.status?.conditions, condition, now)],
+    };
+  },
+};
