@@ -4,6 +4,7 @@ import type { Clock } from "../../system/index.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { Authenticator } from "../authentication/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
+import type { Connector } from "../connect/index.ts";
 import { methodNotAllowed, type Registry } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
 import { writeQuery } from "../request/params.ts";
@@ -13,6 +14,7 @@ import { warningHeader } from "../request/warnings.ts";
 import type { Storage } from "../storage/index.ts";
 import type { TokenIssuer } from "../tokens/index.ts";
 import { anonymous, notFoundPath } from "./context.ts";
+import { createFieldTracking } from "./field-tracking.ts";
 import { bindPod, evictPod } from "./pod-actions.ts";
 import { handlePodLog, type KubeletClient } from "./pod-log.ts";
 import { createResourceHandler } from "./resource-handler.ts";
@@ -32,14 +34,16 @@ export interface ResourcesOptions {
   readonly authenticator: Authenticator;
   readonly issuer: TokenIssuer;
   readonly kubelet: KubeletClient;
+  readonly connect: Connector;
 }
 
 /** Answers every request that names a resource. Throws StatusError. */
 export function createResources(
   options: ResourcesOptions,
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
-  const { catalog, storage, registry, clock, authorizer, authenticator, issuer, kubelet } = options;
-  const handle = createResourceHandler(options);
+  const { catalog, storage, registry, clock, authorizer, authenticator, issuer, kubelet, connect } = options;
+  const tracking = createFieldTracking(catalog, () => clock.now());
+  const handle = createResourceHandler({ ...options, tracking });
   const actions = { registry, now: () => clock.now() };
 
   const allow = (served: Served, info: ResourceInfo, ...verbs: string[]): void => {
@@ -56,7 +60,7 @@ export function createResources(
         return handle(request, info, served);
       case "scale":
         allow(served, info, "get", "update", "patch");
-        return handleScale(actions, request, info, served);
+        return handleScale({ ...actions, tracking }, request, info, served);
       case "binding":
         allow(served, info, "create");
         return bindPod(actions, request, info, served);
@@ -66,6 +70,15 @@ export function createResources(
       case "token":
         allow(served, info, "create");
         return requestToken({ registry, issuer }, request, info, served);
+      case "exec":
+      case "attach":
+      case "portforward":
+      case "proxy":
+        return connect(request, info, served);
+      case "ephemeralcontainers":
+      case "resize":
+        allow(served, info, "get", "update", "patch");
+        return handle(request, info, served);
       case "log":
         allow(served, info, "get");
         return handlePodLog({ registry, storage, kubelet }, request, info);
@@ -83,7 +96,7 @@ export function createResources(
       return answerReview(request, info, review, { asker, authorizer, authenticator, namespace: info.namespace });
     }
     // The path may not go deeper than what is served.
-    if (tooDeep(info)) throw notFoundPath();
+    if (tooDeep(info) && info.subresource !== "proxy") throw notFoundPath();
     if (!info.subresource) return handle(request, info, served);
     if (!served.resource.subresources.includes(info.subresource)) throw notServed(info);
     return answerPart(request, info, served);
