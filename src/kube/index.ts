@@ -36,6 +36,8 @@ export { compilePattern, PatternError, type Pattern } from "./values/pattern.ts"
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
 export * from "./autoscaling/autoscaling-v1.ts";
+export * from "./quota/quota.ts";
+export { countName, isCounted, podTotal, usageOf } from "./quota/usage.ts";
 export { aggregatedRules } from "./rbac/aggregation.ts";
 export { containersOf } from "./core/pod-defaults.ts";
 export { qosClassOf } from "./core/pod-status.ts";
@@ -47,14 +49,4 @@ export {
   needsNodePort,
 } from "./core/service-defaults.ts";
 export * from "./structural/index.ts";
-export {
-  cleanupFinalizer,
-  isEstablished,
-  storageVersionOf,
-} from "./apiextensions/custom-resource-definition.ts";
-export * from "./structural/index.ts";
-export {
-  cleanupFinalizer,
-  isEstablished,
-  storageVersionOf,
-} from "./apiextensions/custom-resource-definition.ts";
+export { cleanupFinalizer, isEstablished, storageVersionOf } from "./apiextensions/custom-resource-definition.ts";

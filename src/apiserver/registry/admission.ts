@@ -17,6 +17,11 @@ export interface WriteContext {
   readonly shown?: Shown;
   /** Admission was asked about this request before, with another object of it (a Binding, an Eviction): it is not asked again. */
   readonly admitted?: boolean;
+  /**
+   * Records in `object`, in place and before admission, who manages its fields; `old` is as it was, and absent for a create. Absent: they
+   * are as `object` says.
+   */
+  track?(object: KubeObject, old: KubeObject | undefined): void | Promise<void>;
   /** Collects what the client shall be warned of. */
   warn(text: string): void;
   /** Keeps a remark of admission on the request, for the audit log. */

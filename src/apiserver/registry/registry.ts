@@ -1,8 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import {
+  cloneJson,
   generateName,
   invalid,
+  isStatus,
+  managedFieldsFault,
+  sameButTimes,
   statusError,
   type GroupVersionKind,
   type KubeObject,
@@ -49,13 +53,13 @@ export interface Registry {
   create(context: WriteContext, object: KubeObject): Promise<Entry>;
   /**
    * Replaces the object named by what `produce` makes of the present one (a copy). With `retry`, another writer's change in between
-   * means that `produce` is asked again, else Conflict.
+   * means that `produce` is asked again, else Conflict. What is not there is made by `orCreate`, if the kind allows that or `force` says so.
    */
   update(
     context: WriteContext,
     name: string,
-    produce: (current: KubeObject) => KubeObject,
-    options: { retry: boolean; orCreate?: () => KubeObject },
+    produce: (current: KubeObject) => KubeObject | Promise<KubeObject>,
+    options: { retry: boolean; orCreate?: () => KubeObject | Promise<KubeObject>; force?: boolean },
   ): Promise<{ entry: Entry; created: boolean }>;
   /** The object as it is afterwards; `gone` when it is not there any more. */
   remove(context: WriteContext, name: string, options: DeletionOptions): Promise<{ entry: Entry; gone: boolean }>;
@@ -84,8 +88,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   ): Promise<KubeObject> => {
     if (context.admitted) return object;
     const { shown } = context;
-    if (!shown)
-      return (await mutate(admission, { operation, context, name, object, ...(old ? { old } : {}) })).object ?? object;
+    const { managedFields } = object.metadata;
+    if (!shown) {
+      const request = { operation, context, name, object, ...(old ? { old } : {}) };
+      return withValidManagers(context, (await mutate(admission, request)).object ?? object, managedFields);
+    }
     const seen = await shown.show(object);
     const before = structuredClone(seen);
     const request = { operation, context, name, object: seen, ...(old ? { old: await shown.show(old) } : {}) };
@@ -176,7 +183,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     const cache = storage.of(resource);
     const key = keyFor(resource, { namespace: context.namespace, name: object.metadata.name });
     for (let attempt = 0; attempt < allocations; attempt++) {
-      const draft = structuredClone(object);
+      const draft = cloneJson(object);
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
@@ -205,6 +212,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     if (!resource.namespaced) delete given.metadata.namespace;
     for (const field of serverFields) delete given.metadata[field];
     strategy.defaults(given);
+    await context.track?.(given, undefined);
     const object = await mutated("CREATE", context, given.metadata.name ?? "", given);
     const { metadata } = object;
     const base = metadata.name ? "" : (metadata.generateName ?? "");
@@ -246,21 +254,29 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       return entry;
     },
 
-    async update(context, name, produce, { retry, orCreate }) {
+    async update(context, name, produce, { retry, orCreate, force = false }) {
       const { resource, namespace } = context;
       const cache = storage.of(resource);
       const key = keyFor(resource, { namespace, name });
       let current = await read(resource, namespace, name);
       for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) {
-          if (!orCreate || !context.strategy.allowCreateOnUpdate) throw notFound(resource, name);
-          return { entry: await create(context, orCreate()), created: true };
+          if (!orCreate || !(force || context.strategy.allowCreateOnUpdate)) throw notFound(resource, name);
+          try {
+            return { entry: await create(context, await orCreate()), created: true };
+          } catch (error) {
+            if (!force || !isStatus(error, "AlreadyExists")) throw error;
+            // Someone else made it meanwhile: it is updated then.
+            current = await read(resource, namespace, name);
+            continue;
+          }
         }
         const old = current.object;
-        const wanted = produce(structuredClone(old));
+        const wanted = await produce(cloneJson(old));
         checkPreconditions(resource, wanted, old);
         wanted.metadata = keptMetadata(wanted.metadata, old.metadata);
         if (!context.admitted) context.strategy.defaults(wanted);
+        await context.track?.(wanted, old);
         const object = await mutated("UPDATE", context, name, wanted, old);
         if (object !== wanted) object.metadata = keptMetadata(object.metadata, old.metadata);
         const companion = prepareUpdate(context, object, old);
@@ -327,7 +343,7 @@ function checkPreconditions(resource: Resource, object: KubeObject, old: KubeObj
 /** What no update changes: who the object is, since when, and whether it is being deleted. */
 function keptMetadata(metadata: KubeObject["metadata"], old: KubeObject["metadata"]): KubeObject["metadata"] {
   const kept = { ...metadata };
-  for (const field of ["selfLink", "managedFields", "resourceVersion"] as const) delete kept[field];
+  for (const field of ["selfLink", "resourceVersion"] as const) delete kept[field];
   for (const field of ownFields) {
     delete kept[field];
     if (old[field] !== undefined) Object.assign(kept, { [field]: old[field] });
@@ -342,7 +358,6 @@ const serverFields = [
   "deletionTimestamp",
   "deletionGracePeriodSeconds",
   "selfLink",
-  "managedFields",
 ] as const;
 
 const ownFields = [
@@ -356,8 +371,27 @@ const ownFields = [
   "deletionGracePeriodSeconds",
 ] as const;
 
-/** True when a write would change nothing: then none is made, and the version stays. */
+/** True when a write would change nothing but the times of managed fields: then none is made, and the version stays. */
 function isSame(object: KubeObject, old: KubeObject): boolean {
-  const { resourceVersion: _revision, ...metadata } = old.metadata;
-  return isDeepStrictEqual(object, { ...old, metadata });
+  const { resourceVersion: _revision, managedFields: before = [], ...metadata } = old.metadata;
+  const { managedFields: after = [], ...rest } = object.metadata;
+  return sameButTimes(after, before) && isDeepStrictEqual({ ...object, metadata: rest }, { ...old, metadata });
+}
+
+/** The object with the managed fields that it had before admission, if admission made them invalid. */
+function withValidManagers(
+  context: WriteContext,
+  object: KubeObject,
+  managedFields: KubeObject["metadata"]["managedFields"],
+): KubeObject {
+  const after = object.metadata.managedFields;
+  const fault = after && after !== managedFields ? managedFieldsFault(after) : undefined;
+  if (fault === undefined) return object;
+  context.warn(
+    ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission " +
+      `controller; please fix your requests: ${fault}`,
+  );
+  if (managedFields) object.metadata.managedFields = managedFields;
+  else delete object.metadata.managedFields;
+  return object;
 }

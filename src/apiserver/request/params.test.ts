@@ -45,10 +45,11 @@ describe("watch query", () => {
 
 describe("write query", () => {
   it("warns of unknown fields unless told otherwise", () => {
-    expect(writeQuery(q(""), "CreateOptions")).toEqual({ dryRun: false, fieldValidation: "Warn" });
+    expect(writeQuery(q(""), "CreateOptions")).toEqual({ dryRun: false, fieldValidation: "Warn", force: false });
     expect(writeQuery(q("dryRun=All&fieldValidation=Strict"), "CreateOptions")).toEqual({
       dryRun: true,
       fieldValidation: "Strict",
+      force: false,
     });
   });
 
@@ -56,7 +57,7 @@ describe("write query", () => {
     ["dryRun=Some", /dryRun: Unsupported value: "Some"/],
     ["fieldValidation=Loose", /fieldValidation: Unsupported value: "Loose"/],
     [`fieldManager=${"x".repeat(129)}`, /fieldManager: Too long/],
-    ["fieldManager=a%07b", /fieldManager: Invalid value: "a\\u0007b": should only have printable characters/],
+    ["fieldManager=a%07b", /fieldManager: Invalid value: "a\\u0007b": invalid character U\+0007 \(at position 1\)/],
   ])("refuses %s", (text, message) => {
     expect(() => writeQuery(q(text), "CreateOptions")).toThrow(message);
   });

@@ -91,11 +91,18 @@ export type FieldValidation = "Ignore" | "Warn" | "Strict";
 export interface WriteQuery {
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
+  /** An apply takes fields from those who manage them. */
+  readonly force: boolean;
 }
 
 /** Throws StatusError Invalid for values that are none. The server's default for unknown fields is to warn. */
-export function writeQuery(query: URLSearchParams, options: string): WriteQuery {
+export function writeQuery(query: URLSearchParams, options: string, applies = false): WriteQuery {
   const errors: FieldError[] = [];
+  const force = query.get("force");
+  if (applies && !query.get("fieldManager"))
+    errors.push({ type: "Required", field: "fieldManager", detail: "is required for apply patch" });
+  if (options === "PatchOptions" && !applies && force !== null && force !== "")
+    errors.push({ type: "Forbidden", field: "force", detail: "may not be specified for non-apply patch" });
   const dryRun = query.getAll("dryRun").filter((value) => value !== "");
   for (const value of dryRun) {
     if (value !== "All")
@@ -107,15 +114,18 @@ export function writeQuery(query: URLSearchParams, options: string): WriteQuery 
     errors.push({ type: "NotSupported", field: "fieldValidation", value: validation, detail });
   }
   const manager = query.get("fieldManager") ?? "";
-  if (manager.length > 128)
+  if (Buffer.byteLength(manager) > 128)
     errors.push({ type: "TooLong", field: "fieldManager", detail: "may not be more than 128 bytes" });
-  if (/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(manager))
-    errors.push({
-      type: "Invalid",
-      field: "fieldManager",
-      value: manager,
-      detail: "should only have printable characters",
-    });
+  for (const { 0: char, index } of manager.matchAll(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu)) {
+    const code = (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+    const at = Buffer.byteLength(manager.slice(0, index));
+    const detail = `invalid character U+${code} (at position ${at})`;
+    errors.push({ type: "Invalid", field: "fieldManager", value: manager, detail });
+  }
   if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: options }, "", errors);
-  return { dryRun: dryRun.length > 0, fieldValidation: validation as FieldValidation };
+  return {
+    dryRun: dryRun.length > 0,
+    fieldValidation: validation as FieldValidation,
+    force: applies && isTrue(force),
+  };
 }

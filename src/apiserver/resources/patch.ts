@@ -3,31 +3,44 @@ import {
   applyMergePatch,
   applyStrategicPatch,
   decodePatched,
+  definitionOf,
   parseJson,
   parseYaml,
   statusError,
+  type GroupVersionKind,
   type Resource,
 } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
 import { checkMediaType, mediaType } from "../request/body.ts";
 import type { FieldValidation } from "../request/params.ts";
+import { applyType } from "./apply.ts";
 
-const types = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+const types = [
+  "application/json-patch+json",
+  "application/merge-patch+json",
+  "application/strategic-merge-patch+json",
+  applyType,
+];
+/** Custom resources say nothing of how their lists are patched. */
+const customTypes = types.filter((type) => type !== "application/strategic-merge-patch+json");
+
+/** True for a server-side apply. Throws StatusError UnsupportedMediaType for a kind of patch that `kind` cannot have. */
+export function isApply(request: ApiRequest, kind: GroupVersionKind): boolean {
+  const type = mediaType(request);
+  checkMediaType(type, definitionOf(kind) ? types : customTypes);
+  return type === applyType;
+}
 
 /** A patch that was read: makes of an object the object that the patch means. Throws StatusError for one that does not apply. */
 export type PatchFunction = <T extends object>(kind: Pick<Resource, "group" | "version" | "kind">, object: T) => T;
 
-/**
- * Reads the patch in a request. Throws StatusError: UnsupportedMediaType for a kind of patch that is not known,
- * BadRequest for a text that is none.
- */
+/** Reads the patch in a request, of a type that `isApply` has let through. Throws StatusError BadRequest for a text that is none. */
 export async function readPatch(
   request: ApiRequest,
   fieldValidation: FieldValidation,
   warn: (text: string) => void,
 ): Promise<PatchFunction> {
   const type = mediaType(request);
-  checkMediaType(type, types);
   const patch = await parse(request);
   return (kind, object) => {
     const patched = apply(type, kind, object, patch);

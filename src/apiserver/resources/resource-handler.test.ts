@@ -246,7 +246,7 @@ describe("patch", () => {
 
   it("is refused as a kind that is not known", async () => {
     await api.call("POST", configMaps, config("a"));
-    const { body } = await api.call("PATCH", `${configMaps}/a`, config("a"), patch("application/apply-patch+yaml"));
+    const { body } = await api.call("PATCH", `${configMaps}/a`, config("a"), patch("application/apply-patch+cbor"));
     expect(body).toMatchObject({ code: 415, reason: "UnsupportedMediaType" });
   });
 

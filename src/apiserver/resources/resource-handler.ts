@@ -15,7 +15,9 @@ import { warningHeader } from "../request/warnings.ts";
 import { listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
 import { anonymous, contextOf, notFoundPath } from "./context.ts";
 import { formFor } from "./form-for.ts";
-import { readPatch } from "./patch.ts";
+import { checkApplied, readApply } from "./apply.ts";
+import { managerOf, type FieldTracking } from "./field-tracking.ts";
+import { isApply, readPatch } from "./patch.ts";
 import type { Served } from "./served.ts";
 
 export interface ResourceHandlerOptions {
@@ -24,6 +26,7 @@ export interface ResourceHandlerOptions {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly authorizer: Authorizer;
+  readonly tracking: FieldTracking;
 }
 
 /** One request to a collection, an object of it or its status. */
@@ -38,6 +41,7 @@ export function createResourceHandler({
   registry,
   clock,
   authorizer,
+  tracking,
 }: ResourceHandlerOptions): ResourceHandler {
   const cacheOf = (served: Served) => storage.of(served.stored);
 
@@ -101,15 +105,51 @@ export function createResourceHandler({
     return write.answer(created ? 201 : 200, entry);
   };
 
-  const patch: ResourceHandler = async (request, info, served) => {
+  const patch: ResourceHandler = (request, info, served) =>
+    isApply(request, served.resource) ? apply(request, info, served) : change(request, info, served);
+
+  const apply: ResourceHandler = async (request, info, served) => {
+    const write = beginWrite(request, info, served, "PatchOptions", { applies: true });
+    const { resource, view } = served;
+    const kind = tracking.kindOf(served, info.subresource);
+    const { force, fieldValidation } = write.query;
+    const options = {
+      manager: managerOf(request),
+      force,
+      now: () => tracking.now(),
+      fieldValidation,
+      warn: write.warn,
+    };
+    const applied = await readApply(request, kind, resource, options);
+    const produce = async (stored: KubeObject): Promise<KubeObject> => {
+      const shown = view ? view.show(stored) : stored;
+      const object = await applied(shown);
+      checkPatched(shown, object, resource);
+      return view ? view.store(object) : object;
+    };
+    const orCreate = async (): Promise<KubeObject> => {
+      const object = await applied(undefined);
+      checkApplied(resource, object, info.name, info.namespace);
+      authorize(authorizer, request.user ?? anonymous, { ...info, verb: "create" });
+      return view ? view.store(object) : object;
+    };
+    const { entry, created } = await registry.update(write.context, info.name, produce, {
+      retry: true,
+      force: true,
+      ...(info.subresource ? {} : { orCreate }),
+    });
+    return write.answer(created ? 201 : 200, entry);
+  };
+
+  const change: ResourceHandler = async (request, info, served) => {
     const write = beginWrite(request, info, served, "PatchOptions");
-    const apply = await readPatch(request, write.query.fieldValidation, write.warn);
+    const patched = await readPatch(request, write.query.fieldValidation, write.warn);
     const { view, resource } = served;
     const produce = (stored: KubeObject): KubeObject => {
       const shown = view ? view.show(stored) : stored;
-      const patched = apply(resource, shown);
-      checkPatched(shown, patched, resource);
-      return view ? view.store(patched) : patched;
+      const object = patched(resource, shown);
+      checkPatched(shown, object, resource);
+      return view ? view.store(object) : object;
     };
     const { entry } = await registry.update(write.context, info.name, produce, { retry: true });
     return write.answer(200, entry);
@@ -117,7 +157,7 @@ export function createResourceHandler({
 
   const remove: ResourceHandler = async (request, info, served) => {
     const { dryRun, ...options } = await readDeletion(request);
-    const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
+    const write = beginWrite(request, info, served, "DeleteOptions", { dryRun });
     const { entry, gone } = await registry.remove(deleting(write.context, options), info.name, options);
     if (!gone || served.returnsDeleted) return write.answer(200, entry);
     const { group, plural } = served.resource;
@@ -135,7 +175,7 @@ export function createResourceHandler({
     const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
-    const write = beginWrite(request, info, served, "DeleteOptions", dryRun);
+    const write = beginWrite(request, info, served, "DeleteOptions", { dryRun });
     for (let i = 0; i < entries.length; i += removedAtOnce) {
       await Promise.all(
         entries.slice(i, i + removedAtOnce).map((entry) =>
@@ -163,18 +203,19 @@ export function createResourceHandler({
     info: ResourceInfo,
     served: Served,
     options: string,
-    dryRun = false,
+    { dryRun = false, applies = false } = {},
   ): Write => {
-    const query = writeQuery(request.query, options);
+    const query = writeQuery(request.query, options, applies);
     const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const warnings: string[] = [];
     const warn = (text: string): void => {
       warnings.push(text);
     };
     const context = contextOf(request, info, served, query.dryRun || dryRun, warn);
+    const isTracked = !applies && options !== "DeleteOptions";
     return {
       query,
-      context,
+      context: isTracked ? { ...context, track: tracking.trackerOf(request, served, info.subresource) } : context,
       warn,
       answer: (status, entry) => bodyResponse(status, form.one(entry), warningHeader(warnings)),
     };

@@ -1,6 +1,11 @@
 import {
+  apiVersionOf,
   formatLabelSelector,
   invalid,
+  managersOfScale,
+  managersOfScaled,
+  pathOfFields,
+  trackUpdate,
   type Deployment,
   type KubeObject,
   type ReplicaSet,
@@ -17,14 +22,14 @@ import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { tableFor } from "../table/index.ts";
 import { contextOf } from "./context.ts";
 import { includeObject } from "./form-for.ts";
-import { readPatch } from "./patch.ts";
+import { readApply } from "./apply.ts";
+import { managerOf, scaleKind, type FieldTracking } from "./field-tracking.ts";
+import { isApply, readPatch } from "./patch.ts";
 import type { Served } from "./served.ts";
-
-export const scaleKind = { group: "autoscaling", version: "v1", kind: "Scale" } as const;
 
 /** The scale of a Deployment or ReplicaSet: how many pods, apart from everything else. `now` in milliseconds. */
 export async function handleScale(
-  { registry, now }: { registry: Registry; now: () => number },
+  { registry, now, tracking }: { registry: Registry; now: () => number; tracking: FieldTracking },
   request: ApiRequest,
   info: ResourceInfo,
   served: Served,
@@ -40,7 +45,9 @@ export async function handleScale(
   const warn = (text: string): void => {
     warnings.push(text);
   };
-  const query = writeQuery(request.query, info.verb === "patch" ? "PatchOptions" : "UpdateOptions");
+  const applies = info.verb === "patch" && isApply(request, scaleKind);
+  const query = writeQuery(request.query, info.verb === "patch" ? "PatchOptions" : "UpdateOptions", applies);
+  const manager = managerOf(request);
   // Admission sees the Scale that it was and that it shall be, as the client does.
   const shown: Shown = {
     kind: scaleKind,
@@ -49,20 +56,39 @@ export async function handleScale(
     store: (scale, stored) => scaledTo(stored as Deployment, scale as Scale),
   };
   const context = { ...contextOf(request, info, served, query.dryRun, warn), shown };
-  const change =
-    info.verb === "patch"
-      ? await patching(request, query.fieldValidation, warn)
-      : await replacing(request, query.fieldValidation, warn);
+  const options = { ...query, manager, now: () => tracking.now(), warn };
+  const change = applies
+    ? await readApply(request, tracking.scale(), scaleKind, options)
+    : tracked(
+        info.verb === "patch"
+          ? await patching(request, query.fieldValidation, warn)
+          : await replacing(request, query.fieldValidation, warn),
+        tracking,
+        manager,
+      );
   const { entry } = await registry.update(
     context,
     info.name,
-    (current) => {
-      const scale = change(scaleOf(current));
+    async (current) => {
+      const { managedFields: managers = [] } = current.metadata;
+      const before = scaleOf(current);
+      const managed = managersOfScale(managers, replicasPath);
+      if (managed.length > 0) before.metadata.managedFields = managed;
+      const scale = await change(before);
       checkScale(scale);
       const { resourceVersion } = scale.metadata;
       if (resourceVersion && resourceVersion !== current.metadata.resourceVersion)
         throw modified(served.stored, info.name);
-      return scaledTo(current as Deployment, scale);
+      const scaled = scaledTo(current as Deployment, scale);
+      const after = managersOfScaled(
+        managers,
+        scale.metadata.managedFields ?? [],
+        apiVersionOf(served.stored),
+        replicasPath,
+      );
+      const { managedFields: _managers, ...metadata } = scaled.metadata;
+      scaled.metadata = after.length > 0 ? { ...metadata, managedFields: after } : metadata;
+      return scaled;
     },
     { retry: true },
   );
@@ -74,6 +100,18 @@ function scaledTo<T extends Deployment>(object: T, { spec }: Scale): T {
 }
 
 type Change = (scale: Scale) => Scale;
+
+const replicas = pathOfFields("spec.replicas");
+const replicasPath = () => replicas;
+
+/** A change that records who manages the number of replicas. */
+function tracked(change: Change, tracking: FieldTracking, manager: string): (scale: Scale) => Promise<Scale> {
+  return async (before) => {
+    const scale = change(structuredClone(before));
+    await trackUpdate(tracking.scale(), { manager, now: tracking.now() }, scale, before);
+    return scale;
+  };
+}
 
 async function replacing(
   request: ApiRequest,
