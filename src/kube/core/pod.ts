@@ -1,6 +1,7 @@
 import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
 import { admitPod, defaultPod } from "./pod-defaults.ts";
+import { preparePodPart, validateEphemeralUpdate, validateResize } from "./pod-parts.ts";
 import { podWarnings } from "./pod-warnings.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { validatePodCreate } from "./pod-validation.ts";
@@ -17,11 +18,16 @@ export const podStrategy = createStrategy(resources.Pod, {
     admitPod(pod.spec);
     pod.status = firstPodStatus(pod.spec);
   },
+  prepareForUpdate(pod, old, { subresource }) {
+    if (subresource === "ephemeralcontainers" || subresource === "resize") preparePodPart(pod, old, subresource);
+  },
   prepareStatus: preparePodStatus,
   validateStatus: validatePodStatus,
   validate(pod, { subresource }, old) {
     // A binding writes what a client may not: the node.
     if (subresource === "binding") return [];
+    if (old && subresource === "ephemeralcontainers") return validateEphemeralUpdate(pod, old);
+    if (old && subresource === "resize") return validateResize(pod, old);
     return old ? validatePodUpdate(pod, old) : validatePodCreate(pod);
   },
   warnings: ({ spec }) => podWarnings(spec, "spec"),

@@ -47,7 +47,14 @@ export function containerStatus(container: Container, facts: ContainerFacts): Co
     imageID: current.imageId,
     containerID: `${runtime}://${current.id}`,
     started: state.running !== undefined && facts.started,
+    ...given(container),
   };
+}
+
+/** What a container was given (KEP-1287): all that it asks for, since nothing is held back here. */
+function given({ resources }: Container): Pick<ContainerStatus, "resources" | "allocatedResources"> {
+  if (!resources || Object.keys(resources).length === 0) return {};
+  return { resources, ...(resources.requests ? { allocatedResources: resources.requests } : {}) };
 }
 
 function stateOf(current: ContainerRecord, facts: ContainerFacts): ContainerState {

@@ -95,6 +95,12 @@ function startsOf(
     return undefined;
   };
 
+  // Ephemeral containers start once, whatever the others do, and never again (KEP-277).
+  if (sandboxId !== undefined) {
+    for (const container of pod.spec.ephemeralContainers ?? []) {
+      if (!newest(view, container.name)) start.push({ container: container as Container, attempt: 0 });
+    }
+  }
   const mains = pod.spec.containers;
   // Once a main container has run in this sandbox, the ordinary init containers are over, even if forgotten.
   const mainsBegan = mains.some(({ name }) => {

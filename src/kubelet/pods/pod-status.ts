@@ -39,7 +39,11 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
       runtime: facts.runtime,
     });
     // A record the runtime lost: what the API has is all there is to know.
-    const known = [...(old?.initContainerStatuses ?? []), ...(old?.containerStatuses ?? [])];
+    const known = [
+      ...(old?.initContainerStatuses ?? []),
+      ...(old?.containerStatuses ?? []),
+      ...(old?.ephemeralContainerStatuses ?? []),
+    ];
     const before = known.find((status) => status.name === container.name);
     return attempts.length === 0 && before?.state?.terminated ? before : status;
   };
@@ -55,6 +59,10 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
   const statuses = pod.spec.containers.map((container) =>
     statusOf(container, initialized ? "ContainerCreating" : "PodInitializing"),
   );
+  const ephemeralStatuses = (pod.spec.ephemeralContainers ?? []).map((container) => ({
+    ...statusOf(container as Container, "ContainerCreating"),
+    ready: false,
+  }));
   const phase = phaseOf(pod, initStatuses, statuses, initialized, facts);
   const started = statuses.some((status) => status.state?.running ?? status.state?.terminated);
   const addresses = address === undefined ? old?.podIPs : [{ ip: address }];
@@ -78,6 +86,7 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
     startTime: old?.startTime ?? timeOf(facts.now),
     ...(inits.length > 0 ? { initContainerStatuses: initStatuses } : {}),
     containerStatuses: statuses,
+    ...(ephemeralStatuses.length > 0 ? { ephemeralContainerStatuses: ephemeralStatuses } : {}),
     qosClass: old?.qosClass ?? qosClassOf(pod.spec),
   };
 }

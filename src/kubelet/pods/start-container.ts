@@ -169,6 +169,7 @@ function mountsOf(
 
 /** How events name a container of a pod. */
 export function fieldPathOf(pod: Pod, { name }: Container): string {
-  const isInit = pod.spec.initContainers?.some((container) => container.name === name);
-  return `spec.${isInit ? "initContainers" : "containers"}{${name}}`;
+  const isOf = (list: readonly { readonly name: string }[] = []): boolean => list.some((one) => one.name === name);
+  if (isOf(pod.spec.initContainers)) return `spec.initContainers{${name}}`;
+  return `spec.${isOf(pod.spec.ephemeralContainers) ? "ephemeralContainers" : "containers"}{${name}}`;
 }

@@ -54,7 +54,8 @@ export function parseLogQuery(query: URLSearchParams, now: number): LogQuery {
 
 /** Which attempt's log is meant. Throws `RequestError` in the kubelet's words when there is none. */
 export function chooseAttempt(pod: Pod, container: string, view: PodView, previous: boolean): ContainerRecord {
-  const specs = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const { initContainers = [], containers, ephemeralContainers = [] } = pod.spec;
+  const specs = [...initContainers, ...containers, ...ephemeralContainers];
   const { name } = pod.metadata;
   if (!specs.some((spec) => spec.name === container)) {
     throw new RequestError(404, `container "${container}" not found in pod "${name}"`);
@@ -75,6 +76,7 @@ export function chooseAttempt(pod: Pod, container: string, view: PodView, previo
 }
 
 function statusOf({ status }: Pod, container: string) {
-  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = status ?? {};
+  const all = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
   return all.find(({ name }) => name === container);
 }
