@@ -1,3 +1,9 @@
+import { persistentVolumeClaimStrategy } from "./core/persistent-volume-claim.ts";
+import { podTemplateStrategy } from "./core/pod-template.ts";
+import { replicationControllerStrategy } from "./core/replication-controller.ts";
+import { controllerRevisionStrategy } from "./apps/controller-revision.ts";
+import { daemonSetStrategy } from "./apps/daemon-set.ts";
+import { statefulSetStrategy } from "./apps/stateful-set.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/custom-resource-definition.ts";
 import { deploymentStrategy } from "./apps/deployment.ts";
 import { replicaSetStrategy } from "./apps/replica-set.ts";
@@ -43,10 +49,10 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   RoleBinding: roleBindingStrategy,
   ClusterRole: clusterRoleStrategy,
   ClusterRoleBinding: clusterRoleBindingStrategy,
-  PodTemplate: counted("PodTemplate"),
-  ReplicationController: counted("ReplicationController"),
-  StatefulSet: counted("StatefulSet"),
-  DaemonSet: counted("DaemonSet"),
+  PodTemplate: podTemplateStrategy,
+  ReplicationController: replicationControllerStrategy,
+  StatefulSet: statefulSetStrategy,
+  DaemonSet: daemonSetStrategy,
   Job: counted("Job"),
   CronJob: counted("CronJob"),
   PodDisruptionBudget: counted("PodDisruptionBudget"),
@@ -59,10 +65,10 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   MutatingAdmissionPolicy: counted("MutatingAdmissionPolicy"),
   MutatingAdmissionPolicyBinding: counted("MutatingAdmissionPolicyBinding"),
   PersistentVolume: plain("PersistentVolume"),
-  PersistentVolumeClaim: plain("PersistentVolumeClaim"),
+  PersistentVolumeClaim: persistentVolumeClaimStrategy,
   LimitRange: plain("LimitRange"),
   ResourceQuota: plain("ResourceQuota"),
-  ControllerRevision: plain("ControllerRevision"),
+  ControllerRevision: controllerRevisionStrategy,
   HorizontalPodAutoscaler: plain("HorizontalPodAutoscaler"),
   ServiceCIDR: plain("ServiceCIDR"),
   IPAddress: plain("IPAddress"),

@@ -1,17 +1,16 @@
 import { createStrategy } from "../base-strategy.ts";
 import { podWarnings } from "../core/pod-warnings.ts";
-import type { Deployment, DeploymentSpec, DeploymentStrategy, IntOrString } from "../generated/types.ts";
+import type { Deployment, DeploymentSpec, DeploymentStrategy } from "../generated/types.ts";
 import { resources } from "../resource.ts";
-import { fault, invalids, type Faults } from "../validation/fault.ts";
+import { fault, type Faults } from "../validation/fault.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
-import { percentOf } from "../values/intstr.ts";
-import { isPercent } from "../values/names.ts";
 import {
   defaultTemplate,
   validateReplicas,
   validateSelectorUnchanged,
   validateSelectorAndTemplate,
 } from "./pod-template.ts";
+import { isZeroAmount, validateAmount, validateAtMostAll } from "./rolling-update.ts";
 
 export const deploymentStrategy = createStrategy(resources.Deployment, {
   // Annotations are copied to the ReplicaSets of a Deployment, so they count.
@@ -83,17 +82,8 @@ function* validateStrategy(strategy: DeploymentStrategy): Faults {
   const { maxUnavailable = 0, maxSurge = 0 } = rollingUpdate ?? {};
   yield* validateAmount(maxUnavailable, `${path}.rollingUpdate.maxUnavailable`);
   yield* validateAmount(maxSurge, `${path}.rollingUpdate.maxSurge`);
-  const isZero = (amount: IntOrString) => amount === 0 || percentOf(amount) === 0;
-  if (isZero(maxUnavailable) && isZero(maxSurge)) {
+  if (isZeroAmount(maxUnavailable) && isZeroAmount(maxSurge)) {
     yield fault.invalid(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, "may not be 0 when `maxSurge` is 0");
   }
-  const percent = percentOf(maxUnavailable) ?? 0;
-  if (percent > 100) {
-    yield fault.invalid(`${path}.rollingUpdate.maxUnavailable`, maxUnavailable, "must not be greater than 100%");
-  }
-}
-
-function* validateAmount(amount: IntOrString, path: string): Faults {
-  if (typeof amount === "number") yield* validateNonNegative(amount, path);
-  else yield* invalids(path, amount, isPercent(amount));
+  yield* validateAtMostAll(maxUnavailable, `${path}.rollingUpdate.maxUnavailable`);
 }

@@ -244,7 +244,6 @@ describe("validation", () => {
       "spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true",
     ]);
   });
-
 });
 
 describe("update", () => {
