@@ -19,6 +19,7 @@ export { loadCel } from "./load-cel.ts";
 export type * as Cel from "./cel/index.ts";
 export * from "./apply/index.ts";
 export * from "./decode/decode.ts";
+export { structure, StructureError, type Structured } from "./decode/structure.ts";
 export { JsonSyntaxError, parseJson, type ParsedJson } from "./decode/json.ts";
 export * from "./decode/yaml.ts";
 export { applyJsonPatch } from "./patch/json-patch.ts";

@@ -1,4 +1,5 @@
 import type * as t from "./generated/types.ts";
+import type { Structured } from "./decode/structure.ts";
 import type { KubeObject } from "./object.ts";
 
 /** One kind as the API serves it. The type parameter is the object's TypeScript type. */
@@ -15,6 +16,8 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly categories: readonly string[];
   /** Subresources that the API serves for this kind. */
   readonly subresources: readonly string[];
+  /** How a value becomes an object of a kind that is not built in: a custom resource. May change the value. Throws StructureError. */
+  readonly reads?: (value: Readonly<Record<string, unknown>>) => Structured;
   /** Only carries the type. */
   readonly object?: T;
 }

@@ -1,5 +1,6 @@
 import type { GroupVersionKind, KubeObject, Resource, Strategy } from "../../kube/index.ts";
 import type { UserInfo } from "../handler.ts";
+import type { Entry } from "../storage/index.ts";
 
 /** One write, as far as it does not depend on what is written. */
 export interface WriteContext {
@@ -15,6 +16,8 @@ export interface WriteContext {
   readonly options?: () => object;
   /** What the client writes, when that is another kind than what is stored. */
   readonly shown?: Shown;
+  /** How stored objects become objects of `resource` and back, where they are not the same. Absent: they are. */
+  readonly conversion?: Conversion;
   /** Admission was asked about this request before, with another object of it (a Binding, an Eviction): it is not asked again. */
   readonly admitted?: boolean;
   /**
@@ -26,6 +29,16 @@ export interface WriteContext {
   warn(text: string): void;
   /** Keeps a remark of admission on the request, for the audit log. */
   annotate?(key: string, value: string): void;
+}
+
+/** Objects of one version of a kind that is stored in another one: custom resources. */
+export interface Conversion {
+  /** The kind as it is stored. */
+  readonly stored: Resource;
+  /** The object that an entry means in this version, with its defaults. Shared: must not be changed. */
+  load(entry: Entry): KubeObject | Promise<KubeObject>;
+  /** The object in the version in which it is stored. */
+  save(object: KubeObject): KubeObject | Promise<KubeObject>;
 }
 
 /** Another view of what is stored: a Scale, an Event of events.k8s.io, a custom resource in another version. */

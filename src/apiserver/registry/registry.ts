@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import {
+  apiVersionOf,
   cloneJson,
   generateName,
   invalid,
@@ -159,6 +160,14 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     return storage.of(resource).get(keyFor(resource, { namespace, name }));
   };
 
+  /** The bytes under which an object of a write is stored. */
+  const bytesFor = ({ conversion, resource }: WriteContext, object: KubeObject): Uint8Array | Promise<Uint8Array> => {
+    if (!conversion) return storedBytes(resource, object);
+    const saved = conversion.save(object);
+    const bytes = (stored: KubeObject): Uint8Array => storedBytes(conversion.stored, stored);
+    return saved instanceof Promise ? saved.then(bytes) : bytes(saved);
+  };
+
   /** Defaults, the kind's own rules, allocation and validation of an update. A binding writes only what the server itself made. */
   const prepareUpdate = (context: WriteContext, object: KubeObject, old: KubeObject): Companion => {
     if (context.subresource === "binding") return noCompanion;
@@ -188,7 +197,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
       if (validating && attempt === 0) await validated("CREATE", context, draft);
-      const value = storedBytes(resource, draft);
+      const value = await bytesFor(context, draft);
       if (context.dryRun) {
         await storage.caughtUp();
         return cache.get(key) ? "taken" : new Entry(key, 0, value);
@@ -271,7 +280,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
             continue;
           }
         }
-        const old = current.object;
+        const old = context.conversion ? await context.conversion.load(current) : current.object;
         const wanted = await produce(cloneJson(old));
         checkPreconditions(resource, wanted, old);
         wanted.metadata = keptMetadata(wanted.metadata, old.metadata);
@@ -282,9 +291,9 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         const companion = prepareUpdate(context, object, old);
         await validated("UPDATE", context, object, old);
 
-        if (isSame(object, old)) return { entry: current, created: false };
+        if (isSame(object, old) && isStoredAs(context, current)) return { entry: current, created: false };
 
-        const value = storedBytes(resource, object);
+        const value = await bytesFor(context, object);
         const last = cache.make(key, current.revision, value);
         if (context.dryRun) return { entry: last, created: false };
         const result = isGone(resource, object)
@@ -304,11 +313,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       let current = await read(resource, namespace, name);
       for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) throw notFound(resource, name);
-        const old = current.object;
+        const old = context.conversion ? await context.conversion.load(current) : current.object;
         await admitDelete(context, name, old);
         const deletion = deletionOf(context, old, options, now());
         if (deletion.type === "pending") return { entry: current, gone: false };
-        const value = deletion.type === "mark" ? storedBytes(resource, deletion.object) : undefined;
+        const value = deletion.type === "mark" ? await bytesFor(context, deletion.object) : undefined;
         if (context.dryRun) return { entry: value ? cache.make(key, current.revision, value) : current, gone: !value };
         const companion = value ? noCompanion : allocate(resource, undefined, old);
         const result = await commit(cache, key, current, value, companion);
@@ -318,6 +327,11 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       throw modified(resource, name);
     },
   };
+}
+
+/** False for an object that is stored in another version than the one for new objects: any write makes it new. */
+function isStoredAs({ conversion }: WriteContext, { object }: Entry): boolean {
+  return !conversion || object.apiVersion === apiVersionOf(conversion.stored);
 }
 
 /** RFC 3339 in UTC with whole seconds, as metav1.Time. */

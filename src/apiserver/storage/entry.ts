@@ -51,10 +51,17 @@ export class Entry {
   }
 }
 
+/** Objects of one kind may be stored in several versions: then the head is another one. */
+function headLength(stored: Uint8Array): number {
+  const mark = '"metadata":{';
+  return Buffer.from(stored.buffer, stored.byteOffset, stored.length).indexOf(mark) + mark.length;
+}
+
 /** Makes entries of one kind from stored bytes. */
 export function entryMaker(resource: Resource): (key: string, revision: number, stored: Uint8Array) => Entry {
-  const head = Buffer.from(headOf(resource));
+  const usual = Buffer.from(headOf(resource));
   return (key, revision, stored) => {
+    const head = usual.compare(stored, 0, Math.min(usual.length, stored.length)) === 0 ? usual : stored.subarray(0, headLength(stored));
     const version = Buffer.from(`"resourceVersion":"${revision}",`);
     // Not from Buffer's pool: a small object that lives long would hold a whole slab.
     const bytes = Buffer.allocUnsafeSlow(stored.length + version.length);

@@ -6,7 +6,7 @@ import { statusError, type StatusError } from "../status.ts";
 import { fault } from "../validation/fault.ts";
 import { isObject } from "../values/equal.ts";
 import { JsonSyntaxError, parseJson, type ParsedJson } from "./json.ts";
-import { structure, StructureError } from "./structure.ts";
+import { structure, StructureError, type Structured } from "./structure.ts";
 
 /** What to do about fields that are unknown or given twice: nothing, a warning, or refusing the request. */
 export type FieldValidation = "Ignore" | "Warn" | "Strict";
@@ -24,6 +24,11 @@ export interface Decoded<T> {
   readonly warnings: readonly string[];
 }
 
+/** What is read: a kind, and how its values are read where that is not by the definition of a built-in kind. */
+export interface Readable extends GroupVersionKind {
+  readonly reads?: (value: Readonly<Record<string, unknown>>) => Structured;
+}
+
 const scheme = "pkg/api/legacyscheme/scheme.go:30";
 
 /**
@@ -32,14 +37,14 @@ const scheme = "pkg/api/legacyscheme/scheme.go:30";
  * Throws 400 BadRequest in the words of the Kubernetes API server.
  */
 export function decode<T = KubeObject>(
-  expected: GroupVersionKind,
+  expected: Readable,
   body: Uint8Array | object,
   options: DecodeOptions = {},
 ): Decoded<T> {
   const { value, duplicates } =
     body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: options.duplicates ?? [] };
   const header = readHeader(expected, value, body);
-  return read<T>(expected, value, duplicates, options, (text) => cannotHandle(expected, header, text));
+  return read<T>(expected, header.value, duplicates, options, (text) => cannotHandle(expected, header, text));
 }
 
 /**
@@ -47,7 +52,7 @@ export function decode<T = KubeObject>(
  * throws 422 Invalid with `patch` as the field. The message shows the patch, and nothing of the object that it was for.
  */
 export function decodePatched<T = KubeObject>(
-  expected: GroupVersionKind,
+  expected: Readable,
   patched: unknown,
   patch: unknown,
   options: DecodeOptions = {},
@@ -63,17 +68,15 @@ export function decodePatched<T = KubeObject>(
 const goName = ({ version, kind }: GroupVersionKind) => `${version}.${kind}`;
 
 function read<T>(
-  expected: GroupVersionKind,
-  value: unknown,
+  expected: Readable,
+  value: Readonly<Record<string, unknown>>,
   duplicates: readonly string[],
   { fieldValidation }: DecodeOptions,
   problem: (text: string) => StatusError,
 ): Decoded<T> {
-  const definition = definitionOf(expected);
-  if (!definition) throw new Error(`no definition for ${expected.kind}`);
   let structured;
   try {
-    structured = structure(definition, value);
+    structured = expected.reads ? expected.reads(value) : structureOf(expected, value);
   } catch (error) {
     throw error instanceof StructureError ? problem(error.message) : error;
   }
@@ -89,8 +92,18 @@ function read<T>(
   return { object: object as T, warnings: fieldValidation === "Warn" ? strict : [] };
 }
 
+function structureOf(expected: GroupVersionKind, value: unknown): Structured {
+  const definition = definitionOf(expected);
+  if (!definition) throw new Error(`no definition for ${expected.kind}`);
+  return structure(definition, value);
+}
+
 /** What the value says it is. Throws 400 BadRequest unless that is `expected`. */
-function readHeader(expected: GroupVersionKind, value: unknown, body: Uint8Array | object): Header {
+function readHeader(
+  expected: Readable,
+  value: unknown,
+  body: Uint8Array | object,
+): Header & { readonly value: Readonly<Record<string, unknown>> } {
   if (!isObject(value)) throw unrecognized(expected, body, headerError(value));
   const text = (field: "apiVersion" | "kind"): string => {
     const given = value[field] ?? "";
@@ -99,7 +112,7 @@ function readHeader(expected: GroupVersionKind, value: unknown, body: Uint8Array
   };
   const header = { apiVersion: text("apiVersion"), kind: text("kind") };
   checkKind(expected, header);
-  return header;
+  return { ...header, value };
 }
 
 /** What an object says it is; "" where it says nothing. */
@@ -118,10 +131,15 @@ function parseBytes(expected: GroupVersionKind, body: Uint8Array): ParsedJson {
 }
 
 /** 400 for an object whose apiVersion and kind are not those that the URL means. */
-function checkKind(expected: GroupVersionKind, header: Header): void {
+function checkKind(expected: Readable, header: Header): void {
   const version = apiVersionOf(expected);
   const { apiVersion = version, kind = expected.kind } = withoutEmpty(header);
   if (kind === expected.kind && apiVersion === version) return;
+  if (expected.reads) {
+    if (apiVersion === version) throw invalid(expected, "", [fault.invalid("kind", kind, `must be ${expected.kind}`)]);
+    const text = `the API version in the data (${apiVersion}) does not match the expected API version (${version})`;
+    throw statusError("BadRequest", text);
+  }
   const own = parseGroupVersionKind(apiVersion, kind);
   if (!definitionOf(own)) {
     const [shownKind, shownVersion] = [JSON.stringify(kind), JSON.stringify(apiVersion)];

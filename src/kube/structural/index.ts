@@ -10,7 +10,6 @@ export {
   nodesOf,
   valuesOf,
   type JsonSchema,
-  type ValidationRule,
 } from "./json-schema.ts";
 export { identityOf, keysOf, validateListTypes } from "./list-types.ts";
 export { child, textOf, type Path } from "./path.ts";
