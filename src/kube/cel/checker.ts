@@ -90,6 +90,8 @@ export function check(root: Expr, { functions, variables, structs }: Declaration
   const issues: Issue[] = [];
   let substitution: Substitution = empty;
   let fresh = 0;
+  /** Inside the arguments of `format`, items of a list may differ. */
+  let mixing = 0;
 
   type Scope = ReadonlyMap<string, CelType>;
   const noScope: Scope = new Map();
@@ -197,7 +199,9 @@ export function check(root: Expr, { functions, variables, structs }: Declaration
         const args = expr.args.map((arg) => now(visit(arg, scope)));
         return resolve(expr, name, false, args, known, true);
       }
+      if (expr.name === "format") mixing++;
       const args = [expr.target, ...expr.args].map((arg) => now(visit(arg, scope)));
+      if (expr.name === "format") mixing--;
       return resolve(expr, expr.name, true, args, functions.get(expr.name));
     }
     const args = expr.args.map((arg) => now(visit(arg, scope)));
@@ -263,7 +267,7 @@ export function check(root: Expr, { functions, variables, structs }: Declaration
 
   /** Items of one literal have one type, so that a mistake is seen at once. */
   const uniform = (at: number, before: CelType | undefined, type: CelType): CelType => {
-    if (!before || isDyn(type) || isDyn(before)) return join(before, type);
+    if (!before || mixing > 0 || isDyn(type) || isDyn(before)) return join(before, type);
     if (fits(before, type)) return wider(before, type);
     report(at, `expected type '${describeType(now(before))}' but found '${describeType(now(type))}'`);
     return dyn;

@@ -11,6 +11,15 @@ import { EvaluationFault, type Value } from "./values.ts";
 
 export { costLimits, type Range } from "./cost.ts";
 export {
+  authorizerType,
+  authorizerValue,
+  resourceCheckType,
+  resourceCheckValue,
+  type AuthorizationAnswer,
+  type AuthorizationQuestion,
+  type ExpressionAuthorizer,
+} from "./libraries/authorization.ts";
+export {
   dynamicValue,
   escapeProperty,
   toJson,
