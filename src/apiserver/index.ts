@@ -7,3 +7,4 @@ export type { Authenticator, TokenAuthenticator } from "./authentication/index.t
 export * from "./https/index.ts";
 export { accountKeys, type AccountKeys } from "./tokens/index.ts";
 export * from "./pki/index.ts";
+export { eventLife } from "./storage/index.ts";

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Store } from "../store/index.ts";
+import type { EtcdStoreOptions, Store } from "../store/index.ts";
 import type { ClusterDirectory } from "./directory.ts";
 import { CliError, type ExitName } from "./errors.ts";
 import type { Settings } from "./settings.ts";
@@ -13,12 +13,21 @@ export type StoreSettings = Pick<
 /** What every key of the API begins with. */
 const root = "/registry";
 
+export interface OpenOptions {
+  /** Of a store on disk that is made: where it counts from. */
+  readonly firstRevision?: number;
+}
+
 /** Opens the store that the settings name. Throws CliError. */
-export async function openStore(settings: StoreSettings, directory: Pick<ClusterDirectory, "store">): Promise<Store> {
+export async function openStore(
+  settings: StoreSettings,
+  directory: Pick<ClusterDirectory, "store">,
+  options: OpenOptions = {},
+): Promise<Store> {
   const { openLmdbStore, openEtcdStore, StoreError } = await import("../store/index.ts");
   try {
-    if (settings.store !== "etcd") return await openLmdbStore({ path: storePath(settings, directory) });
-    return await openEtcdStore({ ...(await etcdOptions(settings)), root, prefix: settings.etcdPrefix });
+    if (settings.store !== "etcd") return await openLmdbStore({ path: storePath(settings, directory), ...options });
+    return await openEtcdStore(await etcdOptions(settings));
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const code: ExitName = error.code === "CORRUPT" ? "CORRUPT" : settings.store === "etcd" ? "UNREACHABLE" : "FAILED";
@@ -33,7 +42,8 @@ export function storePath({ store }: Pick<Settings, "store">, directory: Pick<Cl
 }
 
 /** How etcd is reached. Throws CliError USAGE or BAD_FILE. */
-async function etcdOptions({ etcdServers, etcdCafile, etcdCertfile, etcdKeyfile }: StoreSettings) {
+export async function etcdOptions(settings: StoreSettings): Promise<EtcdStoreOptions> {
+  const { etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, etcdPrefix } = settings;
   if (etcdServers.length === 0)
     throw new CliError("USAGE", "the store etcd needs its servers", "give --etcd-servers https://10.0.0.1:2379");
   if ((etcdCertfile === "") !== (etcdKeyfile === ""))
@@ -43,7 +53,12 @@ async function etcdOptions({ etcdServers, etcdCafile, etcdCertfile, etcdKeyfile 
     pem("--etcd-certfile", etcdCertfile),
     pem("--etcd-keyfile", etcdKeyfile),
   ]);
-  return { endpoints: etcdServers, tls: { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) } };
+  return {
+    endpoints: etcdServers,
+    tls: { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) },
+    root,
+    prefix: etcdPrefix,
+  };
 }
 
 async function pem(flag: string, path: string): Promise<string | undefined> {

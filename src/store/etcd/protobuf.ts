@@ -223,12 +223,17 @@ function readOne(field: Field, cursor: Cursor, end: number): unknown {
 
 function readVarint(cursor: Cursor, end: number): number {
   const { source } = cursor;
+  const start = cursor.at;
   let value = 0;
   let factor = 1;
   for (let i = 0; i < 10; i++) {
     if (cursor.at >= end) throw new DecodeError("a number is cut off");
     const byte = source[cursor.at++] as number;
-    if (i === 9) return -(2 ** 64 - (value + (byte & 1) * factor));
+    if (i === 9) {
+      // A negative number: a double is not exact enough on the way there.
+      cursor.at = start;
+      return Number(BigInt.asIntN(64, readBig(cursor, end)));
+    }
     value += (byte & 0x7f) * factor;
     if (byte < 0x80) return value;
     factor *= 0x80;

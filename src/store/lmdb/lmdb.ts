@@ -15,6 +15,10 @@ export interface LmdbStoreOptions {
   readonly path: string;
   /** Closes the store when it aborts. */
   readonly signal?: AbortSignal;
+  /** For tests only: acknowledge writes before they are on disk. A machine that stops loses them. Default false. */
+  readonly noFsync?: boolean;
+  /** Where a store that is made counts from: after all that its clients may have seen of another. Default 1. */
+  readonly firstRevision?: number;
 }
 
 /** Items that one turn of the event loop reads. */
@@ -27,9 +31,14 @@ const compactionBatch = 200;
  * come together share one sync. Throws StoreError: UNAVAILABLE when the directory cannot be used or another process has it,
  * CORRUPT when what is in it is damaged or of another format.
  */
-export async function openLmdbStore({ path, signal }: LmdbStoreOptions): Promise<Store> {
+export async function openLmdbStore({
+  path,
+  signal,
+  noFsync = false,
+  firstRevision = 1,
+}: LmdbStoreOptions): Promise<Store> {
   const release = takeDirectory(path);
-  const tables = unlessItFails(() => openTables(path, { readOnly: false }), release);
+  const tables = unlessItFails(() => openTables(path, { readOnly: false, noFsync, firstRevision }), release);
   const ledger = createLmdbLedger(tables);
   const bell = createBell();
   const committer = createCommitter(tables, path);

@@ -36,7 +36,10 @@ export const metaKeys = { format: Buffer.from("format"), compacted: Buffer.from(
  * Opens the tables; makes them when the directory has none, unless `readOnly`.
  * Throws StoreError: UNAVAILABLE when the directory cannot be used, CORRUPT when what is in it is no store of this format.
  */
-export function openTables(directory: string, options: { readOnly: boolean }): Tables {
+export function openTables(
+  directory: string,
+  options: { readOnly: boolean; noFsync?: boolean; firstRevision?: number },
+): Tables {
   const file = join(directory, "data.mdb");
   const isNew = !existsSync(file);
   if (isNew && options.readOnly) throw new StoreError("UNAVAILABLE", `there is no store in ${directory}`);
@@ -51,6 +54,7 @@ export function openTables(directory: string, options: { readOnly: boolean }): T
       readOnly: options.readOnly,
       // lmdb's default acknowledges what is visible; only without it what is acknowledged has been synced to disk.
       overlappingSync: false,
+      noSync: options.noFsync ?? false,
       // Writes are batched by the store itself.
       eventTurnBatching: false,
       commitDelay: 0,
@@ -67,7 +71,8 @@ export function openTables(directory: string, options: { readOnly: boolean }): T
         return (lastPageNumber + 1) * pageSize;
       }),
     };
-    if (!tables.meta.get(metaKeys.format) && !options.readOnly && headOf(tables) === undefined) createEmpty(tables);
+    if (!tables.meta.get(metaKeys.format) && !options.readOnly && headOf(tables) === undefined)
+      createEmpty(tables, options.firstRevision ?? 1);
     checkFormat(tables, directory);
     return tables;
   } catch (error) {
@@ -81,12 +86,12 @@ export function headOf(tables: Tables): number | undefined {
   return undefined;
 }
 
-/** An empty store is at revision 1, which changed nothing. */
-function createEmpty({ root, meta, log }: Tables): void {
+/** An empty store is at its first revision, which changed nothing. */
+function createEmpty({ root, meta, log }: Tables, first: number): void {
   root.transactionSync(() => {
     meta.put(metaKeys.format, encodeNumber(format));
-    meta.put(metaKeys.compacted, encodeNumber(1));
-    log.put(encodeNumber(1), encodeLog([]));
+    meta.put(metaKeys.compacted, encodeNumber(first));
+    log.put(encodeNumber(first), encodeLog([]));
   });
 }
 
