@@ -26,6 +26,9 @@ export function apiserverCommand(): Command {
     .requiredOption("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)
     .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")
     .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
+    .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")
+    .option("--authentication-config <file>", "AuthenticationConfiguration: OpenID Connect issuers of tokens")
+    .option("--token-auth-file <file>", 'CSV file of static tokens: token,user,uid,"groups"')
     .option("--etcd-keyfile <file>", "key of that certificate, PEM")
     .option("--etcd-prefix <path>", `what keys in etcd begin with (default: ${defaultSettings.etcdPrefix})`)
     .option(

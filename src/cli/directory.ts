@@ -11,6 +11,8 @@ export interface ClusterDirectory {
   readonly kubeconfig: string;
   readonly pki: string;
   readonly store: string;
+  /** Keys by which Secrets are encrypted in the store: who loses it loses them. */
+  readonly encryption: string;
   /** One folder a node beneath. */
   readonly kubelet: string;
   /** Of the processes of further nodes: a process file and a kubeconfig each. */
@@ -31,6 +33,7 @@ export function clusterDirectory(dir: string): ClusterDirectory {
     kubeconfig: join(root, "kubeconfig"),
     pki: join(root, "pki"),
     store: join(root, "store"),
+    encryption: join(root, "encryption.json"),
     kubelet: join(root, "kubelet"),
     agents: join(root, "agents"),
     pid: join(root, "fairlead.pid"),

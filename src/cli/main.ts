@@ -23,7 +23,15 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Bring up an example and send requests through every way",
     load: async () => (await import("./demo.ts")).demoCommand(),
   },
+  "test-cluster": {
+    summary: "Run a Kubernetes API for the tests of a controller",
+    load: async () => (await import("./test-cluster.ts")).testClusterCommand(),
+  },
   store: { summary: "Look after the store", load: async () => (await import("./store.ts")).storeCommand() },
+  secrets: {
+    summary: "Look after how Secrets are kept",
+    load: async () => (await import("./secrets.ts")).secretsCommand(),
+  },
   version: { summary: "Print the version", load: async () => (await import("./version.ts")).versionCommand() },
   agent: {
     summary: "Run the parts of one further node",

@@ -23,6 +23,12 @@ export interface Settings {
   readonly etcdKeyfile: string;
   /** What all keys in etcd begin with. */
   readonly etcdPrefix: string;
+  /** File with an EncryptionConfiguration. Empty: one of the cluster's own, where the store is embedded. */
+  readonly encryptionProviderConfig: string;
+  /** File with an AuthenticationConfiguration: who else issues tokens. Empty: nobody. */
+  readonly authenticationConfig: string;
+  /** CSV file of static tokens: token, user, uid, groups. Empty: none. */
+  readonly tokenAuthFile: string;
   /** Manifest files or folders to apply. */
   readonly files: readonly string[];
   /** Command by image name: what runs where there is no container runtime. */
@@ -46,6 +52,9 @@ export const defaultSettings: Settings = {
   etcdCertfile: "",
   etcdKeyfile: "",
   etcdPrefix: "/registry",
+  encryptionProviderConfig: "",
+  authenticationConfig: "",
+  tokenAuthFile: "",
   files: [],
   images: {},
   apiPort: 6443,
@@ -155,6 +164,9 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     if (typeof value === "string" && /^\/[^\0]*[^\0/]$/.test(value)) return value;
     throw wrong("--etcd-prefix", value, "give a path such as /registry");
   },
+  encryptionProviderConfig: text("--encryption-provider-config"),
+  authenticationConfig: text("--authentication-config"),
+  tokenAuthFile: text("--token-auth-file"),
   files: (value) => list(value).map(text("-f")),
   images: (value) =>
     typeof value === "object" && value !== null && !Array.isArray(value)

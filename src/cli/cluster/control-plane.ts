@@ -1,17 +1,18 @@
 import { hostname } from "node:os";
 import type { AccountKeys, KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
-import type { Clock, Logger, Metrics } from "../../system/index.ts";
+import { type Clock, freePort, type Logger, type Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
-import { freePort } from "../free-port.ts";
 import { openStore, type StoreSettings } from "../open-store.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
+import { openEncryption } from "./encryption.ts";
 
 export interface ControlPlaneOptions {
   readonly directory: ClusterDirectory;
-  readonly settings: StoreSettings & Pick<Settings, "apiPort" | "nodes">;
+  readonly settings: StoreSettings &
+    Pick<Settings, "apiPort" | "nodes" | "encryptionProviderConfig" | "authenticationConfig" | "tokenAuthFile">;
   readonly plan: AddressPlan;
   readonly network: "namespaces" | "loopback";
   /** What the server's own certificate is kept as. Default `apiserver`. */
@@ -42,7 +43,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { directory, settings, plan, network, metrics, signal, clock, log } = options;
   const api = await import("../../apiserver/index.ts");
   // The store is open and the certificates are there at the same time: neither needs the other.
-  const [store, pki] = await Promise.all([openStore(settings, directory), openPki(directory, clock)]);
+  const [encryption, pki] = await Promise.all([
+    openStore(settings, directory).then((raw) => openEncryption({ raw, settings, directory, signal, clock, log })),
+    openPki(directory, clock),
+  ]);
+  const { store } = encryption;
   const address = plan.node(1);
   const hosts = [
     "localhost",
@@ -108,6 +113,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       });
     });
   await apiserver.ready;
+  const rewriting = encryption.keep();
   const server = `https://127.0.0.1:${served.port}`;
   await writeAdmin(directory, server, pki.ca, user);
   return {
@@ -115,7 +121,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     pki,
     shared: store.shared,
     clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
-    stopped: Promise.all([apiserver.stopped, served.stopped]).then(() => store.close()),
+    stopped: Promise.all([apiserver.stopped, served.stopped, rewriting]).then(() => store.close()),
   };
 
   async function writeAdmin(where: ClusterDirectory, url: string, ca: string, client: KeyPair): Promise<void> {

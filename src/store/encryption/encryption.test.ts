@@ -52,7 +52,10 @@ describe("an encrypted store", () => {
     expect(await rawText(key)).not.toContain("hush");
     expect(await rawText(other)).toBe("loud");
     expect(await plainText(key)).toBe("hush");
-    expect((await store.list("/registry/")).items.map(({ value }) => Buffer.from(value).toString())).toEqual(["loud", "hush"]);
+    expect((await store.list("/registry/")).items.map(({ value }) => Buffer.from(value).toString())).toEqual([
+      "loud",
+      "hush",
+    ]);
   });
 
   it("shows plain values in watches and to who lost a race", async () => {
@@ -86,7 +89,9 @@ describe("an encrypted store", () => {
     await raw.write([], [{ type: "put", key: `${key}2`, value }]);
     await expect(store.get(`${key}2`)).rejects.toMatchObject({ code: "DAMAGED" });
     keyring.use(await configured([{ aesgcm: { keys: keys("k2") } }]));
-    await expect(store.get(key)).rejects.toThrow("is encrypted with aesgcm key k1, which the encryption configuration does not have");
+    await expect(store.get(key)).rejects.toThrow(
+      "is encrypted with aesgcm key k1, which the encryption configuration does not have",
+    );
   });
 
   it("re-writes what is older, once, also what was never encrypted; and takes encryption away", async () => {
@@ -146,7 +151,8 @@ resources:
 
 it("values that another server wrote with aescbc can be read", async () => {
   const { createCipheriv } = await import("node:crypto");
-  const [provider] = (await configured([{ identity: {} }, { aescbc: { keys: keys("c") } }])).resources[0]?.providers.slice(1) ?? [];
+  const [provider] =
+    (await configured([{ identity: {} }, { aescbc: { keys: keys("c") } }])).resources[0]?.providers.slice(1) ?? [];
   if (!provider) throw new Error("no provider");
   const iv = Buffer.alloc(16, 7);
   const cipher = createCipheriv("aes-256-cbc", Buffer.from(secret("c".charCodeAt(0)), "base64"), iv);
