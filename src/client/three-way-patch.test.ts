@@ -88,7 +88,7 @@ describe("after an apply", () => {
       { metadata: { finalizers: ["a/a", "b/b"] } },
       { metadata: { finalizers: ["b/b", "c/c"] } },
       { metadata: { finalizers: ["a/a", "b/b", "foreign/x"] } },
-      { metadata: { finalizers: ["b/b", "foreign/x", "c/c"] } },
+      { metadata: { finalizers: ["c/c", "b/b", "foreign/x"] } },
     ],
   ])("%s", (_title, last, wanted, current, expected) => {
     expect(after(last, wanted, current)).toEqual(expected);

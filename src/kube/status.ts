@@ -78,3 +78,8 @@ export function isNamespaceTerminating(error: unknown): boolean {
   const causes = isStatus(error, "Forbidden") ? error.status.details?.causes : undefined;
   return causes?.some(({ reason }) => reason === "NamespaceTerminating") ?? false;
 }
+
+/** 500 for what upstream has no reason for: its plain errors. */
+export function unknownError(message: string): StatusError {
+  return new StatusError({ apiVersion: "v1", kind: "Status", metadata: {}, status: "Failure", message, code: 500 });
+}

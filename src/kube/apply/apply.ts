@@ -1,5 +1,5 @@
 import type { KubeObject } from "../object.ts";
-import { StatusError, statusError } from "../status.ts";
+import { statusError, unknownError } from "../status.ts";
 import { isObject, jsonEqual } from "../values/equal.ts";
 import { compare, type Comparison } from "./compare.ts";
 import { applyConflict, ConflictError, conflictSet, conflictsOf } from "./conflict.ts";
@@ -80,11 +80,6 @@ export function describeKind(apiVersion: unknown, kind: unknown): string {
 export function nameOf({ apiVersion, kind, metadata }: Readonly<Record<string, unknown>>): string {
   const { namespace, name } = isObject(metadata) ? metadata : {};
   return `${textOf(namespace)}/${textOf(name)}; ${describeKind(apiVersion, kind)}`;
-}
-
-/** What upstream has no reason for. */
-export function unknownError(message: string): StatusError {
-  return new StatusError({ apiVersion: "v1", kind: "Status", metadata: {}, status: "Failure", message, code: 500 });
 }
 
 /** Fields that nobody managed before the first apply are then somebody's: who applies does not own them all at once. */

@@ -1,4 +1,4 @@
-export { applyConfiguration, describeKind, nameOf, unknownError, type Application } from "./apply.ts";
+export { applyConfiguration, describeKind, nameOf, type Application } from "./apply.ts";
 export { deduced, objectAtom, type Atom } from "./atom.ts";
 export {
   managedFieldsFault,

@@ -1,4 +1,5 @@
 import { isObject, setOwn } from "../values/equal.ts";
+import { goSyntax, goText, goType } from "../values/go-text.ts";
 import { elementOf, fieldOf, formOf, keysOf, type Atom, type ListAtom } from "./atom.ts";
 import { leaf, nodeOf, emptySet, type FieldSet } from "./field-set.ts";
 import { describeElement, fieldElement, FieldSetError, sortElements, type PathElement } from "./path-element.ts";
@@ -148,37 +149,8 @@ function scalarMisfit(scalar: NonNullable<Atom["scalar"]>, value: unknown): stri
   }
 }
 
-/** What Go calls the type of a value, prints a value as, and writes it as in a program: messages show it. */
-function goType(value: unknown): string {
-  if (Array.isArray(value)) return "[]interface {}";
-  if (isObject(value)) return "map[string]interface {}";
-  if (typeof value === "number") return Number.isInteger(value) ? "int64" : "float64";
-  return typeof value === "boolean" ? "bool" : typeof value;
-}
-
+/** A value behind a pointer, as Go prints it. */
 const goPointer = (value: unknown): string => `&{${goText(value)}}`;
-
-function goText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(goText).join(" ")}]`;
-  if (isObject(value))
-    return `map[${Object.keys(value)
-      .sort()
-      .map((key) => `${key}:${goText(value[key])}`)
-      .join(" ")}]`;
-  if (value === null || value === undefined) return "<nil>";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function goSyntax(value: unknown): string {
-  if (Array.isArray(value)) return `[]interface {}{${value.map(goSyntax).join(", ")}}`;
-  if (isObject(value)) {
-    const fields = Object.keys(value)
-      .sort()
-      .map((key) => `${JSON.stringify(key)}:${goSyntax(value[key])}`);
-    return `map[string]interface {}{${fields.join(", ")}}`;
-  }
-  return value === null ? "interface {}(nil)" : JSON.stringify(value);
-}
 
 /** A copy in which every struct is there, if only as `{}`: an object as upstream holds it. */
 export function withStructs<T>(atom: Atom, value: T): T;

@@ -87,6 +87,7 @@ function read<T>(
   if (strict.length > 0 && fieldValidation === "Strict") throw problem(`strict decoding error: ${strict.join(", ")}`);
   const { metadata = {}, ...fields } = structured.value;
   const header = { apiVersion: apiVersionOf(expected), kind: expected.kind };
+  keepReset(metadata, value);
   // In this order, as Kubernetes writes objects.
   const object = { ...header, metadata, ...fields, ...header };
   return { object: object as T, warnings: fieldValidation === "Warn" ? strict : [] };
@@ -96,6 +97,12 @@ function structureOf(expected: GroupVersionKind, value: unknown): Structured {
   const definition = definitionOf(expected);
   if (!definition) throw new Error(`no definition for ${expected.kind}`);
   return structure(definition, value);
+}
+
+/** An empty list of managed fields, which else is as good as none, means that nobody manages the object any more. */
+function keepReset(metadata: unknown, value: unknown): void {
+  const given = isObject(value) && isObject(value["metadata"]) ? value["metadata"]["managedFields"] : undefined;
+  if (isObject(metadata) && Array.isArray(given) && given.length === 0) metadata["managedFields"] = [];
 }
 
 /** What the value says it is. Throws 400 BadRequest unless that is `expected`. */

@@ -189,10 +189,28 @@ describe("strategic merge patch", () => {
       },
     ],
     [
-      "adds what is new",
+      "puts what is new first",
       { spec: { ports: [{ port: 82 }] } },
       ports,
-      { spec: { ports: [{ port: 80, name: "a" }, { port: 81, name: "b" }, { port: 82 }] } },
+      { spec: { ports: [{ port: 82 }, { port: 80, name: "a" }, { port: 81, name: "b" }] } },
+    ],
+    [
+      "has what it names in its order, and the rest where it was",
+      { spec: { ports: [{ port: 3 }, { port: 1 }] } },
+      { spec: { ports: [{ port: 1 }, { port: 2 }, { port: 3 }, { port: 4 }] } },
+      { spec: { ports: [{ port: 2 }, { port: 3 }, { port: 1 }, { port: 4 }] } },
+    ],
+    [
+      "leaves out new maps that are but a directive",
+      { spec: { sessionAffinityConfig: { $patch: "delete" }, type: "NodePort" } },
+      { spec: {} },
+      { spec: { type: "NodePort" } },
+    ],
+    [
+      "ignores deletions from what is no list",
+      { spec: { "$deleteFromPrimitiveList/ports": 1 } },
+      { spec: { ports: [{ port: 1 }] } },
+      { spec: { ports: [{ port: 1 }] } },
     ],
     [
       "deletes by key",
@@ -236,7 +254,7 @@ describe("strategic merge patch", () => {
   it("adds to and deletes from lists of plain values", () => {
     const target = { metadata: { finalizers: ["a/x", "b/x"] } };
     expect(apply(service, target, { metadata: { finalizers: ["c/x", "a/x"] } })).toEqual({
-      metadata: { finalizers: ["a/x", "b/x", "c/x"] },
+      metadata: { finalizers: ["c/x", "a/x", "b/x"] },
     });
     expect(apply(service, target, { metadata: { "$deleteFromPrimitiveList/finalizers": ["a/x"] } })).toEqual({
       metadata: { finalizers: ["b/x"] },
@@ -258,8 +276,8 @@ describe("strategic merge patch", () => {
           {
             name: "a",
             env: [
-              { name: "X", value: "1" },
               { name: "Y", value: "2" },
+              { name: "X", value: "1" },
             ],
           },
         ],
@@ -268,12 +286,41 @@ describe("strategic merge patch", () => {
   });
 
   it.each<[object, number, string]>([
-    [{ spec: { ports: [{ name: "a" }] } }, 400, 'map: {"name":"a"} does not contain declared merge key: port'],
-    [{ spec: { $patch: "shuffle" } }, 400, 'unknown patch type: "shuffle" in map: {"$patch":"shuffle"}'],
-    [{ spec: { "$setElementOrder/ports": 1 } }, 400, "invalid patch format of setElementOrder list"],
-    [{ spec: { "$deleteFromPrimitiveList/ports": 1 } }, 400, "invalid patch format of primitive list"],
+    [{ spec: { ports: [{ name: "a" }] } }, 500, "map: map[name:a] does not contain declared merge key: port"],
+    [
+      { spec: { ports: [{ $patch: "delete" }] } },
+      500,
+      "map: map[$patch:delete] does not contain declared merge key: port",
+    ],
+    [{ spec: { $patch: "shuffle" } }, 500, "unknown patch type: shuffle in map: map[$patch:shuffle]"],
+    [{ spec: { $patch: "merge", type: "x" } }, 500, "unknown patch type: merge in map: map[$patch:merge type:x]"],
+    [{ spec: { ports: [{ $patch: "merge" }] } }, 500, "merging lists cannot yet be specified in the patch"],
+    [{ spec: { ports: [{ $patch: 1 }] } }, 500, "unknown patch type: %!s(int64=1) in map: map[$patch:1]"],
+    [
+      { spec: { ports: [1] } },
+      500,
+      "list element types are not identical: [[map[name:a port:80] map[name:b port:81]] [1]]",
+    ],
+    [
+      { spec: { ports: [[]] } },
+      500,
+      "list element types are not identical: [[map[name:a port:80] map[name:b port:81]] [[]]]",
+    ],
+    [{ spec: { "$setElementOrder/ports": 1 } }, 500, "expected a []interface {}, but received a int64"],
+    [
+      { spec: { "$setElementOrder/ports": [{ port: 80 }], ports: null } },
+      500,
+      "expected a []interface {}, but received a %!s(<nil>)",
+    ],
+    [
+      { spec: { "$setElementOrder/ports": [{ port: 80 }], ports: [{ port: 81 }] } },
+      500,
+      "The order in patch list:\n[map[port:81]]\n doesn't match $setElementOrder list:\n[map[port:80]]\n",
+    ],
+    [{ spec: { $setElementOrder: [] } }, 400, "invalid patch format of setElementOrder list"],
+    [{ spec: { $deleteFromPrimitiveList: [] } }, 400, "invalid patch format of primitive list"],
     [{ spec: { $retainKeys: "x" } }, 400, "invalid patch format of retainKeys"],
-    [{ spec: { $retainKeys: ["type"], clusterIP: "x" } }, 422, "patch content doesn't match retainKeys list"],
+    [{ spec: { $retainKeys: ["type"], clusterIP: "x" } }, 400, "invalid patch format of retainKeys"],
   ])("refuses %j", (patch, code, text) => {
     expect(failure(() => apply(service, ports, patch))).toEqual({ code, text });
   });

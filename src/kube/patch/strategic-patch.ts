@@ -1,18 +1,22 @@
 import type { Definition } from "../definition.ts";
 import { definitionOf, resolve, type GroupVersionKind } from "../schema.ts";
-import { statusError, type StatusError } from "../status.ts";
+import { statusError, unknownError, type StatusError } from "../status.ts";
 import { isObject, jsonEqual, setOwn } from "../values/equal.ts";
+import { goText, goType } from "../values/go-text.ts";
 import { rejected } from "./json-patch.ts";
+import { arrangeList } from "./list-order.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const orderPrefix = "$setElementOrder/";
-const deletePrefix = "$deleteFromPrimitiveList/";
+const directiveKey = "$patch";
+const retainKeysKey = "$retainKeys";
+const orderPrefix = "$setElementOrder";
+const deletePrefix = "$deleteFromPrimitiveList";
 
 /**
  * Applies a strategic merge patch to an object of `kind`: lists are merged by the keys that the kind declares, and the directives
- * `$patch`, `$retainKeys`, `$setElementOrder/x` and `$deleteFromPrimitiveList/x` are obeyed. Inputs are not changed; the result may share with them.
- * Throws 400 BadRequest or 422 Invalid for a patch that is malformed.
+ * `$patch`, `$retainKeys`, `$setElementOrder/x` and `$deleteFromPrimitiveList/x` are obeyed. Inputs are not changed; the result may share
+ * with them. Throws StatusError for a patch that is malformed: 400 BadRequest, 422 Invalid or, where upstream has only a plain error, 500.
  */
 export function applyStrategicPatch(kind: GroupVersionKind, target: object, patch: unknown): Record<string, unknown> {
   if (!isObject(patch)) throw malformed("invalid JSON document");
@@ -20,24 +24,29 @@ export function applyStrategicPatch(kind: GroupVersionKind, target: object, patc
 }
 
 const malformed = (text: string): StatusError => statusError("BadRequest", text);
+const badType = (wanted: string, value: unknown): StatusError =>
+  unknownError(`expected a ${wanted}, but received a ${value === null ? "%!s(<nil>)" : goType(value)}`);
+const badDirective = (directive: unknown, patch: Fields): StatusError => {
+  const text = typeof directive === "string" ? directive : `%!s(${goType(directive)}=${goText(directive)})`;
+  return unknownError(`unknown patch type: ${text} in map: ${goText(patch)}`);
+};
 
 function mergeMap(schema: Definition | undefined, original: Fields, patch: Fields): Record<string, unknown> {
-  const directive = patch["$patch"];
-  if (directive === "replace") return withoutDirectives(omit(patch, "$patch"));
-  if (directive === "delete") return {};
-  if (directive !== undefined && directive !== "merge") {
-    throw malformed(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(patch)}`);
+  if (Object.hasOwn(patch, directiveKey)) {
+    const directive = patch[directiveKey];
+    if (directive === "delete") return {};
+    if (directive !== "replace") throw badDirective(directive, patch);
+    const { [directiveKey]: _directive, ...rest } = patch;
+    return rest;
   }
-
-  const result = retainKeys(original, patch);
-  for (const [key, value] of Object.entries(patch)) {
-    if (key === "$patch" || key === "$retainKeys" || key.startsWith(orderPrefix)) continue;
-    if (key.startsWith(deletePrefix)) deleteFromList(result, key.slice(deletePrefix.length), value);
+  const result = { ...original };
+  const rest = new Map(Object.entries(patch));
+  retainKeys(result, rest);
+  orderLists(schema, result, rest);
+  for (const [key, value] of rest) {
+    if (key.startsWith(deletePrefix)) deleteFromList(result, namedBy(key, deletePrefix, "primitive list"), value);
     else if (value === null) delete result[key];
-    else setOwn(result, key, mergeValue(fieldOf(schema, key), result[key], value));
-  }
-  for (const [key, order] of Object.entries(patch)) {
-    if (key.startsWith(orderPrefix)) setOrder(schema, result, original, key.slice(orderPrefix.length), order);
+    else mergeField(fieldOf(schema, key), result, key, value);
   }
   return result;
 }
@@ -45,118 +54,189 @@ function mergeMap(schema: Definition | undefined, original: Fields, patch: Field
 /** What the schema says of a field; undefined where there is none (maps of strings, free-form values). */
 function fieldOf(schema: Definition | undefined, key: string): Definition | undefined {
   if (!schema) return undefined;
-  return schema.properties ? schema.properties[key] : schema.additionalProperties;
+  if (!schema.properties) return schema.additionalProperties;
+  return Object.hasOwn(schema.properties, key) ? schema.properties[key] : undefined;
+}
+
+/** The field that a directive such as `$setElementOrder/ports` is about. */
+function namedBy(key: string, prefix: string, list: string): string {
+  if (!key.startsWith(`${prefix}/`)) throw malformed(`invalid patch format of ${list}`);
+  return key.slice(prefix.length + 1);
 }
 
 const strategiesOf = (field: Definition | undefined) => (field?.["x-kubernetes-patch-strategy"] ?? "").split(",");
 
-function mergeValue(field: Definition | undefined, old: unknown, value: unknown): unknown {
-  const strategies = strategiesOf(field);
-  if (isObject(value)) {
-    if (!isObject(old)) return value["$patch"] === "delete" ? {} : withoutDirectives(value);
-    if (strategies.includes("replace")) return withoutDirectives(value);
-    return mergeMap(field && resolve(field).definition, old, value);
+function mergeField(field: Definition | undefined, result: Record<string, unknown>, key: string, value: unknown): void {
+  const old = Object.hasOwn(result, key) ? result[key] : undefined;
+  if (isObject(value) && isObject(old)) {
+    const replaces = strategiesOf(field).includes("replace");
+    setOwn(result, key, replaces ? value : mergeMap(field && resolve(field).definition, old, value));
+    return;
   }
-  if (Array.isArray(value) && strategies.includes("merge")) {
-    return mergeList(field ?? {}, Array.isArray(old) ? (old as unknown[]) : [], value as unknown[]);
+  if (Array.isArray(value) && Array.isArray(old)) {
+    setOwn(result, key, mergeList(field, old as unknown[], value as unknown[]));
+    return;
   }
-  return Array.isArray(value) ? value.map(withoutDirectives) : value;
+  // What is new, or becomes another sort of value. A map that has a directive is none.
+  const fresh = withoutDirectives(value);
+  if (fresh === undefined) delete result[key];
+  else setOwn(result, key, fresh);
 }
 
-function retainKeys(original: Fields, patch: Fields): Record<string, unknown> {
-  const keys = patch["$retainKeys"];
-  if (keys === undefined) return { ...original };
-  if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string")) {
-    throw malformed("invalid patch format of retainKeys");
+function retainKeys(result: Record<string, unknown>, patch: Map<string, unknown>): void {
+  if (!patch.has(retainKeysKey)) return;
+  const keys = patch.get(retainKeysKey);
+  patch.delete(retainKeysKey);
+  const wrong = () => malformed("invalid patch format of retainKeys");
+  if (!Array.isArray(keys)) throw wrong();
+  const kept = new Set<unknown>(keys);
+  for (const [key, value] of patch) {
+    if (value === null || key.startsWith(deletePrefix) || key.startsWith(orderPrefix)) continue;
+    if (!kept.has(key)) throw wrong();
   }
-  const strange = Object.keys(patch).find(
-    (key) => !key.startsWith("$") && patch[key] !== null && !(keys as unknown[]).includes(key),
-  );
-  if (strange !== undefined) throw rejected("patch content doesn't match retainKeys list");
-  return Object.fromEntries(Object.entries(original).filter(([key]) => (keys as unknown[]).includes(key)));
+  for (const key of Object.keys(result)) if (!kept.has(key)) delete result[key];
 }
 
 function deleteFromList(result: Record<string, unknown>, key: string, values: unknown): void {
-  if (!Array.isArray(values)) throw malformed("invalid patch format of primitive list");
+  if (values === null) delete result[key];
   const list = result[key];
-  if (Array.isArray(list)) result[key] = list.filter((item: unknown) => !values.includes(item));
+  if (!Array.isArray(list) || !Array.isArray(values)) return;
+  const gone = new Set<unknown>(values);
+  result[key] = list.filter((item) => !gone.has(item));
 }
 
-function mergeList(field: Definition, original: unknown[], patch: unknown[]): unknown[] {
-  if (patch.some((item) => Array.isArray(item))) throw rejected("lists of lists are not supported");
-  const mergeKey = field["x-kubernetes-patch-merge-key"];
-  if (mergeKey === undefined || !patch.every(isObject)) return [...new Set([...original, ...patch])];
-
-  if (patch.some((item) => item["$patch"] === "replace")) {
-    return patch.filter((item) => item["$patch"] === undefined).map(withoutDirectives);
-  }
-  let result = original.filter(isObject);
-  const schema = field.items && resolve(field.items).definition;
-  for (const item of patch) {
-    const directive = item["$patch"];
-    if (directive === "merge") throw malformed("merging lists cannot yet be specified in the patch");
-    if (directive !== undefined && directive !== "delete") {
-      throw malformed(`unknown patch type: ${JSON.stringify(directive)} in map: ${JSON.stringify(item)}`);
-    }
-    const key = item[mergeKey];
-    if (key === undefined) {
-      throw malformed(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
-    }
-    const at = result.findIndex((old) => jsonEqual(old[mergeKey], key));
-    if (directive === "delete") result = result.filter((old) => !jsonEqual(old[mergeKey], key));
-    else if (at < 0) result = [...result, withoutDirectives(item)];
-    else result = result.with(at, mergeMap(schema, result[at] ?? {}, item));
-  }
-  return result;
-}
-
-/** Puts a list in the order that the patch wishes; what only the server has stays beside its old neighbours. */
-function setOrder(
+/** Merges the lists whose order the patch gives, and takes them and the directives out of it. */
+function orderLists(
   schema: Definition | undefined,
   result: Record<string, unknown>,
-  original: Fields,
-  key: string,
-  order: unknown,
+  patch: Map<string, unknown>,
 ): void {
-  if (!Array.isArray(order)) throw malformed("invalid patch format of setElementOrder list");
-  const list = result[key];
-  if (!Array.isArray(list)) return;
-  const mergeKey = fieldOf(schema, key)?.["x-kubernetes-patch-merge-key"];
-  const identity = (item: unknown) => (mergeKey !== undefined && isObject(item) ? item[mergeKey] : item);
-  const position = (items: unknown, item: unknown) =>
-    Array.isArray(items) ? items.findIndex((other) => jsonEqual(identity(other), identity(item))) : -1;
-
-  const wished = (list as unknown[])
-    .filter((item) => position(order, item) >= 0)
-    .sort((a, b) => position(order, a) - position(order, b));
-  const serverOnly = (list as unknown[]).filter((item) => position(order, item) < 0);
-  const before = original[key];
-  const merged: unknown[] = [];
-  while (serverOnly.length > 0 || wished.length > 0) {
-    const [left, right] = [position(before, serverOnly[0]), position(before, wished[0])];
-    const serverFirst = wished.length === 0 || (serverOnly.length > 0 && left >= 0 && right >= 0 && left < right);
-    merged.push(serverFirst ? serverOnly.shift() : wished.shift());
+  for (const [directive, order] of patch) {
+    if (!directive.startsWith(orderPrefix)) continue;
+    patch.delete(directive);
+    if (!Array.isArray(order)) throw badType("[]interface {}", order);
+    const key = namedBy(directive, orderPrefix, "setElementOrder list");
+    const [old, wanted] = [listOrNone(result[key]), patch.has(key) ? listOrNone(patch.get(key)) : undefined];
+    const field = fieldOf(schema, key);
+    const mergeKey = field?.["x-kubernetes-patch-merge-key"] ?? "";
+    checkOrder(wanted ?? [], order as unknown[], mergeKey);
+    if (!old && !wanted) continue;
+    const fresh = wanted && (withoutDirectives(wanted) as unknown[]);
+    const merged = old && wanted ? mergeList(field, old, wanted) : (old ?? fresh ?? []);
+    checkItems(old ?? [], wanted ?? []);
+    result[key] = arrangeList(merged, order as unknown[], old ?? [], mergeKey);
+    patch.delete(key);
   }
-  result[key] = merged;
 }
 
-const omit = (fields: Fields, key: string) =>
-  Object.fromEntries(Object.entries(fields).filter(([name]) => name !== key));
+function listOrNone(value: unknown): unknown[] | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw badType("[]interface {}", value);
+  return value as unknown[];
+}
 
-/** A value that is new: directives and nulls mean nothing in it. */
-function withoutDirectives<T>(value: T): T;
-function withoutDirectives(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value
-      .filter((item) => !isObject(item) || item["$patch"] === undefined)
-      .map((item: unknown) => withoutDirectives(item));
+/** A patch's list must have its items in the order that its directive gives. */
+function checkOrder(patch: readonly unknown[], order: readonly unknown[], mergeKey: string): void {
+  if (patch.length === 0 || order.length === 0) return;
+  const items = mergeKey ? patch.filter((item) => !isObject(item) || item[directiveKey] !== "delete") : patch;
+  const keyOf = (item: unknown): unknown => {
+    if (!mergeKey) return item;
+    if (!isObject(item)) throw badType("map[string]interface {}", item);
+    if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
+    return item[mergeKey];
+  };
+  let [i, at] = [0, 0];
+  while (i < items.length && at < order.length) {
+    const item = items[i];
+    if (isObject(item) && Object.hasOwn(item, directiveKey)) {
+      i += 1;
+      continue;
+    }
+    if (jsonEqual(keyOf(item), keyOf(order[at]))) i += 1;
+    at += 1;
   }
+  if (i < items.length)
+    throw unknownError(
+      `The order in patch list:\n${goText(patch)}\n doesn't match ${orderPrefix} list:\n${goText(order)}\n`,
+    );
+}
+
+const noMergeKey = (item: Fields, key: string): StatusError =>
+  unknownError(`map: ${goText(item)} does not contain declared merge key: ${key}`);
+
+/** The items of lists that are merged are all of one type, and no lists. */
+function checkItems(...lists: readonly (readonly unknown[])[]): string {
+  const types = new Set(lists.flat().map(goType));
+  const [type] = types;
+  if (type === undefined) throw unknownError("no elements in any of the given slices");
+  if (type === goType([])) throw rejected("lists of lists are not supported");
+  if (types.size > 1) throw unknownError(`list element types are not identical: ${goText(lists)}`);
+  return type;
+}
+
+function mergeList(field: Definition | undefined, original: unknown[], patch: unknown[]): unknown[] {
+  if (!strategiesOf(field).includes("merge")) return patch;
+  if (original.length === 0 && patch.length === 0) return original;
+  if (checkItems(original, patch) !== goType({})) {
+    const all = [...new Set([...original, ...patch])];
+    return arrangeList(all, patch, original, "");
+  }
+  const mergeKey = field?.["x-kubernetes-patch-merge-key"] ?? "";
+  const name = field?.items?.$ref?.split(".").at(-1) ?? "";
+  if (!mergeKey) throw unknownError(`cannot merge lists without merge key for ${name}`);
+  return mergeItems(field?.items && resolve(field.items).definition, original as Fields[], patch as Fields[], mergeKey);
+}
+
+function mergeItems(
+  schema: Definition | undefined,
+  original: readonly Fields[],
+  patch: readonly Fields[],
+  mergeKey: string,
+): unknown[] {
+  let kept = [...original];
+  const plain: Fields[] = [];
+  let replaces = false;
+  for (const item of patch) {
+    if (!Object.hasOwn(item, directiveKey)) {
+      plain.push(item);
+      continue;
+    }
+    const directive = item[directiveKey];
+    if (directive === "replace") replaces = true;
+    else if (directive === "merge") throw unknownError("merging lists cannot yet be specified in the patch");
+    else if (directive !== "delete") throw badDirective(directive, item);
+    else if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
+    else kept = kept.filter((old) => !jsonEqual(old[mergeKey], item[mergeKey]));
+  }
+  if (replaces) return plain.map(withoutNested);
+  const merged: Fields[] = [...kept];
+  for (const item of plain) {
+    if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
+    const at = merged.findIndex((old) => jsonEqual(old[mergeKey], item[mergeKey]));
+    if (at < 0) merged.push(item);
+    else merged[at] = mergeMap(schema, merged[at] ?? {}, item);
+  }
+  for (const item of merged) if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
+  return arrangeList(merged, plain, kept, mergeKey).map(withoutNested);
+}
+
+/** Items that are new may hold directives further down, which mean nothing in them. */
+const withoutNested = (item: unknown): unknown => (isObject(item) ? cleaned(item) : item);
+
+/** A value that is new: nulls and directives mean nothing in it. Undefined for a map that is but a directive. */
+function withoutDirectives(value: unknown): unknown {
+  if (Array.isArray(value))
+    return value.map((item: unknown) => withoutDirectives(item)).filter((item) => item !== undefined);
   if (!isObject(value)) return value;
+  return Object.hasOwn(value, directiveKey) ? undefined : cleaned(value);
+}
+
+function cleaned(value: Fields): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const [key, item] of Object.entries(value)) {
-    const isDirective =
-      key === "$patch" || key === "$retainKeys" || key.startsWith(orderPrefix) || key.startsWith(deletePrefix);
-    if (!isDirective && item !== null) setOwn(result, key, withoutDirectives(item));
+    const isDirective = key === retainKeysKey || key.startsWith(orderPrefix) || key.startsWith(deletePrefix);
+    const kept = isDirective || item === null ? undefined : withoutDirectives(item);
+    if (kept !== undefined) setOwn(result, key, kept);
   }
   return result;
 }
