@@ -10,10 +10,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { openPki } from "../src/apiserver/index.ts";
-import { freePort } from "../src/cli/free-port.ts";
 import { type ClientConfig, loadKubeconfig } from "../src/client/index.ts";
 import { openLmdbStore } from "../src/store/index.ts";
-import { systemClock, systemCommands } from "../src/system/index.ts";
+import { freePort, systemClock, systemCommands } from "../src/system/index.ts";
 import { type Connection, openConnection } from "./support/h2.ts";
 import { createReport, median, quantile } from "./support/report.ts";
 

@@ -20,6 +20,7 @@ export const rooms = [
   "controllers",
   "kubelet",
   "explain",
+  "testing",
   "cli",
 ];
 

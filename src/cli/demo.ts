@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
-import { systemClock } from "../system/index.ts";
+import { freePort, systemClock } from "../system/index.ts";
 import { asking, connect } from "./connect.ts";
 import { runDetached } from "./detach.ts";
 import { type ClusterDirectory, clusterDirectory } from "./directory.ts";
@@ -11,7 +11,6 @@ import { exampleHosts, setStage, visitorImage } from "./demo/stage.ts";
 import { type Outcome, tryWay, type Way, waysOf } from "./demo/ways.ts";
 import { takeDown } from "./down.ts";
 import { CliError } from "./errors.ts";
-import { freePort } from "./free-port.ts";
 import { type OutputFormat, parseOutput, render } from "./output.ts";
 import { type ClusterState, readState } from "./state.ts";
 
