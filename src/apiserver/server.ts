@@ -81,7 +81,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const authorizer = createAuthorizer(storage);
   const { authenticator, issuer } = createIdentity(options, storage);
   const egress = options.egress ?? createNetworkEgress({ resolve: createServiceResolver(storage), signal });
-  const admission = createAdmission({ storage, catalog, authorizer, egress, metrics, log });
+  const admission = createAdmission({ storage, catalog, authorizer, egress, metrics, log, now: () => clock.now() });
   const registry = createRegistry({
     storage,
     admission,

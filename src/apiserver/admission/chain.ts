@@ -5,12 +5,21 @@ import type { Egress } from "../egress/index.ts";
 import type { AdmissionChain, AdmissionRequest } from "../registry/index.ts";
 import type { Catalog } from "../resources/index.ts";
 import type { Storage } from "../storage/index.ts";
+import { certificateApproval, certificateSigning, certificateSubjects } from "./certificates.ts";
+import { claimResize, defaultStorageClass } from "./claims.ts";
 import { defaultIngressClass } from "./default-ingress-class.ts";
+import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { catalogEquivalents } from "./equivalents.ts";
+import { limitRangeDefaults, limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeRestriction } from "./node-restriction.ts";
+import { taintNewNodes } from "./node-taints.ts";
 import { podSecurity } from "./pod-security/index.ts";
+import { oneDefaultPriority, priority } from "./priority.ts";
+import { resourceQuota } from "./resource-quota.ts";
 import { roleEscalation } from "./role-escalation.ts";
-import { defaultServiceAccount } from "./service-account.ts";
+import { runtimeClass, runtimeOverhead } from "./runtime-class.ts";
+import { serviceAccount } from "./service-account.ts";
 import {
   createWebhookFigures,
   mutatingWebhooks,
@@ -26,11 +35,13 @@ export interface AdmissionOptions {
   readonly egress: Egress;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /** Everything that is asked about a write, in the order in which Kubernetes asks its plugins. */
 export function createAdmission(options: AdmissionOptions): AdmissionChain {
-  const { storage, authorizer, catalog, egress, log, metrics } = options;
+  const { storage, authorizer, catalog, egress, log, metrics, now } = options;
   const webhooks: WebhookOptions = {
     storage,
     egress,
@@ -43,11 +54,30 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
   return {
     mutating: [
       namespaceLifecycle(storage),
-      defaultServiceAccount,
+      limitRangeDefaults(storage),
+      serviceAccount(storage, now),
+      taintNewNodes,
+      priority(storage),
+      defaultTolerationSeconds,
+      defaultStorageClass(storage),
+      runtimeClass(storage),
       defaultIngressClass(storage),
       mutatingWebhooks(webhooks),
     ],
-    validating: [podSecurity(storage), roleEscalation(authorizer), validatingWebhooks(webhooks)],
+    validating: [
+      limitRanger(storage),
+      nodeRestriction(storage),
+      podSecurity(storage),
+      oneDefaultPriority(storage),
+      claimResize(storage),
+      runtimeOverhead(storage),
+      certificateApproval(authorizer),
+      certificateSigning(authorizer),
+      certificateSubjects,
+      roleEscalation(authorizer),
+      validatingWebhooks(webhooks),
+      resourceQuota(storage),
+    ],
   };
 }
 

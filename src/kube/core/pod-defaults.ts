@@ -5,7 +5,6 @@ import type {
   Pod,
   PodSpec,
   Probe,
-  Toleration,
   Volume,
 } from "../generated/types.ts";
 import { imageVersion } from "../values/image.ts";
@@ -101,21 +100,4 @@ export function defaultPod(pod: Pod): void {
       container.resources = { ...container.resources, requests: { ...limits, ...container.resources?.requests } };
     if (spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
   }
-}
-
-const evictionTaints = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
-const evictionSeconds = 300;
-
-/** What Kubernetes' default admission adds to a new Pod: account, priority, and how long it stays on a lost node. */
-export function admitPod(spec: PodSpec): void {
-  spec.serviceAccountName = spec.serviceAccount = spec.serviceAccountName || "default";
-  spec.priority ??= 0;
-  spec.preemptionPolicy ??= "PreemptLowerPriority";
-  const given = spec.tolerations ?? [];
-  const tolerates = (key: string) => (toleration: Toleration) =>
-    (!toleration.key || toleration.key === key) && (!toleration.effect || toleration.effect === "NoExecute");
-  const added = evictionTaints
-    .filter((key) => !given.some(tolerates(key)))
-    .map((key) => ({ key, operator: "Exists", effect: "NoExecute", tolerationSeconds: evictionSeconds }));
-  if (added.length > 0) spec.tolerations = [...given, ...added];
 }

@@ -27,12 +27,6 @@ it("fills in everything that kubectl shows", () => {
       volumes: [{ name: "a" }, { name: "b", configMap: { name: "c" } }],
     },
   });
-  const tolerations = ["not-ready", "unreachable"].map((name) => ({
-    key: `node.kubernetes.io/${name}`,
-    operator: "Exists",
-    effect: "NoExecute",
-    tolerationSeconds: 300,
-  }));
   expect(object).toEqual({
     apiVersion: "v1",
     kind: "Pod",
@@ -63,15 +57,10 @@ it("fills in everything that kubectl shows", () => {
       ],
       dnsPolicy: "ClusterFirst",
       enableServiceLinks: true,
-      preemptionPolicy: "PreemptLowerPriority",
-      priority: 0,
       restartPolicy: "Always",
       schedulerName: "default-scheduler",
       securityContext: {},
-      serviceAccount: "default",
-      serviceAccountName: "default",
       terminationGracePeriodSeconds: 30,
-      tolerations,
     },
     status: { phase: "Pending", qosClass: "Guaranteed" },
   });
@@ -85,11 +74,6 @@ it.each([
   [{ limits: { "example.com/gpu": "1" } }, "BestEffort"],
 ])("quality of service of %j is %s", (resourceFields, expected) => {
   expect((withContainer({ resources: resourceFields }).object as Pod).status?.qosClass).toBe(expected);
-});
-
-it("does not tolerate twice what is tolerated already", () => {
-  const tolerations = [{ operator: "Exists" }];
-  expect((pod({ tolerations }).object as Pod).spec.tolerations).toEqual(tolerations);
 });
 
 describe("validation", () => {
@@ -247,7 +231,8 @@ describe("validation", () => {
 });
 
 describe("update", () => {
-  const old = pod({ activeDeadlineSeconds: 100 }).object as Pod;
+  const tolerations = [{ key: "node.kubernetes.io/not-ready", operator: "Exists" }];
+  const old = pod({ activeDeadlineSeconds: 100, tolerations }).object as Pod;
   const rest =
     "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n";
 
@@ -366,10 +351,10 @@ describe("status", () => {
 
 it("has the fields that can be selected by", () => {
   const strategy = strategyFor(kind);
-  expect(strategy.selectableFields(pod({ nodeName: "n" }).object)).toMatchObject({
+  expect(strategy.selectableFields(pod({ nodeName: "n", serviceAccountName: "robot" }).object)).toMatchObject({
     "spec.nodeName": "n",
     "status.phase": "Pending",
-    "spec.serviceAccountName": "default",
+    "spec.serviceAccountName": "robot",
   });
 });
 

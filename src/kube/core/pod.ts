@@ -1,6 +1,6 @@
 import { createStrategy } from "../base-strategy.ts";
 import { resources } from "../resource.ts";
-import { admitPod, defaultPod } from "./pod-defaults.ts";
+import { defaultPod } from "./pod-defaults.ts";
 import { preparePodPart, validateEphemeralUpdate, validateResize } from "./pod-parts.ts";
 import { podWarnings } from "./pod-warnings.ts";
 import { validatePodUpdate } from "./pod-update.ts";
@@ -15,7 +15,6 @@ export const podStrategy = createStrategy(resources.Pod, {
     alignPodIps(pod.status);
   },
   prepareForCreate(pod) {
-    admitPod(pod.spec);
     pod.status = firstPodStatus(pod.spec);
   },
   prepareForUpdate(pod, old, { subresource }) {

@@ -1,0 +1,54 @@
+import {
+  compareQuantities,
+  resources,
+  type KubeObject,
+  type PersistentVolumeClaim,
+  type StorageClass,
+} from "../../kube/index.ts";
+import { forbidden, type Admission } from "../registry/index.ts";
+import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
+
+const marks = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+const oldClass = "volume.beta.kubernetes.io/storage-class";
+
+/** A claim that names no class gets the default one; of several the newest, then the first by name (DefaultStorageClass). */
+export function defaultStorageClass(storage: Storage): Admission {
+  const kind = resources.StorageClass;
+  return ({ operation, context, object }) => {
+    if (operation !== "CREATE" || context.resource !== resources.PersistentVolumeClaim || !object) return;
+    const claim = object as PersistentVolumeClaim;
+    if (context.subresource !== "" || claim.spec?.storageClassName !== undefined) return;
+    if (claim.metadata.annotations?.[oldClass] !== undefined) return;
+    const [chosen] = storage
+      .of(kind)
+      .under(prefixFor(kind))
+      .map((entry) => entry.object as StorageClass)
+      .filter(({ metadata }) => marks.some((mark) => metadata.annotations?.[mark] === "true"))
+      .sort((a, b) => created(b).localeCompare(created(a)) || (a.metadata.name < b.metadata.name ? -1 : 1));
+    if (chosen) claim.spec = { ...claim.spec, storageClassName: chosen.metadata.name };
+  };
+}
+
+const created = ({ metadata }: StorageClass): string => metadata.creationTimestamp ?? "";
+
+/** A claim grows only when its class allows it (PersistentVolumeClaimResize). A validating step. */
+export function claimResize(storage: Storage): Admission {
+  return ({ operation, context, object, old }) => {
+    if (operation !== "UPDATE" || context.resource !== resources.PersistentVolumeClaim || context.subresource !== "")
+      return;
+    const [now, before] = [object, old].map((one: KubeObject | undefined) => one as PersistentVolumeClaim | undefined);
+    const wanted = now?.spec?.resources?.requests?.["storage"];
+    const had = before?.spec?.resources?.requests?.["storage"];
+    if (!now || wanted === undefined || had === undefined || compareQuantities(wanted, had) <= 0) return;
+    const refuse = (why: string): never => {
+      throw forbidden(context.resource, now.metadata.name, why);
+    };
+    if (before?.status?.phase !== "Bound") refuse("Only bound persistent volume claims can be expanded");
+    const name = now.spec?.storageClassName || now.metadata.annotations?.[oldClass] || "";
+    const entry = name ? storage.of(resources.StorageClass).get(keyFor(resources.StorageClass, { name })) : undefined;
+    if ((entry?.object as StorageClass | undefined)?.allowVolumeExpansion !== true)
+      refuse(
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+      );
+  };
+}
