@@ -253,7 +253,7 @@ for (const name of [...needed].sort()) {
     const isTypeMeta = field === "apiVersion" || field === "kind";
     const rule = fields.get(field) ?? (isTypeMeta ? { omitEmpty: true } : undefined);
     if (!rule) throw new Error(`${name}.${field}: no such field in Go`);
-    const isHeader = roots.has(name) && ["apiVersion", "kind", "metadata"].includes(field);
+    const isHeader = roots.has(name) && ["apiVersion", "kind"].includes(field);
     if (rule.pointer || rule.omitZero || isHeader) continue;
     const target = schema.$ref ? refName(schema.$ref) : schema.type;
     if (schema.$ref && definitions[target].properties) {

@@ -20,6 +20,8 @@ export interface FieldError {
   readonly field: string;
   /** The offending value; absent for Required and Forbidden. */
   readonly value?: unknown;
+  /** The value says nothing: it is not shown. */
+  readonly withoutValue?: true;
   readonly detail: string;
 }
 
@@ -38,8 +40,22 @@ const words: Record<FieldErrorType, { reason: string; text: string; withValue: b
 
 function messageOf(error: FieldError): string {
   const { text, withValue } = words[error.type];
-  const value = withValue ? `: ${JSON.stringify(error.value ?? null)}` : "";
+  const value = withValue && !error.withoutValue ? `: ${shown(error)}` : "";
   return `${text}${value}${error.detail ? `: ${error.detail}` : ""}`;
+}
+
+const mapNames = /(?:^|\.)(?:labels|annotations|matchLabels)(?:\[[^[]*\])?$/;
+
+/** The value as Go prints it as JSON: the keys of maps, of which labels are shown most, in order. */
+function shown({ field, value }: FieldError): string {
+  const sorted = (of: unknown): unknown =>
+    typeof of === "object" && of !== null && !Array.isArray(of)
+      ? Object.fromEntries(Object.entries(of).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : of;
+  const text = JSON.stringify(mapNames.test(field) ? sorted(value) : (value ?? null), (key, of: unknown) =>
+    mapNames.test(key) ? sorted(of) : of,
+  );
+  return text ?? "null";
 }
 
 /** One fault as text: the field, what is wrong and why. */

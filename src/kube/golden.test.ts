@@ -71,6 +71,13 @@ function alike(theirs: unknown, ours: unknown): unknown {
   );
 }
 
+/** Without what shows Go's own structs: a value with names that JSON does not have, and what comes after the first line. */
+const comparable = (cause: string): string =>
+  (cause.split("\n")[0] ?? "").replace(
+    /^(spec\.template|spec\.successPolicy|status\.uncountedTerminatedPods): Invalid value: \{.*\}: /,
+    "$1: ",
+  );
+
 const folder = new URL("golden/", import.meta.url);
 describe.each(readdirSync(folder))("%s", (file) => {
   const cases = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as Case[];
@@ -80,9 +87,7 @@ describe.each(readdirSync(folder))("%s", (file) => {
     const { warnings: theirWarnings = [], ...theirs } = one.answer;
     const { warnings = [], ...rest } = ours;
     if (theirs.causes) {
-      // After the first line comes a difference of Go structs.
-      const sorted = (causes: readonly string[] = []) =>
-        [...new Set(causes.map((cause) => cause.split("\n")[0]))].sort();
+      const sorted = (causes: readonly string[] = []) => [...new Set(causes.map((cause) => comparable(cause)))].sort();
       expect({ ...rest, causes: sorted(rest.causes) }).toEqual({ causes: sorted(theirs.causes) });
     } else {
       expect(rest).toEqual(alike(theirs, rest));

@@ -1,3 +1,5 @@
+import { cronJobStrategy } from "./batch/cron-job.ts";
+import { jobStrategy } from "./batch/job.ts";
 import { persistentVolumeClaimStrategy } from "./core/persistent-volume-claim.ts";
 import { podTemplateStrategy } from "./core/pod-template.ts";
 import { replicationControllerStrategy } from "./core/replication-controller.ts";
@@ -53,8 +55,8 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   ReplicationController: replicationControllerStrategy,
   StatefulSet: statefulSetStrategy,
   DaemonSet: daemonSetStrategy,
-  Job: counted("Job"),
-  CronJob: counted("CronJob"),
+  Job: jobStrategy,
+  CronJob: cronJobStrategy,
   PodDisruptionBudget: counted("PodDisruptionBudget"),
   NetworkPolicy: counted("NetworkPolicy"),
   CustomResourceDefinition: customResourceDefinitionStrategy,

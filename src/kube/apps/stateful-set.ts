@@ -73,7 +73,7 @@ export const statefulSetStrategy = createStrategy(resources.StatefulSet, {
     }
   },
   *validateStatus({ status = { replicas: 0 } }, old) {
-    const { replicas = 0, readyReplicas = 0, currentReplicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
+    const { replicas, readyReplicas = 0, currentReplicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
     const counts = { readyReplicas, currentReplicas, updatedReplicas, availableReplicas };
     for (const [field, count] of Object.entries({ replicas, ...counts }))
       yield* validateNonNegative(count, `status.${field}`);
@@ -170,10 +170,11 @@ function* validateSelectorAndTemplate(spec: StatefulSetSpec): Faults {
  */
 function podTemplateOf({ template, volumeClaimTemplates = [] }: StatefulSetSpec): PodTemplateSpec {
   const { hostname: _host, subdomain: _sub, ...spec } = template.spec ?? { containers: [] };
-  const claims = volumeClaimTemplates.map(({ metadata: { name } }) => ({
-    name,
-    persistentVolumeClaim: { claimName: name },
-  }));
+  // A template need not have a name to be read: then its volume has none either.
+  const claims = volumeClaimTemplates.map(({ metadata }) => {
+    const { name = "" } = metadata as Partial<typeof metadata>;
+    return { name, persistentVolumeClaim: { claimName: name } };
+  });
   const names = new Set(claims.map(({ name }) => name));
   const volumes = [...claims, ...(spec.volumes ?? []).filter(({ name }) => !names.has(name))];
   return { ...template, spec: volumes.length > 0 ? { ...spec, volumes } : spec };

@@ -9,6 +9,8 @@ const plural = (count: number, word: string) => `${count} ${word}${count === 1 ?
 export const fault = {
   required: (field: string, detail = ""): FieldError => ({ type: "Required", field, detail }),
   invalid: (field: string, value: unknown, detail: string): FieldError => ({ type: "Invalid", field, value, detail }),
+  /** Invalid for what is said of it, whatever it holds. */
+  without: (field: string, detail: string): FieldError => ({ type: "Invalid", field, withoutValue: true, detail }),
   notSupported: (field: string, value: unknown, supported: readonly string[]): FieldError => ({
     type: "NotSupported",
     field,
