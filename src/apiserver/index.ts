@@ -5,6 +5,6 @@ export type { PortRange } from "./allocation/index.ts";
 export type { KubeletAddress, KubeletClient } from "./resources/index.ts";
 export type { Authenticator, TokenAuthenticator } from "./authentication/index.ts";
 export * from "./https/index.ts";
-export { accountKeys, type AccountKeys } from "./tokens/index.ts";
+export { accountKeys, signLegacyToken, type AccountKeys, type LegacyDraft } from "./tokens/index.ts";
 export * from "./pki/index.ts";
 export { eventLife } from "./storage/index.ts";

@@ -1,4 +1,6 @@
+import type { CertificateSigner } from "../apiserver/index.ts";
 import type { Component } from "../system/index.ts";
+import { startCertificates } from "./certificates/certificates.ts";
 import { startClusterRoleAggregation } from "./cluster-role/aggregation.ts";
 import type { ControllerContext } from "./context.ts";
 import { startDeploymentController } from "./deployment/controller.ts";
@@ -12,6 +14,7 @@ import { startTaintEviction } from "./node/eviction.ts";
 import { startNodeLifecycle } from "./node/lifecycle.ts";
 import { startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
+import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startReplicaSetController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
@@ -19,10 +22,15 @@ export interface ControllersOptions extends ControllerContext {
   readonly clusterCIDR: string;
   /** PEM of the authority that signs the API server's certificate: pods find it in `kube-root-ca.crt`. */
   readonly rootCA: string;
+  /** Signs approved requests for certificates. Absent: somebody else does. */
+  readonly signer?: CertificateSigner;
+  /** Makes the tokens of Secrets. Absent: somebody else does. */
+  readonly signToken?: LegacyTokenSigner;
 }
 
 /** Starts all controllers of a cluster. `ready` settles when each of them has seen all there is. */
 export function startControllers(options: ControllersOptions): Component {
+  const { signer, signToken } = options;
   const all = [
     startNamespaceDefaults(options),
     startPodCidrAllocator(options),
@@ -37,6 +45,8 @@ export function startControllers(options: ControllersOptions): Component {
     startTaintEviction(options),
     startPodGarbageCollector(options),
     startClusterRoleAggregation(options),
+    ...(signer ? [startCertificates({ ...options, signer })] : []),
+    ...(signToken ? [startTokenSecrets({ ...options, signToken })] : []),
   ];
   const ready = Promise.all(all.map((part) => part.ready)).then(() => {});
   ready.catch(() => {});

@@ -9,6 +9,7 @@ import { statefulSetStrategy } from "./apps/stateful-set.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/custom-resource-definition.ts";
 import { deploymentStrategy } from "./apps/deployment.ts";
 import { replicaSetStrategy } from "./apps/replica-set.ts";
+import { certificateSigningRequestStrategy } from "./certificates/certificate-signing-request.ts";
 import { leaseStrategy } from "./coordination/lease.ts";
 import { configMapStrategy } from "./core/config-map.ts";
 import { endpointsStrategy } from "./core/endpoints.ts";
@@ -82,7 +83,7 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   VolumeAttributesClass: plain("VolumeAttributesClass"),
   PriorityClass: plain("PriorityClass"),
   RuntimeClass: plain("RuntimeClass"),
-  CertificateSigningRequest: plain("CertificateSigningRequest"),
+  CertificateSigningRequest: certificateSigningRequestStrategy,
   MutatingWebhookConfiguration: plain("MutatingWebhookConfiguration"),
   ValidatingWebhookConfiguration: plain("ValidatingWebhookConfiguration"),
   APIService: plain("APIService"),

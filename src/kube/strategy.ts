@@ -6,6 +6,13 @@ export interface StrategyContext {
   readonly now: string;
   /** What of the object the request writes: absent the whole object, else a subresource: `status`, `scale`, `binding`, `finalize`. */
   readonly subresource?: string;
+  /** Who writes; absent where nobody asks for it. */
+  readonly user?: {
+    readonly name: string;
+    readonly uid?: string;
+    readonly groups: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
   /** Loopback addresses may be endpoints and load-balancer addresses: a cluster without root lives on 127/8. */
   readonly allowLoopback?: boolean;
 }
@@ -31,6 +38,8 @@ export interface Strategy {
   selectableFields(object: KubeObject): Readonly<Record<string, string>>;
   /** PUT to a name that does not exist creates the object, as it does in Kubernetes for some kinds. */
   readonly allowCreateOnUpdate: boolean;
+  /** false: an update has to say by its resource version what it was made from. Absent: true. */
+  readonly allowUnconditionalUpdate?: boolean;
   /** Grace period for a delete that names none: 0 for all kinds but Pod. */
   gracePeriodSeconds(object: KubeObject): number;
   /** What the first delete of an object writes on it besides its time, in place: finalizers that hold it, a condition. */

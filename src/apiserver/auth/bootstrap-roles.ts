@@ -253,6 +253,8 @@ const given: readonly Given[] = [
   {
     name: "system:node-bootstrapper",
     rules: [rule("create get list watch", certificates, "certificatesigningrequests")],
+    to: [groupSubject("system:bootstrappers")],
+    binding: "system:fairlead:kubelet-bootstrap",
   },
   {
     name: "system:auth-delegator",
@@ -289,10 +291,14 @@ const given: readonly Given[] = [
   {
     name: "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
     rules: [rule("create", certificates, "certificatesigningrequests/nodeclient")],
+    to: [groupSubject("system:bootstrappers")],
+    binding: "system:fairlead:node-autoapprove-bootstrap",
   },
   {
     name: "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
     rules: [rule("create", certificates, "certificatesigningrequests/selfnodeclient")],
+    to: [groupSubject("system:nodes")],
+    binding: "system:fairlead:node-autoapprove-certificate-rotation",
   },
   ...signers.map(([name, signer]) => ({
     name: `system:certificates.k8s.io:${name}`,

@@ -12,6 +12,7 @@ import {
 } from "./authority.ts";
 import { openAccountKeys, type AccountKeyTexts } from "./account-keys.ts";
 import { readText, writePrivate } from "./files.ts";
+import { createSigner, type CertificateSigner } from "./request.ts";
 
 /** The cluster's certificates in a folder. */
 export interface Pki {
@@ -20,6 +21,8 @@ export interface Pki {
   /** The certificate kept as `name`, made or made anew when it is missing, is about to end or is for someone else. */
   client(name: string, subject: ClientSubject): Promise<KeyPair>;
   server(name: string, subject: ServerSubject): Promise<KeyPair>;
+  /** Signs what others ask for with the cluster's authority. */
+  readonly signer: CertificateSigner;
   /** Keys of service-account tokens: `sa.key` signs, every `sa*.pub` is taken to check with. A missing `sa.key` is made. */
   accountKeys(): Promise<AccountKeyTexts>;
   /** The authority of front proxies, who may speak for users: apart from that of clients. Made when it is missing. */
@@ -77,6 +80,7 @@ export async function openPki(dir: string, clock: Clock): Promise<Pki> {
         (certificate) => isFor(subject.name, subject.groups ?? [])(certificate) && covers(certificate, subject.hosts),
         () => issueServer(authority, subject, clock),
       ),
+    signer: createSigner(authority),
     accountKeys: () => (keys ??= openAccountKeys(dir)),
     async frontProxy() {
       const name = "front-proxy-ca";

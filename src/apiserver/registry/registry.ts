@@ -76,6 +76,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   const strategyContext = (context: WriteContext): StrategyContext => ({
     now: timestamp(now()),
     ...(context.subresource ? { subresource: context.subresource } : {}),
+    user: context.user,
     allowLoopback,
   });
 

@@ -26,6 +26,8 @@ import { requestToken } from "./token-request.ts";
 
 export interface ResourcesOptions {
   readonly catalog: Catalog;
+  /** Settles when the catalog holds all kinds that were defined at the start; undefined once it has. */
+  readonly settled: () => Promise<void> | undefined;
   readonly store: Store;
   readonly storage: Storage;
   readonly registry: Registry;
@@ -41,7 +43,7 @@ export interface ResourcesOptions {
 export function createResources(
   options: ResourcesOptions,
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
-  const { catalog, storage, registry, clock, authorizer, authenticator, issuer, kubelet, connect } = options;
+  const { catalog, settled, storage, registry, clock, authorizer, authenticator, issuer, kubelet, connect } = options;
   const tracking = createFieldTracking(catalog, () => clock.now());
   const handle = createResourceHandler({ ...options, tracking });
   const actions = { registry, now: () => clock.now() };
@@ -53,6 +55,7 @@ export function createResources(
   const answerPart = async (request: ApiRequest, info: ResourceInfo, served: Served): Promise<ApiResponse> => {
     switch (info.subresource) {
       case "status":
+      case "approval":
         allow(served, info, "get", "update", "patch");
         return handle(request, info, served);
       case "finalize":
@@ -88,7 +91,12 @@ export function createResources(
   };
 
   return async (request, info) => {
-    const served = catalog.find(info.group, info.version, info.resource);
+    let served = catalog.find(info.group, info.version, info.resource);
+    if (!served) {
+      const waiting = settled();
+      if (waiting) await waiting;
+      served = catalog.find(info.group, info.version, info.resource);
+    }
     if (!served) {
       const review = findReview(info);
       if (!review || info.name) throw notFoundPath();

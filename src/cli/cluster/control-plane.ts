@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { AccountKeys, KeyPair, Pki, UserInfo } from "../../apiserver/index.ts";
+import type { AccountKeys, KeyPair, LegacyDraft, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
 import { type Clock, freePort, type Logger, type Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
@@ -30,6 +30,8 @@ export interface ControlPlane {
   readonly pki: Pki;
   /** Other API servers use the same store: what one process alone may do needs an election. */
   readonly shared: boolean;
+  /** Makes the token that a Secret holds for an account. */
+  signToken(draft: LegacyDraft): Promise<string>;
   /** A client in process that is this user. */
   clientOf(user: UserInfo): Client;
   /** Settles when the store is closed. */
@@ -120,6 +122,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     server,
     pki,
     shared: store.shared,
+    signToken: async (draft) => api.signLegacyToken((await accountKeys()).signing, draft),
     clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
     stopped: Promise.all([apiserver.stopped, served.stopped, rewriting]).then(() => store.close()),
   };

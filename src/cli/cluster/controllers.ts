@@ -29,6 +29,8 @@ export function startControllers(context: ControllersContext): Component[] {
         log: log.child({ component: "controllers" }),
         clusterCIDR: plan.podCIDR,
         rootCA: controlPlane.pki.ca,
+        signer: controlPlane.pki.signer,
+        signToken: controlPlane.signToken,
       });
     },
     context,
