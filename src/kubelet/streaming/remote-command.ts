@@ -96,7 +96,7 @@ async function run(client: ClientEnd, open: () => Promise<ContainerStreams>): Pr
   }
   const isSuccess = status.status === "Success";
   const text = client.hasStatus ? JSON.stringify(status) : isSuccess ? "" : (status.message ?? "");
-  await finished(text === "" ? client.error.end() : client.error.end(text)).catch(() => {});
+  await finished(text === "" ? client.error.end() : client.error.end(text), { readable: false }).catch(() => {});
   await client.close();
 }
 
@@ -108,7 +108,7 @@ async function pass(from: Readable, to: Writable | undefined): Promise<void> {
   // Who takes nothing any more has gone: `closed` ends the command.
   to.once("close", () => from.resume());
   from.pipe(to);
-  await finished(to).catch(() => {});
+  await finished(to, { readable: false }).catch(() => {});
 }
 
 /** Longest document on the resize stream. */

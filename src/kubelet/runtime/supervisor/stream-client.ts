@@ -39,6 +39,12 @@ export async function openStreams(path: string, request: StreamRequest): Promise
   const send = (channel: number, data: Uint8Array): void => {
     if (socket.writable) socket.write(streamFrame(channel, data));
   };
+  const goOn = (): void => {
+    const done = waiting;
+    // The next write may come at once, and wait itself.
+    waiting = undefined;
+    done?.();
+  };
   const stdin = new Writable({
     write(chunk: Buffer, _, done) {
       outstanding += chunk.length;
@@ -63,10 +69,7 @@ export async function openStreams(path: string, request: StreamRequest): Promise
         }
       } else if (channel === streamChannel.taken) {
         outstanding -= data.readUInt32BE(0);
-        if (outstanding < mostInput) {
-          waiting?.();
-          waiting = undefined;
-        }
+        if (outstanding < mostInput) goOn();
       } else if (channel === streamChannel.end) {
         const end = JSON.parse(data.toString()) as StreamEnd;
         if ("error" in end) reject(new RuntimeError("START_FAILED", end.error));
@@ -77,8 +80,7 @@ export async function openStreams(path: string, request: StreamRequest): Promise
     socket.once("close", () => {
       reject(new RuntimeError("UNAVAILABLE", "the connection to the supervisor was lost"));
       for (const stream of [stdout, stderr]) stream.push(null);
-      waiting?.();
-      waiting = undefined;
+      goOn();
     });
   });
   ended.catch(() => {});
