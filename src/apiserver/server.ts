@@ -7,6 +7,7 @@ import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
 import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
+import type { CustomResources } from "./custom/index.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
@@ -20,7 +21,12 @@ import { errorResponse } from "./request/respond.ts";
 import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage, type Storage } from "./storage/index.ts";
-import { createAccountAuthenticator, createIssuerDiscovery, createTokenIssuer, type AccountKeys } from "./tokens/index.ts";
+import {
+  createAccountAuthenticator,
+  createIssuerDiscovery,
+  createTokenIssuer,
+  type AccountKeys,
+} from "./tokens/index.ts";
 
 export interface AuthenticationOptions {
   /** Keys of service-account tokens, loaded when the first token comes or is asked for. */
@@ -66,6 +72,9 @@ export interface ApiServer extends Component {
   readonly authenticator: Authenticator;
 }
 
+/** Paths whose answers tell of all kinds. */
+const namesKinds = /^\/(api|apis|openapi)(\/|$)/;
+
 /** Milliseconds that a request waits for the store to be read. */
 const patience = 10_000;
 
@@ -97,7 +106,20 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     );
     return (await connector)(request, info, served);
   };
+  let custom: CustomResources | undefined;
+  let defined = false;
+  /** Kinds that are defined in the store; read off the way of the start. */
+  const customKinds = (async () => {
+    await storage.ready;
+    const { startCustomResources } = await import("./custom/index.ts");
+    custom = startCustomResources({ catalog, storage, registry, egress, clock, log, signal });
+    await custom.ready;
+    defined = true;
+  })().catch((error: unknown) => {
+    if (!signal.aborted) log.error({ error: errorText(error) }, "custom resources are not served");
+  });
   const answerResource = createResources({
+    settled: () => (defined ? undefined : customKinds),
     connect,
     catalog,
     store,
@@ -134,6 +156,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    if (!defined && namesKinds.test(request.path)) await customKinds;
     const found = (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path));
     if (!found) throw notFoundPath();
     return found;
@@ -165,7 +188,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handler,
     authenticator,
     ready,
-    stopped: Promise.all([storage.stopped, maintenance.stopped, kept.stopped]).then(() => {}),
+    stopped: Promise.all([storage.stopped.then(() => custom?.stopped), maintenance.stopped, kept.stopped]).then(
+      () => {},
+    ),
   };
 }
 

@@ -16,12 +16,14 @@ export function contextOf(
 ): WriteContext {
   return {
     user: request.user ?? anonymous,
-    resource: served.stored,
+    // A custom resource is written in the version of the request, and converted where it meets the store.
+    resource: served.conversion ? served.resource : served.stored,
     strategy: served.strategy,
     namespace: served.resource.namespaced ? info.namespace : "",
     subresource: info.subresource,
     dryRun,
     options: () => optionsOf(request, info, dryRun),
+    ...(served.conversion ? { conversion: served.conversion } : {}),
     ...(served.view ? { shown: shownOf(served.resource, served.view) } : {}),
     warn,
   };

@@ -1,6 +1,6 @@
 import { statusError } from "../../kube/index.ts";
 import type { Wanted } from "../request/negotiate.ts";
-import { convertedForm, metadataForm, storedForm, type Form } from "../storage/index.ts";
+import { convertedForm, loadedForm, metadataForm, storedForm, type Form } from "../storage/index.ts";
 import type { Served } from "./served.ts";
 import { tableForm, type IncludeObject } from "./table-form.ts";
 
@@ -10,7 +10,7 @@ const stored = new Map<Served, Form>();
 export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, now: () => number): Form {
   switch (wanted.as) {
     case "Table":
-      return tableForm(served.stored, includeObject(query), now);
+      return tableForm(served, includeObject(query), now);
     case "PartialObjectMetadata":
     case "PartialObjectMetadataList":
       return metadataForm();
@@ -22,6 +22,7 @@ export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, 
 function ownForm(served: Served): Form {
   const known = stored.get(served);
   if (known) return known;
+  if (served.conversion) return loadedForm(served.resource, served.conversion);
   const form = served.view ? convertedForm(served.resource, served.view.show) : storedForm(served.resource);
   stored.set(served, form);
   return form;

@@ -1,4 +1,4 @@
-import { isStatus, statusError, type KubeObject, type Resource } from "../../kube/index.ts";
+import { invalid, isStatus, statusError, type KubeObject, type Resource } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import { authorize, type Authorizer } from "../auth/index.ts";
@@ -50,7 +50,8 @@ export function createResourceHandler({
     const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
-    return bodyResponse(200, form.list(entries, meta));
+    if (form.prepare) await form.prepare(entries);
+    return bodyResponse(200, form.list(entries, meta), deprecationHeader(served));
   };
 
   const watch: ResourceHandler = async (request, info, served) => {
@@ -67,7 +68,9 @@ export function createResourceHandler({
     const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const wanted = Number(versionParam(request.query));
     if (!(await storage.reached(wanted, 3000))) throw tooLarge(wanted, storage.revision);
-    return bodyResponse(200, form.one(await registry.get(served.stored, info.namespace, info.name)));
+    const entry = await registry.get(served.stored, info.namespace, info.name);
+    if (form.prepare) await form.prepare([entry]);
+    return bodyResponse(200, form.one(entry), deprecationHeader(served));
   };
 
   const create: ResourceHandler = async (request, info, served) => {
@@ -90,6 +93,10 @@ export function createResourceHandler({
         `the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`,
       );
     checkNamespace(shown, info.namespace, served);
+    if (!metadata.resourceVersion && served.strategy.allowUnconditionalUpdate === false)
+      throw invalid(served.resource, info.name, [
+        { type: "Invalid", field: "metadata.resourceVersion", value: 0, detail: "must be specified for an update" },
+      ]);
     const object = served.view ? served.view.store(shown) : shown;
     const { entry, created } = await registry.update(write.context, info.name, () => structuredClone(object), {
       retry: !metadata.resourceVersion,
@@ -188,14 +195,15 @@ export function createResourceHandler({
         ),
       );
     }
-    return bodyResponse(200, form.list(entries, meta));
+    if (form.prepare) await form.prepare(entries);
+    return bodyResponse(200, form.list(entries, meta), deprecationHeader(served));
   };
 
   interface Write {
     readonly query: WriteQuery;
     readonly context: WriteContext;
     readonly warn: (text: string) => void;
-    answer(status: number, entry: Entry): ApiResponse;
+    answer(status: number, entry: Entry): ApiResponse | Promise<ApiResponse>;
   }
 
   const beginWrite = (
@@ -207,7 +215,7 @@ export function createResourceHandler({
   ): Write => {
     const query = writeQuery(request.query, options, applies);
     const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
-    const warnings: string[] = [];
+    const warnings: string[] = served.deprecation === undefined ? [] : [served.deprecation];
     const warn = (text: string): void => {
       warnings.push(text);
     };
@@ -217,7 +225,11 @@ export function createResourceHandler({
       query,
       context: isTracked ? { ...context, track: tracking.trackerOf(request, served, info.subresource) } : context,
       warn,
-      answer: (status, entry) => bodyResponse(status, form.one(entry), warningHeader(warnings)),
+      answer(status, entry) {
+        const answer = (): ApiResponse => bodyResponse(status, form.one(entry), warningHeader(warnings));
+        const prepared = form.prepare?.([entry]);
+        return prepared ? prepared.then(answer) : answer();
+      },
     };
   };
 
@@ -239,6 +251,10 @@ export function createResourceHandler({
     if (served.resource.namespaced && info.name && !info.namespace) throw notFoundPath();
     return handlers[info.verb](request, info, served);
   };
+}
+
+function deprecationHeader({ deprecation }: Served): Record<string, string> {
+  return deprecation === undefined ? {} : warningHeader([deprecation]);
 }
 
 function chosenBy(

@@ -5,6 +5,7 @@ import {
   managersOfScale,
   managersOfScaled,
   pathOfFields,
+  statusError,
   trackUpdate,
   type Deployment,
   type KubeObject,
@@ -19,12 +20,14 @@ import { objectResponse } from "../request/respond.ts";
 import { warningHeader } from "../request/warnings.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
+import type { Entry } from "../storage/index.ts";
 import { tableFor } from "../table/index.ts";
 import { contextOf } from "./context.ts";
 import { includeObject } from "./form-for.ts";
 import { readApply } from "./apply.ts";
 import { managerOf, scaleKind, type FieldTracking } from "./field-tracking.ts";
 import { isApply, readPatch } from "./patch.ts";
+import { valueAt, withValueAt, type ScalePaths } from "./scale-paths.ts";
 import type { Served } from "./served.ts";
 
 /** The scale of a Deployment or ReplicaSet: how many pods, apart from everything else. `now` in milliseconds. */
@@ -34,9 +37,11 @@ export async function handleScale(
   info: ResourceInfo,
   served: Served,
 ): Promise<ApiResponse> {
+  const shape = served.scale ? customScale(served.scale) : workloadScale;
+  const loaded = (entry: Entry): KubeObject | Promise<KubeObject> =>
+    served.conversion ? served.conversion.load(entry) : entry.object;
   if (info.verb === "get") {
-    const entry = await registry.get(served.stored, info.namespace, info.name);
-    const scale = scaleOf(entry.object);
+    const scale = shape.show(await loaded(await registry.get(served.stored, info.namespace, info.name)));
     if (negotiate(request.headers["accept"]).as !== "Table") return objectResponse(200, scale);
     const table = tableFor(scaleKind, [scale], { now: now(), includeObject: includeObject(request.query) });
     return objectResponse(200, { ...table, metadata: { resourceVersion: scale.metadata.resourceVersion } });
@@ -52,8 +57,8 @@ export async function handleScale(
   const shown: Shown = {
     kind: scaleKind,
     resource: served.resource,
-    show: scaleOf,
-    store: (scale, stored) => scaledTo(stored as Deployment, scale as Scale),
+    show: shape.show,
+    store: (scale, stored) => shape.scaled(stored, scale as Scale),
   };
   const context = { ...contextOf(request, info, served, query.dryRun, warn), shown };
   const options = { ...query, manager, now: () => tracking.now(), warn };
@@ -71,20 +76,20 @@ export async function handleScale(
     info.name,
     async (current) => {
       const { managedFields: managers = [] } = current.metadata;
-      const before = scaleOf(current);
-      const managed = managersOfScale(managers, replicasPath);
+      const before = shape.show(current);
+      const managed = managersOfScale(managers, shape.replicasPath);
       if (managed.length > 0) before.metadata.managedFields = managed;
       const scale = await change(before);
       checkScale(scale);
       const { resourceVersion } = scale.metadata;
       if (resourceVersion && resourceVersion !== current.metadata.resourceVersion)
         throw modified(served.stored, info.name);
-      const scaled = scaledTo(current as Deployment, scale);
+      const scaled = shape.scaled(current, scale);
       const after = managersOfScaled(
         managers,
         scale.metadata.managedFields ?? [],
-        apiVersionOf(served.stored),
-        replicasPath,
+        apiVersionOf(context.resource),
+        shape.replicasPath,
       );
       const { managedFields: _managers, ...metadata } = scaled.metadata;
       scaled.metadata = after.length > 0 ? { ...metadata, managedFields: after } : metadata;
@@ -92,17 +97,53 @@ export async function handleScale(
     },
     { retry: true },
   );
-  return objectResponse(200, scaleOf(entry.object), warningHeader(warnings));
+  return objectResponse(200, shape.show(await loaded(entry)), warningHeader(warnings));
 }
 
-function scaledTo<T extends Deployment>(object: T, { spec }: Scale): T {
-  return { ...object, spec: { ...object.spec, replicas: spec?.replicas ?? 0 } };
+/** How the objects of a kind show their scale. */
+interface ScaleShape {
+  readonly show: (object: KubeObject) => Scale;
+  readonly scaled: (object: KubeObject, scale: Scale) => KubeObject;
+  readonly replicasPath: () => ReturnType<typeof pathOfFields>;
+}
+
+const replicas = pathOfFields("spec.replicas");
+
+/** The workloads of Kubernetes all have their numbers in the same places. */
+const workloadScale: ScaleShape = {
+  show: scaleOf,
+  scaled: (object, { spec }) => ({
+    ...object,
+    spec: { ...(object as Deployment).spec, replicas: spec?.replicas ?? 0 },
+  }),
+  replicasPath: () => replicas,
+};
+
+function customScale(paths: ScalePaths): ScaleShape {
+  const own = pathOfFields(paths.replicas.join("."));
+  const count = (object: KubeObject, path: readonly string[]): number => Number(valueAt(object, path) ?? 0);
+  return {
+    show(object) {
+      if (valueAt(object, paths.replicas) === undefined) {
+        const message = `the spec replicas field ${JSON.stringify(`.${paths.replicas.join(".")}`)} does not exist`;
+        throw statusError("InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] });
+      }
+      const selector = paths.selector && valueAt(object, paths.selector);
+      return {
+        ...scaleHead(object),
+        spec: { replicas: count(object, paths.replicas) },
+        status: {
+          replicas: count(object, paths.statusReplicas),
+          ...(typeof selector === "string" && selector ? { selector } : {}),
+        },
+      };
+    },
+    scaled: (object, { spec }) => withValueAt(object, paths.replicas, spec?.replicas ?? 0),
+    replicasPath: () => own,
+  };
 }
 
 type Change = (scale: Scale) => Scale;
-
-const replicas = pathOfFields("spec.replicas");
-const replicasPath = () => replicas;
 
 /** A change that records who manages the number of replicas. */
 function tracked(change: Change, tracking: FieldTracking, manager: string): (scale: Scale) => Promise<Scale> {
@@ -133,7 +174,15 @@ async function patching(
 
 /** The scale subresource of an object (autoscaling/v1). */
 export function scaleOf(object: KubeObject): Scale {
-  const { metadata, spec, status } = object as Deployment | ReplicaSet;
+  const { spec, status } = object as Deployment | ReplicaSet;
+  return {
+    ...scaleHead(object),
+    spec: { replicas: spec?.replicas ?? 1 },
+    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(spec?.selector) },
+  };
+}
+
+function scaleHead({ metadata }: KubeObject): Pick<Scale, "apiVersion" | "kind" | "metadata"> {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
   return {
     apiVersion: "autoscaling/v1",
@@ -145,8 +194,6 @@ export function scaleOf(object: KubeObject): Scale {
       ...(resourceVersion ? { resourceVersion } : {}),
       ...(creationTimestamp ? { creationTimestamp } : {}),
     },
-    spec: { replicas: spec?.replicas ?? 1 },
-    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(spec?.selector) },
   };
 }
 

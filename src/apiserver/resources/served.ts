@@ -13,7 +13,11 @@ import {
   type Resource,
   type Strategy,
 } from "../../kube/index.ts";
+import type { Conversion } from "../registry/index.ts";
 import type { ResourceVerb } from "../request/request-info.ts";
+import type { Loader } from "../storage/index.ts";
+import type { Printer } from "../table/index.ts";
+import type { ScalePaths } from "./scale-paths.ts";
 import { coreEvent, coreEventField, eventsEvent } from "./events-view.ts";
 
 /** A collection of the API: what it is called, how it is stored, and what its objects are. */
@@ -34,9 +38,18 @@ export interface Served {
   readonly strategy: Strategy;
   /** The structure of `resource`; undefined for a kind whose structure is not known. */
   readonly schema: () => NamedDefinition | undefined;
+  /** How stored objects become objects of `resource`, where that is more than passing them on: custom resources. */
+  readonly conversion?: Conversion & Loader;
+  /** Columns of a table, where they are not those of a built-in kind. */
+  readonly printer?: Printer<KubeObject>;
+  /** Where the numbers of a scale are, where they are not where the workloads of Kubernetes have them. */
+  readonly scale?: ScalePaths;
+  /** What clients of a version that will go are warned of. */
+  readonly deprecation?: string;
 }
 
-const allVerbs: readonly ResourceVerb[] = [
+/** Of a kind that is stored and has nothing particular about it. */
+export const allVerbs: readonly ResourceVerb[] = [
   "create",
   "delete",
   "deletecollection",

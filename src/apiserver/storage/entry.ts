@@ -61,7 +61,10 @@ function headLength(stored: Uint8Array): number {
 export function entryMaker(resource: Resource): (key: string, revision: number, stored: Uint8Array) => Entry {
   const usual = Buffer.from(headOf(resource));
   return (key, revision, stored) => {
-    const head = usual.compare(stored, 0, Math.min(usual.length, stored.length)) === 0 ? usual : stored.subarray(0, headLength(stored));
+    const head =
+      usual.compare(stored, 0, Math.min(usual.length, stored.length)) === 0
+        ? usual
+        : stored.subarray(0, headLength(stored));
     const version = Buffer.from(`"resourceVersion":"${revision}",`);
     // Not from Buffer's pool: a small object that lives long would hold a whole slab.
     const bytes = Buffer.allocUnsafeSlow(stored.length + version.length);

@@ -18,6 +18,8 @@ export interface ListMeta {
 export interface Form {
   /** Names the form among those of its kind. */
   readonly id: string;
+  /** Must settle before the form is made of these entries; undefined: it can be made at once. Rejects with StatusError. */
+  prepare?(entries: readonly Entry[]): Promise<void> | undefined;
   one(entry: Entry): Body;
   list(entries: readonly Entry[], meta: ListMeta): Body;
   /** What a BOOKMARK carries. */
@@ -80,6 +82,45 @@ export function convertedForm(resource: Resource, convert: (object: KubeObject) 
     list: (entries, metadata) =>
       listOf({ apiVersion, kind: `${resource.kind}List`, metadata }, entries, (entry) => convert(entry.object)),
     bookmark: (revision, initial) => bookmarkOf(apiVersion, resource.kind, revision, initial),
+  };
+}
+
+/** What entries are shown as, where that is not always what is stored. */
+export interface Loader {
+  /** The stored bytes are what is shown. */
+  isPlain(entry: Entry): boolean;
+  /** What an entry that was prepared is shown as. Shared: must not be changed. */
+  shown(entry: Entry): KubeObject;
+  prepare(entries: readonly Entry[]): Promise<void> | undefined;
+}
+
+/** Objects of a kind whose stored form may be another version: bytes are passed on where they are what is shown. */
+export function loadedForm(resource: Resource, loader: Loader): Form {
+  const apiVersion = apiVersionOf(resource);
+  const { kind } = resource;
+  function* items(entries: readonly Entry[]): Generator<Uint8Array> {
+    for (const entry of entries)
+      yield loader.isPlain(entry) ? entry.bytes : Buffer.from(JSON.stringify(loader.shown(entry)));
+  }
+  return {
+    id: `loaded ${apiVersion}`,
+    prepare: (entries) => loader.prepare(entries),
+    one: (entry) => ({
+      get object() {
+        return loader.shown(entry);
+      },
+      bytes: () => [...items([entry])],
+    }),
+    list: (entries, metadata) => {
+      const head = { apiVersion, kind: `${kind}List`, metadata };
+      return {
+        get object() {
+          return { ...head, items: entries.map((entry) => loader.shown(entry)) };
+        },
+        bytes: () => joined(head, "items", items(entries)),
+      };
+    },
+    bookmark: (revision, initial) => bookmarkOf(apiVersion, kind, revision, initial),
   };
 }
 

@@ -33,6 +33,8 @@ export interface KindCache {
    */
   follow(from: number, selects: (entry: Entry) => boolean): Watcher | "expired";
   forget(watcher: Watcher): void;
+  /** Ends all watchers: those who come back go on where they were. */
+  endWatches(): void;
   /** For the feed alone: an object that was there before the feed began. */
   load(key: string, revision: number, stored: Uint8Array): void;
   /** For the feed alone: a change. */
@@ -107,6 +109,10 @@ export function createKindCache(resource: Resource, current: () => number): Kind
     forget(watcher) {
       watchers.delete(watcher);
       watcher.end();
+    },
+    endWatches() {
+      for (const watcher of watchers) watcher.end();
+      watchers.clear();
     },
     load(key, revision, stored) {
       if (!entries.has(key)) order.splice(firstAtLeast(order, key), 0, key);

@@ -75,13 +75,17 @@ async function* frames(
   try {
     for (const entry of state) {
       if (watcher.ended) return;
-      if (selects(entry)) yield frameOf({ type: "ADDED", entry }, form);
+      if (selects(entry)) {
+        if (form.prepare) await form.prepare([entry]);
+        yield frameOf({ type: "ADDED", entry }, form);
+      }
       await breathe();
     }
     if (query.sendInitialEvents && query.bookmarks) yield bookmark(form, start, true);
     for (;;) {
       const seen = watcher.take();
       if (seen) {
+        if (form.prepare) await form.prepare([seen.entry]);
         yield frameOf(seen, form);
         await breathe();
       } else if (watcher.ended || timer.over) return;

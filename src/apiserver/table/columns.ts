@@ -4,14 +4,15 @@ import { since } from "./duration.ts";
 /** A column of a Table, as meta.k8s.io/v1 `TableColumnDefinition`. */
 export interface Column {
   readonly name: string;
-  readonly type: "string" | "integer" | "date";
-  readonly format: "" | "name";
+  readonly type: "string" | "integer" | "number" | "boolean" | "date";
+  /** "name" for the name of the object; custom resources may have others. */
+  readonly format: string;
   readonly description: string;
-  /** 0: always shown; 1: only with `-o wide`. */
-  readonly priority: 0 | 1;
+  /** 0: always shown; more: only with `-o wide`. */
+  readonly priority: number;
 }
 
-export type Cell = string | number;
+export type Cell = string | number | boolean | null;
 
 export interface RowCondition {
   readonly type: "Completed";

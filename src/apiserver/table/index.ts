@@ -1,2 +1,3 @@
 export { tableFor, type Table, type TableOptions, type TableRow } from "./table.ts";
-export { humanDuration } from "./duration.ts";
+export { humanDuration, since } from "./duration.ts";
+export type { Cell, Column, Printer } from "./columns.ts";

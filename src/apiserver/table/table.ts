@@ -25,6 +25,8 @@ export interface TableOptions {
   readonly now: number;
   /** What a row carries beside its cells: nothing, the object's metadata or the whole object. */
   readonly includeObject: "None" | "Metadata" | "Object";
+  /** Columns of a kind that is not built in. */
+  readonly printer?: Printer<KubeObject> | undefined;
 }
 
 export interface TableRow {
@@ -74,7 +76,7 @@ export function tableFor(
   objects: readonly KubeObject[],
   options: TableOptions,
 ): Table {
-  const printer = (printers as Record<string, Printer<never>>)[kind] ?? plainPrinter;
+  const printer = options.printer ?? (printers as Record<string, Printer<never>>)[kind] ?? plainPrinter;
   return {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",

@@ -1,5 +1,6 @@
 import { createStrategy } from "../base-strategy.ts";
 import { isConditionTrue, setCondition } from "../conditions.ts";
+import type { FieldError } from "../field-error.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import type { Strategy } from "../strategy.ts";
@@ -73,8 +74,13 @@ const base = createStrategy<CustomResourceDefinition>(resources.CustomResourceDe
   },
 });
 
+/** That a finalizer names a domain is a rule of the kinds of Kubernetes' core. */
+const isOfAll = ({ field }: FieldError): boolean => !field.startsWith("metadata.finalizers[");
+
 export const customResourceDefinitionStrategy: Strategy = {
   ...base,
+  validateCreate: (object, context) => base.validateCreate(object, context).filter(isOfAll),
+  validateUpdate: (object, old, context) => base.validateUpdate(object, old, context).filter(isOfAll),
   prepareForDelete(object, { now }) {
     const definition = object as CustomResourceDefinition;
     const finalizers = definition.metadata.finalizers ?? [];

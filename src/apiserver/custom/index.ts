@@ -1,0 +1,1 @@
+export { startCustomResources, type CustomResources, type CustomResourcesOptions } from "./controller.ts";
