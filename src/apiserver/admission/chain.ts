@@ -14,6 +14,7 @@ import { limitRangeDefaults, limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { taintNewNodes } from "./node-taints.ts";
+import { validatingPolicies } from "./policy/index.ts";
 import { podSecurity } from "./pod-security/index.ts";
 import { oneDefaultPriority, priority } from "./priority.ts";
 import { resourceQuota } from "./resource-quota.ts";
@@ -51,6 +52,7 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
     equivalents: catalogEquivalents(catalog),
     settle,
   };
+  const policies = { storage, catalog, authorizer, equivalents: webhooks.equivalents };
   return {
     mutating: [
       namespaceLifecycle(storage),
@@ -75,6 +77,7 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       certificateSigning(authorizer),
       certificateSubjects,
       roleEscalation(authorizer),
+      validatingPolicies(policies),
       validatingWebhooks(webhooks),
       resourceQuota(storage),
     ],

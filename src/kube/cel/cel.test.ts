@@ -66,6 +66,9 @@ describe("language", () => {
     ["int('42') + int(1.9)", 43n],
     ["string(1.0)", "1"],
     ["double('1e3')", 1000],
+    ["{'a': null}.a == null && {'a': null}['a'] == null && [null].all(x, x == null)", true],
+    ["self == null", true],
+    ["optional.of(null).value() == null && optional.of(null).orValue(null) == null", true],
   ])("%s", (source, expected) => {
     expect(run(source)).toEqual(expected);
   });

@@ -13,7 +13,7 @@ import {
   none,
   noOverload,
   some,
-  typeNameOf,
+  textOf,
   typeValue,
   sizeOf,
   type ListValue,
@@ -172,7 +172,8 @@ export function compile(root: Expr, { notes }: Checked): Program {
     }
     return (frame) => {
       spend(frame, 1);
-      return frame.variable(text) ?? fail(`no such attribute(s): ${text}`);
+      const value = frame.variable(text);
+      return value === undefined ? fail(`no such attribute(s): ${text}`) : value;
     };
   };
 
@@ -202,7 +203,8 @@ export function compile(root: Expr, { notes }: Checked): Program {
         const result = value.value === undefined ? undefined : fieldOf(value.value, own);
         return result === undefined ? none : some(result);
       }
-      return fieldOf(value, own) ?? fail(`no such key: ${field}`);
+      const found = fieldOf(value, own);
+      return found === undefined ? fail(`no such key: ${field}`) : found;
     };
   };
 
@@ -446,16 +448,9 @@ function element(operand: Program, key: Program, optional: boolean): Program {
     const value = container === undefined ? undefined : elementOf(container, at);
     if (isOptional || optional) return value === undefined ? none : some(value);
     if (value !== undefined) return value;
-    return kindOf(found) === "list" ? fail(`index out of bounds: ${showKey(at)}`) : fail(`no such key: ${showKey(at)}`);
+    return kindOf(found) === "list" ? fail(`index out of bounds: ${textOf(at)}`) : fail(`no such key: ${textOf(at)}`);
   };
 }
-
-const showKey = (key: Value): string =>
-  typeof key === "object"
-    ? kindOf(key) === "uint"
-      ? String((key as { value: bigint }).value)
-      : typeNameOf(key)
-    : String(key);
 
 const optionalOf = (value: Value): OptionalValue =>
   kindOf(value) === "optional" ? (value as OptionalValue) : noOverload();

@@ -18,6 +18,8 @@ export interface Overload {
  * A function. `signature` is `(int, string) bool`, or `string.(int) string` for a member. The type parameter says what the
  * arguments are: they have been checked against the signature before the call.
  */
+// The parameter types the function that is given, and hides that all are called alike.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 export function define<A extends readonly (Value | undefined)[]>(
   name: string,
   signature: string,

@@ -3,7 +3,7 @@ import type { NamedDefinition } from "../schema.ts";
 import { isObject } from "../values/equal.ts";
 import { readDate, readDuration, readTimestamp } from "./time.ts";
 import { bool, dyn, listOf, mapOf, string, type CelType, type ObjectField } from "./types.ts";
-import { fail, uintOf, type ListValue, type MapValue, type ObjectValue, type Value } from "./values.ts";
+import { fail, textOf, uintOf, type ListValue, type MapValue, type ObjectValue, type Value } from "./values.ts";
 
 /** What a schema says beside its structure; only these matter here. */
 export type CelSchema = Definition & {
@@ -25,6 +25,8 @@ export interface SchemaOptions {
   readonly plainKeywords?: boolean;
 }
 
+/** Estimates take no account of the length of keys, as upstream. */
+const keyType: CelType = { ...string, max: 0 };
 /** The largest request that is taken: nothing in an object is longer. */
 const maxRequest = 3 * 1024 * 1024;
 const keywords: ReadonlySet<string> = new Set(
@@ -72,18 +74,18 @@ function typed(definition: CelSchema, options: SchemaOptions): Typed | undefined
     root: part["x-kubernetes-embedded-resource"] === true,
   });
   if (schema.type === "object" || root) {
-    const values = schema.additionalProperties as CelSchema | undefined;
+    const values = schema.additionalProperties;
     if (isObject(values) && !root) {
       const found = typed(values, inner(values));
       if (!found) return undefined;
       const max = schema.maxProperties ?? Math.floor((maxRequest - 2) / (found.minSize + 6));
-      return { type: mapOf(string, found.type, Math.max(max, 0)), minSize: 2 };
+      return { type: mapOf(keyType, found.type, Math.max(max, 0)), minSize: 2 };
     }
     return objectTyped(schema, options, target?.name);
   }
   switch (schema.type) {
     case "array": {
-      const items = schema.items as CelSchema | undefined;
+      const items = schema.items;
       const found = items && typed(items, inner(items));
       if (!found) return undefined;
       const max = Math.max(schema.maxItems ?? Math.floor((maxRequest - 2) / (found.minSize + 1)), 0);
@@ -142,7 +144,7 @@ function objectTyped(schema: CelSchema, options: SchemaOptions, name: string | u
   };
   let minSize = 2;
   for (const property of schema.required ?? []) {
-    const part = schema.properties?.[property] as CelSchema | undefined;
+    const part = schema.properties?.[property];
     // A type that is named may hold itself: its size is not followed.
     if (!part || part.default !== undefined) continue;
     minSize += property.length + 4 + (part.$ref === undefined ? (inside(part)?.minSize ?? 0) : 2);
@@ -222,7 +224,7 @@ function readList(raw: readonly unknown[], type: CelType & { kind: "list" }): Li
 function keyPart(item: Value, name: string): string {
   const value =
     typeof item === "object" && item !== null && "kind" in item && item.kind === "object" ? item.get(name) : null;
-  return `${typeof value}:${String(value)}`;
+  return `${typeof value}:${textOf(value ?? null)}`;
 }
 
 function readMap(raw: Readonly<Record<string, unknown>>, value: CelType): MapValue {
@@ -274,7 +276,7 @@ export function toJson(value: Value): unknown {
     case "list":
       return Array.from({ length: value.size }, (_, i) => toJson(value.at(i)));
     case "map":
-      return Object.fromEntries(value.keys().map((key) => [String(key), toJson(value.get(key) ?? null)]));
+      return Object.fromEntries(value.keys().map((key) => [textOf(key), toJson(value.get(key) ?? null)]));
     case "object":
       return Object.fromEntries(value.fields().map((name) => [name, toJson(value.get(name) ?? null)]));
     case "uint":

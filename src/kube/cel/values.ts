@@ -37,7 +37,7 @@ export interface ListValue {
   /** `x-kubernetes-list-type`. */
   readonly listType?: "set" | "map";
   /** For a list of type map: the values of its keys in one text. */
-  keyOf?(item: Value): string;
+  readonly keyOf?: (item: Value) => string;
 }
 export interface MapValue {
   readonly kind: "map";
@@ -187,6 +187,12 @@ export function typeNameOf(value: Value): string {
     default:
       return kind;
   }
+}
+
+/** A key or another simple value as messages and JSON show it; the type's name for all else. */
+export function textOf(value: Value): string {
+  if (typeof value !== "object") return String(value);
+  return value !== null && "kind" in value && value.kind === "uint" ? String(value.value) : typeNameOf(value);
 }
 
 /** Characters (code points) in a text. */

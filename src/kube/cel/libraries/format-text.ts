@@ -3,6 +3,7 @@ import {
   fail,
   itemsOf,
   kindOf,
+  textOf,
   typeNameOf,
   type DurationValue,
   type ListValue,
@@ -103,9 +104,9 @@ function showText(value: Value): string {
       return value as string;
     case "bool":
     case "int":
-      return String(value);
+      return textOf(value);
     case "double":
-      return special(value as number) ?? String(value);
+      return special(value as number) ?? textOf(value);
     case "uint":
       return String((value as UintValue).value);
     case "null":

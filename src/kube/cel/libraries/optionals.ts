@@ -19,7 +19,11 @@ export const optionals: readonly Overload[] = [
   define("optional.ofNonZeroValue", "(T) optional(T)", (value: Value) => (isZero(value) ? none : some(value))),
   define("optional.none", "() optional(T)", () => none),
   define("hasValue", "optional(T).() bool", ({ value }: OptionalValue) => value !== undefined),
-  define("value", "optional(T).() T", ({ value }: OptionalValue) => value ?? fail("optional.none() dereference")),
+  define("value", "optional(T).() T", ({ value }: OptionalValue) =>
+    value === undefined ? fail("optional.none() dereference") : value,
+  ),
   define("or", "optional(T).(optional(T)) optional(T)", orElse),
-  define("orValue", "optional(T).(T) T", ({ value }: OptionalValue, other: Value) => value ?? other),
+  define("orValue", "optional(T).(T) T", ({ value }: OptionalValue, other: Value) =>
+    value === undefined ? other : value,
+  ),
 ];

@@ -11,7 +11,7 @@ export interface Token {
 }
 
 const keywords: ReadonlySet<string> = new Set(["in", "true", "false", "null"]);
-const punctuation = ["==", "!=", "<=", ">=", "&&", "||", ..."+-*/%<>!()[]{}.,:?"];
+const punctuation = ["==", "!=", "<=", ">=", "&&", "||", ...Array.from("+-*/%<>!()[]{}.,:?")];
 const simpleEscapes: Readonly<Record<string, string>> = {
   a: "\x07",
   b: "\b",
@@ -69,7 +69,7 @@ function number(source: string, at: number): Token | undefined {
     at,
   )?.[0];
   if (text === undefined) return undefined;
-  if (/^0x/.test(text) || /^[0-9]+[uU]?$/.test(text)) {
+  if (text.startsWith("0x") || /^[0-9]+[uU]?$/.test(text)) {
     const unsigned = /[uU]$/.test(text);
     const value = BigInt(unsigned ? text.slice(0, -1) : text);
     // 2^63 itself is a number only behind a minus: the parser looks.
