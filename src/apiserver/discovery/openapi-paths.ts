@@ -126,4 +126,5 @@ const patchContent = {
   "application/json-patch+json": patchSchema,
   "application/merge-patch+json": patchSchema,
   "application/strategic-merge-patch+json": patchSchema,
+  "application/apply-patch+yaml": patchSchema,
 };
