@@ -1,10 +1,21 @@
 export type * from "./handler.ts";
 export { createApiServer, type ApiServer, type ApiServerOptions, type AuthenticationOptions } from "./server.ts";
+export { frontProxyName, type AggregationOptions } from "./aggregation/index.ts";
 export type { Advertised } from "./own-service.ts";
 export type { PortRange } from "./allocation/index.ts";
 export type { KubeletAddress, KubeletClient } from "./resources/index.ts";
 export type { Authenticator, TokenAuthenticator } from "./authentication/index.ts";
 export * from "./https/index.ts";
-export { accountKeys, signLegacyToken, type AccountKeys, type LegacyDraft } from "./tokens/index.ts";
+export {
+  accountKeys,
+  AuthenticationConfigurationError,
+  createOidcAuthenticator,
+  createStaticTokens,
+  parseAuthenticationConfiguration,
+  signLegacyToken,
+  TokenFileError,
+  type AccountKeys,
+  type LegacyDraft,
+} from "./tokens/index.ts";
 export * from "./pki/index.ts";
 export { eventLife } from "./storage/index.ts";

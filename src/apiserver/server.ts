@@ -2,6 +2,7 @@ import { resources, statusError, StatusError, type Resource } from "../kube/inde
 import { StoreError, type Store } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
 import { createAdmission } from "./admission/index.ts";
+import { createAggregation, type AggregationOptions } from "./aggregation/index.ts";
 import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
@@ -13,16 +14,19 @@ import { createNetworkEgress, createServiceResolver, type Egress } from "./egres
 import type { Connector } from "./connect/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
 import { startMaintenance } from "./maintenance.ts";
+import { metricsGroup } from "./metrics-api/kinds.ts";
+import type { createMetricsApi } from "./metrics-api/metrics-api.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
 import { createRequestFigures } from "./request-figures.ts";
-import { isPassedOn, requestInfo, type RequestInfo } from "./request/request-info.ts";
+import { isPassedOn, requestInfo, type RequestInfo, type ResourceInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
 import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage, type Storage } from "./storage/index.ts";
 import {
   createAccountAuthenticator,
+  createBootstrapTokens,
   createIssuerDiscovery,
   createTokenIssuer,
   type AccountKeys,
@@ -59,6 +63,10 @@ export interface ApiServerOptions {
   readonly authentication?: AuthenticationOptions;
   /** Fetches logs from nodes. */
   readonly kubelet: KubeletClient;
+  /** By what aggregated servers know this one and its clients. Absent: it has nothing to show them. */
+  readonly aggregation?: AggregationOptions;
+  /** The cluster gets the definitions of the Gateway API, if it has none of its own. Default false. */
+  readonly gatewayApi?: boolean;
   /** How webhooks and aggregated servers are reached. Absent: over the network. */
   readonly egress?: Egress;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
@@ -106,6 +114,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     );
     return (await connector)(request, info, served);
   };
+  let metricsApi: Promise<ReturnType<typeof createMetricsApi>> | undefined;
+  /** Read when the first one asks. */
+  const answerMetrics = async (request: ApiRequest, info: ResourceInfo): Promise<ApiResponse> => {
+    metricsApi ??= import("./metrics-api/metrics-api.ts").then((api) => api.createMetricsApi({ storage, kubelet, clock }));
+    return (await metricsApi)(request, info);
+  };
   let custom: CustomResources | undefined;
   let defined = false;
   /** Kinds that are defined in the store; read off the way of the start. */
@@ -132,7 +146,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     kubelet,
   });
 
-  const answerPath = createDiscovery(catalog);
+  let isReady = (): void => {};
+  const bootstrapped = new Promise<void>((resolve) => {
+    isReady = resolve;
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  const aggregation = createAggregation({
+    ...options.aggregation,
+    ...{ storage, registry, catalog, egress, clock, log, signal, after: bootstrapped },
+  });
+  const answerPath = createDiscovery(catalog, aggregation.groups);
   const answerIssuer = createIssuerDiscovery(issuer, () => options.advertise);
 
   let started = false;
@@ -153,6 +176,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
     authorize(authorizer, user, info);
+    const aggregated = aggregation.find(info.path);
+    if (aggregated) return aggregated(request, user);
+    if (info.type === "resource" && info.group === metricsGroup) return answerMetrics(request, info);
     if (info.type === "resource") return answerResource({ ...request, user }, info);
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
@@ -163,7 +189,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 
   const handler: ApiHandler = {
-    passesOn: isPassedOn,
+    passesOn: (request) => isPassedOn(request) || aggregation.find(request.path) !== undefined,
     async handle(request) {
       const begun = performance.now();
       const info = requestInfo(request);
@@ -180,7 +206,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     await storage.ready;
     await bootstrap(ownService);
     started = true;
+    isReady();
   })();
+  const installed = (async () => {
+    if (!options.gatewayApi) return;
+    await Promise.all([ready, customKinds]);
+    const { gatewayApi, installDefaults } = await import("./custom/index.ts");
+    await installDefaults({ storage, registry, signal }, await gatewayApi());
+  })().catch((error: unknown) => {
+    if (!signal.aborted) log.error({ error: errorText(error) }, "the Gateway API could not be installed");
+  });
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
   const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });
   return {
@@ -188,9 +223,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handler,
     authenticator,
     ready,
-    stopped: Promise.all([storage.stopped.then(() => custom?.stopped), maintenance.stopped, kept.stopped]).then(
-      () => {},
-    ),
+    stopped: Promise.all([
+      storage.stopped.then(() => custom?.stopped),
+      installed,
+      maintenance.stopped,
+      kept.stopped,
+      aggregation.stopped,
+    ]).then(() => {}),
   };
 }
 
@@ -204,7 +243,11 @@ function createIdentity({ authentication, clock, log }: ApiServerOptions, storag
   const keys = authentication?.accountKeys ?? noKeys;
   const now = (): number => clock.now();
   const authenticator = createAuthenticator({
-    tokens: [createAccountAuthenticator({ storage, keys, issuers, now }), ...tokens],
+    tokens: [
+      createAccountAuthenticator({ storage, keys, issuers, now }),
+      createBootstrapTokens({ storage, audiences, now }),
+      ...tokens,
+    ],
     audiences,
     frontProxy: { allowedNames: frontProxyNames },
     onRefusal: (reason) => log.debug({ reason }, "a bearer token was refused"),

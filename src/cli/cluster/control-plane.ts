@@ -8,6 +8,7 @@ import { openStore, type StoreSettings } from "../open-store.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
 import { openEncryption } from "./encryption.ts";
+import { audiences, tokenIssuers } from "./token-issuers.ts";
 
 export interface ControlPlaneOptions {
   readonly directory: ClusterDirectory;
@@ -87,8 +88,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       port,
     },
     metrics,
-    authentication: { accountKeys },
+    gatewayApi: true,
+    authentication: { accountKeys, issuers: audiences, tokens: await tokenIssuers(settings, () => clock.now()) },
     allowLoopback: network === "loopback",
+    aggregation: {
+      clientCa: pki.ca,
+      frontProxyCa: frontProxy.ca,
+      client: () => frontProxy.client("front-proxy-client", { user: api.frontProxyName, groups: [] }),
+    },
     kubelet: api.createKubeletClient({
       ca: pki.ca,
       ...kubeletClient,
