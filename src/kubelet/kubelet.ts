@@ -80,6 +80,7 @@ export function startKubelet(options: KubeletOptions): Component {
   const pods = createPodStore(podInformer);
 
   const server = startKubeletServer({
+    nodeName,
     address,
     port: options.port,
     credentials: options.credentials,

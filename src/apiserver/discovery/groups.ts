@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { definitionOf, type GroupVersionKind, type Resource } from "../../kube/index.ts";
+import { metricsKinds } from "../metrics-api/kinds.ts";
 import { reviews } from "../resources/reviews.ts";
 import type { Catalog, Served } from "../resources/index.ts";
 import { byPriority } from "./priority.ts";
@@ -34,6 +35,8 @@ export interface CatalogGroup {
   readonly group: string;
   readonly version: string;
   readonly entries: readonly CatalogEntry[];
+  /** What another server had when it was last heard of: it does not answer now. */
+  readonly stale?: boolean;
 }
 
 const connectKinds = {
@@ -122,6 +125,35 @@ export interface Groups {
   readonly version: string;
 }
 
+/** What other servers have that are reached through this one. */
+export interface RemoteGroups {
+  all(): readonly CatalogGroup[];
+  /** Another text after each change. */
+  readonly version: string;
+}
+
+/** The groups of this server and of others, each in its place. */
+export function withRemote(own: Groups, remote: RemoteGroups): Groups {
+  let made: { version: string; groups: readonly CatalogGroup[] } | undefined;
+  const groups: Groups = {
+    all() {
+      const others = remote.all();
+      if (others.length === 0) return own.all();
+      const { version } = groups;
+      if (made?.version !== version) {
+        const taken = new Set(others.map((one) => `${one.group}/${one.version}`));
+        const left = own.all().filter((one) => !taken.has(`${one.group}/${one.version}`));
+        made = { version, groups: [...left, ...others].sort(byPriority) };
+      }
+      return made.groups;
+    },
+    get version() {
+      return `${own.version} ${remote.version}`;
+    },
+  };
+  return groups;
+}
+
 /** The groups of a catalog and of the reviews, put together anew after a change. */
 export function createGroups(catalog: Catalog): Groups {
   let version: string | undefined;
@@ -153,6 +185,9 @@ function groupsOf(all: readonly Served[]): CatalogGroup[] {
   for (const review of reviews) {
     const { resource } = review;
     add(entryOf(review, { resource, verbs: ["create"], schema: () => definitionOf(resource) }));
+  }
+  for (const resource of metricsKinds) {
+    add(entryOf(resource, { resource, verbs: ["get", "list"], schema: () => undefined }));
   }
   for (const group of byName.values()) group.entries.sort((a, b) => (a.plural < b.plural ? -1 : 1));
   return [...byName.values()].sort(byPriority);

@@ -154,6 +154,10 @@ export function createFakeRuntime(clock: Clock): FakeRuntime {
       call(`attach ${found(id).name}`);
       return fakeStreams(async (stdin) => ({ stdout: await textOf(stdin), stderr: "", exitCode: 0 }));
     },
+    stats: async () =>
+      [...containers.values()]
+        .filter(({ state }) => state === "running")
+        .map(({ id, startedAt = 0 }) => ({ id, cpu: (clock.now() - startedAt) * 5e5, memory: 8 << 20 })),
     async portForward(sandboxId, port) {
       call(`forward ${sandboxes.get(sandboxId)?.name} ${port}`);
       if (port === 1) throw new RuntimeError("NETWORK", "connection refused");

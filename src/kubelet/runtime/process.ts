@@ -5,6 +5,7 @@ import type { PodNetwork } from "../network/network.ts";
 import { environmentOf, execWithin } from "./exec.ts";
 import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
+import { readProcesses } from "../stats/processes.ts";
 import type { Isolation } from "./isolation.ts";
 import { openMountPoints } from "./mount-points.ts";
 import { type ContainerConfig, type Runtime, RuntimeError } from "./runtime.ts";
@@ -283,6 +284,13 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     async attach(id, { stdin }) {
       await runningContainer(id);
       return openStreams(streamsPath, { type: "attach", id, stdin });
+    },
+    async stats() {
+      const { containers } = await listed();
+      const processes = readProcesses();
+      return containers.flatMap(({ id, state, pid }) =>
+        state === "running" && pid !== undefined ? [{ id, ...processes.tree(pid) }] : [],
+      );
     },
     async portForward(sandboxId, port) {
       const { sandboxes, containers } = await listed();

@@ -35,8 +35,18 @@ export interface Runtime {
   attach(id: string, options: { readonly stdin: boolean }): Promise<ContainerStreams>;
   /** Connects to a port as processes of the sandbox reach it on `localhost`. Throws `NOT_FOUND` or `NETWORK`. */
   portForward(sandboxId: string, port: number): Promise<Duplex>;
+  /** What the running containers have used, by their ids. */
+  stats(): Promise<readonly ContainerUsage[]>;
   /** Called with a pod's uid after something of it changed by itself; with none when everything may have. */
   onChange(listener: (podUid: string | undefined) => void): void;
+}
+
+export interface ContainerUsage {
+  readonly id: string;
+  /** Nanoseconds of processor time since it began. */
+  readonly cpu: number;
+  /** Bytes of memory in use. */
+  readonly memory: number;
 }
 
 export interface ExecStreamsOptions {

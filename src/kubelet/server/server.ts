@@ -9,6 +9,7 @@ import { readLog } from "../logs/read-log.ts";
 import type { PodStore } from "../pods/pod-store.ts";
 import { viewOf } from "../pods/pod-view.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { createStats } from "../stats/stats.ts";
 import { Refusal } from "../streaming/refusal.ts";
 import { createStreamedRequests } from "./streamed-requests.ts";
 import { chooseAttempt, parseLogQuery, RequestError } from "./log-query.ts";
@@ -21,6 +22,7 @@ export interface ServerCredentials {
 }
 
 export interface KubeletServerOptions {
+  readonly nodeName: string;
   readonly address: string;
   /** 0 for any. */
   readonly port: number;
@@ -45,7 +47,8 @@ const groups = ["system:masters", "system:kubelet-api-admin"];
 const names = ["kube-apiserver", "kube-apiserver-kubelet-client"];
 
 /**
- * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`, `/pods`, `/healthz`. A client needs a certificate
+ * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`,
+ * `/stats/summary`, `/metrics/resource`, `/pods`, `/healthz`. A client needs a certificate
  * of the cluster's CA. Settles when it listens; rejects when it cannot.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
@@ -76,6 +79,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   };
 
   const streamed = createStreamedRequests({ pods, runtime });
+  const stats = createStats({ nodeName: options.nodeName, runtime, pods: () => pods.all(), clock });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     checkAllowed(request);
@@ -87,6 +91,14 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       const list = { kind: "PodList", apiVersion: "v1", metadata: {}, items: pods.all() };
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify(list));
+    } else if (url.pathname === "/stats/summary") {
+      const summary = JSON.stringify(await stats.summary());
+      response.setHeader("content-type", "application/json");
+      response.end(summary);
+    } else if (url.pathname === "/metrics/resource") {
+      const text = await stats.resourceMetrics();
+      response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
+      response.end(text);
     } else if (first === "containerLogs" && rest.length === 3) await logs(rest, url.searchParams, response);
     else if (streamed.isFor(url)) throw new RequestError(400, "Upgrade request required");
     else throw new RequestError(404, "404 page not found");

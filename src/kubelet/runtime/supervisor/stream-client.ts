@@ -72,7 +72,8 @@ export async function openStreams(path: string, request: StreamRequest): Promise
         if (outstanding < mostInput) goOn();
       } else if (channel === streamChannel.end) {
         const end = JSON.parse(data.toString()) as StreamEnd;
-        if ("error" in end) reject(new RuntimeError("START_FAILED", end.error));
+        if ("error" in end)
+          reject(new RuntimeError("START_FAILED", `error executing command in container: ${end.error}`));
         else resolve(end);
       }
     });
