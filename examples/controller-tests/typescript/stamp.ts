@@ -17,7 +17,7 @@ export async function startStamping(config: k8s.KubeConfig): Promise<{ stop(): P
         { name, namespace, body: { metadata: { annotations: { stamped: "yes" } } } },
         k8s.setHeaderOptions("Content-Type", k8s.PatchStrategy.MergePatch),
       )
-      .catch((error: unknown) => console.error(`${namespace}/${name}: ${String(error)}`));
+      .catch((error: unknown) => process.stderr.write(`${namespace}/${name}: ${String(error)}\n`));
   };
   informer.on("add", stamp);
   informer.on("update", stamp);
