@@ -16,7 +16,7 @@ import type { Upgrade } from "./upgrade.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
 /** Headers that the API itself looks at. */
-const read = ["accept", "content-type", "if-none-match"];
+const read = ["accept", "content-type", "if-none-match", "user-agent"];
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
