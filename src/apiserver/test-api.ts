@@ -52,6 +52,7 @@ export async function startTestApi(
     serviceCidr?: string;
     nodePorts?: [number, number];
     authentication?: AuthenticationOptions;
+    gatewayApi?: boolean;
   } = {},
 ): Promise<TestApi> {
   const { store = createMemoryStore(), kubelet = noKubelet, serviceCidr = "10.96.0.0/16", nodePorts } = options;
@@ -68,6 +69,7 @@ export async function startTestApi(
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet,
     ...(authentication ? { authentication } : {}),
+    ...(options.gatewayApi ? { gatewayApi: true } : {}),
     ...(options.egress ? { egress: options.egress } : {}),
   });
   await server.ready;

@@ -24,6 +24,8 @@ export interface StrategyContext {
  * What all kinds share of metadata is checked here and set by the API server: uid, timestamps, generated names, deletion.
  */
 export interface Strategy {
+  /** Loads what the check of `object` needs; undefined when it is there. Settled before the object is prepared and validated. */
+  ready?(object: KubeObject): Promise<void> | undefined;
   /** Fills in defaults, in place. */
   defaults(object: KubeObject): void;
   /** Fills in defaults, clears what a client may not set (status) and sets the first status, in place. */

@@ -320,3 +320,81 @@ describe("several versions", () => {
     expect(refused.body.message).toContain("must remain in spec.versions until a storage migration");
   });
 });
+
+describe("rules", () => {
+  const rules = (spec: JsonSchema): JsonSchema => ({ type: "object", properties: { spec } });
+  const spec: JsonSchema = {
+    type: "object",
+    "x-kubernetes-validations": [
+      { rule: "self.min <= self.max", message: "min must not be above max", fieldPath: ".min" },
+      { rule: "!has(oldSelf.fixed) || self.fixed == oldSelf.fixed", messageExpression: "'fixed is ' + oldSelf.fixed" },
+      { rule: "!has(self.word) || self.word != 'no'", reason: "FieldValueForbidden" },
+      { rule: "oldSelf.hasValue() || self.min == 0", optionalOldSelf: true, message: "must begin with 0" },
+    ],
+    properties: {
+      min: { type: "integer", default: 0 },
+      max: { type: "integer", default: 10 },
+      fixed: { type: "string", maxLength: 10 },
+      word: { type: "string", maxLength: 10 },
+    },
+  };
+
+  it("hold for what is written, and transitions for what was there before", async () => {
+    await install(api, widgets(rules(spec)));
+    const wrong = await api.call("POST", collection, widget({ min: 5, max: 1, word: "no" }));
+    expect(wrong.body.message).toBe(
+      'Widget.acme.io "w" is invalid: [spec.min: Invalid value: min must not be above max, ' +
+        "spec: Forbidden: failed rule: !has(self.word) || self.word != 'no', spec: Invalid value: must begin with 0]",
+    );
+    expect((await api.call("POST", collection, widget({ fixed: "a" }))).status).toBe(201);
+    const changed = await api.call("PATCH", `${collection}/w`, { spec: { fixed: "b", min: 3 } }, mergePatch);
+    expect(changed.body.message).toBe('Widget.acme.io "w" is invalid: spec: Invalid value: fixed is a');
+    const blocked = await api.call("POST", collection, widget({ min: "x" }, { name: "x" }));
+    expect(blocked.body.message).toContain("some validation rules were not checked because the object was invalid");
+  });
+
+  it("are refused with the definition when they do not compile, can not be followed or cost too much", async () => {
+    const bad: JsonSchema = {
+      type: "object",
+      properties: {
+        a: { type: "string", "x-kubernetes-validations": [{ rule: "self > 1" }, { rule: "self" }, { rule: " " }] },
+      },
+    };
+    const answer = await api.call("POST", definitions, widgets(rules(bad)));
+    expect(answer.status).toBe(422);
+    expect(answer.body.message).toContain("rule is not specified");
+    const two = {
+      ...bad,
+      properties: { a: { type: "string", "x-kubernetes-validations": [{ rule: "self > 1" }, { rule: "self" }] } },
+    };
+    const compile = await api.call("POST", definitions, widgets(rules(two)));
+    expect(compile.body.message).toContain("compilation failed: ERROR: <input>:1:6: found no matching overload");
+    expect(compile.body.message).toContain("cel expression must evaluate to a bool");
+    const listed: JsonSchema = {
+      type: "object",
+      properties: {
+        list: {
+          type: "array",
+          maxItems: 5,
+          items: { type: "string", maxLength: 5, "x-kubernetes-validations": [{ rule: "self == oldSelf" }] },
+        },
+      },
+    };
+    const uncorrelated = await api.call("POST", definitions, widgets(rules(listed)));
+    expect(uncorrelated.body.message).toContain(
+      "oldSelf cannot be used on the uncorrelatable portion of the schema within",
+    );
+    const costly: JsonSchema = {
+      type: "object",
+      properties: {
+        list: {
+          type: "array",
+          items: { type: "string" },
+          "x-kubernetes-validations": [{ rule: "self.all(a, self.all(b, a == b))" }],
+        },
+      },
+    };
+    const cost = await api.call("POST", definitions, widgets(rules(costly)));
+    expect(cost.body.message).toContain("estimated rule cost exceeds budget by factor of more than 100x");
+  });
+});

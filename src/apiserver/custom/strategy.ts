@@ -100,6 +100,7 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
   };
 
   return {
+    ready: () => rules.ready(),
     allowCreateOnUpdate: false,
     allowUnconditionalUpdate: false,
     defaults(object) {

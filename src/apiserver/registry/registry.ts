@@ -237,6 +237,8 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         "BadRequest",
         "the namespace of the provided object does not match the namespace sent on the request",
       );
+    const loading = strategy.ready?.(object);
+    if (loading) await loading;
     strategy.prepareForCreate(object, strategyIn);
     for (const warning of strategy.warnings(object)) context.warn(warning);
 
@@ -289,6 +291,8 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         await context.track?.(wanted, old);
         const object = await mutated("UPDATE", context, name, wanted, old);
         if (object !== wanted) object.metadata = keptMetadata(object.metadata, old.metadata);
+        const loading = context.strategy.ready?.(object);
+        if (loading) await loading;
         const companion = prepareUpdate(context, object, old);
         await validated("UPDATE", context, object, old);
 

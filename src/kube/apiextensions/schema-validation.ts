@@ -3,7 +3,9 @@ import { isKnownFormat } from "../structural/formats.ts";
 import { itemsOf, nodesOf, valuesOf, type JsonSchema } from "../structural/json-schema.ts";
 import { typeAndMeta } from "../structural/prune.ts";
 import { fault, type Faults } from "../validation/fault.ts";
+import type { CelModule } from "../load-cel.ts";
 import { schemaAt } from "./field-path.ts";
+import { validateRules } from "./rule-validation.ts";
 
 /** Nodes and levels of one schema: more could not be walked for every object in reasonable time. */
 const mostNodes = 20_000;
@@ -37,7 +39,18 @@ const notAtRoot: readonly (keyof JsonSchema)[] = [
 ];
 
 /** Faults of the schema of a version, in the words of apiextensions. */
-export function* validateSchema(schema: JsonSchema, path: string, hasStatus: boolean): Faults {
+export function* validateSchema(
+  schema: JsonSchema,
+  path: string,
+  { hasStatus, cel, costs }: { hasStatus: boolean; cel: CelModule | undefined; costs: boolean },
+): Faults {
+  const found = [...schemaFaults(schema, path, hasStatus)];
+  yield* found;
+  // Rules of a schema that is wrong can not be read in its terms.
+  if (found.length === 0 && cel) yield* validateRules(cel, schema, path, { costs });
+}
+
+function* schemaFaults(schema: JsonSchema, path: string, hasStatus: boolean): Faults {
   const size = sizeOf(schema, 0);
   if (size === undefined) {
     yield fault.forbidden(path, `must not have more than ${mostNodes} nodes or nest deeper than ${mostLevels} levels`);

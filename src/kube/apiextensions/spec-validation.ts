@@ -6,6 +6,7 @@ import type {
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
 } from "../generated/types.ts";
+import type { CelModule } from "../load-cel.ts";
 import { itemsOf, type JsonSchema } from "../structural/json-schema.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { semanticEqual } from "../values/equal.ts";
@@ -43,14 +44,15 @@ function* validateApproval(annotations: Readonly<Record<string, string>>, group:
     );
 }
 
-/** What is checked less strictly on an update, because it was there before. */
-interface Leniency {
-  /** A version whose schema has not changed is not refused for what it costs. */
+export interface SpecOptions {
+  /** Checks rules. Absent: there are none. */
+  readonly cel?: CelModule | undefined;
+  /** On an update: a version whose schema has not changed is not refused for what it costs. */
   readonly old?: CustomResourceDefinition;
 }
 
 /** Faults of a new spec, in the words of apiextensions' `ValidateCustomResourceDefinition`. */
-export function* validateSpec({ spec }: CustomResourceDefinition, { old }: Leniency = {}): Faults {
+export function* validateSpec({ spec }: CustomResourceDefinition, { old, cel }: SpecOptions = {}): Faults {
   const { group, scope, names, versions, conversion, preserveUnknownFields } = spec;
   if (!group) yield fault.required("spec.group");
   else {
@@ -67,7 +69,9 @@ export function* validateSpec({ spec }: CustomResourceDefinition, { old }: Lenie
   for (const [i, version] of versions.entries()) {
     const found = isDns1035Label(version.name);
     if (found.length > 0) yield fault.invalid(`spec.versions[${i}].name`, version.name, found.join(","));
-    yield* validateVersion(version, `spec.versions[${i}]`);
+    const before = old?.spec.versions.find(({ name }) => name === version.name);
+    const costs = !before || !semanticEqual(before.schema, version.schema);
+    yield* validateVersion(version, `spec.versions[${i}]`, cel, costs);
   }
   const listed = versions.map(({ name }) => name);
   if (new Set(listed).size < listed.length)
@@ -89,10 +93,14 @@ export function* validateSpec({ spec }: CustomResourceDefinition, { old }: Lenie
 const isUp = ({ status }: CustomResourceDefinition): boolean => isConditionTrue(status?.conditions, "Established");
 
 /** Faults of a changed spec. Scope and kind stay once objects can be there. */
-export function* validateSpecUpdate(definition: CustomResourceDefinition, old: CustomResourceDefinition): Faults {
+export function* validateSpecUpdate(
+  definition: CustomResourceDefinition,
+  old: CustomResourceDefinition,
+  cel?: CelModule,
+): Faults {
   const { spec } = definition;
   // A spec that was accepted once is not refused when something else is written.
-  if (!semanticEqual(spec, old.spec)) yield* validateSpec(definition, { old });
+  if (!semanticEqual(spec, old.spec)) yield* validateSpec(definition, { old, cel });
   const unchanged = (field: string, of: (spec: CustomResourceDefinitionSpec) => unknown): Faults =>
     validateImmutable(of(spec), of(old.spec), `spec.${field}`);
   if (isUp(old)) {
@@ -103,12 +111,22 @@ export function* validateSpecUpdate(definition: CustomResourceDefinition, old: C
   yield* unchanged("names.plural", ({ names }) => names.plural);
 }
 
-function* validateVersion(version: CustomResourceDefinitionVersion, path: string): Faults {
+function* validateVersion(
+  version: CustomResourceDefinitionVersion,
+  path: string,
+  cel: CelModule | undefined,
+  costs: boolean,
+): Faults {
   const { deprecated, deprecationWarning, schema, subresources, additionalPrinterColumns = [] } = version;
   for (const text of deprecationFaults(deprecated ?? false, deprecationWarning))
     yield fault.invalid(`${path}.deprecationWarning`, deprecationWarning, text);
   const root = schema?.openAPIV3Schema as JsonSchema | undefined;
-  if (root) yield* validateSchema(root, `${path}.schema.openAPIV3Schema`, subresources?.status !== undefined);
+  if (root)
+    yield* validateSchema(root, `${path}.schema.openAPIV3Schema`, {
+      hasStatus: subresources?.status !== undefined,
+      cel,
+      costs,
+    });
   if (subresources) yield* validateSubresources(subresources, `${path}.subresources`);
   for (const [i, column] of additionalPrinterColumns.entries())
     yield* validateColumn(column, `${path}.additionalPrinterColumns[${i}]`);
