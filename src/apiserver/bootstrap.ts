@@ -26,29 +26,29 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     });
   };
 
+  /** Another API server on the same store may begin at the same time and make it first: then it is there. */
+  const complete = (resource: Resource, object: KubeObject, complement: (current: KubeObject) => KubeObject) => {
+    const write = () =>
+      registry.update(ownContext(resource, ""), object.metadata.name, complement, {
+        retry: true,
+        orCreate: () => object,
+      });
+    return write().catch((error: unknown) => {
+      if (!isStatus(error, "AlreadyExists")) throw error;
+      return write();
+    });
+  };
+
   await Promise.all(
     namespaces.map((name) => ensure(resources.Namespace, { apiVersion: "v1", kind: "Namespace", metadata: { name } })),
   );
   await storage.caughtUp();
   const { roles, bindings, namespaced } = bootstrapRoles();
   await Promise.all([
-    ...roles.map((role) =>
-      registry.update(
-        ownContext(resources.ClusterRole, ""),
-        role.metadata.name,
-        (current) => completed(current, role),
-        {
-          retry: true,
-          orCreate: () => role,
-        },
-      ),
-    ),
+    ...roles.map((role) => complete(resources.ClusterRole, role, (current) => completed(current as ClusterRole, role))),
     ...bindings.map((binding) =>
-      registry.update(
-        ownContext(resources.ClusterRoleBinding, ""),
-        binding.metadata.name,
-        (current) => withSubjects(current as ClusterRoleBinding, binding),
-        { retry: true, orCreate: () => binding },
+      complete(resources.ClusterRoleBinding, binding, (current) =>
+        withSubjects(current as ClusterRoleBinding, binding),
       ),
     ),
     ...namespaced.roles.map((role) => ensure(resources.Role, role)),

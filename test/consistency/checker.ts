@@ -70,16 +70,34 @@ function checkLists({ lists, watches, end }: History): string[] {
 
 const describe = (seen: Seen | undefined): string => (seen ? `${seen.token} of ${seen.version}` : "absent");
 
-function checkKeys({ operations, lists, end }: History): string[] {
+function checkKeys({ operations, lists, watches, end }: History): string[] {
+  const logs = new Map<string, Change[]>();
+  for (const change of [...logOf(watches).values()].sort((a, b) => a.version - b.version))
+    logs.set(change.key, [...(logs.get(change.key) ?? []), change]);
   const keys = new Map<string, Operation[]>();
   for (const operation of operations) {
-    const { action, outcome } = operation;
-    // A read without an answer tells nothing.
-    if (action.type === "get" && outcome.type === "unknown") continue;
-    keys.set(operation.key, [...(keys.get(operation.key) ?? []), operation]);
+    const resolved = resolve(operation, logs.get(operation.key) ?? []);
+    if (resolved) keys.set(operation.key, [...(keys.get(operation.key) ?? []), resolved]);
   }
   for (const list of [...lists, end]) for (const [key, all] of keys) all.push(readOf(list, key));
-  return [...keys].flatMap(([key, all]) => checkKey(key, all));
+  return [...keys].flatMap(([key, all]) => checkKey(key, all, logs.get(key) ?? []));
+}
+
+/**
+ * A write without an answer has happened if a watch told of its token, at any time after it was begun, and else never did. Undefined:
+ * the operation tells nothing. Only of a delete it stays unknown: it has no token.
+ */
+function resolve(operation: Operation, log: readonly Change[]): Operation | undefined {
+  const { action, outcome } = operation;
+  if (outcome.type !== "unknown" || action.type === "delete") return operation;
+  if (action.type === "get") return undefined;
+  const made = log.find(({ token }) => token === action.token);
+  if (!made) return undefined;
+  return {
+    ...operation,
+    ended: Infinity,
+    outcome: { type: "ok", seen: { token: action.token, version: made.version } },
+  };
 }
 
 /** A list is a get of each key. */
@@ -95,90 +113,104 @@ function readOf({ client, begun, ended, items }: Listed, key: string): Operation
   };
 }
 
-/** What is there: undefined is nothing. The version of a write with an unknown outcome is unknown too, until somebody sees it: 0. */
-type State = Seen | undefined;
+/** What an operation does in a state: nothing, it brings the key to the next state of its log, or it can not take place there. */
+type Effect = "none" | "next" | "impossible";
 
-/** States in which the operation may leave the key, if it can take place in this one. */
-function step({ action, outcome }: Operation, state: State): { readonly next: State } | undefined {
-  if (outcome.type === "unknown") {
-    if (action.type === "create") return state ? undefined : { next: { token: action.token, version: 0 } };
-    if (action.type === "delete") return state ? { next: undefined } : undefined;
-    if (action.type === "update")
-      return state && (state.version === 0 || state.version === action.base)
-        ? { next: { token: action.token, version: 0 } }
-        : undefined;
-    return undefined;
-  }
-  if (outcome.type === "absent") return state ? undefined : { next: undefined };
-  if (outcome.type === "exists") return state ? { next: state } : undefined;
-  if (outcome.type === "conflict")
-    return action.type === "update" && state && state.version === action.base ? undefined : { next: state };
+/** `state`: what is there; `next`: what the log says comes after it, `undefined` for the end of the log. */
+function effectOf({ action, outcome }: Operation, state: Seen | undefined, next: Change | undefined): Effect {
+  const onlyIf = (holds: boolean, effect: Effect = "none"): Effect => (holds ? effect : "impossible");
+  if (outcome.type === "unknown")
+    return onlyIf(state !== undefined && next !== undefined && next.token === undefined, "next");
+  if (outcome.type === "absent") return onlyIf(!state);
+  if (outcome.type === "exists") return onlyIf(state !== undefined);
+  if (outcome.type === "conflict") return onlyIf(action.type !== "update" || state?.version !== action.base);
   const { seen } = outcome;
+  const makes = next?.token === seen.token && next.version === seen.version;
   switch (action.type) {
     case "create":
-      return state ? undefined : { next: seen };
+      return onlyIf(!state && makes, "next");
     case "update":
-      return state && (state.version === action.base || state.version === 0) && seen.version > state.version
-        ? { next: seen }
-        : undefined;
+      return onlyIf(state?.version === action.base && makes, "next");
     case "delete":
-      return state?.token === seen.token ? { next: undefined } : undefined;
-    case "get":
-      return state?.token === seen.token && (state.version === 0 || state.version === seen.version)
-        ? { next: seen }
-        : undefined;
+      return onlyIf(state?.token === seen.token && next !== undefined && next.token === undefined, "next");
+    default:
+      return onlyIf(state?.token === seen.token && state.version === seen.version);
   }
 }
 
 /** Steps that a search may take: many times what a sound history needs. */
 const patience = 2_000_000;
 
-/** Searches for an order of the operations of one key. */
-function checkKey(key: string, operations: readonly Operation[]): string[] {
+/** Searches for an order of the operations of one key, whose states are those of `log`. */
+function checkKey(key: string, operations: readonly Operation[], log: readonly Change[]): string[] {
   const all = [...operations].sort((a, b) => a.begun - b.begun);
   const done = new Uint8Array(all.length);
-  let open = all.filter(({ outcome }) => outcome.type !== "unknown").length;
+  const isKnown = ({ outcome }: Operation): boolean => outcome.type !== "unknown";
+  let open = all.filter(isKnown).length;
   const refuted = new Set<string>();
   let steps = 0;
-  let deepest = 0;
+  let deepest = -1;
   let stuck = "";
-  const endOf = ({ ended, outcome }: Operation): number => (outcome.type === "unknown" ? Infinity : ended);
 
-  const search = (first: number, state: State): boolean => {
-    if (open === 0) return true;
-    if (++steps > patience) return false;
-    let from = first;
-    while (done[from]) from++;
-    const id = `${from} ${state?.token ?? ""} ${state?.version ?? ""} ${idOf(done, from)}`;
-    if (refuted.has(id)) return false;
-    // Whoever ended before another began comes before it.
+  /** Operations that may come next: whoever ended before another began comes before it. */
+  const candidates = (from: number): number[] => {
+    const found: number[] = [];
     let until = Infinity;
     for (let i = from; i < all.length; i++) {
       const operation = all[i];
       if (!operation || operation.begun > until) break;
-      if (!done[i]) until = Math.min(until, endOf(operation));
-    }
-    for (let i = from; i < all.length; i++) {
-      const operation = all[i];
-      if (!operation || operation.begun > until) break;
       if (done[i]) continue;
-      const result = step(operation, state);
-      if (!result) continue;
-      const known = operation.outcome.type !== "unknown";
-      done[i] = 1;
-      if (known) open--;
-      if (search(from, result.next)) return true;
-      done[i] = 0;
-      if (known) open++;
+      found.push(i);
+      if (isKnown(operation)) until = Math.min(until, operation.ended);
     }
-    if (all.length - open > deepest) {
-      deepest = all.length - open;
-      stuck = `${describe(state)}, then ${JSON.stringify(all[from])}`;
+    return found.filter((i) => (all[i]?.begun ?? Infinity) <= until);
+  };
+  const mark = (i: number, value: 0 | 1): void => {
+    done[i] = value;
+    const operation = all[i];
+    if (operation && isKnown(operation)) open += value === 1 ? -1 : 1;
+  };
+
+  const search = (first: number, place: number): boolean => {
+    let from = first;
+    const before = log[place - 1];
+    const state = before?.token === undefined ? undefined : { token: before.token, version: before.version };
+    const next = log[place];
+    const taken: number[] = [];
+    const undo = (): false => {
+      for (const i of taken) mark(i, 0);
+      return false;
+    };
+    // What changes nothing and can take place now may as well do so.
+    for (let more = true; more;) {
+      more = false;
+      while (done[from]) from++;
+      for (const i of candidates(from)) {
+        if (effectOf(all[i] as Operation, state, next) !== "none") continue;
+        mark(i, 1);
+        taken.push(i);
+        more = true;
+      }
+    }
+    if (open === 0) return true;
+    if (++steps > patience) return undo();
+    const id = `${from} ${place} ${idOf(done, from)}`;
+    if (refuted.has(id)) return undo();
+    for (const i of candidates(from)) {
+      if (effectOf(all[i] as Operation, state, next) !== "next") continue;
+      mark(i, 1);
+      if (search(from, place + 1)) return true;
+      mark(i, 0);
     }
     refuted.add(id);
-    return false;
+    if (place > deepest) {
+      deepest = place;
+      const waiting = candidates(from).map((i) => JSON.stringify(all[i]));
+      stuck = `${describe(state)}, before ${JSON.stringify(next)}; none fits of ${waiting.join(", ")}`;
+    }
+    return undo();
   };
-  if (search(0, undefined)) return [];
+  if (search(0, 0)) return [];
   if (steps > patience) return [`${key}: no order was found in ${patience} steps`];
   return [`${key}: its ${all.length} operations have no order; one ends at ${stuck}`];
 }

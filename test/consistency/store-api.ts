@@ -28,10 +28,10 @@ export function storeApi(store: Store): Api {
           if (result.ok) return { type: "ok", seen: { token: action.token, version: result.revision } };
           return result.current.get(key) ? { type: "conflict" } : { type: "absent" };
         }
-        case "delete": {
+        default: {
           if (!item) return { type: "absent" };
           const result = await store.write([{ key, modRevision: item.modRevision }], [{ type: "delete", key }]);
-          if (!result.ok) throw new Error("somebody was quicker");
+          if (!result.ok) return { type: "conflict" };
           return { type: "ok", seen: { token: tokenOf(item.value), version: item.modRevision } };
         }
       }

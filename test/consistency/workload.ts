@@ -24,6 +24,9 @@ export interface WorkloadOptions {
   readonly pause: number;
 }
 
+/** Made when all else is done: who has seen it has seen everything. */
+const lastKey = "the-end";
+
 /** Lets clients act at random on a few keys, and writes down what they are told. */
 export async function runWorkload({ apis, watchers, keys, seed, until, pause }: WorkloadOptions): Promise<History> {
   const operations: Operation[] = [];
@@ -61,17 +64,23 @@ export async function runWorkload({ apis, watchers, keys, seed, until, pause }: 
       if (pause > 0 || outcome.type === "unknown") await sleep(outcome.type === "unknown" ? 20 : random() * 2 * pause);
     }
   };
-  await Promise.all(apis.map(client));
+  const broken = Promise.all(watches.map(({ done }) => done)).then(() => new Promise<never>(() => {}));
+  await Promise.race([Promise.all(apis.map(client)), broken]);
 
   // What is in doubt has happened by now or never will: members answer within seconds.
-  await sleep(operations.some(({ outcome }) => outcome.type === "unknown") ? 1000 : 0);
-  const begun = performance.now();
-  const end: Listed = { client: -1, begun, ended: begun, ...(await untilAnswered(() => first.list())) };
-  for (const { watch } of watches) while (watch.progress < end.version) await sleep(10);
+  await sleep(operations.some(({ outcome }) => outcome.type === "unknown") ? 2000 : 0);
+  const marked = performance.now();
+  const marker = await untilAnswered(async () => {
+    const outcome = await first.act(lastKey, { type: "create", token: lastKey });
+    return outcome.type === "exists" ? first.act(lastKey, { type: "get" }) : outcome;
+  });
+  if (marker.type !== "ok") throw new Error(`the last object could not be made: ${marker.type}`);
+  const end: Listed = { client: -1, begun: marked, ended: Infinity, ...(await untilAnswered(() => first.list())) };
+  for (const { watch } of watches) while (watch.progress < marker.seen.version) await sleep(10);
   stop.abort();
   await Promise.all(watches.map(({ done }) => done));
   const told: Watched[] = watches.map(({ from, changes }) => ({ from, changes }));
-  return { operations, lists, watches: told, end: { ...end, ended: performance.now() } };
+  return { operations, lists, watches: told, end };
 }
 
 function choose(random: () => number, token: string, base: number | undefined): Action {

@@ -67,6 +67,8 @@ function withLifetime(operation: Operation): Operation {
 
 /** Milliseconds that a read waits for changes of other processes that the store knows of. */
 const watchPatience = 3000;
+/** Revisions before the newest whose changes the caches know when they are filled. */
+const replayed = 1000;
 /** Objects read at once when the caches are filled. */
 const page = 500;
 
@@ -108,10 +110,10 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     }
   };
 
-  /** All that is under `prefix`, as of one revision. */
-  const read = async (prefix: string): Promise<{ items: KeyValue[]; at: number }> => {
+  /** All that is under `prefix`, as of one revision; absent: the newest. */
+  const read = async (prefix: string, revisionThen = 0): Promise<{ items: KeyValue[]; at: number }> => {
     const items: KeyValue[] = [];
-    let at = 0;
+    let at = revisionThen;
     for (;;) {
       const after = items.at(-1)?.key;
       const result = await store.list(prefix, {
@@ -125,13 +127,36 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
     }
   };
 
-  /** Fills the caches with the state of one revision, all at once: nobody sees half of it. */
+  /** The state of a while ago, and what changed since. */
+  const readPast = async (): Promise<{ items: KeyValue[]; at: number; changes: StoreEvent[]; until: number }> => {
+    const newest = await store.revision();
+    const from = Math.max(await store.compacted(), newest - replayed);
+    const { items, at } = await read(root, from);
+    const changes: StoreEvent[] = [];
+    if (at >= newest) return { items, at, changes, until: at };
+    for await (const batch of store.watch(root, { fromRevision: at + 1, signal, previous: false })) {
+      changes.push(...batch.events);
+      if (batch.revision >= newest) return { items, at, changes, until: batch.revision };
+    }
+    throw new StoreError("CLOSED", "the store was closed");
+  };
+
+  /**
+   * Fills the caches with the state of one revision, all at once: nobody sees half of it. They know of the changes before it, so that
+   * clients of a server that was started anew, or of another one, go on with their watches.
+   */
   const load = async (): Promise<void> => {
-    const { items, at } = await read(root);
+    const { items, at, changes, until } = await readPast().catch(async (error: unknown) => {
+      // Compacted meanwhile.
+      if (!(error instanceof StoreError && (error.code === "COMPACTED" || error.code === "SLOW_WATCHER"))) throw error;
+      const now = await read(root);
+      return { ...now, changes: [], until: now.at };
+    });
     loads += 1;
     for (const cache of caches.values()) cache.reset(at);
     for (const item of items) caches.get(kindOfKey(item.key))?.load(item.key, item.modRevision, item.value);
-    advance(at);
+    for (const change of changes) apply(change);
+    advance(until);
   };
 
   /** Reads the objects of a kind while the feed goes on; false when it was removed meanwhile. */

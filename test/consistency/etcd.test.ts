@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { noEtcd, startEtcd, type Etcd } from "../support/etcd.ts";
+import { check } from "./checker.ts";
+import { configMapApi } from "./http-api.ts";
+import { startApiServers, type ApiProcess } from "./servers.ts";
+import { randomNumbers, runWorkload } from "./workload.ts";
+
+const seconds = 25;
+
+describe.skipIf(noEtcd)(`three API servers on three members of etcd${noEtcd ? ` (${noEtcd})` : ""}`, () => {
+  test("servers and members killed and paused under load: linearizable, nothing lost, no gap in a watch", async () => {
+    await withServers(async (etcd, servers) => {
+      const history = await runWorkload({
+        apis: Array.from({ length: 9 }, (_, i) => configMapApi((servers[i % 3] as ApiProcess).client)),
+        watchers: 3,
+        keys: 12,
+        seed: 5,
+        until: disturb(etcd, servers),
+        pause: 6,
+      });
+      expect(check(history)).toEqual([]);
+      const told = history.operations.filter(({ outcome }) => outcome.type !== "unknown");
+      expect(told.length).toBeGreaterThan(1000);
+    });
+  });
+
+  test("no address and no node port is given twice, and none is lost, while servers and members are killed", async () => {
+    await withServers(async (etcd, servers) => {
+      const made = new Map<string, { address: string; port: number }>();
+      let over = false;
+      const faults = disturb(etcd, servers).finally(() => {
+        over = true;
+      });
+      const path = "/api/v1/namespaces/default/services";
+      const client = async (number: number): Promise<void> => {
+        const { client: api } = servers[number % 3] as ApiProcess;
+        const random = randomNumbers(number);
+        const own: string[] = [];
+        for (let count = 0; !over; count++) {
+          const name = `svc-${number}-${count}`;
+          const spec = { type: "NodePort", ports: [{ port: 80 }] };
+          const body = { apiVersion: "v1", kind: "Service", metadata: { name }, spec };
+          const answer = await api.call("POST", path, body).catch(() => undefined);
+          if (answer?.status === 201) {
+            const { clusterIP, ports } = (answer.body as ServiceBody).spec;
+            made.set(name, { address: clusterIP, port: ports[0]?.nodePort ?? 0 });
+            own.push(name);
+          } else await sleep(50);
+          if (own.length < 8 || random() < 0.3) continue;
+          const gone = own.shift() ?? "";
+          // From here on nobody knows whether it is there, until the answer comes.
+          made.delete(gone);
+          const removed = await api.call("DELETE", `${path}/${gone}`).catch(() => undefined);
+          if (removed?.status !== 200) await sleep(50);
+        }
+      };
+      await Promise.all([faults, ...Array.from({ length: 9 }, (_, i) => client(i))]);
+      for (const { client: api } of servers) {
+        const { items } = (await api.call("GET", path)).body as { items: ServiceBody[] };
+        const addresses = items.map(({ spec }) => spec.clusterIP);
+        const ports = items.flatMap(({ spec }) => spec.ports.flatMap(({ nodePort }) => (nodePort ? [nodePort] : [])));
+        expect(new Set(addresses).size).toBe(addresses.length);
+        expect(new Set(ports).size).toBe(ports.length);
+        const there = new Map(items.map((item) => [item.metadata.name, item.spec]));
+        for (const [name, { address, port }] of made)
+          expect([name, there.get(name)?.clusterIP, there.get(name)?.ports[0]?.nodePort]).toEqual([
+            name,
+            address,
+            port,
+          ]);
+        expect(items.length).toBeGreaterThan(20);
+      }
+    });
+  });
+
+  test("the Service kubernetes names all live servers, and no longer those that died", async () => {
+    await withServers(async (_, servers) => {
+      const [first, second, third] = servers as [ApiProcess, ApiProcess, ApiProcess];
+      const ports = async (): Promise<number[]> => {
+        const { body } = await first.client.call("GET", "/api/v1/namespaces/default/endpoints/kubernetes");
+        return (body as { subsets: { ports: { port: number }[] }[] }).subsets
+          .flatMap((subset) => subset.ports.map(({ port }) => port))
+          .sort((a, b) => a - b);
+      };
+      const untilPortsAre = async (wanted: readonly number[]): Promise<void> => {
+        const shall = [...wanted].sort((a, b) => a - b);
+        await expect.poll(ports, { timeout: 60_000, interval: 250 }).toEqual(shall);
+      };
+      await untilPortsAre([first.port, second.port, third.port]);
+      await third.kill();
+      await untilPortsAre([first.port, second.port]);
+      await third.start();
+      await untilPortsAre([first.port, second.port, third.port]);
+    });
+  });
+});
+
+interface ServiceBody {
+  readonly metadata: { readonly name: string };
+  readonly spec: { readonly clusterIP: string; readonly ports: readonly { readonly nodePort?: number }[] };
+}
+
+async function withServers(use: (etcd: Etcd, servers: readonly ApiProcess[]) => Promise<void>): Promise<void> {
+  const etcd = await startEtcd({ members: 3 });
+  try {
+    const { servers, stop } = await startApiServers(3, { etcd: etcd.endpoints });
+    try {
+      await use(etcd, servers);
+    } finally {
+      await stop();
+    }
+  } finally {
+    await etcd.stop();
+  }
+}
+
+/** Kills and pauses one process at a time, and brings it back, for a while. All are there at the end. */
+async function disturb(etcd: Etcd, servers: readonly ApiProcess[]): Promise<void> {
+  const random = randomNumbers(3);
+  const until = performance.now() + seconds * 1000;
+  for (let round = 0; performance.now() < until; round++) {
+    await sleep(800);
+    const member = etcd.members[Math.floor(random() * 3)];
+    const server = servers[Math.floor(random() * 3)];
+    if (!member || !server) continue;
+    if (round % 3 === 0) {
+      await member.end();
+      await sleep(700);
+      await member.start();
+    } else if (round % 3 === 1) {
+      await server.kill();
+      await sleep(300);
+      await server.start();
+    } else {
+      member.kill("SIGSTOP");
+      await sleep(1500);
+      member.kill("SIGCONT");
+    }
+  }
+  await sleep(1000);
+}
