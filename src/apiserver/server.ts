@@ -153,7 +153,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
   const aggregation = createAggregation({
     ...options.aggregation,
-    ...{ storage, registry, catalog, egress, clock, log, signal, after: bootstrapped },
+    storage,
+    registry,
+    catalog,
+    egress,
+    clock,
+    log,
+    signal,
+    after: bootstrapped,
   });
   const answerPath = createDiscovery(catalog, aggregation.groups);
   const answerIssuer = createIssuerDiscovery(issuer, () => options.advertise);

@@ -6,6 +6,7 @@ import {
   accountKeys,
   createApiServer,
   createKubeletClient,
+  frontProxyName,
   kubeconfigText,
   openPki,
   serveHttps,
@@ -82,6 +83,11 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     advertise: { address: "127.0.0.1", port },
     allowLoopback: true,
     authentication: { accountKeys: () => (keys ??= readKeys()) },
+    aggregation: {
+      clientCa: pki.ca,
+      frontProxyCa: frontProxy.ca,
+      client: () => frontProxy.client("front-proxy-client", { user: frontProxyName, groups: [] }),
+    },
     kubelet: createKubeletClient({ ca: pki.ca, ...kubeletClient }),
   });
   const served = await serveHttps(apiserver.handler, {

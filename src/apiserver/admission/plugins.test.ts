@@ -161,8 +161,8 @@ describe("limit ranges", () => {
       { requests: { cpu: "50m" } },
     ],
     [
-      "minimum cpu usage per Container is 100m.  No request is specified",
-      { type: "Container", min: { cpu: "100m" } },
+      "minimum cpu usage per Pod is 100m.  No request is specified",
+      { type: "Pod", min: { cpu: "100m" } },
       { requests: { memory: "1" } },
     ],
     [

@@ -26,10 +26,10 @@ export function groupDiscoveryList(groups: readonly CatalogGroup[], core: boolea
     metadata: {},
     items: [...byName].map(([name, versions]) => ({
       metadata: { ...(name ? { name } : {}), creationTimestamp: null },
-      versions: versions.map(({ version, entries }) => ({
+      versions: versions.map(({ version, entries, stale }) => ({
         version,
         resources: entries.map(resourceOf),
-        freshness: "Current",
+        freshness: stale ? "Stale" : "Current",
       })),
     })),
   };

@@ -7,7 +7,7 @@ import { bodyOf, type Body } from "../storage/index.ts";
 import type { Catalog } from "../resources/index.ts";
 import { aggregatedType, groupDiscoveryList, wantsAggregated } from "./aggregated.ts";
 import { apiGroup, apiGroupList, apiGroups, apiResourceList, apiVersions } from "./classic.ts";
-import { createGroups, type Groups } from "./groups.ts";
+import { createGroups, withRemote, type Groups, type RemoteGroups } from "./groups.ts";
 import { createOpenApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
 import { createOpenApiV3 } from "./openapi.ts";
 import { versionInfo } from "./version.ts";
@@ -27,10 +27,11 @@ export type Discovery = (
 ) => Promise<ApiResponse | undefined>;
 
 /** What is served, as `catalog` has it at the time of each request. */
-export function createDiscovery(catalog: Catalog): Discovery {
-  const groups = createGroups(catalog);
+export function createDiscovery(catalog: Catalog, remote: RemoteGroups): Discovery {
+  const own = createGroups(catalog);
+  const groups = withRemote(own, remote);
   const listGroups = createGroupLists(groups);
-  const openApi = createOpenApi(groups);
+  const openApi = createOpenApi(own, remote);
 
   return async (request, checks, metrics) => {
     const path = request.path.length > 1 ? request.path.replace(/\/+$/, "") : request.path;
@@ -94,7 +95,10 @@ export function hashOf(body: Body): string {
   return hash.digest("hex");
 }
 
-function createOpenApi(groups: Groups): (request: ApiRequest, path: string) => ApiResponse | undefined {
+function createOpenApi(
+  groups: Groups,
+  remote: RemoteGroups,
+): (request: ApiRequest, path: string) => ApiResponse | undefined {
   const v2 = createOpenApiV2(groups);
   const v3 = createOpenApiV3(groups);
   return (request, path) => {
@@ -102,7 +106,7 @@ function createOpenApi(groups: Groups): (request: ApiRequest, path: string) => A
       const asProtobuf = parseAccept(request.headers["accept"]).some(({ type }) => type === openApiV2Asked);
       return bodyResponse(200, v2(asProtobuf), asProtobuf ? { "content-type": openApiV2Given } : {});
     }
-    if (path === "/openapi/v3") return objectResponse(200, v3.index().object);
+    if (path === "/openapi/v3") return objectResponse(200, withRemotePaths(v3.index().object, remote));
     if (!path.startsWith("/openapi/v3/")) return undefined;
     const document = v3.document(path.slice("/openapi/v3/".length));
     if (!document) return undefined;
@@ -115,6 +119,16 @@ function createOpenApi(groups: Groups): (request: ApiRequest, path: string) => A
     }
     return cached(request, document.body, document.etag, { vary: "Accept" });
   };
+}
+
+/** Other servers answer for their own documents, by the path alone. */
+function withRemotePaths(index: object, remote: RemoteGroups): object {
+  const others = remote.all().map(({ group, version }) => {
+    const path = group ? `apis/${group}/${version}` : `api/${version}`;
+    return [path, { serverRelativeURL: `/openapi/v3/${path}` }] as const;
+  });
+  if (others.length === 0) return index;
+  return { ...index, paths: { ...(index as { paths?: object }).paths, ...Object.fromEntries(others) } };
 }
 
 function movedTo(location: string): ApiResponse {

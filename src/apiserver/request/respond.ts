@@ -21,9 +21,10 @@ export function objectResponse(status: number, object: object, headers?: Record<
   return bodyResponse(status, bodyOf(object), headers);
 }
 
-export function errorResponse(error: StatusError): ApiResponse {
+export function errorResponse(error: StatusError, headers: Record<string, string> = {}): ApiResponse {
   const retry = error.status.details?.retryAfterSeconds;
-  return objectResponse(error.code, error.status, retry === undefined ? {} : { "retry-after": String(retry) });
+  const again: Record<string, string> = retry === undefined ? {} : { "retry-after": String(retry) };
+  return objectResponse(error.code, error.status, { ...headers, ...again });
 }
 
 export function textResponse(status: number, text: string, type = "text/plain; charset=utf-8"): ApiResponse {

@@ -1,4 +1,4 @@
-import { invalid, isStatus, statusError, type KubeObject, type Resource } from "../../kube/index.ts";
+import { invalid, isStatus, statusError, StatusError, type KubeObject, type Resource } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import { authorize, type Authorizer } from "../auth/index.ts";
@@ -9,7 +9,7 @@ import { readDeletion } from "../request/deletion.ts";
 import { negotiate } from "../request/negotiate.ts";
 import { listQuery, versionParam, watchQuery, writeQuery, type WriteQuery } from "../request/params.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
-import { bodyResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
+import { bodyResponse, errorResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
 import { selection, type Selection } from "../request/selection.ts";
 import { warningHeader } from "../request/warnings.ts";
 import { listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
@@ -206,6 +206,9 @@ export function createResourceHandler({
     answer(status: number, entry: Entry): ApiResponse | Promise<ApiResponse>;
   }
 
+  /** What the writes under way have warned of. */
+  const warned = new WeakMap<ApiRequest, readonly string[]>();
+
   const beginWrite = (
     request: ApiRequest,
     info: ResourceInfo,
@@ -216,6 +219,7 @@ export function createResourceHandler({
     const query = writeQuery(request.query, options, applies);
     const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
     const warnings: string[] = served.deprecation === undefined ? [] : [served.deprecation];
+    warned.set(request, warnings);
     const warn = (text: string): void => {
       warnings.push(text);
     };
@@ -249,7 +253,12 @@ export function createResourceHandler({
     if ((info.verb === "update" || info.verb === "patch") && !info.name)
       throw methodNotAllowed(served.resource, info.verb);
     if (served.resource.namespaced && info.name && !info.namespace) throw notFoundPath();
-    return handlers[info.verb](request, info, served);
+    return handlers[info.verb](request, info, served).catch((error: unknown) => {
+      // Who is refused is warned too.
+      const warnings = warned.get(request) ?? [];
+      if (!(error instanceof StatusError) || warnings.length === 0) throw error;
+      return errorResponse(error, warningHeader(warnings));
+    });
   };
 }
 

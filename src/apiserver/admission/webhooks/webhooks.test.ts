@@ -54,6 +54,7 @@ async function configure(type: "Mutating" | "Validating", name: string, ...webho
   const { status, text } = await api.call("POST", url, { ...body, webhooks });
   expect(status, text).toBe(201);
 }
+const url = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const maps = "/api/v1/namespaces/default/configmaps";
 const map = (name: string, more: object = {}): object => ({ metadata: { name, ...more }, data: { a: "1" } });
 const asked = (): string[] => egress.sent.map(({ request }) => request.path.split("?")[0] ?? "");
@@ -215,7 +216,13 @@ describe("what a webhook may do", () => {
 
   test("is nothing in a dry run, if it has side effects", async () => {
     await start(() => allow);
-    await configure("Validating", "v", webhook("side.example.com", { sideEffects: "Some" }));
+    // Such a configuration can only be from before admissionregistration.k8s.io/v1.
+    const kind = { apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration" };
+    const old = { ...kind, metadata: { name: "v" }, webhooks: [webhook("side.example.com", { sideEffects: "Some" })] };
+    const key = "/registry/admissionregistration.k8s.io/validatingwebhookconfigurations/v";
+    const value = Buffer.from(JSON.stringify(old));
+    await api.store.write([], [{ type: "put", key, value }]);
+    await expect.poll(async () => (await api.call("GET", `${url}/v`)).status).toBe(200);
     const { status, body } = await api.call("POST", `${maps}?dryRun=All`, map("m"));
     expect([status, body.message]).toEqual([400, 'admission webhook "side.example.com" does not support dry run']);
     expect(asked()).toEqual([]);
@@ -242,11 +249,10 @@ describe("which requests a webhook sees", () => {
 
   test("does not hold the configuration of webhooks, so a wrong one can be taken away", async () => {
     await start(() => ({ allowed: false }));
-    const rules = [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*", "*"] }];
+    const rules = [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"] }];
     await configure("Validating", "wall", webhook("wall.example.com", { rules }));
     expect((await api.call("POST", maps, map("m"))).status).toBe(400);
-    const url = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/wall";
-    expect((await api.call("DELETE", url)).status).toBe(200);
+    expect((await api.call("DELETE", `${url}/wall`)).status).toBe(200);
     expect((await api.call("POST", maps, map("m"))).status).toBe(201);
   });
 });
