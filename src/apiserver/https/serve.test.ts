@@ -137,6 +137,13 @@ describe("HTTPS", () => {
     expect(await post("empty", "application/json", "")).toEqual(["empty", 400]);
   });
 
+  it("passes on who the client says it is", async () => {
+    const body = JSON.stringify({ metadata: { name: "signed" }, data: { a: "b" } });
+    const headers = { "content-type": "application/json", "user-agent": "signer/v1 (linux)" };
+    const answer = await ask("POST", configMaps, { body, headers });
+    expect(json(answer)).toMatchObject({ metadata: { managedFields: [{ manager: "signer", operation: "Update" }] } });
+  });
+
   it("refuses a body that is too large, and goes on", async () => {
     const body = Buffer.alloc(4 << 20, 0x20);
     const known = await ask("POST", configMaps, { body });
