@@ -483,7 +483,7 @@ function loop(slots: readonly number[]) {
     const keys: readonly Value[] = map.kind === "map" ? map.keys() : map.fields();
     for (const key of keys) {
       locals[first] = key;
-      if (second !== undefined) locals[second] = (map.kind === "map" ? map.get(key) : map.get(String(key))) ?? null;
+      if (second !== undefined) locals[second] = (map.kind === "map" ? map.get(key) : map.get(textOf(key))) ?? null;
       if (!visit()) return;
     }
   };

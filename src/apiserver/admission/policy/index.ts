@@ -1,3 +1,4 @@
 export { bindingsOf } from "./environment.ts";
 export { compileConditions, type Conditions } from "./expressions.ts";
-export { validatingPolicies, type PolicyOptions } from "./validating.ts";
+export { type PolicyOptions } from "./hooks.ts";
+export { validatingPolicies } from "./validating.ts";

@@ -8,17 +8,18 @@ export function createParamFinder(storage: Storage, catalog: Catalog) {
   const servedAs = ({ apiVersion, kind }: ParamKind): Served | undefined =>
     catalog.all().find(({ resource }) => resource.kind === kind && apiVersionOf(resource) === apiVersion);
 
-  const shown = (served: Served, entry: Entry): KubeObject => served.view?.show(entry.object) ?? entry.object;
+  const shown = ({ view, conversion }: Served, entry: Entry): KubeObject | Promise<KubeObject> =>
+    conversion ? conversion.load(entry) : (view?.show(entry.object) ?? entry.object);
 
   /**
    * The objects to evaluate a policy with, once for each; `[undefined]` when there are to be none. An empty list: those that
    * are named do not exist, and the binding allows that.
    */
-  return (
+  return async (
     paramKind: ParamKind | undefined,
     paramRef: ParamRef | undefined,
     namespace: string,
-  ): readonly (KubeObject | undefined)[] => {
+  ): Promise<readonly (KubeObject | undefined)[]> => {
     if (!paramKind || !paramRef) return [undefined];
     const served = servedAs(paramKind);
     if (!served)
@@ -33,7 +34,7 @@ export function createParamFinder(storage: Storage, catalog: Catalog) {
     const found = paramRef.name
       ? [cache.get(keyFor(stored, { namespace: within, name: paramRef.name }))]
       : cache.under(prefixFor(stored, within)).filter(selectedBy(paramRef.selector));
-    const params = found.flatMap((entry) => (entry ? [shown(served, entry)] : []));
+    const params = await Promise.all(found.flatMap((entry) => (entry ? [shown(served, entry)] : [])));
     if (params.length === 0 && paramRef.parameterNotFoundAction === "Deny")
       throw new Error("no params found for policy binding with `Deny` parameterNotFoundAction");
     return params;

@@ -6,19 +6,13 @@ import {
   type Cel,
   type CelModule,
   type KubeObject,
-  type MatchResources,
-  type Namespace,
   type StatusReason,
   type ValidatingAdmissionPolicy,
   type ValidatingAdmissionPolicyBinding,
 } from "../../../kube/index.ts";
-import type { Authorizer } from "../../auth/index.ts";
 import { qualified, type Admission, type AdmissionRequest } from "../../registry/index.ts";
-import type { Catalog } from "../../resources/index.ts";
-import { keyFor, prefixFor, type Storage } from "../../storage/index.ts";
-import { isAdmissionConfiguration, matchRequest, type AdmissionMatch, type AdmissionSubject } from "../match.ts";
-import { subjectOf, type Equivalent, type FindEquivalents } from "../subject.ts";
-import type { SeenRequest } from "./environment.ts";
+import { matchRequest } from "../match.ts";
+import type { Inputs } from "./environment.ts";
 import {
   compileConditions,
   compileFor,
@@ -30,29 +24,20 @@ import {
   type Conditions,
   type Expression,
 } from "./expressions.ts";
+import {
+  createPolicyMatcher,
+  namespaceNameOf,
+  namespaceOf,
+  seenAs,
+  type Match as AnyMatch,
+  type PolicyOptions,
+} from "./hooks.ts";
 import { createParamFinder } from "./params.ts";
 
-export interface PolicyOptions {
-  readonly storage: Storage;
-  readonly catalog: Catalog;
-  readonly authorizer: Authorizer;
-  readonly equivalents: FindEquivalents;
-}
-
-const policyKind = resources.ValidatingAdmissionPolicy;
-const bindingKind = resources.ValidatingAdmissionPolicyBinding;
 const maxMessage = 5 * 1024;
 const maxAnnotation = 10 * 1024;
-const reviewGroups: ReadonlySet<string> = new Set(["authentication.k8s.io", "authorization.k8s.io"]);
 
-/** A policy with its bindings, in the order of their names. */
-interface Hook {
-  readonly policy: ValidatingAdmissionPolicy;
-  readonly match: AdmissionMatch;
-  readonly bindings: readonly { readonly binding: ValidatingAdmissionPolicyBinding; readonly match?: AdmissionMatch }[];
-  /** Compiled when the first request matches. */
-  compiled?: CompiledPolicy;
-}
+type Match = AnyMatch<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, CompiledPolicy>;
 
 interface CompiledPolicy {
   readonly conditions?: Conditions;
@@ -66,69 +51,31 @@ interface CompiledPolicy {
   readonly annotations: readonly { readonly key: string; readonly expression: Expression }[];
 }
 
-interface Refusal {
+export interface Refusal {
   readonly message: string;
   readonly reason?: string | undefined;
 }
 
-/** Rules of a policy, as `match.ts` reads them; a list that is empty matches all. */
-export const matchOf = (match: MatchResources | undefined): AdmissionMatch => ({
-  ...(match?.resourceRules?.length ? { rules: match.resourceRules } : {}),
-  ...(match?.excludeResourceRules ? { excludeRules: match.excludeResourceRules } : {}),
-  ...(match?.namespaceSelector ? { namespaceSelector: match.namespaceSelector } : {}),
-  ...(match?.objectSelector ? { objectSelector: match.objectSelector } : {}),
-  ...(match?.matchPolicy ? { matchPolicy: match.matchPolicy } : {}),
-});
-
-/** ValidatingAdmissionPolicies: refuses, warns of or remarks on what their expressions say no to. Costs a look at two numbers when there are none. */
-export function validatingPolicies({ storage, catalog, authorizer, equivalents }: PolicyOptions): Admission {
-  const policies = storage.of(policyKind);
-  const bindings = storage.of(bindingKind);
+/** ValidatingAdmissionPolicies: refuses, warns of or remarks on what their expressions say no to. */
+export function validatingPolicies(options: PolicyOptions): Admission {
+  const { storage, catalog, authorizer } = options;
   const paramsFor = createParamFinder(storage, catalog);
-  let hooks: readonly Hook[] = [];
-  let madeOf = "";
+  const matching = createPolicyMatcher<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, CompiledPolicy>(
+    resources.ValidatingAdmissionPolicy,
+    resources.ValidatingAdmissionPolicyBinding,
+    options,
+  );
 
-  const currentHooks = (): readonly Hook[] => {
-    const now = `${policies.changed}/${bindings.changed}`;
-    if (now === madeOf) return hooks;
-    madeOf = now;
-    const known = new Map(hooks.map((hook) => [hook.policy, hook.compiled]));
-    const all = bindings.under(prefixFor(bindingKind)).map(({ object }) => object as ValidatingAdmissionPolicyBinding);
-    hooks = policies.under(prefixFor(policyKind)).flatMap(({ object }): Hook[] => {
-      const policy = object as ValidatingAdmissionPolicy;
-      const own = all.filter(({ spec }) => spec.policyName === policy.metadata.name);
-      if (own.length === 0) return [];
-      const compiled = known.get(policy);
-      return [
-        {
-          policy,
-          match: matchOf(policy.spec.matchConstraints),
-          bindings: own.map((binding) => ({
-            binding,
-            ...(binding.spec.matchResources ? { match: matchOf(binding.spec.matchResources) } : {}),
-          })),
-          ...(compiled ? { compiled } : {}),
-        },
-      ];
-    });
-    return hooks;
-  };
-
-  const askAll = async (request: AdmissionRequest, subject: AdmissionSubject, matching: readonly Match[]) => {
+  const askAll = async (request: AdmissionRequest, matches: readonly Match[]): Promise<void> => {
     const cel = await loadCel();
     const refusals: Refusal[] = [];
-    for (const match of matching) await ask(cel, request, subject, match, refusals);
+    for (const match of matches) await ask(cel, request, match, refusals);
     const [first] = refusals;
     if (first) throw denied(request, first);
   };
 
-  const ask = async (
-    cel: CelModule,
-    request: AdmissionRequest,
-    subject: AdmissionSubject,
-    { hook, found }: Match,
-    refusals: Refusal[],
-  ): Promise<void> => {
+  const ask = async (cel: CelModule, request: AdmissionRequest, match: Match, refusals: Refusal[]): Promise<void> => {
+    const { hook, subject } = match;
     const { policy } = hook;
     const name = policy.metadata.name;
     const ignores = policy.spec.failurePolicy === "Ignore";
@@ -141,26 +88,22 @@ export function validatingPolicies({ storage, catalog, authorizer, equivalents }
           : `ValidatingAdmissionPolicy '${name}' denied request: failed to configure policy: ${message}`,
       });
     };
-    const seen = await seenAs(request, subject, found);
+    const seen = await seenAs(request, match);
+    const namespace = namespaceOf(storage, request);
     const annotations = new Map<string, string[]>();
-    for (const { binding, match } of hook.bindings) {
-      if (match && !matchRequest(match, subject)) continue;
+    for (const { binding, match: own } of hook.bindings) {
+      if (own && !matchRequest(own, subject)) continue;
       const bindingName = binding.metadata.name;
       let params: readonly (KubeObject | undefined)[];
       try {
-        params = paramsFor(policy.spec.paramKind, binding.spec.paramRef, namespaceOf(request));
+        params = await paramsFor(policy.spec.paramKind, binding.spec.paramRef, namespaceNameOf(request));
       } catch (error) {
         misconfigured(error, bindingName);
         continue;
       }
-      const namespaceName = namespaceOf(request);
-      const namespace = namespaceName
-        ? storage.of(resources.Namespace).get(keyFor(resources.Namespace, { name: namespaceName }))?.object
-        : undefined;
       for (const param of params) {
         const compiled = (hook.compiled ??= compilePolicy(cel, policy));
-        const inputs = { seen, authorizer, params: param, namespace: namespace as Namespace | undefined };
-        const result = evaluatePolicy(cel, compiled, inputs, ignores);
+        const result = evaluatePolicy(cel, compiled, { seen, authorizer, params: param, namespace }, ignores);
         for (const [index, decision] of result.decisions.entries()) {
           if (!decision) continue;
           for (const action of binding.spec.validationActions) {
@@ -205,49 +148,13 @@ export function validatingPolicies({ storage, catalog, authorizer, equivalents }
   };
 
   return (request) => {
-    if (policies.size === 0 || bindings.size === 0) return undefined;
-    const { resource } = request.context;
-    if (isAdmissionConfiguration({ group: resource.group, version: resource.version, resource: resource.plural }))
-      return undefined;
-    if (reviewGroups.has(resource.group)) return undefined;
-    const subject = subjectOf(request, storage, equivalents);
-    const matching = currentHooks().flatMap((hook): Match[] => {
-      const found = matchRequest(hook.match, subject);
-      return found ? [{ hook, found }] : [];
-    });
-    return matching.length === 0 ? undefined : askAll(request, subject, matching);
-  };
-}
-
-interface Match {
-  readonly hook: Hook;
-  readonly found: NonNullable<ReturnType<typeof matchRequest>>;
-}
-
-/** A Namespace is in no namespace, though its request names one. */
-export const namespaceOf = ({ context }: AdmissionRequest): string =>
-  context.resource.namespaced ? context.namespace : "";
-
-/** The request in the version that the policy asked for. */
-export async function seenAs(
-  request: AdmissionRequest,
-  subject: AdmissionSubject,
-  found: NonNullable<ReturnType<typeof matchRequest>>,
-): Promise<SeenRequest> {
-  const equivalent = found === subject ? undefined : (found as Equivalent);
-  const show = async (object: KubeObject | undefined): Promise<KubeObject | undefined> =>
-    object && equivalent ? equivalent.show(object) : object;
-  return {
-    request,
-    kind: equivalent ? { ...found, kind: equivalent.kind } : request.kind,
-    resource: { group: found.group, version: found.version, resource: found.resource },
-    object: await show(request.object),
-    old: await show(request.old),
+    const matches = matching(request);
+    return matches.length === 0 ? undefined : askAll(request, matches);
   };
 }
 
 /** The policy's expressions with what they may read. One that is wrong fails when it is asked. */
-export function compilePolicy(cel: CelModule, { spec }: ValidatingAdmissionPolicy): CompiledPolicy {
+function compilePolicy(cel: CelModule, { spec }: ValidatingAdmissionPolicy): CompiledPolicy {
   const declared = { params: spec.paramKind !== undefined, authorizer: true };
   const { expressions: variables, types } = compileVariables(cel, spec.variables ?? [], declared);
   const full = { ...declared, variables: types };
@@ -278,12 +185,7 @@ interface Outcome {
 
 const nothing: Outcome = { decisions: [], annotations: [] };
 
-export function evaluatePolicy(
-  cel: CelModule,
-  policy: CompiledPolicy,
-  inputs: Parameters<typeof createBindings>[1],
-  ignores: boolean,
-): Outcome {
+function evaluatePolicy(cel: CelModule, policy: CompiledPolicy, inputs: Inputs, ignores: boolean): Outcome {
   const budget: Budget = { left: cel.costLimits.perObject };
   const bindings = createBindings(cel, inputs, policy.variables, budget);
   const failed = (error: unknown): Outcome => {
@@ -341,7 +243,10 @@ function messageOf(
 const reasons: ReadonlySet<string> = new Set(["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge"]);
 
 /** A StatusError with the policy's reason and its code; the text is that of all refusals of admission. */
-function denied({ context, name, object }: AdmissionRequest, { message, reason = "Invalid" }: Refusal): StatusError {
+export function denied(
+  { context, name, object }: AdmissionRequest,
+  { message, reason = "Invalid" }: Refusal,
+): StatusError {
   const { resource } = context;
   const shown = name || object?.metadata?.generateName || "Unknown";
   return statusError(
