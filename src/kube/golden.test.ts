@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decode } from "./decode/decode.ts";
 import { describeFault } from "./field-error.ts";
+import type { Service } from "./generated/types.ts";
 import type { KubeObject } from "./object.ts";
 import { apiVersionOf, resources, type Resource } from "./resource.ts";
 import { strategyFor } from "./strategies.ts";
@@ -67,7 +68,13 @@ function alike(theirs: unknown, ours: unknown): unknown {
   if (Array.isArray(theirs)) return theirs.map((item, i) => alike(item, Array.isArray(ours) ? ours[i] : undefined));
   if (!isObject(theirs)) return theirs;
   return Object.fromEntries(
-    Object.entries(theirs).map(([key, value]) => [key, alike(value, isObject(ours) ? ours[key] : undefined)]),
+    Object.entries(theirs).flatMap(([key, value]) => {
+      const own = isObject(ours) ? ours[key] : undefined;
+      if (key === "lastPhaseTransitionTime") return [[key, context.now]];
+      // A pointer that Go does not leave out.
+      if (key === "apiGroup" && value === null) return [];
+      return [[key, alike(value, own)]];
+    }),
   );
 }
 
@@ -90,8 +97,15 @@ describe.each(readdirSync(folder))("%s", (file) => {
       const sorted = (causes: readonly string[] = []) => [...new Set(causes.map((cause) => comparable(cause)))].sort();
       expect({ ...rest, causes: sorted(rest.causes) }).toEqual({ causes: sorted(theirs.causes) });
     } else {
+      // Families of addresses are the allocator's there.
+      if (one.object.kind === "Service" && rest.object) {
+        const { ipFamilies: _families, ipFamilyPolicy: _policy, ...spec } = (rest.object as Service).spec;
+        Object.assign(rest.object, { spec });
+      }
       expect(rest).toEqual(alike(theirs, rest));
-      if (!one.subresource) expect(warnings).toEqual(theirWarnings);
+      // Of a whole version that is deprecated Kubernetes warns elsewhere.
+      const own = warnings.filter((text) => !text.includes("is deprecated in v1."));
+      if (!one.subresource) expect(own).toEqual(theirWarnings);
     }
   });
 });

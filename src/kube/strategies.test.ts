@@ -24,6 +24,17 @@ const smallest: Partial<Record<string, object>> = {
   CronJob: {
     spec: { schedule: "@daily", jobTemplate: { spec: { template: { spec: { ...pod, restartPolicy: "Never" } } } } },
   },
+  PersistentVolume: {
+    spec: { accessModes: ["ReadWriteOnce"], capacity: { storage: "1Gi" }, hostPath: { path: "/data" } },
+  },
+  HorizontalPodAutoscaler: {
+    spec: { maxReplicas: 1, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" } },
+  },
+  ServiceCIDR: { spec: { cidrs: ["10.0.0.0/16"] } },
+  IPAddress: { metadata: { name: "10.0.0.1" }, spec: { parentRef: { resource: "services", name: "web" } } },
+  StorageClass: { provisioner: "example.com/disk" },
+  VolumeAttributesClass: { driverName: "example.com", parameters: { a: "b" } },
+  RuntimeClass: { handler: "runc" },
   PersistentVolumeClaim: { spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } } },
   EndpointSlice: { addressType: "IPv4" },
   Ingress: { spec: { defaultBackend: { service: { name: "web", port: { number: 80 } } } } },

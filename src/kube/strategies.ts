@@ -1,3 +1,27 @@
+import {
+  validatingAdmissionPolicyStrategy,
+  mutatingAdmissionPolicyStrategy,
+  validatingAdmissionPolicyBindingStrategy,
+  mutatingAdmissionPolicyBindingStrategy,
+} from "./admissionregistration/admission-policy.ts";
+import {
+  validatingWebhookConfigurationStrategy,
+  mutatingWebhookConfigurationStrategy,
+} from "./admissionregistration/webhook-configuration.ts";
+import { persistentVolumeStrategy } from "./core/persistent-volume.ts";
+import { resourceQuotaStrategy } from "./core/resource-quota.ts";
+import { limitRangeStrategy } from "./core/limit-range.ts";
+import { flowSchemaStrategy, priorityLevelConfigurationStrategy } from "./flowcontrol/flow-control.ts";
+import { runtimeClassStrategy } from "./node/runtime-class.ts";
+import { csiDriverStrategy } from "./storage/csi-driver.ts";
+import { volumeAttributesClassStrategy } from "./storage/volume-attributes-class.ts";
+import { storageClassStrategy } from "./storage/storage-class.ts";
+import { priorityClassStrategy } from "./scheduling/priority-class.ts";
+import { serviceCidrStrategy } from "./networking/service-cidr.ts";
+import { ipAddressStrategy } from "./networking/ip-address.ts";
+import { networkPolicyStrategy } from "./networking/network-policy.ts";
+import { horizontalPodAutoscalerStrategy } from "./autoscaling/horizontal-pod-autoscaler.ts";
+import { podDisruptionBudgetStrategy } from "./policy/pod-disruption-budget.ts";
 import { cronJobStrategy } from "./batch/cron-job.ts";
 import { jobStrategy } from "./batch/job.ts";
 import { persistentVolumeClaimStrategy } from "./core/persistent-volume-claim.ts";
@@ -29,8 +53,8 @@ import { resources, type Resource } from "./resource.ts";
 import type { Strategy } from "./strategy.ts";
 import { structuralStrategy } from "./structural-strategy.ts";
 
-const plain = (kind: keyof typeof resources): Strategy => structuralStrategy(resources[kind]);
 const counted = (kind: keyof typeof resources): Strategy => structuralStrategy(resources[kind], { generation: true });
+const plain = (kind: keyof typeof resources): Strategy => structuralStrategy(resources[kind]);
 
 const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   Namespace: namespaceStrategy,
@@ -58,39 +82,39 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   DaemonSet: daemonSetStrategy,
   Job: jobStrategy,
   CronJob: cronJobStrategy,
-  PodDisruptionBudget: counted("PodDisruptionBudget"),
-  NetworkPolicy: counted("NetworkPolicy"),
+  PodDisruptionBudget: podDisruptionBudgetStrategy,
+  NetworkPolicy: networkPolicyStrategy,
   CustomResourceDefinition: customResourceDefinitionStrategy,
-  FlowSchema: counted("FlowSchema"),
-  PriorityLevelConfiguration: counted("PriorityLevelConfiguration"),
-  ValidatingAdmissionPolicy: counted("ValidatingAdmissionPolicy"),
-  ValidatingAdmissionPolicyBinding: counted("ValidatingAdmissionPolicyBinding"),
-  MutatingAdmissionPolicy: counted("MutatingAdmissionPolicy"),
-  MutatingAdmissionPolicyBinding: counted("MutatingAdmissionPolicyBinding"),
-  PersistentVolume: plain("PersistentVolume"),
+  FlowSchema: flowSchemaStrategy,
+  PriorityLevelConfiguration: priorityLevelConfigurationStrategy,
+  ValidatingAdmissionPolicy: validatingAdmissionPolicyStrategy,
+  ValidatingAdmissionPolicyBinding: validatingAdmissionPolicyBindingStrategy,
+  MutatingAdmissionPolicy: mutatingAdmissionPolicyStrategy,
+  MutatingAdmissionPolicyBinding: mutatingAdmissionPolicyBindingStrategy,
+  PersistentVolume: persistentVolumeStrategy,
   PersistentVolumeClaim: persistentVolumeClaimStrategy,
-  LimitRange: plain("LimitRange"),
-  ResourceQuota: plain("ResourceQuota"),
+  LimitRange: limitRangeStrategy,
+  ResourceQuota: resourceQuotaStrategy,
   ControllerRevision: controllerRevisionStrategy,
-  HorizontalPodAutoscaler: plain("HorizontalPodAutoscaler"),
-  ServiceCIDR: plain("ServiceCIDR"),
-  IPAddress: plain("IPAddress"),
-  StorageClass: plain("StorageClass"),
-  CSIDriver: plain("CSIDriver"),
+  HorizontalPodAutoscaler: horizontalPodAutoscalerStrategy,
+  ServiceCIDR: serviceCidrStrategy,
+  IPAddress: ipAddressStrategy,
+  StorageClass: storageClassStrategy,
+  CSIDriver: csiDriverStrategy,
   CSINode: plain("CSINode"),
   CSIStorageCapacity: plain("CSIStorageCapacity"),
   VolumeAttachment: plain("VolumeAttachment"),
-  VolumeAttributesClass: plain("VolumeAttributesClass"),
-  PriorityClass: plain("PriorityClass"),
-  RuntimeClass: plain("RuntimeClass"),
+  VolumeAttributesClass: volumeAttributesClassStrategy,
+  PriorityClass: priorityClassStrategy,
+  RuntimeClass: runtimeClassStrategy,
   CertificateSigningRequest: certificateSigningRequestStrategy,
-  MutatingWebhookConfiguration: plain("MutatingWebhookConfiguration"),
-  ValidatingWebhookConfiguration: plain("ValidatingWebhookConfiguration"),
+  MutatingWebhookConfiguration: mutatingWebhookConfigurationStrategy,
+  ValidatingWebhookConfiguration: validatingWebhookConfigurationStrategy,
   APIService: plain("APIService"),
-  DeviceClass: plain("DeviceClass"),
+  DeviceClass: counted("DeviceClass"),
   ResourceClaim: plain("ResourceClaim"),
   ResourceClaimTemplate: plain("ResourceClaimTemplate"),
-  ResourceSlice: plain("ResourceSlice"),
+  ResourceSlice: counted("ResourceSlice"),
 };
 
 /** What a stored kind does on write. */

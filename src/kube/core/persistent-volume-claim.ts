@@ -64,8 +64,13 @@ export function defaultClaimSpec(spec: PersistentVolumeClaimSpec): void {
   spec.volumeMode ??= "Filesystem";
 }
 
+/** What the older field may name: other claims and snapshots. Anything else is ignored, as it has always been. */
+const isOldSource = ({ apiGroup, kind }: TypedLocalObjectReference): boolean =>
+  apiGroup ? apiGroup === "snapshot.storage.k8s.io" && kind === "VolumeSnapshot" : kind === "PersistentVolumeClaim";
+
 /** The older field and the newer one for what a volume is filled from hold the same. */
 function keepDataSources(spec: PersistentVolumeClaimSpec): void {
+  if (spec.dataSource && !spec.dataSourceRef && !isOldSource(spec.dataSource)) delete spec.dataSource;
   const { dataSource, dataSourceRef } = spec;
   if (dataSource && !dataSourceRef) spec.dataSourceRef = { ...dataSource };
   else if (dataSourceRef && !dataSource && !dataSourceRef.namespace) {

@@ -245,9 +245,11 @@ func ask(q question) (a answer) {
 	}
 	ctx := warning.WithWarningRecorder(context.Background(), rec)
 	ctx = request.WithRequestInfo(ctx, &request.RequestInfo{IsResourceRequest: true, APIGroup: gvk.Group, APIVersion: gvk.Version, Verb: "create"})
+	namespace := ""
 	if s.NamespaceScoped() {
-		ctx = request.WithNamespace(ctx, "default")
+		namespace = "default"
 	}
+	ctx = request.WithNamespace(ctx, namespace)
 	acc, _ := meta.Accessor(obj)
 	rest.FillObjectMetaSystemFields(acc)
 	acc.SetUID(types.UID("u"))
