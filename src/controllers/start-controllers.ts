@@ -15,6 +15,7 @@ import { startNodeLifecycle } from "./node/lifecycle.ts";
 import { startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
+import { startResourceQuotaController } from "./resource-quota/controller.ts";
 import { startReplicaSetController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
@@ -45,6 +46,7 @@ export function startControllers(options: ControllersOptions): Component {
     startTaintEviction(options),
     startPodGarbageCollector(options),
     startClusterRoleAggregation(options),
+    startResourceQuotaController(options),
     ...(signer ? [startCertificates({ ...options, signer })] : []),
     ...(signToken ? [startTokenSecrets({ ...options, signToken })] : []),
   ];
