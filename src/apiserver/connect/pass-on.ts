@@ -1,6 +1,6 @@
 import { request as plainRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as tlsRequest } from "node:https";
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { statusError } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { endToEnd, withoutCredentials, type Headers } from "./hop-by-hop.ts";
@@ -67,8 +67,6 @@ export async function passOn(request: ApiRequest, options: PassOnOptions): Promi
     throw statusError("BadRequest", `the request can not be passed on: ${(error as Error).message}`);
   }
   const body = hasBody(request) ? transport?.body : undefined;
-  // Not one byte more or less than was announced reaches the backend: what follows could be read as another request.
-  if (headers["content-length"] !== undefined) (asked as { strictContentLength?: boolean }).strictContentLength = true;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => asked.destroy(new Error("no connection in time")), patience);
     asked.on("socket", (socket) => {
@@ -94,12 +92,40 @@ export async function passOn(request: ApiRequest, options: PassOnOptions): Promi
       resolve({ type: "stream", status, headers: shown as Record<string, string>, chunks });
     });
     if (body) {
-      body.on("error", () => asked.destroy());
-      body.once("close", () => {
-        if (!body.readableEnded) asked.destroy();
-      });
-      body.pipe(asked);
+      const length = headers["content-length"];
+      sendBody(body, asked, length === undefined ? undefined : Number(length)).catch((error: unknown) =>
+        asked.destroy(error as Error),
+      );
     } else asked.end();
+  });
+}
+
+/**
+ * Sends a body as fast as it is taken. Not one byte more or less than was announced reaches the backend: what follows could be read there as
+ * another request. Rejects when the body is cut off or has another length.
+ */
+async function sendBody(body: Readable, to: ClientRequest, length: number | undefined): Promise<void> {
+  let sent = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    sent += chunk.length;
+    if (length !== undefined && sent > length) throw new Error("the body is longer than it was announced");
+    if (to.destroyed) return;
+    if (!to.write(chunk)) await takesMore(to);
+  }
+  if (length !== undefined && sent < length) throw new Error("the body is shorter than it was announced");
+  to.end();
+}
+
+/** Settles when more can be written, or never can. */
+function takesMore(to: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      to.off("drain", done);
+      to.off("close", done);
+      resolve();
+    };
+    to.on("drain", done);
+    to.on("close", done);
   });
 }
 
@@ -134,7 +160,7 @@ function upgraded(answer: IncomingMessage, socket: Duplex, head: Buffer): ApiRes
   return {
     type: "upgrade",
     status: 101,
-    headers: headers as Record<string, string>,
+    headers,
     drop: () => void socket.destroy(),
     take(client, early) {
       if (early.length > 0) client.unshift(early);

@@ -24,9 +24,10 @@ export function restOfPath({ transport, path, query }: ApiRequest, { namespace, 
 }
 
 /** Relative links of a page at `.../proxy` would lead beside it: the client is sent to `.../proxy/`, as upstream does. Not for upgrades. */
-export function redirectToSlash({ transport, path }: ApiRequest, rest: string): ApiResponse | undefined {
+export function redirectToSlash({ transport, path, query }: ApiRequest, rest: string): ApiResponse | undefined {
   if (rest.startsWith("/") || transport?.upgrade === true) return undefined;
-  const url = transport?.url ?? path;
+  const text = query.toString();
+  const url = transport?.url ?? `${path}${text ? `?${text}` : ""}`;
   const mark = url.indexOf("?");
   const location = mark < 0 ? `${url}/` : `${url.slice(0, mark)}/${url.slice(mark)}`;
   const response = textResponse(301, "");

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import type { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { statusError, StatusError } from "../../kube/index.ts";
 import { impersonationOf, type Authenticator, type ClientCertificate } from "../authentication/index.ts";
@@ -98,7 +97,7 @@ export async function exchange(
         ...(reading || passedOn ? {} : { body: await readBody(incoming) }),
         signal: gone.signal,
         ...(passedOn
-          ? { transport: { headers, url, body: incoming as Readable, upgrade: upgrade !== undefined } }
+          ? { transport: { headers, url, body: incoming, upgrade: upgrade !== undefined } }
           : {}),
       });
     } catch (error) {

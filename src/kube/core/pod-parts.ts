@@ -1,4 +1,4 @@
-import type { Container, EphemeralContainer, Pod, PodSpec } from "../generated/types.ts";
+import type { Container, EphemeralContainer, Pod } from "../generated/types.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { cloneJson, semanticEqual } from "../values/equal.ts";
 import { qosClassOf } from "./pod-status.ts";
@@ -7,7 +7,7 @@ import { validatePodSpec } from "./pod-validation.ts";
 /** Keeps from a write to `pods/ephemeralcontainers` the ephemeral containers alone, from one to `pods/resize` the resources. In place. */
 export function preparePodPart(pod: Pod, old: Pod, part: "ephemeralcontainers" | "resize"): void {
   const { spec } = pod;
-  const kept = cloneJson(old.spec) as PodSpec;
+  const kept = cloneJson(old.spec);
   if (part === "ephemeralcontainers") {
     if (spec.ephemeralContainers) kept.ephemeralContainers = spec.ephemeralContainers;
     else delete kept.ephemeralContainers;

@@ -98,7 +98,7 @@ function startsOf(
   // Ephemeral containers start once, whatever the others do, and never again (KEP-277).
   if (sandboxId !== undefined) {
     for (const container of pod.spec.ephemeralContainers ?? []) {
-      if (!newest(view, container.name)) start.push({ container: container as Container, attempt: 0 });
+      if (!newest(view, container.name)) start.push({ container, attempt: 0 });
     }
   }
   const mains = pod.spec.containers;
