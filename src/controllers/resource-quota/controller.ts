@@ -1,4 +1,4 @@
-import { startController, type Informer } from "../../client/index.ts";
+import { startController } from "../../client/index.ts";
 import {
   compareQuantities,
   isCounted,
@@ -31,7 +31,7 @@ const counted = (Object.values(resources) as Resource[]).filter(
 export function startResourceQuotaController(context: ControllerContext): Component {
   const { client, clock, informers } = context;
   const quotas = informers.of(resources.ResourceQuota);
-  const kinds = counted.map((resource) => ({ resource, informer: informers.of(resource) as Informer<KubeObject> }));
+  const kinds = counted.map((resource) => ({ resource, informer: informers.of<KubeObject>(resource) }));
 
   const seen = new Map<string, { version: string | undefined; at: number }>();
 
