@@ -7,6 +7,7 @@ export {
   type ManagedVersion,
   type Writer,
 } from "./field-manager.ts";
+export { merge as mergeTyped } from "./merge.ts";
 export { sameButTimes } from "./managers.ts";
 export { resetFieldsOf } from "./reset-fields.ts";
 export { managersOfScale, managersOfScaled, pathOfFields } from "./scale.ts";

@@ -28,6 +28,8 @@ export interface Declared {
   readonly namespaceObject?: boolean;
   /** Types of the policy's own variables. */
   readonly variables?: ReadonlyMap<string, Cel.CelType>;
+  /** Types that the expression may write. */
+  readonly structs?: (name: string) => Cel.ObjectType | undefined;
   /** For type checking: what is otherwise unknown. */
   readonly objectType?: Cel.CelType | undefined;
   readonly paramsType?: Cel.CelType | undefined;

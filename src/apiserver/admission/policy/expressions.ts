@@ -33,6 +33,7 @@ export function compileFor(
   const compiled = cel.compileExpression(source, {
     variables: declaredVariables(cel, declared),
     ...(resultType ? { resultType } : {}),
+    ...(declared.structs ? { structs: declared.structs } : {}),
   });
   if (compiled.ok) return { source, compiled };
   return {

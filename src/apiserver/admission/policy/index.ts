@@ -1,4 +1,6 @@
+export { checkExpressions } from "./check.ts";
 export { bindingsOf } from "./environment.ts";
 export { compileConditions, type Conditions } from "./expressions.ts";
 export { type PolicyOptions } from "./hooks.ts";
+export { mutatingPolicies } from "./mutating.ts";
 export { validatingPolicies } from "./validating.ts";

@@ -34,7 +34,8 @@ export function createParamFinder(storage: Storage, catalog: Catalog) {
     const found = paramRef.name
       ? [cache.get(keyFor(stored, { namespace: within, name: paramRef.name }))]
       : cache.under(prefixFor(stored, within)).filter(selectedBy(paramRef.selector));
-    const params = await Promise.all(found.flatMap((entry) => (entry ? [shown(served, entry)] : [])));
+    const params: KubeObject[] = [];
+    for (const entry of found) if (entry) params.push(await shown(served, entry));
     if (params.length === 0 && paramRef.parameterNotFoundAction === "Deny")
       throw new Error("no params found for policy binding with `Deny` parameterNotFoundAction");
     return params;
