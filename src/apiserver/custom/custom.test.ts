@@ -79,6 +79,8 @@ describe("a CustomResourceDefinition", () => {
       "How big.",
     );
     expect(openApi.body.components.schemas).toHaveProperty(["io.acme.v1.WidgetList"]);
+    const { patch } = openApi.body.paths["/apis/acme.io/v1/namespaces/{namespace}/widgets/{name}"];
+    expect(Object.keys(patch.requestBody.content)).not.toContain("application/strategic-merge-patch+json");
     const v2 = await api.call("GET", "/openapi/v2");
     expect(v2.body.definitions["io.acme.v1.Widget"].properties.spec.properties.port).toEqual({
       "x-kubernetes-int-or-string": true,

@@ -108,7 +108,7 @@ function operationsOf(
       operationId: `${operation.action}${entry.kind.group.replace(/[^a-zA-Z0-9]/g, "")}${kind.kind}`,
       ...(parameters[verb]?.length ? { parameters: parameters[verb] } : {}),
       ...(verb === "create" || verb === "update" ? { requestBody: { content: { "*/*": content(own) } } } : {}),
-      ...(verb === "patch" ? { requestBody: { content: patchContent } } : {}),
+      ...(verb === "patch" ? { requestBody: { content: patchContent(kind) } } : {}),
       responses: { "200": { description: "OK", content: { "application/json": content(answer) } } },
       "x-kubernetes-action": operation.action,
       "x-kubernetes-group-version-kind": { group: kind.group, kind: kind.kind, version: kind.version },
@@ -122,9 +122,15 @@ function content({ name }: Partial<NamedDefinition> = {}): object {
 }
 
 const patchSchema = { schema: { type: "object" } };
-const patchContent = {
-  "application/json-patch+json": patchSchema,
-  "application/merge-patch+json": patchSchema,
-  "application/strategic-merge-patch+json": patchSchema,
-  "application/apply-patch+yaml": patchSchema,
-};
+const patchTypes = [
+  "application/apply-patch+yaml",
+  "application/json-patch+json",
+  "application/merge-patch+json",
+  "application/strategic-merge-patch+json",
+];
+
+/** Clients look here for how a kind can be patched: custom resources say nothing of how their lists are merged. */
+function patchContent(kind: GroupVersionKind): Record<string, object> {
+  const types = definitionOf(kind) ? patchTypes : patchTypes.slice(0, -1);
+  return Object.fromEntries(types.map((type) => [type, patchSchema]));
+}
