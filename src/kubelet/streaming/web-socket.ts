@@ -1,13 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { Readable, Writable, type Duplex } from "node:stream";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
+import { startPinging } from "./pings.ts";
 
 /** Longest message that is taken. */
 const mostMessage = 4 << 20;
 /** Bytes of a channel that nobody has read yet; with more, nothing is read from the connection. */
 const mostUnread = 256 << 10;
-/** Milliseconds between two signs of life: a client that has gone is noticed also while nothing is read from it. */
-const pingMs = 15_000;
 /** Milliseconds that a client has to answer a goodbye. */
 const partingMs = 3_000;
 /** First byte of a message that ends a channel, the second byte (v5.channel.k8s.io, KEP-4006). */
@@ -30,8 +29,8 @@ export function acceptWebSocket(
   return new Promise((resolve, reject) => {
     socket.once("close", () => reject(new Error("the client has gone")));
     server.handleUpgrade(request, socket, head, (ws) => {
-      const timer = setInterval(() => ws.ping(), pingMs);
-      ws.on("close", () => clearInterval(timer));
+      const stop = startPinging({ isPaused: () => ws.isPaused, ping: () => ws.ping() });
+      ws.on("close", stop);
       ws.on("error", () => {});
       resolve(ws);
     });

@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { startPinging } from "../pings.ts";
 import { SpdyError } from "./error.ts";
 import { type ControlFrame, createFrameReader, dataHead, encodeControl, resetStatus } from "./frames.ts";
 import { createHeaderReader, createHeaderWriter, type Headers } from "./header-block.ts";
@@ -226,6 +227,12 @@ export function serveSpdy(connection: Duplex, onStream: (stream: SpdyStream) => 
     if (fin) endRemote(id, open);
   };
 
+  let pings = 0;
+  const stopPinging = startPinging({
+    isPaused: () => full.size > 0,
+    // A server's are even; their answers say nothing that is not known.
+    ping: () => send({ type: "PING", id: (pings = (pings + 2) & 0x7fffffff) }),
+  });
   const read = createFrameReader({ control: onControl, data: onData });
   connection.on("data", (chunk: Buffer) => {
     try {
@@ -237,6 +244,7 @@ export function serveSpdy(connection: Duplex, onStream: (stream: SpdyStream) => 
   });
   const closed = new Promise<void>((resolve) => {
     const over = (): void => {
+      stopPinging();
       for (const { data } of streams.values()) data.destroy(new SpdyError("RESET", "the connection is closed"));
       resolve();
     };
