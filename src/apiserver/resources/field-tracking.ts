@@ -11,6 +11,7 @@ import {
 } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
 import { timestamp, type WriteContext } from "../registry/index.ts";
+import { Entry } from "../storage/index.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Served } from "./served.ts";
 
@@ -43,9 +44,10 @@ export function createFieldTracking(catalog: Catalog, now: () => number): FieldT
       );
   };
 
-  const convert = (served: Served, target: Served, object: KubeObject): KubeObject => {
+  const convert = (served: Served, target: Served, object: KubeObject): KubeObject | Promise<KubeObject> => {
     if (object.apiVersion === apiVersionOf(target.resource)) return object;
     const from = inVersion(served, object.apiVersion);
+    if (target.conversion) return converted(from?.conversion, target.conversion, object);
     const stored = from?.view ? from.view.store(object) : object;
     return target.view ? target.view.show(stored) : stored;
   };
@@ -120,6 +122,14 @@ export function createFieldTracking(catalog: Catalog, now: () => number): FieldT
     },
     now: () => timestamp(now()),
   };
+}
+
+type Converting = NonNullable<Served["conversion"]>;
+
+/** A custom resource in another version: by way of the one in which it is stored. */
+async function converted(from: Converting | undefined, to: Converting, object: KubeObject): Promise<KubeObject> {
+  const stored = from ? await from.save(object) : object;
+  return to.load(new Entry("", 0, Buffer.from(JSON.stringify(stored))));
 }
 
 /** Longest name of a manager, in bytes. */
