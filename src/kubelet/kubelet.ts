@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { type Client, createEventRecorder, type Informers, startController, startInformer } from "../client/index.ts";
-import { type Node, type Pod, resources } from "../kube/index.ts";
+import { type Node, type Pod, resources, type Service } from "../kube/index.ts";
 import type { Clock, Component, Logger } from "../system/index.ts";
 import type { NodeRoute, PodNetwork } from "./network/network.ts";
 import { readMachine } from "./node/machine.ts";
@@ -34,6 +34,8 @@ export interface KubeletOptions {
   /** Private directory of this node for volumes and logs; it is made when missing. */
   readonly dir: string;
   readonly dns: DnsSettings;
+  /** Where pods are told that the API is. Absent: at the Service `kubernetes`, which not every network can answer at its port. */
+  readonly apiServer?: { readonly address: string; readonly port: number };
   /** Labels beside the usual ones, for example a zone. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -194,7 +196,7 @@ export function startKubelet(options: KubeletOptions): Component {
     enqueue,
     clock,
     log,
-    services: () => services.list(),
+    services: () => servicesFor(services.list(), options.apiServer),
     volumes: createVolumes(directories, references, createAccountTokens(client, clock)),
     lookup: (namespace) => lookupIn(client, namespace),
     dns: options.dns,
@@ -236,6 +238,18 @@ export function startKubelet(options: KubeletOptions): Component {
     ...[server, agent].map((part) => part.then((started) => started.stopped).catch(() => {})),
   ]).then(() => {});
   return { name: "kubelet", ready, stopped };
+}
+
+/** The Services as pods are told of them. */
+function servicesFor(services: readonly Service[], apiServer: KubeletOptions["apiServer"]): readonly Service[] {
+  if (!apiServer) return services;
+  const { address, port } = apiServer;
+  return services.map((service) => {
+    const { metadata, spec } = service;
+    if (metadata.namespace !== "default" || metadata.name !== "kubernetes") return service;
+    const ports = (spec.ports ?? []).map((one) => ({ ...one, port }));
+    return { ...service, spec: { ...spec, clusterIP: address, clusterIPs: [address], ports } };
+  });
 }
 
 function podCIDROf(

@@ -150,6 +150,8 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
         name: identity.user,
         groups: [...identity.groups, "system:authenticated"],
       }),
+      // Without root nobody answers at port 443, so pods go straight to the server.
+      ...(capabilities.network === "loopback" ? { apiServer: apiServerAt(controlPlane.server) } : {}),
       proxyClient: controlPlane.clientOf({ name: "system:kube-proxy", groups: ["system:authenticated"] }),
     };
   };
@@ -185,6 +187,11 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
     ),
   );
   return [startNodeKubelet(first), startNodeProxy(first, [plan.node(1)], onProxy)];
+}
+
+function apiServerAt(url: string): { address: string; port: number } {
+  const { hostname, port } = new URL(url);
+  return { address: hostname, port: Number(port) };
 }
 
 type ExposureProxy = ReturnType<typeof startExposure>["onProxy"];

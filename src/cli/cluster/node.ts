@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly directory: ClusterDirectory;
   /** Commands by image name, beside the built-in images. */
   readonly images: Readonly<Record<string, readonly string[]>>;
+  /** Where pods find the API when not at the Service `kubernetes`. */
+  readonly apiServer?: { readonly address: string; readonly port: number };
   /** Of the kubelet's HTTPS server. */
   readonly credentials: ServerCredentials;
   readonly client: Client;
@@ -77,6 +79,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
         nodeName: name,
         address: plan.node(number),
         port: kubeletPort,
+        ...(options.apiServer ? { apiServer: options.apiServer } : {}),
         dns: {
           clusterServers: [plan.dns],
           clusterDomain,
