@@ -15,6 +15,8 @@ const programs = [
     package: "conntrack",
     without: "UDP clients keep a removed endpoint until their flow times out",
   },
+  { program: "etcd", package: "etcd-server", without: "the tests with a real etcd are skipped" },
+  { program: "etcdctl", package: "etcd-client", without: "nothing shows what is in an etcd by hand" },
   {
     program: "iptables",
     package: "iptables",

@@ -11,7 +11,7 @@ export type StoreSettings = Pick<
 >;
 
 /** What every key of the API begins with. */
-const root = "/registry";
+const root = "/registry/";
 
 export interface OpenOptions {
   /** Of a store on disk that is made: where it counts from. */
@@ -57,7 +57,7 @@ export async function etcdOptions(settings: StoreSettings): Promise<EtcdStoreOpt
     endpoints: etcdServers,
     tls: { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) },
     root,
-    prefix: etcdPrefix,
+    prefix: `${etcdPrefix}/`,
   };
 }
 

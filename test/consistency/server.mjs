@@ -16,7 +16,7 @@ const { signal } = stop;
 setMaxListeners(0, signal);
 const store = lmdb
   ? await openLmdbStore({ path: lmdb })
-  : await openEtcdStore({ endpoints: etcd, root: "/registry", prefix: "/registry" });
+  : await openEtcdStore({ endpoints: etcd, root: "/registry/", prefix: "/registry/" });
 const pki = await api.openPki(directory, clock);
 const server = api.createApiServer({
   store,

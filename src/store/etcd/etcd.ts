@@ -16,7 +16,7 @@ import { createLeases, type Leases } from "./leases.ts";
 import { watchEtcd } from "./watch.ts";
 
 export interface EtcdStoreOptions extends EtcdClientOptions {
-  /** What every key begins with here; `prefix` stands in its place in etcd. Default: nothing, so all of etcd is the store. */
+  /** What every key begins with here, such as `/registry/`; `prefix` stands in its place in etcd. Default: nothing, so all of etcd is the store. */
   readonly root?: string;
   readonly prefix?: string;
   /** Closes the store when it aborts. */
@@ -109,7 +109,7 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
     async write(compare, operations) {
       check();
       checkOperations(operations);
-      if (beginning.size > 0) await Promise.all(beginning);
+      if (beginning.size > 0) await watchesBegun();
       return write(compare, operations);
     },
     watch(prefix, watchOptions = {}) {
@@ -158,6 +158,24 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
       client.close();
     },
   };
+
+  /** Throws StoreError UNAVAILABLE when no member begins with them in time. */
+  async function watchesBegun(): Promise<void> {
+    const done = new AbortController();
+    const { timeout = 10_000 } = options;
+    const late = sleep(timeout, undefined, { signal: done.signal, ref: false }).then(
+      () => {
+        throw new StoreError("UNAVAILABLE", "etcd cannot be reached: no member begins with a watch");
+      },
+      () => {},
+    );
+    try {
+      await Promise.race([Promise.all(beginning), late]);
+    } finally {
+      done.abort();
+    }
+    check();
+  }
 
   async function* notInFuture<T>(batches: AsyncIterable<T>, from: number): AsyncGenerator<T> {
     const head = await newestRevision();

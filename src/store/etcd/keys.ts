@@ -12,7 +12,8 @@ export interface KeyMap {
 const nul = Buffer.from([0]);
 
 /**
- * `root`: what every key here begins with, for example `/registry`; `prefix`: what stands in its place in etcd. Both may be empty.
+ * `root`: what every key here begins with, for example `/registry/`; `prefix`: what stands in its place in etcd. Both may be empty, or
+ * end where others' keys can not go on.
  */
 export function createKeyMap({ root = "", prefix = "" }: { root?: string; prefix?: string }): KeyMap {
   const head = Buffer.from(prefix);
