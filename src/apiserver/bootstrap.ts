@@ -1,6 +1,7 @@
 import {
   isStatus,
   resources,
+  systemPriorityClasses,
   type ClusterRole,
   type ClusterRoleBinding,
   type KubeObject,
@@ -53,6 +54,16 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     ),
     ...namespaced.roles.map((role) => ensure(resources.Role, role)),
     ...namespaced.bindings.map((binding) => ensure(resources.RoleBinding, binding)),
+    ...Object.entries(systemPriorityClasses).map(([name, { value, description }]) => {
+      const object = {
+        apiVersion: "scheduling.k8s.io/v1",
+        kind: "PriorityClass",
+        metadata: { name },
+        value,
+        description,
+      };
+      return ensure(resources.PriorityClass, object);
+    }),
     ensureOwnService(options),
   ]);
   await storage.caughtUp();

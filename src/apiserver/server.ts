@@ -1,9 +1,15 @@
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
 import { StoreError, type Store } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
-import { createAdmission } from "./admission/index.ts";
+import { createAdmission, keepPolicyStatus } from "./admission/index.ts";
 import { createAggregation, type AggregationOptions } from "./aggregation/index.ts";
-import { addressRecords, createServiceAllocator, portRecords, type PortRange } from "./allocation/index.ts";
+import {
+  createServiceAllocator,
+  ensureServiceCidrs,
+  keepServiceCidrs,
+  portRecords,
+  type PortRange,
+} from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
 import { createApiServers } from "./api-servers.ts";
@@ -90,7 +96,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { clock, log, signal, serviceCidr, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
   const store = timed(options.store, metrics);
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
-  const kinds: Resource[] = [...Object.values(resources), addressRecords, portRecords];
+  const kinds: Resource[] = [...Object.values<Resource>(resources), portRecords];
   const storage = startStorage({ store, kinds, signal, clock, log });
   tellOfStorage(metrics, storage, store);
   const catalog = createCatalog();
@@ -102,7 +108,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const registry = createRegistry({
     storage,
     admission,
-    allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange }),
+    allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange, now: () => clock.now() }),
     allowLoopback,
     now: () => clock.now(),
   });
@@ -117,7 +123,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let metricsApi: Promise<ReturnType<typeof createMetricsApi>> | undefined;
   /** Read when the first one asks. */
   const answerMetrics = async (request: ApiRequest, info: ResourceInfo): Promise<ApiResponse> => {
-    metricsApi ??= import("./metrics-api/metrics-api.ts").then((api) => api.createMetricsApi({ storage, kubelet, clock }));
+    metricsApi ??= import("./metrics-api/metrics-api.ts").then((api) =>
+      api.createMetricsApi({ storage, kubelet, clock }),
+    );
     return (await metricsApi)(request, info);
   };
   let custom: CustomResources | undefined;
@@ -212,6 +220,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const ready = (async () => {
     await storage.ready;
     await bootstrap(ownService);
+    await ensureServiceCidrs({ registry, storage, serviceCidr, clock });
     started = true;
     isReady();
   })();
@@ -225,6 +234,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
   const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });
+  const policyStatus = keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready });
+  const cidrs = keepServiceCidrs({ registry, storage, serviceCidr, clock, log, signal, after: ready });
   return {
     name: "apiserver",
     handler,
@@ -235,6 +246,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       installed,
       maintenance.stopped,
       kept.stopped,
+      policyStatus.stopped,
+      cidrs.stopped,
       aggregation.stopped,
     ]).then(() => {}),
   };

@@ -158,3 +158,39 @@ describe("node ports", () => {
     expect(given).toHaveLength(40);
   });
 });
+
+describe("IPAddress and ServiceCIDR", () => {
+  const ips = "/apis/networking.k8s.io/v1/ipaddresses";
+  const cidrs = "/apis/networking.k8s.io/v1/servicecidrs";
+
+  it("a Service's address is an object, which goes with it and not before", async () => {
+    const created = await api.call("POST", services, service("addressed", { ports: [{ port: 80 }] }));
+    const { clusterIP } = created.body.spec;
+    const address = await api.call("GET", `${ips}/${clusterIP}`);
+    expect(address.body).toMatchObject({
+      metadata: { labels: { "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io" } },
+      spec: { parentRef: { resource: "services", namespace: "default", name: "addressed" } },
+    });
+    const refused = await api.call("DELETE", `${ips}/${clusterIP}`);
+    expect(refused.body).toMatchObject({ code: 403, message: expect.stringContaining("delete the Service first") });
+    await api.call("DELETE", `${services}/addressed`);
+    expect((await api.call("GET", `${ips}/${clusterIP}`)).status).toBe(404);
+  });
+
+  it("addresses of a further ServiceCIDR can be asked for", async () => {
+    const outside = service("elsewhere", { clusterIP: "10.200.0.7", ports: [{ port: 80 }] });
+    expect((await api.call("POST", services, outside)).status).toBe(422);
+    const further = {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "ServiceCIDR",
+      metadata: { name: "further" },
+      spec: { cidrs: ["10.200.0.0/24"] },
+    };
+    expect((await api.call("POST", cidrs, further)).status).toBe(201);
+    expect((await api.call("POST", services, outside)).status).toBe(201);
+    expect((await api.call("GET", `${cidrs}/kubernetes`)).body).toMatchObject({
+      metadata: { finalizers: ["networking.k8s.io/service-cidr-finalizer"] },
+      status: { conditions: [{ type: "Ready", status: "True" }] },
+    });
+  });
+});

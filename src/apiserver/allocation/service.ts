@@ -10,21 +10,26 @@ import {
   resources,
   statusError,
   type FieldError,
+  type IPAddress,
+  type IpFamily,
   type KubeObject,
   type Resource,
   type Service,
+  type ServiceCIDR,
   type ServicePort,
 } from "../../kube/index.ts";
 import type { Allocator, Companion } from "../registry/index.ts";
-import type { Storage } from "../storage/index.ts";
+import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
 import { addressBands, pick, portBands, type Bands } from "./pool.ts";
-import { addressRecords, isHeld, portRecords, transfer } from "./records.ts";
+import { addressRecord, addressRecords, isHeld, portRecord, portRecords, transfer } from "./records.ts";
 
 export interface ServiceAllocatorOptions {
   readonly storage: Storage;
   /** For example 10.96.0.0/16. */
   readonly serviceCidr: string;
   readonly nodePortRange: PortRange;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
 }
 
 /** Both ends belong to it. */
@@ -38,21 +43,26 @@ const none: Companion = { compare: [], operations: [] };
 /** Gives Services their cluster addresses and node ports (KEP-3070, KEP-3668), and takes back what they no longer hold. */
 export function createServiceAllocator(options: ServiceAllocatorOptions): Allocator {
   const { storage } = options;
-  const addresses = addressRange(options.serviceCidr);
+  const ranges = serviceRanges(storage, options.serviceCidr);
   const ports = portRange(options.nodePortRange);
 
   return (resource: Resource, object: KubeObject | undefined, old: KubeObject | undefined) => {
+    if (resource === resources.IPAddress && !object && old) refuseWhileHeld(old as IPAddress, storage);
     if (resource.kind !== resources.Service.kind || resource.group !== "") return none;
     const before = old as Service | undefined;
     const after = object as Service | undefined;
     if (after) {
-      giveAddress(after, new Set(before ? addressesOf(before) : []), addresses, storage);
+      giveAddress(after, new Set(before ? addressesOf(before) : []), ranges(), storage);
       givePorts(after, new Set(before ? portsOf(before) : []), ports, storage);
     }
     const owner = (after ?? before) as Service;
     const changes = [
-      transfer(addressRecords, before ? addressesOf(before) : [], after ? addressesOf(after) : [], owner),
-      transfer(portRecords, before ? portsOf(before) : [], after ? portsOf(after) : [], owner),
+      transfer(addressRecords, before ? addressesOf(before) : [], after ? addressesOf(after) : [], (address) =>
+        addressRecord(address, owner, options.now()),
+      ),
+      transfer(portRecords, before ? portsOf(before) : [], after ? portsOf(after) : [], (port) =>
+        portRecord(port, owner),
+      ),
     ];
     return {
       compare: changes.flatMap(({ compare }) => compare),
@@ -61,8 +71,39 @@ export function createServiceAllocator(options: ServiceAllocatorOptions): Alloca
   };
 }
 
+/** An address that a Service has may not be given to another one: its record stays while the Service does. */
+function refuseWhileHeld({ metadata, spec }: IPAddress, storage: Storage): void {
+  const { resource, namespace = "", name } = spec.parentRef;
+  if (resource !== "services") return;
+  const entry = storage.of(resources.Service).get(keyFor(resources.Service, { namespace, name }));
+  if (!entry || !addressesOf(entry.object as Service).includes(metadata.name)) return;
+  const text = `ipaddresses.networking.k8s.io "${metadata.name}" is forbidden: Service ${namespace}/${name} has this address: delete the Service first`;
+  throw statusError("Forbidden", text, { name: metadata.name, group: "networking.k8s.io", kind: "ipaddresses" });
+}
+
+/** The blocks that addresses come from: the one that the server was started with, then those of ServiceCIDRs of its family. */
+function serviceRanges(storage: Storage, serviceCidr: string): () => readonly AddressRange[] {
+  const own = addressRange(serviceCidr);
+  let version = "";
+  let all: readonly AddressRange[] = [own];
+  return () => {
+    const entries = storage.of(resources.ServiceCIDR).under(prefixFor(resources.ServiceCIDR));
+    const present = entries.map(({ key, revision }) => `${key} ${revision}`).join();
+    if (present === version) return all;
+    const texts = entries
+      .map((entry) => entry.object as ServiceCIDR)
+      .filter(({ metadata }) => !metadata.deletionTimestamp)
+      .flatMap(({ spec }) => spec.cidrs ?? []);
+    const others = [...new Set(texts)].filter((text) => text !== serviceCidr).map(addressRange);
+    all = [own, ...others.filter((range) => range.family === own.family)];
+    version = present;
+    return all;
+  };
+}
+
 interface AddressRange {
   readonly text: string;
+  readonly family: IpFamily;
   readonly bands: Bands;
   contains(address: string): boolean;
   at(index: number): string;
@@ -77,6 +118,7 @@ function addressRange(text: string): AddressRange {
   const usable = bits <= 1 ? size : size - (cidr.family === "IPv4" ? 2 : 1);
   return {
     text,
+    family: cidr.family,
     bands: { ...addressBands(size), size: usable },
     contains: (address) => {
       const ip = parseIp(address);
@@ -86,7 +128,12 @@ function addressRange(text: string): AddressRange {
   };
 }
 
-function giveAddress(service: Service, held: ReadonlySet<string>, range: AddressRange, storage: Storage): void {
+function giveAddress(
+  service: Service,
+  held: ReadonlySet<string>,
+  ranges: readonly AddressRange[],
+  storage: Storage,
+): void {
   const { spec } = service;
   if (!spec || !needsClusterIp(spec)) return;
   const wanted = spec.clusterIPs?.[0] || spec.clusterIP;
@@ -95,8 +142,8 @@ function giveAddress(service: Service, held: ReadonlySet<string>, range: Address
     if (held.size > 0) return;
     const problem = !parseIp(wanted)
       ? undefined // Validation says what is wrong with it.
-      : !range.contains(wanted)
-        ? `the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${range.text}`
+      : !ranges.some((range) => range.contains(wanted))
+        ? `the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${ranges.map(({ text }) => text).join(",")}`
         : isHeld(storage, addressRecords, wanted)
           ? "provided IP is already allocated"
           : undefined;
@@ -110,9 +157,13 @@ function giveAddress(service: Service, held: ReadonlySet<string>, range: Address
     setAddress(service, wanted);
     return;
   }
-  const index = pick(range.bands, (i) => !isHeld(storage, addressRecords, range.at(i)));
-  if (index === undefined) throw full("failed to allocate a serviceIP");
-  setAddress(service, range.at(index));
+  for (const range of ranges) {
+    const index = pick(range.bands, (i) => !isHeld(storage, addressRecords, range.at(i)));
+    if (index === undefined) continue;
+    setAddress(service, range.at(index));
+    return;
+  }
+  throw full("failed to allocate a serviceIP");
 }
 
 function setAddress(service: Service, address: string): void {
