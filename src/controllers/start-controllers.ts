@@ -16,6 +16,7 @@ import { startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
+import { startClaimProtection, startVolumeProtection } from "./volume-protection/controller.ts";
 import { startReplicaSetController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
@@ -47,6 +48,8 @@ export function startControllers(options: ControllersOptions): Component {
     startPodGarbageCollector(options),
     startClusterRoleAggregation(options),
     startResourceQuotaController(options),
+    startClaimProtection(options),
+    startVolumeProtection(options),
     ...(signer ? [startCertificates({ ...options, signer })] : []),
     ...(signToken ? [startTokenSecrets({ ...options, signToken })] : []),
   ];

@@ -6,7 +6,7 @@ import type { AdmissionChain, AdmissionRequest } from "../registry/index.ts";
 import type { Catalog } from "../resources/index.ts";
 import type { Storage } from "../storage/index.ts";
 import { certificateApproval, certificateSigning, certificateSubjects } from "./certificates.ts";
-import { claimResize, defaultStorageClass } from "./claims.ts";
+import { claimResize, defaultStorageClass, storageInUse } from "./claims.ts";
 import { defaultIngressClass } from "./default-ingress-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { catalogEquivalents } from "./equivalents.ts";
@@ -62,6 +62,7 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       priority(storage),
       defaultTolerationSeconds,
       defaultStorageClass(storage),
+      storageInUse,
       runtimeClass(storage),
       defaultIngressClass(storage),
       mutatingPolicies({ ...policies, settle }),

@@ -3,6 +3,7 @@ import {
   resources,
   type KubeObject,
   type PersistentVolumeClaim,
+  type Resource,
   type StorageClass,
 } from "../../kube/index.ts";
 import { forbidden, type Admission } from "../registry/index.ts";
@@ -30,6 +31,20 @@ export function defaultStorageClass(storage: Storage): Admission {
 }
 
 const created = ({ metadata }: StorageClass): string => metadata.creationTimestamp ?? "";
+
+const protections: ReadonlyMap<Resource, string> = new Map<Resource, string>([
+  [resources.PersistentVolumeClaim, "kubernetes.io/pvc-protection"],
+  [resources.PersistentVolume, "kubernetes.io/pv-protection"],
+]);
+
+/** What is in use does not go before it is let go of (StorageObjectInUseProtection): its controller takes the finalizer off. */
+export const storageInUse: Admission = ({ operation, context, object }) => {
+  if (operation !== "CREATE" || context.subresource !== "" || !object) return;
+  const finalizer = protections.get(context.resource);
+  const { finalizers = [] } = object.metadata;
+  if (finalizer !== undefined && !finalizers.includes(finalizer))
+    object.metadata.finalizers = [...finalizers, finalizer];
+};
 
 /** A claim grows only when its class allows it (PersistentVolumeClaimResize). A validating step. */
 export function claimResize(storage: Storage): Admission {

@@ -209,6 +209,7 @@ test("a claim without a class gets the default one", async () => {
     spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
   });
   expect(body.spec.storageClassName).toBe("fast");
+  expect(body.metadata.finalizers).toEqual(["kubernetes.io/pvc-protection"]);
   const grown = { spec: { resources: { requests: { storage: "2Gi" } } } };
   const answer = await api.call("PATCH", "/api/v1/namespaces/default/persistentvolumeclaims/c", grown, mergePatch);
   expect(answer.status).not.toBe(200);
