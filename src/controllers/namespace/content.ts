@@ -1,5 +1,6 @@
 import { type Client, messageOf, unless } from "../../client/index.ts";
 import {
+  isConditionTrue,
   keyOf,
   type KubeObject,
   nameOfKey,
@@ -17,7 +18,7 @@ export interface Remains {
   readonly failures: readonly string[];
 }
 
-const namespaced = (Object.values(resources) as Resource[]).filter((resource) => resource.namespaced);
+const builtIn = (Object.values(resources) as Resource[]).filter((resource) => resource.namespaced);
 
 /**
  * Deletes what is in a namespace: first the pods, and when the last has gone everything else (KEP-5080), so that what pods
@@ -42,11 +43,29 @@ export async function removeContent(client: Client, namespace: string): Promise<
     }
   };
 
-  await Promise.all(namespaced.filter(isPod).map(remove));
+  await Promise.all(builtIn.filter(isPod).map(remove));
   if (objects.size === 0 && failures.length === 0) {
-    await Promise.all(namespaced.filter((resource) => !isPod(resource)).map(remove));
+    const custom = await customKinds(client).catch((error: unknown) => {
+      failures.push(`customresourcedefinitions.apiextensions.k8s.io: ${messageOf(error)}`);
+      return [];
+    });
+    await Promise.all([...builtIn.filter((resource) => !isPod(resource)), ...custom].map(remove));
   }
   return { objects, finalizers, failures };
+}
+
+/** Kinds in namespaces that CustomResourceDefinitions serve, each in one version. */
+async function customKinds(client: Client): Promise<Resource[]> {
+  const { items } = await client.list(resources.CustomResourceDefinition);
+  return items.flatMap(({ spec, status }) => {
+    const version = spec.versions.find(({ served }) => served)?.name;
+    const names = status?.acceptedNames ?? spec.names;
+    if (spec.scope !== "Namespaced" || version === undefined || !isConditionTrue(status?.conditions, "Established"))
+      return [];
+    const { kind, plural, singular = "" } = names;
+    const named = { kind, plural, singular, shortNames: [], categories: [], subresources: [] };
+    return [{ group: spec.group, version, namespaced: true, ...named }];
+  });
 }
 
 async function removeObject(client: Client, resource: Resource, object: KubeObject): Promise<void> {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findCondition, resources } from "../../kube/index.ts";
+import { findCondition, resources, type Resource } from "../../kube/index.ts";
 import { startCluster, type TestCluster } from "../testing/cluster.ts";
 import { conditionsOf } from "./content.ts";
 import { startNamespaceController } from "./controller.ts";
@@ -53,6 +53,24 @@ test("what a finalizer holds is named, and the namespace waits for it", async ()
     { type: "merge", body: { metadata: { finalizers: null } } },
   );
   await cluster.settle();
+  expect(await namespaces()).toEqual([]);
+});
+
+test("objects of kinds that were defined go too", async () => {
+  startNamespaceController(cluster);
+  const names = { kind: "Widget", plural: "widgets", singular: "widget" };
+  const lists = { shortNames: [], categories: [], subresources: [] };
+  const widget: Resource = { group: "acme.io", version: "v1", namespaced: true, ...names, ...lists };
+  await cluster.client.create(resources.CustomResourceDefinition, {
+    metadata: { name: "widgets.acme.io" },
+    spec: { group: "acme.io", scope: "Namespaced", names, versions: [{ name: "v1", served: true, storage: true }] },
+    status: { conditions: [{ type: "Established", status: "True" }], acceptedNames: names },
+  });
+  await addNamespace("a");
+  await cluster.client.create(widget, { metadata: { namespace: "a", name: "w" } });
+  await cluster.client.delete(resources.Namespace, { name: "a" });
+  await cluster.settle();
+  expect((await cluster.client.list(widget)).items).toEqual([]);
   expect(await namespaces()).toEqual([]);
 });
 
