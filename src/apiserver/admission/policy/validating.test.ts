@@ -100,6 +100,20 @@ describe("ValidatingAdmissionPolicy", () => {
     expect((await create("y", { a: "2" })).status).toBe(422);
   });
 
+  it("says in its status what was checked", async () => {
+    await policy("p", {
+      matchConstraints: { resourceRules: [{ ...rule, apiGroups: ["apps"], resources: ["deployments"] }] },
+      validations: [{ expression: "object.spec.nope == 1" }],
+    });
+    await api.clock.advance(1000);
+    const status = async (): Promise<unknown> =>
+      (JSON.parse((await api.call("GET", `${group}/validatingadmissionpolicies/p`)).text) as { status?: unknown }).status;
+    await expect.poll(status, { timeout: 10_000 }).toMatchObject({
+      observedGeneration: 1,
+      typeChecking: { expressionWarnings: [{ fieldRef: "spec.validations[0].expression" }] },
+    });
+  });
+
   it("warns", async () => {
     await policy("p", { validations: [{ expression: "false", message: "careful" }] });
     await bind("p", { validationActions: ["Warn", "Audit"] });
