@@ -1,5 +1,7 @@
-// Durable writes, reads and opening of the embedded store, each beside a bare baseline measured in the same run.
+// Durable writes, reads and opening of the embedded store, each beside a bare baseline measured in the same run; and, where etcd is
+// installed, conditional writes through the store in etcd beside bare puts of the same bytes from as many workers.
 // Usage: npm run bench:store -- [--json] [--keys N]
+import { spawn } from "node:child_process";
 import {
   closeSync,
   fdatasyncSync,
@@ -13,7 +15,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openLmdbStore, type Store } from "../src/store/index.ts";
+import { createEtcdClient } from "../src/store/etcd/client.ts";
+import { openEtcdStore, openLmdbStore, type Store } from "../src/store/index.ts";
+import { freePort } from "../src/system/index.ts";
 
 const { values: flags } = parseArgs({
   options: { json: { type: "boolean", default: false }, keys: { type: "string", default: "10000" } },
@@ -108,3 +112,66 @@ await again.get(keyOf(0));
 report("store.open", performance.now() - begin, "ms", readAll);
 await again.close();
 rmSync(directory, { recursive: true });
+await benchEtcd();
+
+/** Against one member with its data on this disk. */
+async function benchEtcd(): Promise<void> {
+  const data = mkdtempSync(join(tmpdir(), "fairlead-bench-etcd-"));
+  const [client, peer] = [await freePort(), await freePort()];
+  const [url, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  const flagsOf = { "--data-dir": data, "--listen-client-urls": url, "--advertise-client-urls": url };
+  const peers = { "--listen-peer-urls": peerUrl, "--initial-advertise-peer-urls": peerUrl };
+  const args = Object.entries({ ...flagsOf, ...peers, "--initial-cluster": `default=${peerUrl}` }).flat();
+  const child = spawn("etcd", args, { stdio: "ignore" });
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", () => resolve("etcd ended"));
+  });
+  try {
+    const opened = await Promise.race([openWhenReady(url), ended]);
+    if (typeof opened === "string") {
+      console.error(`bench: without etcd: ${opened}`);
+      return;
+    }
+    const bare = createEtcdClient({ endpoints: [url] });
+    let next = 0;
+    const workersOf = (count: number, each: number, action: (key: string) => Promise<unknown>) =>
+      rate(count * each, async () => {
+        const worker = async () => {
+          for (let i = 0; i < each; i++) await action(keyOf(next++));
+        };
+        await Promise.all(Array.from({ length: count }, worker));
+      });
+    for (const [count, each] of [
+      [1, 300],
+      [16, 100],
+      [64, 50],
+    ] as const) {
+      const puts: number[] = [];
+      const writes: number[] = [];
+      for (let round = 0; round < rounds; round++) {
+        puts.push(await workersOf(count, each, (key) => bare.call("Put", { key: Buffer.from(key), value }, "write")));
+        writes.push(
+          await workersOf(count, each, (key) => opened.write([{ key, modRevision: 0 }], [{ type: "put", key, value }])),
+        );
+      }
+      report(`store.etcd.create.${count}-workers`, median(writes), "writes/s", median(puts));
+    }
+    bare.close();
+    await opened.close();
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+    rmSync(data, { recursive: true });
+  }
+}
+
+async function openWhenReady(url: string): Promise<Store> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await openEtcdStore({ endpoints: [url], timeout: 500 });
+    } catch (error) {
+      if (tries === 20) throw error;
+    }
+  }
+}
