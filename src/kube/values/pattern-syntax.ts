@@ -320,8 +320,6 @@ export function parsePattern(source: string): PatternNode {
         ranges = ranges.concat(known);
         continue;
       }
-      if (text[at] === "-" && !first && text[at + 1] !== "]" && text[at + 1] !== undefined)
-        throw failure("invalid character class range", text.slice(at, at + 2).join(""));
       const from = at;
       const low = classCharacter();
       let high = low;
