@@ -6,6 +6,7 @@ import {
   isQualifiedName,
   prune,
   semanticEqual,
+  validateEmbedded,
   validateListTypes,
   validateMetadata,
   validateMetadataUpdate,
@@ -78,6 +79,7 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
       ...[...metadata].filter(({ field }) => !field.startsWith("metadata.finalizers[")),
       ...validateValue(object, schema, undefined, old && { value: old }),
       ...(scale ? validateScale(object, scale, false) : []),
+      ...validateEmbedded(object, schema),
       ...lists,
     ];
     return withRules(found, object, old);

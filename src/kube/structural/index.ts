@@ -5,6 +5,7 @@ export { formatOf, isKnownFormat } from "./formats.ts";
 export { compileJsonPath, JsonPathError, type JsonPath } from "./json-path.ts";
 export { fieldSchema, hasInside, itemsOf, nodesOf, valuesOf, type JsonSchema } from "./json-schema.ts";
 export { identityOf, keysOf, validateListTypes } from "./list-types.ts";
+export { readMetadata, validateEmbedded } from "./metadata.ts";
 export { child, textOf, type Path } from "./path.ts";
 export { prune, typeAndMeta } from "./prune.ts";
 export { createRuleWalk, type RuleWalk } from "./rules.ts";

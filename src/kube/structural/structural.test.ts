@@ -6,6 +6,7 @@ import { formatOf } from "./formats.ts";
 import { compileJsonPath } from "./json-path.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { validateListTypes } from "./list-types.ts";
+import { validateEmbedded } from "./metadata.ts";
 import { child } from "./path.ts";
 import { prune } from "./prune.ts";
 import { validateValue } from "./validate.ts";
@@ -198,6 +199,29 @@ it("fills in defaults where something stands around them, and drops nulls that m
   dropNulls(object, schema);
   applyDefaults(object, schema);
   expect(object).toEqual({ b: { x: 1 }, c: null, l: [{ x: 1 }, { x: 2 }] });
+});
+
+it("checks the objects inside of an object", () => {
+  const schema: JsonSchema = {
+    type: "object",
+    properties: {
+      template: {
+        type: "object",
+        "x-kubernetes-embedded-resource": true,
+        "x-kubernetes-preserve-unknown-fields": true,
+      },
+    },
+  };
+  const found = (template: object): string[] => validateEmbedded({ template }, schema).map(describeFault);
+  expect(found({ apiVersion: "v1", kind: "Pod", metadata: { labels: { a: "b" } } })).toEqual([]);
+  expect(found({ kind: "a_b", metadata: { labels: { "-": "b" } } })).toMatchObject([
+    "template.apiVersion: Required value",
+    expect.stringContaining('template.kind: Invalid value: "a_b": may have mixed case, but should otherwise match: '),
+    expect.stringContaining('template.metadata.labels: Invalid value: "-": name part must consist of'),
+  ]);
+  expect(found({ apiVersion: "v1", kind: "Pod", metadata: { labels: 1 } })).toMatchObject([
+    expect.stringContaining("template.metadata: Invalid value"),
+  ]);
 });
 
 it("knows what stands twice in sets and maps", () => {
