@@ -7,6 +7,7 @@ import { difference, emptySet, intersection, isEmpty, setOf, union, type FieldSe
 import {
   capUpdates,
   dropEmpty,
+  entryOf,
   identify,
   isReset,
   ManagersError,
@@ -100,6 +101,11 @@ export function trackUpdate(
   const before = old ? unmanaged(old) : kind.empty;
   try {
     const own = compare(version.atom, before, object, true);
+    // By far the most writes of managed fields: a create has no other managers.
+    if (!old && managers.size === 0) {
+      const mine = strip(kind.reset(own.changed));
+      return setManagers(object, isEmpty(mine) ? [] : [entryOf(updateBy(kind, writer, mine))]);
+    }
     const comparisons = new Map<string, Comparison | undefined>([[version.apiVersion, filtered(kind, own)]]);
     const others = foreignVersions(kind, managers);
     if (others.length > 0)
@@ -197,26 +203,29 @@ export function reconcile(kind: ManagedKind, managers: Managers): void {
   }
 }
 
+const updateBy = ({ version, subresource }: ManagedKind, { manager, now }: Writer, set: FieldSet): Manager => ({
+  manager: manager || "unknown",
+  operation: "Update",
+  apiVersion: version.apiVersion,
+  subresource,
+  time: now,
+  set,
+});
+
 /** Gives the writer what changed, and takes that and what is gone from all others. In place. */
 function recordUpdate(
   kind: ManagedKind,
-  { manager, now }: Writer,
+  writer: Writer,
   managers: Managers,
   comparisons: ReadonlyMap<string, Comparison | undefined>,
 ): void {
   takeFrom(managers, comparisons);
-  const { apiVersion } = kind.version;
-  const mine = strip(comparisons.get(apiVersion)?.changed ?? emptySet);
+  const mine = strip(comparisons.get(kind.version.apiVersion)?.changed ?? emptySet);
   if (!isEmpty(mine)) {
-    const own = {
-      manager: manager || "unknown",
-      operation: "Update",
-      apiVersion,
-      subresource: kind.subresource,
-    } as const;
+    const own = updateBy(kind, writer, mine);
     const id = identify(own);
     const previous = managers.get(id);
-    managers.set(id, { ...own, time: now, set: previous ? union(mine, previous.set) : mine });
+    managers.set(id, previous ? { ...own, set: union(mine, previous.set) } : own);
   }
   capUpdates(managers);
 }

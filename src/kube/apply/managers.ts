@@ -87,15 +87,15 @@ export function writeManagers(managers: Managers): ManagedFieldsEntry[] {
 }
 
 export function entryOf({ manager, operation, apiVersion, subresource, time, set }: Manager): ManagedFieldsEntry {
-  return {
-    ...(manager ? { manager } : {}),
-    operation,
-    apiVersion,
-    ...(time ? { time } : {}),
-    fieldsType: "FieldsV1",
-    fieldsV1: set,
-    ...(subresource ? { subresource } : {}),
-  };
+  const entry: ManagedFieldsEntry = {};
+  if (manager) entry.manager = manager;
+  entry.operation = operation;
+  entry.apiVersion = apiVersion;
+  if (time) entry.time = time;
+  entry.fieldsType = "FieldsV1";
+  entry.fieldsV1 = set;
+  if (subresource) entry.subresource = subresource;
+  return entry;
 }
 
 const secondsOf = ({ time }: Manager): number => (time ? Math.floor(Date.parse(time) / 1000) : 0);
