@@ -3,6 +3,8 @@ import { type ConfigMap, resources, semanticEqual, type ServiceAccount } from ".
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 
+/** Milliseconds after which what could not be made is tried again. */
+const patience = 5_000;
 const accountName = "default";
 const mapName = "kube-root-ca.crt";
 const description =
@@ -18,25 +20,30 @@ export function startNamespaceDefaults(context: ControllerContext & { readonly r
   const accounts = informers.of(resources.ServiceAccount);
   const maps = informers.of(resources.ConfigMap);
 
-  const reconcile = async (namespace: string): Promise<void> => {
+  const reconcile = async (namespace: string): Promise<{ again: number } | undefined> => {
     const home = namespaces.get({ name: namespace });
-    if (!home || home.metadata.deletionTimestamp) return;
+    if (!home || home.metadata.deletionTimestamp) return undefined;
+    const made: unknown[] = [];
     if (!accounts.get({ namespace, name: accountName })) {
-      await unless(
+      const account = await unless(
         client.create(resources.ServiceAccount, { metadata: { namespace, name: accountName } }),
         "AlreadyExists",
         "Forbidden",
         "NotFound",
       );
+      made.push(account);
     }
     const map = maps.get({ namespace, name: mapName });
     const data = { "ca.crt": rootCA };
     if (!map) {
       const metadata = { namespace, name: mapName, annotations: { "kubernetes.io/description": description } };
-      await unless(client.create(resources.ConfigMap, { metadata, data }), "AlreadyExists", "Forbidden", "NotFound");
+      const create = client.create(resources.ConfigMap, { metadata, data });
+      made.push(await unless(create, "AlreadyExists", "Forbidden", "NotFound"));
     } else if (!semanticEqual(map.data, data)) {
       await client.update(resources.ConfigMap, { ...map, data });
     }
+    // A quota may be full for a while.
+    return made.includes(undefined) ? { again: patience } : undefined;
   };
 
   const controller = startController({
