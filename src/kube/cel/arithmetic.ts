@@ -1,4 +1,5 @@
 import {
+  bounded,
   durationOf,
   fail,
   itemsOf,
@@ -33,9 +34,12 @@ export const checkedTimestamp = (nanos: bigint): TimestampValue =>
 export function add(a: Value, b: Value): Value {
   if (typeof a === "bigint" && typeof b === "bigint") return intOf(a + b);
   if (typeof a === "number" && typeof b === "number") return a + b;
-  if (typeof a === "string" && typeof b === "string") return a + b;
+  if (typeof a === "string" && typeof b === "string") {
+    bounded(a.length + b.length);
+    return a + b;
+  }
   if (a instanceof Uint8Array && b instanceof Uint8Array) {
-    const joined = new Uint8Array(a.length + b.length);
+    const joined = new Uint8Array(bounded(a.length + b.length));
     joined.set(a);
     joined.set(b, a.length);
     return joined;
@@ -53,6 +57,7 @@ const nanos = (value: Value): bigint => (value as DurationValue).nanos;
 
 /** Sets are joined without doubles; in lists of type map an item of `b` replaces the one of `a` with the same keys. */
 function addLists(a: ListValue, b: ListValue): ListValue {
+  bounded(a.size + b.size);
   const keyOf = a.keyOf;
   const [mine, theirs] = [[...itemsOf(a)], [...itemsOf(b)]];
   if (a.listType === "map" && keyOf) {

@@ -220,6 +220,13 @@ export function sizeOf(value: Value): number {
   return value.kind === "opaque" ? (value.size ?? 1) : 1;
 }
 
+/** Characters of a text, bytes or items that one function may make: costs are reckoned when it is made already. */
+const largest = 8 * 1024 * 1024;
+
+/** The size, if a value may be as large. */
+export const bounded = (size: number): number =>
+  size > largest ? fail(`result is too large: ${size}, limit ${largest}`) : size;
+
 /** Both as numbers that can be compared; undefined when one is none. */
 function asNumber(value: Value): bigint | number | undefined {
   if (typeof value === "bigint" || typeof value === "number") return value;

@@ -1,5 +1,6 @@
 import { formatDuration, formatTimestamp } from "../time.ts";
 import {
+  bounded,
   fail,
   itemsOf,
   kindOf,
@@ -35,6 +36,7 @@ export function format(text: string, args: ListValue): string {
     if (used >= args.size) fail(`index ${used} out of range`);
     const precision = digits === undefined ? undefined : Number(digits);
     if (precision !== undefined && precision > maxPrecision) fail(`precision ${precision} is too large`);
+    bounded(out.length);
     out += show(verb ?? "", args.at(used++), precision);
     at = percent + all.length;
   }

@@ -1,6 +1,6 @@
 import { joining, listTraversal, replacement, splitting, traversal } from "../cost.ts";
 import { define, type Overload } from "../functions.ts";
-import { fail, itemsOf, lengthOf, listValue, type ListValue, type Value } from "../values.ts";
+import { bounded, fail, itemsOf, lengthOf, listValue, type ListValue, type Value } from "../values.ts";
 import { format } from "./format-text.ts";
 
 /** Positions count characters. Texts without characters beyond the basic plane, which is most, need no splitting. */
@@ -48,11 +48,10 @@ function lastIndexOf(text: string, part: string, from?: bigint): bigint {
 
 /** A negative limit is none. */
 function replace(text: string, old: string, next: string, limit = -1n): string {
-  if (limit === 0n) return text;
-  if (limit < 0n) return old === "" ? replaceEmpty(text, next, Infinity) : text.replaceAll(old, () => next);
-  if (old === "") return replaceEmpty(text, next, Number(limit));
-  const parts = text.split(old);
-  const count = Math.min(Number(limit), parts.length - 1);
+  const most = limit < 0n ? Infinity : Number(limit);
+  const parts = old === "" ? ["", ...Array.from(text), ""] : text.split(old);
+  const count = Math.min(most, parts.length - 1);
+  bounded(text.length + count * (next.length - old.length));
   return (
     parts.slice(0, count + 1).join(next) +
     parts
@@ -60,13 +59,6 @@ function replace(text: string, old: string, next: string, limit = -1n): string {
       .map((part) => old + part)
       .join("")
   );
-}
-
-function replaceEmpty(text: string, next: string, limit: number): string {
-  let out = "";
-  let count = 0;
-  for (const character of text) out += (count++ < limit ? next : "") + character;
-  return count < limit ? out + next : out;
 }
 
 function split(text: string, separator: string, limit = -1n): Value {
@@ -79,7 +71,9 @@ function split(text: string, separator: string, limit = -1n): Value {
 }
 
 function joinList(list: ListValue, separator = ""): string {
-  return [...itemsOf(list)].map((item) => (typeof item === "string" ? item : fail("no such overload"))).join(separator);
+  const parts = [...itemsOf(list)].map((item) => (typeof item === "string" ? item : fail("no such overload")));
+  bounded(parts.reduce((sum, part) => sum + part.length + separator.length, 0));
+  return parts.join(separator);
 }
 
 const lower = (text: string): string => text.replace(/[A-Z]+/g, (part) => part.toLowerCase());
