@@ -31,7 +31,11 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
     what,
     buckets,
   );
-  const running = metrics.gauge("apiserver_longrunning_requests", "Watches and logs under way.", whatRuns);
+  const running = metrics.gauge(
+    "apiserver_longrunning_requests",
+    "Watches, logs and connections to pods under way.",
+    whatRuns,
+  );
   const events = metrics.counter("apiserver_watch_events_total", "Events sent to watches.", where);
 
   return {
@@ -48,6 +52,17 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
       if (response.type === "watch") {
         const sent = events(group, version, resource);
         return { ...response, frames: counted(response.frames, goesOn(), () => sent.inc()) };
+      }
+      if (response.type === "upgrade") {
+        return {
+          ...response,
+          async take(socket, head) {
+            const underWay = goesOn();
+            underWay.inc();
+            await response.take(socket, head);
+            underWay.dec();
+          },
+        };
       }
       if (response.type === "stream" && info.type === "resource")
         return { ...response, chunks: counted(response.chunks, goesOn()) };
@@ -81,6 +96,9 @@ const verbs: Readonly<Record<ResourceVerb, string>> = {
   deletecollection: "DELETECOLLECTION",
 };
 
+/** Parts that lead somewhere else: whatever the method, they count as one verb. */
+const connectedParts: ReadonlySet<string> = new Set(["exec", "attach", "portforward", "proxy"]);
+
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
 /** Only what is served becomes a label: what a client makes up counts under empty ones. */
@@ -96,7 +114,8 @@ function labelsOf(catalog: Catalog, info: RequestInfo, contentType: string | und
   if (!resource) return { verb, ...nothing };
   const subresource = resource.subresources.includes(info.subresource) ? info.subresource : "";
   const { group, version, plural } = resource;
-  return { verb, group, version, resource: plural, subresource, scope: scopeOf(info) };
+  const isConnect = group === "" && connectedParts.has(subresource);
+  return { verb: isConnect ? "CONNECT" : verb, group, version, resource: plural, subresource, scope: scopeOf(info) };
 }
 
 /** As upstream's `CleanScope`. */

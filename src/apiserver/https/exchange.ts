@@ -11,7 +11,7 @@ import type { RequestFigures } from "../request-figures.ts";
 import { isTrue, requestInfo } from "../request/request-info.ts";
 import { drain, readBody } from "./body.ts";
 import type { InFlight } from "./inflight.ts";
-import type { Upgrade } from "./upgrade.ts";
+import { webSocketAuthorization, type Upgrade } from "./upgrade.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
 /** Headers that the API itself looks at. */
@@ -78,7 +78,7 @@ export async function exchange(
       if (!methods.has(method))
         throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
       const user = await authenticator.authenticate({
-        authorization: header("authorization"),
+        authorization: header("authorization") ?? (upgrade ? webSocketAuthorization(incoming) : undefined),
         rawHeaders: incoming.rawHeaders,
         certificate: certificateOf(socketOf(incoming)),
       });
@@ -96,9 +96,7 @@ export async function exchange(
         ...(impersonation ? { impersonation } : {}),
         ...(reading || passedOn ? {} : { body: await readBody(incoming) }),
         signal: gone.signal,
-        ...(passedOn
-          ? { transport: { headers, url, body: incoming, upgrade: upgrade !== undefined } }
-          : {}),
+        ...(passedOn ? { transport: { headers, url, body: incoming, upgrade: upgrade !== undefined } } : {}),
       });
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;

@@ -41,3 +41,21 @@ export function beginUpgrade(
     },
   };
 }
+
+const tokenProtocol = "base64url.bearer.authorization.k8s.io.";
+
+/**
+ * The `Authorization` that a WebSocket request brings as a sub-protocol, since browsers can set no header: its token in base64url without
+ * padding, beside at least one real sub-protocol (apiserver, authentication/request/websocket). Undefined for a request that brings none.
+ */
+export function webSocketAuthorization({ headers }: Pick<IncomingMessage, "headers">): string | undefined {
+  if (headers.upgrade?.toLowerCase() !== "websocket") return undefined;
+  const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
+  const tokens = protocols.filter((one) => one.startsWith(tokenProtocol));
+  const [token] = tokens;
+  if (token === undefined || tokens.length > 1 || protocols.length < 2) return undefined;
+  const encoded = token.slice(tokenProtocol.length);
+  const text = Buffer.from(encoded, "base64url").toString();
+  // What does not come back the same was no base64url, or no text.
+  return text !== "" && Buffer.from(text).toString("base64url") === encoded ? `Bearer ${text}` : undefined;
+}
