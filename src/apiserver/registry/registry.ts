@@ -14,7 +14,7 @@ import {
   type Resource,
   type StrategyContext,
 } from "../../kube/index.ts";
-import type { Compare, Operation } from "../../store/index.ts";
+import { StoreError, type Compare, type Operation } from "../../store/index.ts";
 import { Entry, keyFor, storedBytes, type KindCache, type Storage } from "../storage/index.ts";
 import { mutate, validate, type AdmissionChain, type WriteContext } from "./admission.ts";
 import { deletionOf, isGone, type DeletionOptions } from "./deletion.ts";
@@ -156,6 +156,22 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     return { failed: "object", current: there && cache.make(key, there.modRevision, there.value) };
   };
 
+  /** As `commit`; what is too large for the store is written without its managed fields, unless it was applied. */
+  const commitObject = async (
+    context: WriteContext,
+    object: KubeObject,
+    ...[cache, key, current, value, companion]: Parameters<typeof commit>
+  ): ReturnType<typeof commit> => {
+    try {
+      return await commit(cache, key, current, value, companion);
+    } catch (error) {
+      const isTooLarge = error instanceof StoreError && error.code === "TOO_LARGE";
+      if (!isTooLarge || !context.track || !object.metadata.managedFields) throw error;
+      delete object.metadata.managedFields;
+      return commit(cache, key, current, await bytesFor(context, object), companion);
+    }
+  };
+
   const read = async (resource: Resource, namespace: string, name: string): Promise<Entry | undefined> => {
     await storage.caughtUp();
     return storage.of(resource).get(keyFor(resource, { namespace, name }));
@@ -203,7 +219,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         await storage.caughtUp();
         return cache.get(key) ? "taken" : new Entry(key, 0, value);
       }
-      const result = await commit(cache, key, undefined, value, companion);
+      const result = await commitObject(context, draft, cache, key, undefined, value, companion);
       if ("done" in result) return result.done;
       if (result.failed === "object") return "taken";
     }
@@ -303,7 +319,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         if (context.dryRun) return { entry: last, created: false };
         const result = isGone(resource, object)
           ? await commit(cache, key, current, undefined, allocate(resource, undefined, old))
-          : await commit(cache, key, current, value, companion);
+          : await commitObject(context, object, cache, key, current, value, companion);
         if ("done" in result) return { entry: isGone(resource, object) ? last : result.done, created: false };
         if (result.failed === "object" && !retry) throw modified(resource, name);
         current = result.current;

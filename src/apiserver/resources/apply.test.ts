@@ -322,6 +322,15 @@ describe("managed fields", () => {
     }
   });
 
+  it("are left out where an object would be too large with them", async () => {
+    const data = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [String(i).padEnd(200, "k"), ""]));
+    const made = await api.call("POST", maps, config(data));
+    expect(made.status).toBe(201);
+    expect(made.body.metadata.managedFields).toBeUndefined();
+    const applied = await apply(`${maps}/b`, config(data, { name: "b" }));
+    expect(applied.body).toMatchObject({ code: 413, reason: "RequestEntityTooLarge" });
+  });
+
   it("are not changed by a write that changes nothing", async () => {
     const { body: made } = await api.call("POST", maps, config({ k: "1" }), as("maker/1"));
     await api.clock.advance(60_000);
