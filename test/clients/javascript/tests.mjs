@@ -2,7 +2,7 @@
 // Usage: node tests.mjs NAME
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -133,12 +133,20 @@ const tests = {
   async cp() {
     await runPod();
     const folder = await mkdtemp(join(tmpdir(), "fairlead-cp-"));
+    const [here, there] = ["here", "there"].map((name) => join(folder, name));
     try {
-      await writeFile(join(folder, "there"), "content");
-      await new k8s.Cp(config).cpToPod(namespace, "echo", "echo", "there", folder, folder);
-      const { out } = await execute(["cat", join(folder, "there")]);
-      assert.equal(out, "content");
-      assert.equal(await readFile(join(folder, "there"), "utf8"), "content");
+      await mkdir(here);
+      await writeFile(join(here, "file"), "content");
+      await execute(["mkdir", there]);
+      const cp = new k8s.Cp(config);
+      // The client gives no sign of the end of either.
+      await cp.cpToPod(namespace, "echo", "echo", here, there);
+      await eventually(
+        "the file is there",
+        async () => (await execute(["cat", join(there, "file")])).out === "content",
+      );
+      const { out } = await execute(["tar", "cf", "-", "-C", there, "file"]);
+      assert.match(out, /content/);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -147,14 +155,29 @@ const tests = {
   async "port-forward"() {
     await runPod();
     const forward = new k8s.PortForward(config);
-    const server = createServer((socket) => void forward.portForward(namespace, "echo", [8080], socket, null, socket));
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      void forward.portForward(namespace, "echo", [8080], socket, null, socket);
+    });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const socket = connect(server.address().port, "127.0.0.1");
-    socket.write("GET / HTTP/1.1\r\nHost: echo\r\n\r\n");
-    let answer = "";
-    socket.on("data", (chunk) => (answer += chunk));
-    await eventually("an answer", () => answer.startsWith("HTTP/1.1 200"));
-    socket.destroy();
+    /** One attempt: the pod may run and not listen yet. */
+    const ask = () =>
+      new Promise((resolve) => {
+        const socket = connect(server.address().port, "127.0.0.1");
+        const timer = setTimeout(() => socket.destroy(), 1000);
+        let answer = "";
+        socket.write("GET / HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n");
+        socket.on("data", (chunk) => {
+          answer += chunk;
+          if (answer.startsWith("HTTP/1.1 200")) socket.destroy();
+        });
+        socket.on("error", () => {});
+        socket.on("close", () => {
+          clearTimeout(timer);
+          resolve(answer.startsWith("HTTP/1.1 200"));
+        });
+      });
+    await eventually("an answer", ask);
     server.close();
   },
 
