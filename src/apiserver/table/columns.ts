@@ -44,6 +44,10 @@ export function integer(name: string, description: string): Column {
   return column(name, description, { type: "integer" });
 }
 
+export function boolean(name: string, description: string): Column {
+  return column(name, description, { type: "boolean" });
+}
+
 export function date(name: string, description: string): Column {
   return column(name, description, { type: "date" });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { resources } from "../../kube/index.ts";
+import { decode, resources, type KubeObject } from "../../kube/index.ts";
 import { tableFor } from "./table.ts";
 
 const now = Date.UTC(2030, 0, 1, 12);
@@ -8,12 +8,9 @@ const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString().re
 type Kind = keyof typeof resources;
 
 function tableOf(kind: Kind, body: object, metadata: object = {}) {
-  const object = {
-    apiVersion: "v1",
-    kind,
-    metadata: { name: "one", creationTimestamp: ago(300), ...metadata },
-    ...body,
-  };
+  const parent = kind === "IPAddress" ? { spec: { parentRef: { resource: "services", name: "web" } } } : {};
+  const given = { metadata: { name: "one", creationTimestamp: ago(300), ...metadata }, ...parent, ...body };
+  const { object } = decode<KubeObject>(resources[kind], given);
   return tableFor(resources[kind], [object], { now, includeObject: "None" });
 }
 
@@ -53,6 +50,17 @@ describe("columns", () => {
     ["Event", "Last Seen Type Reason Object (Subobject) (Source) Message (First Seen) (Count) (Name)"],
     ["Role", "Name Created At"],
     ["ClusterRole", "Name Created At"],
+    ["StatefulSet", "Name Ready Age (Containers) (Images)"],
+    ["DaemonSet", "Name Desired Current Ready Up-to-date Available Node Selector Age (Containers) (Images) (Selector)"],
+    ["Job", "Name Status Completions Duration Age (Containers) (Images) (Selector)"],
+    ["CronJob", "Name Schedule Timezone Suspend Active Last Schedule Age (Containers) (Images) (Selector)"],
+    ["HorizontalPodAutoscaler", "Name Reference Targets MinPods MaxPods Replicas Age"],
+    ["PodDisruptionBudget", "Name Min Available Max Unavailable Allowed Disruptions Age"],
+    [
+      "PersistentVolumeClaim",
+      "Name Status Volume Capacity Access Modes StorageClass VolumeAttributesClass Age (VolumeMode)",
+    ],
+    ["NetworkPolicy", "Name Pod-Selector Age"],
     ["RoleBinding", "Name Role Age (Users) (Groups) (ServiceAccounts)"],
     ["ClusterRoleBinding", "Name Role Age (Users) (Groups) (ServiceAccounts)"],
   ])("of %s", (kind, expected) => {
@@ -65,8 +73,55 @@ describe("columns", () => {
 
   test("every kind has a table", () => {
     for (const kind of Object.keys(resources) as Kind[]) {
-      expect(tableOf(kind, minimal[kind] ?? {}).rows, kind).toHaveLength(1);
+      const { columnDefinitions, rows } = tableOf(kind, minimal[kind] ?? {});
+      expect(rows[0]?.cells, kind).toHaveLength(columnDefinitions.length);
+      expect(rows[0]?.cells, kind).not.toContain(undefined);
     }
+  });
+});
+
+describe("rows of workloads", () => {
+  test.each<[Kind, object, object, unknown[]]>([
+    [
+      "Job",
+      { spec: { completions: 3 }, status: { startTime: ago(90), succeeded: 1 } },
+      {},
+      ["one", "Running", "1/3", "90s", "5m", "", "", "<none>"],
+    ],
+    [
+      "HorizontalPodAutoscaler",
+      {
+        spec: {
+          scaleTargetRef: { kind: "Deployment", name: "web" },
+          minReplicas: 1,
+          maxReplicas: 5,
+          metrics: [{ type: "Resource", resource: { name: "cpu", target: { averageUtilization: 80 } } }],
+        },
+        status: {
+          currentMetrics: [{ type: "Resource", resource: { name: "cpu", current: { averageUtilization: 7 } } }],
+        },
+      },
+      {},
+      ["one", "Deployment/web", "cpu: 7%/80%", "1", 5, 0, "5m"],
+    ],
+    ["IPAddress", {}, {}, ["one", "services/web", "5m"]],
+    [
+      "PersistentVolumeClaim",
+      {
+        spec: { volumeName: "v", storageClassName: "fast", volumeMode: "Filesystem" },
+        status: { phase: "Bound", capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"] },
+      },
+      {},
+      ["one", "Bound", "v", "1Gi", "RWO", "fast", "<unset>", "5m", "Filesystem"],
+    ],
+    [
+      "ResourceQuota",
+      { status: { hard: { pods: "5", "limits.cpu": "2" }, used: { pods: "1" } } },
+      {},
+      ["one", "pods: 1/5", "limits.cpu: 0/2", "5m"],
+    ],
+  ])("%s", (kind, body, metadata, cells) => {
+    expect(cellsOf(kind, body, metadata)).toEqual(cells);
   });
 });
 
