@@ -1,4 +1,6 @@
+import type { KubeObject } from "../../kube/index.ts";
 import type { Catalog, Served } from "../resources/index.ts";
+import { Entry, storedBytes } from "../storage/index.ts";
 import type { Equivalent, FindEquivalents } from "./subject.ts";
 
 /** Other versions under which the catalog serves what a request is about. Parts with a kind of their own have none. */
@@ -10,7 +12,7 @@ export function catalogEquivalents(catalog: Catalog): FindEquivalents {
     if (!own || own.resource.kind !== kind.kind) return [];
     return catalog
       .all()
-      .filter((other) => other.stored === own.stored && other !== own)
+      .filter((other) => other !== own && isSameKind(other.stored, own.stored))
       .map((other): Equivalent => {
         const { group, version, plural, kind: otherKind } = other.resource;
         return {
@@ -18,13 +20,22 @@ export function catalogEquivalents(catalog: Catalog): FindEquivalents {
           version,
           resource: plural,
           kind: otherKind,
-          show: (object) => shownBy(other, storedBy(own, object)),
-          take: (object) => shownBy(own, storedBy(other, object)),
+          show: (object) => convert(own, other, object),
+          take: (object) => convert(other, own, object),
         };
       });
   };
 }
 
-type Object = Parameters<Equivalent["show"]>[0];
-const shownBy = ({ view }: Served, stored: Object): Object => (view ? view.show(stored) : stored);
-const storedBy = ({ view }: Served, shown: Object): Object => (view ? view.store(shown) : shown);
+const isSameKind = (a: Served["stored"], b: Served["stored"]): boolean => a.group === b.group && a.plural === b.plural;
+
+/** An object of one version as one of another, by way of the version in which it is stored. */
+async function convert(from: Served, to: Served, object: KubeObject): Promise<KubeObject> {
+  if (from.conversion && to.conversion) {
+    const saved = await from.conversion.save(object);
+    // What is loaded is shared; who asks for another form may change it.
+    return structuredClone(await to.conversion.load(new Entry("", 0, storedBytes(from.conversion.stored, saved))));
+  }
+  const stored = from.view ? from.view.store(object) : object;
+  return to.view ? to.view.show(stored) : stored;
+}

@@ -19,7 +19,7 @@ export interface LocalServicesOptions {
 const kind = resources.APIService;
 const managed = "kube-aggregator.kubernetes.io/automanaged";
 /** Milliseconds between two looks. */
-const look = 250;
+const look = 1_000;
 
 /** Priorities of Kubernetes' own groups, as upstream has them: of the group and of its versions. */
 const priorities: Readonly<Record<string, readonly [group: number, version: number]>> = {

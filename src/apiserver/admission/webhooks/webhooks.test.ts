@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { EgressError } from "../../egress/index.ts";
 import { createFakeEgress, type FakeAnswer, type FakeEgress } from "../../egress/fake-egress.ts";
+import { collection, install, widgets } from "../../custom/testing.ts";
 import { mergePatch, startTestApi, type TestApi } from "../../test-api.ts";
 
 interface Review {
@@ -154,6 +155,42 @@ describe("what a webhook is told", () => {
       object: { apiVersion: "events.k8s.io/v1", note: "hello" },
     });
   });
+});
+
+test("a webhook for one version of a custom resource sees and changes the others in that version", async () => {
+  await start(() => label("seen"));
+  const schema = {
+    type: "object",
+    properties: { spec: { type: "object", properties: { size: { type: "integer" } } } },
+  };
+  const version = { served: true, schema: { openAPIV3Schema: schema } };
+  const versions = [
+    { ...version, name: "v1", storage: true },
+    { ...version, name: "v1beta1", storage: false },
+  ];
+  await install(api, widgets({ type: "object" }, {}, { versions }));
+  const rules = [{ operations: ["*"], apiGroups: ["acme.io"], apiVersions: ["v1beta1"], resources: ["widgets"] }];
+  await configure("Mutating", "widgets", webhook("one.example.com", { rules }));
+  const { status, body, text } = await api.call("POST", collection, { metadata: { name: "w" }, spec: { size: 1 } });
+  expect(status, text).toBe(201);
+  expect(body).toMatchObject({ apiVersion: "acme.io/v1", metadata: { labels: { seen: "yes" } }, spec: { size: 1 } });
+  const [{ request }] = egress.sent.map((one) => one.body as Review) as [Review];
+  expect(request).toMatchObject({
+    kind: { version: "v1beta1" },
+    resource: { version: "v1beta1" },
+    requestKind: { version: "v1" },
+    object: { apiVersion: "acme.io/v1beta1", spec: { size: 1 } },
+  });
+});
+
+test("what a webhook adds to a custom resource is pruned and completed by its structure", async () => {
+  await start(() => patching({ op: "add", path: "/spec", value: { junk: 1 } }));
+  const properties = { size: { type: "integer", default: 3 } } as const;
+  await install(api, widgets({ type: "object", properties: { spec: { type: "object", properties } } }));
+  const rules = [{ operations: ["*"], apiGroups: ["acme.io"], apiVersions: ["v1"], resources: ["widgets"] }];
+  await configure("Mutating", "widgets", webhook("one.example.com", { rules }));
+  const { body } = await api.call("POST", collection, { metadata: { name: "w" } });
+  expect(body.spec).toEqual({ size: 3 });
 });
 
 describe("what a webhook may do", () => {
