@@ -67,7 +67,7 @@ describe("what a run costs", () => {
 describe("estimates", () => {
   const strings = (maxItems?: number, maxLength?: number): CelSchema => ({
     type: "array",
-    items: { type: "string", ...(maxLength === undefined ? {} : { maxLength }) } as CelSchema,
+    items: { type: "string", ...(maxLength === undefined ? {} : { maxLength }) },
     ...(maxItems === undefined ? {} : { maxItems }),
   });
   it.each<[string, CelSchema, number, number]>([
@@ -76,19 +76,19 @@ describe("estimates", () => {
     ["self.all(x, x == 'a')", strings(10, 5), 2, 52],
     ["self.all(x, self.exists(y, x == y))", strings(10, 5), 2, 852],
     ["self.map(x, x + 'ab')", strings(10, 10), 12, 192],
-    ["self.startsWith('a')", { type: "string", maxLength: 100 } as CelSchema, 1, 41],
-    ["self.matches('[a-z]*')", { type: "string", maxLength: 10 } as CelSchema, 3, 11],
-    ["self == self", { type: "string", maxLength: 10 } as CelSchema, 2, 6],
+    ["self.startsWith('a')", { type: "string", maxLength: 100 }, 1, 41],
+    ["self.matches('[a-z]*')", { type: "string", maxLength: 10 }, 3, 11],
+    ["self == self", { type: "string", maxLength: 10 }, 2, 6],
   ])("%s", (source, schema, min, max) => {
     expect(compile(source, schema).estimate()).toEqual({ min, max });
   });
 
-  it.each([
+  it.each<[string, CelSchema]>([
     ["self.all(x, self.all(y, x == y))", strings()],
     ["self.all(x, x.matches('^[a-z]+$'))", strings()],
     [
       "self.all(k, self[k].all(x, x > 0))",
-      { type: "object", additionalProperties: { type: "array", items: { type: "integer" } } } as CelSchema,
+      { type: "object", additionalProperties: { type: "array", items: { type: "integer" } } },
     ],
   ])("without bounds nothing bounds %s", (source, schema) => {
     expect(compile(source, schema).estimate().max).toBeGreaterThan(costLimits.estimatedPerRule * 100);

@@ -136,7 +136,7 @@ describe("whatever an expression is", () => {
   it("texts of any characters are refused or evaluated", () => {
     const next = random(11);
     const pieces = [
-      ..."()[]{}.,:?!-+*/%<>=&|'\"`\\\n\t ",
+      ...Array.from("()[]{}.,:?!-+*/%<>=&|'\"`\\\n\t "),
       "'''",
       '"""',
       "r'",

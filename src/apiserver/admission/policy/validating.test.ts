@@ -107,7 +107,8 @@ describe("ValidatingAdmissionPolicy", () => {
     });
     await api.clock.advance(1000);
     const status = async (): Promise<unknown> =>
-      (JSON.parse((await api.call("GET", `${group}/validatingadmissionpolicies/p`)).text) as { status?: unknown }).status;
+      (JSON.parse((await api.call("GET", `${group}/validatingadmissionpolicies/p`)).text) as { status?: unknown })
+        .status;
     await expect.poll(status, { timeout: 10_000 }).toMatchObject({
       observedGeneration: 1,
       typeChecking: { expressionWarnings: [{ fieldRef: "spec.validations[0].expression" }] },
