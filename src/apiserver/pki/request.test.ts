@@ -26,7 +26,7 @@ const rsa = {
 };
 
 async function request(algorithm: typeof ecdsa | typeof rsa, name: string): Promise<string> {
-  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const made = await Pkcs10CertificateRequestGenerator.create({
     name,
     keys,

@@ -77,6 +77,8 @@ export function createSigner(authority: KeyPair): CertificateSigner {
         signingKey,
         extensions: [
           new x509.BasicConstraintsExtension(false, undefined, true),
+          // Several flags are a sum of them: the library takes it, its type knows each alone.
+          // oxlint-disable-next-line typescript/no-unsafe-enum-assignment
           ...(flags ? [new x509.KeyUsagesExtension(flags, true)] : []),
           ...(extended.length > 0 ? [new x509.ExtendedKeyUsageExtension(extended)] : []),
           await x509.AuthorityKeyIdentifierExtension.create(issuer, false),

@@ -27,18 +27,10 @@ export interface Review {
   answer(object: KubeObject, context: ReviewContext): KubeObject | Promise<KubeObject>;
 }
 
-function review<T extends KubeObject>(
-  group: string,
-  kind: string,
-  answer: (asked: T, context: ReviewContext) => KubeObject | Promise<KubeObject>,
-  namespaced = false,
-): Review {
+function review(group: string, kind: string, answer: Review["answer"], namespaced = false): Review {
   const singular = kind.toLowerCase();
   const names = { kind, plural: `${singular}s`, singular, shortNames: [], categories: [], subresources: [] };
-  return {
-    resource: { group, version: "v1", namespaced, ...names },
-    answer: (object, context) => answer(object as T, context),
-  };
+  return { resource: { group, version: "v1", namespaced, ...names }, answer };
 }
 
 const authorization = "authorization.k8s.io";
@@ -46,24 +38,27 @@ const authentication = "authentication.k8s.io";
 
 /** Reviews by which clients ask who they are and what they or others may do. */
 export const reviews: readonly Review[] = [
-  review<SubjectAccessReview>(authorization, "SelfSubjectAccessReview", (asked, { asker, authorizer }) =>
-    accessAnswer(asked, asker, authorizer),
+  review(authorization, "SelfSubjectAccessReview", (asked, { asker, authorizer }) =>
+    accessAnswer(asked as SubjectAccessReview, asker, authorizer),
   ),
-  review<SubjectAccessReview>(authorization, "SubjectAccessReview", (asked, { authorizer }) =>
-    accessAnswer(asked, subjectOf(asked), authorizer),
+  review(authorization, "SubjectAccessReview", (asked, { authorizer }) =>
+    accessAnswer(asked as SubjectAccessReview, subjectOf(asked as SubjectAccessReview), authorizer),
   ),
-  review<SubjectAccessReview>(
+  review(
     authorization,
     "LocalSubjectAccessReview",
-    (asked, { authorizer, namespace }) => {
+    (object, { authorizer, namespace }) => {
+      const asked = object as SubjectAccessReview;
       checkLocal(asked, namespace);
       return accessAnswer(asked, subjectOf(asked), authorizer);
     },
     true,
   ),
-  review<SelfSubjectRulesReview>(authorization, "SelfSubjectRulesReview", answerRules),
+  review(authorization, "SelfSubjectRulesReview", (asked, context) =>
+    answerRules(asked as SelfSubjectRulesReview, context),
+  ),
   review(authentication, "SelfSubjectReview", (asked, { asker }) => answerWho(asked, asker)),
-  review<TokenReview>(authentication, "TokenReview", answerToken),
+  review(authentication, "TokenReview", (asked, context) => answerToken(asked as TokenReview, context)),
 ];
 
 export function findReview(info: { group: string; version: string; resource: string }): Review | undefined {

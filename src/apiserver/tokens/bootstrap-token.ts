@@ -25,9 +25,11 @@ export function createBootstrapTokens({ storage, audiences, now }: BootstrapToke
     if (wanted.length > 0 && fitting.length === 0) return undefined;
     await storage.caughtUp();
     const name = `bootstrap-token-${id}`;
-    const secret = storage.of(resources.Secret).get(keyFor(resources.Secret, { namespace: "kube-system", name }))
-      ?.object as Secret | undefined;
-    if (!secret || secret.metadata.deletionTimestamp || secret.type !== type) return undefined;
+    const key = keyFor(resources.Secret, { namespace: "kube-system", name });
+    const entry = storage.of(resources.Secret).get(key);
+    if (!entry) return undefined;
+    const secret = entry.object as Secret;
+    if (secret.metadata.deletionTimestamp || secret.type !== type) return undefined;
     const value = (field: string): string => Buffer.from(secret.data?.[field] ?? "", "base64").toString();
     if (!same(value("token-secret"), given) || value("token-id") !== id) return undefined;
     const expiration = value("expiration");

@@ -30,7 +30,7 @@ export function startControllers(context: ControllersContext): Component[] {
         clusterCIDR: plan.podCIDR,
         rootCA: controlPlane.pki.ca,
         signer: controlPlane.pki.signer,
-        signToken: controlPlane.signToken,
+        signToken: (draft) => controlPlane.signToken(draft),
       });
     },
     context,
