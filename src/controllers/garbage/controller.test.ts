@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type ConfigMap, resources } from "../../kube/index.ts";
+import { type ConfigMap, type Resource, resources } from "../../kube/index.ts";
 import { startCluster, type TestCluster } from "../testing/cluster.ts";
 import { startGarbageCollector } from "./controller.ts";
 
@@ -149,4 +149,30 @@ test("an owner that only the API knows yet is looked up before anything is delet
   await add("child", [{ ...owner, metadata: { ...owner.metadata, uid: "missing" } }]);
   await cluster.settle();
   expect(gets).toContain("a/owner");
+});
+
+test("objects of kinds that were defined meanwhile own, and are owned", async () => {
+  const names = { kind: "Widget", plural: "widgets", singular: "widget" };
+  const lists = { shortNames: [], categories: [], subresources: [] };
+  const widget: Resource = { group: "acme.io", version: "v1", namespaced: true, ...names, ...lists };
+  await cluster.client.create(resources.CustomResourceDefinition, {
+    metadata: { name: "widgets.acme.io" },
+    spec: { group: "acme.io", scope: "Namespaced", names, versions: [{ name: "v1", served: true, storage: true }] },
+    status: { conditions: [{ type: "Established", status: "True" }], acceptedNames: names },
+  });
+  await cluster.settle();
+  const owner = await cluster.client.create(widget, { metadata: at("w") });
+  const reference = { apiVersion: "acme.io/v1", kind: "Widget", name: "w", uid: owner.metadata.uid ?? "" };
+  const map = await add("owned", [], { ownerReferences: [reference] });
+  const mapReference = { apiVersion: "v1", kind: "ConfigMap", name: "owned", uid: map.metadata.uid ?? "" };
+  await cluster.client.create(widget, { metadata: { ...at("below"), ownerReferences: [mapReference] } });
+  await cluster.settle();
+  expect(await left()).toEqual(["owned"]);
+  await cluster.client.delete(widget, at("w"));
+  await cluster.settle();
+  expect(await left()).toEqual([]);
+  expect((await cluster.client.list(widget)).items).toEqual([]);
+  // What goes with its definition is not followed any more.
+  await cluster.client.delete(resources.CustomResourceDefinition, { name: "widgets.acme.io" });
+  await cluster.settle();
 });

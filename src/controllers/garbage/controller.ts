@@ -1,8 +1,17 @@
-import { startController, unless } from "../../client/index.ts";
-import { keyOf, type KubeObject, nameOfKey, type OwnerReference, semanticEqual } from "../../kube/index.ts";
+import { createInformers, startController, unless, type Informer } from "../../client/index.ts";
+import {
+  keyOf,
+  type KubeObject,
+  nameOfKey,
+  type OwnerReference,
+  type Resource,
+  resources,
+  semanticEqual,
+} from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { createGraph, idOf, type Item, ownerName } from "./graph.ts";
+import { customKindOf } from "../custom-kinds.ts";
+import { createGraph, type Graph, idOf, type Item, ownerName } from "./graph.ts";
 
 const foreground = "foregroundDeletion";
 const orphan = "orphan";
@@ -109,7 +118,7 @@ export function startGarbageCollector(context: ControllerContext): Component {
     after: graph.informers.map(({ synced }) => synced),
   });
 
-  for (const informer of graph.informers) {
+  const follow = (informer: Informer<KubeObject>): void => {
     const { resource } = informer;
     informer.onChange(({ before, after }) => {
       const object = after ?? before;
@@ -133,9 +142,34 @@ export function startGarbageCollector(context: ControllerContext): Component {
         if (waiting && isWaiting(waiting.object)) controller.enqueue(idOf(waiting));
       }
     });
-  }
+  };
+  for (const informer of graph.informers) follow(informer);
+  followDefinitions(context, graph, follow);
   return controller;
 }
 
 const isWaiting = ({ metadata }: KubeObject): boolean =>
   metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).includes(foreground);
+
+/** Objects of kinds that were defined own and are owned like all others, as long as their definition is there. */
+function followDefinitions(
+  { client, clock, informers, log, signal }: ControllerContext,
+  graph: Graph,
+  follow: (informer: Informer<KubeObject>) => void,
+): void {
+  const followed = new Map<string, { readonly kind: Resource; readonly stop: AbortController }>();
+  informers.of(resources.CustomResourceDefinition).onChange(({ before, after }) => {
+    const uid = (after ?? before)?.metadata.uid ?? "";
+    const kind = after && customKindOf(after);
+    const known = followed.get(uid);
+    if (known && (!kind || kind.version !== known.kind.version)) {
+      known.stop.abort();
+      graph.remove(known.kind);
+      followed.delete(uid);
+    }
+    if (!kind || followed.has(uid)) return;
+    const stop = new AbortController();
+    followed.set(uid, { kind, stop });
+    follow(graph.add(createInformers(client, { signal: AbortSignal.any([signal, stop.signal]), log, clock }), kind));
+  });
+}

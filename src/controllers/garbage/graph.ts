@@ -10,6 +10,10 @@ export interface Item {
 /** Who owns whom, as the caches of all kinds know it. */
 export interface Graph {
   readonly informers: readonly Informer<KubeObject>[];
+  /** Takes in a kind that was defined meanwhile. */
+  add(informers: Informers, resource: Resource): Informer<KubeObject>;
+  /** Forgets a kind that `add` has taken in. */
+  remove(resource: Resource): void;
   /** The object that a queue key names, if it is there. */
   find(id: string): Item | undefined;
   /** All that name the object among their owners. */
@@ -40,6 +44,19 @@ export function createGraph(informers: Informers): Graph {
   const kindOf = ({ apiVersion, kind }: OwnerReference) => byKind.get(`${groupOf(apiVersion)} ${kind}`);
   return {
     informers: all,
+    add(own, resource) {
+      const informer = own.of(resource, index);
+      all.push(informer);
+      byName.set(nameOf(resource), informer);
+      byKind.set(`${resource.group} ${resource.kind}`, resource);
+      return informer;
+    },
+    remove(resource) {
+      const informer = byName.get(nameOf(resource));
+      if (informer) all.splice(all.indexOf(informer), 1);
+      byName.delete(nameOf(resource));
+      byKind.delete(`${resource.group} ${resource.kind}`);
+    },
     kindOf,
     find(id) {
       const [name = "", key = ""] = id.split(" ");
@@ -57,6 +74,8 @@ export function createGraph(informers: Informers): Graph {
     },
   };
 }
+
+const nameOf = ({ plural, group }: Resource): string => `${plural}.${group}`;
 
 /** Where the owner of an object is: in the object's own namespace, or in none. */
 export function ownerName(resource: Resource, { metadata }: KubeObject, { name }: OwnerReference) {

@@ -1,6 +1,5 @@
 import { type Client, messageOf, unless } from "../../client/index.ts";
 import {
-  isConditionTrue,
   keyOf,
   type KubeObject,
   nameOfKey,
@@ -8,6 +7,7 @@ import {
   type Resource,
   resources,
 } from "../../kube/index.ts";
+import { customKindOf } from "../custom-kinds.ts";
 
 /** What is left in a namespace that is being deleted. */
 export interface Remains {
@@ -57,14 +57,9 @@ export async function removeContent(client: Client, namespace: string): Promise<
 /** Kinds in namespaces that CustomResourceDefinitions serve, each in one version. */
 async function customKinds(client: Client): Promise<Resource[]> {
   const { items } = await client.list(resources.CustomResourceDefinition);
-  return items.flatMap(({ spec, status }) => {
-    const version = spec.versions.find(({ served }) => served)?.name;
-    const names = status?.acceptedNames ?? spec.names;
-    if (spec.scope !== "Namespaced" || version === undefined || !isConditionTrue(status?.conditions, "Established"))
-      return [];
-    const { kind, plural, singular = "" } = names;
-    const named = { kind, plural, singular, shortNames: [], categories: [], subresources: [] };
-    return [{ group: spec.group, version, namespaced: true, ...named }];
+  return items.flatMap((definition) => {
+    const kind = customKindOf(definition);
+    return kind?.namespaced ? [kind] : [];
   });
 }
 
