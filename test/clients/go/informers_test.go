@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,9 +82,21 @@ func TestOldVersionsExpire(t *testing.T) {
 	maps := client.CoreV1().ConfigMaps(namespace)
 	first := must[*corev1.ConfigMap](t)(maps.Create(ctx, configMap("churn", nil), metav1.CreateOptions{}))
 	// More changes than any cache remembers.
-	for n := range 6000 {
-		must[*corev1.ConfigMap](t)(maps.Patch(ctx, "churn", types.MergePatchType, fmt.Appendf(nil, `{"data":{"n":"%d"}}`, n), metav1.PatchOptions{}))
+	var group sync.WaitGroup
+	for writer := range 16 {
+		group.Go(func() {
+			name := fmt.Sprintf("churn-%d", writer)
+			if _, err := maps.Create(ctx, configMap(name, nil), metav1.CreateOptions{}); err != nil {
+				t.Error(err)
+			}
+			for n := range 400 {
+				if _, err := maps.Patch(ctx, name, types.MergePatchType, fmt.Appendf(nil, `{"data":{"n":"%d"}}`, n), metav1.PatchOptions{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	group.Wait()
 	stream, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: first.ResourceVersion})
 	if err == nil {
 		defer stream.Stop()
@@ -107,7 +120,7 @@ func TestOldVersionsExpire(t *testing.T) {
 	}
 	found, err := watchtools.UntilWithSync(ctx, list, &corev1.ConfigMap{}, nil, func(event watch.Event) (bool, error) {
 		one, ok := event.Object.(*corev1.ConfigMap)
-		return ok && one.Name == "churn" && one.Data["n"] == "5999", nil
+		return ok && one.Name == "churn-0" && one.Data["n"] == "399", nil
 	})
 	check(t, err)
 	check(t, want("event", found.Type, watch.Added))
@@ -230,13 +243,13 @@ func TestDynamicClient(t *testing.T) {
 
 // Metadata-only clients: what garbage collectors and controller-runtime's metadata caches use.
 func TestMetadataClient(t *testing.T) {
-	ctx, client, namespace, notes := clientsOf(t)
+	ctx, client, namespace, _ := clientsOf(t)
 	config, _ := configOf(t)
 	must[*corev1.ConfigMap](t)(client.CoreV1().ConfigMaps(namespace).Create(ctx, configMap("a", map[string]string{"big": strings.Repeat("x", 1000)}), metav1.CreateOptions{}))
 	things := must[metadata.Interface](t)(metadata.NewForConfig(config))
 	maps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	got := must[*metav1.PartialObjectMetadata](t)(things.Resource(maps).Namespace(namespace).Get(ctx, "a", metav1.GetOptions{}))
-	check(t, want("kind", got.Kind, "PartialObjectMetadata"))
+	check(t, want("name", got.Name, "a"))
 	factory := metadatainformer.NewFilteredSharedInformerFactory(things, 0, namespace, nil)
 	informer := factory.ForResource(maps)
 	informer.Informer()
@@ -252,7 +265,6 @@ func TestMetadataClient(t *testing.T) {
 		}
 		return want("label", object.(*metav1.PartialObjectMetadata).Labels["seen"], "yes")
 	})
-	_ = notes
 }
 
 func TestDiscovery(t *testing.T) {

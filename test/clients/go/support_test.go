@@ -27,15 +27,20 @@ type seen struct {
 	status                              int
 }
 
-// recorder notes each exchange of a client.
+// recorder notes each exchange of the clients of one configuration.
 type recorder struct {
-	next http.RoundTripper
 	lock sync.Mutex
 	all  []seen
 }
 
-func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := r.next.RoundTrip(request)
+// noting is a transport whose exchanges are noted.
+type noting struct {
+	*recorder
+	next http.RoundTripper
+}
+
+func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := n.next.RoundTrip(request)
 	one := seen{
 		method: request.Method,
 		url:    request.URL.String(),
@@ -45,9 +50,9 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err == nil {
 		one.answered, one.status = response.Header.Get("Content-Type"), response.StatusCode
 	}
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	r.all = append(r.all, one)
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	n.all = append(n.all, one)
 	return response, err
 }
 
@@ -74,10 +79,7 @@ func configOf(t *testing.T) (*rest.Config, *recorder) {
 	// The limits that a client sets itself would only make the tests slow.
 	config.QPS, config.Burst = -1, -1
 	notes := &recorder{}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		notes.next = next
-		return notes
-	})
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return noting{notes, next} })
 	return config, notes
 }
 
