@@ -157,8 +157,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let isReady = (): void => {};
   const bootstrapped = new Promise<void>((resolve) => {
     isReady = resolve;
-    signal.addEventListener("abort", () => resolve(), { once: true });
   });
+  // A server that ends before it has begun keeps nobody waiting.
+  void storage.stopped.then(() => isReady());
   const aggregation = createAggregation({
     ...options.aggregation,
     storage,

@@ -25,6 +25,7 @@ const connectTime = 10_000;
 /** Egress over real sockets: one pool of connections a target, HTTP/1.1 over TLS (or plain for an http URL). */
 export function createNetworkEgress({ resolve, signal }: NetworkEgressOptions): Egress {
   const pools = new Map<string, Promise<Agent>>();
+  let begun = false;
   const socketTo = (target: EgressTarget, done: AbortSignal): Promise<Socket> =>
     makeSocket(target, addressOf(target, resolve), done);
 
@@ -37,6 +38,8 @@ export function createNetworkEgress({ resolve, signal }: NetworkEgressOptions): 
       pools.set(key, known);
       return known;
     }
+    if (!begun) signal.addEventListener("abort", () => void close(), { once: true });
+    begun = true;
     const made = makeAgent((done) => socketTo(target, done));
     pools.set(key, made);
     if (pools.size > mostPools) {
@@ -54,7 +57,6 @@ export function createNetworkEgress({ resolve, signal }: NetworkEgressOptions): 
     pools.clear();
     await Promise.all(all.map(async (agent) => (await agent).destroy()));
   };
-  signal.addEventListener("abort", () => void close(), { once: true });
 
   return {
     async open(target, { method, path, headers, body, timeout, signal: gone }) {
