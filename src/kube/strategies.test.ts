@@ -10,6 +10,9 @@ import { fault } from "./validation/fault.ts";
 const pod = { containers: [{ name: "web", image: "nginx" }] };
 const labels = { app: "web" };
 const workload = { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: pod } };
+/** A request for a certificate of `CN=x`, in PEM. */
+const certificateRequest =
+  "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISE1HNENBUUF3RERFS01BZ0dBMVVFQXd3QmVEQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NNNDlBd0VIQTBJQQpCSjFKL0V4OFVGYU1qUzYzK3dpbFJnZkJ6bXpLM3B0U1hRNFRoWmthNXhrMGs3cFhFUWVaWUV2MUZ3NlE5eHk5CmpUNk9obGsxaGZUMXFsbHJJcWdTaGxHZ0FEQUtCZ2dxaGtqT1BRUURBZ05KQURCR0FpRUF2Q1picEZtUjFTaDYKRWZQcFk3UU9TL1NmL09teHJtZWVJRWFXZ0F4ZDlwOENJUURWeVZzOWR4TktsbWpsZFgzSXoxcGdWemwxQlFEVwptUm1aSXFxRy9rMEh6Zz09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
 const smallest: Partial<Record<string, object>> = {
   Pod: { spec: pod },
   Service: { spec: { ports: [{ port: 80 }] } },
@@ -35,6 +38,9 @@ const smallest: Partial<Record<string, object>> = {
   StorageClass: { provisioner: "example.com/disk" },
   VolumeAttributesClass: { driverName: "example.com", parameters: { a: "b" } },
   RuntimeClass: { handler: "runc" },
+  CertificateSigningRequest: {
+    spec: { request: certificateRequest, usages: ["client auth"], signerName: "example.com/signer" },
+  },
   PersistentVolumeClaim: { spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } } },
   EndpointSlice: { addressType: "IPv4" },
   Ingress: { spec: { defaultBackend: { service: { name: "web", port: { number: 80 } } } } },

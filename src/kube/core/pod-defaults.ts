@@ -28,14 +28,12 @@ export function defaultPodSpec(spec: PodSpec): void {
   if (account) spec.serviceAccountName = spec.serviceAccount = account;
   for (const container of containersOf(spec)) defaultContainer(container);
   for (const volume of spec.volumes ?? []) defaultVolume(volume);
-  for (const constraint of spec.topologySpreadConstraints ?? []) {
-    constraint.nodeAffinityPolicy ??= "Honor";
-    constraint.nodeTaintsPolicy ??= "Ignore";
-  }
 }
 
+const pullPolicyOf = (image: string): string => (imageVersion(image) === "latest" ? "Always" : "IfNotPresent");
+
 function defaultContainer(container: AnyContainer): void {
-  container.imagePullPolicy ||= imageVersion(container.image ?? "") === "latest" ? "Always" : "IfNotPresent";
+  container.imagePullPolicy ||= pullPolicyOf(container.image ?? "");
   container.terminationMessagePath ||= "/dev/termination-log";
   container.terminationMessagePolicy ||= "File";
   container.resources ??= {};
@@ -83,8 +81,31 @@ function defaultVolume(volume: Volume): void {
     if (fieldRef) fieldRef.apiVersion ||= "v1";
     if (resourceFieldRef) resourceFieldRef.divisor ??= "0";
   }
+  if (volume.ephemeral?.volumeClaimTemplate) volume.ephemeral.volumeClaimTemplate.spec.volumeMode ??= "Filesystem";
+  if (volume.image) volume.image.pullPolicy ||= pullPolicyOf(volume.image.reference ?? "");
+  defaultRemoteVolume(volume);
   for (const { serviceAccountToken } of projected?.sources ?? []) {
     if (serviceAccountToken) serviceAccountToken.expirationSeconds ??= 3600;
+  }
+}
+
+/** Defaults of volumes on other machines, of kinds that are old but still there. */
+function defaultRemoteVolume({ iscsi, azureDisk, rbd, scaleIO }: Volume): void {
+  if (iscsi) iscsi.iscsiInterface ||= "default";
+  if (azureDisk) {
+    azureDisk.cachingMode ??= "ReadWrite";
+    azureDisk.kind ??= "Shared";
+    azureDisk.fsType ??= "ext4";
+    azureDisk.readOnly ??= false;
+  }
+  if (rbd) {
+    rbd.pool ||= "rbd";
+    rbd.user ||= "admin";
+    rbd.keyring ||= "/etc/ceph/keyring";
+  }
+  if (scaleIO) {
+    scaleIO.storageMode ||= "ThinProvisioned";
+    scaleIO.fsType ||= "xfs";
   }
 }
 

@@ -3,6 +3,19 @@ import { parseQuantity } from "../values/quantity.ts";
 
 const whole = 1_000_000_000n;
 
+/** Kinds of volumes that are given up, since when, and what the warning calls them where that is another name. */
+const oldVolumes: Readonly<Record<string, { readonly since: string; readonly field?: string }>> = {
+  photonPersistentDisk: { since: "v1.11, non-functional in v1.16+" },
+  gitRepo: { since: "v1.11, and disabled by default in v1.33+" },
+  scaleIO: { since: "v1.16, non-functional in v1.22+" },
+  flocker: { since: "v1.22, non-functional in v1.25+" },
+  storageos: { since: "v1.22, non-functional in v1.25+", field: "storageOS" },
+  quobyte: { since: "v1.22, non-functional in v1.25+" },
+  glusterfs: { since: "v1.25, non-functional in v1.26+" },
+  cephfs: { since: "v1.28, non-functional in v1.31+" },
+  rbd: { since: "v1.28, non-functional in v1.31+" },
+};
+
 /** Warnings about a pod's spec that is valid and yet hardly meant so. `path` is where it stands. */
 export function podWarnings(spec: PodSpec | undefined, path: string): string[] {
   if (!spec) return [];
@@ -14,7 +27,12 @@ export function podWarnings(spec: PodSpec | undefined, path: string): string[] {
     name ? [] : [`${path}.imagePullSecrets[${i}].name: invalid empty name ""`],
   );
   const negative = `${path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`;
-  return [...unnamed, ...(grace < 0 ? [negative] : []), ...lists];
+  const old = (spec.volumes ?? []).flatMap((volume, i) =>
+    Object.entries(oldVolumes).flatMap(([source, { field, since }]) =>
+      source in volume ? [`${path}.volumes[${i}].${field ?? source}: deprecated in ${since}`] : [],
+    ),
+  );
+  return [...old, ...unnamed, ...(grace < 0 ? [negative] : []), ...lists];
 }
 
 function containerWarnings(container: PodSpec["containers"][number], path: string): string[] {
