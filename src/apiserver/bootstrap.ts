@@ -48,7 +48,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
   await Promise.all([
     ...roles.map((role) => complete(resources.ClusterRole, role, (current) => completed(current, role))),
     ...bindings.map((binding) =>
-      complete(resources.ClusterRoleBinding, binding, (current) => withSubjects(current, binding)),
+      complete(resources.ClusterRoleBinding, binding, (current) =>
+        withSubjects(current as ClusterRoleBinding, binding),
+      ),
     ),
     ...namespaced.roles.map((role) => ensure(resources.Role, role)),
     ...namespaced.bindings.map((binding) => ensure(resources.RoleBinding, binding)),
@@ -75,7 +77,8 @@ function completed(current: ClusterRole, { rules = [] }: ClusterRole): ClusterRo
 }
 
 /** A binding from an earlier version is given the subjects that it lacks, unless its annotation says to leave it alone. */
-function withSubjects(current: ClusterRoleBinding, { subjects = [] }: ClusterRoleBinding): ClusterRoleBinding {
+function withSubjects(object: KubeObject, { subjects = [] }: ClusterRoleBinding): ClusterRoleBinding {
+  const current = object as ClusterRoleBinding;
   if (current.metadata.annotations?.[autoUpdate] !== "true") return current;
   const present = current.subjects ?? [];
   const missing = subjects.filter(
