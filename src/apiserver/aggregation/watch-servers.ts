@@ -157,9 +157,10 @@ export function watchServers(options: WatchServersOptions): RemoteGroups {
     name: "aggregated-servers",
     ready: Promise.resolve(),
     stopped: run().catch(() => {}),
-    all: () => [...groups.values()],
+    // An APIService that was deleted is gone for the next request, not only for the next look.
+    all: () => services.all().flatMap(({ name }) => groups.get(name) ?? []),
     get version() {
-      return String(version);
+      return `${version} ${storage.of(resources.APIService).changed}`;
     },
   };
 }
