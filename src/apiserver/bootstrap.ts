@@ -48,9 +48,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
   await Promise.all([
     ...roles.map((role) => complete(resources.ClusterRole, role, (current) => completed(current, role))),
     ...bindings.map((binding) =>
-      complete(resources.ClusterRoleBinding, binding, (current) =>
-        withSubjects(current as ClusterRoleBinding, binding),
-      ),
+      complete(resources.ClusterRoleBinding, binding, (current) => withSubjects(current, binding)),
     ),
     ...namespaced.roles.map((role) => ensure(resources.Role, role)),
     ...namespaced.bindings.map((binding) => ensure(resources.RoleBinding, binding)),
