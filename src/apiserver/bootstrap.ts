@@ -28,9 +28,9 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
   };
 
   /** Another API server on the same store may begin at the same time and make it first: then it is there. */
-  const complete = (resource: Resource, object: KubeObject, complement: (current: KubeObject) => KubeObject) => {
+  const complete = <T extends KubeObject>(resource: Resource, object: T, complement: (current: T) => T) => {
     const write = () =>
-      registry.update(ownContext(resource, ""), object.metadata.name, complement, {
+      registry.update(ownContext(resource, ""), object.metadata.name, (current) => complement(current as T), {
         retry: true,
         orCreate: () => object,
       });
