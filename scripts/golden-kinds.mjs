@@ -18,7 +18,8 @@ for (const file of files.filter((name) => name.endsWith(".json"))) {
   if (status !== 0) throw new Error(stderr);
   const answers = stdout.trim().split("\n");
   if (answers.length !== cases.length) throw new Error(`${answers.length} answers to ${cases.length} questions`);
-  const lines = cases.map(({ answer: _, ...asked }, i) => {
+  const lines = cases.map(({ object, change, subresource }, i) => {
+    const asked = { object, change, subresource };
     const { error, ...answer } = JSON.parse(answers[i]);
     if (error && !answer.causes) throw new Error(`${JSON.stringify(asked)}: ${error}`);
     return JSON.stringify({ ...asked, answer });
