@@ -48,6 +48,10 @@ const smallest: Partial<Record<string, object>> = {
   RoleBinding: { roleRef: { kind: "Role", name: "r" } },
   ClusterRoleBinding: { roleRef: { kind: "ClusterRole", name: "r" } },
   Event: { involvedObject: { namespace: "default" } },
+  APIService: {
+    metadata: { name: "v1.acme.io" },
+    spec: { group: "acme.io", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
+  },
   CustomResourceDefinition: {
     metadata: { name: "widgets.acme.io" },
     spec: {

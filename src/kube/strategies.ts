@@ -30,6 +30,7 @@ import { replicationControllerStrategy } from "./core/replication-controller.ts"
 import { controllerRevisionStrategy } from "./apps/controller-revision.ts";
 import { daemonSetStrategy } from "./apps/daemon-set.ts";
 import { statefulSetStrategy } from "./apps/stateful-set.ts";
+import { apiServiceStrategy } from "./apiregistration/api-service.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/custom-resource-definition.ts";
 import { deploymentStrategy } from "./apps/deployment.ts";
 import { replicaSetStrategy } from "./apps/replica-set.ts";
@@ -110,7 +111,7 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   CertificateSigningRequest: certificateSigningRequestStrategy,
   MutatingWebhookConfiguration: mutatingWebhookConfigurationStrategy,
   ValidatingWebhookConfiguration: validatingWebhookConfigurationStrategy,
-  APIService: plain("APIService"),
+  APIService: apiServiceStrategy,
   DeviceClass: counted("DeviceClass"),
   ResourceClaim: plain("ResourceClaim"),
   ResourceClaimTemplate: plain("ResourceClaimTemplate"),
