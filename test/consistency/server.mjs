@@ -4,7 +4,7 @@ import { setMaxListeners } from "node:events";
 import { pathToFileURL } from "node:url";
 
 const [dist = "", text = "{}"] = process.argv.slice(2);
-const load = (room) => import(new URL(`${room}/index.js`, `${pathToFileURL(dist)}/`).href);
+const load = (room) => import(new URL(`${room}/index.js`, `${pathToFileURL(dist).href}/`).href);
 const [api, { openEtcdStore, openLmdbStore }, { silentLogger, systemClock: clock }] = await Promise.all([
   load("apiserver"),
   load("store"),

@@ -102,11 +102,12 @@ const actions = {
 /** The test may have ended meanwhile. */
 const answer = (message) => process.send(message, () => {});
 
-process.on("message", async ({ id, action, options }) => {
-  try {
-    answer({ id, result: await actions[action](options ?? {}) });
-  } catch (error) {
-    answer({ id, error: String(error) });
-  }
+process.on("message", ({ id, action, options }) => {
+  Promise.resolve()
+    .then(() => actions[action](options ?? {}))
+    .then(
+      (result) => answer({ id, result }),
+      (error) => answer({ id, error: String(error) }),
+    );
 });
 process.on("disconnect", () => process.exit());
