@@ -1,4 +1,5 @@
 import type {
+  APIService,
   CertificateSigningRequest,
   DeviceClass,
   FlowSchema,
@@ -223,4 +224,24 @@ export const resourceSlicePrinter: Printer<ResourceSlice> = {
     slice.spec.pool.name,
     ageOf(slice, now),
   ],
+};
+
+export const apiServicePrinter: Printer<APIService> = {
+  columns: [
+    nameColumn,
+    text("Service", "The Service that answers for the group version; Local for this server."),
+    text("Available", "Whether it does."),
+    ageColumn,
+  ],
+  cells: (one, now) => {
+    const { service } = one.spec;
+    const available = one.status?.conditions?.find(({ type }) => type === "Available");
+    const state = available?.status ?? "Unknown";
+    return [
+      one.metadata.name,
+      service ? `${service.namespace ?? ""}/${service.name ?? ""}` : "Local",
+      state !== "True" && available?.reason ? `${state} (${available.reason})` : state,
+      ageOf(one, now),
+    ];
+  },
 };

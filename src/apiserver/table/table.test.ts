@@ -504,6 +504,16 @@ describe("the other kinds", () => {
     ]);
   });
 
+  test("APIService: local, and answered by a Service", () => {
+    expect(cellsOf("APIService", { spec: {} })?.slice(1)).toEqual(["Local", "Unknown", "5m"]);
+    const conditions = [{ type: "Available", status: "False", reason: "MissingEndpoints" }];
+    const spec = { service: { namespace: "kube-system", name: "metrics" } };
+    expect(cellsOf("APIService", { spec, status: { conditions } })?.slice(1, 3)).toEqual([
+      "kube-system/metrics",
+      "False (MissingEndpoints)",
+    ]);
+  });
+
   describe("Event", () => {
     const base = { type: "Normal", reason: "Started", message: " it started\n" };
     const about = { involvedObject: { kind: "Pod", name: "p", fieldPath: "spec.containers{a}" } };

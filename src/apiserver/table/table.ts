@@ -40,6 +40,7 @@ import {
 } from "./storage.ts";
 import {
   agePrinter,
+  apiServicePrinter,
   certificateSigningRequestPrinter,
   flowSchemaPrinter,
   ipAddressPrinter,
@@ -134,6 +135,7 @@ const printers = {
   FlowSchema: flowSchemaPrinter,
   PriorityLevelConfiguration: priorityLevelPrinter,
   DeviceClass: agePrinter,
+  APIService: apiServicePrinter,
   ResourceClaimTemplate: agePrinter,
   ResourceClaim: resourceClaimPrinter,
   ResourceSlice: resourceSlicePrinter,
