@@ -3,11 +3,14 @@ import type { Component } from "../system/index.ts";
 import { startCertificates } from "./certificates/certificates.ts";
 import { startClusterRoleAggregation } from "./cluster-role/aggregation.ts";
 import type { ControllerContext } from "./context.ts";
+import { startCronJobController } from "./cron-job/controller.ts";
 import { startDeploymentController } from "./deployment/controller.ts";
 import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
 import { startEndpointSliceMirroring } from "./endpoint-slice/mirroring.ts";
 import { startEndpointsController } from "./endpoints/controller.ts";
 import { startGarbageCollector } from "./garbage/controller.ts";
+import { startJobController } from "./job/controller.ts";
+import { startJobExpiry } from "./job/ttl.ts";
 import { startNamespaceController } from "./namespace/controller.ts";
 import { startNamespaceDefaults } from "./namespace/defaults.ts";
 import { startTaintEviction } from "./node/eviction.ts";
@@ -17,7 +20,7 @@ import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
 import { startClaimProtection, startVolumeProtection } from "./volume-protection/controller.ts";
-import { startReplicaSetController } from "./replica-set/controller.ts";
+import { startReplicaSetController, startReplicationController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
   /** Range that nodes get their pod addresses from, for example `10.42.0.0/16`: a /24 each. */
@@ -38,6 +41,10 @@ export function startControllers(options: ControllersOptions): Component {
     startPodCidrAllocator(options),
     startDeploymentController(options),
     startReplicaSetController(options),
+    startReplicationController(options),
+    startCronJobController(options),
+    startJobController(options),
+    startJobExpiry(options),
     startEndpointSliceController(options),
     startEndpointSliceMirroring(options),
     startEndpointsController(options),

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findCondition, type Pod, type ReplicaSet, resources } from "../../kube/index.ts";
 import { startCluster, type TestCluster } from "../testing/cluster.ts";
-import { startReplicaSetController } from "./controller.ts";
+import { startReplicaSetController, startReplicationController } from "./controller.ts";
 
 let cluster: TestCluster;
 beforeEach(() => {
@@ -163,4 +163,34 @@ test("refused creations come in growing batches and are told", async () => {
   });
   const events = (await client().list(resources.Event)).items;
   expect(events.find(({ reason }) => reason === "FailedCreate")?.message).toBe("Error creating: exceeded quota");
+});
+
+test("a ReplicationController keeps its pods the same way", async () => {
+  startReplicationController(cluster);
+  await cluster.client.create(resources.ReplicationController, {
+    metadata: { namespace: "a", name: "rc" },
+    spec: {
+      replicas: 2,
+      selector: { app: "rc" },
+      template: { metadata: { labels: { app: "rc" } }, spec: { containers: [{ name: "c" }] } },
+    },
+  });
+  await cluster.settle();
+  const [pod, ...others] = await cluster.pods();
+  expect(others).toHaveLength(1);
+  expect(pod?.metadata).toMatchObject({
+    generateName: "rc-",
+    ownerReferences: [{ apiVersion: "v1", kind: "ReplicationController", name: "rc", controller: true }],
+  });
+  for (const each of await cluster.pods()) await cluster.run(each);
+  await cluster.settle();
+  const rc = await cluster.client.get(resources.ReplicationController, { namespace: "a", name: "rc" });
+  expect(rc.spec?.selector).toEqual({ app: "rc" });
+  expect(rc.status).toEqual({
+    replicas: 2,
+    fullyLabeledReplicas: 2,
+    readyReplicas: 2,
+    availableReplicas: 2,
+    observedGeneration: 1,
+  });
 });

@@ -1,4 +1,4 @@
-import { createEventRecorder, messageOf, startController, unless } from "../../client/index.ts";
+import { createEventRecorder, type Informer, messageOf, startController, unless } from "../../client/index.ts";
 import {
   isNamespaceTerminating,
   isStatus,
@@ -13,10 +13,13 @@ import {
 import type { Component } from "../../system/index.ts";
 import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
-import { carryOut, claimOf, controllerIndex, controllerOf, controllerReference, orphansIn } from "../owners.ts";
+import { carryOut, claimOf, controllerIndex, controllerOf, orphansIn } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
+import { podDraft } from "../pod-draft.ts";
 import { isActive } from "../pods.ts";
+import { slowStart } from "../slow-start.ts";
 import { createExpectations } from "./expectations.ts";
+import { type ReplicaKind, replicaSets, replicationControllers, viewAsSets } from "./kinds.ts";
 import { byDispensability } from "./ranking.ts";
 import { type Failure, nextAvailable, statusOf } from "./status.ts";
 
@@ -24,53 +27,41 @@ import { type Failure, nextAvailable, statusOf } from "./status.ts";
 const burst = 500;
 
 /** Keeps the number of pods of each ReplicaSet at what its spec says, and tells in its status how many there are. */
-export function startReplicaSetController(context: ControllerContext): Component {
+export const startReplicaSetController = (context: ControllerContext): Component =>
+  startReplicaController(context, replicaSets, context.informers.of(resources.ReplicaSet, controllerIndex));
+
+/** The same for ReplicationControllers. */
+export const startReplicationController = (context: ControllerContext): Component =>
+  startReplicaController(context, replicationControllers, viewAsSets(context.informers));
+
+function startReplicaController(
+  context: ControllerContext,
+  kind: ReplicaKind,
+  sets: Pick<Informer<ReplicaSet>, "get" | "list" | "by" | "synced" | "onChange">,
+): Component {
   const { clock, informers } = context;
-  const writes = rememberWrites(context.client, [resources.ReplicaSet], clock);
+  const writes = rememberWrites(context.client, [kind.resource], clock);
   const { client } = writes;
-  const sets = informers.of(resources.ReplicaSet, controllerIndex);
   const pods = informers.of(resources.Pod, controllerIndex);
   const expectations = createExpectations(clock);
-  const events = createEventRecorder(client, { ...context, component: "replicaset-controller" });
+  const events = createEventRecorder(client, { ...context, component: `${kind.name}-controller` });
 
   const create = async (set: ReplicaSet): Promise<void> => {
-    const template = set.spec.template;
-    const { labels, annotations, finalizers } = template?.metadata ?? {};
-    const pod = await client.create(resources.Pod, {
-      metadata: {
-        generateName: `${set.metadata.name}-`,
-        ...(set.metadata.namespace ? { namespace: set.metadata.namespace } : {}),
-        ...(labels ? { labels } : {}),
-        ...(annotations ? { annotations } : {}),
-        ...(finalizers ? { finalizers } : {}),
-        ownerReferences: [{ ...controllerReference(set), apiVersion: "apps/v1", kind: "ReplicaSet" }],
-      },
-      spec: template?.spec ?? { containers: [] },
-    });
+    const pod = await client.create(resources.Pod, podDraft(set, kind.resource, set.spec.template));
     events.event(set, "Normal", "SuccessfulCreate", `Created pod: ${pod.metadata.name}`);
   };
 
-  /** Creates in batches of 1, 2, 4...: when pods are refused, that costs few requests. Returns the first failure. */
+  /** Returns the first failure. */
   const createAll = async (set: ReplicaSet, count: number): Promise<Failure | undefined> => {
     const key = keyOf(set);
     expectations.expectCreations(key, count);
-    let left = count;
-    for (let batch = 1; left > 0; batch *= 2) {
-      const size = Math.min(batch, left);
-      const results = await Promise.allSettled(Array.from({ length: size }, () => create(set)));
-      left -= size;
-      const failed = results.filter((result) => result.status === "rejected");
-      for (const _ of failed) expectations.created(key);
-      const error: unknown = failed[0]?.reason;
-      if (error === undefined) continue;
-      for (; left > 0; left--) expectations.created(key);
-      // A namespace that goes away takes its ReplicaSets along: nothing to report.
-      if (isNamespaceTerminating(error)) return undefined;
-      const message = messageOf(error);
-      events.event(set, "Warning", "FailedCreate", `Error creating: ${message}`);
-      return { reason: "FailedCreate", message };
-    }
-    return undefined;
+    const { failed, skipped, error } = await slowStart(count, () => create(set));
+    for (let i = 0; i < failed + skipped; i++) expectations.created(key);
+    // A namespace that goes away takes its ReplicaSets along: nothing to report.
+    if (error === undefined || isNamespaceTerminating(error)) return undefined;
+    const message = messageOf(error);
+    events.event(set, "Warning", "FailedCreate", `Error creating: ${message}`);
+    return { reason: "FailedCreate", message };
   };
 
   const removeAll = async (set: ReplicaSet, victims: readonly Pod[]): Promise<Failure | undefined> => {
@@ -119,12 +110,12 @@ export function startReplicaSetController(context: ControllerContext): Component
     const current = expectations.satisfied(key);
     const orphans = pods.by("controller", orphansIn(set.metadata.namespace)).filter(isActive);
     const claim = claimOf(set, set.spec.selector, pods.by("controller", uidOf(set)), orphans);
-    const all = await carryOut(client, resources.Pod, resources.ReplicaSet, set, claim);
+    const all = await carryOut(client, resources.Pod, kind.resource, set, claim);
     const leaving = set.metadata.deletionTimestamp !== undefined;
     const failure = current && !leaving ? await scale(set, all.filter(isActive)) : undefined;
     const status = statusOf(set, all, current ? failure : failureIn(set), clock.now());
-    if (!semanticEqual(status, set.status)) {
-      if (!(await unless(client.updateStatus(resources.ReplicaSet, { ...set, status }), "NotFound"))) return undefined;
+    if (!semanticEqual(kind.statusOf(status), set.status)) {
+      if (!(await unless(kind.write(client, set, status), "NotFound"))) return undefined;
     }
     if (failure) throw new Error(failure.message);
     const again = nextAvailable(set, all, clock.now());
@@ -133,7 +124,7 @@ export function startReplicaSetController(context: ControllerContext): Component
 
   const controller = startController({
     ...context,
-    name: "replicaset",
+    name: kind.name,
     reconcile,
     concurrency: 5,
     after: [sets.synced, pods.synced],
@@ -142,7 +133,7 @@ export function startReplicaSetController(context: ControllerContext): Component
   /** The ReplicaSet that manages a pod. */
   const ownerKey = (pod: Pod): string | undefined => {
     const owner = controllerOf(pod);
-    if (owner?.kind !== "ReplicaSet") return undefined;
+    if (owner?.kind !== kind.resource.kind) return undefined;
     const key = keyOf({ metadata: { namespace: pod.metadata.namespace ?? "", name: owner.name } });
     return sets.get(nameOfKey(key))?.metadata.uid === owner.uid ? key : undefined;
   };
