@@ -47,7 +47,7 @@ export interface WatchFrame {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
   /** Shared: must not be changed. */
   readonly object: object;
-  /** The whole frame as JSON with a line feed, made once for all watchers that want the same form. */
+  /** The whole frame as it is sent: JSON with a line feed, or protobuf. Made once for all watchers that want the same form. */
   bytes(): Uint8Array;
 }
 
@@ -56,8 +56,10 @@ export type ApiResponse = { readonly status: number; readonly headers: Readonly<
       readonly type: "object";
       /** Shared: must not be changed. */
       readonly object: object;
-      /** The object as JSON; where the object is stored, the stored bytes. Lists are joined from stored bytes. */
+      /** The object as `content-type` says, JSON most of all; where it is stored, the stored bytes. Lists are joined from stored bytes. */
       bytes(): Iterable<Uint8Array>;
+      /** The object was made for this answer: it can as well be written in another encoding. */
+      readonly whole?: boolean;
     }
   | { readonly type: "watch"; readonly frames: AsyncIterable<WatchFrame> }
   | { readonly type: "stream"; readonly chunks: AsyncIterable<Uint8Array> }

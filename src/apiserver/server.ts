@@ -25,9 +25,17 @@ import type { createMetricsApi } from "./metrics-api/metrics-api.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
 import { createRequestFigures } from "./request-figures.ts";
+import { prefersProtobuf } from "./request/negotiate.ts";
 import { isPassedOn, requestInfo, type RequestInfo, type ResourceInfo } from "./request/request-info.ts";
 import { errorResponse } from "./request/respond.ts";
-import { anonymous, createCatalog, createResources, notFoundPath, type KubeletClient } from "./resources/index.ts";
+import {
+  anonymous,
+  createCatalog,
+  createProtobufForms,
+  createResources,
+  notFoundPath,
+  type KubeletClient,
+} from "./resources/index.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage, type Storage } from "./storage/index.ts";
 import {
@@ -140,6 +148,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   })().catch((error: unknown) => {
     if (!signal.aborted) log.error({ error: errorText(error) }, "custom resources are not served");
   });
+  const protobuf = createProtobufForms();
   const answerResource = createResources({
     settled: () => (defined ? undefined : customKinds),
     connect,
@@ -152,6 +161,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     authenticator,
     issuer,
     kubelet,
+    protobuf,
   });
 
   let isReady = (): void => {};
@@ -212,7 +222,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const response = await answer(request, info).catch((error: unknown) =>
         errorResponse(statusOf(error, request, log)),
       );
-      return figures.answered(request, info, (performance.now() - begun) / 1000, response);
+      const encoded =
+        response.type === "object" && response.whole && prefersProtobuf(request.headers["accept"])
+          ? await protobuf.answer(response)
+          : response;
+      return figures.answered(request, info, (performance.now() - begun) / 1000, encoded);
     },
   };
 

@@ -1,15 +1,8 @@
 import { statusError } from "../../kube/index.ts";
+import { magic, messageNames as names, type Field } from "./fields.ts";
 import { kinds, messages } from "./generated/messages.ts";
 import { createReader, type Reader } from "./reader.ts";
 
-/**
- * A field of a message: number, name in JSON, type (a scalar or a message), and how it is held. `inline` fields belong to the
- * message around them in JSON; of `kept` ones 0 and false mean what they say, of others they mean "not set".
- */
-export type Field = readonly [id: number, name: string, type: string, rule?: "list" | "map" | "inline" | "kept"];
-
-/** What every body begins with. */
-const magic = Buffer.from("k8s\0");
 /** Messages inside messages at most. */
 const maxDepth = 100;
 
@@ -54,24 +47,23 @@ function readTypeMeta(reader: Reader): Record<string, string> {
   return meta;
 }
 
-const extensions = "apiextensions_apiserver.pkg.apis.apiextensions.v1";
+const items = ({ items: given = [] }: Record<string, unknown>): unknown => given;
 
 /** Types that JSON writes in a way of their own. */
 const special: Readonly<Record<string, (fields: Record<string, unknown>) => unknown>> = {
-  "apimachinery.pkg.apis.meta.v1.Time": ({ seconds }) => time(seconds, "Z"),
-  "apimachinery.pkg.apis.meta.v1.MicroTime": ({ seconds, nanos = 0 }) =>
+  [names.time]: ({ seconds }) => time(seconds, "Z"),
+  [names.microTime]: ({ seconds, nanos = 0 }) =>
     time(seconds, `.${String(Math.floor(Number(nanos) / 1000)).padStart(6, "0")}Z`),
-  "apimachinery.pkg.util.intstr.IntOrString": ({ type = 0, intVal = 0, strVal = "" }) => (type === 0 ? intVal : strVal),
-  "apimachinery.pkg.api.resource.Quantity": ({ string = "" }) => string,
-  "apimachinery.pkg.apis.meta.v1.FieldsV1": ({ Raw = "" }) => parseRaw(Raw),
-  "apimachinery.pkg.runtime.RawExtension": ({ raw = "" }) => parseRaw(raw),
-  "api.authorization.v1.ExtraValue": ({ items = [] }) => items,
-  "api.authentication.v1.ExtraValue": ({ items = [] }) => items,
-  "api.certificates.v1.ExtraValue": ({ items = [] }) => items,
-  [`${extensions}.JSON`]: ({ raw = "" }) => parseRaw(raw),
-  [`${extensions}.JSONSchemaPropsOrArray`]: ({ schema, jSONSchemas = [] }) => schema ?? jSONSchemas,
-  [`${extensions}.JSONSchemaPropsOrBool`]: ({ schema, allows = false }) => schema ?? allows,
-  [`${extensions}.JSONSchemaPropsOrStringArray`]: ({ schema, property = [] }) => schema ?? property,
+  [names.intOrString]: ({ type = 0, intVal = 0, strVal = "" }) => (type === 0 ? intVal : strVal),
+  [names.quantity]: ({ string = "" }) => string,
+  [names.fieldsV1]: ({ Raw = "" }) => parseRaw(Raw),
+  [names.rawExtension]: ({ raw = "" }) => parseRaw(raw),
+  [names.verbs]: items,
+  ...Object.fromEntries(names.extraValues.map((name) => [name, items])),
+  [names.json]: ({ raw = "" }) => parseRaw(raw),
+  [names.schemaOrArray]: ({ schema, jSONSchemas = [] }) => schema ?? jSONSchemas,
+  [names.schemaOrBool]: ({ schema, allows = false }) => schema ?? allows,
+  [names.schemaOrStrings]: ({ schema, property = [] }) => schema ?? property,
 };
 
 /** Without seconds, a time is not set. */
@@ -124,7 +116,7 @@ function readMessage(reader: Reader, message: string, depth: number): Record<str
     const value = readValue(reader, type, tag.wire, depth);
     if (rule === "list") ((result[name] ??= []) as unknown[]).push(value);
     else if (rule === "inline") Object.assign(result, value);
-    else if (rule === "kept" || (value !== 0 && value !== false && value !== "")) result[name] = value;
+    else if (rule === "kept" || rule === "pointer" || (value !== 0 && value !== false && value !== "")) result[name] = value;
   }
   return result;
 }

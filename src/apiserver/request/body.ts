@@ -1,5 +1,6 @@
 import { decode, parseYaml, statusError, type GroupVersionKind } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
+import { protobufType } from "./negotiate.ts";
 import type { FieldValidation } from "./params.ts";
 
 /** The media type of a body: without parameters, lower case. Absent: JSON. */
@@ -7,8 +8,7 @@ export function mediaType(request: ApiRequest): string {
   return (request.headers["content-type"] || "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
-const protobuf = "application/vnd.kubernetes.protobuf";
-const accepted = ["application/json", "application/yaml", protobuf];
+const accepted = ["application/json", "application/yaml", protobufType];
 
 /** Throws StatusError UnsupportedMediaType unless `type` is one of `types`. */
 export function checkMediaType(type: string, types: readonly string[]): void {
@@ -28,7 +28,7 @@ export async function parseBody(
   const type = mediaType(request);
   checkMediaType(type, accepted);
   if (type === "application/json") return { body };
-  if (type === protobuf) {
+  if (type === protobufType) {
     // The tables of messages are loaded when the first such body comes.
     if (body.length === 0) return { body };
     const { decodeProtobuf } = await import("../protobuf/decode.ts");

@@ -26,19 +26,27 @@ export function parseAccept(header: string | undefined): MediaType[] {
 /** What a client wants objects as. YAML is JSON to everything but the last step. */
 export interface Wanted {
   readonly as: "object" | "Table" | "PartialObjectMetadata" | "PartialObjectMetadataList";
-  readonly encoding: "json" | "yaml";
+  readonly encoding: "json" | "yaml" | "protobuf";
 }
 
-const offered = "application/json, application/yaml";
+export const protobufType = "application/vnd.kubernetes.protobuf";
+const offered = `application/json, application/yaml, ${protobufType}`;
 
-/** Picks the best form that can be given; throws StatusError NotAcceptable when there is none. */
-export function negotiate(header: string | undefined): Wanted {
+/**
+ * Picks the best form that can be given; throws StatusError NotAcceptable when there is none. `messages`: there are protobuf messages of
+ * the objects themselves, as custom resources have none. Tables have none either; metadata always has.
+ */
+export function negotiate(header: string | undefined, messages = true): Wanted {
   for (const { type, parameters } of parseAccept(header)) {
     const encoding = encodings[type];
     if (!encoding) continue;
     const { as, v, g } = parameters;
-    if (as === undefined) return { as: "object", encoding };
+    if (as === undefined) {
+      if (encoding !== "protobuf" || messages) return { as: "object", encoding };
+      continue;
+    }
     if (g !== "meta.k8s.io" || v !== "v1") continue;
+    if (as === "Table" && encoding === "protobuf") continue;
     if (as === "Table" || as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") return { as, encoding };
   }
   throw statusError("NotAcceptable", `only the following media types are accepted: ${offered}`);
@@ -49,4 +57,12 @@ const encodings: Readonly<Record<string, Wanted["encoding"]>> = {
   "application/*": "json",
   "application/json": "json",
   "application/yaml": "yaml",
+  [protobufType]: "protobuf",
 };
+
+/** Whether an answer that is no form of an object, such as a Status, is best given in protobuf. */
+export function prefersProtobuf(header: string | undefined): boolean {
+  if (!header?.includes(protobufType)) return false;
+  const best = parseAccept(header).find(({ type, parameters }) => encodings[type] && parameters["as"] === undefined);
+  return best !== undefined && encodings[best.type] === "protobuf";
+}

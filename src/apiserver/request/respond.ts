@@ -4,12 +4,12 @@ import { bodyOf, type Body } from "../storage/index.ts";
 
 const json = { "content-type": "application/json", "cache-control": "no-cache, private" };
 
-/** An answer with a body that is JSON. */
+/** An answer with a body, JSON where the body does not say otherwise. */
 export function bodyResponse(status: number, body: Body, headers: Record<string, string> = {}): ApiResponse {
   return {
     type: "object",
     status,
-    headers: { ...json, ...headers },
+    headers: body.type === undefined ? { ...json, ...headers } : { ...json, "content-type": body.type, ...headers },
     get object() {
       return body.object;
     },
@@ -18,7 +18,7 @@ export function bodyResponse(status: number, body: Body, headers: Record<string,
 }
 
 export function objectResponse(status: number, object: object, headers?: Record<string, string>): ApiResponse {
-  return bodyResponse(status, bodyOf(object), headers);
+  return { ...bodyOf(object), type: "object", status, headers: { ...json, ...headers }, whole: true };
 }
 
 export function errorResponse(error: StatusError, headers: Record<string, string> = {}): ApiResponse {
@@ -39,8 +39,9 @@ export function textResponse(status: number, text: string, type = "text/plain; c
   };
 }
 
-export function watchResponse(frames: AsyncIterable<WatchFrame>): ApiResponse {
-  return { type: "watch", status: 200, headers: json, frames };
+/** `type`: the media type of the frames, JSON where it is absent. */
+export function watchResponse(frames: AsyncIterable<WatchFrame>, type?: string): ApiResponse {
+  return { type: "watch", status: 200, headers: type === undefined ? json : { ...json, "content-type": type }, frames };
 }
 
 /** What a write that leaves no object behind is answered with. */

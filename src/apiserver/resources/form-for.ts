@@ -1,13 +1,20 @@
 import { statusError } from "../../kube/index.ts";
 import type { Wanted } from "../request/negotiate.ts";
 import { convertedForm, loadedForm, metadataForm, storedForm, type Form } from "../storage/index.ts";
+import type { ProtobufForms } from "./protobuf-form.ts";
 import type { Served } from "./served.ts";
 import { tableForm, type IncludeObject } from "./table-form.ts";
 
 const stored = new Map<Served, Form>();
 
 /** The form in which a client wants the objects of a collection. `now` in milliseconds: a watch goes on. */
-export function formFor(served: Served, wanted: Wanted, query: URLSearchParams, now: () => number): Form {
+export function formFor(
+  served: Served,
+  wanted: Wanted,
+  query: URLSearchParams,
+  { now, protobuf }: { readonly now: () => number; readonly protobuf: ProtobufForms },
+): Form {
+  if (wanted.encoding === "protobuf") return wanted.as === "object" ? protobuf.own(served) : protobuf.metadata();
   switch (wanted.as) {
     case "Table":
       return tableForm(served, includeObject(query), now);

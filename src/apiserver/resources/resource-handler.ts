@@ -18,6 +18,7 @@ import { formFor } from "./form-for.ts";
 import { checkApplied, readApply } from "./apply.ts";
 import { managerOf, type FieldTracking } from "./field-tracking.ts";
 import { isApply, readPatch } from "./patch.ts";
+import type { ProtobufForms } from "./protobuf-form.ts";
 import type { Served } from "./served.ts";
 
 export interface ResourceHandlerOptions {
@@ -27,6 +28,7 @@ export interface ResourceHandlerOptions {
   readonly clock: Clock;
   readonly authorizer: Authorizer;
   readonly tracking: FieldTracking;
+  readonly protobuf: ProtobufForms;
 }
 
 /** One request to a collection, an object of it or its status. */
@@ -42,11 +44,15 @@ export function createResourceHandler({
   clock,
   authorizer,
   tracking,
+  protobuf,
 }: ResourceHandlerOptions): ResourceHandler {
   const cacheOf = (served: Served) => storage.of(served.stored);
+  const forms = { now: () => clock.now(), protobuf };
+  const formOf = (request: ApiRequest, served: Served): Form =>
+    formFor(served, negotiate(request.headers["accept"], !served.conversion), request.query, forms);
 
   const list: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
+    const form = formOf(request, served);
     const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
@@ -55,17 +61,19 @@ export function createResourceHandler({
   };
 
   const watch: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
+    const form = formOf(request, served);
     const { prefix, selects = () => true } = chosenBy(request, info, served);
     const query = watchQuery(request.query);
     const { signal } = request;
+    if (form.prepare) await form.prepare([]);
     return watchResponse(
       await openWatch({ storage, cache: cacheOf(served), prefix, selects, query, form, clock, signal }),
+      form.stream?.type,
     );
   };
 
   const get: ResourceHandler = async (request, info, served) => {
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
+    const form = formOf(request, served);
     const wanted = Number(versionParam(request.query));
     if (!(await storage.reached(wanted, 3000))) throw tooLarge(wanted, storage.revision);
     const entry = await registry.get(served.stored, info.namespace, info.name);
@@ -178,7 +186,7 @@ export function createResourceHandler({
   const removeAll: ResourceHandler = async (request, info, served) => {
     if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "deletecollection");
     const { dryRun, ...options } = await readDeletion(request);
-    const form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
+    const form = formOf(request, served);
     const chosen = chosenBy(request, info, served);
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
@@ -217,7 +225,7 @@ export function createResourceHandler({
     { dryRun = false, applies = false } = {},
   ): Write => {
     const query = writeQuery(request.query, options, applies);
-    const form: Form = formFor(served, negotiate(request.headers["accept"]), request.query, () => clock.now());
+    const form = formOf(request, served);
     const warnings: string[] = served.deprecation === undefined ? [] : [served.deprecation];
     warned.set(request, warnings);
     const warn = (text: string): void => {

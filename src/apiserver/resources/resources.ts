@@ -21,6 +21,7 @@ import { createResourceHandler } from "./resource-handler.ts";
 import { findReview, type Review, type ReviewContext } from "./reviews.ts";
 import { handleScale } from "./scale.ts";
 import type { Catalog } from "./catalog.ts";
+import type { ProtobufForms } from "./protobuf-form.ts";
 import type { Served } from "./served.ts";
 import { requestToken } from "./token-request.ts";
 
@@ -37,6 +38,7 @@ export interface ResourcesOptions {
   readonly issuer: TokenIssuer;
   readonly kubelet: KubeletClient;
   readonly connect: Connector;
+  readonly protobuf: ProtobufForms;
 }
 
 /** Answers every request that names a resource. Throws StatusError. */

@@ -36,6 +36,8 @@ export class Entry {
   readonly revision: number;
   /** The object as JSON with its resource version. Shared: never changed. */
   readonly bytes: Uint8Array;
+  /** The object in another encoding, once that was asked for. */
+  encoded: Uint8Array | undefined;
   #object: KubeObject | undefined;
 
   constructor(key: string, revision: number, bytes: Uint8Array) {
@@ -46,8 +48,18 @@ export class Entry {
 
   /** Shared: must not be changed. */
   get object(): KubeObject {
-    this.#object ??= JSON.parse(Buffer.from(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length).toString());
-    return this.#object as KubeObject;
+    this.#object ??= this.#parse();
+    return this.#object;
+  }
+
+  /** The object for once: who needs it no more afterwards does not make the entry hold it. Shared: must not be changed. */
+  read(): KubeObject {
+    return this.#object ?? this.#parse();
+  }
+
+  #parse(): KubeObject {
+    const { buffer, byteOffset, length } = this.bytes;
+    return JSON.parse(Buffer.from(buffer, byteOffset, length).toString()) as KubeObject;
   }
 }
 

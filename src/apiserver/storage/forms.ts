@@ -6,6 +6,8 @@ export interface Body {
   /** Shared: must not be changed. */
   readonly object: object;
   bytes(): Iterable<Uint8Array>;
+  /** Media type of the bytes. Absent: JSON. */
+  readonly type?: string;
 }
 
 export interface ListMeta {
@@ -24,6 +26,13 @@ export interface Form {
   list(entries: readonly Entry[], meta: ListMeta): Body;
   /** What a BOOKMARK carries. */
   bookmark(revision: number, initial: boolean): object;
+  /** How a watch is written where that is not JSON, an event a line. */
+  readonly stream?: {
+    /** Media type of the whole. */
+    readonly type: string;
+    /** The frame of an event. `body` may be of this form or any object. */
+    event(type: string, body: Body): Uint8Array;
+  };
 }
 
 /** A body made from an object, serialised at most once. */

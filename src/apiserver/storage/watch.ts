@@ -2,7 +2,7 @@ import type { Clock } from "../../system/index.ts";
 import type { WatchFrame } from "../handler.ts";
 import { createBreather } from "./breather.ts";
 import type { Entry } from "./entry.ts";
-import type { Form } from "./forms.ts";
+import { bodyOf, type Form } from "./forms.ts";
 import type { KindCache } from "./kind-cache.ts";
 import type { Storage } from "./storage.ts";
 import { expired, tooLarge } from "./versions.ts";
@@ -50,7 +50,7 @@ export async function openWatch(options: WatchOptions): Promise<AsyncIterable<Wa
   const start = withState || from === 0 ? storage.revision : from;
   // The state and the place from which changes are followed are taken in one step: nothing falls between them.
   const watcher = cache.follow(start, selects);
-  if (watcher === "expired") return once(plainFrame("ERROR", expired(from, cache.horizon).status));
+  if (watcher === "expired") return once(plainFrame("ERROR", expired(from, cache.horizon).status, options.form));
   // The client may go before it has taken the first frame.
   const forget = (): void => cache.forget(watcher);
   options.signal.addEventListener("abort", forget, { once: true });
@@ -158,7 +158,9 @@ function makeFrame(type: WatchFrame["type"], form: Form, entry: Entry): WatchFra
       return body.object;
     },
     bytes() {
-      bytes ??= Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...body.bytes(), frameEnd]);
+      bytes ??= form.stream
+        ? form.stream.event(type, body)
+        : Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...body.bytes(), frameEnd]);
       return bytes;
     },
   };
@@ -167,9 +169,10 @@ function makeFrame(type: WatchFrame["type"], form: Form, entry: Entry): WatchFra
 const frameEnd = Buffer.from("}\n");
 
 function bookmark(form: Form, revision: number, initial: boolean): WatchFrame {
-  return plainFrame("BOOKMARK", form.bookmark(revision, initial));
+  return plainFrame("BOOKMARK", form.bookmark(revision, initial), form);
 }
 
-function plainFrame(type: WatchFrame["type"], object: object): WatchFrame {
-  return { type, object, bytes: () => Buffer.from(`${JSON.stringify({ type, object })}\n`) };
+function plainFrame(type: WatchFrame["type"], object: object, { stream }: Form): WatchFrame {
+  const json = (): Uint8Array => Buffer.from(`${JSON.stringify({ type, object })}\n`);
+  return { type, object, bytes: () => (stream ? stream.event(type, bodyOf(object)) : json()) };
 }

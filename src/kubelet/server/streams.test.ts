@@ -93,6 +93,22 @@ async function spdy(path: string, protocol: string) {
   return { answer, socket, client: createTestSpdyClient(socket) };
 }
 
+test("port-forward takes SPDY inside a WebSocket, whose name has a slash", async () => {
+  const asked = request(`http://${base}/portForward/default/web`, {
+    headers: {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": Buffer.alloc(16).toString("base64"),
+      "sec-websocket-protocol": "SPDY/3.1+portforward.k8s.io",
+    },
+  });
+  asked.end();
+  const [answer, socket] = (await once(asked, "upgrade")) as [{ headers: Record<string, string> }, Duplex];
+  expect(answer.headers["sec-websocket-protocol"]).toBe("SPDY/3.1+portforward.k8s.io");
+  socket.destroy();
+});
+
 test("exec over WebSocket v5: input ends by a message, output on its channels, the status last", async () => {
   const { ws, all, closed } = await webSocket("/exec/default/web/app?command=cat&input=1&output=1&error=1");
   ws.send(Buffer.from("\0one "));

@@ -24,11 +24,14 @@ export function acceptWebSocket(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: mostMessage,
-    handleProtocols: () => protocol,
   });
+  // The library refuses names with a slash, such as that of SPDY in a WebSocket (KEP-4006): it does not get to see them.
+  const { "sec-websocket-protocol": _offered, ...headers } = request.headers;
+  const shown = Object.create(request, { headers: { value: headers } }) as IncomingMessage;
+  if (protocol) server.on("headers", (lines) => lines.push(`Sec-WebSocket-Protocol: ${protocol}`));
   return new Promise((resolve, reject) => {
     socket.once("close", () => reject(new Error("the client has gone")));
-    server.handleUpgrade(request, socket, head, (ws) => {
+    server.handleUpgrade(shown, socket, head, (ws) => {
       const stop = startPinging({ isPaused: () => ws.isPaused, ping: () => ws.ping() });
       ws.on("close", stop);
       ws.on("error", () => {});

@@ -103,6 +103,10 @@ func TestPortForward(t *testing.T) {
 	ctx, client, namespace, _ := clientsOf(t)
 	config, _ := configOf(t)
 	runningPod(t, ctx, client, namespace)
+	eventually(t, "the pod answers", func() error {
+		_, err := client.CoreV1().Pods(namespace).ProxyGet("http", "echo", "8080", "/", nil).DoRaw(ctx)
+		return err
+	})
 	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name("echo").SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(config)
 	check(t, err)
@@ -136,7 +140,6 @@ func TestPortForward(t *testing.T) {
 			}
 		})
 	}
-	_ = ctx
 }
 
 func TestLogs(t *testing.T) {

@@ -1,0 +1,1 @@
+export { createProtobufEncoder, type ProtobufEncoder } from "./encode.ts";
