@@ -116,7 +116,8 @@ function readMessage(reader: Reader, message: string, depth: number): Record<str
     const value = readValue(reader, type, tag.wire, depth);
     if (rule === "list") ((result[name] ??= []) as unknown[]).push(value);
     else if (rule === "inline") Object.assign(result, value);
-    else if (rule === "kept" || rule === "pointer" || (value !== 0 && value !== false && value !== "")) result[name] = value;
+    else if (rule === "kept" || rule === "pointer" || (value !== 0 && value !== false && value !== ""))
+      result[name] = value;
   }
   return result;
 }

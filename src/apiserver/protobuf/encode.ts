@@ -321,7 +321,10 @@ const special: Readonly<Record<string, (planOf: PlanOf) => Write>> = {
   [names.verbs]: () => itemsWriter,
   ...Object.fromEntries(names.extraValues.map((name) => [name, () => itemsWriter])),
   [names.quantity]: () => (out, value) => {
-    writeText(out, value === undefined || value === null ? "0" : String(value));
+    writeText(
+      out,
+      typeof value === "number" ? String(value) : typeof value === "string" ? value : zero(value, "a quantity", "0"),
+    );
     out.byte(textTag(1));
   },
   [names.intOrString]: () => (out, value) => {

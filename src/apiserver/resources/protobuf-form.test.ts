@@ -63,7 +63,10 @@ describe("answers in protobuf", () => {
     const review = { spec: { resourceAttributes: { verb: "get", resource: "pods" } } };
     const path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     const answered = await api.call("POST", path, review, asked);
-    expect(decodeProtobuf(answered.bytes)).toMatchObject({ kind: "SelfSubjectAccessReview", status: { allowed: true } });
+    expect(decodeProtobuf(answered.bytes)).toMatchObject({
+      kind: "SelfSubjectAccessReview",
+      status: { allowed: true },
+    });
     const groups = await api.call("GET", "/apis", undefined, asked);
     expect(decodeProtobuf(groups.bytes)).toMatchObject({ kind: "APIGroupList" });
     const version = await api.call("GET", "/version", undefined, asked);
@@ -117,7 +120,12 @@ describe("answers in protobuf", () => {
     });
     const widgets = "/apis/a.io/v1/namespaces/default/widgets";
     await expect.poll(async () => (await api.call("GET", widgets)).status).toBe(200);
-    const made = await api.call("POST", widgets, { apiVersion: "a.io/v1", kind: "Widget", metadata: { name: "w" } }, asked);
+    const made = await api.call(
+      "POST",
+      widgets,
+      { apiVersion: "a.io/v1", kind: "Widget", metadata: { name: "w" } },
+      asked,
+    );
     expect([made.status, made.headers["content-type"]]).toEqual([201, "application/json"]);
     const metadata = await api.call("GET", `${widgets}/w`, undefined, metadataAsked);
     expect(decodeProtobuf(metadata.bytes)).toMatchObject({ kind: "PartialObjectMetadata", metadata: { name: "w" } });

@@ -33,11 +33,7 @@ export function createProtobufForms(): ProtobufForms {
   };
   const forms = new Map<string, Form>();
 
-  const formOf = (
-    apiVersion: string,
-    kind: string,
-    show: ((stored: KubeObject) => object) | undefined,
-  ): Form => {
+  const formOf = (apiVersion: string, kind: string, show: ((stored: KubeObject) => object) | undefined): Form => {
     const shown = (entry: Entry): object => (show ? show(entry.object) : entry.object);
     /** Only what is stored is kept with the stored. */
     const made = new WeakMap<Entry, Uint8Array>();
@@ -105,9 +101,9 @@ export function createProtobufForms(): ProtobufForms {
       const { object } = response;
       if (response.headers["content-type"] !== "application/json" || !isObject(object)) return response;
       const { apiVersion, kind } = object;
-      const { knows } = encoder ?? (await load());
-      if (typeof apiVersion !== "string" || typeof kind !== "string" || !knows(apiVersion, kind)) return response;
-      const bytes = encodeObject(encoder ?? (await load()), object);
+      const known = encoder ?? (await load());
+      if (typeof apiVersion !== "string" || typeof kind !== "string" || !known.knows(apiVersion, kind)) return response;
+      const bytes = encodeObject(known, object);
       return { ...response, headers: { ...response.headers, "content-type": protobufType }, bytes: () => [bytes] };
     },
   };
