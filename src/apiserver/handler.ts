@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Duplex, Readable } from "node:stream";
 
+import type { StatusError } from "../kube/index.ts";
 import type { Impersonation } from "./authentication/index.ts";
 
 /** Who asks, after authentication. */
@@ -23,6 +24,24 @@ export interface Transport {
   readonly upgrade: boolean;
 }
 
+/** A request that came over the network, as long as it goes on. */
+export interface Origin {
+  /** Name of the request in the logs: the client's own, or made up. */
+  readonly auditId: string;
+  /** Path and query as they came, still encoded. */
+  readonly url: string;
+  /** Where it came from: what proxies say, then the other end of the connection. */
+  addresses(): string[];
+  /** Go out with the answer, whatever it is. */
+  readonly headers: Record<string, string>;
+  /** Reads the body, which waits until somebody wants it. Absent: there is none, or it is passed on. Throws StatusError. */
+  readonly readBody?: () => Promise<Uint8Array>;
+  /** Calls `listener` when the answer was sent, or broke off. */
+  onEnd(listener: () => void): void;
+  /** Aborts the request's signal; a watch then ends in a regular way. */
+  giveUp(reason: Error): void;
+}
+
 /** One request to the API, whatever way it came: TLS or a call in process. */
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD";
@@ -41,7 +60,12 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** Absent in process. */
   readonly transport?: Transport;
+  /** Absent in process: then no limit holds but those of what is asked for. */
+  readonly origin?: Origin;
 }
+
+/** A request that was turned away before it was known who asks, or what for. */
+export type RefusedRequest = Pick<ApiRequest, "method" | "path" | "query" | "headers"> & { readonly origin: Origin };
 
 export interface WatchFrame {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
@@ -82,4 +106,6 @@ export interface ApiHandler {
   handle(request: ApiRequest): Promise<ApiResponse>;
   /** Whether a request is passed on as it is, so that its body must be left unread, in `transport.body`. */
   passesOn?(request: Pick<ApiRequest, "method" | "path" | "query">): boolean;
+  /** Told of requests that were answered with an error before they came here. */
+  refused?(request: RefusedRequest, error: StatusError): void;
 }

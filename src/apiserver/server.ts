@@ -18,7 +18,9 @@ import type { CustomResources } from "./custom/index.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
+import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
+import { createIntake, requestTime } from "./intake/index.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { metricsGroup } from "./metrics-api/kinds.ts";
 import type { createMetricsApi } from "./metrics-api/metrics-api.ts";
@@ -85,6 +87,13 @@ export interface ApiServerOptions {
   readonly egress?: Egress;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
   readonly metrics?: Metrics;
+  /** Priority and fairness of requests over the network, by FlowSchemas. Absent: none, nor the objects that every cluster has. */
+  readonly flowControl?: FlowControlSettings;
+}
+
+export interface FlowControlSettings {
+  /** Requests that are worked on at once. Default 600. */
+  readonly seats?: number;
 }
 
 /** The API over a store. `ready` settles when it answers and all that every cluster has is there. */
@@ -92,6 +101,13 @@ export interface ApiServer extends Component {
   readonly handler: ApiHandler;
   /** Says who a client is: for those who bring requests from outside. */
   readonly authenticator: Authenticator;
+  /** From now on `/readyz` fails: no further clients are wanted. */
+  leave(): void;
+  /**
+   * Turns new requests over the network away, waits for those under way, then ends watches in a regular way. Settles when that is done, at
+   * the latest after `patience` milliseconds (default 60,000) and a few seconds for watches.
+   */
+  drain(patience?: number): Promise<void>;
 }
 
 /** Paths whose answers tell of all kinds. */
@@ -138,6 +154,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
   let custom: CustomResources | undefined;
   let defined = false;
+  let lost = false;
   /** Kinds that are defined in the store; read off the way of the start. */
   const customKinds = (async () => {
     await storage.ready;
@@ -146,6 +163,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     await custom.ready;
     defined = true;
   })().catch((error: unknown) => {
+    lost = true;
     if (!signal.aborted) log.error({ error: errorText(error) }, "custom resources are not served");
   });
   const protobuf = createProtobufForms();
@@ -181,14 +199,40 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     signal,
     after: bootstrapped,
   });
+  const keptFlows =
+    options.flowControl && keepFlowControl({ storage, registry, clock, log, signal, after: bootstrapped });
+  const flowControl =
+    keptFlows && createFlowControl({ storage, metrics, ...options.flowControl, ensured: () => keptFlows.written() });
+  const intake = createIntake({
+    metrics,
+    ...(flowControl ? { flowControl } : {}),
+    sizeOf(info) {
+      const served = info.type === "resource" ? catalog.find(info.group, info.version, info.resource) : undefined;
+      return served ? storage.of(served.stored).size : 0;
+    },
+  });
   const answerPath = createDiscovery(catalog, aggregation.groups);
   const answerIssuer = createIssuerDiscovery(issuer, () => options.advertise);
 
   let started = false;
+  let leaving = false;
+  const hook = (name: string, isDone: () => boolean): HealthCheck => ({
+    name: `poststarthook/${name}`,
+    check: () => (isDone() ? undefined : "not finished"),
+  });
   const checks: HealthCheck[] = [
     { name: "ping", check: () => undefined },
-    { name: "storage", check: () => (storage.following ? undefined : "the store does not tell of changes") },
-    { name: "bootstrap", check: () => (started ? undefined : "the first objects are not there yet") },
+    { name: "etcd", check: () => (storage.following ? undefined : "the store does not tell of changes") },
+    hook("rbac/bootstrap-roles", () => started),
+    hook("scheduling/bootstrap-system-priority-classes", () => started),
+    hook("start-system-namespaces-controller", () => started),
+    hook("start-service-ip-repair-controllers", () => started),
+    {
+      // Requests wait until the kinds that are defined are known: only when they never will be, something is wrong.
+      name: "poststarthook/crd-informer-synced",
+      check: () => (lost ? "custom resources are not served" : undefined),
+    },
+    { name: "shutdown", readyOnly: true, check: () => (leaving ? "process is shutting down" : undefined) },
   ];
 
   /** Requests that come early wait for the first state, but not for ever. */
@@ -199,13 +243,19 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     // The same for a right to act as somebody else.
     if (request.impersonation) await storage.caughtUp();
     const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
+    const waiting = intake.enter(request, info, user);
+    if (waiting) await waiting;
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
     authorize(authorizer, user, info);
     const aggregated = aggregation.find(info.path);
     if (aggregated) return aggregated(request, user);
     if (info.type === "resource" && info.group === metricsGroup) return answerMetrics(request, info);
-    if (info.type === "resource") return answerResource({ ...request, user }, info);
+    if (info.type === "resource") {
+      // A body is read for those alone who may send one.
+      const read = request.origin?.readBody;
+      return answerResource(read ? { ...request, user, body: await read() } : { ...request, user }, info);
+    }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     if (!defined && namesKinds.test(request.path)) await customKinds;
@@ -219,14 +269,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     async handle(request) {
       const begun = performance.now();
       const info = requestInfo(request);
-      const response = await answer(request, info).catch((error: unknown) =>
-        errorResponse(statusOf(error, request, log)),
-      );
+      const response = await intake
+        .answer(request, info, () => answer(request, info))
+        .catch((error: unknown) => errorResponse(statusOf(error, request, log)));
       const encoded =
         response.type === "object" && response.whole && prefersProtobuf(request.headers["accept"])
           ? await protobuf.answer(response)
           : response;
       return figures.answered(request, info, (performance.now() - begun) / 1000, encoded);
+    },
+    refused(request, error) {
+      figures.refused(requestInfo(request), error.code);
     },
   };
 
@@ -255,6 +308,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     name: "apiserver",
     handler,
     authenticator,
+    leave() {
+      leaving = true;
+    },
+    async drain(patience = requestTime) {
+      leaving = true;
+      await intake.drain(patience);
+    },
     ready,
     stopped: Promise.all([
       storage.stopped.then(() => custom?.stopped),
@@ -264,6 +324,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       policyStatus.stopped,
       cidrs.stopped,
       aggregation.stopped,
+      keptFlows?.stopped,
     ]).then(() => {}),
   };
 }

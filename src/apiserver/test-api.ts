@@ -4,7 +4,7 @@ import type { Authenticator, Impersonation } from "./authentication/index.ts";
 import type { Egress } from "./egress/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo, WatchFrame } from "./handler.ts";
 import type { KubeletClient } from "./resources/index.ts";
-import { createApiServer, type AuthenticationOptions } from "./server.ts";
+import { createApiServer, type ApiServer, type ApiServerOptions, type AuthenticationOptions } from "./server.ts";
 
 /** Any answer of the API, read whole: loose, so that tests say shortly what they look at. */
 export interface TestAnswer {
@@ -19,6 +19,7 @@ export interface TestAnswer {
 /** An API server in this process over a store in memory, for unit tests. */
 export interface TestApi {
   readonly handler: ApiHandler;
+  readonly server: ApiServer;
   readonly authenticator: Authenticator;
   readonly store: Store;
   readonly clock: FakeClock;
@@ -53,6 +54,7 @@ export async function startTestApi(
     nodePorts?: [number, number];
     authentication?: AuthenticationOptions;
     gatewayApi?: boolean;
+    more?: Partial<ApiServerOptions>;
   } = {},
 ): Promise<TestApi> {
   const { store = createMemoryStore(), kubelet = noKubelet, serviceCidr = "10.96.0.0/16", nodePorts } = options;
@@ -71,6 +73,7 @@ export async function startTestApi(
     ...(authentication ? { authentication } : {}),
     ...(options.gatewayApi ? { gatewayApi: true } : {}),
     ...(options.egress ? { egress: options.egress } : {}),
+    ...options.more,
   });
   await server.ready;
 
@@ -96,6 +99,7 @@ export async function startTestApi(
   };
   return {
     handler: server.handler,
+    server,
     authenticator: server.authenticator,
     store,
     clock,

@@ -99,7 +99,6 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     authenticator: apiserver.authenticator,
     signal,
     log,
-    metrics,
   });
   await apiserver.ready;
   const server = `https://127.0.0.1:${served.port}`;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createReader } from "../protobuf/reader.ts";
 import { startTestApi, type TestApi } from "../test-api.ts";
 
@@ -164,12 +164,36 @@ describe("OpenAPI v2", () => {
 
 describe("health and version", () => {
   it("says that all is well, and in detail", async () => {
-    expect((await api.call("GET", "/livez")).text).toBe("ok");
-    expect((await api.call("GET", "/readyz?verbose")).text).toBe(
-      "[+]ping ok\n[+]storage ok\n[+]bootstrap ok\nreadyz check passed\n",
+    await vi.waitFor(async () => expect((await api.call("GET", "/readyz")).text).toBe("ok"));
+    const hooks = [
+      "rbac/bootstrap-roles",
+      "scheduling/bootstrap-system-priority-classes",
+      "start-system-namespaces-controller",
+      "start-service-ip-repair-controllers",
+      "crd-informer-synced",
+    ].map((name) => `[+]poststarthook/${name} ok\n`);
+    const common = `[+]ping ok\n[+]etcd ok\n${hooks.join("")}`;
+    expect((await api.call("GET", "/livez?verbose")).text).toBe(`${common}livez check passed\n`);
+    expect((await api.call("GET", "/readyz?verbose")).text).toBe(`${common}[+]shutdown ok\nreadyz check passed\n`);
+    expect((await api.call("GET", "/healthz?verbose&exclude=etcd&exclude=b&exclude=a")).text).toBe(
+      `${common.replace("etcd ok", "etcd excluded: ok")}warn: some health checks cannot be excluded: no matches for "a","b"\nhealthz check passed\n`,
     );
-    expect((await api.call("GET", "/readyz/storage")).text).toBe("ok");
-    expect((await api.call("GET", "/readyz/nothing")).status).toBe(404);
+    expect((await api.call("GET", "/readyz/poststarthook/rbac/bootstrap-roles")).text).toBe("ok");
+    expect((await api.call("GET", "/livez/shutdown")).status).toBe(404);
+  });
+
+  it("stops being ready before it ends, and keeps to itself why", async () => {
+    const ending = await startTestApi();
+    await vi.waitFor(async () => expect((await ending.call("GET", "/readyz")).text).toBe("ok"));
+    ending.server.leave();
+    const readyz = await ending.call("GET", "/readyz");
+    expect(readyz.status).toBe(500);
+    expect(readyz.text).toContain("[-]shutdown failed: reason withheld\nreadyz check failed\n");
+    expect((await ending.call("GET", "/readyz/shutdown")).text).toBe(
+      "internal server error: process is shutting down\n",
+    );
+    expect((await ending.call("GET", "/livez")).text).toBe("ok");
+    await ending.stop();
   });
 
   it("says which Kubernetes this is", async () => {

@@ -1,2 +1,3 @@
 export type { CatalogEntry, CatalogGroup, RemoteGroups, Subresource } from "./groups.ts";
-export { createDiscovery, type Discovery, type HealthCheck } from "./paths.ts";
+export type { HealthCheck } from "./health.ts";
+export { createDiscovery, type Discovery } from "./paths.ts";

@@ -10,14 +10,8 @@ import { apiGroup, apiGroupList, apiGroups, apiResourceList, apiVersions } from 
 import { createGroups, withRemote, type Groups, type RemoteGroups } from "./groups.ts";
 import { createOpenApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
 import { createOpenApiV3 } from "./openapi.ts";
+import { health, healthPaths, isHealthEndpoint, type HealthCheck } from "./health.ts";
 import { versionInfo } from "./version.ts";
-
-/** Named checks behind `/healthz`, `/livez` and `/readyz`. */
-export interface HealthCheck {
-  readonly name: string;
-  /** Undefined: all is well; else what is not. */
-  check(): string | undefined;
-}
 
 /** Answers the paths beside the resources. Undefined: there is nothing. */
 export type Discovery = (
@@ -46,10 +40,6 @@ export function createDiscovery(catalog: Catalog, remote: RemoteGroups): Discove
         return more.length === 0 ? found(apiResourceList(groups.all(), second, third)) : undefined;
       case "version":
         return second === undefined ? objectResponse(200, versionInfo()) : undefined;
-      case "healthz":
-      case "livez":
-      case "readyz":
-        return third === undefined ? health(first, second, request.query, checks) : undefined;
       case "metrics":
         return second === undefined ? textResponse(200, await metrics.text(), metricsType) : undefined;
       case "openapi":
@@ -57,7 +47,8 @@ export function createDiscovery(catalog: Catalog, remote: RemoteGroups): Discove
       case "":
         return objectResponse(200, { paths: rootPaths(groups, checks) });
       default:
-        return undefined;
+        if (!isHealthEndpoint(first)) return undefined;
+        return health(first, path.slice(first.length + 2), request.query, checks);
     }
   };
 }
@@ -135,36 +126,6 @@ function movedTo(location: string): ApiResponse {
   return { type: "object", status: 301, headers: { location }, object: {}, bytes: () => [] };
 }
 
-function health(
-  endpoint: string,
-  name: string | undefined,
-  query: URLSearchParams,
-  checks: readonly HealthCheck[],
-): ApiResponse | undefined {
-  // A process that can answer is alive; what it waits for only keeps it from being ready.
-  const asked = endpoint === "readyz" ? checks : checks.filter((check) => check.name === "ping");
-  if (name !== undefined) {
-    const one = asked.find((check) => check.name === name);
-    if (!one) return undefined;
-    const problem = one.check();
-    return problem === undefined ? textResponse(200, "ok") : textResponse(500, `internal server error: ${problem}\n`);
-  }
-  const excluded = new Set(query.getAll("exclude"));
-  const results = asked.map((check) => ({
-    name: check.name,
-    problem: excluded.has(check.name) ? undefined : check.check(),
-    excluded: excluded.has(check.name),
-  }));
-  const failed = results.some(({ problem }) => problem !== undefined);
-  if (!failed && !query.has("verbose")) return textResponse(200, "ok");
-  const lines = results.map(({ name, problem, excluded }) => {
-    if (excluded) return `[+]${name} excluded: ok`;
-    return problem === undefined ? `[+]${name} ok` : `[-]${name} failed: ${problem}`;
-  });
-  const verdict = failed ? "failed" : "passed";
-  return textResponse(failed ? 500 : 200, `${lines.join("\n")}\n${endpoint} check ${verdict}\n`);
-}
-
 function rootPaths(groups: Groups, checks: readonly HealthCheck[]): string[] {
   return [
     "/.well-known/openid-configuration",
@@ -175,14 +136,11 @@ function rootPaths(groups: Groups, checks: readonly HealthCheck[]): string[] {
       `/apis/${name}`,
       ...versions.map(({ groupVersion }) => `/apis/${groupVersion}`),
     ]),
-    "/healthz",
-    "/livez",
+    ...healthPaths(checks),
     "/metrics",
     "/openapi/v2",
     "/openapi/v3",
     "/openid/v1/jwks",
-    "/readyz",
-    ...checks.map(({ name }) => `/readyz/${name}`),
     "/version",
   ].sort();
 }

@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { isIP } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { statusError, StatusError } from "../../kube/index.ts";
 import { impersonationOf, type Authenticator, type ClientCertificate } from "../authentication/index.ts";
 import type { Logger } from "../../system/index.ts";
-import type { ApiHandler, ApiRequest, ApiResponse } from "../handler.ts";
+import type { ApiHandler, ApiRequest, ApiResponse, Origin } from "../handler.ts";
 import { errorResponse } from "../request/respond.ts";
-import type { RequestFigures } from "../request-figures.ts";
-import { isTrue, requestInfo } from "../request/request-info.ts";
 import { drain, readBody } from "./body.ts";
-import type { InFlight } from "./inflight.ts";
 import { webSocketAuthorization, type Upgrade } from "./upgrade.ts";
 import { writeAnswer, type HttpAnswer } from "./write.ts";
 
@@ -26,14 +24,14 @@ export interface ExchangeParts {
   readonly handler: ApiHandler;
   readonly authenticator: Authenticator;
   readonly certificateOf: (socket: TLSSocket) => ClientCertificate | undefined;
-  readonly inFlight: InFlight;
-  readonly figures: RequestFigures;
   readonly log: Logger;
+  /** No further request is wanted: connections of HTTP/1.1 end with their answers. */
+  readonly closing: () => boolean;
 }
 
 /** One request and its answer, from socket to socket; `upgrade` tells that the client would speak another protocol after it. Never throws. */
 export async function exchange(
-  { handler, authenticator, certificateOf, inFlight, figures, log }: ExchangeParts,
+  { handler, authenticator, certificateOf, log, closing }: ExchangeParts,
   incoming: IncomingMessage | Http2ServerRequest,
   outgoing: ServerResponse | Http2ServerResponse,
   upgrade?: Upgrade,
@@ -50,16 +48,26 @@ export async function exchange(
     const value = headers[name];
     return Array.isArray(value) ? value.join(", ") : value;
   };
+  const ends: (() => void)[] = [];
+  const id = auditId(header("audit-id"));
+  const origin: Origin = {
+    auditId: id,
+    url,
+    addresses: () => addressesOf(headers, socketOf(incoming)),
+    headers: { "audit-id": id },
+    onEnd: (listener) => void ends.push(listener),
+    giveUp: (reason) => gone.abort(reason),
+  };
   const options = {
     method,
     accept: header("accept"),
     acceptEncoding: header("accept-encoding"),
-    headers: { "audit-id": auditId(header("audit-id")) },
+    headers: origin.headers,
     signal: gone.signal,
   };
-  let leave = (): void => {};
   try {
     const response = await answer();
+    if (closing() && incoming.httpVersionMajor === 1) origin.headers["connection"] = "close";
     if (response.type === "upgrade") return await (upgrade?.accept(response, options.headers) ?? response.drop());
     await writeAnswer(outgoing as unknown as HttpAnswer, response, options);
     answered = true;
@@ -67,12 +75,14 @@ export async function exchange(
     if (!gone.signal.aborted) log.warn({ error: String(error), path: url }, "an answer broke off");
     outgoing.destroy();
   } finally {
-    leave();
+    for (const end of ends) end();
     if (incoming.complete) incoming.resume();
     else drain(incoming);
   }
 
   async function answer(): Promise<ApiResponse> {
+    const shown: Record<string, string | undefined> = {};
+    for (const name of read) shown[name] = header(name);
     try {
       const { path, query } = parseUrl(url);
       if (!methods.has(method))
@@ -84,29 +94,39 @@ export async function exchange(
       });
       const impersonation = impersonationOf(incoming.rawHeaders);
       const reading = method === "GET" || method === "HEAD";
-      const long = isTrue(query.get("watch")) || isTrue(query.get("follow"));
       const passedOn = handler.passesOn?.({ method: method as ApiRequest["method"], path, query }) ?? false;
-      if (!(reading && long) && !passedOn) leave = inFlight.enter(!reading);
       return await handler.handle({
         method: method as ApiRequest["method"],
         path,
         query,
-        headers: Object.fromEntries(read.map((name) => [name, header(name)])),
+        headers: shown,
         ...(user ? { user } : {}),
         ...(impersonation ? { impersonation } : {}),
-        ...(reading || passedOn ? {} : { body: await readBody(incoming) }),
         signal: gone.signal,
+        origin: reading || passedOn ? origin : { ...origin, readBody: () => readBody(incoming) },
         ...(passedOn ? { transport: { headers, url, body: incoming, upgrade: upgrade !== undefined } } : {}),
       });
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
       // The handler throws nothing: it has not seen this request.
       const [path = "", query] = url.split("?", 2);
-      const info = requestInfo({ method: method as ApiRequest["method"], path, query: new URLSearchParams(query) });
-      figures.refused(info, error.code);
+      handler.refused?.(
+        { method: method as ApiRequest["method"], path, query: new URLSearchParams(query), headers: shown, origin },
+        error,
+      );
       return errorResponse(error);
     }
   }
+}
+
+/** As upstream's `sourceIPs`: what proxies say, nearest to the client first, then the other end of the connection. */
+function addressesOf(headers: IncomingHttpHeaders, socket: TLSSocket | undefined): string[] {
+  const forwarded = (headers["x-forwarded-for"] ?? "").toString().split(",");
+  const said = [...forwarded, (headers["x-real-ip"] ?? "").toString()]
+    .map((one) => one.trim())
+    .filter((one) => isIP(one));
+  const last = socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "");
+  return [...new Set(last === undefined ? said : [...said, last])];
 }
 
 function parseUrl(url: string): { path: string; query: URLSearchParams } {

@@ -29,8 +29,9 @@ beforeAll(async () => {
   pki = await openPki(join(dir, "pki"), systemClock);
   own = await pki.server("server", { name: "server", hosts: ["127.0.0.1"] });
   client = await pki.client("admin", { user: "admin", groups: ["system:masters"] });
-  api = await startTestApi();
+  api = await startTestApi({ more: { metrics } });
   const handler: ApiHandler = {
+    ...api.handler,
     handle: (request) => {
       signals.push(request.signal);
       return api.handler.handle(request);
@@ -52,7 +53,6 @@ const options = (port: number) => ({
   clientCa: pki.ca,
   signal: ended.signal,
   log: silentLogger,
-  metrics,
 });
 
 interface Answer {

@@ -2,14 +2,12 @@ import type { IncomingMessage } from "node:http";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
+import type { TLSSocket } from "node:tls";
+import type { Logger } from "../../system/index.ts";
 import { createAuthenticator, type Authenticator } from "../authentication/index.ts";
 import type { ApiHandler } from "../handler.ts";
-import { createRequestFigures } from "../request-figures.ts";
-import { createCatalog } from "../resources/index.ts";
 import { exchange } from "./exchange.ts";
 import { createCertificateReader } from "./identity.ts";
-import { createInFlight, tellOfInFlight } from "./inflight.ts";
 import { beginUpgrade } from "./upgrade.ts";
 
 export interface ServeOptions {
@@ -27,13 +25,13 @@ export interface ServeOptions {
   readonly authenticator?: Authenticator;
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Told of the requests under way and of those that are turned away here. Absent: nobody is. */
-  readonly metrics?: Metrics;
 }
 
 export interface Served {
   readonly host: string;
   readonly port: number;
+  /** Takes no further connections, and tells clients on the present ones to go elsewhere. What is under way goes on. */
+  drain(): void;
   /** Settles when the last connection has ended after the signal. */
   readonly stopped: Promise<void>;
 }
@@ -65,13 +63,9 @@ const mostStreams = 250;
  * Throws ServeError when it can not listen.
  */
 export async function serveHttps(handler: ApiHandler, options: ServeOptions): Promise<Served> {
-  const { host, port, cert, key, clientCa, frontProxyCa, signal, log, metrics = createMetrics() } = options;
+  const { host, port, cert, key, clientCa, frontProxyCa, signal, log } = options;
   const { authenticator = createAuthenticator() } = options;
   const certificateOf = createCertificateReader({ clientCa, frontProxyCa });
-  const inFlight = createInFlight();
-  tellOfInFlight(metrics, inFlight);
-  // What is refused here is told apart by built-in kind alone.
-  const figures = createRequestFigures(metrics, createCatalog());
   const server = createSecureServer({
     cert,
     key,
@@ -100,26 +94,57 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     closeWhenIdle(session);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
-  const parts = { handler, authenticator, certificateOf, inFlight, figures, log };
-  server.on("request", (incoming, outgoing) => void exchange(parts, incoming, outgoing));
+  let closing = false;
+  /** Connections of HTTP/1.1, and those of them with a request under way. */
+  const plain = new Set<TLSSocket>();
+  const busy = new Set<TLSSocket>();
+  server.on("secureConnection", (socket: TLSSocket) => {
+    if (socket.alpnProtocol === "h2") return;
+    plain.add(socket);
+    socket.on("close", () => {
+      plain.delete(socket);
+      busy.delete(socket);
+    });
+  });
+  const parts = { handler, authenticator, certificateOf, log, closing: () => closing };
+  server.on("request", (incoming, outgoing) => {
+    const socket = incoming.httpVersionMajor === 1 ? (incoming.socket as TLSSocket) : undefined;
+    if (socket) busy.add(socket);
+    void exchange(parts, incoming, outgoing).then(() => {
+      if (!socket || !busy.delete(socket) || !closing) return;
+      // Ends when what is written has gone out.
+      socket.end();
+    });
+  });
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    plain.delete(socket as TLSSocket);
     const { outgoing, upgrade } = beginUpgrade(incoming, socket, head);
     void exchange(parts, incoming, outgoing, upgrade);
   });
 
   await listen(server, host, port);
+  let isClosed = (): void => {};
   const stopped = new Promise<void>((resolve) => {
-    const stop = (): void => {
-      server.close(() => resolve());
-      for (const session of sessions) session.close();
-      setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, grace);
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
+    isClosed = resolve;
   });
-  return { host, port: (server.address() as AddressInfo).port, stopped };
+  const drain = (): void => {
+    if (closing) return;
+    closing = true;
+    server.close(() => isClosed());
+    // GOAWAY: streams that are open go on.
+    for (const session of sessions) session.close();
+    for (const socket of plain) if (!busy.has(socket)) socket.end();
+  };
+  const stop = (): void => {
+    drain();
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, grace);
+    void stopped.then(() => clearTimeout(timer));
+  };
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
+  return { host, port: (server.address() as AddressInfo).port, drain, stopped };
 }
 
 /** A quiet watch is no idleness: only a connection without streams is closed. */

@@ -89,6 +89,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
     metrics,
     gatewayApi: true,
+    flowControl: {},
     authentication: { accountKeys, issuers: audiences, tokens: await tokenIssuers(settings, () => clock.now()) },
     allowLoopback: network === "loopback",
     aggregation: {
@@ -111,7 +112,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       authenticator: apiserver.authenticator,
       signal,
       log,
-      metrics,
     })
     .catch(async (error: unknown) => {
       await store.close();

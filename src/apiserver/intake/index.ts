@@ -1,0 +1,2 @@
+export { createIntake, isLongRunning, type Intake } from "./intake.ts";
+export { requestTime } from "./deadline.ts";
