@@ -4,6 +4,7 @@ import { startCertificates } from "./certificates/certificates.ts";
 import { startClusterRoleAggregation } from "./cluster-role/aggregation.ts";
 import type { ControllerContext } from "./context.ts";
 import { startCronJobController } from "./cron-job/controller.ts";
+import { startDaemonSetController } from "./daemon-set/controller.ts";
 import { startDeploymentController } from "./deployment/controller.ts";
 import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
 import { startEndpointSliceMirroring } from "./endpoint-slice/mirroring.ts";
@@ -20,6 +21,7 @@ import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
 import { startClaimProtection, startVolumeProtection } from "./volume-protection/controller.ts";
+import { startStatefulSetController } from "./stateful-set/controller.ts";
 import { startReplicaSetController, startReplicationController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
@@ -42,6 +44,8 @@ export function startControllers(options: ControllersOptions): Component {
     startDeploymentController(options),
     startReplicaSetController(options),
     startReplicationController(options),
+    startStatefulSetController(options),
+    startDaemonSetController(options),
     startCronJobController(options),
     startJobController(options),
     startJobExpiry(options),
