@@ -25,6 +25,14 @@ function newestSource() {
   return newest;
 }
 
+/** Whether dist/bundle/ was made of what is in dist/. */
+function isJoined() {
+  return modifiedAt(join(root, "dist/bundle/main.js")) >= modifiedAt(join(root, "dist/.tsbuildinfo"));
+}
+
+/** The module that runs the command line: joined, unless that is older than what it was made of. */
+export const mainModule = () => new URL(isJoined() ? "../dist/bundle/main.js" : "../dist/cli/main.js", import.meta.url);
+
 /**
  * Installs npm packages and builds where either is missing or older than what it is made from. Says what it does in
  * a line each through `say`; says nothing when there is nothing to do. Returns false when a step failed.
@@ -49,5 +57,8 @@ export function prepare(say) {
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, "");
   }
+  // Also after a build by tsc alone. Where it can not be joined it runs as it is.
+  if (isJoined() || show(process.execPath, [join(root, "scripts/bundle.mjs")])) return true;
+  say("the build runs as single modules: rolldown is not installed");
   return true;
 }
