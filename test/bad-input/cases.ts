@@ -173,9 +173,9 @@ export const badRequests: readonly BadRequest[] = [
     what: "resource version that is no number",
     method: "GET",
     path: `${core}/pods?resourceVersion=abc`,
-    status: 422,
-    reason: "Invalid",
-    causes: [["resourceVersion", "FieldValueInvalid"]],
+    status: 400,
+    reason: "BadRequest",
+    message: /invalid resource version: resourceVersion: Invalid value: "abc"/,
   },
   {
     what: "resource version of the future",

@@ -150,6 +150,28 @@ describe("OpenAPI v2", () => {
     expect(extensions).toContain('[{"group":"","kind":"Service","version":"v1"}]');
   });
 
+  it.each([
+    ["/openapi/v2", undefined],
+    ["/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"],
+    ["/openapi/v3", undefined],
+    ["/openapi/v3/apis/apps/v1", undefined],
+  ])("%s for %s is not sent again to a client that has it", async (path, accept) => {
+    const headers = accept ? { accept } : {};
+    const first = await api.call("GET", path, undefined, { headers });
+    const tag = first.headers["etag"] ?? "";
+    expect([first.status, tag, first.headers["vary"]]).toEqual([
+      200,
+      expect.stringMatching(/^"[0-9A-F]{64}"$/),
+      "Accept",
+    ]);
+    for (const known of [tag, `"other", W/${tag}`, "*"]) {
+      const again = await api.call("GET", path, undefined, { headers: { ...headers, "if-none-match": known } });
+      expect([again.status, again.bytes.length, again.headers["etag"]]).toEqual([304, 0, tag]);
+    }
+    const other = await api.call("GET", path, undefined, { headers: { ...headers, "if-none-match": '"other"' } });
+    expect(other.status).toBe(200);
+  });
+
   /** The fields of a protobuf message that hold bytes. */
   function fields(bytes: Uint8Array = new Uint8Array()): Map<number, Buffer[]> {
     const reader = createReader(bytes);

@@ -4,6 +4,8 @@ import type { Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
 import type { CatalogGroup, Groups } from "./groups.ts";
 import { listSchema } from "./list-schema.ts";
+import type { OpenApiDocument } from "./openapi.ts";
+import { hashOf } from "./paths.ts";
 import { toV2 } from "./to-v2.ts";
 
 /** The only form in which client-go asks for OpenAPI v2: gnostic's `openapi.v2.Document`. */
@@ -17,28 +19,29 @@ const info = { title: "Kubernetes", version: "v1.35.0" };
  * `/openapi/v2`: the types, without the paths, which clients read from v3. kubectl asks for it to check objects of kinds that v3 does
  * not name. Made when first asked for after a change.
  */
-export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => Body {
+export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => OpenApiDocument {
   let version: string | undefined;
-  const made = new Map<boolean, Body>();
+  const made = new Map<boolean, OpenApiDocument>();
   return (asProtobuf) => {
     if (version !== groups.version) made.clear();
     version = groups.version;
-    let body = made.get(asProtobuf);
-    if (!body) {
+    let document = made.get(asProtobuf);
+    if (!document) {
       const all = definitionsOf(groups.all());
       const bytes = asProtobuf
         ? documentBytes(all)
         : Buffer.from(JSON.stringify({ swagger: "2.0", info, paths: {}, definitions: all }));
       // Kept as bytes alone: as an object it would be several times as large.
-      body = {
+      const body: Body = {
         get object() {
           return asProtobuf ? {} : (JSON.parse(bytes.toString()) as object);
         },
         bytes: () => [bytes],
       };
-      made.set(asProtobuf, body);
+      document = { body, etag: `"${hashOf(body).toUpperCase()}"` };
+      made.set(asProtobuf, document);
     }
-    return body;
+    return document;
   };
 }
 

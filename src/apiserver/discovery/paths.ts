@@ -76,8 +76,13 @@ function createGroupLists(groups: Groups): (request: ApiRequest, core: boolean) 
 /** 304 when the client has it already. */
 function cached(request: ApiRequest, body: Body, etag: string, headers: Record<string, string>): ApiResponse {
   const all = { etag, "cache-control": "public", ...headers };
-  if (request.headers["if-none-match"] !== etag) return bodyResponse(200, body, all);
+  if (!matches(request.headers["if-none-match"], etag)) return bodyResponse(200, body, all);
   return { type: "object", status: 304, headers: all, object: {}, bytes: () => [] };
+}
+
+/** A client may name several tags, or any (RFC 9110 section 13.1.2); they are compared weakly. */
+function matches(header: string | undefined, etag: string): boolean {
+  return header !== undefined && header.split(",").some((one) => [etag, `W/${etag}`, "*"].includes(one.trim()));
 }
 
 export function hashOf(body: Body): string {
@@ -95,9 +100,19 @@ function createOpenApi(
   return (request, path) => {
     if (path === "/openapi/v2") {
       const asProtobuf = parseAccept(request.headers["accept"]).some(({ type }) => type === openApiV2Asked);
-      return bodyResponse(200, v2(asProtobuf), asProtobuf ? { "content-type": openApiV2Given } : {});
+      const { body, etag } = v2(asProtobuf);
+      const type = asProtobuf ? openApiV2Given : "application/json";
+      return cached(request, body, etag, {
+        vary: "Accept",
+        "content-type": type,
+        "cache-control": "no-cache, private",
+      });
     }
-    if (path === "/openapi/v3") return objectResponse(200, withRemotePaths(v3.index().object, remote));
+    if (path === "/openapi/v3") {
+      const body = bodyOf(withRemotePaths(v3.index().object, remote));
+      const headers = { vary: "Accept", "cache-control": "no-cache, private" };
+      return cached(request, body, `"${hashOf(body).toUpperCase()}"`, headers);
+    }
     if (!path.startsWith("/openapi/v3/")) return undefined;
     const document = v3.document(path.slice("/openapi/v3/".length));
     if (!document) return undefined;

@@ -3,6 +3,7 @@ import type { ApiRequest } from "../handler.ts";
 import type { DeletionOptions } from "../registry/index.ts";
 import { parseBody } from "./body.ts";
 import { writeQuery } from "./params.ts";
+import { isTrue } from "./request-info.ts";
 
 interface Given {
   gracePeriodSeconds?: number | undefined;
@@ -25,7 +26,7 @@ export async function readDeletion(request: ApiRequest): Promise<DeletionOptions
   return { dryRun, gracePeriodSeconds, preconditions, propagationPolicy: policyOf(given) };
 }
 
-const policies = ["Background", "Foreground", "Orphan"] as const;
+const policies = ["Foreground", "Background", "Orphan"] as const;
 
 function policyOf({ propagationPolicy, orphanDependents }: Given): DeletionOptions["propagationPolicy"] {
   const refuse = (type: "Invalid" | "NotSupported", detail: string): never => {
@@ -37,7 +38,10 @@ function policyOf({ propagationPolicy, orphanDependents }: Given): DeletionOptio
     return orphanDependents === undefined ? undefined : orphanDependents ? "Orphan" : "Background";
   if (orphanDependents !== undefined) refuse("Invalid", "orphanDependents and deletionPropagation cannot be both set");
   const policy = policies.find((one) => one === propagationPolicy);
-  return policy ?? refuse("NotSupported", `supported values: ${policies.map((one) => JSON.stringify(one)).join(", ")}`);
+  return (
+    policy ??
+    refuse("NotSupported", `supported values: ${[...policies, "nil"].map((one) => JSON.stringify(one)).join(", ")}`)
+  );
 }
 
 function parse(body: Uint8Array): unknown {
@@ -93,7 +97,7 @@ function fromQuery(query: URLSearchParams): Given {
   return {
     gracePeriodSeconds: seconds === null ? undefined : Number(seconds),
     propagationPolicy: query.get("propagationPolicy") ?? undefined,
-    orphanDependents: orphan === null ? undefined : orphan === "true",
+    orphanDependents: orphan === null ? undefined : isTrue(orphan),
     dryRun: query.getAll("dryRun"),
   };
 }

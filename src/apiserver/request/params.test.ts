@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { listQuery, watchQuery, writeQuery } from "./params.ts";
 
+const token = Buffer.from(JSON.stringify({ v: "fairlead/v1", rv: 5, after: "a" })).toString("base64url");
 const q = (text: string): URLSearchParams => new URLSearchParams(text);
 
 describe("list query", () => {
@@ -17,10 +18,13 @@ describe("list query", () => {
     ["resourceVersionMatch=Exact", /resourceVersionMatch is forbidden unless resourceVersion is provided/],
     ["resourceVersion=0&resourceVersionMatch=Exact", /"exact" is forbidden for resourceVersion "0"/],
     ["resourceVersion=1&resourceVersionMatch=Nearly", /Unsupported value: "Nearly"/],
-    ["resourceVersion=abc", /resourceVersion: Invalid value: "abc"/],
+    ["resourceVersion=abc", /^invalid resource version: resourceVersion: Invalid value: "abc": .*: invalid syntax$/],
+    ["resourceVersion=-1", /parsing "-1": invalid syntax/],
+    [`resourceVersion=${2n ** 64n}`, /parsing "18446744073709551616": value out of range/],
     ["sendInitialEvents=true", /sendInitialEvents is forbidden for list/],
     ["limit=ten", /strconv.ParseInt: parsing "ten": invalid syntax/],
-    ["continue=abc&resourceVersion=7", /specifying resource version is not allowed when using continue/],
+    ["continue=abc", /invalid continue token: continue key is not valid/],
+    [`continue=${token}&resourceVersion=7`, /specifying resource version is not allowed when using continue/],
   ])("refuses %s", (text, message) => {
     expect(() => listQuery(q(text))).toThrow(message);
   });
@@ -54,7 +58,7 @@ describe("write query", () => {
   });
 
   it.each([
-    ["dryRun=Some", /dryRun: Unsupported value: "Some"/],
+    ["dryRun=Some", /dryRun: Unsupported value: \["Some"\]: supported values: "All"/],
     ["fieldValidation=Loose", /fieldValidation: Unsupported value: "Loose"/],
     [`fieldManager=${"x".repeat(129)}`, /fieldManager: Too long/],
     ["fieldManager=a%07b", /fieldManager: Invalid value: "a\\u0007b": invalid character U\+0007 \(at position 1\)/],

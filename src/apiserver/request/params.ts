@@ -1,5 +1,5 @@
 import { invalid, statusError, type FieldError } from "../../kube/index.ts";
-import type { ListQuery, WatchQuery } from "../storage/index.ts";
+import { decodeContinue, type ListQuery, type WatchQuery } from "../storage/index.ts";
 import { isTrue } from "./request-info.ts";
 
 /** A whole number from a query. Throws StatusError BadRequest in the words of apimachinery's conversion. */
@@ -12,21 +12,27 @@ function integer(query: URLSearchParams, name: string): number | undefined {
   return value;
 }
 
-/** `resourceVersion`: "" or a whole number. Throws StatusError Invalid for anything else. */
+const mostVersion = 2n ** 64n - 1n;
+
+/** `resourceVersion`: "" or a whole number of 64 bits. Throws StatusError BadRequest for anything else. */
 export function versionParam(query: URLSearchParams): string {
   const text = query.get("resourceVersion") ?? "";
-  if (text !== "" && !/^\d{1,15}$/.test(text))
-    throw invalid({ group: "meta.k8s.io", kind: "ListOptions" }, "", [
-      { type: "Invalid", field: "resourceVersion", value: text, detail: "must be a whole number" },
-    ]);
-  return text;
+  // Almost all.
+  if (text === "" || /^\d{1,15}$/.test(text)) return text;
+  const why = /^\d+$/.test(text) ? (BigInt(text) > mostVersion ? "value out of range" : undefined) : "invalid syntax";
+  if (why === undefined) return text;
+  const given = JSON.stringify(text);
+  throw statusError(
+    "BadRequest",
+    `invalid resource version: resourceVersion: Invalid value: ${given}: strconv.ParseUint: parsing ${given}: ${why}`,
+  );
 }
 
 /** Query of a list. Throws StatusError for combinations that ValidateListOptions forbids. */
 export function listQuery(query: URLSearchParams): ListQuery {
   const match = query.get("resourceVersionMatch") ?? "";
   const token = query.get("continue") ?? "";
-  const resourceVersion = versionParam(query);
+  const resourceVersion = query.get("resourceVersion") ?? "";
   const errors: FieldError[] = [];
   if (match) {
     const forbid = (detail: string): void => {
@@ -41,12 +47,16 @@ export function listQuery(query: URLSearchParams): ListQuery {
   if (query.has("sendInitialEvents"))
     errors.push({ type: "Forbidden", field: "sendInitialEvents", detail: "sendInitialEvents is forbidden for list" });
   refuse(errors);
-  if (token && resourceVersion && resourceVersion !== "0")
-    throw statusError("BadRequest", "specifying resource version is not allowed when using continue");
+  const limit = integer(query, "limit");
+  if (token) {
+    decodeContinue(token);
+    if (resourceVersion && resourceVersion !== "0")
+      throw statusError("BadRequest", "specifying resource version is not allowed when using continue");
+  }
   return {
-    resourceVersion,
+    resourceVersion: versionParam(query),
     match: match as ListQuery["match"],
-    limit: Math.max(0, integer(query, "limit") ?? 0),
+    limit: Math.max(0, limit ?? 0),
     continue: token,
   };
 }
@@ -68,9 +78,12 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
   }
   refuse(errors);
   const seconds = integer(query, "timeoutSeconds") ?? 0;
+  const resourceVersion = versionParam(query);
+  // Without a version a watch has always begun with the state; since KEP-3157 it says where that ends.
+  const legacy = resourceVersion === "" || resourceVersion === "0";
   return {
-    resourceVersion: versionParam(query),
-    sendInitialEvents: initial === null ? undefined : isTrue(initial),
+    resourceVersion,
+    sendInitialEvents: initial === null ? (legacy ? true : undefined) : isTrue(initial),
     bookmarks: isTrue(query.get("allowWatchBookmarks")),
     timeout: seconds > 0 ? seconds * 1000 : 1_800_000 * (1 + Math.random()),
   };
@@ -105,8 +118,9 @@ export function writeQuery(query: URLSearchParams, options: string, applies = fa
     errors.push({ type: "Forbidden", field: "force", detail: "may not be specified for non-apply patch" });
   const dryRun = query.getAll("dryRun").filter((value) => value !== "");
   for (const value of dryRun) {
-    if (value !== "All")
-      errors.push({ type: "NotSupported", field: "dryRun", value, detail: 'supported values: "All"' });
+    if (value === "All") continue;
+    errors.push({ type: "NotSupported", field: "dryRun", value: dryRun, detail: 'supported values: "All"' });
+    break;
   }
   const validation = query.get("fieldValidation") || "Warn";
   if (validation !== "Ignore" && validation !== "Warn" && validation !== "Strict") {

@@ -92,8 +92,8 @@ function verbOf(method: ApiRequest["method"], name: string, query: URLSearchPara
     case "DELETE":
       return name ? "delete" : "deletecollection";
     default:
-      if (isTrue(query.get("watch"))) return "watch";
-      return name ? "get" : "list";
+      if (name) return "get";
+      return isTrue(query.get("watch")) ? "watch" : "list";
   }
 }
 

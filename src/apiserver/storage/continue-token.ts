@@ -16,12 +16,18 @@ export function encodeContinue(token: ContinueToken): string {
 
 /** Throws StatusError BadRequest for what `encodeContinue` did not make. */
 export function decodeContinue(text: string): ContinueToken {
+  const refuse = (why: string): never => {
+    throw statusError("BadRequest", `invalid continue token: continue key is not valid: ${why}`);
+  };
+  let token: unknown;
   try {
-    const token = JSON.parse(Buffer.from(text, "base64url").toString()) as Record<string, unknown>;
-    if (token["v"] === "fairlead/v1" && Number.isSafeInteger(token["rv"]) && typeof token["after"] === "string")
-      return { revision: token["rv"] as number, after: token["after"] };
+    token = JSON.parse(Buffer.from(text, "base64url").toString());
   } catch {
-    // Not JSON: not ours.
+    return refuse("it was not given by this server");
   }
-  throw statusError("BadRequest", "continue key is not valid: it was not given by this server");
+  const { v, rv, after } = (token ?? {}) as Record<string, unknown>;
+  if (v !== "fairlead/v1") return refuse("server does not recognize this encoded version");
+  if (!Number.isSafeInteger(rv) || rv === 0 || typeof after !== "string" || after === "")
+    return refuse("it was not given by this server");
+  return { revision: rv as number, after };
 }

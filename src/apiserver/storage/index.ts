@@ -1,3 +1,4 @@
+export { decodeContinue } from "./continue-token.ts";
 export * from "./entry.ts";
 export * from "./forms.ts";
 export * from "./kind-cache.ts";

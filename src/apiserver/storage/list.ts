@@ -1,4 +1,3 @@
-import { statusError } from "../../kube/index.ts";
 import { StoreError, type Store } from "../../store/index.ts";
 import { createBreather } from "./breather.ts";
 import { decodeContinue, encodeContinue } from "./continue-token.ts";
@@ -6,7 +5,7 @@ import type { Entry } from "./entry.ts";
 import type { ListMeta } from "./forms.ts";
 import type { KindCache } from "./kind-cache.ts";
 import type { Storage } from "./storage.ts";
-import { expired, expiredContinue, tooLarge } from "./versions.ts";
+import { expiredContinue, expiredList, tooLarge } from "./versions.ts";
 
 export interface ListQuery {
   readonly resourceVersion: string;
@@ -41,7 +40,8 @@ export async function listEntries({ store, storage, cache, prefix, selects, quer
   const exact = token ? wanted > 0 : wanted > 0 && (query.match === "Exact" || (query.match === "" && query.limit > 0));
 
   if (token ? wanted < 0 : query.resourceVersion === "") await storage.caughtUp();
-  else if (wanted > 0 && !(await storage.reached(wanted, 3000))) throw tooLarge(wanted, storage.revision);
+  else if (wanted > 0 && !(await storage.reached(wanted, 3000)))
+    throw tooLarge(query.resourceVersion || wanted, storage.revision);
 
   const after = token ? prefix + token.after : undefined;
   // While nothing of the kind has changed since, the cache holds the old version too.
@@ -49,10 +49,19 @@ export async function listEntries({ store, storage, cache, prefix, selects, quer
   const revision = exact ? wanted : storage.revision;
   const pages = fromCache
     ? [{ entries: cache.under(prefix, after), remaining: 0 }]
-    : pagesAt(store, cache, prefix, after, wanted, query.limit, () => {
-        if (!token) return expired(wanted, storage.revision);
-        return expiredContinue(encodeContinue({ ...token, revision: -1 }));
-      });
+    : pagesAt(
+        store,
+        cache,
+        prefix,
+        after,
+        wanted,
+        query.limit,
+        () => tooLarge(wanted, storage.revision),
+        () => {
+          if (!token) return expiredList();
+          return expiredContinue(encodeContinue({ ...token, revision: -1 }));
+        },
+      );
 
   const { entries, more } = await collect(pages, selects, query.limit);
   const last = entries.at(-1);
@@ -106,6 +115,7 @@ async function* pagesAt(
   after: string | undefined,
   revision: number,
   limit: number,
+  tooNew: () => Error,
   forgotten: () => Error,
 ): AsyncGenerator<Page> {
   let last = after;
@@ -114,8 +124,7 @@ async function* pagesAt(
       .list(prefix, { revision, limit: limit > 0 ? limit + 1 : 500, ...(last === undefined ? {} : { after: last }) })
       .catch((error: unknown) => {
         if (error instanceof StoreError && error.code === "COMPACTED") throw forgotten();
-        if (error instanceof StoreError && error.code === "FUTURE_REVISION")
-          throw statusError("Timeout", `Too large resource version: ${revision}`);
+        if (error instanceof StoreError && error.code === "FUTURE_REVISION") throw tooNew();
         throw error;
       });
     yield {

@@ -1,8 +1,8 @@
 import { statusError, StatusError } from "../../kube/index.ts";
 
 /** 504: the version asked for does not exist yet; clients read the cause and list anew. */
-export function tooLarge(wanted: number, current: number): StatusError {
-  return statusError("Timeout", `Too large resource version: ${wanted}, current: ${current}`, {
+export function tooLarge(wanted: number | string, current: number): StatusError {
+  return statusError("Timeout", `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
     causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
     retryAfterSeconds: 1,
   });
@@ -11,6 +11,11 @@ export function tooLarge(wanted: number, current: number): StatusError {
 /** 410: changes after the version asked for are no longer remembered. */
 export function expired(wanted: number, oldest: number): StatusError {
   return statusError("Expired", `too old resource version: ${wanted} (${oldest})`);
+}
+
+/** 410: a list as of a version that is no longer known. */
+export function expiredList(): StatusError {
+  return statusError("Expired", "The resourceVersion for the provided list is too old.");
 }
 
 /** 410 for a continue token; `metadata.continue` goes on with the newest state. */

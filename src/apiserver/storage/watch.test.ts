@@ -107,6 +107,9 @@ describe("watch", () => {
 
   it("sends a bookmark each minute and before it ends", async () => {
     const watch = await api.watch(`${configMaps}?watch=1&allowWatchBookmarks=true&timeoutSeconds=90`);
+    expect((await watch.next())?.object).toMatchObject({
+      metadata: { annotations: { "k8s.io/initial-events-end": "true" } },
+    });
     const first = watch.next();
     await api.clock.advance(60_000);
     expect((await first)?.type).toBe("BOOKMARK");
@@ -120,6 +123,7 @@ describe("watch", () => {
 
   it("moves a bookmark on with changes of other kinds", async () => {
     const watch = await api.watch(`${configMaps}?watch=1&allowWatchBookmarks=true`);
+    await watch.next();
     await api.call("POST", "/api/v1/namespaces/default/secrets", { metadata: { name: "s" } });
     const next = watch.next();
     await api.clock.advance(60_000);

@@ -43,7 +43,7 @@ export async function openWatch(options: WatchOptions): Promise<AsyncIterable<Wa
   const { storage, cache, prefix, query } = options;
   const from = Number(query.resourceVersion || 0);
   if (query.resourceVersion === "") await storage.caughtUp();
-  else if (from > 0 && !(await storage.reached(from, 3000))) throw tooLarge(from, storage.revision);
+  else if (from > 0 && !(await storage.reached(from, 3000))) throw tooLarge(query.resourceVersion, storage.revision);
 
   const withState = query.sendInitialEvents ?? from === 0;
   const selects = (entry: Entry): boolean => entry.key.startsWith(prefix) && options.selects(entry);
