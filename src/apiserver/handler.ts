@@ -62,6 +62,8 @@ export interface ApiRequest {
   readonly transport?: Transport;
   /** Absent in process: then no limit holds but those of what is asked for. */
   readonly origin?: Origin;
+  /** Keeps a remark of admission for the audit log. Absent: there is none. */
+  readonly annotate?: (key: string, value: string) => void;
 }
 
 /** A request that was turned away before it was known who asks, or what for. */

@@ -12,6 +12,7 @@ import {
 } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
 import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
+import { createAuditor, type AuditPolicy, type AuditRecord, type AuditSink } from "./audit/index.ts";
 import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { CustomResources } from "./custom/index.ts";
@@ -87,6 +88,8 @@ export interface ApiServerOptions {
   readonly egress?: Egress;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
   readonly metrics?: Metrics;
+  /** Records who did what. Absent: nobody does. */
+  readonly audit?: { readonly policy: AuditPolicy; readonly sink: AuditSink };
   /** Priority and fairness of requests over the network, by FlowSchemas. Absent: none, nor the objects that every cluster has. */
   readonly flowControl?: FlowControlSettings;
 }
@@ -238,15 +241,27 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   /** Requests that come early wait for the first state, but not for ever. */
   const isLoaded = (): Promise<boolean> | true => storage.revision > 0 || storage.reached(1, patience);
 
-  const answer = async (request: ApiRequest, info: RequestInfo): Promise<ApiResponse> => {
+  const auditor = options.audit && createAuditor({ ...options.audit, metrics, now: () => clock.now() });
+
+  const answer = async (
+    request: ApiRequest,
+    info: RequestInfo,
+    record: AuditRecord | undefined,
+  ): Promise<ApiResponse> => {
     if (!(await isLoaded())) throw unavailable("the store could not be read yet");
     // The same for a right to act as somebody else.
     if (request.impersonation) await storage.caughtUp();
     const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
+    if (record && request.impersonation) record.actsFor(user);
     const waiting = intake.enter(request, info, user);
     if (waiting) await waiting;
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
+    if (record) {
+      const { allowed, reason } = authorizer.decide(user, actionOf(info));
+      record.annotate("authorization.k8s.io/decision", allowed ? "allow" : "forbid");
+      record.annotate("authorization.k8s.io/reason", reason);
+    }
     authorize(authorizer, user, info);
     const aggregated = aggregation.find(info.path);
     if (aggregated) return aggregated(request, user);
@@ -254,7 +269,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (info.type === "resource") {
       // A body is read for those alone who may send one.
       const read = request.origin?.readBody;
-      return answerResource(read ? { ...request, user, body: await read() } : { ...request, user }, info);
+      const whole: ApiRequest = read ? { ...request, user, body: await read() } : { ...request, user };
+      record?.asked(whole);
+      return answerResource(record ? { ...whole, annotate: record.annotate } : whole, info);
     }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
@@ -269,9 +286,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     async handle(request) {
       const begun = performance.now();
       const info = requestInfo(request);
+      const record = auditor?.begin(request, info, request.user ?? anonymous);
+      let broken = false;
       const response = await intake
-        .answer(request, info, () => answer(request, info))
-        .catch((error: unknown) => errorResponse(statusOf(error, request, log)));
+        .answer(request, info, () => answer(request, info, record))
+        .catch((error: unknown) => {
+          const status = statusOf(error, request, log);
+          broken = status.reason === "InternalError" && !(error instanceof StatusError);
+          return errorResponse(status);
+        });
+      record?.answered(response, broken);
       const encoded =
         response.type === "object" && response.whole && prefersProtobuf(request.headers["accept"])
           ? await protobuf.answer(response)
@@ -279,7 +303,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       return figures.answered(request, info, (performance.now() - begun) / 1000, encoded);
     },
     refused(request, error) {
-      figures.refused(requestInfo(request), error.code);
+      const info = requestInfo(request);
+      figures.refused(info, error.code);
+      // Who it was is not known.
+      auditor?.begin(request, info, { name: "", groups: [] })?.answered(errorResponse(error), false);
     },
   };
 

@@ -5,3 +5,4 @@ export { freePort } from "./free-port.ts";
 export * from "./log.ts";
 export { metricsType, createMetrics } from "./metrics.ts";
 export type { Counter, Family, Gauge, Histogram, Metrics } from "./metrics.ts";
+export { openRotatingFile, type RotatingFile } from "./rotating-file.ts";

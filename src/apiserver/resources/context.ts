@@ -26,6 +26,7 @@ export function contextOf(
     ...(served.conversion ? { conversion: served.conversion } : {}),
     ...(served.view ? { shown: shownOf(served.resource, served.view) } : {}),
     warn,
+    ...(request.annotate ? { annotate: request.annotate } : {}),
   };
 }
 
