@@ -1,5 +1,6 @@
 export type * from "./handler.ts";
 export { createApiServer, type ApiServer, type ApiServerOptions, type AuthenticationOptions } from "./server.ts";
+export { AuditPolicyError, parseAuditPolicy } from "./audit/index.ts";
 export { frontProxyName, type AggregationOptions } from "./aggregation/index.ts";
 export type { Advertised } from "./own-service.ts";
 export type { PortRange } from "./allocation/index.ts";

@@ -27,6 +27,7 @@ import { metricsGroup } from "./metrics-api/kinds.ts";
 import type { createMetricsApi } from "./metrics-api/metrics-api.ts";
 import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
+import { createRequestLog } from "./request-log.ts";
 import { createRequestFigures } from "./request-figures.ts";
 import { prefersProtobuf } from "./request/negotiate.ts";
 import { isPassedOn, requestInfo, type RequestInfo, type ResourceInfo } from "./request/request-info.ts";
@@ -88,6 +89,8 @@ export interface ApiServerOptions {
   readonly egress?: Egress;
   /** What `/metrics` shows, with the figures of this server among it. Absent: those alone. */
   readonly metrics?: Metrics;
+  /** How much is logged, as kube-apiserver's `--v`: 0 (default) slow requests, 3 every request. */
+  readonly verbosity?: number;
   /** Records who did what. Absent: nobody does. */
   readonly audit?: { readonly policy: AuditPolicy; readonly sink: AuditSink };
   /** Priority and fairness of requests over the network, by FlowSchemas. Absent: none, nor the objects that every cluster has. */
@@ -241,6 +244,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   /** Requests that come early wait for the first state, but not for ever. */
   const isLoaded = (): Promise<boolean> | true => storage.revision > 0 || storage.reached(1, patience);
 
+  const tell = createRequestLog(log, options.verbosity ?? 0);
   const auditor = options.audit && createAuditor({ ...options.audit, metrics, now: () => clock.now() });
 
   const answer = async (
@@ -296,11 +300,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           return errorResponse(status);
         });
       record?.answered(response, broken);
+      const took = performance.now() - begun;
+      tell(request, info, response, took);
       const encoded =
         response.type === "object" && response.whole && prefersProtobuf(request.headers["accept"])
           ? await protobuf.answer(response)
           : response;
-      return figures.answered(request, info, (performance.now() - begun) / 1000, encoded);
+      return figures.answered(request, info, took / 1000, encoded);
     },
     refused(request, error) {
       const info = requestInfo(request);

@@ -45,3 +45,18 @@ it("sets a long log aside and goes on in an empty one", async () => {
   expect(await lines()).toMatchObject([{ msg: "new" }]);
   expect((await stat(`${path}.1`)).size).toBe(30 << 20);
 });
+
+it("is bounded by itself, and has details only when they are asked for", async () => {
+  const log = openLog(path, () => {}, 4);
+  log.debug({}, "detail");
+  expect(await lines()).toMatchObject([{ msg: "detail" }]);
+  await truncate(path, (20 << 20) - 1);
+  const again = openLog(path, () => {});
+  again.debug({}, "detail");
+  expect((await stat(path)).size).toBe((20 << 20) - 1);
+  again.info({}, "one line too many");
+  expect((await stat(path)).size).toBe(0);
+  expect((await stat(`${path}.1`)).size).toBeGreaterThan(20 << 20);
+  again.info({}, "new");
+  expect(await lines()).toMatchObject([{ msg: "new" }]);
+});

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { BlockList, isIPv4 } from "node:net";
+import { parseDuration } from "../kube/index.ts";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
@@ -29,6 +30,18 @@ export interface Settings {
   readonly authenticationConfig: string;
   /** CSV file of static tokens: token, user, uid, groups. Empty: none. */
   readonly tokenAuthFile: string;
+  /** File with an audit policy. Empty: nothing is recorded. */
+  readonly auditPolicyFile: string;
+  /** Where audit events go. Empty: `audit.log` in the cluster's directory. */
+  readonly auditLogPath: string;
+  /** Megabytes at which the audit log is set aside, files that are kept, and days that they are; 0: no bound. */
+  readonly auditLogMaxsize: number;
+  readonly auditLogMaxbackup: number;
+  readonly auditLogMaxage: number;
+  /** Milliseconds for which the API goes on answering after the signal while `/readyz` fails already. */
+  readonly shutdownDelayDuration: number;
+  /** How much the API logs: 0 slow requests, 3 every request, 4 and more whatever helps to find a fault. */
+  readonly v: number;
   /** Manifest files or folders to apply. */
   readonly files: readonly string[];
   /** Command by image name: what runs where there is no container runtime. */
@@ -55,6 +68,13 @@ export const defaultSettings: Settings = {
   encryptionProviderConfig: "",
   authenticationConfig: "",
   tokenAuthFile: "",
+  auditPolicyFile: "",
+  auditLogPath: "",
+  auditLogMaxsize: 100,
+  auditLogMaxbackup: 10,
+  auditLogMaxage: 0,
+  shutdownDelayDuration: 0,
+  v: 0,
   files: [],
   images: {},
   apiPort: 6443,
@@ -72,6 +92,12 @@ const port = (field: string) => (value: unknown) => {
     throw wrong(field, value, "give a port from 1 to 65535, or 0 for any free one");
   }
   return number;
+};
+
+const whole = (field: string, most: number) => (value: unknown) => {
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= 0 && number <= most && value !== "") return number;
+  throw wrong(field, value, `give a whole number from 0 to ${most}`);
 };
 
 const text = (field: string) => (value: unknown) => {
@@ -167,6 +193,18 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   encryptionProviderConfig: text("--encryption-provider-config"),
   authenticationConfig: text("--authentication-config"),
   tokenAuthFile: text("--token-auth-file"),
+  auditPolicyFile: text("--audit-policy-file"),
+  auditLogPath: text("--audit-log-path"),
+  auditLogMaxsize: whole("--audit-log-maxsize", 1 << 20),
+  auditLogMaxbackup: whole("--audit-log-maxbackup", 1 << 20),
+  auditLogMaxage: whole("--audit-log-maxage", 1 << 20),
+  shutdownDelayDuration: (value) => {
+    const time = typeof value === "string" ? parseDuration(value) : value === 0 ? 0 : undefined;
+    if (time === undefined || time < 0 || time > 3_600_000)
+      throw wrong("--shutdown-delay-duration", value, "give a duration such as 10s or 1m30s");
+    return time;
+  },
+  v: whole("--v", 10),
   files: (value) => list(value).map(text("-f")),
   images: (value) =>
     typeof value === "object" && value !== null && !Array.isArray(value)

@@ -1,13 +1,27 @@
 import type { Logger } from "../system/index.ts";
 
-/** Settles at the first SIGINT or SIGTERM and aborts `stop`; at a second one the process ends at once. */
-export function untilSignal(stop: AbortController): Promise<void> {
+/**
+ * At the first SIGINT or SIGTERM `drain` is called, and when it has settled `stop` is aborted; then the promise settles. At a second one the
+ * process ends at once.
+ */
+export function untilSignal(
+  stop: AbortController,
+  drain: () => Promise<void> | undefined = () => undefined,
+): Promise<void> {
   return new Promise((resolve) => {
+    let ending = false;
     for (const name of ["SIGINT", "SIGTERM"] as const) {
       process.on(name, () => {
-        if (stop.signal.aborted) process.exit(130);
-        stop.abort(new Error(`stopped by ${name}`));
-        resolve();
+        if (ending) process.exit(130);
+        ending = true;
+        const end = (): void => {
+          stop.abort(new Error(`stopped by ${name}`));
+          resolve();
+        };
+        // Where there is nothing to drain yet, it ends at once.
+        const draining = drain();
+        if (draining) void draining.then(end, end);
+        else end();
       });
     }
     // A terminal that closes must not take the cluster down half-way.

@@ -39,6 +39,19 @@ export function upCommand(): Command {
       .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")
       .option("--authentication-config <file>", "AuthenticationConfiguration: OpenID Connect issuers of tokens")
       .option("--token-auth-file <file>", 'CSV file of static tokens: token,user,uid,"groups"')
+      .option("--audit-policy-file <file>", "audit policy (audit.k8s.io/v1): what is recorded of whose requests")
+      .option("--audit-log-path <file>", "where audit events go, a line each (default: DIR/audit.log)")
+      .option(
+        "--audit-log-maxsize <megabytes>",
+        `set the audit log aside at this size, 0: never (default: ${defaultSettings.auditLogMaxsize})`,
+      )
+      .option(
+        "--audit-log-maxbackup <n>",
+        `audit logs that are kept, 0: all (default: ${defaultSettings.auditLogMaxbackup})`,
+      )
+      .option("--audit-log-maxage <days>", "days that they are kept, 0: for ever (default: 0)")
+      .option("--shutdown-delay-duration <time>", "go on answering for so long after a signal (default: 0s)")
+      .option("--v <level>", "what the API logs: 0 slow requests, 3 all, 4 and more details (default: 0)")
       .option("--etcd-keyfile <file>", "key of that certificate, PEM")
       .option("--etcd-prefix <path>", `what keys in etcd begin with (default: ${defaultSettings.etcdPrefix})`)
       .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
@@ -110,8 +123,9 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
     const capabilities = decideCapabilities(await gatherFacts(systemCommands), settings);
     for (const line of capabilities.off) narrator.line(line);
     const leave = await takeNetwork(capabilities.network);
-    const log = openLog(directory.log, (line) => narrator.line(line));
-    const ended = untilSignal(stop);
+    const log = openLog(directory.log, (line) => narrator.line(line), settings.v);
+    let running: { drain(): Promise<void> } | undefined;
+    const ended = untilSignal(stop, () => running?.drain());
     surviveFaults(log);
 
     const [{ startCluster }] = await Promise.all(loading);
@@ -125,6 +139,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
       clock: systemClock,
       signal: stop.signal,
     });
+    running = cluster;
     narrator.line(`API: ${cluster.server} answers (${seconds()})`);
     await Promise.race([cluster.ready, ended]);
     if (objects.length > 0 && !stop.signal.aborted) {

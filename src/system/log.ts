@@ -12,11 +12,13 @@ export interface Logger {
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
-/** JSON lines to a file descriptor (default standard error). */
-export function createLogger(options: { level?: LogLevel; fd?: number } = {}): Logger {
+/** JSON lines to a file descriptor (default standard error), or to whoever takes them. */
+export function createLogger(
+  options: { level?: LogLevel; fd?: number; to?: { write(line: string): void } } = {},
+): Logger {
   return pino(
     { level: options.level ?? "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ fd: options.fd ?? 2, sync: true }),
+    options.to ?? pino.destination({ fd: options.fd ?? 2, sync: true }),
   );
 }
 

@@ -55,6 +55,8 @@ export interface Cluster {
   readonly ready: Promise<void>;
   /** Lines for the user about how it can be reached; complete once it is ready. */
   summary(): readonly string[];
+  /** Lets clients of the API end what they do: see ControlPlane. To be called before the signal. */
+  drain(): Promise<void>;
   /** Settles when every part has ended after the signal, the store last. */
   readonly stopped: Promise<void>;
 }
@@ -111,6 +113,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       `nodes          ${state.nodes.join(", ")} (${network === "namespaces" ? "pod networks" : "loopback"}, ${proxyMode})`,
       ...exposure.summary(),
     ],
+    drain: () => controlPlane.drain(),
     stopped: Promise.all([...parts, keeper, controlPlane].map((part) => part.stopped)).then(() => {}),
   };
 }

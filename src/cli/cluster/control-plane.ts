@@ -7,13 +7,24 @@ import { CliError, type ExitName } from "../errors.ts";
 import { openStore, type StoreSettings } from "../open-store.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
+import { type AuditSettings, openAudit } from "./audit.ts";
 import { openEncryption } from "./encryption.ts";
 import { audiences, tokenIssuers } from "./token-issuers.ts";
 
 export interface ControlPlaneOptions {
   readonly directory: ClusterDirectory;
   readonly settings: StoreSettings &
-    Pick<Settings, "apiPort" | "nodes" | "encryptionProviderConfig" | "authenticationConfig" | "tokenAuthFile">;
+    AuditSettings &
+    Pick<
+      Settings,
+      | "apiPort"
+      | "nodes"
+      | "encryptionProviderConfig"
+      | "authenticationConfig"
+      | "tokenAuthFile"
+      | "shutdownDelayDuration"
+      | "v"
+    >;
   readonly plan: AddressPlan;
   readonly network: "namespaces" | "loopback";
   /** What the server's own certificate is kept as. Default `apiserver`. */
@@ -35,6 +46,11 @@ export interface ControlPlane {
   signToken(draft: LegacyDraft): Promise<string>;
   /** A client in process that is this user. */
   clientOf(user: UserInfo): Client;
+  /**
+   * Ends the API for its clients, before the signal ends it for good: `/readyz` fails; after the delay of the settings no connection is taken
+   * any more, requests under way end, then watches do. Settles when nothing is under way, at the latest after a minute and that delay.
+   */
+  drain(): Promise<void>;
   /** Settles when the store is closed. */
   readonly stopped: Promise<void>;
 }
@@ -51,6 +67,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     openPki(directory, clock),
   ]);
   const { store } = encryption;
+  const audit = await openAudit(settings, { directory, clock, log }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   const address = plan.node(1);
   const hosts = [
     "localhost",
@@ -90,6 +110,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     metrics,
     gatewayApi: true,
     flowControl: {},
+    verbosity: settings.v,
+    ...audit.options,
     authentication: { accountKeys, issuers: audiences, tokens: await tokenIssuers(settings, () => clock.now()) },
     allowLoopback: network === "loopback",
     aggregation: {
@@ -131,7 +153,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     shared: store.shared,
     signToken: async (draft) => api.signLegacyToken((await accountKeys()).signing, draft),
     clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
-    stopped: Promise.all([apiserver.stopped, served.stopped, rewriting]).then(() => store.close()),
+    async drain() {
+      apiserver.leave();
+      if (settings.shutdownDelayDuration > 0) await clock.sleep(settings.shutdownDelayDuration, signal).catch(() => {});
+      served.drain();
+      await apiserver.drain();
+    },
+    stopped: Promise.all([apiserver.stopped, served.stopped, rewriting])
+      .then(() => audit.close())
+      .then(() => store.close()),
   };
 
   async function writeAdmin(where: ClusterDirectory, url: string, ca: string, client: KeyPair): Promise<void> {
