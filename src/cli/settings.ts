@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { BlockList, isIPv4 } from "node:net";
-import { parseDuration } from "../kube/index.ts";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
@@ -199,9 +198,10 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   auditLogMaxbackup: whole("--audit-log-maxbackup", 1 << 20),
   auditLogMaxage: whole("--audit-log-maxage", 1 << 20),
   shutdownDelayDuration: (value) => {
-    const time = typeof value === "string" ? parseDuration(value) : value === 0 ? 0 : undefined;
-    if (time === undefined || time < 0 || time > 3_600_000)
-      throw wrong("--shutdown-delay-duration", value, "give a duration such as 10s or 1m30s");
+    const [whole, amount = "", unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(String(value)) ?? [];
+    const time = whole === undefined ? undefined : Number(amount) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
+    if (time === undefined || time > 3_600_000)
+      throw wrong("--shutdown-delay-duration", value, "give a duration such as 500ms, 10s or 2m");
     return time;
   },
   v: whole("--v", 10),
