@@ -1,4 +1,4 @@
-import type { Draft, KubeObject, ObjectName, Resource } from "../kube/index.ts";
+import type { Draft, KubeObject, ObjectName, Resource, Scale } from "../kube/index.ts";
 
 export interface ListQuery {
   /** Absent: all namespaces. */
@@ -100,6 +100,8 @@ export interface Client {
     subresource: string,
     body: object,
   ): Promise<T>;
+  /** How many pods something wants and has, whatever its kind: its `scale` subresource. */
+  getScale(resource: Resource, name: ObjectName): Promise<Scale>;
   logs(pod: ObjectName, options?: LogOptions): AsyncIterable<Uint8Array>;
 }
 

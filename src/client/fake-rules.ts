@@ -4,10 +4,12 @@ import {
   applyStrategicPatch,
   cloneJson,
   type KubeObject,
+  type LabelSelector,
   meetsRequirements,
   parseFieldSelector,
   parseLabelSelector,
   type Resource,
+  type Scale,
 } from "../kube/index.ts";
 import type { ListQuery, Patch } from "./client.ts";
 
@@ -23,7 +25,7 @@ export function merged(
   const next = cloneJson(subresource ? old : wanted) as KubeObject & Record<string, unknown>;
   if (subresource === "status") {
     next["status"] = cloneJson((wanted as { status?: object }).status);
-  } else if (subresource === "finalize") {
+  } else if (subresource === "finalize" || subresource === "scale") {
     next["spec"] = cloneJson((wanted as { spec?: object }).spec);
   } else if (resource.subresources.includes("status") && (old as { status?: object }).status !== undefined) {
     next["status"] = cloneJson((old as { status?: object }).status);
@@ -78,3 +80,19 @@ export function matcherOf({ namespace, labelSelector, fieldSelector }: ListQuery
 
 const textOf = (value: unknown) =>
   typeof value === "string" ? value : JSON.stringify(value ?? "").replaceAll('"', "");
+
+/** The `scale` of an object that has `spec.replicas`. */
+export function scaleOf(object: KubeObject): Scale {
+  const { spec, status } = object as {
+    spec?: { replicas?: number; selector?: LabelSelector };
+    status?: { replicas?: number };
+  };
+  const labels = Object.entries(spec?.selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  return {
+    apiVersion: "autoscaling/v1",
+    kind: "Scale",
+    metadata: object.metadata,
+    spec: { replicas: spec?.replicas ?? 0 },
+    status: { replicas: status?.replicas ?? 0, ...(labels.length > 0 ? { selector: labels.join(",") } : {}) },
+  };
+}

@@ -13,7 +13,7 @@ import {
 import { type Clock, systemClock } from "../system/index.ts";
 import { applyThreeWay } from "./apply.ts";
 import type { Client, DeleteOptions, PatchOptions, WatchEvent, WatchOptions } from "./client.ts";
-import { isDone, matcherOf, merged, patched, podGrace } from "./fake-rules.ts";
+import { isDone, matcherOf, merged, patched, podGrace, scaleOf } from "./fake-rules.ts";
 import { deepFreeze } from "./freeze.ts";
 import { createPipe, type Pipe } from "./pipe.ts";
 
@@ -288,6 +288,10 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
         throw statusError("NotFound", `the fake has no ${resource.plural}/${subresource}`);
       }
       return object as unknown as T;
+    },
+    async getScale(resource, name) {
+      await call({ verb: "get", resource, key: keyOf({ metadata: name }), subresource: "scale" });
+      return scaleOf(find(resource, name));
     },
     async *logs(pod) {
       const text = podLogs.get(keyOf({ metadata: pod }));

@@ -6,6 +6,7 @@ import {
   type ObjectName,
   pathOf,
   type Resource,
+  type Scale,
   StatusError,
 } from "../kube/index.ts";
 import { applyThreeWay } from "./apply.ts";
@@ -148,6 +149,11 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
     ): Promise<T> {
       const path = pathOf(resource, { ...name, subresource });
       return (await transport.call({ method: "POST", path, query: write(), body })) as T;
+    },
+
+    async getScale(resource, name) {
+      const path = pathOf(resource, { ...name, subresource: "scale" });
+      return (await transport.call({ method: "GET", path, query: parameters({}) })) as Scale;
     },
 
     logs(pod, options = {}) {

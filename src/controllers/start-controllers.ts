@@ -6,6 +6,7 @@ import type { ControllerContext } from "./context.ts";
 import { startCronJobController } from "./cron-job/controller.ts";
 import { startDaemonSetController } from "./daemon-set/controller.ts";
 import { startDeploymentController } from "./deployment/controller.ts";
+import { startDisruptionController } from "./disruption/controller.ts";
 import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
 import { startEndpointSliceMirroring } from "./endpoint-slice/mirroring.ts";
 import { startEndpointsController } from "./endpoints/controller.ts";
@@ -49,6 +50,7 @@ export function startControllers(options: ControllersOptions): Component {
     startCronJobController(options),
     startJobController(options),
     startJobExpiry(options),
+    startDisruptionController(options),
     startEndpointSliceController(options),
     startEndpointSliceMirroring(options),
     startEndpointsController(options),

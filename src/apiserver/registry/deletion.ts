@@ -109,7 +109,8 @@ function setFinalizers(metadata: KubeObject["metadata"], finalizers: string[]): 
   else delete metadata.finalizers;
 }
 
-function checkPreconditions(resource: Resource, object: KubeObject, { preconditions }: DeletionOptions): void {
+/** Throws StatusError Conflict when a precondition does not hold. */
+export function checkPreconditions(resource: Resource, object: KubeObject, { preconditions }: DeletionOptions): void {
   const { name, uid = "", resourceVersion = "" } = object.metadata;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid)
     throw conflict(

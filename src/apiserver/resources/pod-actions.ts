@@ -1,6 +1,7 @@
-import { invalid, resources, type Binding, type Eviction, type KubeObject, type Pod } from "../../kube/index.ts";
+import { invalid, resources, type Binding, type KubeObject, type Pod } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { conflict, timestamp, type Registry } from "../registry/index.ts";
+import type { Storage } from "../storage/index.ts";
 import { readObject } from "../request/body.ts";
 import { writeQuery } from "../request/params.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
@@ -11,11 +12,12 @@ import type { Served } from "./served.ts";
 
 export interface PodActionOptions {
   readonly registry: Registry;
+  readonly storage: Storage;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
-type PodAction = (
+export type PodAction = (
   options: PodActionOptions,
   request: ApiRequest,
   info: ResourceInfo,
@@ -23,9 +25,8 @@ type PodAction = (
 ) => Promise<ApiResponse>;
 
 const bindingKind = { group: "", version: "v1", kind: "Binding" };
-const evictionKind = { group: "policy", version: "v1", kind: "Eviction" };
 
-const done = { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", code: 201 };
+export const done = { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", code: 201 };
 
 /** `pods/binding`: the scheduler's word on where a pod runs; said once. */
 export const bindPod: PodAction = async ({ registry, now }, request, info, served) => {
@@ -72,26 +73,5 @@ export const bindPod: PodAction = async ({ registry, now }, request, info, serve
     } as KubeObject;
   };
   await registry.update({ ...context, subresource: "binding", admitted: true }, info.name, bind, { retry: true });
-  return objectResponse(201, done, warningHeader(warnings));
-};
-
-/** `pods/eviction`: a delete that may be refused to keep a service up. No disruption budgets are served, so none refuses. */
-export const evictPod: PodAction = async ({ registry }, request, info, served) => {
-  const query = writeQuery(request.query, "CreateOptions");
-  const warnings: string[] = [];
-  const warn = (text: string): void => {
-    warnings.push(text);
-  };
-  const read = await readObject<Eviction>(request, evictionKind, query.fieldValidation, warn);
-  const asked = contextOf(request, info, served, query.dryRun || (read.deleteOptions?.dryRun?.length ?? 0) > 0, warn);
-  const eviction = await registry.admit(asked, {
-    operation: "CREATE",
-    name: info.name,
-    kind: evictionKind,
-    object: { ...read, metadata: { ...read.metadata, name: info.name, namespace: info.namespace } },
-  });
-  const { gracePeriodSeconds, preconditions } = eviction.deleteOptions ?? {};
-  const context = { ...asked, subresource: "", admitted: true };
-  await registry.remove(context, info.name, { gracePeriodSeconds, preconditions });
   return objectResponse(201, done, warningHeader(warnings));
 };

@@ -15,7 +15,8 @@ import type { Storage } from "../storage/index.ts";
 import type { TokenIssuer } from "../tokens/index.ts";
 import { anonymous, notFoundPath } from "./context.ts";
 import { createFieldTracking } from "./field-tracking.ts";
-import { bindPod, evictPod } from "./pod-actions.ts";
+import { evictPod } from "./eviction.ts";
+import { bindPod } from "./pod-actions.ts";
 import { handlePodLog, type KubeletClient } from "./pod-log.ts";
 import { createResourceHandler } from "./resource-handler.ts";
 import { findReview, type Review, type ReviewContext } from "./reviews.ts";
@@ -48,7 +49,7 @@ export function createResources(
   const { catalog, settled, storage, registry, clock, authorizer, authenticator, issuer, kubelet, connect } = options;
   const tracking = createFieldTracking(catalog, () => clock.now());
   const handle = createResourceHandler({ ...options, tracking });
-  const actions = { registry, now: () => clock.now() };
+  const actions = { registry, storage, now: () => clock.now() };
 
   const allow = (served: Served, info: ResourceInfo, ...verbs: string[]): void => {
     if (!info.name) throw notFoundPath();

@@ -125,6 +125,88 @@ describe("eviction", () => {
     expect((await api.call("POST", `${pods}/p/eviction`, eviction)).status).toBe(201);
     expect((await api.call("GET", `${pods}/p`)).body.metadata.deletionGracePeriodSeconds).toBe(3);
   });
+
+  const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+  /** A running pod `p` and a budget for it. */
+  const protect = async (status: object, spec: object = {}, ready = true): Promise<void> => {
+    const labelled = { ...pod("p", { nodeName: "n1" }), metadata: { name: "p", labels: { app: "x" } } };
+    const { body } = await api.call("POST", pods, labelled);
+    const conditions = [{ type: "Ready", status: ready ? "True" : "False" }];
+    await api.call("PUT", `${pods}/p/status`, { ...body, status: { phase: "Running", conditions } });
+    await addBudget("b", status, spec);
+  };
+  const addBudget = async (name: string, status: object, spec: object = {}): Promise<void> => {
+    const selector = { matchLabels: { app: "x" } };
+    const budget = { metadata: { name }, spec: { minAvailable: 1, selector, ...spec } };
+    const { body } = await api.call("POST", budgets, budget);
+    await api.call("PUT", `${budgets}/${name}/status`, { ...body, status: { expectedPods: 1, ...status } });
+  };
+  const evict = (query = "") => api.call("POST", `${pods}/p/eviction${query}`, { metadata: { name: "p" } });
+
+  it("is refused when the budget has no disruption left", async () => {
+    await protect({ observedGeneration: 1, disruptionsAllowed: 0, desiredHealthy: 1, currentHealthy: 1 });
+    const { status, body } = await evict();
+    expect(status).toBe(429);
+    expect(body).toMatchObject({
+      reason: "TooManyRequests",
+      message: "Cannot evict pod as it would violate the pod's disruption budget.",
+      details: {
+        causes: [
+          { reason: "DisruptionBudget", message: "The disruption budget b needs 1 healthy pods and has 1 currently" },
+        ],
+      },
+    });
+    expect((await api.call("GET", `${pods}/p`)).body.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it("waits for a budget that was not looked at yet", async () => {
+    await protect({ disruptionsAllowed: 1, desiredHealthy: 0, currentHealthy: 1 });
+    const { status, headers, body } = await evict();
+    expect([status, headers["retry-after"]]).toEqual([429, "10"]);
+    expect(body.details.causes[0].message).toBe("The disruption budget b is still being processed by the server.");
+  });
+
+  it("takes one disruption off the budget and marks the pod; a dry run does neither", async () => {
+    await protect({ observedGeneration: 1, disruptionsAllowed: 1, desiredHealthy: 0, currentHealthy: 1 });
+    expect((await evict("?dryRun=All")).status).toBe(201);
+    expect((await api.call("GET", `${budgets}/b`)).body.status.disruptionsAllowed).toBe(1);
+    expect((await evict()).status).toBe(201);
+    const { body } = await api.call("GET", `${budgets}/b`);
+    expect(body.status.disruptionsAllowed).toBe(0);
+    expect(Object.keys(body.status.disruptedPods)).toEqual(["p"]);
+    const evicted = (await api.call("GET", `${pods}/p`)).body;
+    expect(evicted.metadata.deletionTimestamp).toBeDefined();
+    expect(evicted.status.conditions).toContainEqual(
+      expect.objectContaining({ type: "DisruptionTarget", reason: "EvictionByEvictionAPI" }),
+    );
+    // It goes already: that costs nothing any more.
+    expect((await evict()).status).toBe(201);
+  });
+
+  it.each([
+    ["IfHealthyBudget", 1, 201],
+    ["IfHealthyBudget", 0, 429],
+    ["AlwaysAllow", 0, 201],
+  ])("of a pod that is not ready, with %s and %s healthy", async (unhealthyPodEvictionPolicy, currentHealthy, code) => {
+    const status = { observedGeneration: 1, disruptionsAllowed: 0, desiredHealthy: 1, currentHealthy };
+    await protect(status, { unhealthyPodEvictionPolicy }, false);
+    expect((await evict()).status).toBe(code);
+  });
+
+  it("is refused for a pod with two budgets, and for a precondition that does not hold", async () => {
+    const status = { observedGeneration: 1, disruptionsAllowed: 1, desiredHealthy: 0, currentHealthy: 1 };
+    await protect(status);
+    const wrong = { metadata: { name: "p" }, deleteOptions: { preconditions: { uid: "other" } } };
+    expect((await api.call("POST", `${pods}/p/eviction`, wrong)).status).toBe(409);
+    expect((await api.call("GET", `${budgets}/b`)).body.status.disruptionsAllowed).toBe(1);
+    await addBudget("c", status);
+    expect(await evict()).toMatchObject({
+      status: 500,
+      body: {
+        message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+      },
+    });
+  });
 });
 
 describe("finalize", () => {
