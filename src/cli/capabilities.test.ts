@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decideCapabilities } from "./capabilities.ts";
 
 const auto = { rootless: false, proxyMode: "auto" } as const;
-const everything = { pods: undefined, nft: undefined, conntrack: undefined };
+const everything = { pods: undefined, nft: undefined, iptables: undefined, conntrack: undefined };
 
 describe("decideCapabilities", () => {
   it("uses pod networks and the kernel where both can be had", () => {

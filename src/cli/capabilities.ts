@@ -9,6 +9,7 @@ export interface Facts {
   /** A network namespace and mounts of its own for each pod. */
   readonly pods: string | undefined;
   readonly nft: string | undefined;
+  readonly iptables: string | undefined;
   readonly conntrack: string | undefined;
 }
 
@@ -26,14 +27,16 @@ export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootl
   const noPods = settings.rootless ? "--rootless" : facts.pods;
   if (noPods) off.push(`pod networks: off, ${noPods}: pods and Services are on loopback addresses (127/8)`);
   const noKernel = noPods ?? facts.nft;
-  if (settings.proxyMode === "nftables" && noKernel) {
-    throw new CliError("NOT_PERMITTED", `--proxy-mode nftables cannot be had: ${noKernel}`, "use --proxy-mode auto");
+  const asked = settings.proxyMode;
+  const whyNot = asked === "iptables" ? (noPods ?? facts.iptables) : noKernel;
+  if ((asked === "nftables" || asked === "iptables") && whyNot) {
+    throw new CliError("NOT_PERMITTED", `--proxy-mode ${asked} cannot be had: ${whyNot}`, "use --proxy-mode auto");
   }
-  const proxyMode = settings.proxyMode === "userspace" || noKernel ? "userspace" : "nftables";
-  if (proxyMode === "userspace" && settings.proxyMode !== "userspace") {
+  const proxyMode = asked === "iptables" ? asked : asked === "userspace" || noKernel ? "userspace" : "nftables";
+  if (proxyMode === "userspace" && asked !== "userspace") {
     off.push(`kernel data plane (nftables): off, ${noKernel}: Services go through the userspace proxy`);
   }
-  if (proxyMode === "nftables" && facts.conntrack) {
+  if (proxyMode !== "userspace" && facts.conntrack) {
     off.push(`conntrack: off, ${facts.conntrack}: UDP flows to a removed endpoint end only by their time-out`);
   }
   return { network: noPods ? "loopback" : "namespaces", proxyMode, off };
@@ -44,7 +47,8 @@ export async function gatherFacts(commands: CommandRunner): Promise<Facts> {
   const { isolationProblem } = await import("../kubelet/index.ts");
   const [pods, nft] = await Promise.all([isolationProblem(commands), nftProblem(commands)]);
   const conntrack = isInstalled("conntrack") ? undefined : "conntrack is not installed";
-  return { pods, nft, conntrack };
+  const iptables = isInstalled("iptables-restore") ? undefined : "iptables-restore is not installed";
+  return { pods, nft, iptables, conntrack };
 }
 
 async function nftProblem(commands: CommandRunner): Promise<string | undefined> {

@@ -31,7 +31,7 @@ export function demoCommand(): Command {
     .option("--once", "verify, clean up and end: exit code 0 when every way answered")
     .option("--dir <dir>", "directory of the demo's cluster; it is removed at the end", defaultDir)
     .option("--nodes <n>", "number of nodes", "1")
-    .option("--proxy-mode <mode>", "auto, nftables or userspace", "auto")
+    .option("--proxy-mode <mode>", "auto, nftables, iptables or userspace", "auto")
     .option("--rootless", "use nothing that needs root, even for root")
     .addOption(new Option("-o, --output <format>", "table, json or yaml").default("table").argParser(parseOutput))
     .addHelpText(

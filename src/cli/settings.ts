@@ -3,7 +3,7 @@ import { BlockList, isIPv4 } from "node:net";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
-export type ProxyMode = "nftables" | "userspace";
+export type ProxyMode = "nftables" | "iptables" | "userspace";
 
 /** How a cluster is to be brought up: flags, or a configuration file with the same names in camel case. */
 export interface Settings {
@@ -170,8 +170,8 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     return number;
   },
   proxyMode: (value) => {
-    if (value === "auto" || value === "nftables" || value === "userspace") return value;
-    throw wrong("--proxy-mode", value, "use auto, nftables or userspace");
+    if (value === "auto" || value === "nftables" || value === "iptables" || value === "userspace") return value;
+    throw wrong("--proxy-mode", value, "use auto, nftables, iptables or userspace");
   },
   lbPool: (value) => list(value).map(poolEntry),
   store: (value) => {

@@ -25,7 +25,7 @@ export function upCommand(): Command {
         "--nodes <n>",
         `number of nodes, each with its own network where root (default: ${defaultSettings.nodes})`,
       )
-      .option("--proxy-mode <mode>", "auto, nftables or userspace (default: auto)")
+      .option("--proxy-mode <mode>", "auto, nftables, iptables or userspace (default: auto)")
       .option(
         "--lb-pool <range>",
         "addresses for LoadBalancer Services: a CIDR or FIRST-LAST; may be repeated",

@@ -1,6 +1,6 @@
 import type { FrontendKind, NodePlan, Protocol, ProxyContext } from "../services/index.ts";
 
-export type ProxyMode = "nftables" | "userspace";
+export type ProxyMode = "nftables" | "iptables" | "userspace";
 
 /** Where a frontend really answers, and why not where it does not. */
 export interface FrontendState {

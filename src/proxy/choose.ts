@@ -26,7 +26,7 @@ export class ProxyModeError extends Error {
 
 /**
  * The backend for a mode. The kernel part is loaded only where it is wanted.
- * @throws {ProxyModeError} when `nftables` is asked for and impossible; `auto` falls back and gives the reason instead
+ * @throws {ProxyModeError} when `nftables` or `iptables` is asked for and impossible; `auto` falls back and gives the reason instead
  */
 export async function chooseBackend(
   { mode, syncs, ...parts }: ChooseOptions,
@@ -35,6 +35,13 @@ export async function chooseBackend(
 ): Promise<{ backend: Backend; reason: string | undefined }> {
   const told = syncs ? { syncs } : {};
   let reason: string | undefined;
+  if (mode === "iptables") {
+    const { createIptablesBackend, whyNoIptables } = await import("./iptables/index.ts");
+    reason = await whyNoIptables(parts.commands);
+    if (reason !== undefined) throw new ProxyModeError(mode, reason);
+    const kernel = createIptablesBackend({ ...parts, ...told, context, log });
+    return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
+  }
   if (mode !== "userspace") {
     const { createNftablesBackend, openNft, whyNoProgram } = await import("./nftables/index.ts");
     reason = await whyNoProgram(parts.commands);

@@ -86,6 +86,9 @@ export async function createLab(): Promise<Lab> {
   // A node has a default route, else its own packets to a Service would not get as far as the proxy.
   await ip("-n", node, "route", "add", "default", "via", outside);
   await ip("netns", "exec", node, "sysctl", "-qw", "net.ipv4.ip_forward=1");
+  // As on the kubelet's bridge: where a packet would go out as it came in, a redirect takes the place of a refusal's ICMP message.
+  for (const device of ["all", "c0"])
+    await ip("netns", "exec", node, "sysctl", "-qw", `net.ipv4.conf.${device}.send_redirects=0`);
 
   const home = enter(`/run/netns/${node}`);
   const agents = Object.values(names).map((name) => startAgent(name));

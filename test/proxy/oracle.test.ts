@@ -97,7 +97,10 @@ function expected(
   return { outcome: "forward", who, seen: () => (decision.masquerade ? "10.42.2.1" : source) };
 }
 
-describe.skipIf(whyNoLab)(`the kernel does what the model says${whyNoLab ? ` (${whyNoLab})` : ""}`, () => {
+const why = whyNoLab ? ` (${whyNoLab})` : "";
+const modes = ["nftables", "iptables"] as const;
+
+describe.skipIf(whyNoLab).each(modes)(`the kernel does what the model says: %s${why}`, (mode) => {
   let lab: Lab;
   const stop = new AbortController();
 
@@ -125,7 +128,7 @@ describe.skipIf(whyNoLab)(`the kernel does what the model says${whyNoLab ? ` (${
     const proxy = await startProxy({
       client,
       nodeName: "node1",
-      mode: "nftables",
+      mode,
       nodeAddresses: [nodeAddress],
       podCidrs: ["10.42.0.0/16"],
       serviceCidrs: ["10.96.0.0/16"],

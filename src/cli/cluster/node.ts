@@ -124,9 +124,9 @@ export function startNodeProxy(
         },
       });
       onStart(proxy);
-      if (capabilities.network === "loopback" || capabilities.proxyMode === "nftables") return proxy;
-      // Rows that an earlier start in kernel mode left serve until this proxy does; then they would go before it.
-      const ready = proxy.ready.then(async () => void (await removeProxy(commands)));
+      if (capabilities.network === "loopback") return proxy;
+      // What an earlier start in another mode left serves until this proxy does; then it would go before it.
+      const ready = proxy.ready.then(async () => void (await removeProxy(commands, { but: proxy.mode })));
       return { name: proxy.name, ready, stopped: proxy.stopped };
     },
     options,

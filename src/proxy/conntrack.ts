@@ -1,5 +1,5 @@
-import { CommandError, type CommandRunner, type Logger } from "../../system/index.ts";
-import type { NodePlan } from "../../services/index.ts";
+import { CommandError, type CommandRunner, type Logger } from "../system/index.ts";
+import type { NodePlan } from "../services/index.ts";
 
 /**
  * Keeps UDP from sticking to endpoints that are gone. The kernel asks the nat chains only for the first packet of a flow,

@@ -15,7 +15,9 @@ const whoAnswered = (answers: Answers) =>
 /** Which client addresses the endpoints saw. */
 const seenAs = (answers: Answers) => [...new Set(Object.keys(answers).map((answer) => answer.split(" ")[1]))].sort();
 
-describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` : ""}`, () => {
+const why = whyNoLab ? ` (${whyNoLab})` : "";
+
+describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`Services in the kernel: %s${why}`, (mode) => {
   let lab: Lab;
   let client: FakeClient;
   let proxy: Proxy;
@@ -28,7 +30,7 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
     proxy = await startProxy({
       client,
       nodeName: "node1",
-      mode: "nftables",
+      mode,
       nodeAddresses: [nodeAddress, "10.42.2.1"],
       podCidrs: ["10.42.0.0/16"],
       serviceCidrs: ["10.96.0.0/16"],
@@ -340,7 +342,8 @@ describe.skipIf(whyNoLab)(`Services in the kernel${whyNoLab ? ` (${whyNoLab})` :
     }
   });
 
-  test("where libnftables cannot be loaded, nft as a child does the same", async () => {
+  const asChild = mode === "nftables" ? test : undefined;
+  asChild?.("where libnftables cannot be loaded, nft as a child does the same", async () => {
     await end();
     const context: ProxyContext = {
       family: "IPv4",

@@ -1,0 +1,2 @@
+export { createIptablesBackend } from "./backend.ts";
+export { removeIptablesProgram, whyNoIptables } from "./program.ts";

@@ -1,0 +1,101 @@
+import { runOrThrow, type CommandRunner } from "../../system/index.ts";
+import type { Program } from "../../tables/index.ts";
+import { serviceChain } from "./names.ts";
+import { hooks, restoreOf } from "./restore.ts";
+import { constant, type Rule } from "./serialise.ts";
+
+/** iptables-restore refused the rules. */
+export class IptablesError extends Error {
+  readonly code = "IPTABLES_REFUSED";
+
+  constructor(said: string) {
+    super(`iptables-restore: ${said.trim().split("\n").slice(0, 4).join(" | ")}`);
+    this.name = "IptablesError";
+  }
+}
+
+/** Seconds to wait for another program that changes rules. */
+const patience = "5";
+const timeout = 300_000;
+
+/** Services by iptables: only what changes is handed to `iptables-restore --noflush`. */
+export function createIptablesProgram(commands: CommandRunner): Program {
+  return {
+    async apply(transaction) {
+      const stale = transaction.reset ? await chainsThere(commands) : [];
+      const { input, refused } = restoreOf(transaction, stale);
+      if (input !== "") await restore(commands, input);
+      if (transaction.reset) await hook(commands);
+      return refused;
+    },
+  };
+}
+
+async function restore(commands: CommandRunner, input: string): Promise<void> {
+  const result = await commands.run("iptables-restore", ["-w", patience, "--noflush"], { input, timeout });
+  if (result.code !== 0) throw new IptablesError(result.stderr || `exit code ${result.code}`);
+}
+
+/** Chains of Services that are in the kernel now. */
+async function chainsThere(commands: CommandRunner): Promise<string[]> {
+  const said = await runOrThrow(commands, "iptables-save", ["-t", "nat"], { timeout });
+  return [...said.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name).filter((name) => serviceChain.test(name));
+}
+
+/** Leads packets into the program, before all other rules and in order, where that is not so yet. */
+async function hook(commands: CommandRunner): Promise<void> {
+  for (const { table, chain, rule } of [...hooks].reverse()) {
+    const words = rule.split(" ");
+    const { code } = await commands.run("iptables", ["-w", patience, "-t", table, "-C", chain, ...words]);
+    if (code !== 0) await runOrThrow(commands, "iptables", ["-w", patience, "-t", table, "-I", chain, ...words]);
+  }
+}
+
+/** Whether packets still come into the program: false after somebody else has flushed it. */
+export async function isIptablesProgramThere(commands: CommandRunner): Promise<boolean> {
+  const has = async (table: Rule["table"], chain: string, rule: string): Promise<boolean> =>
+    (await commands.run("iptables", ["-w", patience, "-t", table, "-C", chain, ...rule.split(" ")])).code === 0;
+  return (
+    (await has("nat", "PREROUTING", "-j KUBE-SERVICES")) &&
+    (await has("nat", "KUBE-POSTROUTING", "-m mark ! --mark 0x4000/0x4000 -j RETURN"))
+  );
+}
+
+/** Why iptables can not be used here; undefined when it can. Builds one chain with every match that is needed, and takes it away again. */
+export async function whyNoIptables(commands: CommandRunner): Promise<string | undefined> {
+  const name = "KUBE-PROBE";
+  const input = `*nat
+:${name} - [0:0]
+-A ${name} -m recent --name ${name} --rcheck --seconds 1 --reap --rsource -j RETURN
+-A ${name} -m statistic --mode random --probability 0.5 -j RETURN
+-A ${name} -m addrtype --src-type LOCAL -j MARK --or-mark 0x4000
+-A ${name} -p tcp -m tcp -j DNAT --to-destination 192.0.2.1:1
+COMMIT
+*nat
+:${name} - [0:0]
+-X ${name}
+COMMIT
+`;
+  try {
+    await restore(commands, input);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Takes everything of the program out of the kernel. Rules of kube-proxy, which have the same names, stay. */
+export async function removeIptablesProgram(commands: CommandRunner): Promise<void> {
+  // A chain that only this program has.
+  const own = await commands.run("iptables", ["-w", patience, "-S", "KUBE-UNKNOWN-SERVICES"]).catch(() => undefined);
+  if (own?.code !== 0) return;
+  for (const { table, chain, rule } of hooks)
+    await commands
+      .run("iptables", ["-w", patience, "-t", table, "-D", chain, ...rule.split(" ")])
+      .catch(() => undefined);
+  const services = await chainsThere(commands).catch(() => []);
+  const part = (table: Rule["table"], names: readonly string[]): string =>
+    `*${table}\n${names.map((name) => `:${name} - [0:0]\n`).join("")}${names.map((name) => `-X ${name}\n`).join("")}COMMIT\n`;
+  const input = part("nat", [...Object.keys(constant.nat), ...services]) + part("filter", Object.keys(constant.filter));
+  await restore(commands, input).catch(() => {});
+}

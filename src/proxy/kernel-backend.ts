@@ -1,0 +1,97 @@
+import type { Clock, CommandRunner, Logger } from "../system/index.ts";
+import type { Frontend, NodePlan, ProxyContext } from "../services/index.ts";
+import { createTables, type Program, type Row } from "../tables/index.ts";
+import type { Backend, FrontendState, ProxyMode } from "./backend.ts";
+import { createConntrackCleaner } from "./conntrack.ts";
+import { told, type Syncs } from "./figures.ts";
+
+export interface KernelOptions {
+  readonly context: ProxyContext;
+  readonly commands: CommandRunner;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told of each transaction. */
+  readonly syncs?: Syncs;
+}
+
+/** What differs between the programs that the kernel runs. */
+export interface KernelProgram {
+  readonly mode: ProxyMode;
+  readonly program: Program;
+  /** Tables whose rows several Services may ask for. */
+  readonly shared: readonly string[];
+  /** The rows of a Service; `previous` are those it has. */
+  rowsOf(key: string, plan: NodePlan, previous: readonly Row[], context: ProxyContext): Row[];
+  rowsOfContext(context: ProxyContext): Row[];
+  /** The plan of a Service is in the tables: numbers that it no longer needs can be given back, and what does not fit is told. */
+  noted?(key: string, plan: NodePlan | undefined): readonly FrontendState[];
+  /** Whether the program is in the kernel: someone may have flushed all rules of the machine. */
+  isThere(): Promise<boolean>;
+  /** Milliseconds between looks at that. */
+  readonly lookEvery: number;
+  close(): void;
+}
+
+/** Services through the kernel. The rows stay when the process ends: traffic does not depend on it. */
+export function createKernelBackend(kernel: KernelProgram, options: KernelOptions): Backend {
+  const { signal, clock, log } = options;
+  let context = options.context;
+  const problems = new Map<string, readonly FrontendState[]>();
+  const conntrack = createConntrackCleaner({ commands: options.commands, log, signal });
+  const tables = createTables({
+    program: options.syncs ? told(kernel.program, options.syncs) : kernel.program,
+    shared: kernel.shared,
+    signal,
+    clock,
+    log,
+    onApplied: () => conntrack.run(),
+    onRefused: ({ table, key, owner }) => log.warn({ ...owner, table, key }, "a row does not fit and is left out"),
+  });
+
+  const setContext = (next: ProxyContext): void => {
+    context = next;
+    tables.set("", kernel.rowsOfContext(next));
+  };
+  setContext(context);
+
+  /** Brings the rules back when someone else has flushed them, as `nft flush ruleset` of a firewall script does. */
+  async function guard(): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(kernel.lookEvery, signal).catch(() => {});
+      if (signal.aborted || tables.failure || (await kernel.isThere())) continue;
+      log.warn({}, "the rules of the proxy are gone from the kernel: they are put back");
+      tables.rebuild();
+    }
+  }
+
+  return {
+    mode: kernel.mode,
+    update(key, plan) {
+      tables.set(key, plan ? kernel.rowsOf(key, plan, tables.rowsOf(key), context) : []);
+      conntrack.update(key, plan);
+      const states = [
+        ...(plan?.conflicts ?? []).map(({ frontend, winner }) => stateOf(key, frontend, `Service ${winner} has it`)),
+        ...(kernel.noted?.(key, plan) ?? []),
+      ];
+      if (states.length > 0) problems.set(key, states);
+      else problems.delete(key);
+    },
+    setContext,
+    start() {
+      tables.start();
+      void tables.settled().then(guard, () => {});
+    },
+    settled: () => tables.settled(),
+    frontends: (service) => (service === undefined ? [...problems.values()].flat() : (problems.get(service) ?? [])),
+    get failure() {
+      return tables.failure;
+    },
+    stopped: tables.stopped.then(() => kernel.close()),
+  };
+}
+
+/** A frontend that is not simply as asked for. */
+export function stateOf(service: string, { kind, protocol, address, port }: Frontend, problem: string): FrontendState {
+  return { service, kind, protocol, port, problem, ...(address ? { address } : {}) };
+}
