@@ -1,0 +1,240 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clientPrograms } from "../../scripts/kubectl.mjs";
+import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, noKernel, openLab } from "../support/lab.ts";
+
+const why = clientPrograms() ? undefined : "kubectl is not installed: npm install";
+
+describe.skipIf(why)(`workloads through kubectl${why ? ` (skipped: ${why})` : ""}`, () => {
+  let lab: Lab;
+  let cluster: TestCluster;
+
+  beforeAll(async () => {
+    lab = await openLab(noKernel ? "unprivileged" : "root");
+    cluster = await upCluster(lab, ["--image", "sh=/bin/sh"]);
+  });
+  afterAll(() => tearDown(lab, cluster));
+
+  /** What kubectl prints; arguments may stand in single quotes. */
+  const k = async (line: string, input?: object): Promise<string> =>
+    printed(await cluster.kubectl(words(line), input === undefined ? {} : { input: JSON.stringify(input) }));
+  const apply = (object: object) => k("apply -f -", object);
+  const path = (what: string, jsonpath: string) => k(`get ${what} -o jsonpath={${jsonpath}}`);
+  const becomes = (what: string, jsonpath: string, wanted: string) =>
+    eventually(`${what} ${jsonpath} is ${wanted}`, async () =>
+      (await path(what, jsonpath)) === wanted ? wanted : undefined,
+    );
+
+  const labels = (app: string) => ({ metadata: { labels: { app } }, selector: { matchLabels: { app } } });
+  /** A workload whose pods serve, stamped with a version. */
+  const serving = (kind: string, name: string, version: string, spec: object = {}) => ({
+    apiVersion: "apps/v1",
+    kind,
+    metadata: { name },
+    spec: {
+      selector: labels(name).selector,
+      template: {
+        metadata: labels(name).metadata,
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            {
+              name: "c",
+              image: "fairlead.dev/echo",
+              env: [
+                { name: "VERSION", value: version },
+                { name: "DRAIN_SECONDS", value: "0" },
+              ],
+            },
+          ],
+        },
+      },
+      ...spec,
+    },
+  });
+  const job = (name: string, script: string, spec: object = {}, restartPolicy = "Never") => ({
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: { name },
+    spec: {
+      template: {
+        spec: { restartPolicy, containers: [{ name: "c", image: "sh", command: ["/bin/sh", "-c", script] }] },
+      },
+      ...spec,
+    },
+  });
+
+  describe("rollouts", () => {
+    it.each([
+      ["StatefulSet", { replicas: 2, serviceName: "none" }, "partitioned roll out complete|rolling update complete"],
+      ["DaemonSet", {}, "successfully rolled out"],
+      ["Deployment", { replicas: 1 }, "successfully rolled out"],
+    ])("%s: status, history, undo, restart", async (kind, spec, done) => {
+      const name = kind.toLowerCase();
+      const target = `${name}/${name}`;
+      await apply(serving(kind, name, "one", spec));
+      expect(await k(`rollout status ${target} --timeout=60s`)).toMatch(new RegExp(done));
+      await apply(serving(kind, name, "two", spec));
+      await k(`rollout status ${target} --timeout=60s`);
+      expect(await k(`rollout history ${target}`)).toMatch(/^1 .*\n2 /m);
+      expect(await k(`rollout history ${target} --revision=1`)).toMatch(/VERSION:\s+one/);
+      expect(await k(`rollout undo ${target}`)).toMatch(/rolled back/);
+      await k(`rollout status ${target} --timeout=60s`);
+      expect(await path(target, ".spec.template.spec.containers[0].env[0].value")).toBe("one");
+      expect(await k(`rollout history ${target}`)).toMatch(/^2 .*\n3 /m);
+      expect(await k(`rollout restart ${target}`)).toMatch(/restarted/);
+      await k(`rollout status ${target} --timeout=60s`);
+      expect(await k(`get pods -l app=${name} -o jsonpath={.items[*].spec.containers[0].env[0].value}`)).toMatch(
+        /^one( one)*$/,
+      );
+    });
+
+    it("the pods of a StatefulSet keep their names", async () => {
+      const names = await k("get pods -l app=statefulset -o jsonpath={.items[*].metadata.name}");
+      expect(names).toBe("statefulset-0 statefulset-1");
+      await k("scale sts/statefulset --replicas=1");
+      await becomes("sts/statefulset", ".status.replicas", "1");
+    });
+
+    it("what a DaemonSet owns goes with it", async () => {
+      await k("delete ds/daemonset --cascade=foreground --timeout=60s");
+      expect(await k("get pods,controllerrevisions -l app=daemonset -o name")).toBe("");
+    });
+  });
+
+  describe("Jobs", () => {
+    it("run to their end: kubectl wait sees it, and nothing holds the pods afterwards", async () => {
+      await apply(job("three", "exit 0", { completions: 3, parallelism: 2 }));
+      await k("wait --for=condition=complete job/three --timeout=60s");
+      expect(await path("job/three", ".status.succeeded")).toBe("3");
+      expect(await k("get pods -l job-name=three -o jsonpath={.items[*].status.phase}")).toBe(
+        "Succeeded Succeeded Succeeded",
+      );
+      expect(await k("get pods -l job-name=three -o jsonpath={.items[*].metadata.finalizers}")).toBe("");
+      expect(await k("get job/three")).toMatch(/three +Complete +3\/3/);
+      await k("delete job/three --timeout=60s");
+      await eventually("its pods are gone", async () =>
+        (await k("get pods -l job-name=three -o name")) === "" ? true : undefined,
+      );
+    });
+
+    it("fail at their limit, and say why", async () => {
+      await apply(job("bad", "exit 3", { backoffLimit: 0 }));
+      await k("wait --for=condition=failed job/bad --timeout=60s");
+      expect(await k("describe job/bad")).toMatch(/BackoffLimitExceeded.*Job has reached the specified backoff limit/);
+      expect(await k("get pods -l job-name=bad -o jsonpath={.items[*].status.phase}")).toBe("Failed");
+    });
+
+    it("with OnFailure the container is started again in its pod", async () => {
+      const script = 'test -e "$0" || { touch "$0"; exit 1; }';
+      const again = job("again", script, {}, "OnFailure");
+      const container = again.spec.template.spec.containers[0];
+      container?.command.push(`${lab.dir}/again`);
+      await apply(again);
+      await k("wait --for=condition=complete job/again --timeout=90s");
+      const pod = "get pods -l job-name=again -o jsonpath=";
+      expect(await k(`${pod}{.items[*].status.containerStatuses[0].restartCount}`)).toBe("1");
+    });
+
+    it("an indexed one gives each pod its index", async () => {
+      const spec = { completions: 2, parallelism: 2, completionMode: "Indexed" };
+      await apply(job("indexed", "echo index $JOB_COMPLETION_INDEX on $HOSTNAME", spec));
+      await k("wait --for=condition=complete job/indexed --timeout=60s");
+      expect(await path("job/indexed", ".status.completedIndexes")).toBe("0,1");
+      const logs = await k("logs -l job-name=indexed --tail=-1");
+      expect(logs).toMatch(/index 0/);
+      expect(logs).toMatch(/index 1/);
+    });
+
+    it("a suspended one waits, and a finished one goes when its time has come", async () => {
+      await apply(job("later", "exit 0", { suspend: true, ttlSecondsAfterFinished: 1 }));
+      await k("wait --for=condition=suspended job/later --timeout=30s");
+      await k('patch job/later --type=merge -p {"spec":{"suspend":false}}');
+      await k("wait --for=delete job/later --timeout=60s");
+    });
+
+    it("are made from a CronJob, also by hand", async () => {
+      const { spec } = job("", "exit 0");
+      const cron = { schedule: "0 0 1 1 *", timeZone: "Europe/Berlin", jobTemplate: { spec } };
+      await apply({ apiVersion: "batch/v1", kind: "CronJob", metadata: { name: "yearly" }, spec: cron });
+      expect(await k("create job by-hand --from=cronjob/yearly")).toBe("job.batch/by-hand created\n");
+      await k("wait --for=condition=complete job/by-hand --timeout=60s");
+      expect(await path("job/by-hand", ".metadata.ownerReferences[0].kind")).toBe("CronJob");
+      await apply({
+        apiVersion: "batch/v1",
+        kind: "CronJob",
+        metadata: { name: "often" },
+        spec: { ...cron, schedule: "@every 2s" },
+      });
+      await eventually("a run of its own has ended", async () =>
+        (await path("cronjob/often", ".status.lastSuccessfulTime")) ? true : undefined,
+      );
+      await k("delete cronjob often yearly --timeout=60s");
+    });
+  });
+
+  describe("disruptions", () => {
+    it("kubectl drain waits for a budget, and goes on when it allows", async () => {
+      await apply(serving("Deployment", "kept", "one", { replicas: 1 }));
+      await k("rollout status deployment/kept --timeout=60s");
+      await k("create pdb kept --selector=app=kept --min-available=1");
+      await becomes("pdb/kept", ".status.currentHealthy", "1");
+      expect(await k("get pdb kept")).toMatch(/kept +1 +N\/A +0 /);
+      const node = await k("get nodes -o jsonpath={.items[0].metadata.name}");
+      const drain = `drain ${node} --ignore-daemonsets --delete-emptydir-data --force --pod-selector=app=kept`;
+      const refused = await cluster.kubectl(words(`${drain} --timeout=3s`));
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toMatch(/Cannot evict pod as it would violate the pod's disruption budget/);
+      await k('patch pdb/kept --type=merge -p {"spec":{"minAvailable":0}}');
+      await becomes("pdb/kept", ".status.disruptionsAllowed", "1");
+      expect(await k(`${drain} --timeout=60s`)).toMatch(/drained/);
+      await k(`uncordon ${node}`);
+      await k("rollout status deployment/kept --timeout=60s");
+    });
+  });
+
+  it("a ReplicationController keeps its pods", async () => {
+    const { spec, ...rest } = serving("ReplicationController", "old", "one");
+    await apply({ ...rest, apiVersion: "v1", spec: { ...spec, replicas: 2, selector: { app: "old" } } });
+    await becomes("rc/old", ".status.readyReplicas", "2");
+    await k("delete rc/old --timeout=60s");
+  });
+
+  it("a Deployment that a custom resource owns goes with it, when its finalizers are gone", async () => {
+    const names = { kind: "Widget", plural: "widgets", singular: "widget" };
+    const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+    await apply({
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      metadata: { name: "widgets.acme.io" },
+      spec: {
+        group: "acme.io",
+        scope: "Namespaced",
+        names,
+        versions: [{ name: "v1", served: true, storage: true, schema }],
+      },
+    });
+    await k("wait --for=condition=established crd/widgets.acme.io --timeout=30s");
+    await apply({
+      apiVersion: "acme.io/v1",
+      kind: "Widget",
+      metadata: { name: "w", finalizers: ["acme.io/held"] },
+    });
+    const uid = await path("widget/w", ".metadata.uid");
+    const owned = serving("Deployment", "owned", "one", { replicas: 1 });
+    const ownerReferences = [{ apiVersion: "acme.io/v1", kind: "Widget", name: "w", uid, controller: true }];
+    await apply({ ...owned, metadata: { ...owned.metadata, ownerReferences } });
+    await k("rollout status deployment/owned --timeout=60s");
+    await k("delete widget/w --wait=false");
+    expect(await k("get deployment/owned -o name")).toBe("deployment.apps/owned\n");
+    await k('patch widget/w --type=merge -p {"metadata":{"finalizers":null}}');
+    await k("wait --for=delete deployment/owned --timeout=60s");
+    await eventually("its pods are gone too", async () =>
+      (await k("get pods -l app=owned -o name")) === "" ? true : undefined,
+    );
+  });
+});
+
+/** Splits at blanks; what stands in single quotes stays together. */
+const words = (line: string): string[] =>
+  [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
