@@ -69,7 +69,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   const [frontProxy, serving, kubeletClient, user] = await Promise.all([
     pki.frontProxy(),
     pki.server("apiserver", { name: "kube-apiserver", hosts: ["localhost", "127.0.0.1", "kubernetes.default.svc"] }),
-    pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
+    pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: [] }),
     pki.client("admin", admin),
   ]);
   let keys: Promise<AccountKeys> | undefined;

@@ -1,4 +1,4 @@
-import { resources, type Pod, type PriorityClass } from "../../kube/index.ts";
+import { own, resources, type Pod, type PriorityClass } from "../../kube/index.ts";
 import { forbidden, type Admission, type AdmissionRequest } from "../registry/index.ts";
 import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
 
@@ -31,7 +31,7 @@ export function priority(storage: Storage): Admission {
       const found = entry.object as PriorityClass;
       return { name, value: found.value ?? 0, preemptionPolicy: found.preemptionPolicy ?? preempts };
     }
-    const value = systemClasses[name];
+    const value = own(systemClasses, name);
     return value === undefined ? undefined : { name, value, preemptionPolicy: preempts };
   };
 

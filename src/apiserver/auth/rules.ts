@@ -47,43 +47,63 @@ function pathMatches(pattern: string, path: string): boolean {
  * away more than they have.
  */
 export function uncovered(owned: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
-  return wanted.flatMap(simpleRules).filter((rule) => !owned.some((owner) => covers(owner, rule)));
+  const missing: PolicyRule[] = [];
+  let work = 0;
+  for (const rule of wanted) {
+    // Most often one rule holds all that another gives away.
+    if (owned.some((owner) => covers(owner, rule))) continue;
+    for (const simple of simpleRules(rule)) {
+      work += owned.length + 1;
+      if (!owned.some((owner) => covers(owner, simple))) missing.push(simple);
+      if (missing.length >= mostMissing) return missing;
+      // What could not be looked at is not held: a rule of a few kilobytes can stand for thousands of millions of permissions.
+      if (work > mostWork) return [...missing, rule];
+    }
+  }
+  return missing;
 }
 
+/** Permissions that are told to be missing at most. */
+const mostMissing = 1000;
+/** Comparisons of two rules at most. */
+const mostWork = 2_000_000;
+
 /** One rule for each verb, group, resource and name in a rule. */
-function simpleRules(rule: PolicyRule): PolicyRule[] {
+function* simpleRules(rule: PolicyRule): Generator<PolicyRule> {
   const names = rule.resourceNames?.length ? rule.resourceNames : [undefined];
-  const simple: PolicyRule[] = [];
   for (const verb of rule.verbs) {
-    for (const url of rule.nonResourceURLs ?? []) simple.push({ verbs: [verb], nonResourceURLs: [url] });
+    for (const url of rule.nonResourceURLs ?? []) yield { verbs: [verb], nonResourceURLs: [url] };
     for (const group of rule.apiGroups ?? [])
       for (const resource of rule.resources ?? [])
         for (const name of names)
-          simple.push({
+          yield {
             verbs: [verb],
             apiGroups: [group],
             resources: [resource],
             ...(name === undefined ? {} : { resourceNames: [name] }),
-          });
+          };
   }
-  return simple;
 }
 
-function covers(owner: PolicyRule, simple: PolicyRule): boolean {
-  if (!simple.verbs.every((verb) => includes(owner.verbs, verb))) return false;
-  const [url] = simple.nonResourceURLs ?? [];
-  if (url !== undefined)
-    return (owner.nonResourceURLs ?? []).some(
-      (pattern) => pattern === url || (pattern.endsWith("*") && url.startsWith(pattern.slice(0, -1))),
-    );
-  const [resource = ""] = simple.resources ?? [];
-  const slash = resource.indexOf("/");
+/** True when one rule allows all that another does. */
+function covers(owner: PolicyRule, rule: PolicyRule): boolean {
+  const { apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] } = rule;
   const names = owner.resourceNames ?? [];
   return (
-    (simple.apiGroups ?? []).every((group) => includes(owner.apiGroups ?? [], group)) &&
-    (owner.resources ?? []).some(
-      (own) => own === "*" || own === resource || (slash >= 0 && own === `*${resource.slice(slash)}`),
-    ) &&
-    (names.length === 0 || (simple.resourceNames?.every((name) => names.includes(name)) ?? false))
+    rule.verbs.every((verb) => includes(owner.verbs, verb)) &&
+    nonResourceURLs.every((url) => (owner.nonResourceURLs ?? []).some((pattern) => urlMatches(pattern, url))) &&
+    apiGroups.every((group) => includes(owner.apiGroups ?? [], group)) &&
+    resources.every((resource) => (owner.resources ?? []).some((own) => resourceMatches(own, resource))) &&
+    (resources.length === 0 ||
+      names.length === 0 ||
+      (resourceNames.length > 0 && resourceNames.every((name) => names.includes(name))))
   );
+}
+
+const urlMatches = (pattern: string, url: string): boolean =>
+  pattern === url || (pattern.endsWith("*") && url.startsWith(pattern.slice(0, -1)));
+
+function resourceMatches(own: string, resource: string): boolean {
+  const slash = resource.indexOf("/");
+  return own === "*" || own === resource || (slash >= 0 && own === `*${resource.slice(slash)}`);
 }

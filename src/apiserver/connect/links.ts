@@ -2,32 +2,34 @@ import { createGunzip, createInflate } from "node:zlib";
 import { Readable } from "node:stream";
 
 /** Attributes that hold a link, by tag, as upstream's proxy has them. */
-const attributes: Readonly<Record<string, readonly string[]>> = {
-  a: ["href"],
-  applet: ["codebase"],
-  area: ["href"],
-  audio: ["src"],
-  base: ["href"],
-  blockquote: ["cite"],
-  body: ["background"],
-  button: ["formaction"],
-  command: ["icon"],
-  del: ["cite"],
-  embed: ["src"],
-  form: ["action"],
-  frame: ["longdesc", "src"],
-  head: ["profile"],
-  html: ["manifest"],
-  iframe: ["longdesc", "src"],
-  img: ["longdesc", "src", "usemap"],
-  input: ["src", "usemap", "formaction"],
-  ins: ["cite"],
-  link: ["href"],
-  object: ["classid", "codebase", "data", "usemap"],
-  q: ["cite"],
-  script: ["src"],
-  source: ["src"],
-};
+const attributes: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    a: ["href"],
+    applet: ["codebase"],
+    area: ["href"],
+    audio: ["src"],
+    base: ["href"],
+    blockquote: ["cite"],
+    body: ["background"],
+    button: ["formaction"],
+    command: ["icon"],
+    del: ["cite"],
+    embed: ["src"],
+    form: ["action"],
+    frame: ["longdesc", "src"],
+    head: ["profile"],
+    html: ["manifest"],
+    iframe: ["longdesc", "src"],
+    img: ["longdesc", "src", "usemap"],
+    input: ["src", "usemap", "formaction"],
+    ins: ["cite"],
+    link: ["href"],
+    object: ["classid", "codebase", "data", "usemap"],
+    q: ["cite"],
+    script: ["src"],
+    source: ["src"],
+  }),
+);
 
 /** Tags whose content is no markup. */
 const raw: ReadonlySet<string> = new Set([
@@ -71,58 +73,62 @@ interface Page {
 }
 
 function createPage(change: (link: string) => string): Page {
+  /** What has come and can not be passed on yet. */
   let held = "";
   /** Inside a tag whose content is no markup, or a comment: what ends it. */
-  let until = "";
+  let until: RegExp | undefined;
+  /** How far the tag at the beginning of `held` was looked at: each character once, however small the pieces that it comes in. */
+  let scan = fresh();
 
   const step = (last: boolean): string => {
     let out = "";
+    let at = 0;
+    const rest = (end: number): string => {
+      out += held.slice(at, end);
+      held = held.slice(end);
+      return out;
+    };
     for (;;) {
-      if (until !== "") {
-        const end = held.toLowerCase().indexOf(until);
-        if (end < 0) {
-          const keep = last ? 0 : Math.min(held.length, until.length - 1);
-          out += held.slice(0, held.length - keep);
-          held = held.slice(held.length - keep);
-          return out;
-        }
-        out += held.slice(0, end);
-        held = held.slice(end);
-        until = "";
-        if (held.startsWith("-->")) {
-          out += "-->";
-          held = held.slice(3);
-        }
+      if (until) {
+        until.lastIndex = at;
+        const found = until.exec(held);
+        if (!found) return rest(last ? held.length : Math.max(at, held.length - longestEnd));
+        // The end of a comment is passed on with it; an end tag is looked at like any other.
+        const end = found[0] === "-->" ? found.index + 3 : found.index;
+        out += held.slice(at, end);
+        at = end;
+        until = undefined;
         continue;
       }
-      const begin = held.indexOf("<");
-      if (begin < 0) {
-        out += held;
-        held = "";
-        return out;
-      }
-      out += held.slice(0, begin);
-      held = held.slice(begin);
-      if (held.startsWith("<!--")) {
+      const begin = held.indexOf("<", at);
+      if (begin < 0) return rest(held.length);
+      out += held.slice(at, begin);
+      at = begin;
+      if (held.startsWith("<!--", at)) {
         out += "<!--";
-        held = held.slice(4);
-        until = "-->";
+        at += 4;
+        until = endOfComment;
         continue;
       }
-      if (held.length < 4 && !last && "<!--".startsWith(held)) return out;
-      const end = endOfTag(held);
-      if (end < 0) {
-        if (last || held.length > mostTag) {
-          out += held;
-          held = "";
-        }
-        return out;
+      if (held.length - at < 4 && !last && "<!--".startsWith(held.slice(at))) return rest(at);
+      if (at > 0) {
+        held = held.slice(at);
+        at = 0;
+        scan = fresh();
       }
+      const end = endOfTag(held, scan);
+      if (end < 0) {
+        if (!last && held.length <= mostTag) return out;
+        scan = fresh();
+        return rest(held.length);
+      }
+      scan = fresh();
       const tag = held.slice(0, end + 1);
-      held = held.slice(end + 1);
+      at = end + 1;
       const name = /^<([a-z][a-z0-9]*)/i.exec(tag)?.[1]?.toLowerCase() ?? "";
-      out += name in attributes ? changeTag(tag, attributes[name] ?? [], change) : tag;
-      if (raw.has(name) && !tag.endsWith("/>")) until = `</${name}`;
+      const names = attributes.get(name);
+      out += names ? changeTag(tag, names, change) : tag;
+      if (raw.has(name) && !tag.endsWith("/>")) until = new RegExp(`</${name}`, "gi");
     }
   };
   return {
@@ -134,19 +140,30 @@ function createPage(change: (link: string) => string): Page {
   };
 }
 
-/** Where a tag ends: a `>` outside quotes; -1 when it is not there yet. */
-function endOfTag(text: string): number {
-  let quote = "";
-  for (let i = 1; i < text.length; i++) {
-    const character = text[i];
-    if (quote) {
-      if (character === quote) quote = "";
-    } else if ((character === '"' || character === "'") && /=\s*$/.test(text.slice(Math.max(0, i - 8), i)))
-      quote = character;
-    else if (character === ">") return i;
+const endOfComment = /-->/g;
+/** Characters, less one, of the longest text that ends a part without markup: `</textarea`. */
+const longestEnd = 9;
+
+interface Scan {
+  at: number;
+  quote: string;
+}
+
+const fresh = (): Scan => ({ at: 1, quote: "" });
+
+/** Where a tag ends: a `>` outside quotes; -1 when it is not there yet. Goes on where `scan` was. */
+function endOfTag(text: string, scan: Scan): number {
+  for (; scan.at < text.length; scan.at++) {
+    const character = text[scan.at] ?? "";
+    if (scan.quote) {
+      if (character === scan.quote) scan.quote = "";
+    } else if (character === ">") return scan.at;
+    else if ((character === '"' || character === "'") && followsEquals(text, scan.at)) scan.quote = character;
   }
   return -1;
 }
+
+const followsEquals = (text: string, at: number): boolean => /=\s*$/.test(text.slice(Math.max(0, at - 8), at));
 
 function changeTag(tag: string, names: readonly string[], change: (link: string) => string): string {
   return tag.replace(

@@ -31,11 +31,11 @@ export function createTargets({ registry, storage, kubelet, allowLoopback }: Tar
     if (!found) throw statusError("InternalError", `Internal error occurred: no address of node ${name} is known`);
     return { address: found.host, port: found.port };
   };
-  const kubeletAt = ({ address, port }: { address: string; port: number }): Backend => ({
-    host: address,
-    port,
-    tls: kubelet.tls ?? {},
-  });
+  // A node says itself where it is: it may be on this machine, and nowhere that only this machine can reach.
+  const kubeletAt = ({ address, port }: { address: string; port: number }): Backend => {
+    checkAddress(address, true);
+    return { host: address, port, tls: kubelet.tls ?? {} };
+  };
 
   return {
     async pod(namespace, id) {
@@ -66,6 +66,7 @@ export function createTargets({ registry, storage, kubelet, allowLoopback }: Tar
       const { scheme, name, port } = splitName(id, "node");
       const found = await nodeOf(name);
       if (port === "" || Number(port) === found.port) return kubeletAt(found);
+      checkAddress(found.address, allowLoopback);
       return backendOf(scheme, found.address, portNumber(port, id, "node"));
     },
     kubelet: async (nodeName) => kubeletAt(await nodeOf(nodeName)),

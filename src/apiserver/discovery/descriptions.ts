@@ -1,3 +1,5 @@
+import { own } from "../../kube/index.ts";
+
 /** What `kubectl explain` says, in our own words: kinds and fields between a client and a pod. */
 const texts: Readonly<Record<string, string>> = {
   "core.v1.Service": "A name and an address under which a set of pods is reached.",
@@ -112,6 +114,6 @@ const common: Readonly<Record<string, string>> = {
 /** The description of a type or, with `field`, of one of its fields; undefined where there is none. */
 export function describe(definition: string, field: string | undefined): string | undefined {
   const short = definition.split(".").slice(-3).join(".");
-  if (field === undefined) return texts[short];
-  return texts[`${short}.${field}`] ?? common[field];
+  if (field === undefined) return own(texts, short);
+  return own(texts, `${short}.${field}`) ?? own(common, field);
 }

@@ -1,4 +1,4 @@
-import { definitionNamed, definitionOf, type Definition, type GroupVersionKind } from "../../kube/index.ts";
+import { definitionNamed, definitionOf, own, type Definition, type GroupVersionKind } from "../../kube/index.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
 import type { CatalogGroup, Groups } from "./groups.ts";
@@ -105,7 +105,7 @@ function schemasOf({ entries }: CatalogGroup): Record<string, object> {
   }
   for (const kind of ["Status", "DeleteOptions", "WatchEvent"]) visit(`${meta}.${kind}`);
   return Object.fromEntries(
-    [...found.keys()].sort().map((name) => [name, choices[name] ?? schemaOf(name, found.get(name) ?? {})]),
+    [...found.keys()].sort().map((name) => [name, own(choices, name) ?? schemaOf(name, found.get(name) ?? {})]),
   );
 }
 

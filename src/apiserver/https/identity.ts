@@ -22,32 +22,42 @@ const deepest = 5;
  * Reads client certificates: CN is the user, each O a group. A chain counts for the authority that signed it alone, so that a
  * front proxy is no user and a user no front proxy. What was found is kept for each connection.
  */
-export function createCertificateReader({
-  clientCa,
-  frontProxyCa,
-}: ClientAuthorities): (socket: TLSSocket) => ClientCertificate | undefined {
+export function createCertificateReader(
+  { clientCa, frontProxyCa }: ClientAuthorities,
+  now: () => number = Date.now,
+): (socket: TLSSocket) => ClientCertificate | undefined {
   const clients = authoritiesIn(clientCa);
   const proxies = frontProxyCa === undefined ? [] : authoritiesIn(frontProxyCa);
-  const known = new WeakMap<TLSSocket, ClientCertificate>();
+  const known = new WeakMap<TLSSocket, Known>();
   const nobody: ClientCertificate = { user: undefined, frontProxy: undefined };
 
-  const read = (socket: TLSSocket): ClientCertificate | undefined => {
+  const read = (socket: TLSSocket): Known | undefined => {
     const certificate = socket.getPeerX509Certificate();
     if (!certificate) return undefined;
     // TLS has looked at dates, purpose and signatures; only which of the authorities it was is open.
-    if (!socket.authorized) return nobody;
+    const ends = Date.parse(certificate.validTo);
+    if (!socket.authorized) return { shown: nobody, ends };
     const { subject } = certificate.toLegacyObject();
     const name = userFromSubject(subject)?.name;
-    return {
+    const shown = {
       user: signedBy(certificate, clients) ? userFromSubject(subject, certificate.fingerprint256) : undefined,
       frontProxy: signedBy(certificate, proxies) ? name : undefined,
     };
+    return { shown, ends };
   };
   return (socket) => {
     const found = known.get(socket) ?? read(socket);
-    if (found) known.set(socket, found);
-    return found;
+    if (!found) return undefined;
+    known.set(socket, found);
+    // A connection may outlive the certificate that it began with.
+    return now() < found.ends ? found.shown : nobody;
   };
+}
+
+interface Known {
+  readonly shown: ClientCertificate;
+  /** When the certificate ends, milliseconds since the epoch. */
+  readonly ends: number;
 }
 
 /**

@@ -38,7 +38,7 @@ const offered = `application/json, application/yaml, ${protobufType}`;
  */
 export function negotiate(header: string | undefined, messages = true): Wanted {
   for (const { type, parameters } of parseAccept(header)) {
-    const encoding = encodings[type];
+    const encoding = encodings.get(type);
     if (!encoding) continue;
     const { as, v, g } = parameters;
     if (as === undefined) {
@@ -52,17 +52,17 @@ export function negotiate(header: string | undefined, messages = true): Wanted {
   throw statusError("NotAcceptable", `only the following media types are accepted: ${offered}`);
 }
 
-const encodings: Readonly<Record<string, Wanted["encoding"]>> = {
-  "*/*": "json",
-  "application/*": "json",
-  "application/json": "json",
-  "application/yaml": "yaml",
-  [protobufType]: "protobuf",
-};
+const encodings: ReadonlyMap<string, Wanted["encoding"]> = new Map([
+  ["*/*", "json"],
+  ["application/*", "json"],
+  ["application/json", "json"],
+  ["application/yaml", "yaml"],
+  [protobufType, "protobuf"],
+]);
 
 /** Whether an answer that is no form of an object, such as a Status, is best given in protobuf. */
 export function prefersProtobuf(header: string | undefined): boolean {
   if (!header?.includes(protobufType)) return false;
-  const best = parseAccept(header).find(({ type, parameters }) => encodings[type] && parameters["as"] === undefined);
-  return best !== undefined && encodings[best.type] === "protobuf";
+  const best = parseAccept(header).find(({ type, parameters }) => encodings.has(type) && parameters["as"] === undefined);
+  return best !== undefined && encodings.get(best.type) === "protobuf";
 }

@@ -1,6 +1,7 @@
 import { conflict, notFound, timestamp } from "../registry/index.ts";
 import {
   invalid,
+  own,
   resources,
   statusError,
   type FieldError,
@@ -54,7 +55,7 @@ export function createTokenIssuer({ storage, keys, issuer, audiences, now }: Tok
     if (!reference) return {};
     const { apiVersion = "", kind: what = "", name = "", uid } = reference;
     const { namespace = "", name: accountName } = account.metadata;
-    const resource = apiVersion === "v1" ? boundKinds[what] : undefined;
+    const resource = apiVersion === "v1" ? own(boundKinds, what) : undefined;
     if (!resource)
       throw statusError(
         "BadRequest",

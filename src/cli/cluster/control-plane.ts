@@ -86,7 +86,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const [frontProxy, serving, kubeletClient, user] = await Promise.all([
     pki.frontProxy(),
     pki.server(options.certificate ?? "apiserver", { name: "kube-apiserver", hosts: [...new Set(hosts)] }),
-    pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: ["system:masters"] }),
+    pki.client("apiserver-kubelet-client", { user: "kube-apiserver-kubelet-client", groups: [] }),
     pki.client("admin", { user: admin.name, groups: ["system:masters"] }),
     // For who scrapes `/metrics`: it can do nothing else.
     pki.client("monitoring", { user: "fairlead-monitoring", groups: ["system:monitoring"] }),

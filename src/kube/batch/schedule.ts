@@ -1,3 +1,5 @@
+import { own } from "../values/equal.ts";
+
 /** When a CronJob runs: the minutes, hours, days and months in which it does, or every so many milliseconds. */
 export type Schedule =
   | {
@@ -73,7 +75,7 @@ export function parseSchedule(text: string): Schedule | ScheduleFault {
 }
 
 function parseDescriptor(spec: string): Schedule | ScheduleFault {
-  const fields = descriptors[spec];
+  const fields = own(descriptors, spec);
   if (fields !== undefined) return parseSchedule(fields);
   if (!spec.startsWith("@every ")) return { error: `unrecognized descriptor: ${spec}` };
   const duration = spec.slice("@every ".length);

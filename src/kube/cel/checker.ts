@@ -1,3 +1,4 @@
+import { own } from "../values/equal.ts";
 import { type Functions, type Overload } from "./functions.ts";
 import type { Expr } from "./syntax/ast.ts";
 import type { Issue } from "./syntax/errors.ts";
@@ -153,7 +154,7 @@ export function check(root: Expr, { functions, variables, structs }: Declaration
     if (local) return note(expr, { type: local });
     const type = variables.get(name);
     if (type) return note(expr, { type, variable: name });
-    const named = typeNames[name] ?? opaqueTypes.get(name);
+    const named = own(typeNames, name) ?? opaqueTypes.get(name);
     if (named) return note(expr, { type: typeOf(named), typeName: name });
     return note(expr, { type: report(expr.at, `undeclared reference to '${name}' (in container '')`) });
   };
@@ -165,7 +166,7 @@ export function check(root: Expr, { functions, variables, structs }: Declaration
     const type = variables.get(name);
     if (type) return note(expr, { type, variable: name });
     if (variables.has(name.slice(0, name.indexOf(".")))) return undefined;
-    const named = typeNames[name] ?? opaqueTypes.get(name);
+    const named = own(typeNames, name) ?? opaqueTypes.get(name);
     return named && note(expr, { type: typeOf(named), typeName: name });
   };
 

@@ -7,6 +7,7 @@ import type {
 } from "../generated/types.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateOneOf } from "../validation/ports.ts";
+import { own } from "../values/equal.ts";
 import { isConfigKey, isDns1123Subdomain, isEnvironmentName, isQualifiedName } from "../values/names.ts";
 import { compareQuantities } from "../values/quantity.ts";
 
@@ -98,7 +99,7 @@ export function* validateResourceFieldRef(reference: ResourceFieldSelector, path
   const isHugePages = /^(limits|requests)\.hugepages-/.test(resource);
   if (resource === "") yield fault.required(`${path}.resource`);
   else if (!isHugePages) yield* validateOneOf(resource, resourceNames, `${path}.resource`);
-  const rule = divisors[resource.slice(resource.indexOf(".") + 1)];
+  const rule = own(divisors, resource.slice(resource.indexOf(".") + 1));
   if (!rule || compareQuantities(divisor, "0") === 0) return;
   if (rule.allowed.some((amount) => compareQuantities(amount, divisor) === 0)) return;
   const text = `only divisor's values ${rule.shown} are supported with the ${rule.name} resource`;

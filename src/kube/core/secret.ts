@@ -4,7 +4,7 @@ import type { Secret } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { validateImmutable } from "../validation/metadata.ts";
-import { isObject, setOwn } from "../values/equal.ts";
+import { isObject, own, setOwn } from "../values/equal.ts";
 import { base64Size, maxDataBytes, validateImmutableData, validateKeys } from "./config-data.ts";
 
 export const secretStrategy = createStrategy(resources.Secret, {
@@ -27,7 +27,7 @@ export const secretStrategy = createStrategy(resources.Secret, {
     yield* validateKeys(data, "data");
     const size = Object.values(data).reduce((sum, value) => sum + base64Size(value), 0);
     if (size > maxDataBytes) yield fault.tooLong("data", maxDataBytes);
-    yield* typeRules[secret.type ?? ""]?.(secret) ?? [];
+    yield* own(typeRules, secret.type ?? "")?.(secret) ?? [];
   },
   selectableFields: ({ type }) => ({ type: type ?? "" }),
 });

@@ -1,4 +1,4 @@
-import { cloneJson, isObject, semanticEqual, setOwn } from "../values/equal.ts";
+import { cloneJson, isObject, own, semanticEqual, setOwn } from "../values/equal.ts";
 
 /** Applies a JSON merge patch (RFC 7386). Inputs are not changed. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
@@ -37,16 +37,16 @@ function difference(
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(modified)) {
     if (value === undefined || value === null) continue;
-    const now = current[key];
-    const before = original[key];
+    const now = own(current, key);
+    const before = own(original, key);
     if (isObject(value) && isObject(now)) {
       const inner = difference(isObject(before) ? before : {}, value, now);
       if (inner) setOwn(patch, key, inner);
     } else if (!semanticEqual(value, now)) setOwn(patch, key, cloneJson(value));
   }
   for (const key of Object.keys(original)) {
-    const dropped = modified[key] === undefined || modified[key] === null;
-    if (dropped && current[key] !== undefined) setOwn(patch, key, null);
+    const dropped = (own(modified, key) ?? null) === null;
+    if (dropped && own(current, key) !== undefined) setOwn(patch, key, null);
   }
   return Object.keys(patch).length > 0 ? patch : undefined;
 }

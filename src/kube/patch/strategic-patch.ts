@@ -1,10 +1,10 @@
 import type { Definition } from "../definition.ts";
 import { definitionOf, resolve, type GroupVersionKind } from "../schema.ts";
 import { statusError, unknownError, type StatusError } from "../status.ts";
-import { isObject, jsonEqual, setOwn } from "../values/equal.ts";
+import { isObject, jsonEqual, own, setOwn } from "../values/equal.ts";
 import { goText, goType } from "../values/go-text.ts";
 import { rejected } from "./json-patch.ts";
-import { arrangeList } from "./list-order.ts";
+import { arrangeList, identity, identityOf } from "./list-order.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -99,10 +99,14 @@ function retainKeys(result: Record<string, unknown>, patch: Map<string, unknown>
 
 function deleteFromList(result: Record<string, unknown>, key: string, values: unknown): void {
   if (values === null) delete result[key];
-  const list = result[key];
+  const list = own(result, key);
   if (!Array.isArray(list) || !Array.isArray(values)) return;
   const gone = new Set<unknown>(values);
-  result[key] = list.filter((item) => !gone.has(item));
+  setOwn(
+    result,
+    key,
+    list.filter((item) => !gone.has(item)),
+  );
 }
 
 /** Merges the lists whose order the patch gives, and takes them and the directives out of it. */
@@ -116,7 +120,7 @@ function orderLists(
     patch.delete(directive);
     if (!Array.isArray(order)) throw badType("[]interface {}", order);
     const key = namedBy(directive, orderPrefix, "setElementOrder list");
-    const [old, wanted] = [listOrNone(result[key]), patch.has(key) ? listOrNone(patch.get(key)) : undefined];
+    const [old, wanted] = [listOrNone(own(result, key)), patch.has(key) ? listOrNone(patch.get(key)) : undefined];
     const field = fieldOf(schema, key);
     const mergeKey = field?.["x-kubernetes-patch-merge-key"] ?? "";
     checkOrder(wanted ?? [], order as unknown[], mergeKey);
@@ -124,7 +128,7 @@ function orderLists(
     const fresh = wanted && (withoutDirectives(wanted) as unknown[]);
     const merged = old && wanted ? mergeList(field, old, wanted) : (old ?? fresh ?? []);
     checkItems(old ?? [], wanted ?? []);
-    result[key] = arrangeList(merged, order as unknown[], old ?? [], mergeKey);
+    setOwn(result, key, arrangeList(merged, order as unknown[], old ?? [], mergeKey));
     patch.delete(key);
   }
 }
@@ -193,7 +197,7 @@ function mergeItems(
   patch: readonly Fields[],
   mergeKey: string,
 ): unknown[] {
-  let kept = [...original];
+  const gone = new Set<string>();
   const plain: Fields[] = [];
   let replaces = false;
   for (const item of patch) {
@@ -206,14 +210,22 @@ function mergeItems(
     else if (directive === "merge") throw unknownError("merging lists cannot yet be specified in the patch");
     else if (directive !== "delete") throw badDirective(directive, item);
     else if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
-    else kept = kept.filter((old) => !jsonEqual(old[mergeKey], item[mergeKey]));
+    else gone.add(identity(item[mergeKey]));
   }
   if (replaces) return plain.map(withoutNested);
+  const kept = original.filter((old) => !gone.has(identityOf(old, mergeKey)));
   const merged: Fields[] = [...kept];
+  // The first of those that are known by the same.
+  const places = new Map<string, number>();
+  for (const [i, item] of merged.entries()) {
+    const known = identityOf(item, mergeKey);
+    if (!places.has(known)) places.set(known, i);
+  }
   for (const item of plain) {
     if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);
-    const at = merged.findIndex((old) => jsonEqual(old[mergeKey], item[mergeKey]));
-    if (at < 0) merged.push(item);
+    const known = identityOf(item, mergeKey);
+    const at = places.get(known);
+    if (at === undefined) places.set(known, merged.push(item) - 1);
     else merged[at] = mergeMap(schema, merged[at] ?? {}, item);
   }
   for (const item of merged) if (!Object.hasOwn(item, mergeKey)) throw noMergeKey(item, mergeKey);

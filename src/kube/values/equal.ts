@@ -12,8 +12,9 @@ export function semanticEqual(a: unknown, b: unknown): boolean {
     return a.length === b.length && a.every((item, i) => semanticEqual(item, b[i]));
   }
   if (isObject(a) && isObject(b)) {
-    for (const key of Object.keys(a)) if (!semanticEqual(a[key], b[key])) return false;
-    for (const key of Object.keys(b)) if (!(key in a) && !isNothing(b[key])) return false;
+    // What every object inherits, such as `constructor`, is no field.
+    for (const key of Object.keys(a)) if (!semanticEqual(a[key], own(b, key))) return false;
+    for (const key of Object.keys(b)) if (!Object.hasOwn(a, key) && !isNothing(b[key])) return false;
     return true;
   }
   return isNothing(a) && isNothing(b);
@@ -34,6 +35,19 @@ function isNothing(value: unknown): boolean {
   if (value === undefined || value === null) return true;
   if (Array.isArray(value)) return value.length === 0;
   return isObject(value) && Object.keys(value).length === 0;
+}
+
+/** A text that is the same for values that are equal as JSON, and for no others. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? "";
+  const fields = Object.keys(value).sort();
+  return `{${fields.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join()}}`;
+}
+
+/** A key's value in plain data or a table; undefined where there is none: what every object inherits, such as `constructor`, is none. */
+export function own<T>(object: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 /** A deep copy of plain data: several times faster than `structuredClone` on what the API carries. */

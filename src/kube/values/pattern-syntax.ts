@@ -1,3 +1,5 @@
+import { own } from "./equal.ts";
+
 /** A pattern is not RE2. The message is in the words of Go's `regexp/syntax`. */
 export class PatternError extends Error {
   override name = "PatternError";
@@ -308,7 +310,7 @@ export function parsePattern(source: string): PatternNode {
       if (startsWith("[:")) {
         const match = /^\[:(\^?)(\w+):\]/.exec(rest().slice(0, 16));
         if (match) {
-          const known = posix[match[2] ?? ""];
+          const known = own(posix, match[2] ?? "");
           if (!known) throw failure("invalid character class range", match[0]);
           at += match[0].length;
           ranges = ranges.concat(match[1] === "^" ? inverted(known) : known);

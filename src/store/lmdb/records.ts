@@ -39,6 +39,7 @@ export function encodeNumber(number: number): Buffer {
 }
 
 export function decodeNumber(bytes: Buffer): number {
+  if (bytes.byteLength < 6) throw cutOff("a number");
   return bytes.readUIntBE(0, 6);
 }
 
@@ -50,6 +51,7 @@ export function encodePosition({ revision, ordinal }: Position): Buffer {
 }
 
 export function decodePosition(bytes: Buffer, offset = 0): Position {
+  if (bytes.byteLength < offset + 8) throw cutOff("a position");
   return { revision: bytes.readUIntBE(offset, 6), ordinal: bytes.readUInt16BE(offset + 6) };
 }
 
@@ -58,6 +60,7 @@ export function encodeCurrent(current: Current): Buffer {
 }
 
 export function decodeCurrent(bytes: Buffer): Current {
+  if (bytes.byteLength < 14) throw cutOff("the newest state of a key");
   return { ...decodePosition(bytes), createRevision: bytes.readUIntBE(8, 6) };
 }
 
@@ -99,8 +102,10 @@ export function decodeLog(sealed: Buffer | undefined, revision: number): LogEntr
   const bytes = unseal(sealed, `revision ${revision} of the log`);
   const entries: LogEntry[] = [];
   for (let at = 0; at < bytes.byteLength;) {
+    if (at + entryHead > bytes.byteLength) throw cutOff(`revision ${revision} of the log`);
     const previous = decodePosition(bytes, at + 7);
     const end = at + entryHead + bytes.readUInt16BE(at + 15);
+    if (end > bytes.byteLength) throw cutOff(`revision ${revision} of the log`);
     entries.push({
       type: bytes.readUInt8(at) === 1 ? "put" : "delete",
       createRevision: bytes.readUIntBE(at + 1, 6),
@@ -110,4 +115,8 @@ export function decodeLog(sealed: Buffer | undefined, revision: number): LogEntr
     at = end;
   }
   return entries;
+}
+
+function cutOff(what: string): StoreError {
+  return new StoreError("CORRUPT", `the store is damaged: ${what} is cut off`);
 }
