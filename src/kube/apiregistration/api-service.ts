@@ -27,7 +27,7 @@ const local = (lastTransitionTime: string): APIServiceCondition => ({
 function* validateService(name: string, spec: APIServiceSpec): Faults {
   const { group = "", version = "", groupPriorityMinimum, versionPriority } = spec;
   const wanted = `${version}.${group}`;
-  if (name !== wanted && isPathSegment(name).length === 0)
+  if (name && name !== wanted && isPathSegment(name).length === 0)
     yield fault.invalid("metadata.name", name, `must be \`spec.version+"."+spec.group\`: ${JSON.stringify(wanted)}`);
   if (group) yield* invalids("spec.group", group, isDns1123Subdomain(group));
   else if (version !== "v1")

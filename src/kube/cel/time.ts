@@ -18,7 +18,7 @@ export function readDuration(text: string): DurationValue | undefined {
   const sign = /^[+-]/.exec(text)?.[0] ?? "";
   const rest = text.slice(sign.length);
   if (rest === "0") return durationOf(0n);
-  if (rest.length > 128 || !/^(?:(?:\d+\.?\d*|\.\d+)(?:h|ms|m|s|us|µs|μs|ns))+$/.test(rest)) return undefined;
+  if (rest.length > 128 || !/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|μs|ns))+$/.test(rest)) return undefined;
   let nanos = 0n;
   for (const [, whole = "", fraction = "", unit = ""] of rest.matchAll(/(\d*)\.?(\d*)(h|ms|m|s|us|µs|μs|ns)/g)) {
     const size = units[unit] ?? 0n;

@@ -179,6 +179,6 @@ const units = /^(?:ns|us|µs|μs|ms|s|m|h|d|w|nano.*|micro.*|milli.*|sec.*|min.*
 /** As Go's `time.ParseDuration`, or amounts with units in words such as "3 days". */
 function isDuration(text: string): boolean {
   if (text.length > 1024) return false;
-  if (/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(text)) return true;
+  if (/^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/.test(text)) return true;
   return [...text.matchAll(/\d+\s*([A-Za-zµ]+)/g)].some(([, unit = ""]) => units.test(unit));
 }

@@ -50,12 +50,12 @@ function power(exponent: number, format: QuantityFormat) {
   return exponent < 0 ? { numerator: 1n, denominator: factor, format } : { numerator: factor, denominator: 1n, format };
 }
 
-/** The canonical form: no fraction, the largest suffix that keeps the value exact. */
+/** The canonical form: no fraction, the largest suffix that keeps the value exact; `0.1Gi` has no such binary one and becomes `107374182400m`. */
 export function formatQuantity({ nano, format }: ParsedQuantity): string {
   if (nano === 0n) return "0";
   const small = nano < 1024n * giga && nano > -1024n * giga;
-  if (format === "BinarySI" && !small) {
-    let [amount, exponent] = [ceilUnits(nano), 0];
+  if (format === "BinarySI" && !small && nano % giga === 0n) {
+    let [amount, exponent] = [nano / giga, 0];
     while (amount % 1024n === 0n && exponent < binarySuffixes.length - 1)
       [amount, exponent] = [amount / 1024n, exponent + 1];
     return `${amount}${binarySuffixes[exponent]}`;

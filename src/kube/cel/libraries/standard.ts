@@ -121,7 +121,7 @@ function textToInt(text: string): bigint {
 }
 
 function textToDouble(text: string): number {
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) return Number(text);
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) return Number(text);
   if (/^[+-]?inf(?:inity)?$/i.test(text)) return text.startsWith("-") ? -Infinity : Infinity;
   return /^nan$/i.test(text) ? NaN : fail(`strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
