@@ -5,6 +5,8 @@ export interface ListQuery {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /** Objects come with nothing but their metadata (`PartialObjectMetadata`). */
+  readonly metadataOnly?: boolean;
 }
 
 export interface ListOptions extends ListQuery {

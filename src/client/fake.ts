@@ -12,7 +12,7 @@ import {
 } from "../kube/index.ts";
 import { type Clock, systemClock } from "../system/index.ts";
 import { applyThreeWay } from "./apply.ts";
-import type { Client, DeleteOptions, PatchOptions, WatchEvent, WatchOptions } from "./client.ts";
+import type { Client, DeleteOptions, ListQuery, PatchOptions, WatchEvent, WatchOptions } from "./client.ts";
 import { isDone, matcherOf, merged, patched, podGrace, scaleOf } from "./fake-rules.ts";
 import { deepFreeze } from "./freeze.ts";
 import { createPipe, type Pipe } from "./pipe.ts";
@@ -203,9 +203,13 @@ export function createFakeClient(options: { objects?: readonly KubeObject[]; clo
     async list(resource, query = {}) {
       await call({ verb: "list", resource, key: query.namespace ?? "" });
       const items = [...table(resource).values()].filter(matcherOf(query)).sort(byKey);
-      return { items: items as never[], resourceVersion: String(revision) };
+      return { items: items.map(shownTo(query)) as never[], resourceVersion: String(revision) };
     },
-    watch: (resource, query) => watch(resource, query) as never,
+    async *watch(resource, query) {
+      const shown = shownTo(query);
+      for await (const event of watch(resource, query))
+        yield (event.type === "BOOKMARK" ? event : { ...event, object: shown(event.object) }) as never;
+    },
     async create(resource, draft, how) {
       const object = complete(resource, { ...draft, metadata: { ...draft.metadata } });
       await call({ verb: "create", resource, key: keyOf(object), body: draft });
@@ -347,6 +351,12 @@ function eventOf(change: Change, matches: (object: KubeObject) => boolean): Watc
   if (is) return { type: was ? "MODIFIED" : "ADDED", object: after };
   const last = after ?? before;
   return was && last ? { type: "DELETED", object: last } : undefined;
+}
+
+/** An object as a server shows it in answer to a query. */
+function shownTo({ metadataOnly }: ListQuery): (object: KubeObject) => KubeObject {
+  if (!metadataOnly) return (object) => object;
+  return ({ metadata }) => ({ apiVersion: "meta.k8s.io/v1", kind: "PartialObjectMetadata", metadata });
 }
 
 const byKey = (a: KubeObject, b: KubeObject) => (keyOf(a) < keyOf(b) ? -1 : 1);

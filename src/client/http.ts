@@ -39,7 +39,7 @@ export function createHttpClient(config: ClientConfig, options: HttpClientOption
       const query = request.query.toString();
       const path = `${base.pathname.replace(/\/$/, "")}${request.path}${query ? `?${query}` : ""}`;
       const headers = {
-        accept: "application/json",
+        accept: request.accept ?? "application/json",
         "user-agent": userAgent,
         ...identity.headers,
         ...(body ? { "content-type": request.contentType ?? "application/json", "content-length": body.length } : {}),

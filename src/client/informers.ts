@@ -11,6 +11,11 @@ export interface Informers {
     resource: Resource<T>,
     indexes?: Readonly<Record<string, (object: T) => readonly string[]>>,
   ): Informer<T>;
+  /** The same of objects that have nothing but their metadata: for who looks at many and needs no more. */
+  metadataOf(
+    resource: Resource,
+    indexes?: Readonly<Record<string, (object: KubeObject) => readonly string[]>>,
+  ): Informer<KubeObject>;
 }
 
 /** They stop when the signal aborts. Two parts that use an index of the same name must mean the same by it. */
@@ -19,16 +24,19 @@ export function createInformers(
   options: { signal: AbortSignal; log: Logger; clock?: Clock },
 ): Informers {
   const started = new Map<string, unknown>();
+  const find = <T extends KubeObject>(
+    resource: Resource<T>,
+    indexes: Readonly<Record<string, (object: T) => readonly string[]>>,
+    metadataOnly: boolean,
+  ): Informer<T> => {
+    const id = `${resource.group}/${resource.plural}${metadataOnly ? " metadata" : ""}`;
+    let informer = started.get(id) as IndexedInformer<T> | undefined;
+    if (!informer) started.set(id, (informer = startIndexedInformer(client, resource, { ...options, metadataOnly })));
+    for (const [name, index] of Object.entries(indexes)) informer.addIndex(name, index);
+    return informer;
+  };
   return {
-    of<T extends KubeObject>(
-      resource: Resource<T>,
-      indexes: Readonly<Record<string, (object: T) => readonly string[]>> = {},
-    ): Informer<T> {
-      const id = `${resource.group}/${resource.plural}`;
-      let informer = started.get(id) as IndexedInformer<T> | undefined;
-      if (!informer) started.set(id, (informer = startIndexedInformer(client, resource, options)));
-      for (const [name, index] of Object.entries(indexes)) informer.addIndex(name, index);
-      return informer;
-    },
+    of: (resource, indexes = {}) => find(resource, indexes, false),
+    metadataOf: (resource, indexes = {}) => find(resource, indexes, true),
   };
 }

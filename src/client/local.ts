@@ -19,7 +19,7 @@ export function createLocalClient(
       path: decodeURIComponent(request.path),
       query: request.query,
       headers: {
-        accept: "application/json",
+        accept: request.accept ?? "application/json",
         "user-agent": "fairlead",
         ...(request.body ? { "content-type": contentType } : {}),
       },

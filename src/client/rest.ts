@@ -15,6 +15,7 @@ import {
   ClientError,
   type DeleteOptions,
   type ListOptions,
+  type ListQuery,
   type LogOptions,
   type Patch,
   type WatchEvent,
@@ -29,6 +30,8 @@ export interface TransportRequest {
   /** Media type of `body`. Default `application/json`. */
   readonly contentType?: string;
   readonly body?: object;
+  /** Media type of the answer. Default `application/json`. */
+  readonly accept?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -67,7 +70,12 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
 
     async list(resource, options = {}) {
       const path = pathOf(resource, { namespace: options.namespace });
-      const answer = await transport.call({ method: "GET", path, query: listParameters(options) });
+      const answer = await transport.call({
+        method: "GET",
+        path,
+        query: listParameters(options),
+        ...formOf(options, "List"),
+      });
       const { items, metadata } = answer as {
         items?: object[] | null;
         metadata?: { resourceVersion?: string; continue?: string };
@@ -88,7 +96,13 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
         query.set("resourceVersionMatch", "NotOlderThan");
       }
       const path = pathOf(resource, { namespace: options.namespace });
-      for await (const frame of transport.watch({ method: "GET", path, query, signal: options.signal })) {
+      for await (const frame of transport.watch({
+        method: "GET",
+        path,
+        query,
+        ...formOf(options),
+        signal: options.signal,
+      })) {
         yield eventOf(resource, frame);
       }
     },
@@ -166,6 +180,10 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
 }
 
 /** Lists leave out what each item has in common. */
+function formOf({ metadataOnly }: ListQuery, list = ""): { accept?: string } {
+  return metadataOnly ? { accept: `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1` } : {};
+}
+
 function whole<T extends KubeObject>(resource: Resource<T>, object: object): T {
   const found = object as T;
   if (found.kind !== undefined && found.apiVersion !== undefined) return found;

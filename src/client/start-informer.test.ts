@@ -158,3 +158,26 @@ test("shared informers are one, with the indexes of all", async () => {
   expect(two).toBe(one);
   expect(one.by("name", "x")).toHaveLength(1);
 });
+
+test("an informer of metadata holds nothing else, and not who manages the fields", async () => {
+  const client = createFakeClient();
+  const managedFields = [{ manager: "someone", operation: "Update" as const, apiVersion: "v1" }];
+  client.put(resources.ConfigMap, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    ...draft("x", "1"),
+    metadata: { ...draft("x", "1").metadata, managedFields },
+  });
+  const informers = createInformers(client, { signal: stop.signal, log: silentLogger, clock });
+  const maps = informers.metadataOf(resources.ConfigMap, {
+    label: ({ metadata }) => [metadata.labels?.["value"] ?? ""],
+  });
+  await maps.synced;
+  await set(client, "y", "2").catch(() => client.create(resources.ConfigMap, draft("y", "2")));
+  expect(maps.by("label", "1").map(({ metadata }) => metadata.name)).toEqual(["x"]);
+  expect(maps.get(at("x"))).not.toHaveProperty("data");
+  expect(maps.get(at("x"))?.metadata).not.toHaveProperty("managedFields");
+  await expect.poll(() => maps.get(at("y"))?.metadata.labels).toEqual({ value: "2" });
+  expect(informers.metadataOf(resources.ConfigMap)).toBe(maps);
+  expect(informers.of(resources.ConfigMap)).not.toBe(maps);
+});

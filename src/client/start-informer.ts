@@ -35,7 +35,8 @@ export function startIndexedInformer<T extends KubeObject>(
   const log = options.log.child({ informer: resource.plural });
   const cache = createCache<T>(options.indexes);
   const listeners: ((change: Change<T>) => void)[] = [];
-  const keep: (object: T) => T = process.env["NODE_ENV"] === "test" ? deepFreeze : (object) => object;
+  const lean = options.metadataOnly ? withoutManagers<T> : (object: T) => object;
+  const keep = (object: T): T => (process.env["NODE_ENV"] === "test" ? deepFreeze(lean(object)) : lean(object));
 
   const tell = (listener: (change: Change<T>) => void, change: Change<T>): void => {
     try {
@@ -69,6 +70,12 @@ export function startIndexedInformer<T extends KubeObject>(
       for (const after of cache.list()) tell(listener, { after });
     },
   };
+}
+
+/** Who manages which fields is most of the metadata, and nothing to who wants no fields. */
+function withoutManagers<T extends KubeObject>(object: T): T {
+  const { managedFields: _managedFields, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
 
 interface Target<T> {
@@ -176,8 +183,9 @@ function refusesStream(error: unknown): boolean {
   return error instanceof StatusError && [400, 405, 406, 415, 422].includes(error.code);
 }
 
-function queryOf({ namespace, labelSelector, fieldSelector }: ListQuery): ListQuery {
+function queryOf({ namespace, labelSelector, fieldSelector, metadataOnly }: ListQuery): ListQuery {
   return {
+    ...(metadataOnly ? { metadataOnly } : {}),
     ...(namespace === undefined ? {} : { namespace }),
     ...(labelSelector === undefined ? {} : { labelSelector }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),

@@ -42,9 +42,15 @@ export function selection(
   if (labels.length === 0 && fields.length === 0) return { prefix, selects: undefined };
   return {
     prefix,
-    selects: ({ object }) =>
-      meetsRequirements(labels, object.metadata.labels ?? {}) &&
-      (fields.length === 0 || meetsFields(fields, fieldsOf(object, strategy.selectableFields(object)))),
+    selects(entry) {
+      // Objects of other names need not be read.
+      if (named && !entry.key.endsWith(`/${named.value}`)) return false;
+      const { object } = entry;
+      return (
+        meetsRequirements(labels, object.metadata.labels ?? {}) &&
+        (fields.length === 0 || meetsFields(fields, fieldsOf(object, strategy.selectableFields(object))))
+      );
+    },
   };
 }
 

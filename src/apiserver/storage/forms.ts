@@ -137,7 +137,7 @@ export function loadedForm(resource: Resource, loader: Loader): Form {
 export function metadataForm(): Form {
   const apiVersion = "meta.k8s.io/v1";
   const kind = "PartialObjectMetadata";
-  const partial = (entry: Entry): object => ({ apiVersion, kind, metadata: entry.object.metadata });
+  const partial = (entry: Entry): object => ({ apiVersion, kind, metadata: entry.read().metadata });
   return {
     id: "metadata",
     one: (entry) => bodyOf(partial(entry)),

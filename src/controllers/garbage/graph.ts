@@ -34,18 +34,23 @@ const index = {
 /** Kinds that may own or be owned: all but Events, which come and go on their own. */
 const kinds = (Object.values(resources) as Resource[]).filter(({ kind }) => kind !== "Event");
 
+/** Of kinds that no other part reads as a whole there may be many, and large ones. */
+function informerOf(informers: Informers, resource: Resource): Informer<KubeObject> {
+  return resource === resources.ConfigMap ? informers.metadataOf(resource, index) : informers.of(resource, index);
+}
+
 /** Key of an object of any kind. */
 export const idOf = ({ resource, object }: Item): string => `${resource.plural}.${resource.group} ${keyOf(object)}`;
 
 export function createGraph(informers: Informers): Graph {
-  const all = kinds.map((resource) => informers.of(resource, index));
+  const all = kinds.map((resource) => informerOf(informers, resource));
   const byName = new Map(all.map((informer) => [`${informer.resource.plural}.${informer.resource.group}`, informer]));
   const byKind = new Map(kinds.map((resource) => [`${resource.group} ${resource.kind}`, resource]));
   const kindOf = ({ apiVersion, kind }: OwnerReference) => byKind.get(`${groupOf(apiVersion)} ${kind}`);
   return {
     informers: all,
     add(own, resource) {
-      const informer = own.of(resource, index);
+      const informer = own.metadataOf(resource, index);
       all.push(informer);
       byName.set(nameOf(resource), informer);
       byKind.set(`${resource.group} ${resource.kind}`, resource);

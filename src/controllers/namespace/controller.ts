@@ -66,7 +66,8 @@ export function startNamespaceController(context: ControllerContext): Component 
   // What goes from a namespace may have been the last.
   for (const resource of Object.values(resources) as Resource[]) {
     if (!resource.namespaced || resource.kind === "Event") continue;
-    informers.of(resource).onChange(({ before, after }) => {
+    const informer = resource === resources.ConfigMap ? informers.metadataOf(resource) : informers.of(resource);
+    informer.onChange(({ before, after }) => {
       const namespace = after ? undefined : before?.metadata.namespace;
       if (namespace && namespaces.get({ name: namespace })?.metadata.deletionTimestamp) controller.enqueue(namespace);
     });

@@ -1,4 +1,4 @@
-import { startController, unless } from "../../client/index.ts";
+import { startController, startInformer, unless } from "../../client/index.ts";
 import { type ConfigMap, resources, semanticEqual, type ServiceAccount } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
@@ -18,7 +18,13 @@ export function startNamespaceDefaults(context: ControllerContext & { readonly r
   const { client, informers, rootCA } = context;
   const namespaces = informers.of(resources.Namespace);
   const accounts = informers.of(resources.ServiceAccount);
-  const maps = informers.of(resources.ConfigMap);
+  // One a namespace, of all that there may be.
+  const maps = startInformer(client, resources.ConfigMap, {
+    fieldSelector: `metadata.name=${mapName}`,
+    signal: context.signal,
+    log: context.log,
+    clock: context.clock,
+  });
 
   const reconcile = async (namespace: string): Promise<{ again: number } | undefined> => {
     const home = namespaces.get({ name: namespace });
