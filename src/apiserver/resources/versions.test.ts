@@ -154,7 +154,8 @@ describe("watch", () => {
     const seen: string[] = [];
     for (;;) {
       const frame = await watch.next();
-      const { name, annotations } = (frame?.object as { metadata: { name?: string; annotations?: object } }).metadata;
+      const object = (frame?.object ?? { metadata: {} }) as { metadata: { name?: string; annotations?: object } };
+      const { name, annotations } = object.metadata;
       seen.push(
         frame?.type === "BOOKMARK" ? `BOOKMARK ${Object.keys(annotations ?? {}).join()}` : `${frame?.type} ${name}`,
       );
