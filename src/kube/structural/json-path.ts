@@ -16,7 +16,38 @@ export class JsonPathError extends Error {
   override name = "JsonPathError";
 }
 
-type Step = (values: readonly unknown[]) => unknown[];
+/** What is left of the values that one search may look at. */
+interface Walk {
+  left: number;
+}
+
+type Step = (values: readonly unknown[], walk: Walk) => unknown[];
+
+/** Values that one search looks at: a short path such as `........` stands for more of them than there is time. What is beyond is not found. */
+const mostLooks = 100_000;
+
+/** One step: from each value to those that `next` gives. */
+function from(next: (value: unknown, walk: Walk) => Iterable<unknown>): Step {
+  return (values, walk) => {
+    const found: unknown[] = [];
+    for (const value of values) {
+      for (const one of next(value, walk)) {
+        if (walk.left-- <= 0) return found;
+        found.push(one);
+      }
+      if (walk.left-- <= 0) return found;
+    }
+    return found;
+  };
+}
+
+function* filtered(list: unknown, walk: Walk, holds: (item: unknown) => boolean): Generator<unknown> {
+  if (!Array.isArray(list)) return;
+  for (const item of list as readonly unknown[]) {
+    if (walk.left-- <= 0) return;
+    if (holds(item)) yield item;
+  }
+}
 
 const maxLength = 4096;
 
@@ -24,8 +55,11 @@ const maxLength = 4096;
 export function compileJsonPath(source: string): JsonPath {
   if (source.length > maxLength) throw new JsonPathError(`is longer than ${maxLength} characters`);
   const steps = parse(source);
-  return { source, find: (object) => steps.reduce<unknown[]>((values, step) => step(values), [object]) };
+  return { source, find: (object) => run(steps, object, { left: mostLooks }) };
 }
+
+const run = (steps: readonly Step[], object: unknown, walk: Walk): unknown[] =>
+  steps.reduce<unknown[]>((values, step) => step(values, walk), [object]);
 
 function parse(text: string): Step[] {
   const steps: Step[] = [];
@@ -38,7 +72,7 @@ function parse(text: string): Step[] {
     } else if (text[at] === ".") {
       const deep = text[at + 1] === ".";
       at += deep ? 2 : 1;
-      if (deep) steps.push((values) => values.flatMap((value) => [...descendants(value)]));
+      if (deep) steps.push(from(descendants));
       const { name, next } = fieldName(text, at);
       if (name !== "") steps.push(name === "*" ? everything : field(name));
       at = next;
@@ -74,15 +108,12 @@ function closing(text: string, from: number): number {
   throw new JsonPathError("unterminated array");
 }
 
-const everything: Step = (values) =>
-  values.flatMap((value) => (Array.isArray(value) ? value : isObject(value) ? Object.values(value) : []));
+const everything: Step = from((value) =>
+  Array.isArray(value) ? (value as readonly unknown[]) : isObject(value) ? Object.values(value) : [],
+);
 
-function field(name: string): Step {
-  return (values) =>
-    values.flatMap((value) =>
-      isObject(value) && Object.hasOwn(value, name) && value[name] !== undefined ? [value[name]] : [],
-    );
-}
+const field = (name: string): Step =>
+  from((value) => (isObject(value) && Object.hasOwn(value, name) && value[name] !== undefined ? [value[name]] : []));
 
 function* descendants(value: unknown): Generator<unknown> {
   yield value;
@@ -94,23 +125,24 @@ function bracket(inside: string): Step {
   if (inside === "*") return everything;
   if (inside.startsWith("?(") && inside.endsWith(")")) return filter(inside.slice(2, -1).trim());
   const names = quotedNames(inside);
-  if (names) return (values) => names.flatMap((name) => field(name)(values));
+  if (names) return (values, walk) => names.flatMap((name) => field(name)(values, walk));
   if (/^-?\d+(\s*,\s*-?\d+)*$/.test(inside)) {
     const places = inside.split(",").map(Number);
-    return (values) => lists(values).flatMap((list) => places.flatMap((place) => list.slice(place).slice(0, 1)));
+    return from((list) =>
+      Array.isArray(list) ? places.flatMap((place) => (list as readonly unknown[]).slice(place).slice(0, 1)) : [],
+    );
   }
   const slice = /^(-?\d+)?\s*:\s*(-?\d+)?(?:\s*:\s*(\d+))?$/.exec(inside);
   if (!slice) throw new JsonPathError(`invalid array index ${inside}`);
   const [, start, end, step] = slice;
   const every = Number(step ?? 1) || 1;
-  return (values) =>
-    lists(values).flatMap((list) =>
-      list.slice(Number(start ?? 0), end === undefined ? undefined : Number(end)).filter((_, i) => i % every === 0),
-    );
-}
-
-function lists(values: readonly unknown[]): unknown[][] {
-  return values.filter((value) => Array.isArray(value));
+  return from((list) =>
+    Array.isArray(list)
+      ? (list as readonly unknown[])
+          .slice(Number(start ?? 0), end === undefined ? undefined : Number(end))
+          .filter((_, i) => i % every === 0)
+      : [],
+  );
 }
 
 /** `'a','b'`; undefined when that is not what it is. */
@@ -146,22 +178,21 @@ const comparisons: Readonly<Record<string, Compare>> = {
 function filter(text: string): Step {
   const match = /^(.*?)\s*(==|!=|<=|>=|<|>)\s*(.*)$/.exec(text);
   const left = operand(match ? (match[1] ?? "") : text);
-  if (!match) return (values) => lists(values).flatMap((list) => list.filter((item) => left(item).length > 0));
+  if (!match) return from((list, walk) => filtered(list, walk, (item) => left(item, walk).length > 0));
   const compare = comparisons[match[2] ?? ""];
   const right = operand(match[3] ?? "");
-  return (values) =>
-    lists(values).flatMap((list) =>
-      list.filter((item) => {
-        const [a, b] = [left(item), right(item)];
-        return a.length > 0 && b.length > 0 && compare?.(a[0], b[0]) === true;
-      }),
-    );
+  return from((list, walk) =>
+    filtered(list, walk, (item) => {
+      const [a, b] = [left(item, walk), right(item, walk)];
+      return a.length > 0 && b.length > 0 && compare?.(a[0], b[0]) === true;
+    }),
+  );
 }
 
-function operand(text: string): (item: unknown) => unknown[] {
+function operand(text: string): (item: unknown, walk: Walk) => unknown[] {
   if (text.startsWith("@")) {
     const steps = parse(text.slice(1));
-    return (item) => steps.reduce<unknown[]>((values, step) => step(values), [item]);
+    return (item, walk) => run(steps, item, walk);
   }
   const [quoted] = quotedNames(text) ?? [];
   if (quoted !== undefined) return () => [quoted];

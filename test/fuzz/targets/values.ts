@@ -3,6 +3,7 @@ import {
   canonicalIp,
   canonicalQuantity,
   canonicalTime,
+  formatOf,
   cidrContains,
   compareQuantities,
   formatCidr,
@@ -197,6 +198,11 @@ const names = {
   isWildcardDns1123Subdomain,
 };
 
+const formats =
+  "bsonobjectid uri email hostname ipv4 ipv6 cidr mac uuid isbn creditcard ssn hexcolor rgbcolor byte date duration datetime k8s-short-name k8s-long-name".split(
+    " ",
+  );
+
 export const name: Target = {
   name: "name",
   form: "text",
@@ -207,6 +213,10 @@ export const name: Target = {
     "*.example.com",
     "registry:5000/a/b:v1@sha256:00",
     "HTTP_PROXY",
+    "a@b.c",
+    "1h30m5.5s",
+    "rgb(1, 2,3)",
+    "https://u@h:1/p?q#f",
     "50%",
     "1-3,5,7-9",
     "apps/v1",
@@ -218,8 +228,7 @@ export const name: Target = {
     percentOf(text);
     parseIndexes(text, 100);
     outcome([StatusError], () => parseGroupVersionKind(text, "X"));
-    return Object.values(names)
-      .map((check) => check(text).length)
-      .join("");
+    const fitting = formats.filter((format) => formatOf({ type: "string", format })?.test(text));
+    return [...Object.values(names).map((check) => check(text).length), ...fitting].join();
   },
 };
