@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startTestApi, type TestApi } from "./test-api.ts";
 
 let api: TestApi;
@@ -95,4 +95,42 @@ test("the store tells its revisions and how long writes take", async () => {
   const writes = (await told("fairlead_store_write_duration_seconds_count")) ?? 0;
   await api.call("POST", maps, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" } });
   expect(await told("fairlead_store_write_duration_seconds_count")).toBe(writes + 1);
+});
+
+test("tells how long the store, admission and authorizers took and what they said", async () => {
+  await api.call("POST", maps, { metadata: { name: "timed" } });
+  await api.call("DELETE", `${maps}/timed`);
+  await api.call("GET", maps, undefined, { user: { name: "ann", groups: ["system:authenticated"] } });
+  expect(await told("etcd_request_duration_seconds_count", { operation: "delete" })).toBeGreaterThan(0);
+  expect(await told("etcd_request_duration_seconds_count", { operation: "create" })).toBeGreaterThan(0);
+  const step = "apiserver_admission_step_admission_duration_seconds_count";
+  expect(await told(step, { operation: "CREATE", rejected: "false", type: "admit" })).toBeGreaterThan(0);
+  expect(await told(step, { operation: "DELETE", rejected: "false", type: "validate" })).toBeGreaterThan(0);
+  expect(await told("authorization_attempts_total", { result: "denied" })).toBe(1);
+});
+
+test("counts objects of a kind that is defined while it is", async () => {
+  const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  await api.call("POST", definitions, {
+    metadata: { name: "widgets.example.com" },
+    spec: {
+      group: "example.com",
+      names: { kind: "Widget", plural: "widgets" },
+      scope: "Namespaced",
+      versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+    },
+  });
+  await vi.waitFor(async () => {
+    const made = await api.call("POST", "/apis/example.com/v1/namespaces/default/widgets", {
+      apiVersion: "example.com/v1",
+      kind: "Widget",
+      metadata: { generateName: "a" },
+    });
+    expect(made.status).toBe(201);
+  });
+  expect(await told("apiserver_storage_objects", { resource: "widgets.example.com" })).toBe(1);
+  await api.call("DELETE", `${definitions}/widgets.example.com`);
+  await vi.waitFor(async () =>
+    expect(await told("apiserver_storage_objects", { resource: "widgets.example.com" })).toBeUndefined(),
+  );
 });

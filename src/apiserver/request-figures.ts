@@ -7,12 +7,14 @@ import { findReview, type Catalog } from "./resources/index.ts";
 export interface RequestFigures {
   /** Counts an answer that took so many seconds to make. One that goes on is counted while it does: take the answer that comes back. */
   answered(request: ApiRequest, info: RequestInfo, seconds: number, response: ApiResponse): ApiResponse;
+  /** Counts what the authorizers said of a request. */
+  decided(allowed: boolean): void;
   /** Counts a request that was turned away before its answer was made. */
   refused(info: RequestInfo, code: number): void;
 }
 
-/** Upper bounds in seconds: some of upstream's. */
-const buckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 1, 2, 5, 10, 30, 60];
+/** Upper bounds in seconds, as upstream. */
+const buckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 
 const where = ["group", "version", "resource"];
 const what = ["verb", "dry_run", ...where, "subresource", "scope", "component"];
@@ -37,6 +39,17 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
     whatRuns,
   );
   const events = metrics.counter("apiserver_watch_events_total", "Events sent to watches.", where);
+  const attempts = metrics.counter(
+    "authentication_attempts",
+    "Requests over the network by whether it is known who asks.",
+    ["result"],
+  );
+  const known = attempts("success");
+  const decisions = metrics.counter("authorization_attempts_total", "Requests by whether they were allowed.", [
+    "result",
+  ]);
+  const allowed = decisions("allowed");
+  const denied = decisions("denied");
 
   return {
     answered(request, info, seconds, response) {
@@ -48,6 +61,7 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
       const dryRun = request.query.has("dryRun") ? "All" : "";
       const code = String(response.status);
       requests(verb, dryRun, group, version, resource, subresource, scope, component, code).inc();
+      if (request.origin) known.inc();
       const goesOn = () => running(verb, group, version, resource, subresource, scope, component);
       if (response.type === "watch") {
         const sent = events(group, version, resource);
@@ -72,6 +86,10 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
     refused(info, code) {
       const { verb, group, version, resource, subresource, scope } = labelsOf(catalog, info, undefined);
       requests(verb, "", group, version, resource, subresource, scope, component, String(code)).inc();
+      if (code === 401) attempts("failure").inc();
+    },
+    decided(isAllowed) {
+      (isAllowed ? allowed : denied).inc();
     },
   };
 }

@@ -128,8 +128,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
   const kinds: Resource[] = [...Object.values<Resource>(resources), portRecords];
   const storage = startStorage({ store, kinds, signal, clock, log });
-  tellOfStorage(metrics, storage, store);
   const catalog = createCatalog();
+  tellOfStorage(metrics, storage, store, catalog);
   const figures = createRequestFigures(metrics, catalog);
   const authorizer = createAuthorizer(storage);
   const { authenticator, issuer } = createIdentity(options, storage);
@@ -266,7 +266,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       record.annotate("authorization.k8s.io/decision", allowed ? "allow" : "forbid");
       record.annotate("authorization.k8s.io/reason", reason);
     }
-    authorize(authorizer, user, info);
+    try {
+      authorize(authorizer, user, info);
+    } catch (error) {
+      figures.decided(false);
+      throw error;
+    }
+    figures.decided(true);
     const aggregated = aggregation.find(info.path);
     if (aggregated) return aggregated(request, user);
     if (info.type === "resource" && info.group === metricsGroup) return answerMetrics(request, info);

@@ -14,7 +14,7 @@ export interface RotatingFileOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Told when writing fails, and of it working again (undefined); not of each line. */
-  onFailure(error: unknown): void;
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** A file that lines are added to, written in the background and in order. */

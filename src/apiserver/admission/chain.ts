@@ -20,6 +20,7 @@ import { oneDefaultPriority, priority } from "./priority.ts";
 import { resourceQuota } from "./resource-quota.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { runtimeClass, runtimeOverhead } from "./runtime-class.ts";
+import { createStepFigures } from "./step-figures.ts";
 import { serviceAccount } from "./service-account.ts";
 import {
   createWebhookFigures,
@@ -53,8 +54,9 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
     settle,
   };
   const policies = { storage, catalog, authorizer, equivalents: webhooks.equivalents };
+  const timed = createStepFigures(metrics);
   return {
-    mutating: [
+    mutating: timed("admit", [
       namespaceLifecycle(storage),
       limitRangeDefaults(storage),
       serviceAccount(storage, now),
@@ -67,8 +69,8 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       defaultIngressClass(storage),
       mutatingPolicies({ ...policies, settle }),
       mutatingWebhooks(webhooks),
-    ],
-    validating: [
+    ]),
+    validating: timed("validate", [
       limitRanger(storage),
       nodeRestriction(storage),
       podSecurity(storage),
@@ -83,7 +85,7 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       validatingPolicies(policies),
       validatingWebhooks(webhooks),
       resourceQuota(storage),
-    ],
+    ]),
   };
 }
 

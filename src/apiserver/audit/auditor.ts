@@ -27,7 +27,7 @@ export interface AuditRecord {
   /** Whom the request acts for, where that is another than who asks. */
   actsFor(user: UserInfo): void;
   /** Keeps a remark; the first under a key counts. */
-  annotate(key: string, value: string): void;
+  readonly annotate: (key: string, value: string) => void;
   /** The request as it is answered, with its body. */
   asked(request: ApiRequest): void;
   /** An answer was made; `broken`: by an error that nobody foresaw. */

@@ -27,7 +27,7 @@ interface Sent {
 }
 
 /** A request as if it came over the network. It holds its seats until it ends. */
-function send(method: "GET" | "POST", url: string, user: UserInfo, body?: Promise<Uint8Array>): Sent {
+function send(method: "GET" | "POST", url: string, user: UserInfo, body?: () => Promise<Uint8Array>): Sent {
   const { pathname, searchParams } = new URL(url, "http://api");
   const ends: (() => void)[] = [];
   const gone = new AbortController();
@@ -37,7 +37,7 @@ function send(method: "GET" | "POST", url: string, user: UserInfo, body?: Promis
     url,
     addresses: () => [],
     headers,
-    ...(body ? { readBody: () => body } : {}),
+    ...(body ? { readBody: body } : {}),
     onEnd: (listener) => void ends.push(listener),
     giveUp: (reason) => gone.abort(reason),
   };
@@ -223,12 +223,10 @@ describe("requests", () => {
 
   it("send their body only when they may do what they ask for", async () => {
     let read = false;
-    const body = {
-      then(resolve: (bytes: Uint8Array) => void) {
-        read = true;
-        resolve(new Uint8Array());
-      },
-    } as unknown as Promise<Uint8Array>;
+    const body = async (): Promise<Uint8Array> => {
+      read = true;
+      return new Uint8Array();
+    };
     const refused = send("POST", "/api/v1/namespaces", ordinary("ann"), body);
     expect((await refused.answer).status).toBe(403);
     expect(read).toBe(false);
@@ -246,7 +244,7 @@ describe("the query `timeout`", () => {
   });
 
   it("ends a request that takes longer", async () => {
-    const late = send("POST", "/api/v1/namespaces?timeout=20ms", admin, new Promise(() => {}));
+    const late = send("POST", "/api/v1/namespaces?timeout=20ms", admin, () => new Promise(() => {}));
     const response = await late.answer;
     expect(response.type === "object" && response.object).toMatchObject({
       code: 504,

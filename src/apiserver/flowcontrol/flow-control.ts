@@ -14,7 +14,7 @@ export interface Ticket {
   /** By what it was classified, for the answer. */
   readonly headers: Readonly<Record<string, string>>;
   /** Gives the seats back. Further calls do nothing. */
-  leave(): void;
+  readonly leave: () => void;
 }
 
 /** There is no place for a request, or it waited for too long: 429. */

@@ -148,7 +148,7 @@ async function tellDangling({ storage, registry, clock }: KeepFlowControlOptions
         const now = structuredClone(object) as FlowSchema;
         const others = (now.status?.conditions ?? []).filter(({ type }) => type !== "Dangling");
         now.status = { ...now.status, conditions: [...others, condition] };
-        return now as KubeObject;
+        return now;
       },
       { retry: true },
     )

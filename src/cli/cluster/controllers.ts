@@ -55,7 +55,13 @@ function led(
   start: (signal: AbortSignal) => Promise<Component>,
   context: ControllersContext,
 ): Component {
-  const { controlPlane, clock, log } = context;
+  const { controlPlane, clock, log, metrics } = context;
+  const leads = metrics.gauge(
+    "leader_election_master_status",
+    "Whether this process does the work of a lease: 1, or 0 while another one does.",
+    ["name"],
+  )(lease);
+  leads.set(controlPlane.shared ? 0 : 1);
   if (!controlPlane.shared) return supervise(name, start, context);
   const client = controlPlane.clientOf({ name: "system:fairlead", groups: ["system:masters", "system:authenticated"] });
   const election = startLeaderElection({
@@ -65,7 +71,10 @@ function led(
     signal: context.signal,
     lease: { namespace: "kube-system", name: lease },
     identity: `${hostname()}_${randomUUID()}`,
-    lead: (signal) => supervise(name, start, { signal, clock, log }).stopped,
+    lead: async (signal) => {
+      leads.set(1);
+      await supervise(name, start, { signal, clock, log }).stopped.finally(() => leads.set(0));
+    },
   });
   // Whether this process leads or waits for its turn: it is ready.
   return { ...election, ready: Promise.resolve() };
