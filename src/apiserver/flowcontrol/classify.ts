@@ -5,6 +5,8 @@ import type { RequestInfo, ResourceInfo } from "../request/request-info.ts";
 /** A FlowSchema, ready to be held against requests. */
 export interface FlowMatcher {
   readonly schema: FlowSchema;
+  /** Whether any request of this user may match. */
+  concerns(user: UserInfo): boolean;
   matches(user: UserInfo, info: RequestInfo): boolean;
   /** What tells the flows of the schema apart: the user, the namespace, or nothing. */
   distinguisher(user: UserInfo, info: RequestInfo): string;
@@ -31,6 +33,7 @@ function matcherOf(schema: FlowSchema): FlowMatcher {
   const method = schema.spec.distinguisherMethod?.type;
   return {
     schema,
+    concerns: (user) => rules.some((rule) => rule.isSubject(user)),
     matches: (user, info) =>
       rules.some(
         (rule) =>

@@ -80,6 +80,8 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
   const figures = createFlowControlFigures(metrics);
   let levels = new Map<string, Level>();
   let flows: readonly Flow[] = [];
+  /** Those that may have a user's requests: a connection, or a token, has one object for all of its requests. */
+  let concerning = new WeakMap<UserInfo, readonly Flow[]>();
   /** What `flows` were made of. */
   let made = "";
   let madeSchemas = -1;
@@ -122,6 +124,7 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
         return [name, level];
       }),
     );
+    concerning = new WeakMap();
     flows = matchersOf(schemas).flatMap((matcher) => {
       const { metadata, spec } = matcher.schema;
       const level = levels.get(spec.priorityLevelConfiguration.name);
@@ -242,7 +245,9 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
     enter(request) {
       configure();
       const { user, info } = request;
-      const flow = flows.find(({ matcher }) => matcher.matches(user, info)) ?? flows.at(-1);
+      let mine = concerning.get(user);
+      if (!mine) concerning.set(user, (mine = flows.filter(({ matcher }) => matcher.concerns(user))));
+      const flow = mine.find(({ matcher }) => matcher.matches(user, info)) ?? flows.at(-1);
       if (!flow) throw new TooManyRequests({});
       const { level } = flow;
       const isWatch = info.verb === "watch";
