@@ -1,5 +1,6 @@
 import type { CertificateSigner } from "../apiserver/index.ts";
 import type { Component } from "../system/index.ts";
+import { startAutoscaler } from "./autoscaling/controller.ts";
 import { startCertificates } from "./certificates/certificates.ts";
 import { startClusterRoleAggregation } from "./cluster-role/aggregation.ts";
 import type { ControllerContext } from "./context.ts";
@@ -51,6 +52,7 @@ export function startControllers(options: ControllersOptions): Component {
     startJobController(options),
     startJobExpiry(options),
     startDisruptionController(options),
+    startAutoscaler(options),
     startEndpointSliceController(options),
     startEndpointSliceMirroring(options),
     startEndpointsController(options),

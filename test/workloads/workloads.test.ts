@@ -193,6 +193,23 @@ describe.skipIf(why)(`workloads through kubectl${why ? ` (skipped: ${why})` : ""
     });
   });
 
+  it("kubectl autoscale: more pods for what uses more than it asks for", async () => {
+    const busy = serving("Deployment", "busy", "one", { replicas: 1 });
+    const [container] = busy.spec.template.spec.containers;
+    const command = ["/bin/sh", "-c", "while :; do :; done"];
+    Object.assign(container ?? {}, { image: "sh", command, resources: { requests: { cpu: "10m" } } });
+    await apply(busy);
+    await k("rollout status deployment/busy --timeout=60s");
+    expect(await k("autoscale deployment/busy --min=1 --max=2 --cpu=50%")).toMatch(/autoscaled/);
+    await eventually(
+      "there are two",
+      async () => (await path("deployment/busy", ".spec.replicas")) === "2" || undefined,
+      60,
+    );
+    expect(await k("describe hpa/busy")).toMatch(/SuccessfulRescale +.*New size: 2; reason: cpu resource utilization/);
+    await k("delete hpa/busy deployment/busy --timeout=60s");
+  });
+
   it("a ReplicationController keeps its pods", async () => {
     const { spec, ...rest } = serving("ReplicationController", "old", "one");
     await apply({ ...rest, apiVersion: "v1", spec: { ...spec, replicas: 2, selector: { app: "old" } } });
