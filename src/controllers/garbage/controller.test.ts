@@ -126,6 +126,23 @@ test("an owner that never was, or another of its name, owns nothing", async () =
   expect(await left()).toEqual(["c", "owner"]);
 });
 
+test("an owner in another namespace owns nothing, and that is said", async () => {
+  const { metadata } = await add("owner");
+  const ownerReferences = [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid: metadata.uid ?? "" }];
+  await cluster.client.create(resources.ConfigMap, {
+    metadata: { namespace: "b", name: "stray", ownerReferences },
+  });
+  await cluster.client.create(resources.ClusterRole, { metadata: { name: "wide", ownerReferences }, rules: [] });
+  await cluster.settle();
+  expect(await left()).toEqual(["owner"]);
+  expect((await cluster.client.list(resources.ClusterRole)).items).toHaveLength(1);
+  const events = (await cluster.client.list(resources.Event)).items;
+  expect(events.map(({ reason, message }) => `${reason}: ${message}`).sort()).toEqual([
+    `OwnerRefInvalidNamespace: ownerRef [v1/ConfigMap, namespace: , name: owner, uid: ${metadata.uid}] does not exist in namespace ""`,
+    `OwnerRefInvalidNamespace: ownerRef [v1/ConfigMap, namespace: b, name: owner, uid: ${metadata.uid}] does not exist in namespace "b"`,
+  ]);
+});
+
 test("an owner of an unknown kind keeps its dependents; the API that can't say keeps them too", async () => {
   const unknown = [{ apiVersion: "example.com/v1", kind: "Widget", name: "w", uid: "1" }];
   await add("a", [], { ownerReferences: unknown });

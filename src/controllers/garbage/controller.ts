@@ -1,4 +1,4 @@
-import { createInformers, startController, unless, type Informer } from "../../client/index.ts";
+import { createEventRecorder, createInformers, startController, unless, type Informer } from "../../client/index.ts";
 import {
   keyOf,
   type KubeObject,
@@ -16,6 +16,9 @@ import { createGraph, type Graph, idOf, type Item, ownerName } from "./graph.ts"
 const foreground = "foregroundDeletion";
 const orphan = "orphan";
 
+/** Owners that are remembered as looked for, at most. */
+const searchedLimit = 500;
+
 /**
  * Removes what has lost all its owners, and carries out the propagation policies of a delete: Background (dependents follow),
  * Foreground (dependents go first, those that block are waited for) and Orphan (dependents are let go). Before anything is
@@ -24,6 +27,23 @@ const orphan = "orphan";
 export function startGarbageCollector(context: ControllerContext): Component {
   const { client } = context;
   const graph = createGraph(context.informers);
+  const events = createEventRecorder(client, { ...context, component: "garbage-collector-controller" });
+  /** Owners that were looked for in other namespaces, by uid, and whether they are there. Many objects may name the same one. */
+  const searched = new Map<string, boolean>();
+
+  /** Tells of an owner reference into another namespace: nothing can own what is not beside it. */
+  const warnOfNamespace = (object: KubeObject, owner: OwnerReference): void => {
+    const elsewhere = searched.get(owner.uid) ?? graph.isElsewhere(object, owner);
+    searched.set(owner.uid, elsewhere);
+    const [oldest] = searched.size > searchedLimit ? searched.keys() : [];
+    if (oldest !== undefined) searched.delete(oldest);
+    if (!elsewhere) return;
+    const { apiVersion, kind, name, uid } = owner;
+    const { namespace = "" } = object.metadata;
+    const reference = `[${apiVersion}/${kind}, namespace: ${namespace}, name: ${name}, uid: ${uid}]`;
+    const text = `ownerRef ${reference} does not exist in namespace ${JSON.stringify(namespace)}`;
+    events.event(object, "Warning", "OwnerRefInvalidNamespace", text);
+  };
 
   /** How an owner stands to a dependent: there, gone, or waiting for its dependents to go. */
   const standing = async (object: KubeObject, owner: OwnerReference): Promise<"solid" | "absent" | "waiting"> => {
@@ -31,9 +51,16 @@ export function startGarbageCollector(context: ControllerContext): Component {
     if (cached) return isWaiting(cached.object) ? "waiting" : "solid";
     const resource = graph.kindOf(owner);
     // Of a kind that isn't known here, or from a namespace into none: nothing can be said, so nothing is done.
-    if (!resource || (resource.namespaced && !object.metadata.namespace)) return "solid";
+    if (!resource) return "solid";
+    if (resource.namespaced && !object.metadata.namespace) {
+      warnOfNamespace(object, owner);
+      return "solid";
+    }
     const live = await unless(client.get(resource, ownerName(resource, object, owner)), "NotFound");
-    if (live?.metadata.uid !== owner.uid) return "absent";
+    if (live?.metadata.uid !== owner.uid) {
+      warnOfNamespace(object, owner);
+      return "absent";
+    }
     return isWaiting(live) ? "waiting" : "solid";
   };
 

@@ -22,6 +22,8 @@ export interface Graph {
   kindOf(owner: OwnerReference): Resource | undefined;
   /** The cached owner; undefined when the cache doesn't have it, or has another of its name. */
   ownerOf(object: KubeObject, owner: OwnerReference): Item | undefined;
+  /** True when the cached owner is in another namespace than the object, so that it can't own it. */
+  isElsewhere(object: KubeObject, owner: OwnerReference): boolean;
 }
 
 const indexName = "owner uid";
@@ -76,6 +78,13 @@ export function createGraph(informers: Informers): Graph {
       const found =
         resource && byName.get(`${resource.plural}.${resource.group}`)?.get(ownerName(resource, object, owner));
       return resource && found?.metadata.uid === owner.uid ? { resource, object: found } : undefined;
+    },
+    isElsewhere({ metadata }, owner) {
+      const resource = kindOf(owner);
+      if (!resource?.namespaced) return false;
+      const informer = byName.get(nameOf(resource));
+      const found = informer?.list().find((one) => one.metadata.uid === owner.uid);
+      return found !== undefined && found.metadata.namespace !== metadata.namespace;
     },
   };
 }
