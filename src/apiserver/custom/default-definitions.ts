@@ -11,7 +11,10 @@ const server = "apiserver";
 /** The definitions of the Gateway API. Parsed anew each time: they are needed once in the life of a cluster. */
 export async function gatewayApi(): Promise<CustomResourceDefinition[]> {
   const { gatewayDefinitions } = await import("./generated/gateway-crds.ts");
-  return JSON.parse(gatewayDefinitions) as CustomResourceDefinition[];
+  const definitions = JSON.parse(gatewayDefinitions) as CustomResourceDefinition[];
+  const { describeGatewayKind } = await import("./gateway-descriptions.ts");
+  for (const definition of definitions) describeGatewayKind(definition);
+  return definitions;
 }
 
 /**

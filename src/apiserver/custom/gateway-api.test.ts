@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeFault, resources, strategyFor } from "../../kube/index.ts";
 import { startTestApi, type TestApi } from "../test-api.ts";
 import { compareBundles, gatewayApi } from "./default-definitions.ts";
+import { gatewayTexts } from "./gateway-descriptions.ts";
 import { definitions, eventually } from "./testing.ts";
 
 let api: TestApi;
@@ -31,6 +32,21 @@ const route = (name: string, rules: object[]): object => ({
 });
 
 describe("the Gateway API", () => {
+  it("is explained in OpenAPI: every text has its place", async () => {
+    const { body } = await api.call("GET", "/openapi/v3/apis/gateway.networking.k8s.io/v1");
+    const schemas = Object.values<{ description?: string }>(body.components.schemas);
+    const named = (kind: string) =>
+      schemas.find((schema) =>
+        (schema as { "x-kubernetes-group-version-kind"?: { kind: string }[] })["x-kubernetes-group-version-kind"]?.some(
+          (one) => one.kind === kind,
+        ),
+      );
+    for (const [kind, texts] of Object.entries(gatewayTexts)) {
+      const all = JSON.stringify(named(kind) ?? {});
+      for (const text of Object.values(texts)) expect(all, `${kind}: ${text}`).toContain(JSON.stringify(text));
+    }
+  });
+
   it("has definitions that are good, rules included", async () => {
     const strategy = strategyFor(resources.CustomResourceDefinition);
     for (const definition of await gatewayApi()) {

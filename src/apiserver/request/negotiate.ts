@@ -63,6 +63,8 @@ const encodings: ReadonlyMap<string, Wanted["encoding"]> = new Map([
 /** Whether an answer that is no form of an object, such as a Status, is best given in protobuf. */
 export function prefersProtobuf(header: string | undefined): boolean {
   if (!header?.includes(protobufType)) return false;
-  const best = parseAccept(header).find(({ type, parameters }) => encodings.has(type) && parameters["as"] === undefined);
+  const best = parseAccept(header).find(
+    ({ type, parameters }) => encodings.has(type) && parameters["as"] === undefined,
+  );
   return best !== undefined && encodings.get(best.type) === "protobuf";
 }
