@@ -2,27 +2,39 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab } from "../support/lab.ts";
-import { kubectlCases } from "./kubectl-cases.ts";
+import { access } from "./kubectl/access.ts";
+import { applying } from "./kubectl/apply.ts";
+import { basics } from "./kubectl/basics.ts";
+import { creating } from "./kubectl/create.ts";
+import { output } from "./kubectl/output.ts";
+import { pods } from "./kubectl/pods.ts";
 
 const why = clientPrograms() ? undefined : "kubectl is not installed: npm install";
+
+const all = { ...basics, ...creating, ...output, ...applying, ...pods, ...access };
 
 describe.skipIf(why)(`kubectl 1.35${why ? ` (skipped: ${why})` : ""}`, () => {
   let lab: Lab;
   let cluster: TestCluster;
+  let known: Readonly<Record<string, string>>;
+  const filled = (text: string) => text.replace(/\$(LAB|NODE)/g, (name) => known[name] ?? name);
 
   beforeAll(async () => {
     lab = await openLab(noKernel ? "unprivileged" : "root");
-    cluster = await upCluster(lab);
+    cluster = await upCluster(lab, ["--image", "busybox=sleep 3600"]);
+    const [node = ""] = printed(await cluster.kubectl(["get", "nodes", "-o", "name"])).split("\n");
+    known = { $LAB: lab.dir, $NODE: node.replace("node/", "") };
   });
 
   afterAll(() => tearDown(lab, cluster));
 
-  for (const [about, cases] of Object.entries(kubectlCases)) {
+  for (const [about, cases] of Object.entries(all)) {
     describe(about, () => {
       for (const { args, input, code = 0, out = [], err = [], env } of cases) {
         it(`kubectl ${args.join(" ")}`, async () => {
-          const options = { ...(input === undefined ? {} : { input }), ...(env === undefined ? {} : { env }) };
-          const result = await cluster.kubectl(args, options);
+          const more = env && Object.fromEntries(Object.entries(env).map(([name, value]) => [name, filled(value)]));
+          const options = { ...(input === undefined ? {} : { input }), ...(more === undefined ? {} : { env: more }) };
+          const result = await cluster.kubectl(args.map(filled), options);
           expect.soft(result, result.stderr).toMatchObject({ code });
           for (const pattern of out) expect(result.stdout).toMatch(pattern);
           for (const pattern of err) expect(result.stderr).toMatch(pattern);

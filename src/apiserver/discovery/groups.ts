@@ -65,6 +65,8 @@ function subresource(resource: Resource, name: string): Subresource {
       return { name, kind: own, verbs: ["get"] };
     case "binding":
       return { name, kind: { group: "", version: "v1", kind: "Binding" }, verbs: ["create"] };
+    case "token":
+      return { name, kind: { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest" }, verbs: ["create"] };
     case "eviction":
       return { name, kind: { group: "policy", version: "v1", kind: "Eviction" }, verbs: ["create"] };
     case "finalize":
@@ -88,6 +90,7 @@ const servedParts: ReadonlySet<string> = new Set([
   "proxy",
   "ephemeralcontainers",
   "resize",
+  "token",
 ]);
 
 function entryOf(

@@ -125,6 +125,7 @@ const printers = {
   ResourceQuota: resourceQuotaPrinter,
   PriorityClass: priorityClassPrinter,
   RuntimeClass: runtimeClassPrinter,
+  APIService: apiServicePrinter,
   CertificateSigningRequest: certificateSigningRequestPrinter,
   ValidatingWebhookConfiguration: webhookConfigurationPrinter,
   MutatingWebhookConfiguration: webhookConfigurationPrinter,

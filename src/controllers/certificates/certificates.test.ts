@@ -71,6 +71,8 @@ describe("signers", () => {
   const named = { ...ofNode, dnsNames: ["n1"] };
   it.each<[string, CertificateRequest, readonly string[], string | undefined]>([
     ["kube-apiserver-client", ofNode, usages, undefined],
+    ["kube-apiserver-client", ofNode, ["client auth"], undefined],
+    ["kube-apiserver-client-kubelet", ofNode, ["client auth"], "must include"],
     ["kube-apiserver-client", ofNode, serving, "is not allowed"],
     ["kube-apiserver-client", ofNode, ["digital signature"], "must include"],
     ["kube-apiserver-client-kubelet", ofNode, usages, undefined],

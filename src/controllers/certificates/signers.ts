@@ -7,19 +7,19 @@ const servingUsages = ["server auth", "digital signature", "key encipherment"];
 export const signers: Readonly<
   Record<string, (request: CertificateRequest, usages: readonly string[]) => string | undefined>
 > = {
-  "kubernetes.io/kube-apiserver-client": (_request, usages) => usageFault(usages, "client auth", clientUsages),
+  "kubernetes.io/kube-apiserver-client": (_request, usages) => usageFault(usages, ["client auth"], clientUsages),
   "kubernetes.io/kube-apiserver-client-kubelet": (request, usages) =>
     nodeFault(request) ??
     (request.dnsNames.length + request.addresses.length + request.emails.length + request.uris.length > 0
       ? "subjectAltNames are not allowed"
       : undefined) ??
-    usageFault(usages, "client auth", clientUsages),
+    usageFault(usages, ["client auth", "digital signature"], clientUsages),
   "kubernetes.io/kubelet-serving": (request, usages) =>
     nodeFault(request) ??
     (request.dnsNames.length + request.addresses.length === 0 ? "DNS or IP subjectAltName is required" : undefined) ??
     (request.emails.length > 0 ? "Email subjectAltNames are not allowed" : undefined) ??
     (request.uris.length > 0 ? "URI subjectAltNames are not allowed" : undefined) ??
-    usageFault(usages, "server auth", servingUsages),
+    usageFault(usages, ["server auth", "digital signature"], servingUsages),
   "kubernetes.io/legacy-unknown": () => undefined,
 };
 
@@ -31,10 +31,14 @@ function nodeFault({ commonName, organizations }: CertificateRequest): string | 
     : "subject common name does not begin with system:node:";
 }
 
-function usageFault(usages: readonly string[], needed: string, allowed: readonly string[]): string | undefined {
+function usageFault(
+  usages: readonly string[],
+  needed: readonly string[],
+  allowed: readonly string[],
+): string | undefined {
   const strange = usages.find((usage) => !allowed.includes(usage));
   if (strange !== undefined) return `usage ${JSON.stringify(strange)} is not allowed: use ${allowed.join(", ")}`;
-  return usages.includes(needed) && usages.includes("digital signature")
+  return needed.every((usage) => usages.includes(usage))
     ? undefined
-    : `usages must include ${JSON.stringify(needed)} and "digital signature"`;
+    : `usages must include ${needed.map((usage) => JSON.stringify(usage)).join(" and ")}`;
 }

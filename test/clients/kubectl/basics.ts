@@ -1,33 +1,4 @@
-/** One kubectl command, and what it must print. Cases run in their order, on one cluster. */
-export interface KubectlCase {
-  readonly args: readonly string[];
-  /** Standard input. */
-  readonly input?: string;
-  /** Exit code; 0 when absent. */
-  readonly code?: number;
-  /** Patterns that standard output must match. */
-  readonly out?: readonly RegExp[];
-  /** Patterns that standard error must match. */
-  readonly err?: readonly RegExp[];
-  readonly env?: Record<string, string>;
-}
-
-/** Splits at blanks; what stands in quotes stays together. */
-const words = (line: string): string[] =>
-  [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
-
-const k = (line: string, out: readonly RegExp[] = [], rest: Omit<KubectlCase, "args" | "out"> = {}): KubectlCase => ({
-  args: words(line),
-  out,
-  ...rest,
-});
-
-const fails = (line: string, err: readonly RegExp[], rest: Omit<KubectlCase, "args" | "err"> = {}): KubectlCase => ({
-  args: words(line),
-  err,
-  code: 1,
-  ...rest,
-});
+import { fails, k, type KubectlCase } from "./case.ts";
 
 const configMap = (value: string) => `apiVersion: v1
 kind: ConfigMap
@@ -61,7 +32,7 @@ spec:
 `;
 
 /** The commands of the acceptance list, grouped by what they are about. */
-export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
+export const basics: Readonly<Record<string, readonly KubectlCase[]>> = {
   "the server": [
     k("version", [/^Client Version: v1\.35\./m, /^Server Version: v1\.3\d\./m]),
     k("version -o json", [/"serverVersion"/, /"gitVersion": "v1\.3\d/]),
@@ -255,7 +226,8 @@ export const kubectlCases: Readonly<Record<string, readonly KubectlCase[]>> = {
     k("wait -n kt --for=jsonpath={.status.containerStatuses[0].restartCount}=1 pod/single --timeout=60s"),
     k("get pod single -n kt -o jsonpath={.status.containerStatuses[0].image}", [/^fairlead\.dev\/echo:v3$/]),
     k("logs single -n kt --previous", [/answers HTTP on /]),
-    fails("exec single -n kt -- ls", [/pods\/exec is not served here/]),
+    k("exec single -n kt -- echo inside", [/^inside$/m]),
+    fails("exec single -n kt -- sh -c 'exit 3'", [/command terminated with exit code 3/], { code: 3 }),
     fails("logs single -n kt -c other", [/container other is not valid for pod single/]),
     k("run once -n kt --image=fairlead.dev/echo --restart=Never", [/^pod\/once created$/m]),
     k("run wrong -n kt --image=no.example.test/app", [/^pod\/wrong created$/m]),
