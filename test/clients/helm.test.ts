@@ -30,7 +30,7 @@ describe.skipIf(why)(`Helm 4${why ? ` (skipped: ${why})` : ""}`, () => {
   const there = async (name: string): Promise<boolean> =>
     (await read(`get ${name} --ignore-not-found -o name`)).trim() !== "";
   const releases = async (): Promise<Record<string, string>[]> =>
-    JSON.parse(printed(await helm("list", "-a", "-o", "json"))) as Record<string, string>[];
+    JSON.parse(printed(await helm("list", "-o", "json"))) as Record<string, string>[];
 
   describe("a chart of thirty kinds", () => {
     it("is rendered, and checked by the server", async () => {

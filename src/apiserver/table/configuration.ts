@@ -23,23 +23,6 @@ import type {
 import { ageColumn, ageOf, boolean, formatSelector, integer, nameColumn, text, type Printer } from "./columns.ts";
 import { humanDuration } from "./duration.ts";
 
-export const apiServicePrinter: Printer<APIService> = {
-  columns: [
-    nameColumn,
-    text("Service", "The Service that answers for the group and version."),
-    text("Available", "Whether it answers."),
-    ageColumn,
-  ],
-  cells: (one, now) => {
-    const { service } = one.spec;
-    const condition = one.status?.conditions?.find(({ type }) => type === "Available");
-    const { status = "Unknown", reason } = condition ?? {};
-    const available = status === "True" || !reason ? status : `${status} (${reason})`;
-    const name = service ? `${service.namespace ?? ""}/${service.name ?? ""}` : "Local";
-    return [one.metadata.name, name, available, ageOf(one, now)];
-  },
-};
-
 export const networkPolicyPrinter: Printer<NetworkPolicy> = {
   columns: [nameColumn, text("Pod-Selector", "Labels of the pods that it is about."), ageColumn],
   cells: (policy, now) => [policy.metadata.name, formatSelector(policy.spec.podSelector), ageOf(policy, now)],

@@ -125,7 +125,6 @@ const printers = {
   ResourceQuota: resourceQuotaPrinter,
   PriorityClass: priorityClassPrinter,
   RuntimeClass: runtimeClassPrinter,
-  APIService: apiServicePrinter,
   CertificateSigningRequest: certificateSigningRequestPrinter,
   ValidatingWebhookConfiguration: webhookConfigurationPrinter,
   MutatingWebhookConfiguration: webhookConfigurationPrinter,

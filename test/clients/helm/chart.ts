@@ -15,10 +15,12 @@ stringData: { password: {{ .Values.password | quote }} }
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: { name: {{ .Release.Name }}, labels: {{- include "shop.labels" . | nindent 4 }} }
+metadata:
+  name: {{ .Release.Name }}
+  labels: {{- include "shop.labels" . | nindent 4 }}
 data:
   colour: {{ .Values.colour }}
-  seen: {{ (lookup "v1" "Namespace" "" "default").metadata.name | default "nothing" }}
+  seen: {{ ((lookup "v1" "Namespace" "" "default").metadata).name | default "nothing" }}
   version: {{ .Capabilities.KubeVersion.Minor | quote }}
   gateways: {{ .Capabilities.APIVersions.Has "gateway.networking.k8s.io/v1" | quote }}
 ---

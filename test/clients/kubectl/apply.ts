@@ -35,12 +35,10 @@ export const applying: Readonly<Record<string, readonly KubectlCase[]>> = {
     k("apply set-last-applied -f - --create-annotation", [/^configmap\/bare configured$/m], {
       input: map("bare", "a: red"),
     }),
-    k("apply edit-last-applied cm/bare -n ka", [/edited$/m], {
-      env: { KUBE_EDITOR: 'sed -i s/\\\'1\\\'/2/;s/\\"1\\"/\\"2\\"/' },
-    }),
+    k("apply edit-last-applied cm/bare -n ka", [/edited$/m], { env: { KUBE_EDITOR: "sed -i s/red/blue/" } }),
     k("apply -f - --dry-run=client", [/^configmap\/bare configured \(dry run\)$/m], { input: map("bare", "a: '3'") }),
     k("apply -f - --dry-run=server -o jsonpath={.data.a}", [/^3$/], { input: map("bare", "a: '3'") }),
-    k("diff --server-side -f -", [/^\+ {2}a: "3"$/m], { input: map("bare", "a: '3'"), code: 1 }),
+    k("diff --server-side --force-conflicts -f -", [/^\+ {2}a: "3"$/m], { input: map("bare", "a: '3'"), code: 1 }),
     k("apply --server-side -f - --field-manager=me", [/serverside-applied$/m], { input: map("ssa", "a: '1'") }),
     fails(
       "apply --server-side -f - --field-manager=you",
