@@ -35,11 +35,12 @@ describe.skipIf(why)(`Helm 4${why ? ` (skipped: ${why})` : ""}`, () => {
   describe("a chart of thirty kinds", () => {
     it("is rendered, and checked by the server", async () => {
       expect(printed(await helm("template", "shop", chart))).toContain("seen: nothing");
-      const dry = printed(await helm("install", "shop", chart, "--dry-run=server"));
+      const dry = printed(await helm("install", "shop", chart, "--dry-run=server", "--set", "tons=0"));
+      // The definitions of a chart are not there yet: an object of its own kind would stop Helm.
       expect(dry).toContain("seen: default");
       expect(dry).toMatch(/version: "3\d"/);
       expect(await releases()).toEqual([]);
-      printed(await helm("template", "shop", chart, "--validate", "--skip-tests"));
+      printed(await helm("template", "shop", chart, "--validate", "--skip-tests", "--set", "tons=0"));
       printed(await helm("lint", chart));
     });
 
@@ -68,7 +69,7 @@ describe.skipIf(why)(`Helm 4${why ? ` (skipped: ${why})` : ""}`, () => {
       expect(printed(await helm("get", "metadata", "shop"))).toContain("CHART: shop");
       const status = JSON.parse(printed(await helm("status", "shop", "-o", "json"))) as { info: { status: string } };
       expect(status.info.status).toBe("deployed");
-      expect(printed(await helm("status", "shop", "--show-resources"))).toMatch(/^shop +1\/1|v1\/Deployment/m);
+      expect(printed(await helm("status", "shop"))).toMatch(/^==> apps\/v1|v1\/Deployment/m);
       expect(await read("get secret -l owner=helm -o jsonpath={.items[0].type}")).toBe("helm.sh/release.v1");
     });
 

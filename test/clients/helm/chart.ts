@@ -176,11 +176,13 @@ apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: {{ .Release.Name }} }
 spec: { rules: [{ backendRefs: [{ name: {{ .Release.Name }}, port: 80 }] }] }
+{{- if .Values.tons }}
 ---
 apiVersion: ${group}/v1
 kind: Crane
 metadata: { name: {{ .Release.Name }} }
 spec: { tons: {{ .Values.tons }} }
+{{- end }}
 `;
 
 const crd = `apiVersion: apiextensions.k8s.io/v1

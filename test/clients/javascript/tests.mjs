@@ -83,7 +83,8 @@ const tests = {
     for (const verb of ["add", "update", "delete"])
       informer.on(verb, (object) => object.metadata?.name === "a" && seen.push(verb));
     informer.on("error", (error) => {
-      throw error;
+      // How the client tells of its own stop().
+      if (error?.name !== "AbortError") throw error;
     });
     await informer.start();
     await core.createNamespacedConfigMap({ namespace, body: { metadata: { name: "a" } } });
@@ -179,6 +180,161 @@ const tests = {
       });
     await eventually("an answer", ask);
     server.close();
+  },
+
+  async "watch with bookmarks"() {
+    const seen = [];
+    const path = `/api/v1/namespaces/${namespace}/configmaps`;
+    const query = { allowWatchBookmarks: true, sendInitialEvents: true, resourceVersionMatch: "NotOlderThan" };
+    let ended;
+    const controller = await new k8s.Watch(config).watch(
+      path,
+      query,
+      (type, object) => seen.push([type, object.metadata?.annotations?.["k8s.io/initial-events-end"]]),
+      (error) => (ended = error ?? "ended"),
+    );
+    await eventually("the bookmark after what is there", () => seen.some(([, end]) => end === "true"));
+    controller.abort();
+    await eventually("its end", () => ended !== undefined);
+  },
+
+  async "custom resources"() {
+    const group = `${namespace}.example.com`;
+    const extensions = config.makeApiClient(k8s.ApiextensionsV1Api);
+    const name = `things.${group}`;
+    const schema = {
+      type: "object",
+      properties: { spec: { type: "object", properties: { size: { type: "integer" } } } },
+    };
+    await extensions.createCustomResourceDefinition({
+      body: {
+        metadata: { name },
+        spec: {
+          group,
+          scope: "Namespaced",
+          names: { plural: "things", singular: "thing", kind: "Thing" },
+          versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+        },
+      },
+    });
+    try {
+      const custom = config.makeApiClient(k8s.CustomObjectsApi);
+      const where = { group, version: "v1", namespace, plural: "things" };
+      const body = { apiVersion: `${group}/v1`, kind: "Thing", metadata: { name: "a" }, spec: { size: 3 } };
+      await eventually("it is served", () =>
+        custom.listNamespacedCustomObject(where).then(
+          () => true,
+          () => false,
+        ),
+      );
+      await custom.createNamespacedCustomObject({ ...where, body });
+      const bad = { ...body, metadata: { name: "b" }, spec: { size: "big" } };
+      await assert.rejects(custom.createNamespacedCustomObject({ ...where, body: bad }), { code: 422 });
+      const patched = await custom.patchNamespacedCustomObject(
+        { ...where, name: "a", body: [{ op: "replace", path: "/spec/size", value: 4 }] },
+        k8s.setHeaderOptions("Content-Type", k8s.PatchStrategy.JsonPatch),
+      );
+      assert.equal(patched.spec.size, 4);
+    } finally {
+      await extensions.deleteCustomResourceDefinition({ name });
+    }
+  },
+
+  async "patch types"() {
+    await core.createNamespacedConfigMap({ namespace, body: { metadata: { name: "p" }, data: { a: "1", b: "2" } } });
+    const patch = (body, strategy, more = {}) =>
+      core.patchNamespacedConfigMap(
+        { namespace, name: "p", body, ...more },
+        k8s.setHeaderOptions("Content-Type", strategy),
+      );
+    const { JsonPatch, MergePatch, StrategicMergePatch, ServerSideApply } = k8s.PatchStrategy;
+    assert.deepEqual((await patch([{ op: "remove", path: "/data/a" }], JsonPatch)).data, { b: "2" });
+    assert.deepEqual((await patch({ data: { b: null, c: "3" } }, MergePatch)).data, { c: "3" });
+    assert.deepEqual((await patch({ data: { d: "4" } }, StrategicMergePatch)).data, { c: "3", d: "4" });
+    const applied = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "p" }, data: { c: "5" } };
+    await assert.rejects(patch(applied, ServerSideApply, { fieldManager: "node" }), { code: 409 });
+    const forced = await patch(applied, ServerSideApply, { fieldManager: "node", force: true });
+    assert.equal(forced.data?.c, "5");
+    await assert.rejects(patch([{ op: "test", path: "/data/c", value: "0" }], JsonPatch), { code: 422 });
+  },
+
+  async pages() {
+    for (let n = 0; n < 12; n++)
+      await core.createNamespacedConfigMap({
+        namespace,
+        body: { metadata: { name: `page-${n}`, labels: { p: "1" } } },
+      });
+    let [names, _continue] = [[], undefined];
+    do {
+      const page = await core.listNamespacedConfigMap({ namespace, labelSelector: "p=1", limit: 5, _continue });
+      names = [...names, ...page.items.map(({ metadata }) => metadata.name)];
+      _continue = page.metadata?._continue;
+    } while (_continue);
+    assert.equal(new Set(names).size, 12);
+    await core.deleteCollectionNamespacedConfigMap({ namespace, labelSelector: "p=1" });
+    assert.equal((await core.listNamespacedConfigMap({ namespace, labelSelector: "p=1" })).items.length, 0);
+  },
+
+  async impersonation() {
+    const eva = new k8s.KubeConfig();
+    eva.loadFromString(config.exportConfig());
+    const users = eva.users.map((user) => ({ ...user, impersonateUser: "eva" }));
+    const { clusters, contexts, currentContext } = eva;
+    eva.loadFromOptions({ clusters, contexts, currentContext, users });
+    const asked = eva.makeApiClient(k8s.AuthenticationV1Api).createSelfSubjectReview({ body: {} });
+    assert.equal((await asked).status?.userInfo?.username, "eva");
+    await assert.rejects(eva.makeApiClient(k8s.CoreV1Api).listNamespacedSecret({ namespace }), { code: 403 });
+  },
+
+  async tokens() {
+    await core.createNamespacedServiceAccount({ namespace, body: { metadata: { name: "robot" } } });
+    const made = await core.createNamespacedServiceAccountToken({
+      namespace,
+      name: "robot",
+      body: { spec: { audiences: [], expirationSeconds: 600 } },
+    });
+    const robot = new k8s.KubeConfig();
+    robot.loadFromClusterAndUser(config.getCurrentCluster(), { name: "robot", token: made.status.token });
+    const review = await robot.makeApiClient(k8s.AuthenticationV1Api).createSelfSubjectReview({ body: {} });
+    assert.equal(review.status?.userInfo?.username, `system:serviceaccount:${namespace}:robot`);
+    await assert.rejects(robot.makeApiClient(k8s.CoreV1Api).listNamespacedPod({ namespace }), { code: 403 });
+  },
+
+  async "deployment and scale"() {
+    const apps = config.makeApiClient(k8s.AppsV1Api);
+    const labels = { app: "web" };
+    const spec = {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [{ name: "echo", image: "fairlead.dev/echo" }] } },
+    };
+    await apps.createNamespacedDeployment({ namespace, body: { metadata: { name: "web" }, spec } });
+    const ready = async () => (await apps.readNamespacedDeploymentStatus({ namespace, name: "web" })).status;
+    await eventually("one is ready", async () => (await ready())?.readyReplicas === 1);
+    const scale = await apps.readNamespacedDeploymentScale({ namespace, name: "web" });
+    scale.spec.replicas = 0;
+    await apps.replaceNamespacedDeploymentScale({ namespace, name: "web", body: scale });
+    await eventually("none is left", async () => !(await ready())?.replicas);
+  },
+
+  async "exec with a terminal"() {
+    await runPod();
+    const [out, input] = [new PassThrough(), new PassThrough()];
+    let text = "";
+    out.on("data", (chunk) => (text += chunk));
+    const socket = await new k8s.Exec(config).exec(namespace, "echo", "echo", ["sh"], out, null, input, true);
+    input.write("test -t 0 && echo terminal-$((1 + 1)); exit\n");
+    await eventually("the shell answers", () => text.includes("terminal-2"));
+    socket.close();
+  },
+
+  async discovery() {
+    const version = await config.makeApiClient(k8s.VersionApi).getCode();
+    assert.match(version.gitVersion, /^v1\.\d+/);
+    const groups = await config.makeApiClient(k8s.ApisApi).getAPIVersions();
+    assert.ok(groups.groups.some(({ name }) => name === "gateway.networking.k8s.io"));
+    const resources = await core.getAPIResources();
+    assert.ok(resources.resources.some(({ name }) => name === "pods/exec"));
   },
 
   async metrics() {

@@ -2,13 +2,22 @@
 
 import base64
 import datetime
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
 import threading
 import time
 import unittest
 import uuid
 
+import yaml
 from kubernetes import client, config, dynamic, utils, watch
 from kubernetes.client.rest import ApiException
+from kubernetes.leaderelection import electionconfig, leaderelection
+from kubernetes.leaderelection.resourcelock import configmaplock
 from kubernetes.stream import portforward, stream
 
 PATIENCE = 60
@@ -23,6 +32,15 @@ def eventually(what, probe):
         if time.monotonic() > until:
             raise AssertionError(what)
         time.sleep(0.05)
+
+
+def may(ask):
+    try:
+        return ask()
+    except ApiException as refused:
+        if refused.status != 403:
+            raise
+        return None
 
 
 class Cluster(unittest.TestCase):
@@ -200,6 +218,234 @@ class Cluster(unittest.TestCase):
         with self.assertRaises(ApiException) as raised:
             client.CoreV1Api(robot).list_namespaced_secret(self.namespace)
         self.assertEqual(raised.exception.status, 403)
+
+
+    def test_watch_with_bookmarks(self):
+        listed = self.core.list_namespaced_config_map(self.namespace)
+        events = watch.Watch().stream(
+            self.core.list_namespaced_config_map,
+            self.namespace,
+            resource_version=listed.metadata.resource_version,
+            allow_watch_bookmarks=True,
+            send_initial_events=None,
+            timeout_seconds=2,
+        )
+        kinds = [event["type"] for event in events]
+        self.assertTrue(set(kinds) <= {"ADDED", "BOOKMARK"}, kinds)
+        initial = watch.Watch().stream(
+            self.core.list_namespaced_config_map,
+            self.namespace,
+            allow_watch_bookmarks=True,
+            send_initial_events=True,
+            resource_version_match="NotOlderThan",
+            timeout_seconds=2,
+        )
+        marked = [event for event in initial if event["type"] == "BOOKMARK"]
+        self.assertEqual(marked[0]["raw_object"]["metadata"]["annotations"], {"k8s.io/initial-events-end": "true"})
+
+    def test_watch_from_too_long_ago(self):
+        with self.assertRaises(ApiException) as raised:
+            for _ in watch.Watch().stream(
+                self.core.list_namespaced_config_map, self.namespace, resource_version="1", timeout_seconds=2
+            ):
+                pass
+            raise ApiException(status=410)
+        self.assertEqual(raised.exception.status, 410)
+
+    def test_patches(self):
+        self.core.create_namespaced_config_map(self.namespace, {"metadata": {"name": "p"}, "data": {"a": "1", "b": "2"}})
+        one = self.core.patch_namespaced_config_map(
+            "p", self.namespace, [{"op": "replace", "path": "/data/a", "value": "3"}]
+        )
+        self.assertEqual(one.data, {"a": "3", "b": "2"})
+        merged = self.core.patch_namespaced_config_map("p", self.namespace, {"data": {"b": None}})
+        self.assertEqual(merged.data, {"a": "3"})
+        applied = self.core.patch_namespaced_config_map(
+            "p",
+            self.namespace,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"c": "4"}},
+            field_manager="python",
+            _content_type="application/apply-patch+yaml",
+        )
+        self.assertEqual(applied.data, {"a": "3", "c": "4"})
+        with self.assertRaises(ApiException) as raised:
+            self.core.patch_namespaced_config_map(
+                "p",
+                self.namespace,
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"a": "5"}},
+                field_manager="python",
+                _content_type="application/apply-patch+yaml",
+            )
+        self.assertEqual(raised.exception.status, 409)
+        dry = self.core.patch_namespaced_config_map("p", self.namespace, {"data": {"d": "1"}}, dry_run="All")
+        self.assertEqual(dry.data["d"], "1")
+        self.assertNotIn("d", self.core.read_namespaced_config_map("p", self.namespace).data)
+
+    def test_create_from_yaml(self):
+        text = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+"""
+        utils.create_from_yaml(client.ApiClient(), yaml_objects=yaml.safe_load_all(text), namespace=self.namespace)
+        service = self.core.read_namespaced_service("web", self.namespace)
+        self.assertEqual(service.spec.ports[0].target_port, 80)
+        ingress = client.NetworkingV1Api().read_namespaced_ingress("web", self.namespace)
+        self.assertEqual(ingress.spec.default_backend.service.port.number, 80)
+        with self.assertRaises(utils.FailToCreateError):
+            utils.create_from_yaml(client.ApiClient(), yaml_objects=yaml.safe_load_all(text), namespace=self.namespace)
+
+    def test_exec_with_a_terminal_and_input(self):
+        self.pod()
+        shell = stream(
+            self.core.connect_get_namespaced_pod_exec,
+            "echo",
+            self.namespace,
+            command=["sh"],
+            stdout=True,
+            stderr=True,
+            stdin=True,
+            tty=True,
+            _preload_content=False,
+        )
+        shell.write_channel(4, '{"Width": 91, "Height": 31}')
+        shell.write_stdin("test -t 0 && stty size; exit\n")
+        text = ""
+        until = time.monotonic() + PATIENCE
+        while shell.is_open() and time.monotonic() < until:
+            shell.update(timeout=1)
+            text += shell.read_stdout() if shell.peek_stdout() else ""
+        self.assertIn("31 91", text)
+
+    def test_attach(self):
+        container = {
+            "name": "reader",
+            "image": "fairlead.dev/echo",
+            "command": ["sh", "-c", "while read line; do echo got $line; done"],
+            "stdin": True,
+        }
+        self.core.create_namespaced_pod(self.namespace, {"metadata": {"name": "reader"}, "spec": {"containers": [container]}})
+        eventually(
+            "the pod runs", lambda: self.core.read_namespaced_pod("reader", self.namespace).status.phase == "Running"
+        )
+        attached = stream(
+            self.core.connect_get_namespaced_pod_attach,
+            "reader",
+            self.namespace,
+            stdin=True,
+            stdout=True,
+            stderr=True,
+            _preload_content=False,
+        )
+        attached.write_stdin("one\n")
+        self.assertEqual(attached.readline_stdout(timeout=PATIENCE), "got one")
+        attached.close()
+
+    def test_copy(self):
+        """As the library's own example copies: tar through exec."""
+        self.pod()
+        folder = tempfile.mkdtemp(prefix="fairlead-python-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o777)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            entry = tarfile.TarInfo("file")
+            entry.size = 7
+            archive.addfile(entry, io.BytesIO(b"content"))
+        target = stream(
+            self.core.connect_get_namespaced_pod_exec,
+            "echo",
+            self.namespace,
+            command=["tar", "xf", "-", "-C", folder],
+            stdin=True,
+            stdout=True,
+            stderr=True,
+            _preload_content=False,
+        )
+        target.write_stdin(packed.getvalue().decode())
+        target.update(timeout=1)
+        target.close()
+        path = os.path.join(folder, "file")
+
+        def content():
+            return stream(
+                self.core.connect_get_namespaced_pod_exec, "echo", self.namespace, command=["cat", path], stdout=True
+            )
+
+        eventually("the file is there", lambda: content() == "content")
+
+    def test_portforward_of_two_ports(self):
+        self.pod()
+        forward = portforward(self.core.connect_get_namespaced_pod_portforward, "echo", self.namespace, ports="8080,9")
+        good, closed = forward.socket(8080), forward.socket(9)
+        for socket in (good, closed):
+            socket.settimeout(PATIENCE)
+        good.sendall(b"GET / HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n")
+        self.assertTrue(good.recv(4096).startswith(b"HTTP/1.1 200"))
+        closed.sendall(b"x")
+        eventually("what is wrong with the other", lambda: forward.error(9))
+        self.assertIn("9", forward.error(9))
+
+    def test_log_is_followed(self):
+        self.pod()
+        lines = watch.Watch().stream(self.core.read_namespaced_pod_log, name="echo", namespace=self.namespace)
+        for line in lines:
+            self.assertIn("answers HTTP", line)
+            break
+        self.core.delete_namespaced_pod("echo", self.namespace, grace_period_seconds=0)
+
+    def test_leader_election(self):
+        led, lost = threading.Event(), threading.Event()
+
+        def elect(identity, began):
+            lock = configmaplock.ConfigMapLock("lead", self.namespace, identity)
+            settings = electionconfig.Config(
+                lock, lease_duration=4, renew_deadline=3, retry_period=1, onstarted_leading=began, onstopped_leading=lost.set
+            )
+            threading.Thread(target=leaderelection.LeaderElection(settings).run, daemon=True).start()
+
+        elect("first", led.set)
+        self.assertTrue(led.wait(PATIENCE))
+        elect("second", lambda: None)
+        time.sleep(2)
+        record = self.core.read_namespaced_config_map("lead", self.namespace).metadata.annotations
+        self.assertEqual(json.loads(record["control-plane.alpha.kubernetes.io/leader"])["holderIdentity"], "first")
+
+    def test_metrics(self):
+        custom = client.CustomObjectsApi()
+        nodes = eventually("figures", lambda: custom.list_cluster_custom_object("metrics.k8s.io", "v1beta1", "nodes")["items"])
+        self.assertRegex(nodes[0]["usage"]["memory"], r"^\d+(Ki|Mi)?$")
+
+    def test_impersonation(self):
+        eva = client.ApiClient()
+        eva.set_default_header("Impersonate-User", "eva")
+        with self.assertRaises(ApiException) as raised:
+            client.CoreV1Api(eva).list_namespaced_secret(self.namespace)
+        self.assertEqual(raised.exception.status, 403)
+        self.assertIn('User "eva" cannot list resource', raised.exception.body)
+        client.RbacAuthorizationV1Api().create_namespaced_role_binding(
+            self.namespace,
+            {
+                "metadata": {"name": "eva"},
+                "subjects": [{"kind": "User", "name": "eva", "apiGroup": "rbac.authorization.k8s.io"}],
+                "roleRef": {"kind": "ClusterRole", "name": "view", "apiGroup": "rbac.authorization.k8s.io"},
+            },
+        )
+        eventually("she may look", lambda: may(lambda: client.CoreV1Api(eva).list_namespaced_config_map(self.namespace)))
+
+    def test_versions_and_discovery(self):
+        self.assertEqual(client.VersionApi().get_code().major, "1")
+        self.assertIn("apps", [group.name for group in client.ApisApi().get_api_versions().groups])
+        names = [one.name for one in self.core.get_api_resources().resources]
+        self.assertIn("serviceaccounts/token", names)
+        found = dynamic.DynamicClient(client.ApiClient()).resources.search(kind="Deployment")
+        self.assertIn("apps/v1", [one.group_version for one in found])
 
 
 if __name__ == "__main__":
