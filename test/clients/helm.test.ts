@@ -161,16 +161,28 @@ data: { colour: {{ .Values.colour }} }
 
     it("goes back when it fails", async () => {
       const failed = await helm(
-        ...["install", "web", small, "--set", "image=no.example.test/app"],
-        ...["--rollback-on-failure", "--timeout", "5s"],
+        "install",
+        "web",
+        small,
+        "--set",
+        "image=no.example.test/app",
+        "--rollback-on-failure",
+        "--timeout",
+        "5s",
       );
       expect(failed.code).toBe(1);
       expect(failed.stderr).toContain("uninstalled due to rollback-on-failure being set");
       expect(await releases()).toEqual([]);
       printed(await helm("install", "web", small, "--wait", "--timeout", "60s"));
       const upgrade = await helm(
-        ...["upgrade", "web", small, "--set", "image=no.example.test/app,colour=blue"],
-        ...["--rollback-on-failure", "--timeout", "5s"],
+        "upgrade",
+        "web",
+        small,
+        "--set",
+        "image=no.example.test/app,colour=blue",
+        "--rollback-on-failure",
+        "--timeout",
+        "5s",
       );
       expect(upgrade.code).toBe(1);
       expect(await read("get cm web -o jsonpath={.data.colour}")).toBe("red");
