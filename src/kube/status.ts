@@ -63,9 +63,20 @@ export function statusError(reason: StatusReason, message: string, details?: Sta
     status: "Failure",
     message,
     reason,
-    ...(details ? { details } : {}),
+    ...(details ? { details: withoutEmpty(details) } : {}),
     code: reasonCodes[reason],
   });
+}
+
+/** Go leaves out what is empty. */
+function withoutEmpty({ name, group, kind, uid, ...rest }: StatusErrorDetails): StatusErrorDetails {
+  return {
+    ...(name ? { name } : {}),
+    ...(group ? { group } : {}),
+    ...(kind ? { kind } : {}),
+    ...(uid ? { uid } : {}),
+    ...rest,
+  };
 }
 
 /** True when `error` is a StatusError of one of `reasons`. */

@@ -44,7 +44,7 @@ export function createConnector(options: ConnectorOptions): Connector {
 
   const streams: Connector = async (request, info, served) => {
     const part = info.subresource as StreamedPart;
-    if (info.verb !== "get" && info.verb !== "create") throw methodNotAllowed(served.resource, info.verb);
+    if (info.verb !== "get" && info.verb !== "create") throw methodNotAllowed();
     const wanted = readStreamRequest(part, request.query);
     await admit(request, info, served, kindOf(part), wanted.options);
     // Reading a pod must not be enough to run commands in it, whatever the protocol (AuthorizePodWebsocketUpgradeCreatePermission).
@@ -78,7 +78,7 @@ export function createConnector(options: ConnectorOptions): Connector {
   };
 
   return (request, info, served) => {
-    if (!info.name) throw methodNotAllowed(served.resource, info.verb);
+    if (!info.name) throw methodNotAllowed();
     return info.subresource === "proxy" ? proxy(request, info, served) : streams(request, info, served);
   };
 }

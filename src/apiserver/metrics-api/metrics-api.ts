@@ -101,7 +101,7 @@ export function createMetricsApi({ storage, kubelet, clock }: MetricsApiOptions)
     const kind = metricsKinds.find(({ plural }) => plural === info.resource);
     if (!kind || info.subresource || (info.name && kind.namespaced && !info.namespace)) throw notFoundPath();
     if (info.version !== kind.version) throw notFoundPath();
-    if (info.verb !== "get" && info.verb !== "list") throw methodNotAllowed(kind, info.verb);
+    if (info.verb !== "get" && info.verb !== "list") throw methodNotAllowed();
     await storage.caughtUp();
     const source = kind.plural === "nodes" ? resources.Node : resources.Pod;
     const { prefix, selects = () => true } = selection(

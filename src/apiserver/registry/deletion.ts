@@ -112,16 +112,18 @@ function setFinalizers(metadata: KubeObject["metadata"], finalizers: string[]): 
 /** Throws StatusError Conflict when a precondition does not hold. */
 export function checkPreconditions(resource: Resource, object: KubeObject, { preconditions }: DeletionOptions): void {
   const { name, uid = "", resourceVersion = "" } = object.metadata;
+  // Upstream names the kind here, not the resource.
+  const kind = { group: resource.group, plural: resource.kind };
   if (preconditions?.uid !== undefined && preconditions.uid !== uid)
     throw conflict(
-      resource,
+      kind,
       name,
       `the UID in the precondition (${preconditions.uid}) does not match the UID in record (${uid}). ` +
         "The object might have been deleted and then recreated",
     );
   if (preconditions?.resourceVersion !== undefined && preconditions.resourceVersion !== resourceVersion)
     throw conflict(
-      resource,
+      kind,
       name,
       `the ResourceVersion in the precondition (${preconditions.resourceVersion}) does not match the ResourceVersion in ` +
         `record (${resourceVersion}). The object might have been modified`,

@@ -28,7 +28,7 @@ export function alreadyExists(resource: Resource, name: string): StatusError {
   );
 }
 
-export function conflict(resource: Resource, name: string, why: string): StatusError {
+export function conflict(resource: Pick<Resource, "plural" | "group">, name: string, why: string): StatusError {
   return statusError(
     "Conflict",
     `Operation cannot be fulfilled on ${qualified(resource)} ${JSON.stringify(name)}: ${why}`,
@@ -57,13 +57,7 @@ export function forbidden(
   });
 }
 
-export function methodNotAllowed(resource: Pick<Resource, "plural" | "group">, verb: string): StatusError {
-  return statusError(
-    "MethodNotAllowed",
-    `${verb} is not supported on resources of kind ${JSON.stringify(qualified(resource))}`,
-    {
-      group: resource.group,
-      kind: resource.plural,
-    },
-  );
+/** As upstream's router, which has no route for the method: it says nothing of the kind. */
+export function methodNotAllowed(): StatusError {
+  return statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 }

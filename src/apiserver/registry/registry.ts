@@ -213,7 +213,10 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
-      if (validating && attempt === 0) await validated("CREATE", context, draft);
+      if (validating && attempt === 0) {
+        for (const warning of strategy.warnings(draft)) context.warn(warning);
+        await validated("CREATE", context, draft);
+      }
       const value = await bytesFor(context, draft);
       if (context.dryRun) {
         await storage.caughtUp();
@@ -256,7 +259,6 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     const loading = strategy.ready?.(object);
     if (loading) await loading;
     strategy.prepareForCreate(object, strategyIn);
-    for (const warning of strategy.warnings(object)) context.warn(warning);
 
     for (let attempt = 0; ; attempt++) {
       const entry = await createNamed(context, object, strategyIn, attempt === 0);
@@ -291,7 +293,10 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         if (!current) {
           if (!orCreate || !(force || context.strategy.allowCreateOnUpdate)) throw notFound(resource, name);
           try {
-            return { entry: await create(context, await orCreate()), created: true };
+            const made = await orCreate();
+            // Of a PUT that creates it is not asked what it was made from.
+            delete made.metadata.resourceVersion;
+            return { entry: await create(context, made), created: true };
           } catch (error) {
             if (!force || !isStatus(error, "AlreadyExists")) throw error;
             // Someone else made it meanwhile: it is updated then.

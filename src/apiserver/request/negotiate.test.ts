@@ -39,13 +39,15 @@ describe("negotiate", () => {
     "application/json;as=Tree;v=v1;g=meta.k8s.io",
     "application/json;q=0",
   ])("has nothing for %s", (accept) => {
-    expect(() => negotiate(accept)).toThrow(/only the following media types are accepted/);
+    expect(() => negotiate(accept)).toThrow(/406: Not Acceptable/);
   });
 
   it("leaves out protobuf where objects have no messages, but their metadata has", () => {
     const accept = "application/vnd.kubernetes.protobuf,application/json";
     expect(negotiate(accept, false)).toEqual({ as: "object", encoding: "json" });
-    expect(() => negotiate("application/vnd.kubernetes.protobuf", false)).toThrow(/only the following media types/);
+    expect(() => negotiate("application/vnd.kubernetes.protobuf", false)).toThrow(
+      /only the following media types are accepted/,
+    );
     const metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
     expect(negotiate(metadata, false)).toEqual({ as: "PartialObjectMetadata", encoding: "protobuf" });
   });

@@ -49,7 +49,10 @@ export function negotiate(header: string | undefined, messages = true): Wanted {
     if (as === "Table" && encoding === "protobuf") continue;
     if (as === "Table" || as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") return { as, encoding };
   }
-  throw statusError("NotAcceptable", `only the following media types are accepted: ${offered}`);
+  throw messages
+    ? statusError("NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${offered}`, {})
+    : // Custom resources do not come to upstream's router.
+      statusError("NotAcceptable", `only the following media types are accepted: ${offered}`);
 }
 
 const encodings: ReadonlyMap<string, Wanted["encoding"]> = new Map([

@@ -349,8 +349,6 @@ it("other patches may not be forced, and CBOR is not read", async () => {
   expect((await api.call("PATCH", `${maps}/a?fieldManager=me`, Buffer.from("x"), cbor)).body).toMatchObject({
     code: 415,
     reason: "UnsupportedMediaType",
-    message:
-      "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, " +
-      "application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml",
+    message: "415: Unsupported Media Type",
   });
 });

@@ -27,7 +27,9 @@ const customTypes = types.filter((type) => type !== "application/strategic-merge
 /** True for a server-side apply. Throws StatusError UnsupportedMediaType for a kind of patch that `kind` cannot have. */
 export function isApply(request: ApiRequest, kind: GroupVersionKind): boolean {
   const type = mediaType(request);
-  checkMediaType(type, definitionOf(kind) ? types : customTypes);
+  if (!definitionOf(kind)) checkMediaType(type, customTypes);
+  // What upstream's router says.
+  else if (!types.includes(type)) throw statusError("UnsupportedMediaType", "415: Unsupported Media Type", {});
   return type === applyType;
 }
 
@@ -44,7 +46,14 @@ export async function readPatch(
   const patch = await parse(request);
   return (kind, object) => {
     const patched = apply(type, kind, object, patch);
-    const decoded = decodePatched<typeof object>(kind, patched, patch, { fieldValidation });
+    const decoded = decodePatched<typeof object>(
+      kind,
+      patched,
+      type.startsWith("application/strategic") ? patch : patched,
+      {
+        fieldValidation,
+      },
+    );
     for (const warning of decoded.warnings) warn(warning);
     return decoded.object;
   };

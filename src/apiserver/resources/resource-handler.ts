@@ -82,7 +82,7 @@ export function createResourceHandler({
   };
 
   const create: ResourceHandler = async (request, info, served) => {
-    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "create");
+    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed();
     const write = beginWrite(request, info, served, "CreateOptions");
     const object = await readObject<KubeObject>(request, served.resource, write.query.fieldValidation, write.warn);
     checkNamespace(object, info.namespace, served);
@@ -184,7 +184,7 @@ export function createResourceHandler({
   };
 
   const removeAll: ResourceHandler = async (request, info, served) => {
-    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed(served.resource, "deletecollection");
+    if (served.resource.namespaced && !info.namespace) throw methodNotAllowed();
     const { dryRun, ...options } = await readDeletion(request);
     const form = formOf(request, served);
     const chosen = chosenBy(request, info, served);
@@ -256,10 +256,9 @@ export function createResourceHandler({
     deletecollection: removeAll,
   };
   return (request, info, served) => {
-    if (!served.verbs.includes(info.verb)) throw methodNotAllowed(served.resource, info.verb);
-    if (info.verb === "create" && info.name) throw methodNotAllowed(served.resource, "create");
-    if ((info.verb === "update" || info.verb === "patch") && !info.name)
-      throw methodNotAllowed(served.resource, info.verb);
+    if (!served.verbs.includes(info.verb)) throw methodNotAllowed();
+    if (info.verb === "create" && info.name) throw methodNotAllowed();
+    if ((info.verb === "update" || info.verb === "patch") && !info.name) throw methodNotAllowed();
     if (served.resource.namespaced && info.name && !info.namespace) throw notFoundPath();
     return handlers[info.verb](request, info, served).catch((error: unknown) => {
       // Who is refused is warned too.

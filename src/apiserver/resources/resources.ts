@@ -51,30 +51,30 @@ export function createResources(
   const handle = createResourceHandler({ ...options, tracking });
   const actions = { registry, storage, now: () => clock.now() };
 
-  const allow = (served: Served, info: ResourceInfo, ...verbs: string[]): void => {
+  const allow = (info: ResourceInfo, ...verbs: string[]): void => {
     if (!info.name) throw notFoundPath();
-    if (!verbs.includes(info.verb)) throw methodNotAllowed(served.resource, info.verb);
+    if (!verbs.includes(info.verb)) throw methodNotAllowed();
   };
   const answerPart = async (request: ApiRequest, info: ResourceInfo, served: Served): Promise<ApiResponse> => {
     switch (info.subresource) {
       case "status":
       case "approval":
-        allow(served, info, "get", "update", "patch");
+        allow(info, "get", "update", "patch");
         return handle(request, info, served);
       case "finalize":
-        allow(served, info, "update");
+        allow(info, "update");
         return handle(request, info, served);
       case "scale":
-        allow(served, info, "get", "update", "patch");
+        allow(info, "get", "update", "patch");
         return handleScale({ ...actions, tracking }, request, info, served);
       case "binding":
-        allow(served, info, "create");
+        allow(info, "create");
         return bindPod(actions, request, info, served);
       case "eviction":
-        allow(served, info, "create");
+        allow(info, "create");
         return evictPod(actions, request, info, served);
       case "token":
-        allow(served, info, "create");
+        allow(info, "create");
         return requestToken({ registry, issuer }, request, info, served);
       case "exec":
       case "attach":
@@ -83,10 +83,10 @@ export function createResources(
         return connect(request, info, served);
       case "ephemeralcontainers":
       case "resize":
-        allow(served, info, "get", "update", "patch");
+        allow(info, "get", "update", "patch");
         return handle(request, info, served);
       case "log":
-        allow(served, info, "get");
+        allow(info, "get");
         return handlePodLog({ registry, storage, kubelet }, request, info);
       default:
         throw notFoundPath();
@@ -132,7 +132,7 @@ async function answerReview(
   review: Review,
   context: ReviewContext,
 ): Promise<ApiResponse> {
-  if (info.verb !== "create") throw methodNotAllowed(review.resource, info.verb);
+  if (info.verb !== "create") throw methodNotAllowed();
   const warnings: string[] = [];
   const { fieldValidation } = writeQuery(request.query, "CreateOptions");
   const object = await readObject<KubeObject>(request, review.resource, fieldValidation, (text) => warnings.push(text));

@@ -10,7 +10,6 @@ const maxControllerBytes = 250;
 
 export const ingressClassStrategy = createStrategy(resources.IngressClass, {
   generationOf: (ingressClass) => ingressClass.spec,
-  allowCreateOnUpdate: true,
   defaults(ingressClass) {
     ingressClass.spec ??= {};
     if (ingressClass.spec.parameters) ingressClass.spec.parameters.scope ??= "Cluster";

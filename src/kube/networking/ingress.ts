@@ -21,7 +21,6 @@ const forbiddenAtEnd = ["/..", "/."];
 
 export const ingressStrategy = createStrategy(resources.Ingress, {
   generationOf: (ingress) => ingress.spec,
-  allowCreateOnUpdate: true,
   defaults(ingress) {
     ingress.spec ??= {};
   },

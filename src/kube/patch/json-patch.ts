@@ -47,18 +47,19 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   return root.document;
 }
 
-/** 422 for a patch that is well formed but does not apply, as upstream's generic server response. */
-export function rejected(message: string): StatusError {
-  return new StatusError({
+/** 422 for a patch that is well formed but does not apply: upstream does not tell the client why. */
+export function rejected(why: string): StatusError {
+  const status = {
     apiVersion: "v1",
     kind: "Status",
     metadata: {},
     status: "Failure",
     message: "the server rejected our request due to an error in our request",
     reason: "Invalid",
-    details: { causes: [{ reason: "UnexpectedServerResponse", message, field: "patch" }] },
+    details: {},
     code: 422,
-  });
+  };
+  return new StatusError(status, { cause: new Error(why) });
 }
 
 function readOperations(patch: unknown): Operation[] {

@@ -10,8 +10,8 @@ const failure = (action: () => unknown): { code: number; text: string | undefine
     action();
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const cause = error.status.details?.causes?.[0];
-    return { code: error.code, text: cause?.message ?? error.status.message };
+    const why = error.cause instanceof Error ? error.cause.message : undefined;
+    return { code: error.code, text: why ?? error.status.message };
   }
   throw new Error("no error");
 };
