@@ -45,6 +45,14 @@ describe("the account of a pod", () => {
     });
   });
 
+  test("default is made when it is not there yet, but not by a dry run", async () => {
+    const account = "/api/v1/namespaces/default/serviceaccounts/default";
+    expect((await createPod("p", {}, {}, `${pods}?dryRun=All`)).body.spec.serviceAccountName).toBe("default");
+    expect((await api.call("GET", account)).status).toBe(404);
+    await createPod("p");
+    expect((await api.call("GET", account)).status).toBe(200);
+  });
+
   test("must exist", async () => {
     expect(message(await createPod("p", { serviceAccountName: "robot" }))).toEqual([
       403,

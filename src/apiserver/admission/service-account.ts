@@ -25,25 +25,26 @@ const tokenSeconds = 3607;
 export function serviceAccount(storage: Storage, now: () => number): Admission {
   const kind = resources.ServiceAccount;
 
-  const accountOf = async (namespace: string, name: string): Promise<ServiceAccount | undefined> => {
+  const accountOf = async (namespace: string, name: string, dryRun: boolean): Promise<ServiceAccount | undefined> => {
     const key = keyFor(kind, { namespace, name });
     await storage.caughtUp();
     const found = storage.of(kind).get(key)?.object;
     if (found || name !== defaultName) return found;
     // Its controller would make it in a moment: the first pod of a namespace shall not fail for that.
     const made = newAccount(namespace, now());
+    if (dryRun) return made;
     await storage.write([{ key, modRevision: 0 }], [{ type: "put", key, value: storedBytes(kind, made) }]);
     await storage.caughtUp();
     return storage.of(kind).get(key)?.object ?? made;
   };
 
-  const admit = async (spec: PodSpec, namespace: string, name: string): Promise<void> => {
+  const admit = async (spec: PodSpec, namespace: string, name: string, dryRun: boolean): Promise<void> => {
     spec.serviceAccountName ||= spec.serviceAccount || defaultName;
     spec.serviceAccount = spec.serviceAccountName;
     const refuse = (why: string): never => {
       throw forbidden(resources.Pod, name, why);
     };
-    const account = await accountOf(namespace, spec.serviceAccountName);
+    const account = await accountOf(namespace, spec.serviceAccountName, dryRun);
     if (!account)
       return refuse(
         `error looking up service account ${namespace}/${spec.serviceAccountName}: serviceaccount ${JSON.stringify(spec.serviceAccountName)} not found`,
@@ -65,7 +66,7 @@ export function serviceAccount(storage: Storage, now: () => number): Admission {
       checkMirror(spec, name);
       return undefined;
     }
-    return admit(spec, context.namespace, name);
+    return admit(spec, context.namespace, name, context.dryRun);
   };
 }
 
