@@ -41,7 +41,6 @@ describe.skipIf(why)(`Helm 4${why ? ` (skipped: ${why})` : ""}`, () => {
       expect(dry).toMatch(/version: "3\d"/);
       expect(await releases()).toEqual([]);
       printed(await helm("template", "shop", chart, "--validate", "--skip-tests", "--set", "tons=0"));
-      printed(await helm("lint", chart));
     });
 
     it("is installed with its definitions, hooks and subchart", async () => {
