@@ -40,6 +40,7 @@ import {
   notFoundPath,
   type KubeletClient,
 } from "./resources/index.ts";
+import { watchStore } from "./store-health.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
 import { startStorage, type Storage } from "./storage/index.ts";
 import {
@@ -124,7 +125,7 @@ const patience = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { clock, log, signal, serviceCidr, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
-  const store = timed(options.store, metrics);
+  const { store, problem: storeProblem } = watchStore(timed(options.store, metrics));
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
   const kinds: Resource[] = [...Object.values<Resource>(resources), portRecords];
   const storage = startStorage({ store, kinds, signal, clock, log });
@@ -238,6 +239,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       name: "poststarthook/crd-informer-synced",
       check: () => (lost ? "custom resources are not served" : undefined),
     },
+    { name: "etcd-readiness", readyOnly: true, check: storeProblem },
     { name: "shutdown", readyOnly: true, check: () => (leaving ? "process is shutting down" : undefined) },
   ];
 
