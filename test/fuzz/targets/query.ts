@@ -192,7 +192,7 @@ export const headers: Target = {
       const text = input.toString();
       webSocketAuthorization({ headers: { upgrade: "websocket", "sec-websocket-protocol": text } });
       const { as, encoding } = negotiate(text);
-      if (!["json", "yaml", "protobuf"].includes(encoding)) broken(`encoding ${String(encoding)}`);
+      if (!["json", "yaml", "protobuf"].includes(encoding)) broken(`encoding ${encoding}`);
       return as.length;
     }),
 };
