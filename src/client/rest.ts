@@ -179,11 +179,11 @@ export function createRestClient(transport: Transport, defaults: { fieldManager:
   return client;
 }
 
-/** Lists leave out what each item has in common. */
 function formOf({ metadataOnly }: ListQuery, list = ""): { accept?: string } {
   return metadataOnly ? { accept: `application/json;as=PartialObjectMetadata${list};g=meta.k8s.io;v=v1` } : {};
 }
 
+/** Lists leave out what each item has in common. */
 function whole<T extends KubeObject>(resource: Resource<T>, object: object): T {
   const found = object as T;
   if (found.kind !== undefined && found.apiVersion !== undefined) return found;

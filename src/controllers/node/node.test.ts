@@ -180,6 +180,7 @@ describe("eviction by taints", () => {
     expect(await leaving()).toEqual(["now"]);
     await cluster.clock.advance(30_000);
     await setTaints([]);
+    await cluster.settle();
     await cluster.clock.advance(60_000);
     expect(await leaving()).toEqual(["now"]);
     await setTaints([{ key: "k", effect: "NoExecute" }]);
