@@ -14,7 +14,8 @@ function fill(text: string, saved: ReadonlyMap<string, unknown>): string {
     let value: unknown = saved.get(name);
     for (const step of steps) value = (value as Record<string, unknown> | undefined)?.[step];
     if (value === undefined) throw new Error(`no answer has ${path}`);
-    return String(value);
+    if (typeof value !== "string") throw new Error(`${path} is no text`);
+    return value;
   });
 }
 

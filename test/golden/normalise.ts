@@ -2,7 +2,7 @@ import type { Answer } from "./exchange.ts";
 
 /** Replaces what differs from run to run by names that are the same in every run. One for a family: it remembers what it named. */
 export interface Normaliser {
-  normalise(answer: Answer, options: { managedFields: boolean }): Answer;
+  readonly normalise: (answer: Answer, options: { managedFields: boolean }) => Answer;
 }
 
 const compared = ["content-type", "warning", "retry-after", "www-authenticate", "allow"];
@@ -66,7 +66,7 @@ export function createNormaliser(): Normaliser {
       .replace(/Invalid value: "\{\\"apiVersion\\".*\}": strict/g, 'Invalid value: "{*}": strict');
 
   function metadata(meta: Json, managedFields: boolean): Json {
-    const owner = inText(String(meta.name ?? "unnamed"));
+    const owner = inText(typeof meta.name === "string" ? meta.name : "unnamed");
     const { uid, resourceVersion, managedFields: fields, continue: _, ...rest } = meta;
     const isList = uid === undefined && meta.name === undefined;
     return {
@@ -86,7 +86,7 @@ export function createNormaliser(): Normaliser {
     return {
       ...value,
       // Descriptions are prose: each server's own.
-      columnDefinitions: definitions.map(({ description: _, ...rest }) => rest),
+      columnDefinitions: definitions.map((column) => ({ ...column, description: undefined })),
       rows: (Array.isArray(value.rows) ? (value.rows as Json[]) : []).map((row) => ({
         ...row,
         cells: (row.cells as unknown[]).map((cell, i) => (aged[i] && age.test(String(cell)) ? "*" : walk(cell, false))),

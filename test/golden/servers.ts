@@ -22,8 +22,8 @@ export type Question = Pick<Exchange, "request" | "as" | "headers" | "frames" | 
 
 /** A server that is asked. Answers are as they came: bodies of JSON are parsed. */
 export interface GoldenServer {
-  ask(question: Question): Promise<Answer>;
-  stop(): Promise<void>;
+  readonly ask: (question: Question) => Promise<Answer>;
+  readonly stop: () => Promise<void>;
 }
 
 /** A name that managed fields get in every answer. */
@@ -33,8 +33,8 @@ const patience = 5_000;
 
 async function startApi(): Promise<{
   handler: ApiHandler;
-  serve(): Promise<{ port: number; ca: string; cert: string; key: string }>;
-  stop(): Promise<void>;
+  readonly serve: () => Promise<{ port: number; ca: string; cert: string; key: string }>;
+  readonly stop: () => Promise<void>;
 }> {
   const folder = mkdtempSync(join(tmpdir(), "golden-"));
   const ended = new AbortController();
