@@ -1,6 +1,8 @@
-// How fast the API is: `npm run bench:api [-- --json] [--kubeconfig FILE] [--objects N] [--watchers N]`.
+// How fast the API is: `npm run bench:api [-- --json] [--kubeconfig FILE] [--objects N] [--watchers N] [--store etcd]`.
 // Without --kubeconfig a cluster of its own is brought up, with its controllers, and its start and memory are measured too.
 // The load is HTTP/2 over TLS with JSON, as of one client program, on the same machine. ConfigMaps hold 1 KiB.
+// With --store etcd the cluster keeps its state in an etcd of its own (which must be installed); creates are then held against bare
+// puts of as many bytes by as many workers into the same etcd.
 // Baselines, measured in the same run: the embedded store alone (the same bytes, as many writers), and a bare Node.js HTTP/2 server
 // that answers bytes of the same size and decides nothing.
 import { spawn } from "node:child_process";
@@ -11,8 +13,10 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { openPki } from "../src/apiserver/index.ts";
 import { type ClientConfig, loadKubeconfig } from "../src/client/index.ts";
+import { createEtcdClient } from "../src/store/etcd/client.ts";
 import { openLmdbStore } from "../src/store/index.ts";
 import { freePort, systemClock, systemCommands } from "../src/system/index.ts";
+import { type Etcd, startEtcd } from "./support/etcd.ts";
 import { type Connection, openConnection } from "./support/h2.ts";
 import { createReport, median, quantile } from "./support/report.ts";
 
@@ -22,6 +26,7 @@ const { values: flags } = parseArgs({
     kubeconfig: { type: "string" },
     objects: { type: "string", default: "30000" },
     watchers: { type: "string", default: "1000" },
+    store: { type: "string", default: "lmdb" },
   },
 });
 const report = createReport(flags.json);
@@ -93,8 +98,9 @@ async function residentMegabytes(of: string): Promise<number> {
   return kilobytes / 1024;
 }
 
-/** What the embedded store alone takes, by as many writers. */
+/** What the store alone takes, by as many writers. */
 async function storeRate(workers: number, count: number): Promise<number> {
+  if (etcd) return etcdRate(etcd, workers, count);
   const path = await mkdtemp(join(dir, "store-"));
   const store = await openLmdbStore({ path });
   const value = Buffer.alloc(1500, "x");
@@ -102,6 +108,19 @@ async function storeRate(workers: number, count: number): Promise<number> {
     await store.write([], [{ type: "put", key: `/registry/configmaps/default/bare-${n}`, value }]);
   });
   await store.close();
+  return rate;
+}
+
+let putInto = 0;
+
+/** Bare puts into the cluster's etcd, beside what the cluster keeps there. */
+async function etcdRate({ url }: Etcd, workers: number, count: number): Promise<number> {
+  const client = createEtcdClient({ endpoints: [url] });
+  const value = Buffer.alloc(1500, "x");
+  const { rate } = await measure(workers, count, async () => {
+    await client.call("Put", { key: Buffer.from(`/bare/default/bare-${putInto++}`), value }, "write");
+  });
+  client.close();
   return rate;
 }
 
@@ -114,7 +133,7 @@ async function measureCreates(connection: Connection): Promise<void> {
     const baseline = await storeRate(workers, count);
     const { rate, times } = await measure(workers, count, (n) => create(connection, `c${workers}-${n}`));
     const name = `create, ${workers} worker${workers > 1 ? "s" : ""}`;
-    report({ name, value: rate, unit: "1/s", baseline, against: "store alone" });
+    report({ name, value: rate, unit: "1/s", baseline, against: etcd ? "bare puts" : "store alone" });
     report({ name: `${name}, p50`, value: median(times), unit: "ms" });
     report({ name: `${name}, p99`, value: quantile(times, 0.99), unit: "ms" });
   }
@@ -320,7 +339,9 @@ async function measureServices(connection: Connection): Promise<void> {
 /** Brings a cluster up; milliseconds until `/readyz` answers, and its configuration. */
 async function upCluster(path: string): Promise<{ config: ClientConfig; milliseconds: number; program: Program }> {
   const began = performance.now();
-  const program = startProgram("fairlead", ["up", "--dir", path, "--rootless", "--api-port", String(await freePort())]);
+  const kept = etcd ? ["--store", "etcd", "--etcd-servers", etcd.url] : [];
+  const port = String(await freePort());
+  const program = startProgram("fairlead", ["up", "--dir", path, "--rootless", "--api-port", port, ...kept]);
   for (;;) {
     try {
       const config = await loadKubeconfig({ path: join(path, "kubeconfig") });
@@ -346,6 +367,8 @@ async function startBare(): Promise<{ open: () => Promise<Connection>; program: 
   return { open: () => openConnection(config), program };
 }
 
+if (!["lmdb", "etcd"].includes(flags.store)) throw new Error(`--store ${flags.store}: it is lmdb or etcd`);
+const etcd = flags.store === "etcd" ? await startEtcd(join(dir, "etcd")) : undefined;
 const cluster = join(dir, "cluster");
 const own = flags.kubeconfig ? undefined : await upCluster(cluster);
 const { open: openBare, program: bareProgram } = await startBare();
@@ -380,5 +403,6 @@ try {
   await bareProgram.end();
   await own?.program.end();
   if (own) await systemCommands.run(process.execPath, ["fairlead", "down", "--dir", cluster, "--delete"]);
+  await etcd?.end();
   await rm(dir, { recursive: true, force: true });
 }

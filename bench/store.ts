@@ -1,7 +1,6 @@
 // Durable writes, reads and opening of the embedded store, each beside a bare baseline measured in the same run; and, where etcd is
 // installed, conditional writes through the store in etcd beside bare puts of the same bytes from as many workers.
 // Usage: npm run bench:store -- [--json] [--keys N]
-import { spawn } from "node:child_process";
 import {
   closeSync,
   fdatasyncSync,
@@ -17,7 +16,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createEtcdClient } from "../src/store/etcd/client.ts";
 import { openEtcdStore, openLmdbStore, type Store } from "../src/store/index.ts";
-import { freePort } from "../src/system/index.ts";
+import { startEtcd } from "./support/etcd.ts";
 
 const { values: flags } = parseArgs({
   options: { json: { type: "boolean", default: false }, keys: { type: "string", default: "10000" } },
@@ -117,16 +116,8 @@ await benchEtcd();
 /** Against one member with its data on this disk. */
 async function benchEtcd(): Promise<void> {
   const data = mkdtempSync(join(tmpdir(), "fairlead-bench-etcd-"));
-  const [client, peer] = [await freePort(), await freePort()];
-  const [url, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
-  const flagsOf = { "--data-dir": data, "--listen-client-urls": url, "--advertise-client-urls": url };
-  const peers = { "--listen-peer-urls": peerUrl, "--initial-advertise-peer-urls": peerUrl };
-  const args = Object.entries({ ...flagsOf, ...peers, "--initial-cluster": `default=${peerUrl}` }).flat();
-  const child = spawn("etcd", args, { stdio: "ignore" });
-  const ended = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", () => resolve("etcd ended"));
-  });
+  const etcd = await startEtcd(data);
+  const { url, ended } = etcd;
   try {
     const opened = await Promise.race([openWhenReady(url), ended]);
     if (typeof opened === "string") {
@@ -170,8 +161,7 @@ async function benchEtcd(): Promise<void> {
     bare.close();
     await opened.close();
   } finally {
-    child.kill("SIGKILL");
-    await ended;
+    await etcd.end();
     rmSync(data, { recursive: true });
   }
 }

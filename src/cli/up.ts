@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { systemClock, systemCommands } from "../system/index.ts";
 import { decideCapabilities, gatherFacts } from "./capabilities.ts";
 import { clusterDirectory, defaultDirectory, makeDirectory, takeDirectory } from "./directory.ts";
+import { keepHeapSmall } from "./heap.ts";
 import { openLog } from "./log.ts";
 import { takeNetwork } from "./machine-lock.ts";
 import { type Narrator, parentNarrator, terminal } from "./narrator.ts";
@@ -127,6 +128,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
     let running: { drain(): Promise<void> } | undefined;
     const ended = untilSignal(stop, () => running?.drain());
     surviveFaults(log);
+    keepHeapSmall();
 
     const [{ startCluster }] = await Promise.all(loading);
     const cluster = await startCluster({
