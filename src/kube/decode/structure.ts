@@ -111,9 +111,14 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
   function list(definition: Definition, input: unknown, place: Place): unknown[] {
     if (!Array.isArray(input)) throw mismatch(input, place, goTypeOf(definition));
     const items = definition.items ?? {};
-    return input.map((item: unknown, i) =>
-      item === null ? zeroOf(items) : convert(items, item, { parent: place, step: i, struct: undefined }),
-    );
+    return input.map((item: unknown, i) => element(items, item, { parent: place, step: i, struct: undefined }));
+  }
+
+  /** A value in a list or a map. What Go makes of a null there is the zero of the type, with the fields that a struct always has. */
+  function element(definition: Definition, item: unknown, at: Place): unknown {
+    if (item !== null) return convert(definition, item, at);
+    const resolved = resolve(definition);
+    return resolved.definition.properties ? struct(resolved, {}, at) : zeroOf(definition);
   }
 
   function map(definition: Definition, values: Definition, input: unknown, place: Place): Record<string, unknown> {
@@ -123,7 +128,7 @@ export function structure(root: NamedDefinition, value: unknown): Structured {
       const item = input[key];
       if (item === undefined) continue;
       const at = { parent: place, step: key, struct: undefined };
-      setOwn(output, key, item === null ? zeroOf(values) : convert(values, item, at));
+      setOwn(output, key, element(values, item, at));
     }
     return output;
   }
