@@ -196,7 +196,9 @@ describe("health and version", () => {
     ].map((name) => `[+]poststarthook/${name} ok\n`);
     const common = `[+]ping ok\n[+]etcd ok\n${hooks.join("")}`;
     expect((await api.call("GET", "/livez?verbose")).text).toBe(`${common}livez check passed\n`);
-    expect((await api.call("GET", "/readyz?verbose")).text).toBe(`${common}[+]etcd-readiness ok\n[+]shutdown ok\nreadyz check passed\n`);
+    expect((await api.call("GET", "/readyz?verbose")).text).toBe(
+      `${common}[+]etcd-readiness ok\n[+]shutdown ok\nreadyz check passed\n`,
+    );
     expect((await api.call("GET", "/healthz?verbose&exclude=etcd&exclude=b&exclude=a")).text).toBe(
       `${common.replace("etcd ok", "etcd excluded: ok")}warn: some health checks cannot be excluded: no matches for "a","b"\nhealthz check passed\n`,
     );
