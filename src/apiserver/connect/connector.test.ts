@@ -45,7 +45,7 @@ test.each([
   ],
   ["POST", `${pods}/web/attach?container=x`, 400, "container x is not valid for pod web"],
   ["POST", `${pods}/web/exec?command=ls&container=app`, 400, "pod web does not have a host assigned"],
-  ["GET", `${pods}/web/portforward?ports=x`, 400, 'strconv.ParseInt: parsing "x": invalid syntax'],
+  ["GET", `${pods}/web/portforward?ports=80,x`, 400, 'strconv.ParseUint: parsing "x": invalid syntax'],
   ["GET", `${pods}/web/proxy/`, 400, "address not allowed"],
   ["GET", `${pods}/a:b:c/proxy/`, 400, 'invalid pod request "a:b:c"'],
   ["GET", "/api/v1/namespaces/default/services/none/proxy/", 404, 'services "none" not found'],

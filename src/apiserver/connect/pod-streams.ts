@@ -19,9 +19,11 @@ export const kindOf = (part: StreamedPart) => ({ group: "", version: "v1", kind:
 export function readStreamRequest(part: StreamedPart, query: URLSearchParams): StreamRequest {
   const base = { kind: kinds[part], apiVersion: "v1" };
   if (part === "portforward") {
-    const ports = query.getAll("ports").map((text) => {
-      if (!/^-?\d{1,10}$/.test(text))
-        throw statusError("BadRequest", `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+    // Named again for each, or once with commas between.
+    const texts = query.getAll("ports").flatMap((text) => text.split(","));
+    const ports = texts.map((text) => {
+      if (!/^\d{1,5}$/.test(text))
+        throw statusError("BadRequest", `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
       return Number(text);
     });
     return {
