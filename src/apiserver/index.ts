@@ -1,5 +1,6 @@
 export type * from "./handler.ts";
-export { createApiServer, type ApiServer, type ApiServerOptions, type AuthenticationOptions } from "./server.ts";
+export { createApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
+export type { AuthenticationOptions } from "./identity.ts";
 export { AuditPolicyError, parseAuditPolicy } from "./audit/index.ts";
 export { frontProxyName, type AggregationOptions } from "./aggregation/index.ts";
 export type { Advertised } from "./own-service.ts";

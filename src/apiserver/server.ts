@@ -1,5 +1,5 @@
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
-import { StoreError, type Store } from "../store/index.ts";
+import type { Store } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
 import { createAdmission, keepPolicyStatus } from "./admission/index.ts";
 import { createAggregation, type AggregationOptions } from "./aggregation/index.ts";
@@ -11,7 +11,7 @@ import {
   type PortRange,
 } from "./allocation/index.ts";
 import { actingUser, actionOf, authorize, createAuthorizer } from "./auth/index.ts";
-import { createAuthenticator, type Authenticator, type TokenAuthenticator } from "./authentication/index.ts";
+import type { Authenticator } from "./authentication/index.ts";
 import { createAuditor, type AuditPolicy, type AuditRecord, type AuditSink } from "./audit/index.ts";
 import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
@@ -19,8 +19,10 @@ import type { CustomResources } from "./custom/index.ts";
 import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
+import { errorText, statusOf, unavailable } from "./failure.ts";
 import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
+import { createIdentity, type AuthenticationOptions } from "./identity.ts";
 import { createIntake, requestTime } from "./intake/index.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { metricsGroup } from "./metrics-api/kinds.ts";
@@ -42,27 +44,8 @@ import {
 } from "./resources/index.ts";
 import { watchStore } from "./store-health.ts";
 import { tellOfStorage, timed } from "./storage-figures.ts";
-import { startStorage, type Storage } from "./storage/index.ts";
-import {
-  createAccountAuthenticator,
-  createBootstrapTokens,
-  createIssuerDiscovery,
-  createTokenIssuer,
-  type AccountKeys,
-} from "./tokens/index.ts";
-
-export interface AuthenticationOptions {
-  /** Keys of service-account tokens, loaded when the first token comes or is asked for. */
-  readonly accountKeys: () => Promise<AccountKeys>;
-  /** Issuers of service-account tokens: the first signs. Default `https://kubernetes.default.svc.cluster.local`. */
-  readonly issuers?: readonly string[];
-  /** Audiences of tokens that are meant for this API. Default: the issuers. */
-  readonly audiences?: readonly string[];
-  /** Further kinds of tokens, asked after those of service accounts. */
-  readonly tokens?: readonly TokenAuthenticator[];
-  /** CNs of front proxies that are believed what they say of users; none: every one with a certificate of their authority. */
-  readonly frontProxyNames?: readonly string[];
-}
+import { startStorage } from "./storage/index.ts";
+import { createIssuerDiscovery } from "./tokens/index.ts";
 
 export interface ApiServerOptions {
   readonly store: Store;
@@ -368,77 +351,4 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       keptFlows?.stopped,
     ]).then(() => {}),
   };
-}
-
-/** Issuer and audience of a cluster's tokens where nobody says otherwise. */
-const usualIssuer = "https://kubernetes.default.svc.cluster.local";
-
-/** Who clients are, and the tokens by which they say so. */
-function createIdentity({ authentication, clock, log }: ApiServerOptions, storage: Storage) {
-  const { issuers = [usualIssuer], tokens = [], frontProxyNames = [] } = authentication ?? {};
-  const { audiences = issuers } = authentication ?? {};
-  const keys = authentication?.accountKeys ?? noKeys;
-  const now = (): number => clock.now();
-  const authenticator = createAuthenticator({
-    tokens: [
-      createAccountAuthenticator({ storage, keys, issuers, now }),
-      createBootstrapTokens({ storage, audiences, now }),
-      ...tokens,
-    ],
-    audiences,
-    frontProxy: { allowedNames: frontProxyNames },
-    onRefusal: (reason) => log.debug({ reason }, "a bearer token was refused"),
-  });
-  return {
-    authenticator,
-    issuer: createTokenIssuer({ storage, keys, issuer: issuers[0] ?? usualIssuer, audiences, now }),
-  };
-}
-
-function noKeys(): Promise<AccountKeys> {
-  return Promise.reject(statusError("ServiceUnavailable", "this server has no key for service-account tokens"));
-}
-
-/** Every error as the Status that tells it. What should not happen is logged and answered with 500. */
-function statusOf(error: unknown, request: ApiRequest, log: Logger): StatusError {
-  if (error instanceof StatusError) return error;
-  if (error instanceof StoreError && error.code === "TOO_LARGE")
-    return statusError("RequestEntityTooLarge", `Request entity too large: ${error.message}`);
-  if (error instanceof StoreError) {
-    const known = storeStatus(error);
-    if (known) return known;
-  }
-  log.error({ method: request.method, path: request.path, error: errorText(error) }, "request failed");
-  return statusError(
-    "InternalError",
-    `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`,
-    {
-      causes: [{ message: error instanceof Error ? error.message : String(error) }],
-    },
-  );
-}
-
-/** What a client is told when the store did not do its part. Undefined: an internal error. */
-function storeStatus({ code, message }: StoreError): StatusError | undefined {
-  switch (code) {
-    case "CLOSED":
-    case "UNAVAILABLE":
-      return unavailable(`the store is not available: ${message}`);
-    case "OUTCOME_UNKNOWN":
-      return statusError("Timeout", `the request may or may not have taken effect: ${message}`, {
-        retryAfterSeconds: 1,
-      });
-    case "TOO_MANY_REQUESTS":
-      return statusError("TooManyRequests", `the store has too much to do: ${message}`, { retryAfterSeconds: 1 });
-    default:
-      return undefined;
-  }
-}
-
-function unavailable(message: string): StatusError {
-  return statusError("ServiceUnavailable", message, { retryAfterSeconds: 1 });
-}
-
-function errorText(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

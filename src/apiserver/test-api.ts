@@ -4,7 +4,8 @@ import type { Authenticator, Impersonation } from "./authentication/index.ts";
 import type { Egress } from "./egress/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo, WatchFrame } from "./handler.ts";
 import type { KubeletClient } from "./resources/index.ts";
-import { createApiServer, type ApiServer, type ApiServerOptions, type AuthenticationOptions } from "./server.ts";
+import { createApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
+import type { AuthenticationOptions } from "./identity.ts";
 
 /** Any answer of the API, read whole: loose, so that tests say shortly what they look at. */
 export interface TestAnswer {
