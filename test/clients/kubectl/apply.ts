@@ -62,7 +62,7 @@ export const applying: Readonly<Record<string, readonly KubectlCase[]>> = {
       /^1$/,
     ]),
     fails(`patch cm bare -n ka --type=json -p '[{"op":"test","path":"/data/z","value":"2"}]'`, [
-      /[Tt]est(ing)? .*failed|testing value/,
+      /^The request is invalid: the server rejected our request due to an error in our request$/m,
     ]),
     k(`patch cm bare -n ka --type=strategic -p '{"data":{"z":null}}'`, [/patched$/m]),
     k(`patch cm bare -n ka --type=merge -p '{"metadata":{"labels":{"p":"q"}}}' --dry-run=server -o yaml`, [/p: q/]),

@@ -71,6 +71,11 @@ export const pods: Readonly<Record<string, readonly KubectlCase[]>> = {
     k("cordon $NODE", [/already cordoned$/m]),
     k("get node $NODE", [/Ready,SchedulingDisabled/]),
     fails("drain $NODE", [/cannot delete .*Pods that declare no controller|unable to drain/]),
+    fails("drain $NODE --force --delete-emptydir-data --pod-selector=app=web --timeout=3s", [
+      /Cannot evict pod as it would violate the pod's disruption budget\./,
+    ]),
+    k("delete pdb all -n kp"),
+    k("delete pdb --all -n kc", [/^poddisruptionbudget\.policy "pdb" deleted/m]),
     k("drain $NODE --force --ignore-daemonsets --delete-emptydir-data --grace-period=1 --timeout=90s", [
       /^node\/\S+ drained$/m,
     ]),
