@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -24,7 +24,7 @@ function documented(page: string, heading: string): Metric[] {
 
 /** What a scrape holds under the prefixes that this project answers for. A metric without a value yet has no labels yet. */
 function served(text: string): { name: string; type: string; labels: string[] | undefined }[] {
-  const ours = /^(fairlead|kubeproxy|apiserver|workqueue)_/;
+  const ours = /^(fairlead|kubeproxy|apiserver|workqueue|authentication|authorization|etcd|leader_election)_/;
   return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
     .filter(([, name = ""]) => ours.test(name))
     .map(([, name = "", type = ""]) => {
@@ -98,7 +98,11 @@ describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) 
     beforeAll(async () => {
       page = await readFile(join(repository, "docs/metrics.md"), "utf8");
       lab = await openLab(user);
-      cluster = await upCluster(lab);
+      // What is audited is counted where there is a policy.
+      const policy = join(lab.dir, "audit.yaml");
+      await writeFile(policy, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{ level: Metadata }]\n");
+      const log = join(lab.dir, "audit.log");
+      cluster = await upCluster(lab, ["--audit-policy-file", policy, "--audit-log-path", log]);
     });
     afterAll(() => tearDown(lab, cluster));
 
