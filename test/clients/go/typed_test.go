@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -196,9 +195,16 @@ func TestSubresources(t *testing.T) {
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "echo", Image: "fairlead.dev/echo"}}},
 		}},
 	}, metav1.CreateOptions{}))
-	scale := must[*autoscalingv1.Scale](t)(apps.GetScale(ctx, "app", metav1.GetOptions{}))
-	scale.Spec.Replicas = 2
-	must[*autoscalingv1.Scale](t)(apps.UpdateScale(ctx, "app", scale, metav1.UpdateOptions{}))
+	// The controller writes the Deployment's status meanwhile.
+	check(t, retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		scale, err := apps.GetScale(ctx, "app", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		scale.Spec.Replicas = 2
+		_, err = apps.UpdateScale(ctx, "app", scale, metav1.UpdateOptions{})
+		return err
+	}))
 	var pods *corev1.PodList
 	eventually(t, "two pods are ready", func() error {
 		got, err := apps.Get(ctx, "app", metav1.GetOptions{})
