@@ -8,7 +8,7 @@ import { apiVersionOf, resources, type Resource } from "./resource.ts";
 import { strategyFor } from "./strategies.ts";
 import { cloneJson, isObject } from "./values/equal.ts";
 
-/** One question to Kubernetes 1.35 and its answer; `scripts/golden-kinds.mjs` writes these. */
+/** One question to Kubernetes 1.35.2 and its answer, as recorded. */
 interface Case {
   readonly object: KubeObject;
   /** Merged into the object after it was created. */
