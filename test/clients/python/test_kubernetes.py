@@ -159,10 +159,13 @@ class Cluster(unittest.TestCase):
             forward = portforward(self.core.connect_get_namespaced_pod_portforward, "echo", self.namespace, ports=ports)
             socket = forward.socket(8080)
             socket.settimeout(PATIENCE)
-            socket.sendall(b"GET / HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n")
             answer = b""
-            while chunk := socket.recv(4096):
-                answer += chunk
+            try:
+                socket.sendall(b"GET / HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n")
+                while chunk := socket.recv(4096):
+                    answer += chunk
+            except ConnectionError:
+                return None
             return forward if answer.startswith(b"HTTP/1.1 200") else None
 
         return eventually("an answer", ask)
@@ -367,8 +370,8 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
             _preload_content=False,
         )
         target.write_stdin(packed.getvalue().decode())
-        target.update(timeout=1)
-        target.close()
+        # A command ends with its connection: it is kept until the file is there.
+        self.addCleanup(target.close)
         path = os.path.join(folder, "file")
 
         def content():
