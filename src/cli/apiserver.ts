@@ -13,54 +13,37 @@ import { CliError } from "./errors.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { openLog } from "./log.ts";
 import { terminal } from "./narrator.ts";
+import { withServerOptions } from "./server-options.ts";
 import { defaultSettings, readSettings } from "./settings.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
 export function apiserverCommand(): Command {
-  return new Command("apiserver")
-    .description(
-      "Run a further API server on the etcd of a cluster, with controllers and a scheduler that wait for their turn. No node runs here.",
-    )
-    .requiredOption("--dir <dir>", "directory of this server: its kubeconfig and its log")
-    .requiredOption("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)
-    .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")
-    .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
-    .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")
-    .option("--authentication-config <file>", "AuthenticationConfiguration: OpenID Connect issuers of tokens")
-    .option("--token-auth-file <file>", 'CSV file of static tokens: token,user,uid,"groups"')
-    .option("--audit-policy-file <file>", "audit policy (audit.k8s.io/v1): what is recorded of whose requests")
-    .option("--audit-log-path <file>", "where audit events go, a line each (default: DIR/audit.log)")
-    .option(
-      "--audit-log-maxsize <megabytes>",
-      `set the audit log aside at this size, 0: never (default: ${defaultSettings.auditLogMaxsize})`,
-    )
-    .option(
-      "--audit-log-maxbackup <n>",
-      `audit logs that are kept, 0: all (default: ${defaultSettings.auditLogMaxbackup})`,
-    )
-    .option("--audit-log-maxage <days>", "days that they are kept, 0: for ever (default: 0)")
-    .option("--shutdown-delay-duration <time>", "go on answering for so long after a signal (default: 0s)")
-    .option("--v <level>", "what the API logs: 0 slow requests, 3 all, 4 and more details (default: 0)")
-    .option("--etcd-keyfile <file>", "key of that certificate, PEM")
-    .option("--etcd-prefix <path>", `what keys in etcd begin with (default: ${defaultSettings.etcdPrefix})`)
-    .option(
-      "--pki-dir <dir>",
-      "certificates of the cluster: the folder `pki` of its first server, or a copy (default: DIR/pki)",
-    )
-    .option("--advertise-address <ip>", "where clients and pods reach this server (default: this machine's address)")
-    .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
-    .addHelpText(
-      "after",
-      `
+  return withServerOptions(
+    new Command("apiserver")
+      .description(
+        "Run a further API server on the etcd of a cluster, with controllers and a scheduler that wait for their turn. No node runs here.",
+      )
+      .requiredOption("--dir <dir>", "directory of this server: its kubeconfig and its log")
+      .requiredOption("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)
+      .option(
+        "--pki-dir <dir>",
+        "certificates of the cluster: the folder `pki` of its first server, or a copy (default: DIR/pki)",
+      )
+      .option("--advertise-address <ip>", "where clients and pods reach this server (default: this machine's address)")
+      .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
+      .addHelpText(
+        "after",
+        `
 An address that begins with 127. means a cluster without root (\`up --rootless\`): its ranges for Services are others.
 
 Examples:
   fairlead up --store etcd --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379,http://10.0.0.3:2379
   fairlead apiserver --dir ./second --pki-dir ./copy-of-pki --etcd-servers http://10.0.0.1:2379,http://10.0.0.2:2379`,
-    )
-    .action(run);
+      )
+      .action(run),
+  );
 }
 
 type Flags = Readonly<Record<string, unknown>> & {

@@ -8,12 +8,13 @@ import { openLog } from "./log.ts";
 import { takeNetwork } from "./machine-lock.ts";
 import { type Narrator, parentNarrator, terminal } from "./narrator.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
+import { withServerOptions } from "./server-options.ts";
 import { defaultSettings, readConfigFile, readSettings, type Settings } from "./settings.ts";
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
 export function upCommand(): Command {
-  return (
+  return withServerOptions(
     new Command("up")
       .description(
         "Bring a cluster up on this machine. Ctrl-C stops Fairlead; the pods go on running until `fairlead down`.",
@@ -35,26 +36,6 @@ export function upCommand(): Command {
       .option("--image <name=command>", "what runs for an image; may be repeated", collect)
       .option("--store <store>", "lmdb, lmdb:PATH for another place, or etcd (default: lmdb)")
       .option("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)
-      .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")
-      .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
-      .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")
-      .option("--authentication-config <file>", "AuthenticationConfiguration: OpenID Connect issuers of tokens")
-      .option("--token-auth-file <file>", 'CSV file of static tokens: token,user,uid,"groups"')
-      .option("--audit-policy-file <file>", "audit policy (audit.k8s.io/v1): what is recorded of whose requests")
-      .option("--audit-log-path <file>", "where audit events go, a line each (default: DIR/audit.log)")
-      .option(
-        "--audit-log-maxsize <megabytes>",
-        `set the audit log aside at this size, 0: never (default: ${defaultSettings.auditLogMaxsize})`,
-      )
-      .option(
-        "--audit-log-maxbackup <n>",
-        `audit logs that are kept, 0: all (default: ${defaultSettings.auditLogMaxbackup})`,
-      )
-      .option("--audit-log-maxage <days>", "days that they are kept, 0: for ever (default: 0)")
-      .option("--shutdown-delay-duration <time>", "go on answering for so long after a signal (default: 0s)")
-      .option("--v <level>", "what the API logs: 0 slow requests, 3 all, 4 and more details (default: 0)")
-      .option("--etcd-keyfile <file>", "key of that certificate, PEM")
-      .option("--etcd-prefix <path>", `what keys in etcd begin with (default: ${defaultSettings.etcdPrefix})`)
       .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
       .option("--http-port <port>", `port of Ingress over HTTP (default: ${defaultSettings.httpPort})`)
       .option("--https-port <port>", `port of Ingress over HTTPS (default: ${defaultSettings.httpsPort})`)
@@ -76,7 +57,7 @@ Examples:
   fairlead up --image nginx='/usr/sbin/nginx -g "daemon off;"'
   export KUBECONFIG=~/.fairlead/kubeconfig; kubectl get nodes`,
       )
-      .action(up)
+      .action(up),
   );
 }
 
