@@ -90,7 +90,7 @@ async function inParallel(count: number, action: (i: number) => Promise<unknown>
 }
 
 const context: ProxyContext = {
-  family: "IPv4",
+  families: ["IPv4"],
   node: { name: node, addresses: ["127.0.0.1"] },
   podCidrs: ["10.42.0.0/16"],
   serviceCidrs: ["10.96.0.0/16"],
@@ -109,11 +109,11 @@ function bareScripts(): { full: string; change: string; undo: string; rows: numb
     if (plan) rows.push(...rowsOfPlan(plan, [], numbers, context));
   }
   const unique = [...new Map(rows.map((row) => [`${row.table} ${row.key.join()}`, row])).values()];
-  const full = scriptOf({ reset: true, remove: [], add: unique }, drawsOf(unique).values()).script;
+  const full = scriptOf({ reset: true, remove: [], add: unique }, [...drawsOf(unique).values()], ["IPv4"]).script;
   const slot = unique.find((row) => row.table === "slots");
   if (!slot) throw new Error("no slot row");
   const other: Row = { ...slot, value: ["10.42.255.250", 8080] };
-  const swap = (from: Row, to: Row) => scriptOf({ reset: false, remove: [from], add: [to] }, []).script;
+  const swap = (from: Row, to: Row) => scriptOf({ reset: false, remove: [from], add: [to] }, [], ["IPv4"]).script;
   return { full, change: swap(slot, other), undo: swap(other, slot), rows: unique.length };
 }
 

@@ -4,7 +4,7 @@ import { CommandError, FakeClock, silentLogger, type CommandRunner } from "../sy
 import { chooseBackend, ProxyModeError } from "./choose.ts";
 
 const context: ProxyContext = {
-  family: "IPv4",
+  families: ["IPv4"],
   node: { name: "node1", addresses: [] },
   podCidrs: [],
   serviceCidrs: [],

@@ -37,14 +37,14 @@ export async function chooseBackend(
   let reason: string | undefined;
   if (mode === "iptables") {
     const { createIptablesBackend, whyNoIptables } = await import("./iptables/index.ts");
-    reason = await whyNoIptables(parts.commands);
+    reason = await whyNoIptables(parts.commands, context.families);
     if (reason !== undefined) throw new ProxyModeError(mode, reason);
     const kernel = createIptablesBackend({ ...parts, ...told, context, log });
     return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
   }
   if (mode !== "userspace") {
     const { createNftablesBackend, openNft, whyNoProgram } = await import("./nftables/index.ts");
-    reason = await whyNoProgram(parts.commands);
+    reason = await whyNoProgram(parts.commands, context.families);
     if (reason === undefined) {
       const nft = await openNft(parts.commands, log);
       const kernel = createNftablesBackend({ ...parts, ...told, nft, context, log });

@@ -1,17 +1,22 @@
 import { CommandError, type CommandRunner, type Logger } from "../system/index.ts";
-import type { NodePlan } from "../services/index.ts";
+import type { Family, NodePlan, ProxyContext } from "../services/index.ts";
 
 /**
- * Keeps UDP from sticking to endpoints that are gone. The kernel asks the nat chains only for the first packet of a flow,
- * so a client that goes on sending from one port would be led to a dead address for ever. TCP is left alone: established
- * connections end by themselves. Only flows of Services are ever touched.
+ * Keeps UDP and SCTP from sticking to endpoints that are gone. The kernel asks the nat chains only for the first packet of a flow,
+ * so a client that goes on sending from one port would be led to a dead address for ever, or to whoever has that address next. TCP
+ * is left alone: established connections end by themselves. Only flows of Services are ever touched.
  */
 export interface ConntrackCleaner {
   /** What the Service is from now on. */
   update(key: string, plan: NodePlan | undefined): void;
+  setContext(context: ProxyContext): void;
   /** Cleans, when some update since the last time asks for it. Called when the rows are in force. */
   run(): void;
 }
+
+/** Protocols that have no end of their own, or none that this kernel waits for. */
+const protocols = ["UDP", "SCTP"] as const;
+type Watched = (typeof protocols)[number];
 
 /** One flow in the kernel's table, as far as it matters here. */
 export interface Flow {
@@ -21,46 +26,62 @@ export interface Flow {
   readonly replySource: string;
 }
 
+/** What is known of a protocol's frontends, by `address port`, and of NodePorts by `IPv4 port` and `IPv6 port`. */
+export interface Frontends {
+  /** With the endpoints that may be behind them. */
+  readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Those that are gone: flows to them are stale whatever they lead to. */
+  readonly gone: ReadonlySet<string>;
+}
+
+interface Known {
+  readonly allowed: Map<string, ReadonlySet<string>>;
+  gone: Set<string>;
+  wanted: boolean;
+}
+
 export function createConntrackCleaner(options: {
+  readonly context: ProxyContext;
   readonly commands: CommandRunner;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): ConntrackCleaner {
   const { commands, log, signal } = options;
-  /** UDP frontends by `address port`, NodePorts by `* port`, with the endpoints that may be behind them. */
-  const allowed = new Map<string, ReadonlySet<string>>();
-  const ofService = new Map<string, ReadonlyMap<string, ReadonlySet<string>>>();
-  /** Frontends that are gone: flows to them are stale whatever they lead to. Forgotten after the cleaning. */
-  let gone = new Set<string>();
-  let wanted = false;
+  let { context } = options;
+  const known: Readonly<Record<Watched, Known>> = { UDP: nothingKnown(), SCTP: nothingKnown() };
+  const ofService = new Map<string, ReadonlyMap<string, Claim>>();
   let running = false;
   let missing = false;
 
-  async function clean(): Promise<void> {
-    const left = gone;
-    gone = new Set();
-    const listed = await commands.run("conntrack", ["-L", "-f", "ipv4", "-p", "udp"], { signal });
-    if (listed.code !== 0) throw new Error(`conntrack -L: ${listed.stderr.trim()}`);
-    for (const flow of staleFlows(parseFlows(listed.stdout), allowed, left)) {
-      const { destination, port, replySource } = flow;
-      const filter = ["--orig-dst", destination, "--orig-port-dst", String(port), "--reply-src", replySource];
-      // Exit code 1 only says that the flow ended in the meantime.
-      await commands.run("conntrack", ["-D", "-f", "ipv4", "-p", "udp", ...filter], { signal });
+  const isWanted = () => protocols.some((protocol) => known[protocol].wanted);
+
+  async function clean(protocol: Watched): Promise<void> {
+    const { allowed, gone } = known[protocol];
+    known[protocol].wanted = false;
+    known[protocol].gone = new Set();
+    const nodeAddresses = new Set(context.node.addresses);
+    for (const family of context.families) {
+      const kind = ["-f", family.toLowerCase(), "-p", protocol.toLowerCase()];
+      const listed = await commands.run("conntrack", ["-L", ...kind], { signal });
+      if (listed.code !== 0) throw new Error(`conntrack -L: ${listed.stderr.trim()}`);
+      for (const flow of staleFlows(parseFlows(listed.stdout), { allowed, gone }, family, nodeAddresses)) {
+        const { destination, port, replySource } = flow;
+        const filter = ["--orig-dst", destination, "--orig-port-dst", String(port), "--reply-src", replySource];
+        // Exit code 1 only says that the flow ended in the meantime.
+        await commands.run("conntrack", ["-D", ...kind, ...filter], { signal });
+      }
     }
   }
 
   async function work(): Promise<void> {
     running = true;
-    while (wanted && !missing && !signal.aborted) {
-      wanted = false;
+    while (isWanted() && !missing && !signal.aborted) {
       try {
-        await clean();
+        for (const protocol of protocols) if (known[protocol].wanted) await clean(protocol);
       } catch (error) {
         if (signal.aborted) break;
         missing = error instanceof CommandError;
-        const then = missing
-          ? "UDP clients of removed endpoints wait until their flow times out"
-          : "stale UDP flows stay";
+        const then = missing ? "clients of removed endpoints wait until their flow times out" : "stale flows stay";
         log.warn({ error: String(error) }, then);
       }
     }
@@ -68,58 +89,81 @@ export function createConntrackCleaner(options: {
   }
 
   return {
+    setContext(next) {
+      context = next;
+    },
     update(key, plan) {
       const before = ofService.get(key);
-      const after = udpFrontends(plan);
+      const after = claimsOf(plan);
       if (!before && after.size === 0) return;
-      for (const [frontend, endpoints] of before ?? []) {
-        const now = after.get(frontend);
+      for (const [id, { protocol, frontend, endpoints }] of before ?? []) {
+        const of = known[protocol];
+        const now = after.get(id);
         if (!now) {
-          allowed.delete(frontend);
-          gone.add(frontend);
-          wanted = true;
-        } else if (endpoints.size === 0 || [...endpoints].some((one) => !now.has(one))) wanted = true;
+          of.allowed.delete(frontend);
+          of.gone.add(frontend);
+          of.wanted = true;
+        } else if (endpoints.size === 0 || [...endpoints].some((one) => !now.endpoints.has(one))) of.wanted = true;
       }
-      for (const [frontend, endpoints] of after) {
-        allowed.set(frontend, endpoints);
-        gone.delete(frontend);
-        if (!before?.has(frontend)) wanted = true;
+      for (const [id, { protocol, frontend, endpoints }] of after) {
+        const of = known[protocol];
+        of.allowed.set(frontend, endpoints);
+        of.gone.delete(frontend);
+        if (!before?.has(id)) of.wanted = true;
       }
       if (after.size > 0) ofService.set(key, after);
       else ofService.delete(key);
     },
     run() {
-      if (wanted && !running) void work();
+      if (isWanted() && !running) void work();
     },
   };
 }
 
-function udpFrontends(plan: NodePlan | undefined): Map<string, ReadonlySet<string>> {
-  const frontends = new Map<string, ReadonlySet<string>>();
-  for (const port of plan?.ports ?? []) {
-    if (port.protocol !== "UDP") continue;
-    const endpoints = new Set(port.serving.map(({ address }) => address));
-    for (const frontend of port.frontends) frontends.set(`${frontend.address ?? "*"} ${frontend.port}`, endpoints);
-  }
-  return frontends;
+function nothingKnown(): Known {
+  return { allowed: new Map(), gone: new Set(), wanted: false };
 }
 
-/** The flows to Services whose answers come from no endpoint of theirs, each kind once. */
+interface Claim {
+  readonly protocol: Watched;
+  readonly frontend: string;
+  readonly endpoints: ReadonlySet<string>;
+}
+
+function claimsOf(plan: NodePlan | undefined): Map<string, Claim> {
+  const claims = new Map<string, Claim>();
+  for (const { protocol, serving, frontends, family } of plan?.ports ?? []) {
+    if (protocol === "TCP") continue;
+    const endpoints = new Set(serving.map(({ address }) => address));
+    for (const { address, port } of frontends) {
+      const frontend = `${address ?? family} ${port}`;
+      claims.set(`${protocol} ${frontend}`, { protocol, frontend, endpoints });
+    }
+  }
+  return claims;
+}
+
+/**
+ * The flows to Services whose answers come from no endpoint of theirs, each kind once. Those that were not translated because they
+ * began while their Service had no rows are among them: they would keep the client's port from its first endpoint.
+ */
 export function staleFlows(
   flows: Iterable<Flow>,
-  allowed: ReadonlyMap<string, ReadonlySet<string>>,
-  gone: ReadonlySet<string>,
+  { allowed, gone }: Frontends,
+  family: Family,
+  nodeAddresses: ReadonlySet<string>,
 ): Flow[] {
   const stale = new Map<string, Flow>();
   for (const flow of flows) {
     const { destination, port, replySource } = flow;
     const own = `${destination} ${port}`;
-    const nodePort = `* ${port}`;
-    const endpoints = allowed.get(own) ?? (gone.has(own) ? undefined : allowed.get(nodePort));
-    const ours = endpoints !== undefined || gone.has(own) || (gone.has(nodePort) && replySource !== destination);
-    // A packet to a NodePort's number on some other machine is none of ours: it was not translated.
-    const foreign = !allowed.has(own) && !gone.has(own) && replySource === destination;
-    if (ours && !foreign && !endpoints?.has(replySource)) stale.set(`${own} ${replySource}`, flow);
+    const nodePort = `${family} ${port}`;
+    const claimed = allowed.has(own) || gone.has(own);
+    // The number of a NodePort at some other machine, or of one that is gone at a program of this node, is none of ours.
+    const atNode = !claimed && nodeAddresses.has(destination);
+    const endpoints = claimed ? allowed.get(own) : atNode ? allowed.get(nodePort) : undefined;
+    const ended = gone.has(own) || (atNode && gone.has(nodePort) && replySource !== destination);
+    if ((endpoints || ended) && !endpoints?.has(replySource)) stale.set(`${own} ${replySource}`, flow);
   }
   return [...stale.values()];
 }

@@ -38,7 +38,12 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
   const { signal, clock, log } = options;
   let context = options.context;
   const problems = new Map<string, readonly FrontendState[]>();
-  const conntrack = createConntrackCleaner({ commands: options.commands, log, signal });
+  const conntrack = createConntrackCleaner({
+    context,
+    commands: options.commands,
+    log,
+    signal,
+  });
   const tables = createTables({
     program: options.syncs ? told(kernel.program, options.syncs) : kernel.program,
     shared: kernel.shared,
@@ -51,6 +56,7 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
 
   const setContext = (next: ProxyContext): void => {
     context = next;
+    conntrack.setContext(next);
     tables.set("", kernel.rowsOfContext(next));
   };
   setContext(context);

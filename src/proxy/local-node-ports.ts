@@ -3,7 +3,7 @@ import type { Clock, Logger } from "../system/index.ts";
 import type { Backend } from "./backend.ts";
 import { createUserspaceBackend } from "./userspace/index.ts";
 
-const localhost = "127.0.0.1";
+const localhost = { IPv4: "127.0.0.1", IPv6: "::1" } as const;
 
 /**
  * Adds to a kernel backend that NodePorts answer on localhost too. The kernel would route such packets out of the machine
@@ -21,7 +21,7 @@ export function withLocalNodePorts(
 ): Backend {
   const onLocalhost = (context: ProxyContext): ProxyContext => ({
     ...context,
-    node: { ...context.node, addresses: [localhost] },
+    node: { ...context.node, addresses: context.families.map((family) => localhost[family]) },
   });
   const local = createUserspaceBackend({ ...options, context: onLocalhost(options.context) });
   return {

@@ -1,6 +1,6 @@
 import { createInformers, type Client, type Informers } from "../client/index.ts";
 import { keyOf, resources, type Node } from "../kube/index.ts";
-import { createServiceModel, type ProxyContext, type ServiceModel } from "../services/index.ts";
+import { createServiceModel, familiesIn, type ProxyContext, type ServiceModel } from "../services/index.ts";
 import { createMetrics, type Clock, type CommandRunner, type Component, type Logger } from "../system/index.ts";
 import type { FrontendState, ProxyMode } from "./backend.ts";
 import { chooseBackend } from "./choose.ts";
@@ -17,7 +17,7 @@ export interface ProxyOptions {
   readonly nodeName: string;
   /** `auto`: nftables where root and `nft` are there, else userspace. */
   readonly mode: ProxyMode | "auto";
-  /** Where NodePorts answer. */
+  /** The node's own addresses, of both families where it has both: NodePorts answer there. */
   readonly nodeAddresses: readonly string[];
   /** Where all pods of the cluster have their addresses. */
   readonly podCidrs: readonly string[];
@@ -51,14 +51,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { client, signal, clock, nodeName } = options;
   const log = options.log.child({ component: "proxy" });
   let context: ProxyContext = {
-    family: "IPv4",
+    families: familiesIn([...options.nodeAddresses, ...options.serviceCidrs, ...options.podCidrs]),
     node: { name: nodeName, addresses: options.nodeAddresses },
     podCidrs: options.podCidrs,
     serviceCidrs: options.serviceCidrs,
   };
   const model = createServiceModel(context);
   const metrics = createMetrics();
-  const figures = createProxyFigures(metrics, clock, context.family);
+  const figures = createProxyFigures(metrics, clock, context.families[0] ?? "IPv4");
   const { syncs } = figures;
   const { backend, reason } = await chooseBackend({ ...options, syncs }, context, log);
   const progress = createProgress(clock);

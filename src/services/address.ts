@@ -1,4 +1,4 @@
-import { BlockList, isIPv4, isIPv6 } from "node:net";
+import { BlockList, isIPv4, isIPv6, SocketAddress } from "node:net";
 
 export type Family = "IPv4" | "IPv6";
 
@@ -9,7 +9,47 @@ export function familyOf(address: string): Family | undefined {
   return undefined;
 }
 
-/** An address range. `text` is canonical for IPv4: host bits are zero. */
+/**
+ * An address as the one text that stands for it, and its family: `fd00::0:1` is `fd00::1`, and `010.0.0.9`, which old API servers
+ * stored, is 10.0.0.9, as Kubernetes reads it (KEP-4858). Undefined for anything else, IPv4 addresses in IPv6 form among it.
+ */
+export function readAddress(text: string): { readonly address: string; readonly family: Family } | undefined {
+  if (isIPv4(text)) return { address: text, family: "IPv4" };
+  if (isIPv6(text)) {
+    if (text.includes("%")) return undefined;
+    const { address } = new SocketAddress({ address: text, family: "ipv6" });
+    return address.includes(".") ? undefined : { address, family: "IPv6" };
+  }
+  const parts = /^\d{1,16}(?:\.\d{1,16}){3}$/.test(text) ? text.split(".").map(Number) : [];
+  return parts.length === 4 && parts.every((part) => part < 256)
+    ? { address: parts.join("."), family: "IPv4" }
+    : undefined;
+}
+
+const unusable = addressSet(["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/128", "fe80::/10", "ff00::/8"]);
+const loopback = addressSet(["127.0.0.0/8", "::1/128"]);
+
+/** Whether an address is this machine's own wherever it is asked for. */
+export function isLoopback(address: string): boolean {
+  return loopback.has(address);
+}
+
+/**
+ * Whether packets may be led to or from this address: not unspecified, link-local, multicast or broadcast, as the API demands of
+ * endpoints and external addresses. Loopback only where the whole cluster lives on it.
+ */
+export function isProxyable(address: string, allowLoopback: boolean): boolean {
+  return !unusable.has(address) && (allowLoopback || !loopback.has(address));
+}
+
+/** The families of these addresses and ranges, IPv4 first; IPv4 when there is none. */
+export function familiesIn(texts: readonly string[]): Family[] {
+  const found = new Set(texts.map((text) => readAddress(text.split("/", 1)[0] ?? "")?.family));
+  if (!found.has("IPv6")) return ["IPv4"];
+  return found.has("IPv4") ? ["IPv4", "IPv6"] : ["IPv6"];
+}
+
+/** An address range in its one text: host bits are zero. */
 export interface Cidr {
   readonly family: Family;
   readonly network: string;
@@ -20,11 +60,12 @@ export interface Cidr {
 /** Reads `network/prefix`; undefined when it is not one. Host bits are allowed and cleared, as Kubernetes reads them. */
 export function parseCidr(text: string): Cidr | undefined {
   const [address = "", prefixText = "", ...rest] = text.trim().split("/");
-  const family = familyOf(address);
-  if (!family || rest.length > 0 || !/^(0|[1-9][0-9]{0,2})$/.test(prefixText)) return undefined;
+  const read = readAddress(address);
+  if (!read || rest.length > 0 || !/^(0|[1-9][0-9]{0,2})$/.test(prefixText)) return undefined;
+  const { family } = read;
   const prefix = Number(prefixText);
   if (prefix > (family === "IPv4" ? 32 : 128)) return undefined;
-  const network = family === "IPv4" ? maskIPv4(address, prefix) : address;
+  const network = family === "IPv4" ? maskIPv4(read.address, prefix) : maskIPv6(read.address, prefix);
   return { family, network, prefix, text: `${network}/${prefix}` };
 }
 
@@ -66,6 +107,18 @@ function maskIPv4(address: string, prefix: number): string {
   const block = 2 ** (32 - prefix);
   const network = Math.floor(number / block) * block;
   return [24, 16, 8, 0].map((shift) => Math.floor(network / 2 ** shift) % 256).join(".");
+}
+
+function maskIPv6(address: string, prefix: number): string {
+  const [head = "", tail] = address.split("::");
+  const groups = (text: string) => (text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16)));
+  const [before, after] = [groups(head), groups(tail ?? "")];
+  const all = [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
+  const kept = all.map((group, i) => {
+    const bits = Math.min(16, Math.max(0, prefix - 16 * i));
+    return group & (0xffff << (16 - bits)) & 0xffff;
+  });
+  return readAddress(kept.map((group) => group.toString(16)).join(":"))?.address ?? address;
 }
 
 function nodeFamily(family: Family): "ipv4" | "ipv6" {

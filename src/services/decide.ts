@@ -1,4 +1,4 @@
-import { addressSet, type AddressSet } from "./address.ts";
+import { addressSet, isLoopback, parseCidr, type AddressSet, type Family } from "./address.ts";
 import type { ServiceEndpoint } from "./endpoints.ts";
 import type { Frontend, PortPlan, ProxyContext } from "./plan.ts";
 
@@ -24,13 +24,32 @@ export type Decision = {
   | { readonly verdict: "drop" }
 );
 
-const loopback = addressSet(["127.0.0.0/8", "::1/128"]);
+/** Tells where a client is from its address and, where pods are known by their interfaces, from the one it came in by. */
+export type Classifier = (source: string, device?: string) => ClientClass;
 
-/** Tells where clients are. As for the kernel, an address of the node in the pods' range is a pod's, and loopback is the node's. */
-export function createClassifier(context: ProxyContext): (source: string) => ClientClass {
-  const pods: AddressSet = addressSet(context.podCidrs);
+/** As for the kernel, an address of the node in the pods' range is a pod's, and loopback is the node's. */
+export function createClassifier(context: ProxyContext): Classifier {
+  const isPod = podDetector(context);
   const node = new Set(context.node.addresses);
-  return (source) => (pods.has(source) ? "pod" : node.has(source) || loopback.has(source) ? "node" : "outside");
+  return (source, device) =>
+    isPod(source, device) ? "pod" : node.has(source) || isLoopback(source) ? "node" : "outside";
+}
+
+function podDetector({ podCidrs, podInterfaces }: ProxyContext): (source: string, device?: string) => boolean {
+  const pods: AddressSet = addressSet(podCidrs);
+  if (!podInterfaces) return (source) => pods.has(source);
+  const exact = new Set(podInterfaces.filter((name) => !name.endsWith("*")));
+  const prefixes = podInterfaces.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1));
+  return (_source, device) =>
+    device !== undefined && (exact.has(device) || prefixes.some((prefix) => device.startsWith(prefix)));
+}
+
+/** Whether pods can be told from other clients in this family. Where not, nobody is masked at a cluster IP for being no pod. */
+export function tellsPods(
+  { podCidrs, podInterfaces }: Pick<ProxyContext, "podCidrs" | "podInterfaces">,
+  family: Family,
+): boolean {
+  return podInterfaces !== undefined || podCidrs.some((text) => parseCidr(text)?.family === family);
 }
 
 /**
@@ -43,6 +62,7 @@ export function decide(
   port: PortPlan,
   frontend: Frontend,
   source: { readonly address: string; readonly class: ClientClass },
+  context: Pick<ProxyContext, "podCidrs" | "podInterfaces" | "masqueradeAll">,
 ): Decision {
   const from = { field: frontend.field, reason: `${frontend.kind} ${frontend.address ?? "of every node"}` };
   if (frontend.sourceRanges && !addressSet(frontend.sourceRanges).has(source.address)) {
@@ -61,7 +81,9 @@ export function decide(
       : { verdict: "reject", because: [{ field: "endpoints", reason: "none is ready on any node" }, from] };
   }
 
-  const masquerade = internal ? source.class !== "pod" : frontend.policy === "Cluster" || source.class === "node";
+  const masquerade = internal
+    ? (context.masqueradeAll ?? false) || (source.class !== "pod" && tellsPods(context, port.family))
+    : frontend.policy === "Cluster" || source.class === "node";
   return {
     verdict: "forward",
     endpoints: pool.endpoints,

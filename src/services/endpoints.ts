@@ -1,5 +1,5 @@
 import { keyOf, type EndpointSlice } from "../kube/index.ts";
-import { familyOf, type Family } from "./address.ts";
+import { isProxyable, readAddress, type Family } from "./address.ts";
 
 export type Protocol = "TCP" | "UDP" | "SCTP";
 
@@ -33,13 +33,20 @@ export function serviceOfSlice(slice: EndpointSlice): string | undefined {
 /**
  * The endpoints of one Service port over all its slices, sorted by address and port.
  *
- * Slices of another family or of type FQDN do not count, nor addresses beyond the first of an endpoint (discovery/v1).
+ * Slices of another family or of type FQDN do not count, nor addresses beyond the first of an endpoint (discovery/v1), nor
+ * addresses that no packet can be led to.
  * An endpoint may be in two slices while it moves between them: the one in the better condition counts.
  * A slice port without a name is the port named "".
  */
 export function endpointsOfPort(
   slices: Iterable<EndpointSlice>,
-  port: { readonly family: Family; readonly name: string; readonly protocol: Protocol },
+  port: {
+    readonly family: Family;
+    readonly name: string;
+    readonly protocol: Protocol;
+    /** False: loopback addresses are no endpoints. */
+    readonly allowLoopback?: boolean;
+  },
 ): ServiceEndpoint[] {
   const found = new Map<string, ServiceEndpoint>();
   for (const slice of slices) {
@@ -49,8 +56,9 @@ export function endpointsOfPort(
     for (const { name, protocol, port: number } of slice.ports ?? []) {
       if ((name ?? "") !== port.name || (protocol ?? "TCP") !== port.protocol || !isPort(number)) continue;
       for (const endpoint of slice.endpoints ?? []) {
-        const address = endpoint.addresses[0];
-        if (address === undefined || familyOf(address) !== port.family) continue;
+        const read = readAddress(endpoint.addresses[0] ?? "");
+        if (read?.family !== port.family || !isProxyable(read.address, port.allowLoopback ?? true)) continue;
+        const { address } = read;
         const id = `${address} ${number}`;
         const next = endpointOf(endpoint, address, number, key, namespace);
         const other = found.get(id);
@@ -110,7 +118,8 @@ function rank(endpoint: ServiceEndpoint): number {
   return endpoint.ready ? 2 : endpoint.serving ? 1 : 0;
 }
 
-function isPort(port: number | undefined): port is number {
+/** Whether this is a number that a port can have. */
+export function isPort(port: number | undefined): port is number {
   return port !== undefined && Number.isInteger(port) && port > 0 && port < 65536;
 }
 

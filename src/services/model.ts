@@ -1,8 +1,9 @@
 import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
-import { addressSet } from "./address.ts";
+import { addressSet, readAddress, type Family } from "./address.ts";
 import { createClassifier, decide, type ClientClass, type Decision } from "./decide.ts";
 import { serviceOfSlice, type Protocol } from "./endpoints.ts";
 import { planService, type Frontend, type PortPlan, type ProxyContext, type ServicePlan } from "./plan.ts";
+import type { NodeView } from "./pools.ts";
 
 /** A frontend that two Services claim: the older one has it. */
 export interface FrontendConflict {
@@ -43,7 +44,17 @@ export interface ServiceModel {
   /** The plan as of now, computed when asked for; undefined for a Service that does not exist. */
   plan(key: string): NodePlan | undefined;
   /** What happens to the first packet of a connection that meets this node's proxy. */
-  route(packet: { source: string; destination: string; protocol: Protocol; port: number }): Route;
+  route(packet: Packet): Route;
+}
+
+/** The first packet of a connection. */
+export interface Packet {
+  readonly source: string;
+  readonly destination: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  /** The interface it came in by, where pods are known by theirs (`ProxyContext.podInterfaces`). */
+  readonly device?: string;
 }
 
 export function createServiceModel(initial: ProxyContext): ServiceModel {
@@ -54,6 +65,9 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
   // Who claims a frontend, best first. Nearly always one Service.
   const claims = new Map<string, string[]>();
   const claimsOf = new Map<string, readonly string[]>();
+  // Load balancers' addresses, and how many Services have each.
+  const virtual = new Map<string, number>();
+  const virtualOf = new Map<string, readonly string[]>();
 
   function older(a: string, b: string): number {
     const [x, y] = [a, b].map((key) => services.get(key)?.metadata.creationTimestamp ?? "");
@@ -83,12 +97,29 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     else claimsOf.delete(key);
   }
 
-  function slicesOf(key: string): Iterable<EndpointSlice> {
-    return slices.get(key)?.values() ?? [];
+  /** Brings what a Service claims up to date. */
+  function register(key: string, changed: Set<string>): void {
+    const service = services.get(key);
+    const ports = service ? planService(service, [], context).ports : [];
+    const wanted = ports.flatMap((port) => port.frontends.map((frontend) => claimId(frontend, port.family)));
+    claim(key, wanted, changed);
+    haveVirtual(key, ports);
   }
 
-  function claimsIn(service: Service): string[] {
-    return planService(service, [], context).ports.flatMap((port) => port.frontends.map(claimId));
+  function haveVirtual(key: string, ports: readonly PortPlan[]): void {
+    for (const address of virtualOf.get(key) ?? []) {
+      const left = (virtual.get(address) ?? 1) - 1;
+      if (left > 0) virtual.set(address, left);
+      else virtual.delete(address);
+    }
+    const addresses = [...new Set(ports.flatMap(loadBalancerAddresses))];
+    for (const address of addresses) virtual.set(address, (virtual.get(address) ?? 0) + 1);
+    if (addresses.length > 0) virtualOf.set(key, addresses);
+    else virtualOf.delete(key);
+  }
+
+  function slicesOf(key: string): Iterable<EndpointSlice> {
+    return slices.get(key)?.values() ?? [];
   }
 
   function planOf(key: string): NodePlan | undefined {
@@ -96,19 +127,22 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     if (!service) return undefined;
     const plan = planService(service, slicesOf(key), context);
     const conflicts: FrontendConflict[] = [];
-    const has = (frontend: Frontend): boolean => {
-      const winner = claims.get(claimId(frontend))?.[0] ?? key;
+    const has = (frontend: Frontend, family: Family): boolean => {
+      const winner = claims.get(claimId(frontend, family))?.[0] ?? key;
       if (winner !== key) conflicts.push({ frontend, winner });
       return winner === key;
     };
-    const ports = plan.ports.map((port) => ({ ...port, frontends: port.frontends.filter(has) }));
+    const ports = plan.ports.map((port) => ({
+      ...port,
+      frontends: port.frontends.filter((frontend) => has(frontend, port.family)),
+    }));
     return { ...plan, ports, conflicts };
   }
 
   function find(id: string): Route["hit"] {
     const service = claims.get(id)?.[0];
     for (const port of (service && planOf(service)?.ports) || []) {
-      const frontend = port.frontends.find((one) => claimId(one) === id);
+      const frontend = port.frontends.find((one) => claimId(one, port.family) === id);
       if (service && frontend) return { service, port, frontend };
     }
     return undefined;
@@ -126,13 +160,13 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
       const key = keyOf(service);
       const changed = new Set([key]);
       services.set(key, service);
-      claim(key, claimsIn(service), changed);
+      register(key, changed);
       return changed;
     },
     removeService(key) {
       const changed = new Set<string>();
       if (!services.delete(key)) return changed;
-      claim(key, [], changed);
+      register(key, changed);
       return changed.add(key);
     },
     upsertSlice(slice) {
@@ -164,17 +198,29 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     setContext(next) {
       context = next;
       const changed = new Set(services.keys());
-      for (const [key, service] of services) claim(key, claimsIn(service), changed);
+      for (const key of services.keys()) register(key, changed);
       return changed;
     },
 
-    route({ source, destination, protocol, port }) {
-      const client = createClassifier(context)(source);
+    route(packet) {
+      const { protocol, port } = packet;
+      const source = readAddress(packet.source)?.address ?? packet.source;
+      const client = createClassifier(context)(source, packet.device);
+      const read = readAddress(packet.destination);
+      if (!read || !context.families.includes(read.family)) return { client };
+      const { address: destination, family } = read;
       const onNode = context.node.addresses.includes(destination);
       const hit =
-        find(claimId({ address: destination, protocol, port })) ??
-        (onNode ? find(claimId({ protocol, port })) : undefined);
-      if (hit) return { client, hit, decision: decide(hit.port, hit.frontend, { address: source, class: client }) };
+        find(claimId({ address: destination, protocol, port }, family)) ??
+        (answersNodePorts(context.node, destination) ? find(claimId({ protocol, port }, family)) : undefined);
+      if (hit) {
+        const decision = decide(hit.port, hit.frontend, { address: source, class: client }, context);
+        return { client, hit, decision };
+      }
+      if (!onNode && virtual.has(destination)) {
+        const reason = `${destination} is a load balancer's address, but no Service has port ${port}/${protocol} there`;
+        return { client, decision: { verdict: "reject", because: [{ field: "status.loadBalancer.ingress", reason }] } };
+      }
       if (!addressSet(context.serviceCidrs).has(destination)) return { client };
       const reason = `${destination} is in the Service range, but no Service has port ${port}/${protocol} there`;
       return { client, decision: { verdict: "reject", because: [{ field: "spec.clusterIPs", reason }] } };
@@ -188,6 +234,20 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
   }
 }
 
-function claimId({ address, protocol, port }: { address?: string; protocol: Protocol; port: number }): string {
-  return `${address ?? "*"} ${protocol} ${port}`;
+/** The load balancers' addresses that a Service port answers on: other ports of them are refused. */
+export function loadBalancerAddresses(port: PortPlan): string[] {
+  return port.frontends.flatMap(({ kind, address }) => (kind === "LoadBalancer" && address ? [address] : []));
+}
+
+/** Other addresses of localhost are served apart: the kernel leads no packet from there to another machine. */
+function answersNodePorts({ addresses, nodePortAddresses }: NodeView, destination: string): boolean {
+  if (!addresses.includes(destination)) return false;
+  return nodePortAddresses === undefined || addressSet(nodePortAddresses).has(destination);
+}
+
+function claimId(
+  { address, protocol, port }: { address?: string; protocol: Protocol; port: number },
+  family: Family,
+): string {
+  return `${address ?? family} ${protocol} ${port}`;
 }

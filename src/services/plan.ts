@@ -1,16 +1,28 @@
 import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
-import { addressSet, familyOf, parseCidr, withoutNested, type Family } from "./address.ts";
-import { endpointsOfPort, type Protocol, type ServiceEndpoint } from "./endpoints.ts";
+import { addressSet, isLoopback, isProxyable, parseCidr, readAddress, withoutNested, type Family } from "./address.ts";
+import { endpointsOfPort, isPort, type Protocol, type ServiceEndpoint } from "./endpoints.ts";
 import { poolsOf, type NodeView, type Pool } from "./pools.ts";
 
 /** What the decision depends on beside the objects. */
 export interface ProxyContext {
-  readonly family: Family;
+  /** The families that are served; each has its own frontends and endpoints, and they share nothing (KEP-563). */
+  readonly families: readonly Family[];
   readonly node: NodeView;
-  /** Where pods have their addresses: how a client inside the cluster is told from one outside. */
+  /**
+   * Where pods have their addresses, of both families: how a client inside the cluster is told from one outside (kube-proxy's
+   * `--detect-local-mode` ClusterCIDR and NodeCIDR). With no range of a family, and no `podInterfaces`, pods are not told from
+   * others there: nobody is masked at a cluster IP, and nobody is exempt from `externalTrafficPolicy: Local` as a pod.
+   */
   readonly podCidrs: readonly string[];
+  /**
+   * Names of the interfaces behind which this node's pods are, in place of `podCidrs`: `cni0`, or `cali*` for all that begin so
+   * (`--detect-local-mode` BridgeInterface and InterfaceNamePrefix).
+   */
+  readonly podInterfaces?: readonly string[];
   /** Addresses in these ranges that no Service has are refused. */
   readonly serviceCidrs: readonly string[];
+  /** Clients of a cluster IP are masked as the node, whoever they are (`--masquerade-all`). */
+  readonly masqueradeAll?: boolean;
 }
 
 export type FrontendKind = "ClusterIP" | "NodePort" | "ExternalIP" | "LoadBalancer";
@@ -30,10 +42,11 @@ export interface Frontend {
   readonly field: string;
 }
 
-/** What one port of a Service does on this node. */
+/** What one port of a Service does on this node for one address family. */
 export interface PortPlan {
-  /** `namespace/name:port name/protocol`: unique, and stable over updates. */
+  /** `namespace/name:port name/protocol`: unique within its family, and stable over updates. */
   readonly id: string;
+  readonly family: Family;
   readonly name: string;
   readonly protocol: Protocol;
   readonly frontends: readonly Frontend[];
@@ -67,7 +80,7 @@ const defaultAffinitySeconds = 10_800;
 /** Decides what a node's proxy does for one Service. Pure; costs what the Service's own endpoints are. */
 export function planService(service: Service, slices: Iterable<EndpointSlice>, context: ProxyContext): ServicePlan {
   const key = keyOf(service);
-  const ignored = whyIgnored(service, context.family);
+  const ignored = whyIgnored(service, context.families);
   if (ignored) return { key, ports: [], ignored };
 
   const all = [...slices];
@@ -76,27 +89,42 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
   const usesLocal = internal === "Local" || external === "Local";
   const affinitySeconds = affinityOf(service);
   const localAddresses = new Set<string>();
+  const families = familiesOf(service);
+  const allowLoopback = livesOnLoopback(context);
+  const seen = new Set<string>();
 
-  const ports = (service.spec.ports ?? []).map((port, index): PortPlan => {
+  const planPort = (family: Family, port: SpecPort, index: number): PortPlan => {
     const name = port.name ?? "";
     const protocol = protocolOf(port.protocol);
-    const endpoints = endpointsOfPort(all, { family: context.family, name, protocol });
+    const endpoints = endpointsOfPort(all, { family, name, protocol, allowLoopback });
     const pools = poolsOf(endpoints, context.node);
     // The load balancer's health check must fail while only terminating endpoints are left (KEP-1669).
     if (pools.local.choice === "ready") for (const { address } of pools.local.endpoints) localAddresses.add(address);
     return {
       id: `${key}:${name}/${protocol}`,
+      family,
       name,
       protocol,
       ...pools,
       usesLocal,
-      frontends: frontendsOf(service, { port: port.port, nodePort: port.nodePort, protocol, index }, context, {
+      frontends: frontendsOf(service, { family, port: port.port, nodePort: port.nodePort, protocol, index }, context, {
         internal,
         external,
       }),
       ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
     };
-  });
+  };
+  const ports = context.families
+    .filter((family) => families.has(family))
+    .flatMap((family) =>
+      (service.spec.ports ?? []).flatMap((port, index) => {
+        const plan = planPort(family, port, index);
+        // The API refuses a name twice. From elsewhere, the first has it.
+        const isTwice = seen.has(`${family} ${plan.id}`);
+        seen.add(`${family} ${plan.id}`);
+        return isTwice ? [] : [plan];
+      }),
+    );
 
   const healthPort =
     service.spec.type === "LoadBalancer" && external === "Local" ? service.spec.healthCheckNodePort : 0;
@@ -107,7 +135,7 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
   };
 }
 
-function whyIgnored(service: Service, family: Family): ServicePlan["ignored"] {
+function whyIgnored(service: Service, served: readonly Family[]): ServicePlan["ignored"] {
   const { labels } = service.metadata;
   const { type, clusterIP } = service.spec;
   if (labels?.[proxyNameLabel] !== undefined)
@@ -117,12 +145,26 @@ function whyIgnored(service: Service, family: Family): ServicePlan["ignored"] {
   if (type === "ExternalName") return { field: "spec.type", reason: "ExternalName is a DNS alias, nothing is proxied" };
   if (clusterIP === "None") return { field: "spec.clusterIP", reason: "headless: DNS gives the endpoints' addresses" };
   if (!clusterIP) return { field: "spec.clusterIP", reason: "no cluster IP has been allocated yet" };
-  if (!clusterIPs(service).some(({ address }) => familyOf(address) === family))
-    return { field: "spec.clusterIPs", reason: `it has no ${family} address` };
+  const families = familiesOf(service);
+  if (!served.some((family) => families.has(family)))
+    return { field: "spec.clusterIPs", reason: `it has no ${served.join(" or ")} address` };
   return undefined;
 }
 
+/** The families of a Service's cluster IPs: those in which it is served. */
+function familiesOf(service: Service): Set<Family> {
+  return new Set(clusterIPs(service).flatMap(({ address }) => readAddress(address)?.family ?? []));
+}
+
+type SpecPort = NonNullable<Service["spec"]["ports"]>[number];
+
+/** Without root the whole cluster is on loopback addresses. */
+function livesOnLoopback({ serviceCidrs }: ProxyContext): boolean {
+  return serviceCidrs.some((text) => isLoopback(parseCidr(text)?.network ?? ""));
+}
+
 interface PortOfSpec {
+  readonly family: Family;
   readonly port: number;
   readonly nodePort: number | undefined;
   readonly protocol: Protocol;
@@ -131,14 +173,18 @@ interface PortOfSpec {
 
 function frontendsOf(
   service: Service,
-  { port, nodePort, protocol, index }: PortOfSpec,
-  { family, node }: ProxyContext,
+  { family, port, nodePort, protocol, index }: PortOfSpec,
+  context: ProxyContext,
   policies: { internal: TrafficPolicy; external: TrafficPolicy },
 ): Frontend[] {
   const { spec, status } = service;
+  const allowLoopback = livesOnLoopback(context);
   const frontends: Frontend[] = [];
-  const add = (kind: FrontendKind, address: string, field: string, rest: Partial<Frontend> = {}) => {
-    if (familyOf(address) !== family || frontends.some((other) => other.address === address)) return;
+  const add = (kind: FrontendKind, text: string, field: string, rest: Partial<Frontend> = {}) => {
+    const read = readAddress(text);
+    if (read?.family !== family || !isProxyable(read.address, allowLoopback) || !isPort(port)) return;
+    const { address } = read;
+    if (frontends.some((other) => other.address === address)) return;
     const policy = kind === "ClusterIP" ? policies.internal : policies.external;
     frontends.push({ kind, address, port, protocol, policy, field, ...rest });
   };
@@ -149,11 +195,11 @@ function frontendsOf(
     for (const [i, ingress] of (status?.loadBalancer?.ingress ?? []).entries()) {
       // With mode Proxy traffic has to pass the real load balancer, even from inside (KEP-1860).
       if (!ingress.ip || ingress.ipMode === "Proxy") continue;
-      const ranges = sourceRanges(service, ingress.ip, family, node);
+      const ranges = sourceRanges(service, ingress.ip, family, context.node);
       add("LoadBalancer", ingress.ip, `status.loadBalancer.ingress[${i}].ip`, ranges ? { sourceRanges: ranges } : {});
     }
   }
-  if ((spec.type === "NodePort" || spec.type === "LoadBalancer") && nodePort) {
+  if ((spec.type === "NodePort" || spec.type === "LoadBalancer") && isPort(nodePort)) {
     const field = `spec.ports[${index}].nodePort`;
     frontends.push({ kind: "NodePort", port: nodePort, protocol, policy: policies.external, field });
   }
@@ -173,6 +219,7 @@ function sourceRanges(service: Service, vip: string, family: Family, node: NodeV
   const allowed = withoutNested(cidrs);
   const own = parseCidr(`${vip}/${family === "IPv4" ? 32 : 128}`);
   const inRange = addressSet(allowed.map(({ text }) => text));
+  // As kube-proxy: a range that holds an address of the node, in its own family.
   const nodeMay = node.addresses.some((address) => inRange.has(address));
   return withoutNested(nodeMay && own ? [...allowed, own] : allowed).map(({ text }) => text);
 }

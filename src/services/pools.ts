@@ -5,8 +5,10 @@ export interface NodeView {
   readonly name: string;
   /** Label `topology.kubernetes.io/zone`. */
   readonly zone?: string;
-  /** The node's own addresses of the family in question. */
+  /** The node's own addresses, of both families. */
   readonly addresses: readonly string[];
+  /** The ranges in which NodePorts answer, of those addresses (`--nodeport-addresses`). Absent: on all of them. */
+  readonly nodePortAddresses?: readonly string[];
 }
 
 /** How the endpoints of a pool came to be chosen; `explain` words it. */

@@ -4,7 +4,7 @@ import { createServiceModel, type Decision, type ProxyContext, type Protocol, ty
 
 // Each test states one rule of the Kubernetes Service API; the node is node1 in zone a.
 const context: ProxyContext = {
-  family: "IPv4",
+  families: ["IPv4"],
   node: { name: "node1", zone: "a", addresses: ["192.0.2.1"] },
   podCidrs: ["10.42.0.0/16"],
   serviceCidrs: ["10.96.0.0/16"],

@@ -346,7 +346,7 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`Services in t
   asChild?.("where libnftables cannot be loaded, nft as a child does the same", async () => {
     await end();
     const context: ProxyContext = {
-      family: "IPv4",
+      families: ["IPv4"],
       node: { name: "node1", addresses: [nodeAddress] },
       podCidrs: ["10.42.0.0/16"],
       serviceCidrs: ["10.96.0.0/16"],

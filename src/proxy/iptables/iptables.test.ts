@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { NodePlan, PortPlan, ServiceEndpoint } from "../../services/index.ts";
 import type { Row } from "../../tables/index.ts";
 import { chainsOf } from "./names.ts";
-import { restoreOf } from "./restore.ts";
+import { nothingStale, restoreOf } from "./restore.ts";
 import { rowsOfContext, rowsOfPlan } from "./rows.ts";
 import { chainOf, ruleOf } from "./serialise.ts";
 
@@ -24,6 +24,7 @@ function planOf(port: Partial<PortPlan>): NodePlan {
     ports: [
       {
         id: "default/web:/TCP",
+        family: "IPv4",
         name: "",
         protocol: "TCP",
         frontends: [
@@ -50,7 +51,7 @@ function planOf(port: Partial<PortPlan>): NodePlan {
 
 const context = { podCidrs: ["10.42.0.0/16"] };
 const restore = (add: readonly Row[], remove: readonly Row[] = []) =>
-  restoreOf({ reset: false, add, remove }, []).input;
+  restoreOf({ reset: false, add, remove }, nothingStale, ["IPv4"]).inputs.IPv4;
 
 describe("what iptables-restore is given", () => {
   test("a Service with two endpoints: each is drawn with one in what is left", () => {
@@ -90,18 +91,18 @@ describe("what iptables-restore is given", () => {
 
   test("a first start builds the program, and what an earlier process left goes", () => {
     const add = rowsOfContext({
-      family: "IPv4",
+      families: ["IPv4"],
       node: { name: "n1", addresses: ["192.0.2.1"] },
       podCidrs: ["10.42.0.0/16"],
       serviceCidrs: ["10.96.0.0/16"],
     });
     const stale = "KUBE-SVC-AAAAAAAAAAAAAAAA";
-    const { input } = restoreOf({ reset: true, add, remove: [] }, [stale]);
+    const input = restoreOf({ reset: true, add, remove: [] }, { IPv4: [stale], IPv6: [] }, ["IPv4"]).inputs.IPv4;
     expect(input).toContain(`:${stale} - [0:0]\n`);
     expect(input).toContain(`-X ${stale}\nCOMMIT\n`);
     expect(input.indexOf("-A KUBE-MARK-OUTSIDE")).toBeLessThan(input.indexOf("-I KUBE-MARK-OUTSIDE -s 10.42.0.0/16"));
     expect(input).toContain("-A KUBE-UNKNOWN-SERVICES -d 10.96.0.0/16 -j KUBE-REJECT\n");
-    expect(input).toContain("-A KUBE-SERVICES -d 192.0.2.1/32 -j KUBE-NODEPORTS\n");
+    expect(input).toContain("-A KUBE-SERVICES -d 192.0.2.1/32 -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n");
   });
 });
 
@@ -114,7 +115,7 @@ test("what does not fit its column is left out, and reaches no rule", () => {
     { table: "refused", key: ["10.96.0.9", "tcp", 0, ""], value: ["drop"], owner },
     { table: "refused", key: ["10.96.0.9", "tcp", 80, "0.0.0.0/0 -j ACCEPT"], value: ["drop"], owner },
     { table: "other", key: ["10.96.0.9", "tcp", 80], value: ["drop"], owner },
-    { table: "pods", key: ["10.42.0.0/33"], value: [], owner },
+    { table: "unmasked", key: ["10.42.0.0/33"], value: [], owner },
     { table: "chains", key: ["INPUT"], value: ["external", "KUBE-SVC-AAAAAAAAAAAAAAAA"], owner },
     {
       table: "chains",
@@ -131,5 +132,8 @@ test("what does not fit its column is left out, and reaches no rule", () => {
   ];
   for (const row of rows)
     expect(row.table === "chains" ? chainOf(row) : ruleOf(row), JSON.stringify(row)).toBeUndefined();
-  expect(restoreOf({ reset: false, add: rows, remove: [] }, [])).toEqual({ input: "", refused: rows });
+  expect(restoreOf({ reset: false, add: rows, remove: [] }, nothingStale, ["IPv4", "IPv6"])).toEqual({
+    inputs: { IPv4: "", IPv6: "" },
+    refused: rows,
+  });
 });

@@ -32,7 +32,8 @@ export function chainsOf(id: string): { cluster: string; local: string; external
 export function endpointChain(id: string, address: string, port: number): string {
   const slash = id.lastIndexOf("/");
   const protocol = id.slice(slash + 1).toLowerCase();
-  return `KUBE-SEP-${hash(`${id.slice(0, slash).replace(/:$/, "")}${protocol}${address}:${port}`)}`;
+  const host = address.includes(":") ? `[${address}]` : address;
+  return `KUBE-SEP-${hash(`${id.slice(0, slash).replace(/:$/, "")}${protocol}${host}:${port}`)}`;
 }
 
 /** Chains that belong to Services, by their names: what an earlier process left is found so. */

@@ -1,7 +1,8 @@
 import { runOrThrow, type CommandRunner } from "../../system/index.ts";
 import type { Program } from "../../tables/index.ts";
 import { serviceChain } from "./names.ts";
-import { hooks, restoreOf } from "./restore.ts";
+import type { Family } from "../../services/index.ts";
+import { hooks, nothingStale, restoreOf, type Stale } from "./restore.ts";
 import { constant, type Rule } from "./serialise.ts";
 
 /** iptables-restore refused the rules. */
@@ -18,58 +19,72 @@ export class IptablesError extends Error {
 const patience = "5";
 const timeout = 300_000;
 
-/** Services by iptables: only what changes is handed to `iptables-restore --noflush`. */
-export function createIptablesProgram(commands: CommandRunner): Program {
+const both: readonly Family[] = ["IPv4", "IPv6"];
+/** The programs of a family begin so. */
+const tool: Readonly<Record<Family, string>> = { IPv4: "iptables", IPv6: "ip6tables" };
+
+/** Services by iptables: only what changes is handed to `iptables-restore --noflush`, and its like of IPv6. */
+export function createIptablesProgram(commands: CommandRunner, families: readonly Family[]): Program {
   return {
     async apply(transaction) {
-      const stale = transaction.reset ? await chainsThere(commands) : [];
-      const { input, refused } = restoreOf(transaction, stale);
-      if (input !== "") await restore(commands, input);
-      if (transaction.reset) await hook(commands);
+      const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
+      const { inputs, refused } = restoreOf(transaction, stale, families);
+      for (const family of families) {
+        if (inputs[family] !== "") await restore(commands, family, inputs[family]);
+        if (transaction.reset) await hook(commands, family);
+      }
       return refused;
     },
   };
 }
 
-async function restore(commands: CommandRunner, input: string): Promise<void> {
-  const result = await commands.run("iptables-restore", ["-w", patience, "--noflush"], { input, timeout });
+async function restore(commands: CommandRunner, family: Family, input: string): Promise<void> {
+  const result = await commands.run(`${tool[family]}-restore`, ["-w", patience, "--noflush"], { input, timeout });
   if (result.code !== 0) throw new IptablesError(result.stderr || `exit code ${result.code}`);
 }
 
+async function staleChains(commands: CommandRunner, families: readonly Family[]): Promise<Stale> {
+  const of = (family: Family) => (families.includes(family) ? chainsThere(commands, family) : []);
+  return { IPv4: await of("IPv4"), IPv6: await of("IPv6") };
+}
+
 /** Chains of Services that are in the kernel now. */
-async function chainsThere(commands: CommandRunner): Promise<string[]> {
-  const said = await runOrThrow(commands, "iptables-save", ["-t", "nat"], { timeout });
+async function chainsThere(commands: CommandRunner, family: Family): Promise<string[]> {
+  const said = await runOrThrow(commands, `${tool[family]}-save`, ["-t", "nat"], { timeout });
   return [...said.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name).filter((name) => serviceChain.test(name));
 }
 
 /** Leads packets into the program, before all other rules and in order, where that is not so yet. */
-async function hook(commands: CommandRunner): Promise<void> {
+async function hook(commands: CommandRunner, family: Family): Promise<void> {
   for (const { table, chain, rule } of [...hooks].reverse()) {
     const words = rule.split(" ");
-    const { code } = await commands.run("iptables", ["-w", patience, "-t", table, "-C", chain, ...words]);
-    if (code !== 0) await runOrThrow(commands, "iptables", ["-w", patience, "-t", table, "-I", chain, ...words]);
+    const { code } = await commands.run(tool[family], ["-w", patience, "-t", table, "-C", chain, ...words]);
+    if (code !== 0) await runOrThrow(commands, tool[family], ["-w", patience, "-t", table, "-I", chain, ...words]);
   }
 }
 
 /** Whether packets still come into the program: false after somebody else has flushed it. */
-export async function isIptablesProgramThere(commands: CommandRunner): Promise<boolean> {
-  const has = async (table: Rule["table"], chain: string, rule: string): Promise<boolean> =>
-    (await commands.run("iptables", ["-w", patience, "-t", table, "-C", chain, ...rule.split(" ")])).code === 0;
-  return (
-    (await has("nat", "PREROUTING", "-j KUBE-SERVICES")) &&
-    (await has("nat", "KUBE-POSTROUTING", "-m mark ! --mark 0x4000/0x4000 -j RETURN"))
-  );
+export async function isIptablesProgramThere(commands: CommandRunner, families: readonly Family[]): Promise<boolean> {
+  for (const family of families) {
+    const has = async (table: Rule["table"], chain: string, rule: string): Promise<boolean> =>
+      (await commands.run(tool[family], ["-w", patience, "-t", table, "-C", chain, ...rule.split(" ")])).code === 0;
+    const isThere =
+      (await has("nat", "PREROUTING", "-j KUBE-SERVICES")) &&
+      (await has("nat", "KUBE-POSTROUTING", "-m mark ! --mark 0x4000/0x4000 -j RETURN"));
+    if (!isThere) return false;
+  }
+  return true;
 }
 
 /** Why iptables can not be used here; undefined when it can. Builds one chain with every match that is needed, and takes it away again. */
-export async function whyNoIptables(commands: CommandRunner): Promise<string | undefined> {
+export async function whyNoIptables(commands: CommandRunner, families: readonly Family[]): Promise<string | undefined> {
   const name = "KUBE-PROBE";
-  const input = `*nat
+  const inputOf = (target: string) => `*nat
 :${name} - [0:0]
 -A ${name} -m recent --name ${name} --rcheck --seconds 1 --reap --rsource -j RETURN
 -A ${name} -m statistic --mode random --probability 0.5 -j RETURN
 -A ${name} -m addrtype --src-type LOCAL -j MARK --or-mark 0x4000
--A ${name} -p tcp -m tcp -j DNAT --to-destination 192.0.2.1:1
+-A ${name} -p tcp -m tcp -j DNAT --to-destination ${target}
 COMMIT
 *nat
 :${name} - [0:0]
@@ -77,7 +92,8 @@ COMMIT
 COMMIT
 `;
   try {
-    await restore(commands, input);
+    for (const family of families)
+      await restore(commands, family, inputOf(family === "IPv4" ? "192.0.2.1:1" : "[2001:db8::1]:1"));
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -86,16 +102,21 @@ COMMIT
 
 /** Takes everything of the program out of the kernel. Rules of kube-proxy, which have the same names, stay. */
 export async function removeIptablesProgram(commands: CommandRunner): Promise<void> {
+  for (const family of both) await removeFamily(commands, family);
+}
+
+async function removeFamily(commands: CommandRunner, family: Family): Promise<void> {
   // A chain that only this program has.
-  const own = await commands.run("iptables", ["-w", patience, "-S", "KUBE-UNKNOWN-SERVICES"]).catch(() => undefined);
+  const own = await commands.run(tool[family], ["-w", patience, "-S", "KUBE-UNKNOWN-SERVICES"]).catch(() => undefined);
   if (own?.code !== 0) return;
   for (const { table, chain, rule } of hooks)
     await commands
-      .run("iptables", ["-w", patience, "-t", table, "-D", chain, ...rule.split(" ")])
+      .run(tool[family], ["-w", patience, "-t", table, "-D", chain, ...rule.split(" ")])
       .catch(() => undefined);
-  const services = await chainsThere(commands).catch(() => []);
+  const services = await chainsThere(commands, family).catch(() => []);
   const part = (table: Rule["table"], names: readonly string[]): string =>
     `*${table}\n${names.map((name) => `:${name} - [0:0]\n`).join("")}${names.map((name) => `-X ${name}\n`).join("")}COMMIT\n`;
-  const input = part("nat", [...Object.keys(constant.nat), ...services]) + part("filter", Object.keys(constant.filter));
-  await restore(commands, input).catch(() => {});
+  const { nat, filter } = constant(family);
+  const input = part("nat", [...Object.keys(nat), ...services]) + part("filter", Object.keys(filter));
+  await restore(commands, family, input).catch(() => {});
 }

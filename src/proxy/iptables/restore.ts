@@ -1,42 +1,68 @@
 import type { Row, Transaction } from "../../tables/index.ts";
-import { chainOf, constant, ruleOf, type Rule } from "./serialise.ts";
+import type { Family } from "../../services/index.ts";
+import { chainOf, constant, isChain, ruleOf, type Rule } from "./serialise.ts";
+
+/** Chains in the table nat that an earlier process left; they go when nothing leads to them any more. */
+export type Stale = Readonly<Record<Family, readonly string[]>>;
+export const nothingStale: Stale = { IPv4: [], IPv6: [] };
 
 /**
- * The transaction as `iptables-restore --noflush` reads it, and the rows that are left out because they do not fit. Each of the
- * two tables is taken as a whole or not at all. Of a chain that all Services share only the rules that change are named.
- * @param stale chains in the table nat that an earlier process left; they go when nothing leads to them any more
+ * The transaction as `iptables-restore --noflush` and `ip6tables-restore --noflush` read it ("" when there is nothing to do), and
+ * the rows that are left out because they do not fit. Each table of a family is taken as a whole or not at all. Of a chain that
+ * all Services share only the rules that change are named.
  */
 export function restoreOf(
   transaction: Transaction,
-  stale: Iterable<string>,
-): { input: string; refused: readonly Row[] } {
+  stale: Stale,
+  families: readonly Family[],
+): { inputs: Readonly<Record<Family, string>>; refused: readonly Row[] } {
   const refused: Row[] = [];
-  const declared = new Set<string>();
-  const gone = new Set<string>(transaction.reset ? stale : []);
-  const filled: string[] = [];
-  const removed: Rule[] = [];
-  const added: Rule[] = [];
+  const parts = { IPv4: createPart(stale.IPv4), IPv6: createPart(stale.IPv6) };
   for (const row of transaction.remove) {
-    if (row.table === "chains") {
+    if (isChain(row)) {
       const chain = chainOf(row);
-      if (chain) gone.add(chain.name);
+      if (chain) parts[chain.family].gone.add(chain.name);
     } else {
       const rule = ruleOf(row);
-      if (rule) removed.push(rule);
+      if (rule) parts[rule.family].removed.push(rule);
     }
   }
   for (const row of transaction.add) {
-    const chain = row.table === "chains" ? chainOf(row) : undefined;
-    const rule = row.table === "chains" ? undefined : ruleOf(row);
+    const chain = isChain(row) ? chainOf(row) : undefined;
+    const rule = isChain(row) ? undefined : ruleOf(row);
     if (chain) {
+      const { declared, gone, filled } = parts[chain.family];
       declared.add(chain.name);
       gone.delete(chain.name);
       for (const text of chain.rules) filled.push(`-A ${chain.name} ${text}`);
-    } else if (rule) added.push(rule);
+    } else if (rule) parts[rule.family].added.push(rule);
     else refused.push(row);
   }
+  const inputOf = (family: Family): string =>
+    families.includes(family) ? textOf(parts[family], transaction.reset ? constant(family) : undefined) : "";
+  return { inputs: { IPv4: inputOf("IPv4"), IPv6: inputOf("IPv6") }, refused };
+}
+
+/** What a transaction does in one family. */
+interface Part {
+  readonly declared: Set<string>;
+  readonly gone: Set<string>;
+  readonly filled: string[];
+  readonly removed: Rule[];
+  readonly added: Rule[];
+}
+
+function createPart(stale: readonly string[]): Part {
+  return { declared: new Set(), gone: new Set(stale), filled: [], removed: [], added: [] };
+}
+
+/** @param program the chains that do not change, where they are to be built anew */
+function textOf(
+  { declared, gone, filled, removed, added }: Part,
+  program: ReturnType<typeof constant> | undefined,
+): string {
   const part = (table: Rule["table"]): string => {
-    const own = transaction.reset ? Object.entries(constant[table]) : [];
+    const own = program ? Object.entries(program[table]) : [];
     const chains = table === "nat" ? [...declared, ...gone] : [];
     const lines = [
       // To declare a chain empties it: what is no more in use can then go.
@@ -51,7 +77,7 @@ export function restoreOf(
     ];
     return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
   };
-  return { input: part("nat") + part("filter"), refused };
+  return part("nat") + part("filter");
 }
 
 /** Where packets come into the program: chain of the kernel, what is looked at, and where it leads. In the order in which they are to be passed. */

@@ -1,6 +1,9 @@
 import {
+  loadBalancerAddresses,
   parseCidr,
+  tellsPods,
   withoutNested,
+  type Family,
   type Frontend,
   type NodePlan,
   type Pool,
@@ -20,22 +23,40 @@ import { chainsOf, endpointChain } from "./names.ts";
  *     refused    address, protocol, port, sources ("" for all)    reject or drop: no endpoint
  *     refused-nodeports  protocol, port      reject or drop
  *     guarded    address, protocol, port     whoever has not come in by now may not
+ *     vips       address                     a load balancer's: ports that nobody has are refused
+ *
+ * The tables of IPv6 end in 6.
  */
-export function rowsOfPlan(plan: NodePlan, { podCidrs }: Pick<ProxyContext, "podCidrs">): Row[] {
+export function rowsOfPlan(plan: NodePlan, context: Pick<ProxyContext, "podCidrs" | "podInterfaces">): Row[] {
   const object = `Service ${plan.key}`;
   const rows: Row[] = [];
-  for (const port of plan.ports) if (port.frontends.length > 0) rows.push(...rowsOfPort(port, object, ipv4(podCidrs)));
+  const virtual = new Map<string, Family>();
+  for (const port of plan.ports) {
+    if (port.frontends.length === 0) continue;
+    const pods = context.podInterfaces ?? ranges(context.podCidrs, port.family);
+    rows.push(...rowsOfPort(port, object, pods));
+    for (const address of loadBalancerAddresses(port)) virtual.set(address, port.family);
+  }
+  for (const [address, family] of virtual) {
+    const owner = { object, field: "status.loadBalancer.ingress" };
+    rows.push({ table: tableFor("vips", family), key: [address], value: [], owner });
+  }
   return rows;
 }
 
-function rowsOfPort(port: PortPlan, object: string, podCidrs: readonly string[]): Row[] {
+function tableFor(name: string, family: Family): string {
+  return family === "IPv6" ? `${name}6` : name;
+}
+
+/** @param pods ranges or interfaces of pods */
+function rowsOfPort(port: PortPlan, object: string, pods: readonly string[]): Row[] {
   const rows: Row[] = [];
   const chains = chainsOf(port.id);
   const owner: Owner = { object, field: "endpoints" };
   const inside = port.frontends.filter((frontend) => frontend.kind === "ClusterIP");
   const outside = port.frontends.filter((frontend) => frontend.kind !== "ClusterIP");
   const add = (table: string, key: Row["key"], value: Row["value"], from = owner): void => {
-    rows.push({ table, key, value, owner: from });
+    rows.push({ table: tableFor(table, port.family), key, value, owner: from });
   };
 
   const hasCluster = port.cluster.endpoints.length > 0;
@@ -67,13 +88,13 @@ function rowsOfPort(port: PortPlan, object: string, podCidrs: readonly string[])
       "chains",
       [chains.external],
       isLocal
-        ? ["external-local", chains.cluster, hasLocal ? chains.local : "", ...podCidrs]
+        ? ["external-local", chains.cluster, hasLocal ? chains.local : "", ...pods]
         : ["external", chains.cluster],
     );
   }
-  const ranges = outside.find(({ sourceRanges }) => sourceRanges)?.sourceRanges;
-  if (ranges && hasCluster)
-    add("chains", [chains.firewall], ["firewall", chains.external, ...ranges], {
+  const allowed = outside.find(({ sourceRanges }) => sourceRanges)?.sourceRanges;
+  if (allowed && hasCluster)
+    add("chains", [chains.firewall], ["firewall", chains.external, ...allowed], {
       object,
       field: "spec.loadBalancerSourceRanges",
     });
@@ -109,23 +130,32 @@ function rowsOfPort(port: PortPlan, object: string, podCidrs: readonly string[])
   }
 }
 
-/** Rows of the node itself: where pods live, which addresses are Services', where NodePorts answer. */
-export function rowsOfContext({ podCidrs, serviceCidrs, node }: ProxyContext): Row[] {
-  const row = (table: string, text: string): Row => ({
-    table,
-    key: [text],
-    value: [],
-    owner: { object: `Node ${node.name}`, field: table },
+/** Rows of the node itself: whose source is left, which addresses are Services', where NodePorts answer. */
+export function rowsOfContext(context: ProxyContext): Row[] {
+  const { podCidrs, podInterfaces, serviceCidrs, node } = context;
+  const object = `Node ${node.name}`;
+  return context.families.flatMap((family) => {
+    const row = (table: string, text: string): Row => ({
+      table: tableFor(table, family),
+      key: [text],
+      value: [],
+      owner: { object, field: table },
+    });
+    const everywhere = family === "IPv4" ? "0.0.0.0/0" : "::/0";
+    const pods = podInterfaces ?? ranges(podCidrs, family);
+    const unmasked = context.masqueradeAll ? [] : tellsPods(context, family) ? pods : [everywhere];
+    const answering =
+      node.nodePortAddresses ?? node.addresses.map((address) => `${address}/${family === "IPv4" ? 32 : 128}`);
+    return [
+      ...unmasked.map((text) => row("unmasked", text)),
+      ...ranges(serviceCidrs, family).map((text) => row("cidrs", text)),
+      ...ranges(answering, family).flatMap((text) => [row("nodes", text), row("refusing-nodes", text)]),
+    ];
   });
-  return [
-    ...ipv4(podCidrs).map((text) => row("pods", text)),
-    ...ipv4(serviceCidrs).map((text) => row("cidrs", text)),
-    ...node.addresses.flatMap((address) => [row("nodes", address), row("refusing-nodes", address)]),
-  ];
 }
 
-function ipv4(texts: readonly string[]): string[] {
-  return withoutNested(texts.flatMap((text) => parseCidr(text) ?? []).filter(({ family }) => family === "IPv4")).map(
+function ranges(texts: readonly string[], of: Family): string[] {
+  return withoutNested(texts.flatMap((text) => parseCidr(text) ?? []).filter(({ family }) => family === of)).map(
     ({ text }) => text,
   );
 }

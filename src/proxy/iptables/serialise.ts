@@ -1,9 +1,11 @@
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
+import type { Family } from "../../services/index.ts";
 import type { Atom, Row } from "../../tables/index.ts";
 import { serviceChain } from "./names.ts";
 
 /** A rule, and the chain it is in. */
 export interface Rule {
+  readonly family: Family;
   readonly table: "nat" | "filter";
   readonly chain: string;
   readonly rule: string;
@@ -13,6 +15,7 @@ export interface Rule {
 
 /** A chain with all its rules. */
 export interface Chain {
+  readonly family: Family;
   readonly name: string;
   readonly rules: readonly string[];
 }
@@ -21,45 +24,86 @@ const mark = "0x4000";
 
 const integer = (atom: Atom | undefined, least: number, most: number): string | undefined =>
   typeof atom === "number" && Number.isInteger(atom) && atom >= least && atom <= most ? String(atom) : undefined;
-const address = (atom: Atom | undefined): string | undefined =>
-  typeof atom === "string" && isIPv4(atom) ? atom : undefined;
+const address = (atom: Atom | undefined, family: Family): string | undefined =>
+  typeof atom === "string" && (family === "IPv4" ? isIPv4(atom) : isIPv6(atom) && !atom.includes("%"))
+    ? atom
+    : undefined;
+/** A single address as iptables matches it. */
+const host = (atom: Atom | undefined, family: Family): string | undefined => {
+  const text = address(atom, family);
+  return text === undefined ? undefined : `${text}/${family === "IPv4" ? 32 : 128}`;
+};
 const protocol = (atom: Atom | undefined): string | undefined =>
   atom === "tcp" || atom === "udp" || atom === "sctp" ? atom : undefined;
 const port = (atom: Atom | undefined): string | undefined => integer(atom, 1, 65_535);
 const chainName = (atom: Atom | undefined): string | undefined =>
   typeof atom === "string" && serviceChain.test(atom) ? atom : undefined;
 
-function range(atom: Atom | undefined): string | undefined {
-  const [network, prefix, ...rest] = String(atom).split("/");
-  if (rest.length > 0 || !address(network) || !/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(prefix ?? "")) return undefined;
-  return `${network}/${prefix}`;
+function range(atom: Atom | undefined, family: Family): string | undefined {
+  const [network, prefix = "", ...rest] = String(atom).split("/");
+  if (rest.length > 0 || !address(network, family) || !/^(?:0|[1-9][0-9]{0,2})$/.test(prefix)) return undefined;
+  return Number(prefix) <= (family === "IPv4" ? 32 : 128) ? `${network}/${prefix}` : undefined;
+}
+
+/** Who a client is: a range of addresses, or an interface or the beginning of names and `*` (IFNAMSIZ is 16). */
+function source(atom: Atom | undefined, family: Family): string | undefined {
+  if (typeof atom === "string" && /^[\w.@-]{1,15}\*?$/.test(atom)) return `-i ${atom.replace("*", "+")}`;
+  const block = range(atom, family);
+  return block === undefined ? undefined : `-s ${block}`;
+}
+
+/** The table without the 6 that those of IPv6 end in. */
+function placeOf(table: string): { readonly name: string; readonly family: Family } {
+  return table.endsWith("6") ? { name: table.slice(0, -1), family: "IPv6" } : { name: table, family: "IPv4" };
+}
+
+/** Whether a row is a whole chain. */
+export function isChain({ table }: Row): boolean {
+  return placeOf(table).name === "chains";
 }
 
 const toPort = (kind: string, number: string): string => `-p ${kind} -m ${kind} --dport ${number}`;
 
 /** A row of a shared chain as its rule; undefined when a field is not what its column takes. Nothing else reaches iptables. */
-export function ruleOf({ table, key, value }: Row): Rule | undefined {
+export function ruleOf(row: Row): Rule | undefined {
+  const { name, family } = placeOf(row.table);
+  const rule = sharedRule(name, row, family);
+  return rule && { ...rule, family };
+}
+
+function sharedRule(table: string, { key, value }: Row, family: Family): Omit<Rule, "family"> | undefined {
   const first = key[0];
   switch (table) {
-    case "pods": {
-      const block = range(first);
-      return block === undefined
+    case "unmasked": {
+      const from = source(first, family);
+      return from === undefined
         ? undefined
-        : { table: "nat", chain: "KUBE-MARK-OUTSIDE", rule: `-s ${block} -j RETURN`, first: true };
+        : { table: "nat", chain: "KUBE-MARK-OUTSIDE", rule: `${from} -j RETURN`, first: true };
     }
     case "cidrs": {
-      const block = range(first);
+      const block = range(first, family);
       return block === undefined
         ? undefined
         : { table: "filter", chain: "KUBE-UNKNOWN-SERVICES", rule: `-d ${block} -j KUBE-REJECT` };
     }
+    case "vips": {
+      const vip = host(first, family);
+      return vip === undefined
+        ? undefined
+        : {
+            table: "filter",
+            chain: "KUBE-UNKNOWN-SERVICES",
+            rule: `-d ${vip} -m addrtype ! --dst-type LOCAL -j KUBE-REJECT-PORTS`,
+          };
+    }
     case "nodes":
     case "refusing-nodes": {
-      const node = address(first);
-      if (node === undefined) return undefined;
+      const nodes = range(first, family);
+      if (nodes === undefined) return undefined;
+      const match = `-d ${nodes} -m addrtype --dst-type LOCAL`;
       return table === "nodes"
-        ? { table: "nat", chain: "KUBE-SERVICES", rule: `-d ${node}/32 -j KUBE-NODEPORTS` }
-        : { table: "filter", chain: "KUBE-EXTERNAL-SERVICES", rule: `-d ${node}/32 -j KUBE-REFUSED-NODEPORTS` };
+        ? { table: "nat", chain: "KUBE-SERVICES", rule: `${match} -j KUBE-NODEPORTS` }
+        : { table: "filter", chain: "KUBE-EXTERNAL-SERVICES", rule: `${match} -j KUBE-REFUSED-NODEPORTS` };
     }
     case "nodeports":
     case "refused-nodeports": {
@@ -77,21 +121,26 @@ export function ruleOf({ table, key, value }: Row): Rule | undefined {
         : { table: "filter", chain: "KUBE-REFUSED-NODEPORTS", rule: `${toPort(kind, number)} -j ${verdict}` };
     }
     default:
-      return addressRule(table, key, value);
+      return addressRule(table, key, value, family);
   }
 }
 
-function addressRule(table: string, key: readonly Atom[], value: readonly Atom[]): Rule | undefined {
-  const [to, kind, number] = [address(key[0]), protocol(key[1]), port(key[2])];
+function addressRule(
+  table: string,
+  key: readonly Atom[],
+  value: readonly Atom[],
+  family: Family,
+): Omit<Rule, "family"> | undefined {
+  const [to, kind, number] = [host(key[0], family), protocol(key[1]), port(key[2])];
   if (to === undefined || kind === undefined || number === undefined) return undefined;
-  const match = `-d ${to}/32 ${toPort(kind, number)}`;
+  const match = `-d ${to} ${toPort(kind, number)}`;
   if (table === "services") {
     const chain = chainName(value[0]);
     return chain === undefined ? undefined : { table: "nat", chain: "KUBE-SERVICES", rule: `${match} -j ${chain}` };
   }
   if (table === "guarded") return { table: "filter", chain: "KUBE-PROXY-FIREWALL", rule: `${match} -j DROP` };
   const verdict = verdictOf(value[0]);
-  const sources = key[3] === "" ? "" : range(key[3]);
+  const sources = key[3] === "" ? "" : range(key[3], family);
   if (table !== "refused" || verdict === undefined || sources === undefined) return undefined;
   const from = sources === "" ? "" : `-s ${sources} `;
   return { table: "filter", chain: "KUBE-EXTERNAL-SERVICES", rule: `${from}${match} -j ${verdict}` };
@@ -101,19 +150,20 @@ const verdictOf = (atom: Atom | undefined): string | undefined =>
   atom === "reject" ? "KUBE-REJECT" : atom === "drop" ? "DROP" : undefined;
 
 /** A row of `chains` as the chain in the table nat; undefined when it does not fit. */
-export function chainOf({ key, value }: Row): Chain | undefined {
+export function chainOf({ table, key, value }: Row): Chain | undefined {
+  const { family } = placeOf(table);
   const name = chainName(key[0]);
-  const rules = name === undefined ? undefined : rulesOf(name, value);
+  const rules = name === undefined ? undefined : rulesOf(name, value, family);
   if (name === undefined || !rules || rules.includes(undefined)) return undefined;
-  return { name, rules: rules.filter((rule) => rule !== undefined) };
+  return { family, name, rules: rules.filter((rule) => rule !== undefined) };
 }
 
-function rulesOf(name: string, [kind, ...rest]: readonly Atom[]): (string | undefined)[] | undefined {
+function rulesOf(name: string, [kind, ...rest]: readonly Atom[], family: Family): (string | undefined)[] | undefined {
   switch (kind) {
     case "pool":
-      return poolRules(rest);
+      return poolRules(rest, family);
     case "endpoint":
-      return endpointRules(name, rest);
+      return endpointRules(name, rest, family);
     case "external": {
       const cluster = chainName(rest[0]);
       return [`-j KUBE-MARK-MASQ`, cluster && `-j ${cluster}`];
@@ -121,9 +171,9 @@ function rulesOf(name: string, [kind, ...rest]: readonly Atom[]): (string | unde
     case "external-local": {
       const cluster = chainName(rest[0]);
       const local = rest[1] === "" ? [] : [chainName(rest[1])];
-      const pods = rest.slice(2).map(range);
+      const pods = rest.slice(2).map((atom) => source(atom, family));
       return [
-        ...pods.map((block) => block && cluster && `-s ${block} -j ${cluster}`),
+        ...pods.map((from) => from && cluster && `${from} -j ${cluster}`),
         `-m addrtype --src-type LOCAL -j KUBE-MARK-MASQ`,
         cluster && `-m addrtype --src-type LOCAL -j ${cluster}`,
         ...local.map((chain) => chain && `-j ${chain}`),
@@ -132,7 +182,7 @@ function rulesOf(name: string, [kind, ...rest]: readonly Atom[]): (string | unde
     case "firewall": {
       const chain = chainName(rest[0]);
       return rest.slice(1).map((atom) => {
-        const from = range(atom);
+        const from = range(atom, family);
         return from === undefined || chain === undefined ? undefined : `-s ${from} -j ${chain}`;
       });
     }
@@ -142,18 +192,21 @@ function rulesOf(name: string, [kind, ...rest]: readonly Atom[]): (string | unde
 }
 
 /** First whom the source is masked for, then whom we know, then the draw: each of n is taken with one in n. */
-function poolRules([kind, affinity, count, ...rest]: readonly Atom[]): (string | undefined)[] | undefined {
+function poolRules(
+  [kind, affinity, count, ...rest]: readonly Atom[],
+  family: Family,
+): (string | undefined)[] | undefined {
   const transport = protocol(kind);
   const seconds = integer(affinity, 0, 86_400);
   const entries = integer(count, 0, 64);
   if (transport === undefined || seconds === undefined || entries === undefined) return undefined;
   const rules: (string | undefined)[] = [];
   for (let i = 0; i < Number(entries); i++) {
-    const [to, number] = [address(rest[2 * i]), port(rest[2 * i + 1])];
+    const [to, number] = [host(rest[2 * i], family), port(rest[2 * i + 1])];
     rules.push(
       to === undefined || number === undefined
         ? undefined
-        : `-d ${to}/32 ${toPort(transport, number)} -j KUBE-MARK-OUTSIDE`,
+        : `-d ${to} ${toPort(transport, number)} -j KUBE-MARK-OUTSIDE`,
     );
   }
   const members = rest.slice(2 * Number(entries)).map(chainName);
@@ -168,39 +221,49 @@ function poolRules([kind, affinity, count, ...rest]: readonly Atom[]): (string |
   return rules;
 }
 
-function endpointRules(name: string, [kind, host, number, affinity]: readonly Atom[]): (string | undefined)[] {
-  const [transport, to, at] = [protocol(kind), address(host), port(number)];
+function endpointRules(
+  name: string,
+  [kind, target, number, affinity]: readonly Atom[],
+  family: Family,
+): (string | undefined)[] {
+  const [transport, to, at] = [protocol(kind), address(target, family), port(number)];
   const seconds = integer(affinity, 0, 86_400);
   if (transport === undefined || to === undefined || at === undefined || seconds === undefined) return [undefined];
   const remember = seconds === "0" ? "" : `-m recent --name ${name} --set --rsource `;
   return [
-    `-s ${to}/32 -j KUBE-MARK-MASQ`,
-    `-p ${transport} ${remember}-m ${transport} -j DNAT --to-destination ${to}:${at}`,
+    `-s ${to}/${family === "IPv4" ? 32 : 128} -j KUBE-MARK-MASQ`,
+    `-p ${transport} ${remember}-m ${transport} -j DNAT --to-destination ${family === "IPv4" ? to : `[${to}]`}:${at}`,
   ];
 }
 
 /** The program: chains that are the same for every configuration. What users configure is in the chains these lead to. */
-export const constant: Readonly<Record<Rule["table"], Readonly<Record<string, readonly string[]>>>> = {
-  nat: {
-    "KUBE-MARK-MASQ": [`-j MARK --or-mark ${mark}`],
-    "KUBE-MARK-OUTSIDE": ["-j KUBE-MARK-MASQ"],
-    "KUBE-NODEPORTS": [],
-    "KUBE-SERVICES": [],
-    "KUBE-POSTROUTING": [
-      `-m mark ! --mark ${mark}/${mark} -j RETURN`,
-      `-j MARK --xor-mark ${mark}`,
-      "-j MASQUERADE --random-fully",
-    ],
-  },
-  filter: {
-    "KUBE-REJECT": ["-p tcp -j REJECT --reject-with tcp-reset", "-j REJECT --reject-with icmp-port-unreachable"],
-    "KUBE-REFUSED-NODEPORTS": [],
-    "KUBE-EXTERNAL-SERVICES": [],
-    "KUBE-PROXY-FIREWALL": [],
-    "KUBE-UNKNOWN-SERVICES": [],
-    "KUBE-FORWARD": [
-      `-m mark --mark ${mark}/${mark} -j ACCEPT`,
-      "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-    ],
-  },
-};
+export function constant(family: Family): Readonly<Record<Rule["table"], Readonly<Record<string, readonly string[]>>>> {
+  const unreachable = `-j REJECT --reject-with ${family === "IPv4" ? "icmp-port-unreachable" : "icmp6-port-unreachable"}`;
+  // What comes to localhost is led to no other machine (CVE-2020-8558): user space serves it.
+  const notLocalhost = `-d ${family === "IPv4" ? "127.0.0.0/8" : "::1/128"} -j RETURN`;
+  return {
+    nat: {
+      "KUBE-MARK-MASQ": [`-j MARK --or-mark ${mark}`],
+      "KUBE-MARK-OUTSIDE": ["-j KUBE-MARK-MASQ"],
+      "KUBE-NODEPORTS": [notLocalhost],
+      "KUBE-SERVICES": [],
+      "KUBE-POSTROUTING": [
+        `-m mark ! --mark ${mark}/${mark} -j RETURN`,
+        `-j MARK --xor-mark ${mark}`,
+        "-j MASQUERADE --random-fully",
+      ],
+    },
+    filter: {
+      "KUBE-REJECT": ["-p tcp -j REJECT --reject-with tcp-reset", unreachable],
+      "KUBE-REJECT-PORTS": ["tcp", "udp", "sctp"].map((kind) => `-p ${kind} -j KUBE-REJECT`),
+      "KUBE-REFUSED-NODEPORTS": [notLocalhost],
+      "KUBE-EXTERNAL-SERVICES": [],
+      "KUBE-PROXY-FIREWALL": [],
+      "KUBE-UNKNOWN-SERVICES": [],
+      "KUBE-FORWARD": [
+        `-m mark --mark ${mark}/${mark} -j ACCEPT`,
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+      ],
+    },
+  };
+}

@@ -4,24 +4,25 @@ import { createKernelBackend, stateOf, type KernelOptions } from "../kernel-back
 import { largestEndpoint, largestPort } from "./marks.ts";
 import type { Nft } from "./nft.ts";
 import { createNftablesProgram, isNftablesProgramThere } from "./program.ts";
-import { createPortNumbers, rowsOfContext, rowsOfPlan } from "./rows.ts";
+import { createPortNumbers, numberedId, rowsOfContext, rowsOfPlan } from "./rows.ts";
 
 /** Services by nftables. */
 export function createNftablesBackend(options: KernelOptions & { readonly nft: Nft }): Backend {
   const { log, nft } = options;
+  const { families } = options.context;
   const numbers = createPortNumbers(largestPort);
   const portsOf = new Map<string, readonly string[]>();
 
   /** Gives back the numbers of ports that are gone, and says what has none. */
   function noted(key: string, plan: NodePlan | undefined): FrontendState[] {
-    const ports = plan?.ports.filter((port) => port.frontends.length > 0).map((port) => port.id) ?? [];
+    const ports = plan?.ports.filter((port) => port.frontends.length > 0).map(numberedId) ?? [];
     for (const id of portsOf.get(key) ?? []) if (!ports.includes(id)) numbers.release(id);
     if (ports.length > 0) portsOf.set(key, ports);
     else portsOf.delete(key);
 
     const states: FrontendState[] = [];
     for (const port of plan?.ports ?? []) {
-      const numbered = port.frontends.length === 0 || numbers.take(port.id) !== undefined;
+      const numbered = port.frontends.length === 0 || numbers.take(numberedId(port)) !== undefined;
       if (!numbered) {
         const problem = `this node serves no more than ${largestPort} Service ports`;
         states.push(...port.frontends.map((frontend) => stateOf(key, frontend, problem)));
@@ -39,12 +40,12 @@ export function createNftablesBackend(options: KernelOptions & { readonly nft: N
   return createKernelBackend(
     {
       mode: "nftables",
-      program: createNftablesProgram(nft),
-      shared: ["hairpin"],
+      program: createNftablesProgram(nft, families),
+      shared: ["hairpin", "hairpin6", "vips", "vips6"],
       rowsOf: (_key, plan, previous, context) => rowsOfPlan(plan, previous, numbers, context),
       rowsOfContext,
       noted,
-      isThere: () => isNftablesProgramThere(nft),
+      isThere: () => isNftablesProgramThere(nft, families),
       lookEvery: nft.lookEvery,
       close: () => nft.close(),
     },

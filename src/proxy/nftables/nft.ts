@@ -1,6 +1,7 @@
 import { runOrThrow, type CommandRunner, type Logger } from "../../system/index.ts";
 import { type Library, openLibrary } from "./library.ts";
-import { program } from "./ruleset.ts";
+import type { Family } from "../../services/index.ts";
+import { familyName, programOf } from "./ruleset.ts";
 
 /** The way to the kernel's nftables. A script is applied as a whole or not at all. */
 export interface Nft {
@@ -72,8 +73,13 @@ export function whyNoNft(commands: CommandRunner): Promise<string | undefined> {
  * Why this kernel or this nft cannot run the program; undefined when they can. The program is built and taken away again in
  * one transaction, so nothing comes into force, but every module it needs is loaded and every rule judged.
  */
-export function whyNoProgram(commands: CommandRunner): Promise<string | undefined> {
-  const probe = `table ip fairlead_probe {\n${program}\n}\ndelete table ip fairlead_probe\n`;
+export function whyNoProgram(commands: CommandRunner, families: readonly Family[]): Promise<string | undefined> {
+  const probe = families
+    .map((family) => {
+      const table = `${familyName[family]} fairlead_probe`;
+      return `table ${table} {\n${programOf(family)}\n}\ndelete table ${table}\n`;
+    })
+    .join("");
   return whyNot(() => childNft(commands).run(probe));
 }
 

@@ -1,10 +1,11 @@
 import type { Program } from "../../tables/index.ts";
 import type { Nft } from "./nft.ts";
-import { table } from "./ruleset.ts";
+import type { Family } from "../../services/index.ts";
+import { tableOf } from "./ruleset.ts";
 import { drawsOf, scriptOf } from "./script.ts";
 
-/** The nftables program as a sink for rows. */
-export function createNftablesProgram(nft: Nft): Program {
+/** The nftables program as a sink for rows: a table for each family, both changed in one transaction. */
+export function createNftablesProgram(nft: Nft, families: readonly Family[]): Program {
   let chains = new Set<string>();
   return {
     async apply(transaction) {
@@ -13,6 +14,7 @@ export function createNftablesProgram(nft: Nft): Program {
       const { script, refused } = scriptOf(
         transaction,
         missing.map(([, draw]) => draw),
+        families,
       );
       await nft.run(script);
       chains = new Set([...known, ...missing.map(([name]) => name)]);
@@ -22,8 +24,8 @@ export function createNftablesProgram(nft: Nft): Program {
 }
 
 /** Whether the program is in the kernel. Someone may have flushed all rules of the machine. */
-export async function isNftablesProgramThere(nft: Nft): Promise<boolean> {
-  return nft.run(`list set ${table} cidrs\n`).then(
+export async function isNftablesProgramThere(nft: Nft, families: readonly Family[]): Promise<boolean> {
+  return nft.run(families.map((family) => `list set ${tableOf(family)} cidrs\n`).join("")).then(
     () => true,
     () => false,
   );
@@ -31,5 +33,10 @@ export async function isNftablesProgramThere(nft: Nft): Promise<boolean> {
 
 /** Removes the program and its rows, and with them the connections that it leads. Does nothing when there is none. */
 export async function removeNftablesProgram(nft: Nft): Promise<void> {
-  await nft.run(`add table ${table}\ndelete table ${table}\n`);
+  for (const family of ["IPv4", "IPv6"] as const) {
+    const table = tableOf(family);
+    const gone = nft.run(`add table ${table}\ndelete table ${table}\n`);
+    // A kernel without IPv6 has no table of it.
+    await (family === "IPv4" ? gone : gone.catch(() => {}));
+  }
 }

@@ -5,7 +5,7 @@ import { kinds, poolMark } from "./marks.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "./rows.ts";
 
 const context: ProxyContext = {
-  family: "IPv4",
+  families: ["IPv4"],
   node: { name: "node1", addresses: ["192.0.2.1"] },
   podCidrs: ["10.42.0.0/16", "10.42.7.0/24"],
   serviceCidrs: ["10.96.0.0/16"],
@@ -28,6 +28,7 @@ function plan(endpoints: ServiceEndpoint[], rest: Partial<PortPlan> = {}): NodeP
   const pool = { endpoints, choice: "ready" } as const;
   const port: PortPlan = {
     id: "default/web:/TCP",
+    family: "IPv4",
     name: "",
     protocol: "TCP",
     frontends: [
@@ -139,5 +140,10 @@ describe("rows of a Service", () => {
 });
 
 test("rows of the node hold no range within another", () => {
-  expect(text(rowsOfContext(context))).toEqual(["pods 10.42.0.0/16", "cidrs 10.96.0.0/16", "nodes 192.0.2.1/32"]);
+  expect(text(rowsOfContext(context))).toEqual([
+    "pods 10.42.0.0/16",
+    "unmasked 10.42.0.0/16",
+    "cidrs 10.96.0.0/16",
+    "nodes 192.0.2.1/32",
+  ]);
 });

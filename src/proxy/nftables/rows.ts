@@ -1,11 +1,30 @@
-import type { Frontend, NodePlan, Pool, PortPlan, ProxyContext, ServiceEndpoint } from "../../services/index.ts";
-import { parseCidr, withoutNested } from "../../services/index.ts";
+import type {
+  Family,
+  Frontend,
+  NodePlan,
+  Pool,
+  PortPlan,
+  ProxyContext,
+  ServiceEndpoint,
+} from "../../services/index.ts";
+import { loadBalancerAddresses, parseCidr, tellsPods, withoutNested } from "../../services/index.ts";
 import type { Owner, Row } from "../../tables/index.ts";
 import { arrange, number } from "./arrange.ts";
 import { endpointMask, kinds, largestEndpoint, poolMark } from "./marks.ts";
 import { slotSizes } from "./ruleset.ts";
+import { placeOf } from "./serialise.ts";
 
-/** Numbers of Service ports, by `PortPlan.id`. A number is free again when its port is gone. */
+/** What a Service port is numbered by: each family has a number of its own. */
+export function numberedId({ family, id }: Pick<PortPlan, "family" | "id">): string {
+  return `${family} ${id}`;
+}
+
+/** A row's table: the tables of IPv6 end in 6. */
+function tableFor(name: string, family: Family): string {
+  return family === "IPv6" ? `${name}6` : name;
+}
+
+/** Numbers of Service ports, by `numberedId`. A number is free again when its port is gone. */
 export interface PortNumbers {
   /** Undefined when all numbers are taken. */
   take(id: string): number | undefined;
@@ -46,18 +65,24 @@ export function rowsOfPlan(
   const object = `Service ${plan.key}`;
   const before = indexOf(previous);
   const rows: Row[] = [];
-  const hairpin = new Set<string>();
+  const hairpin = new Map<string, Family>();
+  const virtual = new Map<string, Family>();
   for (const port of plan.ports) {
     if (port.frontends.length === 0) continue;
-    const id = numbers.take(port.id);
+    const id = numbers.take(numberedId(port));
     if (id === undefined) continue;
     rows.push(...frontendRows(port, id, object));
     for (const [pool, mark] of poolsOf(port, id)) {
       rows.push(...poolRows(port, pool, mark, { object, field: "endpoints" }, before));
-      for (const { nodeName, address } of pool.endpoints) if (nodeName === context.node.name) hairpin.add(address);
+      for (const { nodeName, address } of pool.endpoints)
+        if (nodeName === context.node.name) hairpin.set(address, port.family);
     }
+    for (const address of loadBalancerAddresses(port)) virtual.set(address, port.family);
   }
-  for (const address of hairpin) rows.push(row("hairpin", [address, address], [], { object, field: "endpoints" }));
+  for (const [address, family] of hairpin)
+    rows.push(row(tableFor("hairpin", family), [address, address], [], { object, field: "endpoints" }));
+  for (const [address, family] of virtual)
+    rows.push(row(tableFor("vips", family), [address], [], { object, field: "status.loadBalancer.ingress" }));
   return rows;
 }
 
@@ -72,19 +97,20 @@ function poolsOf(port: PortPlan, id: number): [Pool, number][] {
 }
 
 function frontendRows(port: PortPlan, id: number, object: string): Row[] {
+  const name = (table: string) => tableFor(table, port.family);
   const rows: Row[] = [];
   const ranges = new Map<string, number>();
   for (const frontend of port.frontends) {
     const owner = { object, field: frontend.field };
     const protocol = frontend.protocol.toLowerCase();
     const mark = kindOf(frontend) + poolMark(id, frontend.kind === "ClusterIP" && frontend.policy === "Local");
-    if (frontend.address === undefined) rows.push(row("nodeports", [protocol, frontend.port], [mark], owner));
-    else rows.push(row("frontends", [frontend.address, protocol, frontend.port], [mark], owner));
+    if (frontend.address === undefined) rows.push(row(name("nodeports"), [protocol, frontend.port], [mark], owner));
+    else rows.push(row(name("frontends"), [frontend.address, protocol, frontend.port], [mark], owner));
     // All load-balancer addresses of a Service have the same ranges.
     for (const range of frontend.sourceRanges ?? []) ranges.set(range, mark);
   }
   const owner = { object, field: "spec.loadBalancerSourceRanges" };
-  for (const [range, mark] of ranges) rows.push(row("ranges", [mark, range], [], owner));
+  for (const [range, mark] of ranges) rows.push(row(name("ranges"), [mark, range], [], owner));
   return rows;
 }
 
@@ -96,13 +122,14 @@ function kindOf({ kind, policy, sourceRanges }: Frontend): number {
 
 function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before: Before): Row[] {
   const { affinitySeconds } = port;
-  if (pool.endpoints.length === 0) return [row("pools", [mark], [port.anywhere ? "drop" : "refuse"], owner)];
+  const name = (table: string) => tableFor(table, port.family);
+  if (pool.endpoints.length === 0) return [row(name("pools"), [mark], [port.anywhere ? "drop" : "refuse"], owner)];
 
   if (affinitySeconds === undefined && pool.endpoints.length <= slotSizes) {
     const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints, endpointId);
     return [
-      row("pools", [mark], ["pick", slots.length], owner),
-      ...slots.map((endpoint, i) => row("slots", [mark, i], [endpoint.address, endpoint.port], owner)),
+      row(name("pools"), [mark], ["pick", slots.length], owner),
+      ...slots.map((endpoint, i) => row(name("slots"), [mark, i], [endpoint.address, endpoint.port], owner)),
     ];
   }
 
@@ -112,13 +139,13 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before
   const draws = arrange(before.draws.get(mark) ?? [], marks, String);
   return [
     row(
-      "pools",
+      name("pools"),
       [mark],
       affinitySeconds === undefined ? ["spread", draws.length] : ["stick", draws.length, affinitySeconds],
       owner,
     ),
-    ...draws.map((endpoint, i) => row("ids", [mark, i], [endpoint], owner)),
-    ...members.map((one, i) => row("endpoints", [marks[i] ?? mark], [one.address, one.port], owner)),
+    ...draws.map((endpoint, i) => row(name("ids"), [mark, i], [endpoint], owner)),
+    ...members.map((one, i) => row(name("endpoints"), [marks[i] ?? mark], [one.address, one.port], owner)),
   ];
 }
 
@@ -137,9 +164,10 @@ function indexOf(rows: readonly Row[]): Before {
   const numbers = new Map<number, Map<string, number>>();
   for (const { table, key, value } of rows) {
     const mark = Number(key[0]);
-    if (table === "slots") at(slots, mark, () => [])[Number(key[1])] = targetOf(value);
-    else if (table === "ids") at(draws, mark, () => [])[Number(key[1])] = Number(value[0]);
-    else if (table === "endpoints") {
+    const { name } = placeOf(table);
+    if (name === "slots") at(slots, mark, () => [])[Number(key[1])] = targetOf(value);
+    else if (name === "ids") at(draws, mark, () => [])[Number(key[1])] = Number(value[0]);
+    else if (name === "endpoints") {
       const id = mark % (endpointMask + 1);
       at(numbers, mark - id, () => new Map<string, number>()).set(endpointId(targetOf(value)), id);
     }
@@ -163,14 +191,30 @@ function endpointId({ address, port }: Target): string {
   return `${address} ${port}`;
 }
 
-/** Rows of the node itself: where pods live, which addresses are Services', where NodePorts answer. */
-export function rowsOfContext({ podCidrs, serviceCidrs, node }: ProxyContext): Row[] {
-  const sets = { pods: podCidrs, cidrs: serviceCidrs, nodes: node.addresses.map((address) => `${address}/32`) };
-  return Object.entries(sets).flatMap(([table, texts]) => {
-    const cidrs = texts.map(parseCidr).filter((cidr) => cidr !== undefined && cidr.family === "IPv4");
-    return withoutNested(cidrs.filter((cidr) => cidr !== undefined)).map(({ text }) =>
-      row(table, [text], [], { object: `Node ${node.name}`, field: table }),
-    );
+/** Rows of the node itself: where pods live, whose source is left, which addresses are Services', where NodePorts answer. */
+export function rowsOfContext(context: ProxyContext): Row[] {
+  const { podCidrs, podInterfaces = [], serviceCidrs, node } = context;
+  const object = `Node ${node.name}`;
+  return context.families.flatMap((family) => {
+    const everywhere = family === "IPv4" ? "0.0.0.0/0" : "::/0";
+    const pods = context.podInterfaces ? [] : podCidrs;
+    const sets = {
+      pods,
+      unmasked: context.masqueradeAll ? [] : tellsPods(context, family) ? pods : [everywhere],
+      cidrs: serviceCidrs,
+      nodes: node.nodePortAddresses ?? node.addresses.map((address) => `${address}/${family === "IPv4" ? 32 : 128}`),
+    };
+    const ranges = Object.entries(sets).flatMap(([table, texts]) => {
+      const cidrs = texts.flatMap((text) => parseCidr(text) ?? []).filter((cidr) => cidr.family === family);
+      return withoutNested(cidrs).map(({ text }) => row(tableFor(table, family), [text], [], { object, field: table }));
+    });
+    const links = (table: string, names: readonly string[]) =>
+      names.map((name) => row(tableFor(table, family), [name], [], { object, field: table }));
+    return [
+      ...ranges,
+      ...links("podlinks", podInterfaces),
+      ...links("unmaskedlinks", context.masqueradeAll ? [] : podInterfaces),
+    ];
   });
 }
 

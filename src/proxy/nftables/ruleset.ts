@@ -1,7 +1,13 @@
+import type { Family } from "../../services/index.ts";
 import { chosen, endpointMask, hex, kindMask, kinds, localPool, masquerade, masqueradeBit, poolMask } from "./marks.ts";
 
-/** The one table that is ours; nothing outside it is touched. */
-export const table = "ip fairlead";
+/** How nft calls a family. */
+export const familyName: Readonly<Record<Family, "ip" | "ip6">> = { IPv4: "ip", IPv6: "ip6" };
+
+/** The table of a family that is ours; nothing outside these two is touched. */
+export function tableOf(family: Family): string {
+  return `${familyName[family]} fairlead`;
+}
 
 const pool = `meta mark & ${hex(poolMask)}`;
 const poolAndEndpoint = `meta mark & ${hex(poolMask | endpointMask)}`;
@@ -17,24 +23,32 @@ const clients = 262_144;
  * affinity, which rewrites the destination. `give-back` then restores the packet mark that others may have set.
  * Nat chains see only the first packet of a connection.
  */
-const constant = `
-map frontends { typeof ip daddr . meta l4proto . th dport : meta mark; }
+function constant(family: Family): string {
+  const ip = familyName[family];
+  const [icmp, addressType, localhost] =
+    family === "IPv4" ? ["icmp", "ipv4_addr", "127.0.0.0/8"] : ["icmpv6", "ipv6_addr", "::1"];
+  return `
+map frontends { typeof ${ip} daddr . meta l4proto . th dport : meta mark; }
 map nodeports { typeof meta l4proto . th dport : meta mark; }
 map pools { typeof meta mark : verdict; }
-map slots { typeof meta mark . numgen random mod 65536 : ip daddr . th dport; }
+map slots { typeof meta mark . numgen random mod 65536 : ${ip} daddr . th dport; }
 map ids { typeof meta mark . numgen random mod 65536 : meta mark; }
-map endpoints { type mark : ipv4_addr . inet_service; }
-map affinity { typeof ip saddr . meta mark : meta mark; size ${clients}; flags dynamic,timeout; }
+map endpoints { type mark : ${addressType} . inet_service; }
+map affinity { typeof ${ip} saddr . meta mark : meta mark; size ${clients}; flags dynamic,timeout; }
 map marks { typeof ct id : meta mark; size 65536; flags dynamic,timeout; timeout 2m; }
-set ranges { typeof meta mark . ip saddr; flags interval; }
-set pods { typeof ip saddr; flags interval; }
-set cidrs { typeof ip daddr; flags interval; }
-set nodes { typeof ip daddr; flags interval; }
-set hairpin { typeof ip saddr . ip daddr; }
+set ranges { typeof meta mark . ${ip} saddr; flags interval; }
+set pods { typeof ${ip} saddr; flags interval; }
+set unmasked { typeof ${ip} saddr; flags interval; }
+set podlinks { type ifname; flags interval; }
+set unmaskedlinks { type ifname; flags interval; }
+set cidrs { typeof ${ip} daddr; flags interval; }
+set nodes { typeof ${ip} daddr; flags interval; }
+set vips { typeof ${ip} daddr; }
+set hairpin { typeof ${ip} saddr . ${ip} daddr; }
 
 chain refuse {
   meta l4proto tcp reject with tcp reset
-  reject with icmp type port-unreachable
+  reject with ${icmp} type port-unreachable
 }
 chain choose {
   meta mark set meta mark | ${hex(chosen)}
@@ -42,21 +56,23 @@ chain choose {
   drop
 }
 chain internal {
-  ip saddr != @pods meta mark set meta mark | ${hex(masquerade)}
-  goto choose
+  ${ip} saddr @unmasked goto choose
+  iifname @unmaskedlinks goto choose
+  goto external
 }
 chain external {
   meta mark set meta mark | ${hex(masquerade)}
   goto choose
 }
 chain external-local {
-  ip saddr @pods goto choose
+  ${ip} saddr @pods goto choose
+  iifname @podlinks goto choose
   fib saddr type local goto external
   meta mark set meta mark | ${hex(localPool)}
   goto choose
 }
 chain guarded {
-  (meta mark & ${hex(kindMask | poolMask)}) . ip saddr != @ranges drop
+  (meta mark & ${hex(kindMask | poolMask)}) . ${ip} saddr != @ranges drop
   meta mark & ${hex(kindMask)} vmap { ${hex(kinds.guardedExternal)} : goto external, ${hex(kinds.guardedLocal)} : goto external-local }
 }
 chain dispatch {
@@ -64,7 +80,7 @@ chain dispatch {
 }
 chain address {
   meta mark != 0 update @marks { ct id : meta mark }
-  meta mark set ip daddr . meta l4proto . th dport map @frontends
+  meta mark set ${ip} daddr . meta l4proto . th dport map @frontends
   goto dispatch
 }
 chain nodeport {
@@ -73,9 +89,10 @@ chain nodeport {
   goto dispatch
 }
 chain services {
-  ip daddr . meta l4proto . th dport @frontends goto address
-  fib daddr type local ip daddr @nodes meta l4proto . th dport @nodeports goto nodeport
-  ip daddr @cidrs goto refuse
+  ${ip} daddr . meta l4proto . th dport @frontends goto address
+  fib daddr type local ${ip} daddr != ${localhost} ${ip} daddr @nodes meta l4proto . th dport @nodeports goto nodeport
+  ${ip} daddr @cidrs goto refuse
+  ${translatable} ${ip} daddr @vips fib daddr type != local goto refuse
 }
 chain give-back {
   meta mark & ${hex(chosen)} != ${hex(chosen)} return
@@ -101,9 +118,10 @@ chain after-output { type filter hook output priority -99; goto give-back; }
 chain nat-postrouting {
   type nat hook postrouting priority 100;
   meta mark & ${hex(masqueradeBit)} != 0 goto mask-source
-  ct status & dnat != 0 ip saddr . ip daddr @hairpin masquerade fully-random
+  ct status & dnat != 0 ${ip} saddr . ${ip} daddr @hairpin masquerade fully-random
 }
 `;
+}
 
 /** Pools up to this size draw straight from `slots`, all others through `ids`. */
 export const slotSizes = 64;
@@ -128,21 +146,22 @@ export function chainOf({ way, count, seconds }: Draw): string {
  * Those for `pick` exist from the start: nft 1.0.6 refuses a rule with a map of type "th dport" that it has read back from the
  * kernel ("conflicting protocols"), and the key of `slots` can only be declared by typeof.
  */
-export function drawChains(draw: Draw): string {
+export function drawChains(draw: Draw, family: Family): string {
   const name = chainOf(draw);
   // An element of ids replaces the whole mark, so the masquerade bit is set again where it is wanted.
   return (
-    `chain ${name}-masqueraded {\n${body(draw, chosen | masquerade)}}\n` +
-    `chain ${name} {\n  meta mark & ${hex(masquerade)} != 0 goto ${name}-masqueraded\n${body(draw, chosen)}}\n`
+    `chain ${name}-masqueraded {\n${body(draw, chosen | masquerade, family)}}\n` +
+    `chain ${name} {\n  meta mark & ${hex(masquerade)} != 0 goto ${name}-masqueraded\n${body(draw, chosen, family)}}\n`
   );
 }
 
-function body({ count, seconds }: Draw, flags: number): string {
+function body({ count, seconds }: Draw, flags: number, family: Family): string {
+  const ip = familyName[family];
   const draw = `meta mark set (${pool}) . numgen random mod ${count} map @ids`;
-  const forward = `meta mark set meta mark | ${hex(flags)}\n  ${translatable} dnat ip to ${poolAndEndpoint} map @endpoints`;
+  const forward = `meta mark set meta mark | ${hex(flags)}\n  ${translatable} dnat ${ip} to ${poolAndEndpoint} map @endpoints`;
   if (seconds === undefined) return `  ${draw}\n  ${forward}\n  drop\n`;
 
-  const client = `ip saddr . (${pool})`;
+  const client = `${ip} saddr . (${pool})`;
   const remember = `update @affinity { ${client} timeout ${seconds}s : ${poolAndEndpoint} }`;
   // When the remembered endpoint is gone the first dnat finds no row, and the client is given another.
   return `  meta mark set ${client} map @affinity
@@ -157,10 +176,12 @@ function body({ count, seconds }: Draw, flags: number): string {
 `;
 }
 
-function pickChain(count: number): string {
+function pickChain(count: number, family: Family): string {
   const slot = `${pool} . numgen random mod ${count}`;
-  return `chain ${chainOf({ way: "pick", count })} {\n  ${translatable} dnat ip to ${slot} map @slots\n  drop\n}\n`;
+  return `chain ${chainOf({ way: "pick", count })} {\n  ${translatable} dnat ${familyName[family]} to ${slot} map @slots\n  drop\n}\n`;
 }
 
-/** The program as nft reads it, to be put into the table. */
-export const program = constant + Array.from({ length: slotSizes }, (_, i) => pickChain(i + 1)).join("");
+/** The program of a family as nft reads it, to be put into its table. */
+export function programOf(family: Family): string {
+  return constant(family) + Array.from({ length: slotSizes }, (_, i) => pickChain(i + 1, family)).join("");
+}

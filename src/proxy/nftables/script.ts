@@ -1,16 +1,24 @@
 import type { Row, Transaction } from "../../tables/index.ts";
-import { chainOf, drawChains, program, table, type Draw } from "./ruleset.ts";
-import { element, elementKey, verdictOf } from "./serialise.ts";
+import type { Family } from "../../services/index.ts";
+import { chainOf, drawChains, programOf, tableOf, type Draw } from "./ruleset.ts";
+import { element, elementKey, placeOf, verdictOf } from "./serialise.ts";
 
 /** Elements in one command: long commands are slow to parse, many short ones as well. */
 const batch = 2_000;
 
-/** The chains that the rows lead to and that are not in the program from the start, by name. */
-export function drawsOf(rows: readonly Row[]): Map<string, Draw> {
-  const draws = new Map<string, Draw>();
+/** A way to draw, in one family. */
+export interface FamilyDraw extends Draw {
+  readonly family: Family;
+}
+
+/** The chains that the rows lead to and that are not in the program from the start, by family and name. */
+export function drawsOf(rows: readonly Row[]): Map<string, FamilyDraw> {
+  const draws = new Map<string, FamilyDraw>();
   for (const row of rows) {
-    const verdict = row.table === "pools" ? verdictOf(row.value) : undefined;
-    if (typeof verdict === "object" && verdict.way !== "pick") draws.set(chainOf(verdict), verdict);
+    const { name, family } = placeOf(row.table);
+    const verdict = name === "pools" ? verdictOf(row.value) : undefined;
+    if (typeof verdict === "object" && verdict.way !== "pick")
+      draws.set(`${family} ${chainOf(verdict)}`, { ...verdict, family });
   }
   return draws;
 }
@@ -22,12 +30,21 @@ export function drawsOf(rows: readonly Row[]): Map<string, Draw> {
  */
 export function scriptOf(
   transaction: Transaction,
-  missing: Iterable<Draw>,
+  missing: readonly FamilyDraw[],
+  families: readonly Family[],
 ): { script: string; refused: readonly Row[] } {
-  const chains = [...missing].map(drawChains).join("");
-  const head = transaction.reset
-    ? `add table ${table}\ndelete table ${table}\ntable ${table} {\n${program}\n${chains}}\n`
-    : chains && `table ${table} {\n${chains}}\n`;
+  const head = families
+    .map((family) => {
+      const table = tableOf(family);
+      const chains = missing
+        .filter((draw) => draw.family === family)
+        .map((draw) => drawChains(draw, family))
+        .join("");
+      return transaction.reset
+        ? `add table ${table}\ndelete table ${table}\ntable ${table} {\n${programOf(family)}\n${chains}}\n`
+        : chains && `table ${table} {\n${chains}}\n`;
+    })
+    .join("");
   const refused: Row[] = [];
   // A deletion names the key only: with its value nft 1.0.6 would look for another element.
   const remove = commands("delete", transaction.remove, (row) => elementKey(row));
@@ -49,9 +66,10 @@ function commands(verb: "add" | "delete", rows: readonly Row[], write: (row: Row
     else byTable.set(row.table, [text]);
   }
   let script = "";
-  for (const [name, entries] of byTable) {
+  for (const [place, entries] of byTable) {
+    const { name, family } = placeOf(place);
     for (let i = 0; i < entries.length; i += batch)
-      script += `${verb} element ${table} ${name} { ${entries.slice(i, i + batch).join(", ")} }\n`;
+      script += `${verb} element ${tableOf(family)} ${name} { ${entries.slice(i, i + batch).join(", ")} }\n`;
   }
   return script;
 }

@@ -19,6 +19,11 @@ describe("elements", () => {
     ["ranges", [0x5000_0800, "10.0.0.0/8"], [], "0x50000800 . 10.0.0.0/8"],
     ["pods", ["0.0.0.0/0"], [], "0.0.0.0/0"],
     ["hairpin", ["10.42.0.7", "10.42.0.7"], [], "10.42.0.7 . 10.42.0.7"],
+    ["frontends6", ["fd00::1", "tcp", 443], [0x1000_0800], "fd00::1 . tcp . 443 : 0x10000800"],
+    ["slots6", [0x800, 3], ["fd00::7", 8080], "0x00000800 . 3 : fd00::7 . 8080"],
+    ["pods6", ["fd00::/64"], [], "fd00::/64"],
+    ["vips6", ["fd00::1"], [], "fd00::1"],
+    ["podlinks", ["cali*"], [], '"cali*"'],
   ])("%s %j %j", (table, key, value, expected) => {
     expect(of(table, key, value)).toBe(expected);
   });
@@ -29,6 +34,9 @@ describe("elements", () => {
     ["leading zeros", "frontends", ["010.0.0.1", "tcp", 80], [1]],
     ["the other family", "frontends", ["fd00::1", "tcp", 80], [1]],
     ["an unknown protocol", "frontends", ["10.0.0.1", "icmp", 80], [1]],
+    ["a zone", "frontends6", ["fe80::1%eth0", "tcp", 80], [1]],
+    ["IPv4 among IPv6", "frontends6", ["10.0.0.1", "tcp", 80], [1]],
+    ["a command in an interface", "podlinks", ['x" }; flush ruleset'], []],
     ["port 0", "frontends", ["10.0.0.1", "tcp", 0], [1]],
     ["a port too large", "slots", [1, 0], ["10.0.0.1", 65_536]],
     ["a fraction", "slots", [1, 0.5], ["10.0.0.1", 80]],
@@ -59,7 +67,8 @@ test("a script removes before it adds, and makes the chains that are missing", (
       remove: [{ table: "pools", key: [0x800], value: ["pick", 2], owner }],
       add: [{ table: "pools", key: [0x800], value: ["spread", 77], owner }],
     },
-    [{ way: "spread", count: 77 }],
+    [{ way: "spread", count: 77, family: "IPv4" }],
+    ["IPv4"],
   );
   const order = [
     "chain spread-77 {",
@@ -75,7 +84,7 @@ test("rows that do not fit are named, and appear neither among what comes nor am
   const owner = { object: "Service default/web", field: "spec" };
   const bad = { table: "pods", key: ["10.0.0.0/8 } ; flush ruleset"], value: [], owner };
   const good = { table: "pods", key: ["10.0.0.0/8"], value: [], owner };
-  expect(scriptOf({ reset: false, remove: [bad], add: [bad, good] }, [])).toEqual({
+  expect(scriptOf({ reset: false, remove: [bad], add: [bad, good] }, [], ["IPv4"])).toEqual({
     script: "add element ip fairlead pods { 10.0.0.0/8 }\n",
     refused: [bad],
   });

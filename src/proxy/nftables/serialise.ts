@@ -1,4 +1,5 @@
-import { isIPv4 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
+import type { Family } from "../../services/index.ts";
 import type { Atom, Row } from "../../tables/index.ts";
 import { hex, largestEndpoint } from "./marks.ts";
 import { chainOf, slotSizes, type Draw } from "./ruleset.ts";
@@ -10,33 +11,54 @@ function integer(least: number, most: number): Write {
     typeof atom === "number" && Number.isInteger(atom) && atom >= least && atom <= most ? String(atom) : undefined;
 }
 
-const address: Write = (atom) => (typeof atom === "string" && isIPv4(atom) ? atom : undefined);
+const addresses: Readonly<Record<Family, Write>> = {
+  IPv4: (atom) => (typeof atom === "string" && isIPv4(atom) ? atom : undefined),
+  IPv6: (atom) => (typeof atom === "string" && isIPv6(atom) && !atom.includes("%") ? atom : undefined),
+};
 const protocol: Write = (atom) => (atom === "tcp" || atom === "udp" || atom === "sctp" ? atom : undefined);
 const port = integer(1, 65_535);
 const index = integer(0, 65_535);
 const mark: Write = (atom) => (integer(0, 0xffff_ffff)(atom) === undefined ? undefined : hex(Number(atom)));
-const range: Write = (atom) => {
-  const [network, prefix, ...rest] = String(atom).split("/");
-  if (rest.length > 0 || !address(network) || !/^(?:[0-9]|[12][0-9]|3[0-2])$/.test(prefix ?? "")) return undefined;
-  return `${network}/${prefix}`;
-};
+const rangeOf =
+  (family: Family): Write =>
+  (atom) => {
+    const [network, prefix = "", ...rest] = String(atom).split("/");
+    if (rest.length > 0 || !addresses[family](network) || !/^(?:0|[1-9][0-9]{0,2})$/.test(prefix)) return undefined;
+    return Number(prefix) <= (family === "IPv4" ? 32 : 128) ? `${network}/${prefix}` : undefined;
+  };
+/** Name of an interface, or the beginning of names and `*` (IFNAMSIZ is 16). */
+const link: Write = (atom) => (typeof atom === "string" && /^[\w.@-]{1,15}\*?$/.test(atom) ? `"${atom}"` : undefined);
 
 /** Columns of each table: key, then value. Nothing but what these functions let through reaches nft. */
-const columns = new Map<string, { key: readonly Write[]; value: readonly Write[] }>(
-  Object.entries({
-    frontends: { key: [address, protocol, port], value: [mark] },
-    nodeports: { key: [protocol, port], value: [mark] },
-    slots: { key: [mark, index], value: [address, port] },
-    ids: { key: [mark, index], value: [mark] },
-    endpoints: { key: [mark], value: [address, port] },
-    ranges: { key: [mark, range], value: [] },
-    pods: { key: [range], value: [] },
-    cidrs: { key: [range], value: [] },
-    nodes: { key: [range], value: [] },
-    pools: { key: [mark], value: [] },
-    hairpin: { key: [address, address], value: [] },
-  }),
-);
+type Columns = ReadonlyMap<string, { readonly key: readonly Write[]; readonly value: readonly Write[] }>;
+function columnsOf(family: Family): Columns {
+  const [address, range] = [addresses[family], rangeOf(family)];
+  return new Map(
+    Object.entries({
+      frontends: { key: [address, protocol, port], value: [mark] },
+      nodeports: { key: [protocol, port], value: [mark] },
+      slots: { key: [mark, index], value: [address, port] },
+      ids: { key: [mark, index], value: [mark] },
+      endpoints: { key: [mark], value: [address, port] },
+      ranges: { key: [mark, range], value: [] },
+      pods: { key: [range], value: [] },
+      unmasked: { key: [range], value: [] },
+      podlinks: { key: [link], value: [] },
+      unmaskedlinks: { key: [link], value: [] },
+      vips: { key: [address], value: [] },
+      cidrs: { key: [range], value: [] },
+      nodes: { key: [range], value: [] },
+      pools: { key: [mark], value: [] },
+      hairpin: { key: [address, address], value: [] },
+    }),
+  );
+}
+const columns: Readonly<Record<Family, Columns>> = { IPv4: columnsOf("IPv4"), IPv6: columnsOf("IPv6") };
+
+/** The map or set that holds the rows of a table: those of IPv6 are told by a 6 at the end. */
+export function placeOf(table: string): { readonly name: string; readonly family: Family } {
+  return table.endsWith("6") ? { name: table.slice(0, -1), family: "IPv6" } : { name: table, family: "IPv4" };
+}
 
 const seconds = integer(1, 86_400);
 
@@ -62,11 +84,12 @@ function verdict(value: readonly Atom[]): string | undefined {
 
 /** The row as an element of its map or set; undefined when a field is not what its column takes. */
 export function element(row: Row): string | undefined {
-  const column = columns.get(row.table);
+  const { name, family } = placeOf(row.table);
+  const column = columns[family].get(name);
   const key = column && fields(row.key, column.key);
   if (!column || key === undefined) return undefined;
-  if (column.value.length === 0 && row.table !== "pools") return row.value.length === 0 ? key : undefined;
-  const value = row.table === "pools" ? verdict(row.value) : fields(row.value, column.value);
+  if (column.value.length === 0 && name !== "pools") return row.value.length === 0 ? key : undefined;
+  const value = name === "pools" ? verdict(row.value) : fields(row.value, column.value);
   return value === undefined ? undefined : `${key} : ${value}`;
 }
 

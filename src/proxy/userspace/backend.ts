@@ -1,6 +1,8 @@
 import {
+  addressSet,
   createClassifier,
   decide,
+  familyOf,
   type Frontend,
   type NodePlan,
   type PortPlan,
@@ -67,18 +69,18 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
     }
     if (after.size > 0) served.set(key, after);
     else served.delete(key);
-    const ids = new Set(plan?.ports.map(({ id }) => id));
-    for (const { port } of before.values()) if (!ids.has(port.id)) balancers.delete(port.id);
+    const ids = new Set(plan?.ports.map(balancerId));
+    for (const { port } of before.values()) if (!ids.has(balancerId(port))) balancers.delete(balancerId(port));
     options.syncs?.done((performance.now() - begun) / 1000);
   }
 
   function serve(port: PortPlan, frontend: Frontend, address: string): Served {
-    const balancer = balancers.get(port.id) ?? createBalancer(clock, Math.floor(Math.random() * 1_000));
-    balancers.set(port.id, balancer);
+    const balancer = balancers.get(balancerId(port)) ?? createBalancer(clock, Math.floor(Math.random() * 1_000));
+    balancers.set(balancerId(port), balancer);
     const open = servers[frontend.protocol];
     const target: Target = {
       endpointsFor(client) {
-        const decision = decide(one.port, one.frontend, { address: client, class: classify(client) });
+        const decision = decide(one.port, one.frontend, { address: client, class: classify(client) }, context);
         if (decision.verdict !== "forward") return [];
         return balancer.order(decision.endpoints, client, decision.affinitySeconds);
       },
@@ -158,12 +160,23 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   };
 }
 
+/** The frontends of a Service port share one, in each family. */
+function balancerId({ family, id }: PortPlan): string {
+  return `${family} ${id}`;
+}
+
 /** Each place where a Service answers; a NodePort does on every address of the node, localhost among them. */
 function endpointsOf(plan: NodePlan, { node }: ProxyContext) {
-  const nodeAddresses = [...new Set([...node.addresses, "127.0.0.1"])];
+  const answering = node.nodePortAddresses && addressSet(node.nodePortAddresses);
+  const nodeAddresses = [...new Set([...node.addresses, "127.0.0.1", "::1"])].filter(
+    (address) => !answering || answering.has(address),
+  );
   return plan.ports.flatMap((port) =>
     port.frontends.flatMap((frontend) =>
-      (frontend.address === undefined ? nodeAddresses : [frontend.address]).map((address) => ({
+      (frontend.address === undefined
+        ? nodeAddresses.filter((address) => familyOf(address) === port.family)
+        : [frontend.address]
+      ).map((address) => ({
         id: `${port.id} ${frontend.protocol} ${address} ${frontend.port}`,
         port,
         frontend,

@@ -49,5 +49,5 @@ export function createBalancer(clock: Clock, first: number): Balancer {
 }
 
 export function idOf({ address, port }: Pick<ServiceEndpoint, "address" | "port">): string {
-  return `${address}:${port}`;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,4 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { isIPv6 } from "node:net";
 import type { ServiceEndpoint } from "../../services/index.ts";
 import { idOf } from "./balancer.ts";
 import type { OpenServer, Target } from "./target.ts";
@@ -20,7 +21,7 @@ interface Session {
 
 export const openUdpServer: OpenServer = (where, target, report) =>
   new Promise((resolve, reject) => {
-    const server = createSocket("udp4");
+    const server = createSocket(isIPv6(where.address) ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
     const clients = createSessions(server, target, report);
     const close = () => {
       clients.close();
@@ -57,7 +58,7 @@ function createSessions(server: Socket, target: Target, report: (problem: string
     if (!endpoint) return undefined;
     const [[oldestId, oldest] = []] = open;
     if (open.size >= sessions && oldestId !== undefined && oldest) end(oldestId, oldest);
-    const socket = createSocket("udp4");
+    const socket = createSocket(isIPv6(endpoint.address) ? "udp6" : "udp4");
     const timer = setTimeout(() => end(id, session), idle).unref();
     const session: Session = { socket, endpoint, client: from.address, queue: [], timer };
     socket.on("message", (answer) => {
