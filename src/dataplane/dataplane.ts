@@ -1,16 +1,62 @@
-import type { Certificate, Pool, RoutingModel } from "../routing/index.ts";
+import type { Certificate, ListenerProtocol, Pool, RoutingModel } from "../routing/index.ts";
 import type { Component } from "../system/index.ts";
 
-/** What a data plane may or may not be able to do; a route needs some of them. */
+/**
+ * What a data plane may or may not be able to do; a route needs some of them. Where the Gateway API has a name for a
+ * feature it is that one (`SupportedFeature`), and GatewayClasses say so in their status.
+ */
 export type Feature =
+  // Names of our own
   | "ExactPath"
   | "PrefixPath"
+  | "RegularExpression"
+  | "HeaderMatching"
   | "WildcardHost"
   | "DefaultBackend"
   | "TLSTermination"
   | "HTTP2"
-  | "WebSocket"
-  | "BackendH2C";
+  | "Weights"
+  | "Redirect"
+  | "RequestHeaderModification"
+  // Kinds of the Gateway API
+  | "HTTPRoute"
+  | "GRPCRoute"
+  | "TLSRoute"
+  | "TCPRoute"
+  | "UDPRoute"
+  | "BackendTLSPolicy"
+  // Its extended features
+  | "BackendTLSPolicySANValidation"
+  | "GatewayBackendClientCertificate"
+  | "GatewayFrontendClientCertificateValidation"
+  | "GatewayFrontendClientCertificateValidationInsecureFallback"
+  | "GatewayHTTPListenerIsolation"
+  | "GatewayHTTPSListenerDetectMisdirectedRequests"
+  | "HTTPRoute303RedirectStatusCode"
+  | "HTTPRoute307RedirectStatusCode"
+  | "HTTPRoute308RedirectStatusCode"
+  | "HTTPRouteBackendProtocolH2C"
+  | "HTTPRouteBackendProtocolWebSocket"
+  | "HTTPRouteBackendRequestHeaderModification"
+  | "HTTPRouteBackendTimeout"
+  | "HTTPRouteCORS"
+  | "HTTPRouteHostRewrite"
+  | "HTTPRouteMethodMatching"
+  | "HTTPRoutePathRedirect"
+  | "HTTPRoutePathRewrite"
+  | "HTTPRoutePortRedirect"
+  | "HTTPRouteQueryParamMatching"
+  | "HTTPRouteRequestMirror"
+  | "HTTPRouteRequestMultipleMirrors"
+  | "HTTPRouteRequestPercentageMirror"
+  | "HTTPRouteRequestTimeout"
+  | "HTTPRouteResponseHeaderModification"
+  | "HTTPRouteRetry"
+  | "HTTPRouteRetryBackendTimeout"
+  | "HTTPRouteRetryConnectionError"
+  | "HTTPRouteSchemeRedirect"
+  | "TLSRouteModeTerminate"
+  | "TLSRouteModeMixed";
 
 /** PEM, the chain with the server's certificate first. */
 export interface KeyPair {
@@ -41,7 +87,7 @@ export interface Realised {
 export interface BoundListener {
   /** `Listener.name` */
   readonly name: string;
-  readonly protocol: "HTTP" | "HTTPS";
+  readonly protocol: ListenerProtocol;
   /** Port that the model asks for. */
   readonly wanted: number;
   /** Port that answers: another one when `wanted` could not be had, none with `error`. */

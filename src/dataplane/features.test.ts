@@ -6,13 +6,22 @@ const owner = { object: { kind: "Ingress", name: "i" }, field: "" };
 const route = (id: string, host: string, path?: Route["path"]): Route => ({
   id,
   host,
-  pool: "p",
+  headers: [],
+  query: [],
+  rule: {
+    id,
+    filters: [],
+    backends: [{ pool: "p", weight: 1, filters: [], owner }],
+    timeouts: {},
+    owner,
+  },
   owner,
   ...(path ? { path } : {}),
 });
 const routes = (host: string, name: string): HostRoutes => ({
-  exact: new Map([["/x", route(`${name}-exact`, host, { type: "Exact", value: "/x" })]]),
-  prefix: new Map([["/y", route(`${name}-prefix`, host, { type: "Prefix", value: "/y" })]]),
+  exact: new Map([["/x", [route(`${name}-exact`, host, { type: "Exact", value: "/x" })]]]),
+  prefix: new Map([["/y", [route(`${name}-prefix`, host, { type: "Prefix", value: "/y" })]]]),
+  regex: [],
   longestPrefix: 2,
 });
 const model: RoutingModel = {
@@ -21,12 +30,22 @@ const model: RoutingModel = {
       name: "http",
       port: 80,
       protocol: "HTTP",
-      certificates: new Map(),
-      hosts: {
-        exact: new Map([["a.test", routes("a.test", "a")]]),
-        wildcard: new Map([[".b.test", routes("*.b.test", "b")]]),
-        fallback: route("default", ""),
-      },
+      servers: new Map([
+        [
+          "",
+          {
+            kind: "http",
+            hostname: "",
+            owner,
+            hosts: {
+              semantics: "Ingress",
+              exact: new Map([["a.test", routes("a.test", "a")]]),
+              wildcard: new Map([[".b.test", routes("*.b.test", "b")]]),
+              fallback: route("default", ""),
+            },
+          },
+        ],
+      ]),
     },
   ],
   pools: new Map(),

@@ -1,23 +1,113 @@
-import { type Listener, type Pool, type Route, routesOf, type RoutingModel } from "../routing/index.ts";
+import {
+  type Filter,
+  type Listener,
+  type Pool,
+  type Route,
+  routesOf,
+  type RoutingModel,
+  type Rule,
+  type StreamRoute,
+  streamsOf,
+} from "../routing/index.ts";
 import type { Feature, Refusal } from "./dataplane.ts";
 
+type Pools = ReadonlyMap<string, Pool>;
+
 /** What a data plane must be able to do to serve a route. */
-export function featuresOf(route: Route, listener: Listener, pool: Pool | undefined): Feature[] {
-  const features: Feature[] = [];
-  if (!route.path) features.push("DefaultBackend");
-  else features.push(route.path.type === "Exact" ? "ExactPath" : "PrefixPath");
-  if (route.host.startsWith("*.")) features.push("WildcardHost");
-  if (listener.protocol === "HTTPS") features.push("TLSTermination");
-  if (pool?.protocol === "h2c") features.push("BackendH2C");
-  return features;
+export function featuresOf(route: Route, listener: Listener, pools: Pools): Feature[] {
+  const features = new Set<Feature>();
+  if (!route.path) features.add("DefaultBackend");
+  else if (route.path.type === "RegularExpression") features.add("RegularExpression");
+  else features.add(route.path.type === "Exact" ? "ExactPath" : "PrefixPath");
+  if (route.host.startsWith("*.")) features.add("WildcardHost");
+  if (listener.protocol === "HTTPS" || listener.protocol === "TLS") features.add("TLSTermination");
+  if (route.method !== undefined) features.add("HTTPRouteMethodMatching");
+  if (route.headers.length > 0) features.add("HeaderMatching");
+  if (route.query.length > 0) features.add("HTTPRouteQueryParamMatching");
+  if ([...route.headers, ...route.query].some(({ type }) => type === "RegularExpression"))
+    features.add("RegularExpression");
+  addRule(features, route.rule, pools);
+  return [...features];
+}
+
+/** The same for connections and datagrams. */
+export function featuresOfStream(_route: StreamRoute, listener: Listener, terminated: boolean): Feature[] {
+  if (listener.protocol === "TCP") return ["TCPRoute"];
+  if (listener.protocol === "UDP") return ["UDPRoute"];
+  return ["TLSRoute", ...(terminated ? (["TLSRouteModeTerminate"] as const) : [])];
+}
+
+function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
+  if (rule.backends.length > 1) features.add("Weights");
+  for (const filter of rule.filters) addFilter(features, filter, rule);
+  for (const { pool: key, filters } of rule.backends) {
+    const pool = key === undefined ? undefined : pools.get(key);
+    if (pool?.protocol === "h2c") features.add("HTTPRouteBackendProtocolH2C");
+    if (pool?.tls) features.add("BackendTLSPolicy");
+    if (pool?.tls?.client) features.add("GatewayBackendClientCertificate");
+    if ((pool?.tls?.subjectAltNames.length ?? 0) > 0) features.add("BackendTLSPolicySANValidation");
+    for (const filter of filters) {
+      addFilter(features, filter, rule);
+      if (filter.type === "RequestHeaders") features.add("HTTPRouteBackendRequestHeaderModification");
+    }
+  }
+  if (rule.timeouts.request !== undefined) features.add("HTTPRouteRequestTimeout");
+  if (rule.timeouts.backendRequest !== undefined) features.add("HTTPRouteBackendTimeout");
+  if (rule.retry) features.add("HTTPRouteRetry");
+}
+
+function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {
+  switch (filter.type) {
+    case "RequestHeaders":
+      features.add("RequestHeaderModification");
+      return;
+    case "ResponseHeaders":
+      features.add("HTTPRouteResponseHeaderModification");
+      return;
+    case "Redirect": {
+      const { scheme, hostname, path, port, status } = filter.redirect;
+      if (scheme) features.add("HTTPRouteSchemeRedirect");
+      if (hostname) features.add("Redirect");
+      if (path) features.add("HTTPRoutePathRedirect");
+      if (port !== undefined) features.add("HTTPRoutePortRedirect");
+      if (status === 303) features.add("HTTPRoute303RedirectStatusCode");
+      if (status === 307) features.add("HTTPRoute307RedirectStatusCode");
+      if (status === 308) features.add("HTTPRoute308RedirectStatusCode");
+      return;
+    }
+    case "Rewrite":
+      if (filter.hostname !== undefined) features.add("HTTPRouteHostRewrite");
+      if (filter.path) features.add("HTTPRoutePathRewrite");
+      return;
+    case "Mirror": {
+      features.add("HTTPRouteRequestMirror");
+      if (filter.numerator !== filter.denominator) features.add("HTTPRouteRequestPercentageMirror");
+      const mirrors = [...rule.filters, ...rule.backends.flatMap(({ filters }) => filters)].filter(
+        ({ type }) => type === "Mirror",
+      );
+      if (mirrors.length > 1) features.add("HTTPRouteRequestMultipleMirrors");
+      return;
+    }
+    case "Cors":
+      features.add("HTTPRouteCORS");
+      return;
+    case "Unsupported":
+  }
 }
 
 /** The routes of a model that a data plane with these capabilities does not serve. */
 export function refusalsOf(model: RoutingModel, capabilities: ReadonlySet<Feature>): Refusal[] {
   const refused: Refusal[] = [];
-  for (const listener of model.listeners)
-    for (const route of routesOf(listener))
-      for (const feature of featuresOf(route, listener, model.pools.get(route.pool)))
-        if (!capabilities.has(feature)) refused.push({ route: route.id, feature });
+  const refuse = (route: string, features: readonly Feature[]): void => {
+    for (const feature of features) if (!capabilities.has(feature)) refused.push({ route, feature });
+  };
+  for (const listener of model.listeners) {
+    for (const route of routesOf(listener)) refuse(route.id, featuresOf(route, listener, model.pools));
+    for (const server of listener.servers.values()) {
+      if (server.kind !== "stream") continue;
+      for (const route of streamsOf({ ...listener, servers: new Map([[server.hostname, server]]) }))
+        refuse(route.id, featuresOfStream(route, listener, server.tls !== undefined));
+    }
+  }
   return refused;
 }

@@ -1,6 +1,7 @@
 import type { Ingress, Service } from "../kube/index.ts";
 import { keyOf } from "../kube/index.ts";
 import {
+  certificatesOf,
   type InspectKeyPair,
   type Pool,
   type Problem,
@@ -37,7 +38,7 @@ export function ingressExposures(objects: ClusterObjects, options: IngressOption
     ports: options.ports,
   });
   const routes = model.listeners.filter(({ protocol }) => protocol === "HTTP").flatMap((l) => [...routesOf(l)]);
-  const secured = new Set(model.listeners.flatMap(({ certificates }) => [...certificates.keys()]));
+  const secured = new Set(model.listeners.flatMap((l) => [...certificatesOf(l)].map(({ hostname }) => hostname)));
 
   return objects.ingresses.flatMap((ingress) => {
     const own = problems.filter(({ object }) => isAbout(object, ingress));
@@ -45,7 +46,7 @@ export function ingressExposures(objects: ClusterObjects, options: IngressOption
     const rows = routes
       .filter(({ owner }) => isAbout(owner.object, ingress))
       .map((route) => {
-        const pool = model.pools.get(route.pool);
+        const pool = model.pools.get(route.rule.backends[0]?.pool ?? "");
         return rowOf(ingress, route, pool, own, urls(ingress, route, secured, options.ports));
       });
     // What the problems took away has no route, but is told all the same.

@@ -1,7 +1,33 @@
 export type * from "./model.ts";
-export { routesOf } from "./model.ts";
+export { certificatesOf, routesOf, streamsOf } from "./model.ts";
+export {
+  allowsOrigin,
+  changedPath,
+  corsFields,
+  redirectLocation,
+  type Cors,
+  type Field,
+  type Filter,
+  type HeaderChanges,
+  type PathChange,
+  type Redirect,
+  type RedirectedRequest,
+} from "./filters.ts";
 export type { Problem } from "./problem.ts";
-export { match, matchOn, certificateFor, type Match, type RoutingRequest, type Why } from "./match.ts";
+export {
+  match,
+  matchOn,
+  matchStream,
+  poolsOf,
+  certificateFor,
+  certificateIn,
+  type Match,
+  type RequestView,
+  type RoutingRequest,
+  type Why,
+} from "./match.ts";
+export { serverFor, streamFor } from "./server.ts";
+export { wholePattern } from "./expression.ts";
 export { canonicalPath } from "./path.ts";
 export { canonicalHost } from "./host.ts";
 export {

@@ -1,7 +1,7 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { createHostTable } from "./host-table.ts";
 import { classSelector } from "./ingress-class.ts";
-import type { ObjectRef, Pool, RoutingModel } from "./model.ts";
+import type { ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
 import { createPoolMemory, poolOf, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
@@ -63,7 +63,7 @@ export function translateIngresses(input: IngressInput): Translation {
   const pools = new Map<string, Pool>();
   const absences = new Map<string, Absence>();
   const targets = new Map<string, PoolTarget>();
-  const hosts = createHostTable((problem) => problems.push(problem));
+  const hosts = createHostTable("Ingress", (problem) => problems.push(problem));
 
   const served = selectServed(input, problems);
   for (const ingress of served) {
@@ -81,9 +81,12 @@ export function translateIngresses(input: IngressInput): Translation {
   const tls = readTls(served, input);
   problems.push(...tls.problems);
 
+  const owner: Owner = { object: { kind: "IngressClass", name: input.controllerName }, field: "" };
+  const server: Server = { kind: "http", hostname: "", hosts: table, owner };
+  const secure: Server = { ...server, tls: { certificates: tls.certificates } };
   const listeners: RoutingModel["listeners"] = [
-    { name: "http", port: input.ports.http, protocol: "HTTP", certificates: new Map(), hosts: table },
-    { name: "https", port: input.ports.https, protocol: "HTTPS", certificates: tls.certificates, hosts: table },
+    { name: "http", port: input.ports.http, protocol: "HTTP", servers: new Map([["", server]]) },
+    { name: "https", port: input.ports.https, protocol: "HTTPS", servers: new Map([["", secure]]) },
   ];
   return { model: { listeners, pools }, problems, served, targets };
 

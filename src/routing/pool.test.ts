@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { IngressSpec } from "../kube/index.ts";
 import { type Translation } from "./ingress.ts";
-import { match } from "./match.ts";
+import { match, poolsOf } from "./match.ts";
 import { createPoolMemory } from "./pool.ts";
 import { ingress, to, service, slice, type World, translate } from "./testing.ts";
 
@@ -19,15 +19,17 @@ describe("backends", () => {
 
   const gone = { ready: false, serving: false, terminating: true };
 
-  function poolOf(translation: Translation) {
+  function poolFor(translation: Translation) {
     const found = match(translation.model, { host: "foo.com", path: "/" });
     if (found.outcome !== "route") throw new Error(found.why);
-    return found.pool;
+    const [only] = poolsOf(translation.model, found.route);
+    if (!only) throw new Error("the route has no pool");
+    return only.pool;
   }
 
   test.each([{ number: 80 }, { name: "http" }])("port %j: endpoints with their own port", (port) => {
     const translation = translate([ingress("i", spec(port))], { slices: [slice("a", endpoints)] });
-    expect(poolOf(translation).endpoints.map(({ address, port, ready }) => [address, port, ready])).toEqual([
+    expect(poolFor(translation).endpoints.map(({ address, port, ready }) => [address, port, ready])).toEqual([
       ["10.0.0.1", 8080, true],
       ["10.0.0.2", 8080, false],
       ["10.0.0.3", 8080, false],
@@ -38,7 +40,7 @@ describe("backends", () => {
 
   test("when all are terminating, those that still serve get the requests (KEP-1669)", () => {
     const slices = [slice("a", [...endpoints.slice(1, 3), { addresses: ["10.0.0.6"], conditions: gone }])];
-    const pool = poolOf(translate([ingress("i", spec({ number: 80 }))], { slices }));
+    const pool = poolFor(translate([ingress("i", spec({ number: 80 }))], { slices }));
     expect(pool.endpoints.map(({ address, ready }) => [address, ready])).toEqual([
       ["10.0.0.2", true],
       ["10.0.0.3", false],
@@ -51,7 +53,7 @@ describe("backends", () => {
       slice("a", [{ addresses: ["10.0.0.1"], conditions: { ready: false } }]),
       slice("a", [{ addresses: ["10.0.0.1"] }]),
     ];
-    const pool = poolOf(translate([ingress("i", spec({ number: 80 }))], { slices: both }));
+    const pool = poolFor(translate([ingress("i", spec({ number: 80 }))], { slices: both }));
     expect(pool.endpoints.map(({ address, ready }) => [address, ready])).toEqual([["10.0.0.1", true]]);
   });
 
@@ -100,7 +102,7 @@ describe("backends", () => {
         { object: { kind: "Ingress", namespace: "ns", name: "i" }, reason, field },
       ]);
       expect(translation.problems[0]?.remedy).not.toBe("");
-      expect(poolOf(translation)).toMatchObject({ endpoints: [], absent: expect.any(String) });
+      expect(poolFor(translation)).toMatchObject({ endpoints: [], absent: expect.any(String) });
     },
   );
 
@@ -123,14 +125,15 @@ describe("backends", () => {
     expect(translation.problems).toMatchObject([
       { reason: "UnsupportedBackend", field: "spec.rules[0].http.paths[1].backend.resource" },
     ]);
-    expect(match(translation.model, { host: "foo.com", path: "/static/x" })).toMatchObject({
-      pool: { endpoints: [], absent: expect.any(String) },
-    });
+    const found = match(translation.model, { host: "foo.com", path: "/static/x" });
+    expect(found.outcome === "route" && poolsOf(translation.model, found.route)).toMatchObject([
+      { pool: { endpoints: [], absent: expect.any(String) } },
+    ]);
   });
 
   test("appProtocol kubernetes.io/h2c", () => {
     const services = [service("a", [{ port: 80, appProtocol: "kubernetes.io/h2c" }])];
-    expect(poolOf(translate([ingress("i", spec({ number: 80 }))], { services })).protocol).toBe("h2c");
+    expect(poolFor(translate([ingress("i", spec({ number: 80 }))], { services })).protocol).toBe("h2c");
   });
 });
 

@@ -5,6 +5,7 @@ import { refOf, textOf } from "./owner.ts";
 import { canonicalPathOfObject } from "./path.ts";
 import { poolKey, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
+import { plainRule } from "./rule.ts";
 
 /** What a route asks for: a Service port, or something that no Service is. */
 export type Backend =
@@ -72,7 +73,8 @@ export function readIngress(ingress: Ingress): Reading {
   function routeOf(host: string, pool: string, field: string, path?: Route["path"]): Route {
     const where = path ? `${path.type} ${path.value || "/"}` : "default";
     const id = `${textOf(object)} ${host || "*"} ${where}`;
-    return { id, host, pool, owner: { object, field }, ...(path ? { path } : {}) };
+    const owner = { object, field };
+    return { id, host, headers: [], query: [], rule: plainRule(id, pool, owner), owner, ...(path ? { path } : {}) };
   }
 
   function readBackend({ service, resource }: IngressBackend, field: string): string {

@@ -1,7 +1,7 @@
 // Objects for the tests of this room.
 import type { EndpointSlice, Ingress, IngressClass, IngressSpec, Secret, Service } from "../kube/index.ts";
 import { translateIngresses, type Translation } from "./ingress.ts";
-import { match } from "./match.ts";
+import { match, poolsOf } from "./match.ts";
 
 export const controllerName = "example.test/ours";
 
@@ -111,5 +111,5 @@ export function translate(ingresses: Ingress[], world: World = {}): Translation 
 /** Name of the Service that a request reaches; `undefined` for 404. */
 export function reached(translation: Translation, host: string, path: string): string | undefined {
   const found = match(translation.model, { host, path });
-  return found.outcome === "route" ? found.pool.service.name : undefined;
+  return found.outcome === "route" ? poolsOf(translation.model, found.route)[0]?.pool.service.name : undefined;
 }

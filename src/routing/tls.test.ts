@@ -101,7 +101,8 @@ describe("TLS", () => {
         },
         inspect: () => undefined,
       });
-      return translation.model.listeners[1]?.certificates.get("foo.com")?.version;
+      const secure = translation.model.listeners[1];
+      return secure && certificateFor(secure, "foo.com")?.version;
     };
     expect(version("1")).not.toBe(version("2"));
     expect(new Set(asked)).toEqual(new Set(["ns/one"]));

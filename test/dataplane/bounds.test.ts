@@ -158,8 +158,17 @@ describe("listeners", () => {
     name,
     port,
     protocol: "HTTP",
-    certificates: new Map(),
-    hosts: { exact: new Map(), wildcard: new Map() },
+    servers: new Map([
+      [
+        "",
+        {
+          kind: "http",
+          hostname: "",
+          hosts: { semantics: "Ingress", exact: new Map(), wildcard: new Map() },
+          owner: { object: { kind: "Ingress", name: "i" }, field: "" },
+        },
+      ],
+    ]),
   });
 
   test("a port in use falls back to port + 8000 and is reported; without either it is an error, and the rest works", async () => {

@@ -167,8 +167,8 @@ export async function startCluster(
       const marker = `marker-${++markers}.test`;
       cluster.addIngress("marker", { rules: [{ host: marker }] });
       await eventually("the objects are served", () => {
-        const hosts = ingress.current()?.model.listeners[0]?.hosts.exact;
-        return hosts?.has(marker) ?? false;
+        const server = ingress.current()?.model.listeners[0]?.servers.get("");
+        return server?.kind === "http" && server.hosts.exact.has(marker);
       });
     },
     async stop() {

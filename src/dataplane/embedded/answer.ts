@@ -1,4 +1,5 @@
 import { ServerResponse, STATUS_CODES } from "node:http";
+import type { Field } from "../../routing/index.ts";
 import { hasBody, type Incoming, type Outgoing } from "./exchange.ts";
 import { headerObject } from "./headers.ts";
 
@@ -9,10 +10,14 @@ export interface Answer {
   readonly text: string;
   /** Seconds. */
   readonly retryAfter?: number;
+  /** Header fields beside those of every answer. */
+  readonly fields?: readonly Field[];
 }
 
 export const answers = {
   unmatched: { status: 404, text: "No route matches this host and path." },
+  misdirected: { status: 421, text: "This connection was made for another host." },
+  misconfigured: { status: 500, text: "The route for this host and path cannot be served as it is written." },
   noEndpoints: { status: 503, text: "No endpoint is ready to take this request.", retryAfter: 1 },
   overloaded: { status: 503, text: "All endpoints are busy.", retryAfter: 1 },
   unreachable: { status: 502, text: "The endpoint did not answer." },
@@ -23,12 +28,14 @@ export const answers = {
 /** Sends an answer, unless one has begun already. A request whose body was not read to its end loses its connection. */
 export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer, requestId: string): void {
   if (response.headersSent || response.destroyed) return;
-  const body = `${answer.status} ${STATUS_CODES[answer.status] ?? ""}\n${answer.text}\nRequest ${requestId}\n`;
+  const empty = answer.status === 204;
+  const body = empty
+    ? ""
+    : `${answer.status} ${STATUS_CODES[answer.status] ?? ""}\n${answer.text}\nRequest ${requestId}\n`;
+  const about = ["content-type", "text/plain; charset=utf-8", "content-length", String(Buffer.byteLength(body))];
   const headers = [
-    "content-type",
-    "text/plain; charset=utf-8",
-    "content-length",
-    String(Buffer.byteLength(body)),
+    ...(empty ? [] : about),
+    ...(answer.fields ?? []).flatMap(({ name, value }) => [name, value]),
     "x-content-type-options",
     "nosniff",
     "cache-control",

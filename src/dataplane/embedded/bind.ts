@@ -12,9 +12,25 @@ const words: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "is on an address that this host does not have",
 };
 
-/** Binds the listener's port on `address`; where that is not permitted or in use, port + 8000. Never rejects. */
+/** Ports that are tried for a listener, one after the other. */
+export function portOrder({ port, bindPort }: Listener): readonly number[] {
+  if (bindPort !== undefined) return [bindPort];
+  return port + fallbackOffset > 65_535 ? [port] : [port, port + fallbackOffset];
+}
+
+/**
+ * Binds the listener's port on `address`; where that is not permitted or in use, port + 8000, unless the model says which
+ * port to bind. Never rejects.
+ */
 export async function bindPort(server: Server, listener: Listener, address: string): Promise<BoundListener> {
-  const { name, protocol, port: wanted } = listener;
+  const { name, protocol, port: wanted, bindPort } = listener;
+  if (bindPort !== undefined) {
+    const failure = await tryBind(server, bindPort, address);
+    const bound = { name, protocol, wanted };
+    return failure === undefined
+      ? { ...bound, port: bindPort }
+      : { ...bound, error: `port ${bindPort} ${words[failure] ?? failure}` };
+  }
   const failure = await tryBind(server, wanted, address);
   const bound = { name, protocol, wanted };
   if (failure === undefined) return { ...bound, port: (server.address() as AddressInfo).port };

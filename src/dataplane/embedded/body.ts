@@ -15,6 +15,9 @@ export interface BodyOptions {
   readonly clientIdle: number;
   /** Called before the first byte is read: the moment to say 100 Continue. */
   readonly onFirstRead: () => void;
+  /** Told of each chunk, and of the end: for copies. */
+  readonly onChunk?: (chunk: Buffer) => void;
+  readonly onEnd?: () => void;
 }
 
 export function requestBody(request: Incoming, options: BodyOptions): RequestBody {
@@ -41,13 +44,17 @@ export function requestBody(request: Incoming, options: BodyOptions): RequestBod
       if (bytes > options.bodyBytes) {
         tooLarge = true;
         stream.destroy(new Error("the request body is too large"));
-      } else if (!stream.push(chunk)) {
+        return;
+      }
+      options.onChunk?.(chunk);
+      if (!stream.push(chunk)) {
         watchIdle(request, false, options.clientIdle);
         request.pause();
       }
     };
     const onEnd = (): void => {
       watchIdle(request, false, options.clientIdle);
+      options.onEnd?.();
       stream.push(null);
     };
     const onCut = (): void => {

@@ -1,8 +1,9 @@
-import type { Pool, RoutingModel } from "../../routing/index.ts";
+import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
 import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
-import type { DataPlane, Feature } from "../dataplane.ts";
+import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
+import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { openListener, type OpenListener } from "./listener.ts";
@@ -29,12 +30,52 @@ const grace = 10_000;
 const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "ExactPath",
   "PrefixPath",
+  "RegularExpression",
+  "HeaderMatching",
   "WildcardHost",
   "DefaultBackend",
   "TLSTermination",
   "HTTP2",
-  "WebSocket",
-  "BackendH2C",
+  "Weights",
+  "Redirect",
+  "RequestHeaderModification",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
+  "UDPRoute",
+  "BackendTLSPolicy",
+  "BackendTLSPolicySANValidation",
+  "GatewayBackendClientCertificate",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
+  "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
+  "HTTPRoute303RedirectStatusCode",
+  "HTTPRoute307RedirectStatusCode",
+  "HTTPRoute308RedirectStatusCode",
+  "HTTPRouteBackendProtocolH2C",
+  "HTTPRouteBackendProtocolWebSocket",
+  "HTTPRouteBackendRequestHeaderModification",
+  "HTTPRouteBackendTimeout",
+  "HTTPRouteCORS",
+  "HTTPRouteHostRewrite",
+  "HTTPRouteMethodMatching",
+  "HTTPRoutePathRedirect",
+  "HTTPRoutePathRewrite",
+  "HTTPRoutePortRedirect",
+  "HTTPRouteQueryParamMatching",
+  "HTTPRouteRequestMirror",
+  "HTTPRouteRequestMultipleMirrors",
+  "HTTPRouteRequestPercentageMirror",
+  "HTTPRouteRequestTimeout",
+  "HTTPRouteResponseHeaderModification",
+  "HTTPRouteRetry",
+  "HTTPRouteRetryBackendTimeout",
+  "HTTPRouteRetryConnectionError",
+  "HTTPRouteSchemeRedirect",
+  "TLSRouteModeTerminate",
+  "TLSRouteModeMixed",
 ]);
 
 /**
@@ -44,7 +85,8 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
 export function startEmbedded(options: EmbeddedOptions): DataPlane {
   const { signal, log, clock = systemClock } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const upstreams = createUpstreams(limits, clock);
+  let keyPair: Configuration["keyPair"] = () => undefined;
+  const upstreams = createUpstreams(limits, clock, (certificate) => keyPair(certificate));
   const contexts = createSecureContexts(() => selfSigned(clock.now()));
   const open = new Map<string, OpenListener>();
   const closing = new Set<Promise<void>>();
@@ -53,7 +95,6 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
 
   const context: ProxyContext = {
     upstreams,
-    pools: () => pools,
     limits,
     trusted: trustedForwarders(options.trustedForwarders ?? []),
     metrics: createRequestCounts(options.metrics),
@@ -76,13 +117,16 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
     const wanted = new Map(model.listeners.map((listener) => [listener.name, listener]));
     for (const [name, listener] of open) {
       const next = wanted.get(name);
-      const same = next?.port === listener.bound.wanted && next.protocol === listener.bound.protocol;
+      const same = next !== undefined && isSamePort(next, listener.bound);
       // One that got no port tries again.
       if (same && listener.bound.port !== undefined) listener.update(next);
       else close(name, listener);
     }
     for (const listener of model.listeners)
-      if (!open.has(listener.name)) open.set(listener.name, await openListener(context, listener, listenerOptions));
+      if (!open.has(listener.name)) {
+        const opener = listener.protocol === "UDP" ? openDatagrams : openListener;
+        open.set(listener.name, await opener(context, listener, listenerOptions));
+      }
   }
 
   const stopped = new Promise<void>((resolve, reject) => {
@@ -106,6 +150,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
       const next = applying.then(async () => {
         signal.throwIfAborted();
         const { model } = configuration;
+        keyPair = configuration.keyPair;
         if (model.pools.size > 0) await upstreams.prepare();
         contexts.use(configuration);
         // A request between these lines sees old routes with new pools at worst; so old pools stay until routes follow.
@@ -127,4 +172,10 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
     },
     listeners: () => [...open.values()].map((listener) => listener.bound),
   };
+}
+
+/** A listener goes on with its port: only what it serves may differ. */
+function isSamePort(next: Listener, bound: BoundListener): boolean {
+  const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
+  return next.port === bound.wanted && next.protocol === bound.protocol && !moved;
 }

@@ -20,6 +20,8 @@ export interface Limits {
   readonly responseStart: number;
   /** Without a byte in the middle of an answer, or in a tunnel. */
   readonly responseIdle: number;
+  /** Without a datagram, the place of a client is given up. */
+  readonly datagramIdle: number;
   /** An idle connection to an endpoint is kept. Shorter than what common servers keep, so that it is we who close. */
   readonly endpointKeepAlive: number;
   /** Requests at once, and so connections, per endpoint; beyond it 503. */
@@ -41,6 +43,7 @@ export const defaultLimits: Limits = {
   connect: 2_000,
   responseStart: 120_000,
   responseIdle: 3_600_000,
+  datagramIdle: 60_000,
   endpointKeepAlive: 4_000,
   requestsPerEndpoint: 1024,
   tries: 3,

@@ -1,16 +1,18 @@
 import { createServer as createHttp, type IncomingMessage, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
 import { createServer as createHttps, type Server as HttpsServer } from "node:https";
-import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
-import type { Listener } from "../../routing/index.ts";
+import { createServer as createTcp, type Server, type Socket } from "node:net";
+import { createServer as createTls, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
+import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
 import { bindPort } from "./bind.ts";
+import { readClientHello } from "./client-hello.ts";
 import type { Limits } from "./limits.ts";
-import type { SecureContexts } from "./secure-contexts.ts";
+import { clientCheckOf, type SecureContexts } from "./secure-contexts.ts";
 import { serve, type ProxyContext } from "./proxy.ts";
 import { withoutUpgrade } from "./plain-again.ts";
+import { forwardStream, reset } from "./stream.ts";
 import { tunnel } from "./tunnel.ts";
 
 /** An open port. */
@@ -44,15 +46,17 @@ export async function openListener(
   const pending = new Map<Socket, number | undefined>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
-  const secure = first.protocol === "HTTPS" ? createSecure() : undefined;
+  const isSecure = first.protocol === "HTTPS" || first.protocol === "TLS";
+  const secure = isSecure ? createSecure() : undefined;
+  const secureStreams = first.protocol === "TLS" ? createSecureStreams() : undefined;
   const server = secure ?? createHttp(parserOptions(limits));
+  /** What opens the port, where it must be seen first who takes a connection. */
+  const front = first.protocol === "TLS" || first.protocol === "TCP" ? createFront() : undefined;
+  const listening: Server = front ?? server;
   server.maxHeadersCount = 0;
-  server.maxConnections = limits.connections;
+  listening.maxConnections = limits.connections;
 
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
+  if (!front) server.on("connection", track);
   server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
     pending.set(socket, undefined);
     socket.once("close", () => pending.delete(socket));
@@ -70,8 +74,7 @@ export async function openListener(
   });
   server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
     pending.delete(socket);
-    if (withoutUpgrade(request, socket, head))
-      server.emit(first.protocol === "HTTPS" ? "secureConnection" : "connection", socket);
+    if (withoutUpgrade(request, socket, head)) server.emit(isSecure ? "secureConnection" : "connection", socket);
     else tunnel(context, entry, request, socket, head);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -80,19 +83,23 @@ export async function openListener(
     else answerBadRequest(error, socket);
   });
 
-  const bound = await bindPort(server, first, options.address);
+  const bound = await bindPort(listening, first, options.address);
   if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
 
   return {
     bound,
     update(next) {
       listener = next;
-      secure?.setSecureContext(options.contexts.anonymous(next));
+      for (const each of [secure, secureStreams]) {
+        each?.setSecureContext(options.contexts.anonymous(next));
+        // What node's server asks of the next connection; there is no method for it.
+        if (each) Object.assign(each, clientCheckOf(next));
+      }
     },
     close: async (grace) => {
       draining = true;
-      if (!server.listening) return;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      if (!listening.listening) return;
+      const closed = new Promise<void>((resolve) => listening.close(() => resolve()));
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
       for (const [socket, requests] of pending)
@@ -115,13 +122,57 @@ export async function openListener(
     });
   }
 
+  function handshake(): TlsOptions {
+    return {
+      ...options.contexts.anonymous(first),
+      ...clientCheckOf(first),
+      handshakeTimeout: limits.clientHeaders,
+      SNICallback: (serverName, done) => {
+        const context = options.contexts.contextFor(listener, serverName);
+        if (context) done(null, context);
+        else done(new Error("no listener has this server name"));
+      },
+    };
+  }
+
+  function track(socket: Socket): void {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  }
+
+  /** Takes connections of TCP as they are, and of TLS once their server name is known. */
+  function createFront(): Server {
+    return createTcp({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      track(socket);
+      socket.on("error", () => socket.destroy());
+      if (first.protocol === "TCP") return forwardStream(context, socket, matchStream(listener, "")?.route);
+      readClientHello(socket, limits.clientHeaders, (hello) => {
+        if (socket.destroyed) return;
+        const found = hello && serverFor(listener, hello.serverName);
+        if (!hello || !found) reset(socket);
+        else if (found.kind === "http") secure?.emit("connection", socket);
+        else if (found.tls) secureStreams?.emit("connection", socket);
+        else forwardStream(context, socket, matchStream(listener, hello.serverName)?.route);
+      });
+    });
+  }
+
+  /** Ends TLS of what is no HTTP. */
+  function createSecureStreams(): TlsServer {
+    const streams = createTls(handshake());
+    streams.on("secureConnection", (socket) => {
+      const name = typeof socket.servername === "string" ? socket.servername : "";
+      forwardStream(context, socket, matchStream(listener, name)?.route);
+    });
+    streams.on("tlsClientError", (_error, socket) => socket.destroy());
+    return streams;
+  }
+
   function createSecure(): HttpsServer {
     const secure = createHttps({
       ...parserOptions(limits),
-      ...options.contexts.anonymous(first),
+      ...handshake(),
       ALPNProtocols: ["h2", "http/1.1"],
-      handshakeTimeout: limits.clientHeaders,
-      SNICallback: (serverName, done) => done(null, options.contexts.contextFor(listener, serverName)),
     });
     const http2 = createHttp2({
       maxHeaderListPairs: 256,

@@ -1,14 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
-import { type Listener, matchOn, type Pool } from "../../routing/index.ts";
+import { type Listener, matchOn } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
+import { changedFields } from "./changes.ts";
+import { decide, type Decision } from "./decision.ts";
 import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Limits } from "./limits.ts";
+import { type Mirror, openMirror } from "./mirror.ts";
 import type { RequestCounts } from "./metrics.ts";
 import { mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
@@ -16,7 +20,6 @@ import type { Upstream, Upstreams } from "./upstream.ts";
 /** What all requests share. */
 export interface ProxyContext {
   readonly upstreams: Upstreams;
-  readonly pools: () => ReadonlyMap<string, Pool>;
   readonly limits: Limits;
   readonly trusted: TrustedForwarders;
   readonly metrics: RequestCounts;
@@ -29,12 +32,8 @@ export interface Entry {
 }
 
 /** A request that has a destination. */
-export interface Routed {
+export interface Routed extends Decision {
   readonly id: string;
-  readonly pool: Pool;
-  /** Canonical path with the query. */
-  readonly path: string;
-  readonly headers: string[];
 }
 
 const requestIdPattern = /^[\w.:=/+-]{1,128}$/;
@@ -48,25 +47,42 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
   if (request.method === "TRACE" || request.method === "CONNECT")
     return { id, status: 405, text: "This method is not allowed here." };
   const listener = entry.listener();
-  const found = matchOn(listener, context.pools(), target.host, target.path);
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name];
+    return typeof value === "string" ? value : value?.join(", ");
+  };
+  const method = request.method ?? "GET";
+  const found = matchOn(listener, {
+    host: target.host,
+    path: target.path,
+    query: target.query,
+    method,
+    header,
+    serverName: listener.protocol === "HTTP" ? undefined : serverNameOf(request),
+  });
   if (found.outcome === "refused") return { id, status: 400, text: `Bad request: ${found.why}.` };
+  if (found.outcome === "misdirected") return { id, ...answers.misdirected };
   if (found.outcome === "unmatched") return { id, ...answers.unmatched };
   if (Number(request.headers["content-length"] ?? 0) > context.limits.bodyBytes) return { id, ...answers.bodyTooLarge };
+  const scheme = listener.protocol === "HTTP" ? "http" : "https";
   const client = forwardedFor(
     {
       peer: request.socket.remoteAddress ?? "",
-      protocol: listener.protocol === "HTTPS" ? "https" : "http",
+      protocol: scheme,
       host: target.host,
-      port: request.socket.localPort ?? listener.port,
-      header: (name) => {
-        const value = request.headers[name];
-        return typeof value === "string" ? value : undefined;
-      },
+      port: listener.bindPort === undefined ? (request.socket.localPort ?? listener.port) : listener.port,
+      header,
     },
     context.trusted,
   );
   const headers = requestHeaders(request.rawHeaders, target.host, client, id);
-  return { id, pool: found.pool, path: found.path + target.query, headers };
+  const { host, query } = target;
+  return { id, ...decide(found, { method, scheme, host, port: listener.port, query, header, headers }) };
+}
+
+function serverNameOf(request: Incoming): string {
+  const { servername } = request.socket as Partial<TLSSocket> & { servername?: string | false };
+  return typeof servername === "string" ? servername : "";
 }
 
 /** Serves one request: routes it, sends it to an endpoint, and streams the answer back. */
@@ -84,53 +100,124 @@ export function serve(
   response.on("error", () => {});
   let controller: Dispatcher.DispatchController | undefined;
   let gone = false;
+  let late = false;
+  const timers = new Set<NodeJS.Timeout>();
   response.once("close", () => {
     gone = !response.writableFinished;
     metrics.requestDone(gone && !response.headersSent ? 499 : response.statusCode);
-    if (gone) controller?.abort(new Error("the client went away"));
+    for (const timer of timers) clearTimeout(timer);
+    if (gone) {
+      controller?.abort(new Error("the client went away"));
+      for (const mirror of mirrors) mirror.abort();
+    }
   });
 
   const routed = route(context, entry, request);
+  const mirrors: Mirror[] = [];
   if ("status" in routed) return sendAnswer(request, response, routed, routed.id);
+  const { timeouts, retry } = routed;
   const method = request.method ?? "GET";
-  const body = hasBody(request) ? requestBody(request, { ...limits, onFirstRead }) : undefined;
+  const withBody = hasBody(request);
+  const body = withBody
+    ? requestBody(request, {
+        ...limits,
+        onFirstRead,
+        ...(routed.mirrors.length > 0
+          ? {
+              onChunk: (chunk) => mirrors.forEach((mirror) => mirror.chunk(chunk)),
+              onEnd: () => mirrors.forEach((mirror) => mirror.end()),
+            }
+          : {}),
+      })
+    : undefined;
+  for (const { pool, path, headers } of routed.mirrors) {
+    const mirror = openMirror(upstreams, pool, { method, path, headers, withBody });
+    if (mirror) mirrors.push(mirror);
+  }
+  if (timeouts.request) after(timeouts.request, () => giveUp());
   const tried = new Set<Upstream>();
   let attempts = 0;
   attempt();
 
+  function after(ms: number, act: () => void): NodeJS.Timeout {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      act();
+    }, ms);
+    timers.add(timer);
+    return timer;
+  }
+
+  function done(timer: NodeJS.Timeout | undefined): void {
+    if (!timer) return;
+    clearTimeout(timer);
+    timers.delete(timer);
+  }
+
+  /** The whole request has taken too long. */
+  function giveUp(): void {
+    if (gone || response.writableEnded || "status" in routed) return;
+    late = true;
+    controller?.abort(tooLate());
+    if (response.headersSent) cutOff(response);
+    else sendAnswer(request, response, answers.timeout, routed.id);
+  }
+
   function attempt(failure: Answer = answers.noEndpoints): void {
-    if (gone || "status" in routed) return;
-    const upstream = upstreams.pick(routed.pool.key, tried);
+    if (gone || late || "status" in routed) return;
+    let upstream = upstreams.pick(routed.pool, tried);
+    // With a policy of its own it is not another endpoint that is asked for, but another try.
+    if (upstream === undefined && retry && attempts > 0) upstream = upstreams.pick(routed.pool, new Set());
     if (upstream === undefined || upstream === "full")
       return sendAnswer(request, response, upstream ? answers.overloaded : failure, routed.id);
     tried.add(upstream);
     attempts++;
     upstream.inFlight++;
     controller = undefined;
-    upstream
-      .connections()
-      .dispatch(
-        { method, path: routed.path, headers: routed.headers, body: body?.open() ?? null },
-        relay(upstream, routed.id),
-      );
+    let attempted = true;
+    const overdue = timeouts.backendRequest
+      ? after(timeouts.backendRequest, () => {
+          if (controller) controller.abort(tooLate());
+          else if (attempted) handler.onResponseError?.(undefined as never, tooLate());
+        })
+      : undefined;
+    const handler = relay(upstream, routed.id, () => {
+      const first = attempted;
+      attempted = false;
+      done(overdue);
+      return first;
+    });
+    try {
+      upstream
+        .connections()
+        .dispatch({ method, path: routed.path, headers: routed.headers, body: body?.open() ?? null }, handler);
+    } catch (error) {
+      handler.onResponseError?.(undefined as never, error as Error);
+    }
   }
 
-  /** Takes one endpoint's answer to the client. */
-  function relay(upstream: Upstream, id: string): Dispatcher.DispatchHandler {
+  /** Takes one endpoint's answer to the client. `settle` is true the first time: an attempt ends once. */
+  function relay(upstream: Upstream, id: string, settle: () => boolean): Dispatcher.DispatchHandler {
+    let ignored = false;
     return {
       onRequestStart(started) {
         controller = started;
-        if (gone) started.abort(new Error("the client went away"));
+        if (gone || late) started.abort(new Error("the client went away"));
       },
       onResponseStart(current, status, _headers, statusMessage) {
         if (status < 200) return;
-        const headers = responseHeaders(current.rawHeaders as Buffer[]);
+        if (mayRepeat() && retry?.codes.includes(status)) {
+          ignored = true;
+          current.abort(new Error("this answer asks for another try"));
+          return;
+        }
+        const headers = answerHeaders(current.rawHeaders as Buffer[]);
         sendHead(response, status, statusMessage, headers);
         // What has come with the header section goes out with it; a header section alone must not wait for a body.
         process.nextTick(flushHead);
       },
       onResponseData(current, chunk) {
-        if (sink.write(chunk)) return;
+        if (ignored || sink.write(chunk)) return;
         current.pause();
         watchIdle(request, true, limits.clientIdle);
         response.once("drain", () => {
@@ -139,7 +226,9 @@ export function serve(
         });
       },
       onResponseEnd(current) {
+        if (!settle()) return;
         upstream.inFlight--;
+        if (ignored) return again(upstream, answers.unreachable);
         // A list from HTTP/1.1, an object from HTTP/2.
         const raw = current.rawTrailers as Buffer[] | Record<string, string> | null | undefined;
         const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
@@ -148,10 +237,34 @@ export function serve(
         if (body && !request.complete) lingerFor(request, response, limits.linger);
       },
       onResponseError(_current, error) {
+        if (!settle()) return;
         upstream.inFlight--;
-        failed(upstream, error, id);
+        if (ignored) again(upstream, answers.unreachable);
+        else failed(upstream, error, id);
       },
     };
+  }
+
+  function answerHeaders(raw: Buffer[]): string[] {
+    let headers = responseHeaders(raw);
+    if ("status" in routed) return headers;
+    const { responseFields, responseChanges } = routed;
+    if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
+    for (const changes of responseChanges) headers = changedFields(headers, changes);
+    return headers;
+  }
+
+  /** The route allows a further try, and the request can be sent again. */
+  function mayRepeat(): boolean {
+    return retry !== undefined && attempts <= retry.attempts && !body?.touched && !gone && !late;
+  }
+
+  function again(upstream: Upstream, answer: Answer): void {
+    metrics.retried();
+    if (!retry) return attempt(answer);
+    tried.delete(upstream);
+    if (retry.backoff > 0) after(retry.backoff, () => attempt(answer));
+    else attempt(answer);
   }
 
   function flushHead(): void {
@@ -159,18 +272,21 @@ export function serve(
   }
 
   function failed(upstream: Upstream, error: Error, id: string): void {
-    if (gone) return;
+    if (gone || late) return;
     if (response.headersSent) return cutOff(response);
     if (body?.tooLarge) return sendAnswer(request, response, answers.bodyTooLarge, id);
     const sent = controller !== undefined;
     if (!sent) upstream.avoid();
     const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-    if (attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
-      metrics.retried();
+    if (mayRepeat()) return again(upstream, answer);
+    if (!retry && attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
       // It was an old connection that failed and not the endpoint.
       if (sent) tried.delete(upstream);
+      metrics.retried();
       return attempt(answer);
     }
     sendAnswer(request, response, answer, id);
   }
 }
+
+const tooLate = (): Error => Object.assign(new Error("it took too long"), { code: "ETIMEDOUT" });

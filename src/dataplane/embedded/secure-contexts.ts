@@ -1,5 +1,5 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
-import { type Certificate, certificateFor, type Listener } from "../../routing/index.ts";
+import { type Certificate, certificateIn, type Listener, serverFor, type Termination } from "../../routing/index.ts";
 import type { Configuration, KeyPair } from "../dataplane.ts";
 
 /** TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only. */
@@ -20,12 +20,24 @@ const security: SecureContextOptions = {
 
 /** The certificates of all listeners, made ready when a handshake first needs them. */
 export interface SecureContexts {
-  /** What a client that asks for `serverName` gets. */
-  contextFor(listener: Listener, serverName: string): SecureContext;
+  /** What a client that asks for `serverName` gets; `undefined` when the listener serves no such name. */
+  contextFor(listener: Listener, serverName: string): SecureContext | undefined;
   /** What a client that names no server gets, as options for a TLS server. */
   anonymous(listener: Listener): SecureContextOptions;
   /** Follows `configuration`, and forgets what it no longer names. Connections that are open go on. */
   use(configuration: Configuration): void;
+}
+
+/** What clients of a listener must show of themselves, as options for a TLS server. All servers of a port ask for the same. */
+export interface ClientCheck {
+  readonly requestCert: boolean;
+  readonly rejectUnauthorized: boolean;
+}
+
+export function clientCheckOf(listener: Listener): ClientCheck {
+  for (const { tls } of listener.servers.values())
+    if (tls?.clients) return { requestCert: true, rejectUnauthorized: tls.clients.mode === "AllowValidOnly" };
+  return { requestCert: false, rejectUnauthorized: false };
 }
 
 interface Made {
@@ -37,20 +49,20 @@ interface Made {
 export function createSecureContexts(fallback: () => KeyPair): SecureContexts {
   const contexts = new Map<string, Made>();
   let keyPair: Configuration["keyPair"] = () => undefined;
-  let standard: Made | undefined;
+  let standard: KeyPair | undefined;
 
-  function make({ certificate, key }: KeyPair): Made {
-    const options = { ...security, cert: certificate, key };
+  // A context has its own keys for session tickets: what was resumed here has shown here what clients must show.
+  function make({ certificate, key }: KeyPair, authorities: string | undefined): Made {
+    const options = { ...security, cert: certificate, key, ...(authorities ? { ca: authorities } : {}) };
     return { options, context: createSecureContext(options) };
   }
 
-  function madeOf(certificate: Certificate): Made | undefined {
-    const id = idOf(certificate);
+  function madeOf(id: string, pair: () => KeyPair | undefined, tls: Termination | undefined): Made | undefined {
     const known = contexts.get(id);
     if (known) return known;
-    const pair = keyPair(certificate);
+    const given = pair();
     try {
-      const made = pair && make(pair);
+      const made = given && make(given, tls?.clients?.authorities);
       if (made) contexts.set(id, made);
       return made;
     } catch {
@@ -59,24 +71,42 @@ export function createSecureContexts(fallback: () => KeyPair): SecureContexts {
     }
   }
 
-  function madeFor(listener: Listener, serverName: string): Made {
-    const certificate = certificateFor(listener, serverName);
-    return (certificate && madeOf(certificate)) ?? (standard ??= make(fallback()));
+  function madeFor(tls: Termination | undefined, serverName: string): Made {
+    const certificate = tls && certificateIn(tls, serverName);
+    const own = certificate && madeOf(idOf(certificate, tls), () => keyPair(certificate), tls);
+    if (own) return own;
+    const fallbackPair = (): KeyPair => (standard ??= fallback());
+    return madeOf(idOf(undefined, tls), fallbackPair, tls) ?? make(fallbackPair(), undefined);
   }
 
   return {
-    contextFor: (listener, serverName) => madeFor(listener, serverName).context,
-    anonymous: (listener) => madeFor(listener, "").options,
+    contextFor(listener, serverName) {
+      const server = serverFor(listener, serverName.toLowerCase());
+      return server?.tls && madeFor(server.tls, serverName).context;
+    },
+    anonymous: (listener) => madeFor(serverFor(listener, "")?.tls ?? anyTermination(listener), "").options,
     use(configuration) {
       keyPair = configuration.keyPair;
       const named = new Set<string>();
       for (const listener of configuration.model.listeners)
-        for (const certificate of listener.certificates.values()) named.add(idOf(certificate));
+        for (const { tls } of listener.servers.values()) {
+          if (!tls) continue;
+          named.add(idOf(undefined, tls));
+          for (const certificate of tls.certificates.values()) named.add(idOf(certificate, tls));
+        }
       for (const id of contexts.keys()) if (!named.has(id)) contexts.delete(id);
     },
   };
 }
 
-function idOf({ secret, version }: Certificate): string {
-  return `${secret.namespace ?? ""}/${secret.name} ${version}`;
+/** Without a certificate for any name; what clients must show is the same for all of a listener. */
+function anyTermination(listener: Listener): Termination | undefined {
+  for (const { tls } of listener.servers.values())
+    if (tls) return { certificates: new Map(), ...(tls.clients ? { clients: tls.clients } : {}) };
+  return undefined;
+}
+
+function idOf(certificate: Certificate | undefined, tls: Termination | undefined): string {
+  const { secret, version } = certificate ?? {};
+  return `${secret?.namespace ?? ""}/${secret?.name ?? ""} ${version ?? ""} ${tls?.clients?.authorities ?? ""}`;
 }

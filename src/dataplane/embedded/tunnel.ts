@@ -2,6 +2,8 @@ import { type ClientRequest, type IncomingMessage, request as openRequest, Serve
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
+import { openTls } from "./backend-tls.ts";
+import { changedFields } from "./changes.ts";
 import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
 import { type Entry, type ProxyContext, route } from "./proxy.ts";
@@ -42,15 +44,19 @@ export function tunnel(
 
   function attempt(failure: Answer = answers.noEndpoints): void {
     if (state.done || "status" in routed) return;
-    const upstream = upstreams.pick(routed.pool.key, tried);
+    const upstream = upstreams.pick(routed.pool, tried);
     if (upstream === undefined || upstream === "full")
       return refuse(upstream ? answers.overloaded : failure, routed.id);
     tried.add(upstream);
     upstream.inFlight++;
     let connected = false;
+    const { address, port, tls } = upstream;
+    const secured = (): Duplex =>
+      openTls({ ...tls?.(), host: address, port, timeout: limits.connect }, ["http/1.1"], () => {});
     const outgoing = openRequest({
-      host: upstream.address,
-      port: upstream.port,
+      host: address,
+      port,
+      ...(tls ? { createConnection: secured } : {}),
       method: request.method ?? "GET",
       path: routed.path,
       headers,
@@ -61,7 +67,7 @@ export function tunnel(
     state.outgoing = outgoing;
     outgoing.once("close", () => upstream.inFlight--);
     outgoing.once("socket", (upstreamSocket) => {
-      upstreamSocket.once("connect", () => {
+      upstreamSocket.once(tls ? "secureConnect" : "connect", () => {
         connected = true;
         outgoing.setTimeout(limits.responseStart);
       });
@@ -87,18 +93,24 @@ export function tunnel(
     outgoing.end();
   }
 
+  function answerHeaders(raw: readonly string[]): string[] {
+    const headers = responseHeaders(raw);
+    if ("status" in routed) return headers;
+    return routed.responseChanges.reduce<string[]>((fields, changes) => changedFields(fields, changes), headers);
+  }
+
   /** The endpoint answers without changing the protocol. */
   function relay(answer: IncomingMessage): void {
     const response = responseOn(request, socket);
     state.code = answer.statusCode ?? 502;
-    sendHead(response, state.code, answer.statusMessage, responseHeaders(answer.rawHeaders));
+    sendHead(response, state.code, answer.statusMessage, answerHeaders(answer.rawHeaders));
     answer.pipe(response);
     answer.on("error", () => socket.destroy());
   }
 
   function join(answer: IncomingMessage, upstreamSocket: Duplex, upstreamHead: Buffer): void {
     const lines = ["HTTP/1.1 101 Switching Protocols"];
-    const kept = [...responseHeaders(answer.rawHeaders), "connection", "Upgrade"];
+    const kept = [...answerHeaders(answer.rawHeaders), "connection", "Upgrade"];
     kept.push("upgrade", answer.headers.upgrade ?? protocol);
     for (let i = 0; i < kept.length; i += 2) lines.push(`${kept[i]}: ${kept[i + 1]}`);
     socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");

@@ -1,12 +1,17 @@
-import type { Pool as ConnectionPool } from "undici";
-import type { BackendProtocol, Pool } from "../../routing/index.ts";
+import type { ConnectionOptions } from "node:tls";
+import type { buildConnector, Pool as ConnectionPool } from "undici";
+import type { BackendTls, Certificate, Pool } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
+import type { KeyPair } from "../dataplane.ts";
+import { backendTlsOptions, openTls } from "./backend-tls.ts";
 import type { Limits } from "./limits.ts";
 
 /** One address that requests are sent to; shared by all pools that have it. */
 export interface Upstream {
   readonly address: string;
   readonly port: number;
+  /** How TLS to it is made; absent in clear. Throws when that is not possible as it is asked for. */
+  readonly tls?: () => ConnectionOptions;
   /** Requests and tunnels under way. */
   inFlight: number;
   /** Connections to it; opened by the first request. */
@@ -49,26 +54,34 @@ interface Balanced {
 
 const streamsPerConnection = 100;
 
-export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
+/** `keyPair` hands over what the data plane shows of itself to backends that ask for it. */
+export function createUpstreams(
+  limits: Limits,
+  clock: Clock,
+  keyPair: (certificate: Certificate) => KeyPair | undefined = () => undefined,
+): Upstreams {
   const shared = new Map<string, Shared>();
   const balanced = new Map<string, Balanced>();
   // 20 MB that a cluster without an Ingress need not have.
   let undici: { readonly Pool: typeof ConnectionPool } | undefined;
 
-  function take(protocol: BackendProtocol, address: string, port: number): Shared {
+  function take(pool: Pool, address: string, port: number): Shared {
     const origin = `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
-    const key = `${protocol} ${origin}`;
+    const { protocol } = pool;
+    const key = `${protocol} ${origin}${pool.tls ? ` ${identityOf(pool.tls)}` : ""}`;
     let upstream = shared.get(key);
     if (!upstream) {
+      const tls = pool.tls && optionsOf(pool.tls);
       const created: Shared = {
         key,
         address,
         port,
+        ...(tls ? { tls } : {}),
         inFlight: 0,
         users: 0,
         avoidUntil: 0,
         opened: undefined,
-        connections: () => (created.opened ??= open(origin, protocol)),
+        connections: () => (created.opened ??= open(origin, protocol === "h2c", created)),
         avoid: () => void (created.avoidUntil = clock.now() + limits.avoid),
       };
       shared.set(key, (upstream = created));
@@ -77,20 +90,42 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
     return upstream;
   }
 
-  function open(origin: string, protocol: BackendProtocol): ConnectionPool {
-    const h2 = protocol === "h2c";
+  function optionsOf(tls: BackendTls): () => ConnectionOptions {
+    let made: ConnectionOptions | undefined;
+    return () => (made ??= backendTlsOptions(tls, keyPair));
+  }
+
+  function open(origin: string, h2: boolean, { address, port, tls }: Shared): ConnectionPool {
     if (!undici) throw new Error("prepare() comes first");
     return new undici.Pool(origin, {
       // HTTP/2 has many requests on a connection; HTTP/1.1 one, or a slow answer would hold up those behind it.
       ...(h2 ? { allowH2: true, useH2c: true, pipelining: streamsPerConnection } : { pipelining: 1 }),
       connections: h2 ? Math.ceil(limits.requestsPerEndpoint / streamsPerConnection) : limits.requestsPerEndpoint,
-      connect: { timeout: limits.connect, ...(h2 ? { useH2c: true } : {}) },
+      // To undici it is a connection in clear: it would take the name to ask for from each request's Host header.
+      connect: tls
+        ? (_options, done) => connectSecurely({ host: address, port, tls, h2 }, done)
+        : { timeout: limits.connect, ...(h2 ? { useH2c: true } : {}) },
       keepAliveTimeout: limits.endpointKeepAlive,
       keepAliveMaxTimeout: 600_000,
       headersTimeout: limits.responseStart,
       bodyTimeout: limits.responseIdle,
       maxHeaderSize: limits.headerBytes,
     });
+  }
+
+  function connectSecurely(
+    to: { host: string; port: number; tls: () => ConnectionOptions; h2: boolean },
+    done: buildConnector.Callback,
+  ): void {
+    const { host, port, tls, h2 } = to;
+    try {
+      openTls({ ...tls(), host, port, timeout: limits.connect }, [h2 ? "h2" : "http/1.1"], (error, socket) => {
+        if (socket) done(null, socket);
+        else done(error ?? new Error("no connection"), null);
+      });
+    } catch (error) {
+      done(error as Error, null);
+    }
   }
 
   function release(upstreams: readonly Shared[]): void {
@@ -106,7 +141,7 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
   function set(pool: Pool): Shared[] {
     const before = balanced.get(pool.key);
     if (before?.pool === pool) return [];
-    const all = pool.endpoints.map(({ address, port }) => take(pool.protocol, address, port));
+    const all = pool.endpoints.map(({ address, port }) => take(pool, address, port));
     const ready = all.filter((_, index) => pool.endpoints[index]?.ready);
     balanced.set(pool.key, { pool, all, ready, turn: before?.turn ?? 0 });
     return before?.all ?? [];
@@ -161,4 +196,9 @@ export function createUpstreams(limits: Limits, clock: Clock): Upstreams {
       await Promise.all(open.map((connections) => connections.close()));
     },
   };
+}
+
+/** Connections are shared only by those that ask for the same identity. */
+function identityOf({ serverName, subjectAltNames, authorities, client }: BackendTls): string {
+  return JSON.stringify([serverName, subjectAltNames, authorities, client?.secret, client?.version]);
 }

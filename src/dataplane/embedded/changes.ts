@@ -1,0 +1,46 @@
+import type { Field, HeaderChanges } from "../../routing/index.ts";
+
+// They say how long a message is and what becomes of the connection: no route may.
+const untouchable = new Set([
+  "connection",
+  "content-length",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Fields, as name, value, name, value, after changes: remove, then set, then add (HTTPHeaderFilter). */
+export function changedFields(headers: readonly string[], changes: HeaderChanges): string[] {
+  const removed = new Set(changes.remove.map((name) => name.toLowerCase()));
+  const set = fieldsByName(changes.set);
+  const add = fieldsByName(changes.add);
+  for (const name of untouchable) {
+    removed.delete(name);
+    set.delete(name);
+    add.delete(name);
+  }
+  const out: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const lower = name.toLowerCase();
+    // A request is never without Host.
+    if (removed.has(lower) && lower !== "host") continue;
+    const replaced = set.get(lower);
+    if (replaced) continue;
+    const added = add.get(lower);
+    if (added) {
+      // As one list: to many servers only the first of two fields counts.
+      out.push(name, `${headers[i + 1] as string},${added.value}`);
+      add.delete(lower);
+    } else out.push(name, headers[i + 1] as string);
+  }
+  for (const { name, value } of [...set.values(), ...add.values()]) out.push(name, value);
+  return out;
+}
+
+function fieldsByName(fields: readonly Field[]): Map<string, Field> {
+  return new Map(fields.map((field) => [field.name.toLowerCase(), field]));
+}
