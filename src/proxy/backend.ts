@@ -18,6 +18,14 @@ export interface FrontendState {
   readonly problem?: string;
 }
 
+/** A connection that this process carries itself, as its client sees it. */
+export interface CarriedConnection {
+  readonly client: string;
+  readonly clientPort: number;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** One way to realise plans on a node. Every mode takes the same plans; none decides anything itself. */
 export interface Backend {
   readonly mode: ProxyMode;
@@ -32,5 +40,12 @@ export interface Backend {
   frontends(service?: string): readonly FrontendState[];
   /** Why the last change is not in force; undefined when it is. */
   readonly failure: Error | undefined;
+  /**
+   * Takes no part in new connections any more and applies nothing; connections that it carries go on until they end. What it has
+   * put into the kernel stays until it is removed.
+   */
+  retire(): void;
+  /** TCP connections that end with this process; none in kernel modes, but for NodePorts on localhost. */
+  connections(): readonly CarriedConnection[];
   readonly stopped: Promise<void>;
 }

@@ -11,17 +11,22 @@ type HealthCheck = NonNullable<ServicePlan["healthCheck"]>;
  */
 export interface HealthChecks {
   update(key: string, check: HealthCheck | undefined): void;
+  /** The node has these addresses now. */
+  setAddresses(addresses: readonly string[]): void;
   readonly stopped: Promise<void>;
 }
 
 export function createHealthChecks(options: {
   readonly addresses: readonly string[];
   readonly healthy: () => boolean;
+  /** Told when the port of a Service cannot be opened. */
+  readonly onProblem?: (key: string, port: number, problem: string) => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
 }): HealthChecks {
-  const { addresses, healthy, signal, clock, log } = options;
+  const { healthy, signal, clock, log } = options;
+  let { addresses } = options;
   const running = new Map<string, { check: HealthCheck; listeners: readonly Listener[] }>();
 
   function close(key: string): void {
@@ -31,8 +36,10 @@ export function createHealthChecks(options: {
 
   function open(key: string, check: HealthCheck): void {
     const entry: { check: HealthCheck; listeners: readonly Listener[] } = { check, listeners: [] };
-    const report = (problem: string) =>
+    const report = (problem: string) => {
       log.warn({ service: key, problem }, "the health check of a Service cannot be asked");
+      options.onProblem?.(key, check.port, problem);
+    };
     running.set(key, entry);
     entry.listeners = addresses.map((address) =>
       createListener({
@@ -55,6 +62,13 @@ export function createHealthChecks(options: {
       }
       if (known) close(key);
       if (check && !signal.aborted) open(key, check);
+    },
+    setAddresses(next) {
+      if (signal.aborted || addresses.join() === next.join()) return;
+      addresses = next;
+      const checks = [...running].map(([key, { check }]) => [key, check] as const);
+      for (const [key] of checks) close(key);
+      for (const [key, check] of checks) open(key, check);
     },
     stopped: new Promise((resolve) => {
       signal.addEventListener(

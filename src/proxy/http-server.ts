@@ -10,22 +10,22 @@ export interface Answer {
 /** Connections at a time on one port. */
 const mostConnections = 64;
 
-/** Opens a small HTTP server of the node. `ask` is given the path. Rejects with the system's error. */
+/** Opens a small HTTP server of the node. `ask` is given the path and the query. Rejects with the system's error. */
 export function openHttpServer(
   where: { readonly address: string; readonly port: number },
-  ask: (path: string) => Answer | Promise<Answer>,
+  ask: (path: string, query: URLSearchParams) => Answer | Promise<Answer>,
 ): Promise<Server> {
-  const answer = async (path: string): Promise<Answer> => {
+  const answer = async (path: string, query: string): Promise<Answer> => {
     try {
-      return await ask(path);
+      return await ask(path, new URLSearchParams(query));
     } catch (error) {
       return { status: 500, headers: { "content-type": "text/plain; charset=utf-8" }, body: `${String(error)}\n` };
     }
   };
   return new Promise((resolve, reject) => {
     const server = createServer((request, response) => {
-      const path = request.url?.split("?", 1)[0] ?? "/";
-      void answer(path).then(({ status, headers, body }) => {
+      const [path = "/", query = ""] = request.url?.split("?", 2) ?? [];
+      void answer(path, query).then(({ status, headers, body }) => {
         response.writeHead(status, { "x-content-type-options": "nosniff", ...headers });
         response.end(request.method === "HEAD" ? undefined : body);
       });

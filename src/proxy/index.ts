@@ -4,3 +4,7 @@ export { ProxyModeError } from "./choose.ts";
 export type { FrontendState, ProxyMode } from "./backend.ts";
 export type { StatusPorts } from "./status-server.ts";
 export type { Latency } from "./latency.ts";
+export { SwitchError } from "./switchable.ts";
+export { askProxy, ControlError, type ProxyStatus } from "./control.ts";
+export { nodePortAddresses } from "./node-addresses.ts";
+export { removeMode } from "./remove.ts";

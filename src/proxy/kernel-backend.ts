@@ -35,7 +35,9 @@ export interface KernelProgram {
 
 /** Services through the kernel. The rows stay when the process ends: traffic does not depend on it. */
 export function createKernelBackend(kernel: KernelProgram, options: KernelOptions): Backend {
-  const { signal, clock, log } = options;
+  const { clock, log } = options;
+  const retired = new AbortController();
+  const signal = AbortSignal.any([options.signal, retired.signal]);
   let context = options.context;
   const problems = new Map<string, readonly FrontendState[]>();
   const conntrack = createConntrackCleaner({
@@ -93,6 +95,8 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     get failure() {
       return tables.failure;
     },
+    retire: () => retired.abort(new Error("another mode serves from now on")),
+    connections: () => [],
     stopped: tables.stopped.then(() => kernel.close()),
   };
 }

@@ -43,6 +43,11 @@ export function withLocalNodePorts(
     get failure() {
       return kernel.failure;
     },
+    retire() {
+      kernel.retire();
+      local.retire();
+    },
+    connections: () => local.connections(),
     stopped: Promise.all([kernel.stopped, local.stopped]).then(() => {}),
   };
 }

@@ -1,34 +1,71 @@
-import { createInformers, type Client, type Informers } from "../client/index.ts";
+import { createInformers, type Client, type EventRecorder, type Informers } from "../client/index.ts";
 import { keyOf, resources, type Node } from "../kube/index.ts";
-import { createServiceModel, familiesIn, type ProxyContext, type ServiceModel } from "../services/index.ts";
+import {
+  createServiceModel,
+  familiesIn,
+  type Family,
+  type NodePlan,
+  type ProxyContext,
+  type ServiceModel,
+} from "../services/index.ts";
 import { createMetrics, type Clock, type CommandRunner, type Component, type Logger } from "../system/index.ts";
 import type { FrontendState, ProxyMode } from "./backend.ts";
+import { canaryKey, openCanary } from "./canary.ts";
 import { chooseBackend } from "./choose.ts";
+import { serveControl } from "./control.ts";
 import { createProxyFigures } from "./figures.ts";
+import { createHandover } from "./handover.ts";
 import { createHealthChecks } from "./health-checks.ts";
 import { createLatency, type Latency } from "./latency.ts";
 import { createProgress } from "./progress.ts";
+import { removeProxy } from "./remove.ts";
+import { followServiceCidrs } from "./service-cidrs.ts";
 import { serveStatus, type StatusPorts } from "./status-server.ts";
+import { createSwitchable } from "./switchable.ts";
 
-export interface ProxyOptions {
-  readonly client: Client;
-  /** To share one cache with other parts of the process; absent: the proxy keeps its own. */
-  readonly informers?: Informers;
+/** What the proxy reads the cluster through: a client, or caches that it shares with other parts of the process. */
+type Source =
+  | { readonly client: Client; readonly informers?: Informers }
+  | { readonly client?: undefined; readonly informers: Informers };
+
+/** Known from the start, or told by the Node object. */
+type OfNode = readonly string[] | ((node: Node) => readonly string[]);
+
+const known = (given: OfNode | undefined): readonly string[] => (Array.isArray(given) ? given : []);
+
+export type ProxyOptions = Source & {
   readonly nodeName: string;
   /** `auto`: nftables where root and `nft` are there, else userspace. */
   readonly mode: ProxyMode | "auto";
   /** The node's own addresses, of both families where it has both: NodePorts answer there. */
-  readonly nodeAddresses: readonly string[];
+  readonly nodeAddresses: OfNode;
+  /** The ranges in which NodePorts answer, of those. Absent: on all of them. */
+  readonly nodePortAddresses?: readonly string[];
+  /** The families that are served. Absent: those of the addresses and ranges that are given here. */
+  readonly families?: readonly Family[];
   /** Where all pods of the cluster have their addresses. */
-  readonly podCidrs: readonly string[];
-  readonly serviceCidrs: readonly string[];
+  readonly podCidrs: OfNode;
+  /** Names of the interfaces behind which this node's pods are, in place of their addresses; `cali*` for all that begin so. */
+  readonly podInterfaces?: readonly string[];
+  /** Clients of a cluster IP are masked as the node, whoever they are. */
+  readonly masqueradeAll?: boolean;
+  /** Absent: as the cluster's ServiceCIDR objects say, which needs a client. */
+  readonly serviceCidrs?: readonly string[];
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
   readonly commands: CommandRunner;
   /** Where it tells of itself. Absent: nowhere. */
   readonly status?: StatusPorts;
-}
+  /** Path of a Unix socket on which it can be told to switch. Absent: none. */
+  readonly control?: string;
+  /** Takes out what another mode left in the kernel, once this proxy serves. */
+  readonly replaceOthers?: boolean;
+  /** See `Handover`. */
+  readonly ownAddresses?: (own: boolean) => Promise<void>;
+  /** Events about Services that cannot be served as asked for. */
+  readonly events?: EventRecorder;
+};
 
 export interface Proxy extends Component {
   readonly mode: ProxyMode;
@@ -44,41 +81,89 @@ export interface Proxy extends Component {
   settled(): Promise<void>;
   /** Why the node's rows are not up to date; undefined when they are. */
   failure(): string | undefined;
+  /** Serves by another mode from now on, without a break. Throws `SwitchError`, and all is as before. */
+  switchTo(mode: ProxyMode): Promise<void>;
 }
 
 /** Serves Services on one node. Rejects only when the asked mode is impossible here. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { client, signal, clock, nodeName } = options;
+  const { signal, clock, commands, nodeName, nodeAddresses, podCidrs } = options;
   const log = options.log.child({ component: "proxy" });
   let context: ProxyContext = {
-    families: familiesIn([...options.nodeAddresses, ...options.serviceCidrs, ...options.podCidrs]),
-    node: { name: nodeName, addresses: options.nodeAddresses },
-    podCidrs: options.podCidrs,
-    serviceCidrs: options.serviceCidrs,
+    families:
+      options.families ?? familiesIn([...known(nodeAddresses), ...known(options.serviceCidrs), ...known(podCidrs)]),
+    node: {
+      name: nodeName,
+      addresses: known(nodeAddresses),
+      ...(options.nodePortAddresses ? { nodePortAddresses: options.nodePortAddresses } : {}),
+    },
+    podCidrs: known(podCidrs),
+    ...(options.podInterfaces ? { podInterfaces: options.podInterfaces } : {}),
+    serviceCidrs: known(options.serviceCidrs),
+    ...(options.masqueradeAll ? { masqueradeAll: true } : {}),
   };
   const model = createServiceModel(context);
   const metrics = createMetrics();
   const figures = createProxyFigures(metrics, clock, context.families[0] ?? "IPv4");
   const { syncs } = figures;
-  const { backend, reason } = await chooseBackend({ ...options, syncs }, context, log);
+  const choose = (mode: ProxyMode | "auto") => chooseBackend({ mode, signal, clock, commands, syncs }, context, log);
+  const first = await choose(options.mode);
+  // It opens with the proxy that tells of itself, or when a mode is to be tried.
+  let opened: ReturnType<typeof openCanary> | undefined;
+  const canary = () => (opened ??= openCanary(signal));
+  const probe = async (mode: ProxyMode): Promise<string | undefined> => (await canary()).probe(mode, context.families);
+
+  const handover = createHandover({
+    commands,
+    kernel: process.getuid?.() === 0,
+    mode: () => backend.mode,
+    connections: () => backend.connections(),
+    ...(options.ownAddresses ? { ownAddresses: options.ownAddresses } : {}),
+    signal,
+    clock,
+    log,
+  });
+  const backend = createSwitchable({
+    first: first.backend,
+    make: async (mode) => (await choose(mode)).backend,
+    async *plans(mode) {
+      yield [canaryKey(mode), (await canary()).plan(mode, context.families)];
+      for (const key of model.keys()) {
+        const plan = model.plan(key);
+        if (plan) yield [key, plan];
+      }
+    },
+    selfTest: probe,
+    ...handover,
+    signal,
+    log,
+  });
   const progress = createProgress(clock);
   const latency = createLatency();
   const health = createHealthChecks({
-    addresses: options.nodeAddresses,
+    addresses: context.node.addresses,
     healthy: () => !backend.failure,
+    onProblem(key, port, problem) {
+      const service = model.service(key);
+      const message = `node ${nodeName} failed to start healthcheck "${key}" on port ${port}: ${problem}`;
+      if (service) options.events?.event(service, "Warning", "FailedToStartServiceHealthcheck", message);
+    },
     signal,
     clock,
     log,
   });
 
   let node: Node | undefined;
+  let serving = false;
   if (options.status) {
     serveStatus({
       ports: options.status,
-      mode: backend.mode,
+      mode: () => backend.mode,
       metrics,
       figures,
       health: () => progress.health(),
+      unready: () => (serving ? backend.failure?.message : "Services have not all come into force yet"),
+      probeDatapath: () => probe(backend.mode),
       nodeEligible: () => isEligible(node),
       signal,
       clock,
@@ -98,12 +183,20 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     if (!noted) progress.changed(() => backend.settled());
   };
   const update = (key: string): void => {
-    const plan = model.plan(key);
+    const plan: NodePlan | undefined = model.plan(key);
     backend.update(key, plan);
     health.update(key, plan?.healthCheck);
   };
+  const setContext = (next: ProxyContext): void => {
+    context = next;
+    backend.setContext(next);
+    health.setAddresses(next.node.addresses);
+    changed(model.setContext(next));
+  };
 
-  const informers = options.informers ?? createInformers(client, { signal, log });
+  const informers = options.client
+    ? (options.informers ?? createInformers(options.client, { signal, log }))
+    : options.informers;
   const services = informers.of(resources.Service);
   const slices = informers.of(resources.EndpointSlice);
   const nodes = informers.of(resources.Node);
@@ -126,18 +219,23 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     latency.measure(arrived, done, clock);
     figures.programming(before, after, done);
   });
-  nodes.onChange(({ after }) => {
-    if (signal.aborted || after?.metadata.name !== nodeName) return;
+  nodes.onChange(({ before, after }) => {
+    if (signal.aborted || (after ?? before)?.metadata.name !== nodeName) return;
+    // Of a node that is gone, the last that was known of it stays true for what still runs there.
+    if (!after) return;
     node = after;
-    const zone = zoneOf(after);
-    if (zone === context.node.zone) return;
-    const { name, addresses } = context.node;
-    context = { ...context, node: { name, addresses, ...(zone ? { zone } : {}) } };
-    backend.setContext(context);
-    changed(model.setContext(context));
+    const next = contextOn(after, context, options);
+    if (JSON.stringify(next) !== JSON.stringify(context)) setContext(next);
   });
+  const ranges =
+    options.serviceCidrs || !options.client
+      ? Promise.resolve()
+      : followServiceCidrs({ client: options.client, informers, signal, clock, log }, (serviceCidrs) => {
+          if (!signal.aborted) setContext({ ...context, serviceCidrs });
+        });
 
-  const ready = Promise.all([services.synced, slices.synced, nodes.synced]).then(async () => {
+  const ready = Promise.all([services.synced, slices.synced, nodes.synced, ranges]).then(async () => {
+    if (options.status) backend.update(canaryKey(backend.mode), (await canary()).plan(backend.mode, context.families));
     const keys = noted ?? [];
     noted = undefined;
     for (const [i, key] of [...keys].entries()) {
@@ -145,17 +243,36 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       if (i % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
       update(key);
     }
+    if (backend.mode === "userspace") await options.ownAddresses?.(true);
     backend.start();
     await backend.settled();
+    if (options.replaceOthers) await removeProxy(commands, { but: backend.mode });
+    if (backend.mode !== "userspace") await options.ownAddresses?.(false);
+    serving = true;
     progress.begun();
     log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");
   });
   ready.catch(() => {});
 
+  async function switchTo(mode: ProxyMode): Promise<void> {
+    await ready;
+    await backend.switchTo(mode);
+  }
+  if (options.control !== undefined) {
+    const status = () => ({
+      mode: backend.mode,
+      services: [...model.keys()].length,
+      ...(backend.failure ? { failure: backend.failure.message } : {}),
+    });
+    serveControl({ path: options.control, status, switchTo, signal, clock, log });
+  }
+
   return {
     name: "proxy",
-    mode: backend.mode,
-    modeReason: reason,
+    get mode() {
+      return backend.mode;
+    },
+    modeReason: first.reason,
     ready,
     stopped: Promise.all([backend.stopped, health.stopped]).then(() => {}),
     frontends: (service) => backend.frontends(service),
@@ -163,11 +280,20 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     latency,
     settled: () => backend.settled(),
     failure: () => backend.failure?.message,
+    switchTo,
   };
 }
 
-function zoneOf(node: Node): string | undefined {
-  return node.metadata.labels?.["topology.kubernetes.io/zone"];
+/** The context as the Node object has it now. */
+function contextOn(node: Node, context: ProxyContext, { nodeAddresses, podCidrs }: ProxyOptions): ProxyContext {
+  const zone = node.metadata.labels?.["topology.kubernetes.io/zone"];
+  const addresses = typeof nodeAddresses === "function" ? nodeAddresses(node) : nodeAddresses;
+  const { zone: _before, ...rest } = context.node;
+  return {
+    ...context,
+    node: { ...rest, addresses, ...(zone ? { zone } : {}) },
+    podCidrs: typeof podCidrs === "function" ? podCidrs(node) : podCidrs,
+  };
 }
 
 /** False for a node that is about to go (KEP-3836). */

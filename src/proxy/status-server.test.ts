@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createMetrics, FakeClock, silentLogger, systemClock, type Logger } from "../system/index.ts";
+import type { ProxyMode } from "./backend.ts";
 import { createProxyFigures, told } from "./figures.ts";
 import type { Health } from "./progress.ts";
 import { serveStatus } from "./status-server.ts";
@@ -12,14 +13,23 @@ beforeEach(() => {
 });
 afterEach(() => stop.abort());
 
-function serve(more: { health?: () => Health; nodeEligible?: () => boolean; log?: Logger } = {}) {
+function serve(
+  more: {
+    health?: () => Health;
+    nodeEligible?: () => boolean;
+    unready?: () => string | undefined;
+    probeDatapath?: () => Promise<string | undefined>;
+    log?: Logger;
+  } = {},
+) {
   const clock = new FakeClock(Date.UTC(2030, 0, 1));
   const metrics = createMetrics();
   const figures = createProxyFigures(metrics, clock, "IPv4");
   const health = () => ({ healthy: true, lastUpdated: clock.now() });
   const { signal } = stop;
-  const own = { ports, mode: "userspace", metrics, figures, signal, clock: systemClock } as const;
-  serveStatus({ ...own, health, nodeEligible: () => true, log: silentLogger, ...more });
+  const own = { ports, mode: (): ProxyMode => "userspace", metrics, figures, signal, clock: systemClock };
+  const well = { health, nodeEligible: () => true, unready: () => undefined, probeDatapath: async () => undefined };
+  serveStatus({ ...own, ...well, log: silentLogger, ...more });
   return { clock, metrics, figures };
 }
 
@@ -119,4 +129,31 @@ test("transactions that the kernel refuses are counted apart from those it took"
   const text = await metrics.text();
   expect(text).toContain('kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 1\n');
   expect(text).toContain('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1\n');
+});
+
+test("readiness asks for a packet only where it is wanted, and tells why it did not come through", async () => {
+  let unready: string | undefined = "not yet";
+  let probes = 0;
+  const probeDatapath = async () => {
+    probes++;
+    return probes > 1 ? "no answer" : undefined;
+  };
+  serve({ unready: () => unready, probeDatapath });
+  await listening(ports.health.port);
+  const asked = async (path: string) => {
+    const { status, body } = await ask(ports.health.port, path);
+    return { status, ...(JSON.parse(body) as object) };
+  };
+  expect(await asked("/readyz?probe=datapath")).toEqual({
+    status: 503,
+    ready: false,
+    mode: "userspace",
+    reason: "not yet",
+  });
+  unready = undefined;
+  expect(await asked("/readyz")).toEqual({ status: 200, ready: true, mode: "userspace" });
+  expect(probes).toBe(0);
+  expect(await asked("/readyz?probe=datapath")).toEqual({ status: 200, ready: true, mode: "userspace" });
+  expect(await asked("/readyz?probe=datapath")).toMatchObject({ status: 503, reason: "no answer" });
+  expect((await ask(ports.health.port, "/readyz?probe=other")).status).toBe(400);
 });

@@ -13,17 +13,21 @@ export interface Where {
 /** Where a proxy tells of itself: kube-proxy's are 127.0.0.1:10249 and 0.0.0.0:10256. */
 export interface StatusPorts {
   /** `/metrics`, `/proxyMode` and `/healthz`. */
-  readonly metrics: Where;
-  /** `/healthz` and `/livez`, for cloud load balancers and probes. */
-  readonly health: Where;
+  readonly metrics?: Where;
+  /** `/healthz`, `/livez` and `/readyz`, for cloud load balancers and probes. */
+  readonly health?: Where;
 }
 
 export interface StatusOptions {
   readonly ports: StatusPorts;
-  readonly mode: ProxyMode;
+  readonly mode: () => ProxyMode;
   readonly metrics: Metrics;
   readonly figures: ProxyFigures;
   readonly health: () => Health;
+  /** Why Services are not served yet; undefined when they are. */
+  readonly unready: () => string | undefined;
+  /** Sends a packet through a Service of the proxy's own: why it did not come through; undefined when it did. */
+  readonly probeDatapath: () => Promise<string | undefined>;
   /** False while the node is on its way out: new connections should go elsewhere (KEP-3836). */
   readonly nodeEligible: () => boolean;
   readonly signal: AbortSignal;
@@ -34,7 +38,12 @@ export interface StatusOptions {
 /** Serves both ports until the signal aborts. One that is taken is told in the log and tried again; the proxy works without. */
 export function serveStatus(options: StatusOptions): void {
   const { ports, signal, clock, log } = options;
-  const serve = ({ address, port }: Where, ask: (path: string) => Answer | Promise<Answer>): void => {
+  const serve = (
+    where: Where | undefined,
+    ask: (path: string, query: URLSearchParams) => Answer | Promise<Answer>,
+  ): void => {
+    if (!where) return;
+    const { address, port } = where;
     const listener = createListener({
       address,
       port,
@@ -45,18 +54,23 @@ export function serveStatus(options: StatusOptions): void {
     });
     signal.addEventListener("abort", () => listener.close(), { once: true });
   };
-  serve(ports.metrics, (path) => answerMetrics(options, path));
-  serve(ports.health, (path) => answerHealth(options, path));
+  serve(ports.metrics, (path, query) => answerMetrics(options, path, query));
+  serve(ports.health, (path, query) =>
+    path === "/readyz" ? answerReady(options, query) : answerHealth(options, path),
+  );
 }
 
-async function answerMetrics({ metrics, mode }: StatusOptions, path: string): Promise<Answer> {
+async function answerMetrics(options: StatusOptions, path: string, query: URLSearchParams): Promise<Answer> {
+  const { metrics, mode } = options;
   switch (path) {
     case "/metrics":
       return { status: 200, headers: { "content-type": metricsType }, body: await metrics.text() };
     case "/proxyMode":
-      return text(200, mode);
+      return text(200, mode());
     case "/healthz":
       return text(200, "ok");
+    case "/readyz":
+      return answerReady(options, query);
     default:
       return text(404, "404 page not found\n");
   }
@@ -76,6 +90,20 @@ function answerHealth({ health, nodeEligible, figures, clock }: StatusOptions, p
     ...(isHealthz ? { nodeEligible: eligible } : {}),
   };
   return { status, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
+/** Ready when all Services are in force; with `?probe=datapath` only when a packet comes through just now, too. */
+async function answerReady({ unready, probeDatapath, mode }: StatusOptions, query: URLSearchParams): Promise<Answer> {
+  const probe = query.get("probe");
+  if (probe !== null && probe !== "datapath")
+    return text(400, `there is no probe ${JSON.stringify(probe)}: use datapath\n`);
+  const reason = unready() ?? (probe === "datapath" ? await probeDatapath() : undefined);
+  const body = { ready: reason === undefined, mode: mode(), ...(reason === undefined ? {} : { reason }) };
+  return {
+    status: reason === undefined ? 200 : 503,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  };
 }
 
 function text(status: number, body: string): Answer {

@@ -91,6 +91,10 @@ export function startNodeKubelet(options: NodeOptions): Component {
   );
 }
 
+/** Unix socket on which the proxy of a node can be told to switch to another mode. */
+export const proxySocket = (directory: ClusterDirectory, node: string): string =>
+  join(directory.root, `proxy-${node}.sock`);
+
 /** The Service proxy of a node. `addresses` are those that NodePorts answer on. `onStart` is given each new proxy. */
 export function startNodeProxy(
   options: NodeOptions,
@@ -101,10 +105,12 @@ export function startNodeProxy(
   return supervise(
     `proxy ${nodeName(number)}`,
     async (signal) => {
-      const { removeProxy, startProxy } = await import("../../proxy/index.ts");
-      if (capabilities.network === "namespaces") {
-        await ownRanges(commands, capabilities.proxyMode === "userspace" ? options.virtualRanges : []);
-      }
+      const { startProxy } = await import("../../proxy/index.ts");
+      const inKernel = {
+        // What an earlier start in another mode left serves until this proxy does; then it goes.
+        replaceOthers: true,
+        ownAddresses: (own: boolean) => ownRanges(commands, own ? options.virtualRanges : []),
+      };
       const proxy = await startProxy({
         client,
         informers,
@@ -122,12 +128,11 @@ export function startNodeProxy(
           metrics: { address: "127.0.0.1", port: 10_249 },
           health: { address: capabilities.network === "namespaces" ? "0.0.0.0" : "127.0.0.1", port: 10_256 },
         },
+        control: proxySocket(options.directory, nodeName(number)),
+        ...(capabilities.network === "namespaces" ? inKernel : {}),
       });
       onStart(proxy);
-      if (capabilities.network === "loopback") return proxy;
-      // What an earlier start in another mode left serves until this proxy does; then it would go before it.
-      const ready = proxy.ready.then(async () => void (await removeProxy(commands, { but: proxy.mode })));
-      return { name: proxy.name, ready, stopped: proxy.stopped };
+      return proxy;
     },
     options,
   );

@@ -54,14 +54,19 @@ async function chainsThere(commands: CommandRunner, family: Family): Promise<str
   return [...said.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name).filter((name) => serviceChain.test(name));
 }
 
-/** Leads packets into the program, before all other rules and in order, where that is not so yet. */
+/**
+ * Leads packets into the program, before all other rules and in order, where that is not so yet. Translation comes first: until it works,
+ * `filter` would refuse what another mode still serves.
+ */
 async function hook(commands: CommandRunner, family: Family): Promise<void> {
-  for (const { table, chain, rule } of [...hooks].reverse()) {
+  for (const { table, chain, rule } of [...inFilter(false).reverse(), ...inFilter(true).reverse()]) {
     const words = rule.split(" ");
     const { code } = await commands.run(tool[family], ["-w", patience, "-t", table, "-C", chain, ...words]);
     if (code !== 0) await runOrThrow(commands, tool[family], ["-w", patience, "-t", table, "-I", chain, ...words]);
   }
 }
+
+const inFilter = (is: boolean) => hooks.filter(({ table }) => (table === "filter") === is);
 
 /** Whether packets still come into the program: false after somebody else has flushed it. */
 export async function isIptablesProgramThere(commands: CommandRunner, families: readonly Family[]): Promise<boolean> {
@@ -109,7 +114,8 @@ async function removeFamily(commands: CommandRunner, family: Family): Promise<vo
   // A chain that only this program has.
   const own = await commands.run(tool[family], ["-w", patience, "-S", "KUBE-UNKNOWN-SERVICES"]).catch(() => undefined);
   if (own?.code !== 0) return;
-  for (const { table, chain, rule } of hooks)
+  // First what refuses, then what leads: another mode may serve already.
+  for (const { table, chain, rule } of [...inFilter(true), ...inFilter(false)])
     await commands
       .run(tool[family], ["-w", patience, "-t", table, "-D", chain, ...rule.split(" ")])
       .catch(() => undefined);

@@ -9,11 +9,11 @@ import {
   type ProxyContext,
 } from "../../services/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
-import type { Backend, FrontendState } from "../backend.ts";
+import type { Backend, CarriedConnection, FrontendState } from "../backend.ts";
 import type { Syncs } from "../figures.ts";
 import { createBalancer, type Balancer } from "./balancer.ts";
 import { createListener, type Listener } from "./listener.ts";
-import type { Connections, OpenServer, Target } from "./target.ts";
+import type { Connection, Connections, OpenServer, Target } from "./target.ts";
 import { openTcpServer } from "./tcp.ts";
 import { openUdpServer } from "./udp.ts";
 
@@ -44,6 +44,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   let context = options.context;
   let classify = createClassifier(context);
   let started = false;
+  let retired = false;
   const plans = new Map<string, NodePlan>();
   const served = new Map<string, Map<string, Served>>();
   const opening = new Set<Promise<void>>();
@@ -123,11 +124,13 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   return {
     mode: "userspace",
     update(key, plan) {
+      if (retired) return;
       if (plan) plans.set(key, plan);
       else plans.delete(key);
       if (started) apply(key, plan);
     },
     setContext(next) {
+      if (retired) return;
       context = next;
       classify = createClassifier(next);
       if (started) for (const [key, plan] of plans) apply(key, plan);
@@ -146,6 +149,13 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       );
     },
     failure: undefined,
+    retire() {
+      retired = true;
+      for (const of of served.values()) for (const one of of.values()) one.listener?.close();
+      served.clear();
+      plans.clear();
+    },
+    connections: () => [...connections].flatMap(carried),
     stopped: new Promise((resolve) =>
       signal.addEventListener(
         "abort",
@@ -163,6 +173,12 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
 /** The frontends of a Service port share one, in each family. */
 function balancerId({ family, id }: PortPlan): string {
   return `${family} ${id}`;
+}
+
+function carried(connection: Connection): CarriedConnection[] {
+  const { remoteAddress: client, remotePort: clientPort, localAddress: address, localPort: port } = connection;
+  if (client === undefined || clientPort === undefined || address === undefined || port === undefined) return [];
+  return [{ client, clientPort, address, port }];
 }
 
 /** Each place where a Service answers; a NodePort does on every address of the node, localhost among them. */

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { ServiceEndpoint } from "../../services/index.ts";
 
 /** What a listener asks for each client: where to, and to be told who was reached. */
@@ -24,4 +25,7 @@ export type OpenServer = (
 ) => Promise<Server>;
 
 /** TCP connections that are open. They outlive the server they came in by, and end with the proxy. */
-export type Connections = Set<{ destroy(): void }>;
+export type Connections = Set<Connection>;
+
+/** The client's side of one. */
+export type Connection = Pick<Socket, "destroy" | "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
