@@ -22,6 +22,7 @@ import { startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
+import { startAttributesClassProtection } from "./volume-protection/attributes-class.ts";
 import { startClaimProtection, startVolumeProtection } from "./volume-protection/controller.ts";
 import { startStatefulSetController } from "./stateful-set/controller.ts";
 import { startReplicaSetController, startReplicationController } from "./replica-set/controller.ts";
@@ -65,6 +66,7 @@ export function startControllers(options: ControllersOptions): Component {
     startResourceQuotaController(options),
     startClaimProtection(options),
     startVolumeProtection(options),
+    startAttributesClassProtection(options),
     ...(signer ? [startCertificates({ ...options, signer })] : []),
     ...(signToken ? [startTokenSecrets({ ...options, signToken })] : []),
   ];

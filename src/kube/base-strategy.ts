@@ -25,11 +25,16 @@ export interface KindRules<T extends KubeObject> {
   /** Faults of a write to a status, beside metadata. Default: none. */
   readonly validateStatus?: (object: T, old: T, context: StrategyContext) => Faults;
   readonly warnings?: (object: T) => readonly string[];
+  /** What a write to the status may not change of the metadata: labels alone, or all that a client writes. Default: it may change all. */
+  readonly statusKeeps?: "labels" | "metadata";
   readonly prepareStatus?: (object: T, old: T, context: StrategyContext) => void;
   /** Values of the fields that a field selector may name. The object may be empty: then only the names count. */
   readonly selectableFields?: (object: T) => Readonly<Record<string, string>>;
   readonly allowCreateOnUpdate?: boolean;
   readonly gracePeriodSeconds?: (object: T) => number;
+  readonly garbageCollection?: NonNullable<Strategy["garbageCollection"]>;
+  readonly deletionWarnings?: NonNullable<Strategy["deletionWarnings"]>;
+  readonly allowUnconditionalUpdate?: boolean;
 }
 
 const none: readonly never[] = [];
@@ -49,6 +54,11 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
 
   return {
     allowCreateOnUpdate: rules.allowCreateOnUpdate ?? false,
+    ...(rules.allowUnconditionalUpdate === undefined
+      ? {}
+      : { allowUnconditionalUpdate: rules.allowUnconditionalUpdate }),
+    ...(rules.garbageCollection ? { garbageCollection: rules.garbageCollection } : {}),
+    ...(rules.deletionWarnings ? { deletionWarnings: rules.deletionWarnings } : {}),
     defaults: (object) => rules.defaults?.(as(object)),
     prepareForCreate(object, context) {
       rules.defaults?.(as(object));
@@ -60,6 +70,7 @@ export function createStrategy<T extends KubeObject>(resource: Resource<T>, rule
     prepareForUpdate(object, old, context) {
       if (context.subresource === "status") {
         keepAllButStatus(object, old);
+        if (rules.statusKeeps) keepMetadata(object, old, rules.statusKeeps);
         rules.prepareStatus?.(as(object), as(old), context);
         keepGeneration(object, old, false);
         return;
@@ -96,6 +107,16 @@ function keepField(object: KubeObject, old: KubeObject, key: string): void {
 function keepAllButStatus(object: KubeObject, old: KubeObject): void {
   for (const key of new Set([...Object.keys(object), ...Object.keys(old)])) {
     if (key !== "status" && key !== "metadata") keepField(object, old, key);
+  }
+}
+
+const writtenMetadata = ["labels", "annotations", "ownerReferences", "finalizers"] as const;
+
+/** As apimachinery's `ResetObjectMetaForStatus`; managed fields tell of the write itself. */
+function keepMetadata({ metadata }: KubeObject, old: KubeObject, what: "labels" | "metadata"): void {
+  for (const field of what === "labels" ? (["labels"] as const) : writtenMetadata) {
+    delete metadata[field];
+    if (old.metadata[field] !== undefined) Object.assign(metadata, { [field]: old.metadata[field] });
   }
 }
 

@@ -43,6 +43,7 @@ export { isJobFinished, jobCondition } from "./batch/job-status.ts";
 export { parseSchedule, type Schedule, type ScheduleFault } from "./batch/schedule.ts";
 export * from "./quota/quota.ts";
 export { countName, isCounted, podTotal, usageOf } from "./quota/usage.ts";
+export * from "./flowcontrol/mandatory.ts";
 export { systemPriorityClasses } from "./scheduling/priority-class.ts";
 export { aggregatedRules } from "./rbac/aggregation.ts";
 export { containersOf } from "./core/pod-defaults.ts";

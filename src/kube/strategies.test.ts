@@ -37,6 +37,10 @@ const smallest: Partial<Record<string, object>> = {
   IPAddress: { metadata: { name: "10.0.0.1" }, spec: { parentRef: { resource: "services", name: "web" } } },
   StorageClass: { provisioner: "example.com/disk" },
   VolumeAttributesClass: { driverName: "example.com", parameters: { a: "b" } },
+  CSIStorageCapacity: { storageClassName: "fast" },
+  VolumeAttachment: { spec: { attacher: "example.com", nodeName: "n", source: { persistentVolumeName: "v" } } },
+  FlowSchema: { spec: { priorityLevelConfiguration: { name: "global-default" } } },
+  PriorityLevelConfiguration: { spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } } },
   RuntimeClass: { handler: "runc" },
   CertificateSigningRequest: {
     spec: { request: certificateRequest, usages: ["client auth"], signerName: "example.com/signer" },
@@ -448,6 +452,8 @@ describe("Event", () => {
     [
       { involvedObject: { namespace: "default" }, eventTime: "2030-01-01T00:00:00Z" },
       "reportingController: Required value",
+      'reportingController: Invalid value: "": name part must be non-empty',
+      expect.stringContaining('reportingController: Invalid value: "": name part must consist of'),
       "reportingInstance: Required value",
       "action: Required value",
       "reason: Required value",

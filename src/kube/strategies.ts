@@ -11,9 +11,13 @@ import {
 import { persistentVolumeStrategy } from "./core/persistent-volume.ts";
 import { resourceQuotaStrategy } from "./core/resource-quota.ts";
 import { limitRangeStrategy } from "./core/limit-range.ts";
-import { flowSchemaStrategy, priorityLevelConfigurationStrategy } from "./flowcontrol/flow-control.ts";
+import { flowSchemaStrategy } from "./flowcontrol/flow-schema.ts";
+import { priorityLevelConfigurationStrategy } from "./flowcontrol/priority-level.ts";
 import { runtimeClassStrategy } from "./node/runtime-class.ts";
 import { csiDriverStrategy } from "./storage/csi-driver.ts";
+import { csiNodeStrategy } from "./storage/csi-node.ts";
+import { csiStorageCapacityStrategy } from "./storage/csi-storage-capacity.ts";
+import { volumeAttachmentStrategy } from "./storage/volume-attachment.ts";
 import { volumeAttributesClassStrategy } from "./storage/volume-attributes-class.ts";
 import { storageClassStrategy } from "./storage/storage-class.ts";
 import { priorityClassStrategy } from "./scheduling/priority-class.ts";
@@ -102,9 +106,9 @@ const strategies: Readonly<Record<keyof typeof resources, Strategy>> = {
   IPAddress: ipAddressStrategy,
   StorageClass: storageClassStrategy,
   CSIDriver: csiDriverStrategy,
-  CSINode: plain("CSINode"),
-  CSIStorageCapacity: plain("CSIStorageCapacity"),
-  VolumeAttachment: plain("VolumeAttachment"),
+  CSINode: csiNodeStrategy,
+  CSIStorageCapacity: csiStorageCapacityStrategy,
+  VolumeAttachment: volumeAttachmentStrategy,
   VolumeAttributesClass: volumeAttributesClassStrategy,
   PriorityClass: priorityClassStrategy,
   RuntimeClass: runtimeClassStrategy,

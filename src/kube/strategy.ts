@@ -13,6 +13,8 @@ export interface StrategyContext {
     readonly groups: readonly string[];
     readonly extra?: Readonly<Record<string, readonly string[]>>;
   };
+  /** `group/version` in which the request speaks, where that is another than the stored one: `events.k8s.io/v1`. */
+  readonly apiVersion?: string;
   /** Loopback addresses may be endpoints and load-balancer addresses: a cluster without root lives on 127/8. */
   readonly allowLoopback?: boolean;
 }
@@ -44,6 +46,12 @@ export interface Strategy {
   readonly allowUnconditionalUpdate?: boolean;
   /** Grace period for a delete that names none: 0 for all kinds but Pod. */
   gracePeriodSeconds(object: KubeObject): number;
+  /**
+   * What becomes of dependents when a delete does not say: `orphan` they stay, `unsupported` the object never has any. Absent: they go.
+   */
+  readonly garbageCollection?: "orphan" | "unsupported";
+  /** Warnings for who deletes; `policy` is what the request says about dependents. */
+  deletionWarnings?(policy: string | undefined): readonly string[];
   /** What the first delete of an object writes on it besides its time, in place: finalizers that hold it, a condition. */
   prepareForDelete?(object: KubeObject, context: StrategyContext): void;
 }

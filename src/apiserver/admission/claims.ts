@@ -35,6 +35,7 @@ const created = ({ metadata }: StorageClass): string => metadata.creationTimesta
 const protections: ReadonlyMap<Resource, string> = new Map<Resource, string>([
   [resources.PersistentVolumeClaim, "kubernetes.io/pvc-protection"],
   [resources.PersistentVolume, "kubernetes.io/pv-protection"],
+  [resources.VolumeAttributesClass, "kubernetes.io/vac-protection"],
 ]);
 
 /** What is in use does not go before it is let go of (StorageObjectInUseProtection): its controller takes the finalizer off. */

@@ -1,9 +1,13 @@
-import type {
-  FlowSchema,
-  FlowSubject,
-  PolicyRulesWithSubjects,
-  PriorityLevelConfiguration,
-  ResourcePolicyRule,
+import {
+  everyone,
+  everyRequestOf,
+  mandatoryFlowSchemas,
+  mandatoryPriorityLevels,
+  type FlowSchema,
+  type FlowSubject,
+  type PolicyRulesWithSubjects,
+  type PriorityLevelConfiguration,
+  type ResourcePolicyRule,
 } from "../../kube/index.ts";
 
 /** An object with this annotation at "true" is brought back to what the server says it shall be; at "false" it is left alone. */
@@ -40,16 +44,13 @@ export const bootstrapLevels: readonly PriorityLevelConfiguration[] = [
     apiVersion,
     kind: "PriorityLevelConfiguration",
     metadata: metadataOf("exempt"),
-    spec: { type: "Exempt", exempt: { nominalConcurrencyShares: 0, lendablePercent: 0 } },
+    spec: mandatoryPriorityLevels.exempt,
   },
   {
     apiVersion,
     kind: "PriorityLevelConfiguration",
     metadata: metadataOf("catch-all"),
-    spec: {
-      type: "Limited",
-      limited: { nominalConcurrencyShares: 5, lendablePercent: 0, limitResponse: { type: "Reject" } },
-    },
+    spec: mandatoryPriorityLevels["catch-all"],
   },
   queued("system", 30, 33, 64, 6),
   queued("node-high", 40, 25, 64, 6),
@@ -65,7 +66,6 @@ const account = (name: string): FlowSubject => ({
   kind: "ServiceAccount",
   serviceAccount: { namespace: "kube-system", name },
 });
-const everyone = [group("system:unauthenticated"), group("system:authenticated")];
 const manager = user("system:kube-controller-manager");
 
 /** Namespaced requests in every namespace. */
@@ -74,13 +74,6 @@ const within = (verbs: string[], apiGroup: string, resources: string[]): Resourc
   apiGroups: [apiGroup],
   resources,
   namespaces: ["*"],
-});
-
-/** Every request of these subjects. */
-const everything = (subjects: FlowSubject[]): PolicyRulesWithSubjects => ({
-  subjects,
-  resourceRules: [{ ...within(["*"], "*", ["*"]), clusterScope: true }],
-  nonResourceRules: [{ verbs: ["*"], nonResourceURLs: ["*"] }],
 });
 
 function schema(
@@ -107,7 +100,7 @@ const leases = within(["get", "create", "update"], "coordination.k8s.io", ["leas
 
 /** The schemas that every cluster has: upstream's mandatory and suggested ones. */
 export const bootstrapSchemas: readonly FlowSchema[] = [
-  schema("exempt", "exempt", 1, undefined, everything([group("system:masters")])),
+  { apiVersion, kind: "FlowSchema", metadata: metadataOf("exempt"), spec: mandatoryFlowSchemas.exempt },
   schema("probes", "exempt", 2, undefined, {
     subjects: everyone,
     nonResourceRules: [{ verbs: ["get"], nonResourceURLs: ["/healthz", "/readyz", "/livez"] }],
@@ -131,13 +124,13 @@ export const bootstrapSchemas: readonly FlowSchema[] = [
       within(["*"], "coordination.k8s.io", ["leases"]),
     ],
   }),
-  schema("system-nodes", "system", 500, "ByUser", everything([group("system:nodes")])),
-  schema("kube-controller-manager", "workload-high", 800, "ByNamespace", everything([manager])),
-  schema("kube-scheduler", "workload-high", 800, "ByNamespace", everything([user("system:kube-scheduler")])),
-  schema("kube-system-service-accounts", "workload-high", 900, "ByNamespace", everything([account("*")])),
-  schema("service-accounts", "workload-low", 9000, "ByUser", everything([group("system:serviceaccounts")])),
-  schema("global-default", "global-default", 9900, "ByUser", everything(everyone)),
-  schema("catch-all", "catch-all", 10_000, "ByUser", everything(everyone)),
+  schema("system-nodes", "system", 500, "ByUser", everyRequestOf([group("system:nodes")])),
+  schema("kube-controller-manager", "workload-high", 800, "ByNamespace", everyRequestOf([manager])),
+  schema("kube-scheduler", "workload-high", 800, "ByNamespace", everyRequestOf([user("system:kube-scheduler")])),
+  schema("kube-system-service-accounts", "workload-high", 900, "ByNamespace", everyRequestOf([account("*")])),
+  schema("service-accounts", "workload-low", 9000, "ByUser", everyRequestOf([group("system:serviceaccounts")])),
+  schema("global-default", "global-default", 9900, "ByUser", everyRequestOf(everyone)),
+  { apiVersion, kind: "FlowSchema", metadata: metadataOf("catch-all"), spec: mandatoryFlowSchemas["catch-all"] },
 ];
 
 /** What a cluster can not be without: it comes back when it is deleted, and is what it shall be whatever is written to it. */

@@ -30,7 +30,7 @@ export function deletionOf(
   checkPreconditions(resource, old, options);
   const object = structuredClone(old);
   const { metadata } = object;
-  const finalizers = finalizersAfter(metadata.finalizers ?? [], options.propagationPolicy);
+  const finalizers = finalizersAfter(metadata.finalizers ?? [], options.propagationPolicy, strategy.garbageCollection);
   const finalizersChanged = finalizers.join() !== (metadata.finalizers ?? []).join();
   if (finalizersChanged) setFinalizers(metadata, finalizers);
 
@@ -96,9 +96,16 @@ function gracePeriod(strategy: Strategy, object: KubeObject, options: DeletionOp
   return wanted < 0 ? 1 : wanted;
 }
 
-function finalizersAfter(finalizers: readonly string[], policy: DeletionOptions["propagationPolicy"]): string[] {
-  if (policy === undefined) return [...finalizers];
+/** What a request says about dependents counts, then the finalizers that are there, then the kind. */
+function finalizersAfter(
+  finalizers: readonly string[],
+  policy: DeletionOptions["propagationPolicy"],
+  kind: Strategy["garbageCollection"],
+): string[] {
   const others = finalizers.filter((finalizer) => finalizer !== orphan && finalizer !== foreground);
+  if (kind === "unsupported") return others;
+  if (policy === undefined)
+    return kind === "orphan" && others.length === finalizers.length ? [...others, orphan] : [...finalizers];
   if (policy === "Orphan") return [...others, orphan];
   if (policy === "Foreground") return [...others, foreground];
   return others;

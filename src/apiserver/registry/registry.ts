@@ -77,6 +77,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     now: timestamp(now()),
     ...(context.subresource ? { subresource: context.subresource } : {}),
     user: context.user,
+    ...(context.shown ? { apiVersion: apiVersionOf(context.shown.resource) } : {}),
     allowLoopback,
   });
 

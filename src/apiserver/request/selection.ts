@@ -32,7 +32,8 @@ export function selection(
     ...requirement,
     field: fieldOf(requirement.field),
   }));
-  if (fields.length > 0) checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))));
+  if (fields.length > 0)
+    checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))), resource.kind);
   if (name) fields.push({ field: "metadata.name", operator: "=", value: name });
 
   const scope = prefixFor(resource, resource.namespaced ? namespace : undefined);

@@ -39,5 +39,8 @@ function ownForm(served: Served): Form {
 export function includeObject(query: URLSearchParams): IncludeObject {
   const value = query.get("includeObject") || "Metadata";
   if (value === "None" || value === "Metadata" || value === "Object") return value;
-  throw statusError("BadRequest", `unrecognized includeObject value: ${JSON.stringify(value)}`);
+  throw statusError(
+    "BadRequest",
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(value)}: must be 'Metadata', 'Object', 'None', or empty`,
+  );
 }

@@ -173,6 +173,7 @@ export function createResourceHandler({
   const remove: ResourceHandler = async (request, info, served) => {
     const { dryRun, ...options } = await readDeletion(request);
     const write = beginWrite(request, info, served, "DeleteOptions", { dryRun });
+    for (const text of served.strategy.deletionWarnings?.(options.propagationPolicy) ?? []) write.warn(text);
     const { entry, gone } = await registry.remove(deleting(write.context, options), info.name, options);
     if (!gone || served.returnsDeleted) return write.answer(200, entry);
     const { group, plural } = served.resource;
@@ -180,6 +181,7 @@ export function createResourceHandler({
     return objectResponse(
       200,
       success({ name: info.name, ...(group ? { group } : {}), kind: plural, ...(uid ? { uid } : {}) }),
+      warningHeader(warned.get(request) ?? []),
     );
   };
 
@@ -191,6 +193,7 @@ export function createResourceHandler({
     const query = listQuery(request.query);
     const { entries, meta } = await listEntries({ store, storage, cache: cacheOf(served), query, ...chosen });
     const write = beginWrite(request, info, served, "DeleteOptions", { dryRun });
+    for (const text of served.strategy.deletionWarnings?.(options.propagationPolicy) ?? []) write.warn(text);
     for (let i = 0; i < entries.length; i += removedAtOnce) {
       await Promise.all(
         entries.slice(i, i + removedAtOnce).map((entry) =>
@@ -204,7 +207,7 @@ export function createResourceHandler({
       );
     }
     if (form.prepare) await form.prepare(entries);
-    return bodyResponse(200, form.list(entries, meta), deprecationHeader(served));
+    return bodyResponse(200, form.list(entries, meta), warningHeader(warned.get(request) ?? []));
   };
 
   interface Write {

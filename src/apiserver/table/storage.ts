@@ -1,7 +1,6 @@
 import type {
   CSIDriver,
   CSINode,
-  CSIStorageCapacity,
   PersistentVolume,
   PersistentVolumeClaim,
   StorageClass,
@@ -99,7 +98,7 @@ export const storageClassPrinter: Printer<StorageClass> = {
     text("Provisioner", "What makes its volumes."),
     text("ReclaimPolicy", "What becomes of a volume without its claim."),
     text("VolumeBindingMode", "When a volume is made."),
-    boolean("AllowVolumeExpansion", "Volumes may grow."),
+    text("AllowVolumeExpansion", "Volumes may grow."),
     ageColumn,
   ],
   cells: (one, now) => [
@@ -162,13 +161,4 @@ export const csiDriverPrinter: Printer<CSIDriver> = {
 export const csiNodePrinter: Printer<CSINode> = {
   columns: [nameColumn, integer("Drivers", "How many drivers the node has."), ageColumn],
   cells: (one, now) => [one.metadata.name, one.spec.drivers.length, ageOf(one, now)],
-};
-
-export const csiStorageCapacityPrinter: Printer<CSIStorageCapacity> = {
-  columns: [
-    nameColumn,
-    text("StorageClassName", "The class that it is about."),
-    text("Capacity", "How much room there is."),
-  ],
-  cells: (one) => [one.metadata.name, one.storageClassName, one.capacity ?? "<unset>"],
 };

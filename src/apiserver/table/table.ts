@@ -31,7 +31,6 @@ import {
 import {
   csiDriverPrinter,
   csiNodePrinter,
-  csiStorageCapacityPrinter,
   persistentVolumeClaimPrinter,
   persistentVolumePrinter,
   storageClassPrinter,
@@ -118,7 +117,6 @@ const printers = {
   VolumeAttachment: volumeAttachmentPrinter,
   CSIDriver: csiDriverPrinter,
   CSINode: csiNodePrinter,
-  CSIStorageCapacity: csiStorageCapacityPrinter,
   NetworkPolicy: networkPolicyPrinter,
   ServiceCIDR: serviceCidrPrinter,
   IPAddress: ipAddressPrinter,

@@ -35,7 +35,8 @@ export const deploymentPrinter: Printer<Deployment> = {
 
 export const scalePrinter: Printer<Scale> = {
   columns: [
-    nameColumn,
+    // Here a name is any text.
+    { ...nameColumn, format: "" },
     integer("Desired", "How many pods are wanted."),
     integer("Available", "How many pods exist."),
     ageColumn,

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Pod, resources } from "../../kube/index.ts";
 import { startCluster, type TestCluster } from "../testing/cluster.ts";
+import { startAttributesClassProtection } from "./attributes-class.ts";
 import { startClaimProtection, startVolumeProtection } from "./controller.ts";
 
 let cluster: TestCluster;
@@ -8,6 +9,7 @@ beforeEach(() => {
   cluster = startCluster();
   startClaimProtection(cluster);
   startVolumeProtection(cluster);
+  startAttributesClassProtection(cluster);
 });
 afterEach(() => cluster.stop());
 
@@ -68,4 +70,27 @@ test("a volume stays as long as it is bound", async () => {
   });
   await cluster.settle();
   expect((await read()).metadata.finalizers).toEqual(["example.com/other"]);
+});
+
+test("a class of attributes stays as long as a claim wants it", async () => {
+  const kind = resources.VolumeAttributesClass;
+  await cluster.client.create(kind, {
+    metadata: { name: "gold", finalizers: ["kubernetes.io/vac-protection", "example.com/other"] },
+    driverName: "example.com",
+    parameters: { iops: "1" },
+  });
+  await cluster.client.create(resources.PersistentVolumeClaim, {
+    metadata: { name: "c", namespace },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      resources: { requests: { storage: "1Gi" } },
+      volumeAttributesClassName: "gold",
+    },
+  });
+  await cluster.client.delete(kind, { name: "gold" });
+  await cluster.settle();
+  expect((await cluster.client.get(kind, { name: "gold" })).metadata.finalizers).toHaveLength(2);
+  await cluster.client.delete(resources.PersistentVolumeClaim, { name: "c", namespace });
+  await cluster.settle();
+  expect((await cluster.client.get(kind, { name: "gold" })).metadata.finalizers).toEqual(["example.com/other"]);
 });

@@ -2,6 +2,7 @@ import { createStrategy } from "../base-strategy.ts";
 import type { APIServiceCondition, APIServiceSpec } from "../generated/types.ts";
 import { resources } from "../resource.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
+import { validateOneOf } from "../validation/ports.ts";
 import { isDns1035Label, isDns1123Subdomain, isPathSegment, isPortNumber } from "../values/names.ts";
 
 /** Which server answers for one version of a group. The object is named after both: `v1.apps`, and `v1.` for the core group. */
@@ -12,6 +13,11 @@ export const apiServiceStrategy = createStrategy(resources.APIService, {
   },
   prepareForCreate: (object, { now }) => {
     if (!object.spec.service) object.status = { conditions: [local(now)] };
+  },
+  statusKeeps: "metadata",
+  *validateStatus({ status }) {
+    for (const [i, { status: value }] of (status?.conditions ?? []).entries())
+      yield* validateOneOf(value, ["True", "False", "Unknown"], `status.conditions[${i}].status`);
   },
   validate: ({ metadata, spec }) => validateService(metadata.name, spec),
 });

@@ -19,7 +19,7 @@ import {
 import { difference, hasPath, intersection, isEmpty, union, type FieldSet } from "./field-set.ts";
 import { allowedByLastApplied, syncLastApplied } from "./last-applied.ts";
 import { identify, trustedManagers, writeManagers, type Manager, type Managers } from "./managers.ts";
-import { merge, removeItems } from "./merge.ts";
+import { merge, removeItems, withoutEmptied } from "./merge.ts";
 import { FieldSetError } from "./path-element.ts";
 import { withNamedFields } from "./schema-set.ts";
 import { fieldsOf, misfit, withStructs } from "./typed.ts";
@@ -137,15 +137,16 @@ async function applyOnce(
   managers.set(id, { ...who, ...(last?.time ? { time: last.time } : {}), set });
 
   const merged = merge(version.atom, before, config) as KubeObject;
-  const after = await prune(kind, merged, managers, last);
+  const pruned = await prune(kind, merged, managers, last);
 
   const comparisons = new Map<string, Comparison | undefined>();
-  comparisons.set(version.apiVersion, filtered(kind, compare(version.atom, before, after, false)));
-  await compareIn(kind, foreignVersions(kind, managers), before, after, comparisons);
+  comparisons.set(version.apiVersion, filtered(kind, compare(version.atom, before, pruned, false)));
+  await compareIn(kind, foreignVersions(kind, managers), before, pruned, comparisons);
   const conflicts = conflictsOf(contested(managers, comparisons, id));
   if (conflicts.length > 0 && !force) throw new ConflictError(conflicts);
   takeFrom(managers, comparisons, id);
 
+  const after = withoutEmptied(merged, pruned) as KubeObject;
   const isSame = jsonEqual(before, after);
   const mine = strip(set);
   if (isEmpty(mine)) managers.delete(id);

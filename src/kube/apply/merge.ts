@@ -101,7 +101,10 @@ function itemsOf(list: ListAtom, value: unknown): Item[] {
   return value.map((item: unknown) => ({ element: elementOf(list, item), value: item }));
 }
 
-/** The value without the members of a set. What has nothing left is left out: undefined at the root. */
+/**
+ * The value without the members of a set. What has nothing left is undefined at the root, left out of a list, and null as a field: it is
+ * then still there for who manages the field itself (`withoutEmptied` takes it away).
+ */
 export function removeItems(atom: Atom, value: unknown, set: FieldSet): unknown {
   if (isEmpty(set)) return value;
   const form = formOf(atom, value);
@@ -118,8 +121,9 @@ function removeFields(map: MapAtom, value: Fields, set: FieldSet): unknown {
     const element = fieldElement(key);
     if (hasElement(set, element)) continue;
     const field = map.of(key);
-    const kept = field && hasBelow(set, element) ? removeItems(field, value[key], below(set, element)) : value[key];
-    if (kept !== undefined) setOwn(result, key, kept);
+    const kept =
+      field && hasBelow(set, element) ? (removeItems(field, value[key], below(set, element)) ?? null) : value[key];
+    setOwn(result, key, kept);
   }
   return Object.keys(result).length > 0 ? result : undefined;
 }
@@ -133,4 +137,21 @@ function removeFromList(list: ListAtom, value: readonly unknown[], set: FieldSet
     if (kept !== undefined) result.push(kept);
   }
   return result.length > 0 ? result : undefined;
+}
+
+/** `after` without the fields that `removeItems` emptied: those that are null and had something in `before`. */
+export function withoutEmptied(before: unknown, after: unknown): unknown {
+  if (before === after) return after;
+  if (Array.isArray(after)) {
+    const items = Array.isArray(before) ? (before as unknown[]) : [];
+    return after.length === items.length ? after.map((item, i) => withoutEmptied(items[i], item)) : after;
+  }
+  if (!isObject(after) || !isObject(before)) return after;
+  const result: Record<string, unknown> = {};
+  for (const key of Object.keys(after)) {
+    const was = own(before, key);
+    if (after[key] === null && was !== null && was !== undefined) continue;
+    setOwn(result, key, withoutEmptied(was, after[key]));
+  }
+  return result;
 }

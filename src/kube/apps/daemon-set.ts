@@ -28,7 +28,9 @@ const counts = [
 
 export const daemonSetStrategy = createStrategy(resources.DaemonSet, {
   generationOf: (set) => set.spec,
-  defaults({ spec }) {
+  defaults({ metadata, spec }) {
+    // It was a field once, which an object has whether it is set or not.
+    metadata.annotations = { [templateGeneration]: "0", ...metadata.annotations };
     const strategy = (spec.updateStrategy ??= {});
     strategy.type ||= "RollingUpdate";
     if (strategy.type === "RollingUpdate")
@@ -42,7 +44,8 @@ export const daemonSetStrategy = createStrategy(resources.DaemonSet, {
     const changed = !semanticEqual(set.spec.template, old.spec.template);
     setTemplateGeneration(set, changed ? before + 1 : before);
   },
-  warnings: ({ spec }) => podWarnings(spec.template.spec, "spec.template.spec"),
+  prepareStatus: (set, old) => setTemplateGeneration(set, templateGenerationOf(old)),
+  warnings: ({ spec }) => podWarnings(spec.template, "spec.template"),
   *validate({ spec }, _context, old) {
     if (old) yield* validateImmutable(spec.selector, old.spec.selector, "spec.selector");
     yield* validateSpec(spec);
@@ -87,7 +90,8 @@ function* validateUpdateStrategy({ type = "", rollingUpdate }: DaemonSetUpdateSt
   if (type === "OnDelete") return;
   if (type !== "RollingUpdate") {
     // Upstream shows its internal names here.
-    const shown = { Type: type, RollingUpdate: rollingUpdate ?? null };
+    const { maxUnavailable: MaxUnavailable, maxSurge: MaxSurge } = rollingUpdate ?? {};
+    const shown = { Type: type, RollingUpdate: rollingUpdate ? { MaxUnavailable, MaxSurge } : null };
     yield fault.notSupported(path, shown, ["RollingUpdate", "OnDelete"]);
     return;
   }

@@ -27,7 +27,8 @@ export const deploymentStrategy = createStrategy(resources.Deployment, {
     }
     defaultTemplate(spec);
   },
-  warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
+  statusKeeps: "labels",
+  warnings: ({ spec }) => podWarnings(spec.template, "spec.template"),
   prepareForCreate(deployment) {
     deployment.status = {};
   },

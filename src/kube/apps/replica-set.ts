@@ -18,15 +18,15 @@ export const replicaSetStrategy = createStrategy(resources.ReplicaSet, {
     spec.replicas ??= 1;
     defaultTemplate(spec);
   },
-  warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
+  warnings: ({ spec }) => podWarnings(spec.template, "spec.template"),
   prepareForCreate(set) {
     set.status = { replicas: 0 };
   },
   *validate({ spec }, _context, old) {
-    if (old) yield* validateSelectorUnchanged(spec.selector, old.spec.selector);
     yield* validateReplicas(spec);
     yield* validateNonNegative(spec.minReadySeconds, "spec.minReadySeconds");
     yield* validateSelectorAndTemplate(spec);
+    if (old) yield* validateSelectorUnchanged(spec.selector, old.spec.selector);
   },
   *validateStatus({ status = { replicas: 0 } }) {
     const { replicas, fullyLabeledReplicas = 0, readyReplicas = 0, availableReplicas = 0 } = status;

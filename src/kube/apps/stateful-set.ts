@@ -53,7 +53,7 @@ export const statefulSetStrategy = createStrategy(resources.StatefulSet, {
     defaultTemplate(spec);
   },
   warnings: ({ spec }) => [
-    ...podWarnings(spec.template.spec, "spec.template.spec"),
+    ...podWarnings(spec.template, "spec.template"),
     ...(spec.volumeClaimTemplates ?? []).flatMap((claim, i) =>
       claimWarnings(claim.spec, `spec.volumeClaimTemplates[${i}]`),
     ),

@@ -60,6 +60,8 @@ function* validateMetric(metric: MetricSpec, path: string): Faults {
   const types = Object.keys(sources);
   if (type === "") yield fault.required(`${path}.type`, "must specify a metric source type");
   if (!types.includes(type)) yield fault.notSupported(`${path}.type`, type, types);
+  // Upstream says so twice: of the type, and of what should be there for it.
+  if (!types.includes(type)) yield fault.notSupported(`${path}.type`, type, types);
   const present = order.filter((field) => metric[field] !== undefined);
   const [first] = present;
   if (first) yield* validateSource(metric, first, `${path}.${first}`);

@@ -24,6 +24,9 @@ const maxFailedThen = 10_000;
 const uidLabels = ["controller-uid", "batch.kubernetes.io/controller-uid"] as const;
 const nameLabels = ["job-name", "batch.kubernetes.io/job-name"] as const;
 
+const podsStay =
+  "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 export const jobStrategy = createStrategy(resources.Job, {
   generationOf: (job) => job.spec,
   defaults(job) {
@@ -51,6 +54,9 @@ export const jobStrategy = createStrategy(resources.Job, {
     if (old) yield* validateUpdate(job, old);
   },
   validateStatus: validateJobStatus,
+  // As before there was garbage collection: who deletes a Job and says nothing keeps its pods.
+  garbageCollection: "orphan",
+  deletionWarnings: (policy) => (policy === undefined ? [podsStay] : []),
   selectableFields: ({ status }) => ({ "status.successful": String(status?.succeeded ?? 0) }),
 });
 
@@ -78,7 +84,7 @@ export function jobWarnings(spec: JobSpec, path: string): string[] {
           `${path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail`,
         ]
       : [];
-  return [...high, ...podWarnings(spec.template.spec, `${path}.template.spec`)];
+  return [...high, ...podWarnings(spec.template, `${path}.template`)];
 }
 
 /** A Job without labels has those of its pods. */
@@ -220,6 +226,8 @@ function* validateCompletionMode(spec: JobSpec, path: string): Faults {
 }
 
 function* validateUpdate({ spec }: Job, old: Job): Faults {
+  // Upstream looks at the spec of an update twice, and tells all that it finds.
+  yield* validateSelectedSpec(spec);
   yield* validateCompletions(spec, old.spec);
   yield* validateImmutable(spec.selector, old.spec.selector, "spec.selector");
   yield* validateImmutable(spec.template, mutableTemplate(spec.template, old), "spec.template");

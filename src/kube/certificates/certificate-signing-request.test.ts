@@ -70,7 +70,7 @@ describe("a change", () => {
     const old = request({}, { conditions: [approved] });
     expect(write("approval", old, { conditions: [] }).faults).toEqual(["Forbidden status.conditions"]);
     const both = [approved, { ...approved, type: "Denied" }];
-    expect(write("approval", old, { conditions: both }).faults).toEqual(["Invalid status.conditions[1].type"]);
+    expect(write("approval", old, { conditions: both }).faults).toEqual(["Invalid status.conditions"]);
     expect(write("approval", old, { conditions: [{ ...approved, status: "False" }] }).faults).toEqual([
       "NotSupported status.conditions[0].status",
     ]);

@@ -149,7 +149,7 @@ function* validateSpec({
   for (const [i, usage] of usages.entries()) {
     if (!(certificateUsages as readonly string[]).includes(usage))
       yield fault.notSupported(`spec.usages[${i}]`, usage, certificateUsages);
-    else if (usages.indexOf(usage) !== i) yield fault.duplicate(`spec.usages[${i}]`, usage);
+    if (usages.indexOf(usage) !== i) yield fault.duplicate(`spec.usages[${i}]`, usage);
   }
   yield* validateSignerName(signerName ?? "");
   if (expirationSeconds !== undefined && expirationSeconds < shortest)
@@ -183,9 +183,5 @@ function* validateConditions({ status }: CertificateSigningRequest): Faults {
       yield fault.notSupported(`${at}.status`, value, ["True"]);
   }
   if (types.includes("Approved") && types.includes("Denied"))
-    yield fault.invalid(
-      `status.conditions[${types.indexOf("Denied")}].type`,
-      "Denied",
-      "Approved and Denied conditions are mutually exclusive",
-    );
+    yield fault.invalid("status.conditions", "Denied", "Approved and Denied conditions are mutually exclusive");
 }

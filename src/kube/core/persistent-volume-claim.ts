@@ -12,7 +12,7 @@ import { validateImmutable } from "../validation/metadata.ts";
 import { validateOneOf } from "../validation/ports.ts";
 import { semanticEqual } from "../values/equal.ts";
 import { isDns1123Label, isDns1123Subdomain } from "../values/names.ts";
-import { compareQuantities, parseQuantity } from "../values/quantity.ts";
+import { compareQuantities, parseQuantity, unitValue } from "../values/quantity.ts";
 
 export const accessModes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 export const volumeModes = ["Block", "Filesystem"];
@@ -42,14 +42,13 @@ export const persistentVolumeClaimStrategy = createStrategy(resources.Persistent
     if (!spec.accessModes?.length) yield fault.required("Spec.accessModes");
     for (const [name, amount] of Object.entries(status.capacity ?? {})) {
       if (compareQuantities(amount, "0") < 0)
-        yield fault.invalid(`status.capacity[${name}]`, amount, "must be a valid resource quantity");
+        yield fault.invalid(`status.capacity[${name}]`, unitValue(amount), "must be a valid resource quantity");
     }
     for (const [name, state] of Object.entries(status.allocatedResourceStatuses ?? {})) {
       if (!allocationStates.includes(state))
         yield fault.notSupported("status.allocatedResourceStatuses", name, allocationStates);
     }
   },
-  selectableFields: ({ metadata }) => ({ name: metadata.name }),
 });
 
 /** Defaults of a claim, and of a template that claims are made from. */

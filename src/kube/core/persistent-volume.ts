@@ -49,18 +49,16 @@ export const persistentVolumeStrategy = createStrategy(resources.PersistentVolum
     volume.status = { phase: "Pending", lastPhaseTransitionTime: now };
   },
   prepareStatus({ status }, old, { now }) {
-    if (
-      status &&
-      status.phase !== old.status?.phase &&
-      status.lastPhaseTransitionTime === old.status?.lastPhaseTransitionTime
-    )
-      status.lastPhaseTransitionTime = now;
+    const before = old.status?.lastPhaseTransitionTime;
+    // What a client gives for it holds; one that does not know the field does not take it away.
+    if (!status || (status.lastPhaseTransitionTime && status.lastPhaseTransitionTime !== before)) return;
+    const time = status.phase === old.status?.phase ? before : now;
+    if (time !== undefined) status.lastPhaseTransitionTime = time;
   },
   *validate({ spec }, _context, old) {
     yield* validateSpec(spec);
     if (old) yield* validateUpdate(spec, old);
   },
-  selectableFields: ({ metadata }) => ({ name: metadata.name }),
 });
 
 function* validateSpec(spec: PersistentVolumeSpec): Faults {

@@ -8,6 +8,6 @@ import { podWarnings } from "./pod-warnings.ts";
 export const podTemplateStrategy = createStrategy(resources.PodTemplate, {
   generationOf: ({ template }) => template,
   defaults: (object) => defaultTemplate(object),
-  warnings: ({ template }) => podWarnings(template?.spec, "template.spec"),
+  warnings: ({ template }) => podWarnings(template, "template"),
   validate: ({ template = {} }) => validatePodTemplate(template, "template"),
 });

@@ -381,9 +381,9 @@ it("warns of what is hardly meant so", () => {
   );
   const at = "spec.containers[0]";
   expect(strategyFor(kind).warnings(object)).toEqual([
-    "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+    `${at}.resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
     `${at}.env[1]: hides previous definition of "A", which may be dropped when using apply`,
     `${at}.ports[1]: duplicate port definition with ${at}.ports[0]`,
-    `${at}.resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
+    "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
   ]);
 });

@@ -29,7 +29,7 @@ export const podStrategy = createStrategy(resources.Pod, {
     if (old && subresource === "resize") return validateResize(pod, old);
     return old ? validatePodUpdate(pod, old) : validatePodCreate(pod);
   },
-  warnings: ({ spec }) => podWarnings(spec, "spec"),
+  warnings: (pod) => podWarnings(pod, ""),
   selectableFields: ({ spec, status }) => ({
     "spec.nodeName": spec?.nodeName ?? "",
     "spec.restartPolicy": spec?.restartPolicy ?? "",

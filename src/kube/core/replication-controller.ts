@@ -18,7 +18,8 @@ export const replicationControllerStrategy = createStrategy(resources.Replicatio
     spec.replicas ??= 1;
     if (spec.template) defaultTemplate(spec);
   },
-  warnings: ({ spec }) => podWarnings(spec.template?.spec, "spec.template.spec"),
+  garbageCollection: "orphan",
+  warnings: ({ spec }) => podWarnings(spec.template, "spec.template"),
   validate: ({ spec }) => validateSpec(spec),
   *validateStatus({ status }) {
     const { replicas = 0, fullyLabeledReplicas = 0, readyReplicas = 0, availableReplicas = 0 } = status ?? {};

@@ -5,10 +5,13 @@ import { fault } from "../validation/fault.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { validateNonNegative } from "../validation/metadata.ts";
 import { validateOneOf } from "../validation/ports.ts";
+import { isPathSegment } from "../values/names.ts";
 
 const counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] as const;
 
 export const podDisruptionBudgetStrategy = createStrategy(resources.PodDisruptionBudget, {
+  // Budgets are never DNS names: what can stand in a path is a name.
+  name: isPathSegment,
   generationOf: (budget) => budget.spec,
   *validate({ spec }) {
     if (spec.minAvailable !== undefined && spec.maxUnavailable !== undefined) {

@@ -40,17 +40,25 @@ export function meetsFields(
   return requirements.every(({ field, operator, value }) => (fields[field] === value) === (operator === "="));
 }
 
+/** Jobs have words of their own. */
+const unsupported = (kind: string, field: string): string =>
+  kind === "Job" ? `field label ${JSON.stringify(field)} not supported for Job` : `field label not supported: ${field}`;
+
 /**
  * Throws 400 BadRequest when a requirement names a field that cannot be selected by.
- * `selectable` are the kind's own fields, beside `metadata.name` and `metadata.namespace`.
+ * `selectable` are the own fields of `kind`, beside `metadata.name` and `metadata.namespace`.
  */
-export function checkFieldSelector(requirements: readonly FieldRequirement[], selectable: readonly string[]): void {
+export function checkFieldSelector(
+  requirements: readonly FieldRequirement[],
+  selectable: readonly string[],
+  kind: string,
+): void {
   const common = ["metadata.name", "metadata.namespace"];
   for (const { field } of requirements) {
     if (common.includes(field) || selectable.includes(field)) continue;
     const text =
       selectable.length > 0
-        ? `field label not supported: ${field}`
+        ? unsupported(kind, field)
         : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
     throw statusError("BadRequest", text);
   }

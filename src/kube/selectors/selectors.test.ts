@@ -126,8 +126,9 @@ describe("field selectors", () => {
   });
 
   it("knows the fields of a kind", () => {
-    const check = (text: string, selectable: string[]) =>
-      failure(() => checkFieldSelector(parseFieldSelector(text), selectable));
+    const check = (text: string, selectable: string[], kind = "Pod") =>
+      failure(() => checkFieldSelector(parseFieldSelector(text), selectable, kind));
+    expect(check("spec.foo=a", ["status.successful"], "Job")).toBe('400 field label "spec.foo" not supported for Job');
     expect(check("metadata.name=a", [])).toBe("no error");
     expect(check("status.phase=a", ["status.phase"])).toBe("no error");
     expect(check("spec.foo=a", ["status.phase"])).toBe("400 field label not supported: spec.foo");
