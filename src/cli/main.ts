@@ -19,6 +19,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Show what is exposed, where it answers, and why something does not",
     load: async () => (await import("./status.ts")).statusCommand(),
   },
+  trace: {
+    summary: "Follow a packet or a request, and say at each step what decided",
+    load: async () => (await import("./trace.ts")).traceCommand(),
+  },
   demo: {
     summary: "Bring up an example and send requests through every way",
     load: async () => (await import("./demo.ts")).demoCommand(),

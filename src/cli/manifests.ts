@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { text as readAll } from "node:stream/consumers";
 import { apiVersionOf, resources, yamlOptions, type KubeObject, type Resource } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
@@ -16,16 +17,23 @@ const byKind = new Map<string, Resource>(
   Object.values(resources).map((resource: Resource) => [`${apiVersionOf(resource)}/${resource.kind}`, resource]),
 );
 
-/** Reads files and folders (their *.yaml, *.yml and *.json, in order of name). Throws CliError BAD_FILE naming the file. */
-export async function readManifests(paths: readonly string[]): Promise<ManifestObject[]> {
+/** Told of an object whose kind is not known; absent: that is an error. */
+export type OnUnknownKind = (source: string, kind: string) => void;
+
+/**
+ * Reads files and folders (their *.yaml, *.yml and *.json, in order of name); `-` is standard input. Throws CliError BAD_FILE naming
+ * the file.
+ */
+export async function readManifests(paths: readonly string[], onUnknown?: OnUnknownKind): Promise<ManifestObject[]> {
   const objects: ManifestObject[] = [];
   for (const path of paths) {
-    for (const file of await filesOf(path)) objects.push(...(await readManifest(file)));
+    for (const file of await filesOf(path)) objects.push(...(await readManifest(file, onUnknown)));
   }
   return objects;
 }
 
 async function filesOf(path: string): Promise<string[]> {
+  if (path === "-") return [path];
   try {
     if (!(await stat(path)).isDirectory()) return [path];
     const names = (await readdir(path)).filter((name) => /\.(ya?ml|json)$/.test(name)).sort();
@@ -36,23 +44,29 @@ async function filesOf(path: string): Promise<string[]> {
   }
 }
 
-async function readManifest(file: string): Promise<ManifestObject[]> {
+async function readManifest(file: string, onUnknown: OnUnknownKind | undefined): Promise<ManifestObject[]> {
   const { parseAllDocuments } = await import("yaml");
-  const documents = parseAllDocuments(await readFile(file, "utf8"), yamlOptions);
+  const text = file === "-" ? await readAll(process.stdin) : await readFile(file, "utf8");
+  const documents = parseAllDocuments(text, yamlOptions);
   const objects: ManifestObject[] = [];
   for (const [i, document] of [...documents].entries()) {
     const source = documents.length > 1 ? `${file} (document ${i + 1})` : file;
     if (document.errors[0]) throw new CliError("BAD_FILE", `${source}: ${document.errors[0].message}`);
     const value: unknown = document.toJS();
-    if (value !== null && value !== undefined) objects.push(...objectsOf(value, source));
+    if (value !== null && value !== undefined) objects.push(...objectsOf(value, source, onUnknown));
   }
   return objects;
 }
 
-function objectsOf(value: unknown, source: string): ManifestObject[] {
+function objectsOf(value: unknown, source: string, onUnknown: OnUnknownKind | undefined): ManifestObject[] {
+  if (typeof value !== "object" || value === null) throw new CliError("BAD_FILE", `${source}: that is no object`);
   const { apiVersion, kind, metadata, items } = value as Partial<KubeObject> & { items?: unknown };
-  if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source));
+  if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source, onUnknown));
   const resource = byKind.get(`${apiVersion}/${kind}`);
+  if (!resource && onUnknown && typeof kind === "string") {
+    onUnknown(source, kind);
+    return [];
+  }
   if (!resource) {
     throw new CliError(
       "BAD_FILE",

@@ -8,6 +8,14 @@ export function parseOutput(value: string): OutputFormat {
   throw new CliError("USAGE", `-o ${JSON.stringify(value)} is not an output format`, "use table, json or yaml");
 }
 
+export type TextFormat = "text" | "json" | "yaml";
+
+/** Checks the value of `-o` of a command that tells a story. Throws CliError USAGE. */
+export function parseTextFormat(value: string): TextFormat {
+  if (value === "json" || value === "yaml" || value === "text") return value;
+  throw new CliError("USAGE", `-o ${JSON.stringify(value)} is not an output format`, "use text, json or yaml");
+}
+
 /** JSON or YAML of `value`, with a line feed at the end. */
 export async function render(value: unknown, format: "json" | "yaml"): Promise<string> {
   if (format === "json") return `${JSON.stringify(value, null, 2)}\n`;

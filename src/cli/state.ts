@@ -14,6 +14,8 @@ export interface ClusterState {
   readonly dns: { readonly address: string; readonly port: number };
   /** Where the Ingress data plane really listens. */
   readonly ingress: { readonly address: string; readonly httpPort: number; readonly httpsPort: number };
+  /** Where pods have their addresses. Absent: written by an earlier version. */
+  readonly podCidrs?: readonly string[];
   /** Services that answer elsewhere than their objects say, or not at all. */
   readonly frontends: readonly FrontendState[];
 }

@@ -1,8 +1,7 @@
 import { Command, Option } from "commander";
-import type { Client } from "../client/index.ts";
-import { type ClusterObjects, type Exposure, exposures } from "../explain/index.ts";
-import { isStatus, resources, type Secret } from "../kube/index.ts";
+import { type Exposure, exposures } from "../explain/index.ts";
 import { asking, connect } from "./connect.ts";
+import { readObjects } from "./explain/objects.ts";
 import { clusterDirectory, defaultDirectory } from "./directory.ts";
 import { type OutputFormat, parseOutput, render, table } from "./output.ts";
 import { readState } from "./state.ts";
@@ -40,7 +39,8 @@ async function showStatus({ dir, namespace, output }: StatusOptions): Promise<vo
   const rows = await asking(directory, async () => {
     const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
     const state = await readState(directory);
-    return exposures(await readObjects(client, namespace), {
+    const { objects } = await readObjects(client, namespace);
+    return exposures(objects, {
       clusterDomain: state?.clusterDomain ?? "cluster.local",
       frontends: state?.frontends ?? [],
       controllerName,
@@ -49,45 +49,6 @@ async function showStatus({ dir, namespace, output }: StatusOptions): Promise<vo
     });
   });
   process.stdout.write(output === "table" ? statusTable(rows) : await render(rows, output));
-}
-
-/** Everything that a cluster exposes depends on, read once. Secrets only by name: those that Ingresses use. */
-async function readObjects(client: Client, namespace: string | undefined): Promise<ClusterObjects> {
-  const where = namespace === undefined ? {} : { namespace };
-  const [services, slices, pods, events, ingresses, nodes, classes] = await Promise.all([
-    client.list(resources.Service, where),
-    client.list(resources.EndpointSlice, where),
-    client.list(resources.Pod, where),
-    client.list(resources.Event, where),
-    client.list(resources.Ingress, where),
-    client.list(resources.Node),
-    client.list(resources.IngressClass),
-  ]);
-  const named = new Set<string>();
-  for (const { metadata, spec } of ingresses.items) {
-    for (const { secretName } of spec.tls ?? []) if (secretName) named.add(`${metadata.namespace}/${secretName}`);
-  }
-  const secrets = await Promise.all(
-    [...named].map(async (key): Promise<Secret[]> => {
-      const [secretNamespace = "", name = ""] = key.split("/");
-      try {
-        return [await client.get(resources.Secret, { namespace: secretNamespace, name })];
-      } catch (error) {
-        if (isStatus(error, "NotFound", "Forbidden")) return [];
-        throw error;
-      }
-    }),
-  );
-  return {
-    services: services.items,
-    slices: slices.items,
-    pods: pods.items,
-    events: events.items,
-    ingresses: ingresses.items,
-    nodes: nodes.items,
-    classes: classes.items,
-    secrets: secrets.flat(),
-  };
 }
 
 /** One table: a row for each way, further addresses and names beneath, and under it the reason where there is one. */

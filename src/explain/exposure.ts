@@ -1,4 +1,14 @@
-import type { EndpointSlice, Event, Ingress, IngressClass, Node, Pod, Secret, Service } from "../kube/index.ts";
+import type {
+  EndpointSlice,
+  Event,
+  Ingress,
+  IngressClass,
+  Node,
+  Pod,
+  Secret,
+  Service,
+  ServiceCIDR,
+} from "../kube/index.ts";
 
 /** A way in which an application can be reached. */
 export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress";
@@ -30,4 +40,18 @@ export interface ClusterObjects {
   /** Those that the Ingresses name. */
   readonly secrets: readonly Secret[];
   readonly events: readonly Event[];
+  /** Where Services have their addresses. */
+  readonly serviceCidrs: readonly ServiceCIDR[];
 }
+
+export const noObjects: ClusterObjects = {
+  services: [],
+  slices: [],
+  pods: [],
+  nodes: [],
+  ingresses: [],
+  classes: [],
+  secrets: [],
+  events: [],
+  serviceCidrs: [],
+};

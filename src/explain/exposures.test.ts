@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointSlice, Event, Ingress, IngressClass, Node, Pod, Service } from "../kube/index.ts";
-import type { ClusterObjects, Exposure } from "./exposure.ts";
+import { type ClusterObjects, type Exposure, noObjects } from "./exposure.ts";
 import { exposures, type ExposureOptions } from "./exposures.ts";
 
 const meta = (name: string, rest: object = {}) => ({ namespace: "shop", name, ...rest });
@@ -60,9 +60,8 @@ const ports = [{ name: "http", port: 80, targetPort: "http", protocol: "TCP" }];
 const selector = { app: "web" };
 
 function explain(objects: Partial<ClusterObjects>, frontends: ExposureOptions["frontends"] = []): Exposure[] {
-  const none = { services: [], slices: [], pods: [], nodes: [], ingresses: [], classes: [], secrets: [], events: [] };
   return exposures(
-    { ...none, ...objects },
+    { ...noObjects, ...objects },
     {
       clusterDomain: "cluster.local",
       frontends,

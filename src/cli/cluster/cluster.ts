@@ -78,6 +78,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     clusterDomain,
     dns: { address: plan.dns, port: 53 },
     ingress: { address: plan.node(1), httpPort: settings.httpPort, httpsPort: settings.httpsPort },
+    podCidrs: [plan.podCIDR],
     frontends: [],
   };
   // Written before anything is changed: `down` must know what to take back, also after a crash in the middle.
