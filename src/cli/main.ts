@@ -68,7 +68,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       return 0;
     }
     await program.parseAsync(argv, { from: "user" });
-    return 0;
+    // A command that has done its work may say by its code what it found, as `diff` does.
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     // Commander has printed its own message; code 0 is --help.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.USAGE;

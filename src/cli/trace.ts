@@ -1,6 +1,17 @@
 import { Command, Option } from "commander";
-import { type Assumption, type PacketTrace, parseReference, parseTarget, tracePacket } from "../explain/index.ts";
-import { packetTraceText } from "./explain/packet-text.ts";
+import {
+  type Assumption,
+  type Cluster,
+  compareLive,
+  type Comparison,
+  nodeAddresses,
+  type PacketTrace,
+  parseReference,
+  parseTarget,
+  tracePacket,
+} from "../explain/index.ts";
+import { systemCommands } from "../system/index.ts";
+import { comparisonText, packetTraceText } from "./explain/packet-text.ts";
 import { asCliError, readCluster, type SourceOptions, withSource } from "./explain/source.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
@@ -10,6 +21,7 @@ interface PacketOptions extends SourceOptions {
   readonly node?: string;
   readonly namespace: string;
   readonly output: TextFormat;
+  readonly live?: boolean;
 }
 
 export function traceCommand(): Command {
@@ -25,6 +37,7 @@ function packetCommand(): Command {
     .requiredOption("--to <destination>", "the same, or a DNS name; with :PORT and perhaps /udp or /sctp")
     .option("--node <name>", "the node whose proxy decides (default: where the client is)")
     .option("-n, --namespace <name>", "namespace of names that have none", "default")
+    .option("--live", "make the connection and compare with the kernel (root, on the node's machine)")
     .addOption(new Option("-o, --output <format>", "text, json or yaml").default("text").argParser(parseTextFormat));
   return withSource(command)
     .addHelpText(
@@ -39,7 +52,10 @@ Examples:
   fairlead trace packet --from outside --to service/shop/web --node node-2
   fairlead trace packet --from node/node-1 --to 10.96.0.10:53/udp
   fairlead trace packet --from pod/shop/web-0 --to api:http -o json
-  fairlead trace packet -f shop.yaml --from outside --to service/shop/web`,
+  fairlead trace packet -f shop.yaml --from outside --to service/shop/web
+  fairlead trace packet --from pod/shop/web-0 --to service/shop/api:80 --live
+
+With --live the exit code is 1 where the kernel does something else than the model says.`,
     )
     .action(tracePackets);
 }
@@ -52,19 +68,26 @@ async function tracePackets(options: PacketOptions): Promise<void> {
     const { cluster, assumptions, warnings } = await readCluster(options);
     const trace = tracePacket(cluster, { from, to, ...(options.node ? { node: options.node } : {}) });
     for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+    const live = options.live ? await compare(trace, cluster) : undefined;
+    // As diff has it: 1 where there is a difference.
+    if (live?.agrees === false) process.exitCode = 1;
     if (options.output !== "text") {
-      process.stdout.write(
-        await render({ ...trace, assumptions: assumptions.map(({ text }) => text) }, options.output),
-      );
+      const whole = { ...trace, assumptions: assumptions.map(({ text }) => text), ...(live ? { live } : {}) };
+      process.stdout.write(await render(whole, options.output));
       return;
     }
-    process.stdout.write(packetTraceText(trace));
+    process.stdout.write(packetTraceText(trace) + (live ? comparisonText(live) : ""));
     const told = objectsOf(trace);
     const relevant = assumptions.filter(({ objects }) => objects.some((object) => told.has(object)));
     if (relevant.length > 0) process.stdout.write(`\nAssumed, as files do not say it:\n${bullets(relevant)}`);
   } catch (error) {
     throw asCliError(error);
   }
+}
+
+function compare(trace: PacketTrace, cluster: Cluster): Promise<Comparison> {
+  const node = cluster.node(trace.node);
+  return compareLive(trace, { commands: systemCommands, nodeAddresses: node ? nodeAddresses(node) : [] });
 }
 
 const bullets = (lines: readonly Assumption[]): string => lines.map(({ text }) => `  - ${text}\n`).join("");

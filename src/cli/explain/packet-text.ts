@@ -1,4 +1,4 @@
-import type { Hop, PacketTrace, PacketVerdict, TracedEndpoint } from "../../explain/index.ts";
+import type { Comparison, Hop, PacketTrace, PacketVerdict, TracedEndpoint } from "../../explain/index.ts";
 import { at } from "../../explain/index.ts";
 import { table } from "../output.ts";
 
@@ -51,3 +51,11 @@ function endpointLines(endpoints: readonly TracedEndpoint[]): string[] {
 }
 
 const percent = (odds: number): string => `${(odds * 100).toFixed(odds === 1 ? 0 : 1)} %`;
+
+/** What the kernel did beside what the model says. */
+export function comparisonText({ agrees, kernel, findings, unseen }: Comparison): string {
+  const word = agrees === undefined ? "NOT CLEAR" : agrees ? "AGREES" : "DIFFERS";
+  const lines = [`kernel ${word}: ${kernel}`, ...findings.map((each) => `   ${each}`)];
+  lines.push(...unseen.map((each) => `   not seen: ${each}`));
+  return `\n${lines.join("\n")}\n`;
+}
