@@ -27,6 +27,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Bring up an example and send requests through every way",
     load: async () => (await import("./demo.ts")).demoCommand(),
   },
+  proxy: {
+    summary: "Serve the Services of any cluster, or of files, on this node",
+    load: async () => (await import("./proxy.ts")).proxyCommand(),
+  },
   "test-cluster": {
     summary: "Run a Kubernetes API for the tests of a controller",
     load: async () => (await import("./test-cluster.ts")).testClusterCommand(),
@@ -51,6 +55,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       "Leads traffic to your pods, and says why it went there.\nA whole Kubernetes-compatible cluster in one program: `fairlead up`, then use kubectl.",
     )
     .helpCommand(false)
+    // A subcommand of a subcommand may have options of the same name.
+    .enablePositionalOptions()
     .showHelpAfterError("(fairlead --help shows the commands)")
     .addHelpText(
       "after",

@@ -14,3 +14,4 @@ export type { ClientConfig, Credentials, ExecPlugin } from "./config.ts";
 export { messageOf, unless } from "./outcomes.ts";
 export { lastAppliedAnnotation } from "./apply.ts";
 export { startLeaderElection, type LeaderOptions } from "./leader.ts";
+export { createMemoryInformers, type MemoryInformers } from "./memory-informers.ts";

@@ -20,7 +20,11 @@ const frontends: Readonly<Record<ProxyMode, { readonly address: string; readonly
   iptables: { address: "127.255.10.2", port6: 10_962 },
   userspace: { address: "127.255.10.3", port6: 10_963 },
 };
-const loopback: Readonly<Record<Family, string>> = { IPv4: "127.0.0.1", IPv6: "::1" };
+/**
+ * Where its endpoints are. Not where its connections come from, 127.0.0.1: such a one is masked, and a machine that has nothing but loopback
+ * has no address for that.
+ */
+const loopback: Readonly<Record<Family, string>> = { IPv4: "127.255.10.9", IPv6: "::1" };
 /** Milliseconds for one connection there and back. */
 const patience = 2_000;
 

@@ -15,11 +15,8 @@ export interface HandoverOptions {
   readonly commands: CommandRunner;
   /** False where this process may change nothing in the kernel: there is user space only, and nothing to hand over. */
   readonly kernel: boolean;
-  /**
-   * Makes the addresses of Services this machine's own, or no longer, where user space needs that to listen on them. Absent: they are, or
-   * somebody else sees to it.
-   */
-  readonly ownAddresses?: (own: boolean) => Promise<void>;
+  /** Makes the addresses of Services this machine's own, or no longer: user space needs that to listen on them. */
+  readonly ownAddresses: (own: boolean) => Promise<void>;
   /** The mode that serves now, and all connections that this process still carries, of modes before it too. */
   readonly mode: () => ProxyMode;
   readonly connections: () => readonly CarriedConnection[];
@@ -37,12 +34,12 @@ export function createHandover(options: HandoverOptions): Handover {
   /** The addresses stay this machine's as long as user space carries a connection to one. */
   async function giveUpAddresses(): Promise<void> {
     while (options.connections().length > 0) await clock.sleep(lookEvery, signal);
-    if (options.mode() !== "userspace") await ownAddresses?.(false);
+    if (options.mode() !== "userspace") await ownAddresses(false);
   }
 
   return {
     async prepare(from, to) {
-      if (to === "userspace") await ownAddresses?.(true);
+      if (to === "userspace") await ownAddresses(true);
       if (!kernel || (to !== "userspace" && from.mode !== "userspace")) return;
       await keepTranslating(commands);
       if (to === "userspace") return;
@@ -55,7 +52,7 @@ export function createHandover(options: HandoverOptions): Handover {
       if (!kernel) return;
       await removeMode(commands, mode);
       if (now.mode !== "userspace") await stopTranslating(commands);
-      if (mode !== "userspace" || !ownAddresses) return;
+      if (mode !== "userspace") return;
       void giveUpAddresses().catch((error: unknown) => {
         if (!signal.aborted) log.warn({ error: String(error) }, "addresses of Services stay this machine's own");
       });

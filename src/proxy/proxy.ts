@@ -1,4 +1,4 @@
-import { createInformers, type Client, type EventRecorder, type Informers } from "../client/index.ts";
+import { createInformers, startInformer, type Client, type EventRecorder, type Informers } from "../client/index.ts";
 import { keyOf, resources, type Node } from "../kube/index.ts";
 import {
   createServiceModel,
@@ -62,7 +62,7 @@ export type ProxyOptions = Source & {
   /** Takes out what another mode left in the kernel, once this proxy serves. */
   readonly replaceOthers?: boolean;
   /** See `Handover`. */
-  readonly ownAddresses?: (own: boolean) => Promise<void>;
+  readonly ownAddresses?: (own: boolean, serviceCidrs: readonly string[]) => Promise<void>;
   /** Events about Services that cannot be served as asked for. */
   readonly events?: EventRecorder;
 };
@@ -113,12 +113,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const canary = () => (opened ??= openCanary(signal));
   const probe = async (mode: ProxyMode): Promise<string | undefined> => (await canary()).probe(mode, context.families);
 
+  const ownAddresses = async (own: boolean): Promise<void> => options.ownAddresses?.(own, context.serviceCidrs);
   const handover = createHandover({
     commands,
     kernel: process.getuid?.() === 0,
     mode: () => backend.mode,
     connections: () => backend.connections(),
-    ...(options.ownAddresses ? { ownAddresses: options.ownAddresses } : {}),
+    ownAddresses,
     signal,
     clock,
     log,
@@ -199,7 +200,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     : options.informers;
   const services = informers.of(resources.Service);
   const slices = informers.of(resources.EndpointSlice);
-  const nodes = informers.of(resources.Node);
+  // Of thousands of Nodes this one alone matters, where nobody else needs the others.
+  const nodes =
+    options.client && !options.informers
+      ? startInformer(options.client, resources.Node, { signal, log, fieldSelector: `metadata.name=${nodeName}` })
+      : informers.of(resources.Node);
 
   // The caches may be shared and live longer than this proxy.
   services.onChange(({ before, after }) => {
@@ -231,7 +236,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     options.serviceCidrs || !options.client
       ? Promise.resolve()
       : followServiceCidrs({ client: options.client, informers, signal, clock, log }, (serviceCidrs) => {
-          if (!signal.aborted) setContext({ ...context, serviceCidrs });
+          if (signal.aborted) return;
+          setContext({ ...context, serviceCidrs });
+          if (serving && backend.mode === "userspace")
+            ownAddresses(true).catch((error: unknown) =>
+              log.warn({ error: String(error) }, "addresses cannot be taken"),
+            );
         });
 
   const ready = Promise.all([services.synced, slices.synced, nodes.synced, ranges]).then(async () => {
@@ -243,11 +253,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       if (i % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
       update(key);
     }
-    if (backend.mode === "userspace") await options.ownAddresses?.(true);
+    if (backend.mode === "userspace") await ownAddresses(true);
     backend.start();
     await backend.settled();
     if (options.replaceOthers) await removeProxy(commands, { but: backend.mode });
-    if (backend.mode !== "userspace") await options.ownAddresses?.(false);
+    if (backend.mode !== "userspace") await ownAddresses(false);
     serving = true;
     progress.begun();
     log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");
