@@ -43,6 +43,14 @@ export { isJobFinished, jobCondition } from "./batch/job-status.ts";
 export { parseSchedule, type Schedule, type ScheduleFault } from "./batch/schedule.ts";
 export * from "./quota/quota.ts";
 export { countName, isCounted, podTotal, usageOf } from "./quota/usage.ts";
+export {
+  admissionTypes,
+  compileFor,
+  declaredVariables,
+  mutationStructs,
+  type Declared,
+  type Expression,
+} from "./admissionregistration/expressions.ts";
 export * from "./flowcontrol/mandatory.ts";
 export { systemPriorityClasses } from "./scheduling/priority-class.ts";
 export { aggregatedRules } from "./rbac/aggregation.ts";

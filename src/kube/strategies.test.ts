@@ -13,6 +13,9 @@ const workload = { selector: { matchLabels: labels }, template: { metadata: { la
 /** A request for a certificate of `CN=x`, in PEM. */
 const certificateRequest =
   "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISE1HNENBUUF3RERFS01BZ0dBMVVFQXd3QmVEQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NNNDlBd0VIQTBJQQpCSjFKL0V4OFVGYU1qUzYzK3dpbFJnZkJ6bXpLM3B0U1hRNFRoWmthNXhrMGs3cFhFUWVaWUV2MUZ3NlE5eHk5CmpUNk9obGsxaGZUMXFsbHJJcWdTaGxHZ0FEQUtCZ2dxaGtqT1BRUURBZ05KQURCR0FpRUF2Q1picEZtUjFTaDYKRWZQcFk3UU9TL1NmL09teHJtZWVJRWFXZ0F4ZDlwOENJUURWeVZzOWR4TktsbWpsZFgzSXoxcGdWemwxQlFEVwptUm1aSXFxRy9rMEh6Zz09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
+const matchConstraints = {
+  resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }],
+};
 const smallest: Partial<Record<string, object>> = {
   Pod: { spec: pod },
   Service: { spec: { ports: [{ port: 80 }] } },
@@ -41,6 +44,16 @@ const smallest: Partial<Record<string, object>> = {
   VolumeAttachment: { spec: { attacher: "example.com", nodeName: "n", source: { persistentVolumeName: "v" } } },
   FlowSchema: { spec: { priorityLevelConfiguration: { name: "global-default" } } },
   PriorityLevelConfiguration: { spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } } },
+  ValidatingAdmissionPolicy: { spec: { matchConstraints, validations: [{ expression: "true" }] } },
+  ValidatingAdmissionPolicyBinding: { spec: { policyName: "p", validationActions: ["Deny"] } },
+  MutatingAdmissionPolicy: {
+    spec: {
+      matchConstraints,
+      reinvocationPolicy: "Never",
+      mutations: [{ patchType: "JSONPatch", jsonPatch: { expression: "[]" } }],
+    },
+  },
+  MutatingAdmissionPolicyBinding: { spec: { policyName: "p" } },
   RuntimeClass: { handler: "runc" },
   CertificateSigningRequest: {
     spec: { request: certificateRequest, usages: ["client auth"], signerName: "example.com/signer" },

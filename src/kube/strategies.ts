@@ -1,9 +1,11 @@
 import {
   validatingAdmissionPolicyStrategy,
   mutatingAdmissionPolicyStrategy,
+} from "./admissionregistration/admission-policy.ts";
+import {
   validatingAdmissionPolicyBindingStrategy,
   mutatingAdmissionPolicyBindingStrategy,
-} from "./admissionregistration/admission-policy.ts";
+} from "./admissionregistration/policy-binding.ts";
 import {
   validatingWebhookConfigurationStrategy,
   mutatingWebhookConfigurationStrategy,

@@ -26,6 +26,8 @@ export interface Exchange {
   readonly anonymous?: boolean;
   /** Where the answer of this server is known to be another; a test that comes to pass says that this is to go. */
   readonly differs?: string;
+  /** Why it is to stay another. */
+  readonly why?: string;
   readonly answer: Answer;
 }
 

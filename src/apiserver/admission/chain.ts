@@ -14,7 +14,7 @@ import { limitRangeDefaults, limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
 import { taintNewNodes } from "./node-taints.ts";
-import { checkExpressions, mutatingPolicies, validatingPolicies } from "./policy/index.ts";
+import { mutatingPolicies, validatingPolicies } from "./policy/index.ts";
 import { podSecurity } from "./pod-security/index.ts";
 import { oneDefaultPriority, priority } from "./priority.ts";
 import { resourceQuota } from "./resource-quota.ts";
@@ -81,7 +81,6 @@ export function createAdmission(options: AdmissionOptions): AdmissionChain {
       certificateSigning(authorizer),
       certificateSubjects,
       roleEscalation(authorizer),
-      checkExpressions,
       validatingPolicies(policies),
       validatingWebhooks(webhooks),
       resourceQuota(storage),

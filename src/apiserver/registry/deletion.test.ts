@@ -127,3 +127,40 @@ describe("deletion of a namespace", () => {
     expect(isGone(resources.Namespace, namespace(marked, []))).toBe(true);
   });
 });
+
+describe("dependents of what is deleted without a word about them", () => {
+  const job = (finalizers?: string[]): KubeObject => ({
+    ...pod(finalizers ? { finalizers } : {}, {}),
+    apiVersion: "batch/v1",
+    kind: "Job",
+  });
+  const event = (finalizers?: string[]): KubeObject => ({
+    ...pod(finalizers ? { finalizers } : {}, {}),
+    kind: "Event",
+  });
+  const after = (resource: Resource, object: KubeObject, options: DeletionOptions = {}) => {
+    const deletion = deletionOf(kind(resource), object, options, now);
+    return deletion.type === "mark" ? deletion.object.metadata.finalizers : deletion.type;
+  };
+
+  it("stay where they always did, unless the request or a finalizer says otherwise", () => {
+    expect(after(resources.Job, job())).toEqual(["orphan"]);
+    expect(after(resources.Job, job(["a.b/c"]))).toEqual(["a.b/c", "orphan"]);
+    expect(after(resources.Job, job(["foregroundDeletion"]))).toEqual(["foregroundDeletion"]);
+    expect(after(resources.Job, job(), { propagationPolicy: "Background" })).toBe("gone");
+    expect(after(resources.Job, job(), { propagationPolicy: "Foreground" })).toEqual(["foregroundDeletion"]);
+  });
+
+  it("are not looked for where there are none", () => {
+    expect(after(resources.Event, event(), { propagationPolicy: "Foreground" })).toBe("gone");
+    expect(after(resources.Event, event(["orphan"]))).toBe("gone");
+  });
+
+  it("who deletes a Job is told", () => {
+    const strategy = strategyFor(resources.Job);
+    expect(strategy.deletionWarnings?.(undefined)).toEqual([
+      expect.stringContaining("child pods are preserved by default"),
+    ]);
+    expect(strategy.deletionWarnings?.("Orphan")).toEqual([]);
+  });
+});

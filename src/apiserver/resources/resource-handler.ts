@@ -101,12 +101,15 @@ export function createResourceHandler({
         `the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`,
       );
     checkNamespace(shown, info.namespace, served);
-    if (!metadata.resourceVersion && served.strategy.allowUnconditionalUpdate === false)
-      throw invalid(served.resource, info.name, [
-        { type: "Invalid", field: "metadata.resourceVersion", value: 0, detail: "must be specified for an update" },
-      ]);
     const object = served.view ? served.view.store(shown) : shown;
-    const { entry, created } = await registry.update(write.context, info.name, () => structuredClone(object), {
+    const replacement = (): KubeObject => {
+      if (!metadata.resourceVersion && served.strategy.allowUnconditionalUpdate === false)
+        throw invalid({ group: served.resource.group, kind: served.resource.plural }, info.name, [
+          { type: "Invalid", field: "metadata.resourceVersion", value: 0, detail: "must be specified for an update" },
+        ]);
+      return structuredClone(object);
+    };
+    const { entry, created } = await registry.update(write.context, info.name, replacement, {
       retry: !metadata.resourceVersion,
       ...(info.subresource
         ? {}

@@ -1,10 +1,15 @@
 import { createStrategy } from "../base-strategy.ts";
 import type { MutatingWebhook, ValidatingWebhook, WebhookClientConfig } from "../generated/types.ts";
+import type { KubeObject } from "../object.ts";
 import { resources } from "../resource.ts";
+import type { Strategy } from "../strategy.ts";
 import { fault, invalids, type Faults } from "../validation/fault.ts";
 import { validateLabelSelector } from "../validation/label-selector.ts";
 import { validateOneOf } from "../validation/ports.ts";
-import { isDns1035Label, isDns1123Subdomain, isPortNumber, isQualifiedName } from "../values/names.ts";
+import { jsonEqual } from "../values/equal.ts";
+import { isDns1035Label, isDns1123Subdomain, isPortNumber } from "../values/names.ts";
+import { createLanguage, type ExpressionCheck } from "./expressions.ts";
+import { validateMatchConditions } from "./match-conditions.ts";
 import { validateRule } from "./rules.ts";
 
 type Webhook = MutatingWebhook | ValidatingWebhook;
@@ -13,15 +18,19 @@ type Webhook = MutatingWebhook | ValidatingWebhook;
 const reviewVersions = ["v1", "v1beta1"];
 const sideEffects = ["None", "NoneOnDryRun"];
 
-export const validatingWebhookConfigurationStrategy = createStrategy(resources.ValidatingWebhookConfiguration, {
+const language = createLanguage();
+
+const validating = createStrategy(resources.ValidatingWebhookConfiguration, {
+  allowUnconditionalUpdate: false,
   generationOf: ({ webhooks }) => webhooks,
   defaults: ({ webhooks = [] }) => {
     for (const webhook of webhooks) defaultWebhook(webhook);
   },
-  validate: ({ webhooks = [] }) => validateWebhooks(webhooks),
+  validate: ({ webhooks = [] }, _context, old) => validateWebhooks(webhooks, old && (old.webhooks ?? [])),
 });
 
-export const mutatingWebhookConfigurationStrategy = createStrategy(resources.MutatingWebhookConfiguration, {
+const mutating = createStrategy(resources.MutatingWebhookConfiguration, {
+  allowUnconditionalUpdate: false,
   generationOf: ({ webhooks }) => webhooks,
   defaults: ({ webhooks = [] }) => {
     for (const webhook of webhooks) {
@@ -29,8 +38,16 @@ export const mutatingWebhookConfigurationStrategy = createStrategy(resources.Mut
       webhook.reinvocationPolicy ??= "Never";
     }
   },
-  validate: ({ webhooks = [] }) => validateWebhooks(webhooks),
+  validate: ({ webhooks = [] }, _context, old) => validateWebhooks(webhooks, old && (old.webhooks ?? [])),
 });
+
+const hasConditions = (object: KubeObject): boolean =>
+  ((object as { webhooks?: readonly Webhook[] }).webhooks ?? []).some(({ matchConditions }) => matchConditions?.length);
+
+const ready = (object: KubeObject) => (hasConditions(object) ? language.ready() : undefined);
+
+export const validatingWebhookConfigurationStrategy: Strategy = { ...validating, ready };
+export const mutatingWebhookConfigurationStrategy: Strategy = { ...mutating, ready };
 
 function defaultWebhook(webhook: Webhook): void {
   webhook.failurePolicy ??= "Fail";
@@ -42,18 +59,22 @@ function defaultWebhook(webhook: Webhook): void {
   if (webhook.clientConfig.service) webhook.clientConfig.service.port ??= 443;
 }
 
-function* validateWebhooks(webhooks: readonly Webhook[]): Faults {
+const conditionsOf = (webhooks: readonly Webhook[]) => webhooks.map(({ matchConditions = [] }) => matchConditions);
+
+function* validateWebhooks(webhooks: readonly Webhook[], old: readonly Webhook[] | undefined): Faults {
+  // Conditions that an update leaves as they are were checked when they came.
+  const check = old && jsonEqual(conditionsOf(webhooks), conditionsOf(old)) ? undefined : language.loaded();
   const names = new Set<string>();
   for (const [i, webhook] of webhooks.entries()) {
     const path = `webhooks[${i}]`;
-    yield* validateWebhook(webhook, path);
+    yield* validateWebhook(webhook, path, check);
     yield* validateReviewVersions(webhook.admissionReviewVersions, `${path}.admissionReviewVersions`);
     if (names.has(webhook.name)) yield fault.duplicate(`${path}.name`, webhook.name);
     names.add(webhook.name);
   }
 }
 
-function* validateWebhook(webhook: Webhook, path: string): Faults {
+function* validateWebhook(webhook: Webhook, path: string, check: ExpressionCheck): Faults {
   yield* validateName(webhook.name, `${path}.name`);
   for (const [i, rule] of (webhook.rules ?? []).entries()) yield* validateRule(rule, `${path}.rules[${i}]`);
   const { failurePolicy = "", matchPolicy = "", timeoutSeconds = 10, sideEffects: effects } = webhook;
@@ -70,15 +91,8 @@ function* validateWebhook(webhook: Webhook, path: string): Faults {
   if ("reinvocationPolicy" in webhook && webhook.reinvocationPolicy !== undefined)
     yield* validateOneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], `${path}.reinvocationPolicy`);
   yield* validateClient(webhook.clientConfig, `${path}.clientConfig`);
-  const conditions = new Set<string>();
-  for (const [i, { name, expression }] of (webhook.matchConditions ?? []).entries()) {
-    const at = `${path}.matchConditions[${i}]`;
-    if (expression.trim() === "") yield fault.required(`${at}.expression`);
-    if (name === "") yield fault.required(`${at}.name`);
-    else yield* invalids(`${at}.name`, name, isQualifiedName(name));
-    if (conditions.has(name)) yield fault.duplicate(`${at}.name`, name);
-    conditions.add(name);
-  }
+  const declared = { params: false, authorizer: true };
+  yield* validateMatchConditions(webhook.matchConditions ?? [], `${path}.matchConditions`, check, declared);
 }
 
 /** Webhooks are called `name.example.com`: at least three parts. */

@@ -28,14 +28,20 @@ export const horizontalPodAutoscalerStrategy = createStrategy(resources.Horizont
     const down = { selectPolicy: "Max", policies: [...scaleDownPolicies], ...scaleDown };
     spec.behavior = { ...spec.behavior, scaleUp: up, scaleDown: down };
   },
-  *validate({ spec }) {
-    const { minReplicas, maxReplicas, behavior } = spec;
-    if (minReplicas !== undefined && minReplicas < 1)
-      yield fault.invalid("spec.minReplicas", minReplicas, "must be greater than or equal to 1");
+  *validate({ spec }, _context, old) {
+    const { minReplicas, maxReplicas, behavior, scaleTargetRef: target } = spec;
+    // What scales to nothing already may stay so.
+    const least = old?.spec.minReplicas === 0 ? 0 : 1;
+    if (minReplicas !== undefined && minReplicas < least)
+      yield fault.invalid("spec.minReplicas", minReplicas, `must be greater than or equal to ${least}`);
     if (maxReplicas < 1) yield fault.invalid("spec.maxReplicas", maxReplicas, "must be greater than 0");
     if (minReplicas !== undefined && maxReplicas < minReplicas)
       yield fault.invalid("spec.maxReplicas", maxReplicas, "must be greater than or equal to `minReplicas`");
-    yield* validateTargetReference(spec.scaleTargetRef, "spec.scaleTargetRef", { needsGroup: true });
+    const before = old?.spec.scaleTargetRef;
+    const isSame = before !== undefined && before.apiVersion === target.apiVersion && before.kind === target.kind;
+    // The only kind of the core group that is scaled.
+    const group = isSame ? "any" : target.kind === "ReplicationController" ? "optional" : "needed";
+    yield* validateTargetReference(target, "spec.scaleTargetRef", group);
     yield* validateMetrics(spec.metrics ?? [], minReplicas, "spec.metrics");
     if (behavior?.scaleUp) yield* validateRules(behavior.scaleUp, "spec.behavior.scaleUp");
     if (behavior?.scaleDown) yield* validateRules(behavior.scaleDown, "spec.behavior.scaleDown");

@@ -28,7 +28,8 @@ const order = ["object", "external", "pods", "resource", "containerResource"] as
 export function* validateTargetReference(
   reference: CrossVersionObjectReference,
   path: string,
-  { needsGroup }: { readonly needsGroup: boolean },
+  /** What is asked of its API version: `any` nothing. */
+  group: "needed" | "optional" | "any",
 ): Faults {
   for (const field of ["kind", "name"] as const) {
     const value = reference[field];
@@ -36,7 +37,8 @@ export function* validateTargetReference(
     else yield* invalids(`${path}.${field}`, value, isPathSegment(value));
   }
   const { apiVersion = "" } = reference;
-  if (needsGroup && !apiVersion.includes("/"))
+  if (group === "any") return;
+  if (group === "needed" && !apiVersion.includes("/"))
     yield fault.invalid(`${path}.apiVersion`, apiVersion, "apiVersion must specify API group");
   if (apiVersion.split("/").length > 2)
     yield fault.invalid(`${path}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`);
@@ -84,7 +86,7 @@ function* validateSource(metric: MetricSpec, field: (typeof order)[number], path
 }
 
 function* validateObject({ describedObject, metric, target }: ObjectMetricSource, path: string): Faults {
-  yield* validateTargetReference(describedObject, `${path}.describedObject`, { needsGroup: false });
+  yield* validateTargetReference(describedObject, `${path}.describedObject`, "optional");
   yield* validateIdentifier(metric, `${path}.metric`);
   yield* validateTarget(target, `${path}.target`);
   if (target.value === undefined && target.averageValue === undefined)

@@ -89,7 +89,12 @@ describe("compile errors", () => {
     ["self.count.size()", "found no matching overload for 'size' applied to 'int.()'"],
     ["self.count.x", "type 'int' does not support field selection"],
     ["[1, 'a']", "expected type 'int' but found 'string'"],
-    ["self.", "Syntax error: mismatched input '<EOF>' expecting IDENTIFIER"],
+    ["self.", "Syntax error: no viable alternative at input '.'"],
+    ["self.(", "Syntax error: no viable alternative at input '.('"],
+    [
+      "size(",
+      "Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}",
+    ],
     ["if == 1", "reserved identifier: if"],
     ["has(self)", "invalid argument to has() macro"],
   ])("%s", (source, message) => {

@@ -101,15 +101,21 @@ export function compileExpression(source: string, options: ExpressionOptions): C
   if (checked.issues.length > 0) return { ok: false, reason: "type", message: showIssues(source, checked.issues) };
   const wanted = resultType === undefined ? [] : Array.isArray(resultType) ? resultType : [resultType as CelType];
   if (wanted.length > 0 && !isDyn(checked.type) && !wanted.some((type: CelType) => type.kind === checked.type.kind)) {
-    const names = wanted.map(describeType).join(", ");
-    return {
-      ok: false,
-      reason: "result",
-      message: wanted.length === 1 ? `must evaluate to ${names}` : `must evaluate to one of [${names}]`,
-    };
+    const names = wanted.map(resultName).join(" ");
+    const what = wanted.length === 1 ? names : `one of [${names}]`;
+    return { ok: false, reason: "result", message: `must evaluate to ${what} but got ${resultName(checked.type)}` };
   }
   return compiled(source, expr, checked);
 }
+
+const ownNames: Readonly<Record<string, string>> = {
+  null: "null_type",
+  timestamp: "google.protobuf.Timestamp",
+  duration: "google.protobuf.Duration",
+};
+
+/** Types of results have the names of their protobuf messages. */
+const resultName = (type: CelType): string => ownNames[type.kind] ?? describeType(type);
 
 function compiled(source: string, expr: Expr, checked: Checked): Compiled {
   const program = compile(expr, checked);

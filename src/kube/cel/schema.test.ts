@@ -119,7 +119,7 @@ describe("values of a schema", () => {
 
   it("the same may be written as a result", () => {
     const compiled = compileExpression("1", { variables: {}, resultType: bool });
-    expect(compiled).toMatchObject({ ok: false, reason: "result", message: "must evaluate to bool" });
+    expect(compiled).toMatchObject({ ok: false, reason: "result", message: "must evaluate to bool but got int" });
     expect(compileExpression("dyn(1)", { variables: {}, resultType: bool }).ok).toBe(true);
   });
 

@@ -3,6 +3,7 @@ import { resources } from "../resource.ts";
 import { fault } from "../validation/fault.ts";
 
 export const leaseStrategy = createStrategy(resources.Lease, {
+  allowUnconditionalUpdate: false,
   allowCreateOnUpdate: true,
   defaults(lease) {
     lease.spec ??= {};

@@ -6,6 +6,7 @@ import { validateImmutable, validateLabels } from "../validation/metadata.ts";
 import { isDns1123Label } from "../values/names.ts";
 
 export const runtimeClassStrategy = createStrategy(resources.RuntimeClass, {
+  allowUnconditionalUpdate: false,
   allowCreateOnUpdate: true,
   *validate({ handler, overhead, scheduling }, _context, old) {
     if (old) {

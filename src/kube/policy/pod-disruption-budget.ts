@@ -10,6 +10,7 @@ import { isPathSegment } from "../values/names.ts";
 const counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] as const;
 
 export const podDisruptionBudgetStrategy = createStrategy(resources.PodDisruptionBudget, {
+  allowUnconditionalUpdate: false,
   // Budgets are never DNS names: what can stand in a path is a name.
   name: isPathSegment,
   generationOf: (budget) => budget.spec,

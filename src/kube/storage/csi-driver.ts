@@ -15,6 +15,7 @@ const shortestUpdatePeriod = 10;
 
 /** A storage driver. Whether volumes are attached, and which lifecycles they may have, stays what it was; the rest may change. */
 export const csiDriverStrategy = createStrategy(resources.CSIDriver, {
+  allowUnconditionalUpdate: false,
   defaults({ spec }) {
     spec.attachRequired ??= true;
     spec.podInfoOnMount ??= false;

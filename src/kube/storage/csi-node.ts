@@ -11,6 +11,7 @@ const longestNodeId = 192;
 
 /** Which storage drivers a node has. A driver that is listed stays as it is, but for how many volumes it can take (KEP-4876). */
 export const csiNodeStrategy = createStrategy(resources.CSINode, {
+  allowUnconditionalUpdate: false,
   *validate({ spec }, _context, old) {
     const { drivers } = spec;
     const names = new Set<string>();
@@ -33,7 +34,7 @@ export const csiNodeStrategy = createStrategy(resources.CSINode, {
 /** Upstream shows its internal names. */
 function shown({ name, nodeID, topologyKeys, allocatable }: CSINodeDriver): object {
   const amount = allocatable ? { Count: allocatable.count ?? null } : null;
-  return { Name: name, NodeID: nodeID, TopologyKeys: topologyKeys ?? null, Allocatable: amount };
+  return { Name: name, NodeID: nodeID, TopologyKeys: topologyKeys?.length ? topologyKeys : null, Allocatable: amount };
 }
 
 function* validateDriver(driver: CSINodeDriver, names: ReadonlySet<string>, path: string): Faults {

@@ -20,6 +20,7 @@ const notInline = ["capacity", "csi", "persistentVolumeReclaimPolicy", "storageC
 
 /** A volume that is to be attached to a node. What and where never changes; the attacher writes the status. */
 export const volumeAttachmentStrategy = createStrategy(resources.VolumeAttachment, {
+  allowUnconditionalUpdate: false,
   statusKeeps: "metadata",
   *validate({ spec }, _context, old) {
     yield* validateSpec(spec);

@@ -114,6 +114,17 @@ export const isLabelValue = atMost(
   "bytes",
 );
 
+/** Why a condition is as it is, in one word. */
+export const isConditionReason = hasForm(
+  "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?",
+  "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'",
+  "my_name",
+  "MY_NAME",
+  "MyName",
+  "ReasonA,ReasonB",
+  "ReasonA:ReasonB",
+);
+
 /** Printable ASCII other than `=` (KEP-4369). */
 export const isEnvironmentName: NameCheck = (value) => {
   if (value === "") return ["environment variable name must be non-empty"];

@@ -1,4 +1,4 @@
-import type { Cel, CelModule, KubeObject, Namespace } from "../../../kube/index.ts";
+import { admissionTypes, type Cel, type CelModule, type KubeObject, type Namespace } from "../../../kube/index.ts";
 import type { Authorizer } from "../../auth/index.ts";
 import type { UserInfo } from "../../handler.ts";
 import type { AdmissionRequest } from "../../registry/index.ts";
@@ -22,88 +22,6 @@ export interface Inputs {
   readonly authorizer: Authorizer;
 }
 
-export interface Declared {
-  readonly params: boolean;
-  readonly authorizer: boolean;
-  readonly namespaceObject?: boolean;
-  /** Types of the policy's own variables. */
-  readonly variables?: ReadonlyMap<string, Cel.CelType>;
-  /** Types that the expression may write. */
-  readonly structs?: (name: string) => Cel.ObjectType | undefined;
-  /** For type checking: what is otherwise unknown. */
-  readonly objectType?: Cel.CelType | undefined;
-  readonly paramsType?: Cel.CelType | undefined;
-}
-
-const cache = new WeakMap<CelModule, { request: Cel.ObjectType; namespace: Cel.ObjectType }>();
-
-function typesOf(cel: CelModule): { request: Cel.ObjectType; namespace: Cel.ObjectType } {
-  const known = cache.get(cel);
-  if (known) return known;
-  const { bool, dyn, int, listOf, mapOf, objectOf, string, timestamp } = cel;
-  const kind = objectOf("kubernetes.GroupVersionKind", { group: string, version: string, kind: string });
-  const resource = objectOf("kubernetes.GroupVersionResource", { group: string, version: string, resource: string });
-  const types = {
-    request: objectOf("kubernetes.AdmissionRequest", {
-      kind,
-      resource,
-      subResource: string,
-      requestKind: kind,
-      requestResource: resource,
-      requestSubResource: string,
-      name: string,
-      namespace: string,
-      operation: string,
-      userInfo: objectOf("kubernetes.UserInfo", {
-        username: string,
-        uid: string,
-        groups: listOf(string),
-        extra: mapOf(string, listOf(string)),
-      }),
-      dryRun: bool,
-      options: dyn,
-    }),
-    namespace: objectOf("kubernetes.Namespace", {
-      metadata: objectOf("kubernetes.NamespaceMetadata", {
-        name: string,
-        generateName: string,
-        namespace: string,
-        labels: mapOf(string, string),
-        annotations: mapOf(string, string),
-        UID: string,
-        creationTimestamp: timestamp,
-        deletionGracePeriodSeconds: int,
-        deletionTimestamp: timestamp,
-        generation: int,
-        resourceVersion: string,
-        finalizers: listOf(string),
-      }),
-      spec: objectOf("kubernetes.NamespaceSpec", { finalizers: listOf(string) }),
-      status: objectOf("kubernetes.NamespaceStatus", { phase: string }),
-    }),
-  };
-  cache.set(cel, types);
-  return types;
-}
-
-/** The variables of an expression of a policy or of a match condition, with their types. */
-export function declaredVariables(cel: CelModule, declared: Declared): Record<string, Cel.CelType> {
-  const { request, namespace } = typesOf(cel);
-  const { objectType = cel.dyn, paramsType = cel.dyn, variables, namespaceObject = true } = declared;
-  const variablesType = variables && cel.objectOf("kubernetes.variables", Object.fromEntries(variables));
-  return {
-    object: objectType,
-    oldObject: objectType,
-    request,
-    ...(namespaceObject ? { namespaceObject: namespace } : {}),
-    ...(declared.params ? { params: paramsType } : {}),
-    ...(declared.authorizer
-      ? { authorizer: cel.authorizerType, "authorizer.requestResource": cel.resourceCheckType }
-      : {}),
-    ...(variablesType ? { variables: variablesType } : {}),
-  };
-}
-
 /** Values of the variables for one request. Each is made when it is first read. */
 export function bindingsOf(cel: CelModule, inputs: Inputs): (name: string) => Cel.Value | undefined {
   const made = new Map<string, Cel.Value | undefined>();
@@ -123,11 +41,11 @@ function valueOf(cel: CelModule, { seen, namespace, params, authorizer }: Inputs
     case "oldObject":
       return cel.dynamicValue(seen.old);
     case "request":
-      return cel.valueOf(admissionRequest(seen), typesOf(cel).request);
+      return cel.valueOf(admissionRequest(seen), admissionTypes(cel).request);
     case "params":
       return cel.dynamicValue(params);
     case "namespaceObject":
-      return namespace ? cel.valueOf(namespaceObject(namespace), typesOf(cel).namespace) : null;
+      return namespace ? cel.valueOf(namespaceObject(namespace), admissionTypes(cel).namespace) : null;
     case "authorizer":
       return cel.authorizerValue(expressionAuthorizer(authorizer, user));
     case "authorizer.requestResource":

@@ -1,10 +1,13 @@
-import type { Cel, CelModule, MatchCondition, Variable } from "../../../kube/index.ts";
-import { bindingsOf, declaredVariables, type Declared, type Inputs } from "./environment.ts";
-
-/** An expression of a policy; one that does not compile fails each time it is asked. */
-export type Expression =
-  | { readonly source: string; readonly compiled: Cel.Compiled }
-  | { readonly source: string; readonly compileError: string };
+import {
+  compileFor,
+  type Cel,
+  type CelModule,
+  type Declared,
+  type Expression,
+  type MatchCondition,
+  type Variable,
+} from "../../../kube/index.ts";
+import { bindingsOf, type Inputs } from "./environment.ts";
 
 /** What is left of the costs that the expressions of one request may have. */
 export interface Budget {
@@ -22,24 +25,6 @@ export class OutOfBudget extends Error {
   constructor() {
     super(outOfBudget);
   }
-}
-
-export function compileFor(
-  cel: CelModule,
-  source: string,
-  declared: Declared,
-  resultType?: Cel.CelType | readonly Cel.CelType[],
-): Expression {
-  const compiled = cel.compileExpression(source, {
-    variables: declaredVariables(cel, declared),
-    ...(resultType ? { resultType } : {}),
-    ...(declared.structs ? { structs: declared.structs } : {}),
-  });
-  if (compiled.ok) return { source, compiled };
-  return {
-    source,
-    compileError: compiled.reason === "result" ? compiled.message : `compilation failed: ${compiled.message}`,
-  };
 }
 
 /** The policy's own variables, each of which may read those before it, and their types. */

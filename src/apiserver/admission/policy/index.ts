@@ -1,4 +1,3 @@
-export { checkExpressions } from "./check.ts";
 export { bindingsOf } from "./environment.ts";
 export { compileConditions, type Conditions } from "./expressions.ts";
 export { type PolicyOptions } from "./hooks.ts";

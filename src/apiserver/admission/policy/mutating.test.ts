@@ -168,7 +168,7 @@ describe("expressions are checked when they are written", () => {
     [
       "annotation",
       { auditAnnotations: [{ key: "k", valueExpression: "1" }] },
-      'spec.auditAnnotations[0].valueExpression: Invalid value: "1": must evaluate to one of [string, null]',
+      'spec.auditAnnotations[0].valueExpression: Invalid value: "1": must evaluate to one of [string null_type] but got int',
     ],
     [
       "variable",

@@ -1,4 +1,7 @@
 import {
+  type Expression,
+  mutationStructs,
+  compileFor,
   applyJsonPatch,
   isObject,
   jsonEqual,
@@ -18,13 +21,11 @@ import type { Admission, AdmissionRequest } from "../../registry/index.ts";
 import { matchRequest } from "../match.ts";
 import {
   compileConditions,
-  compileFor,
   compileVariables,
   createBindings,
   evaluate,
   type Budget,
   type Conditions,
-  type Expression,
 } from "./expressions.ts";
 import {
   createPolicyMatcher,
@@ -36,7 +37,7 @@ import {
   type PolicyOptions,
 } from "./hooks.ts";
 import { createParamFinder } from "./params.ts";
-import { configurationOf, mutationStructs } from "./structs.ts";
+import { configurationOf } from "./structs.ts";
 import { denied } from "./validating.ts";
 
 interface CompiledPolicy {

@@ -1,23 +1,5 @@
 import type { Cel, CelModule } from "../../../kube/index.ts";
 
-const patchOf = new WeakMap<CelModule, Cel.ObjectType>();
-
-/** The types that mutations may write: `Object{...}`, `Object.spec{...}` and so on, and `JSONPatch{...}`. */
-export function mutationStructs(cel: CelModule): (name: string) => Cel.ObjectType | undefined {
-  return (name) => {
-    if (name === "JSONPatch") {
-      let type = patchOf.get(cel);
-      if (!type) {
-        type = cel.objectOf("JSONPatch", { op: cel.string, path: cel.string, from: cel.string, value: cel.dyn });
-        patchOf.set(cel, type);
-      }
-      return type;
-    }
-    if (name !== "Object" && !name.startsWith("Object.")) return undefined;
-    return { kind: "object", name, fields: () => new Map(), open: true };
-  };
-}
-
 /** An `Object{...}` as JSON. Throws an Error when a type in it is not that of the field in which it stands. */
 export function configurationOf(cel: CelModule, value: Cel.Value): unknown {
   checkNames(value, "Object");

@@ -1,4 +1,5 @@
 import {
+  compileFor,
   resolve,
   type Cel,
   type CelModule,
@@ -6,7 +7,7 @@ import {
   type ValidatingAdmissionPolicy,
 } from "../../../kube/index.ts";
 import type { Catalog, Served } from "../../resources/index.ts";
-import { compileVariables, compileFor } from "./expressions.ts";
+import { compileVariables } from "./expressions.ts";
 
 /** Kinds that one policy is checked against at most. */
 const maxKinds = 10;

@@ -1,4 +1,6 @@
 import {
+  type Expression,
+  compileFor,
   loadCel,
   resources,
   StatusError,
@@ -15,14 +17,12 @@ import { matchRequest } from "../match.ts";
 import type { Inputs } from "./environment.ts";
 import {
   compileConditions,
-  compileFor,
   compileVariables,
   createBindings,
   evaluate,
   OutOfBudget,
   type Budget,
   type Conditions,
-  type Expression,
 } from "./expressions.ts";
 import {
   createPolicyMatcher,

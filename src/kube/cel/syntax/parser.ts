@@ -44,6 +44,12 @@ export function parse(source: string): Expr {
   };
   const unexpected = (expecting: string): SyntaxFault =>
     new SyntaxFault(peek().at, `Syntax error: mismatched input '${peek().text}' expecting ${expecting}`);
+  /** What stands from `at` on begins nothing that there is. */
+  const noAlternative = (at: number): SyntaxFault => {
+    const { at: end, text, type } = peek();
+    const input = source.slice(at, end).trimEnd() + (type === "end" ? "" : text);
+    return new SyntaxFault(end, `Syntax error: no viable alternative at input '${input}'`);
+  };
   const expect = (text: string): void => {
     if (!take(text)) throw unexpected(`'${text}'`);
   };
@@ -117,7 +123,8 @@ export function parse(source: string): Expr {
       if (take(".")) {
         const optional = take("?");
         const { type, text, at: nameAt } = peek();
-        if (type !== "ident") throw unexpected("IDENTIFIER");
+        if (type !== "ident" && optional) throw unexpected("IDENTIFIER");
+        if (type !== "ident") throw noAlternative(at);
         index++;
         if (!optional && isNext("(")) {
           const open = next().at;
@@ -139,6 +146,8 @@ export function parse(source: string): Expr {
   const list = (close: string): Expr[] => {
     const items: Expr[] = [];
     while (!take(close)) {
+      // Here the list may end, too.
+      if (items.length === 0 && peek().type === "end") throw unexpected(primaries.replace("'('", `'(', '${close}'`));
       items.push(expression());
       if (!isNext(close) && !take(",")) throw unexpected(`{'${close}', ','}`);
       if (close === ")" && isNext(close) && items.length > 0 && tokens[index - 1]?.text === ",")
