@@ -20,7 +20,7 @@ function serveTcp({ address, port }) {
 
 function serveUdp({ address, port }) {
   return new Promise((resolve, reject) => {
-    const server = createSocket("udp4");
+    const server = createSocket(address.includes(":") ? "udp6" : "udp4");
     server.once("error", reject);
     server.on("message", (_, from) => server.send(`${address} ${from.address}\n`, from.port, from.address));
     server.bind(port, address, () => resolve(servers.set(`udp ${address} ${port}`, server).size));
@@ -53,7 +53,7 @@ function once({ address, port, source, timeout = 1000, hold = false }) {
 
 function datagram({ address, port, source, localPort = 0, timeout = 1000 }) {
   return new Promise((resolve) => {
-    const socket = createSocket("udp4");
+    const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
     const done = (result) => {
       clearTimeout(timer);
       socket.close();

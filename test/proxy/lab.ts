@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import type { Protocol } from "../../src/services/index.ts";
 import koffi from "koffi";
 import { runOrThrow, systemCommands } from "../../src/system/index.ts";
 
@@ -10,7 +11,7 @@ export type Answers = Record<string, number>;
 export interface Ask {
   readonly address: string;
   readonly port: number;
-  readonly protocol?: "TCP" | "UDP";
+  readonly protocol?: Protocol;
   /** Source address. */
   readonly source?: string;
   /** Source port, UDP only. */
@@ -107,7 +108,7 @@ export async function createLab(): Promise<Lab> {
 }
 
 /** Moves this thread, and with it every socket and child it makes, into a network namespace; returns the way back. */
-function enter(path: string): () => void {
+export function enter(path: string): () => void {
   const setns = koffi.load("libc.so.6").func("int setns(int fd, int type)");
   const newNetwork = 0x4000_0000;
   const go = (fd: number) => {
@@ -119,7 +120,7 @@ function enter(path: string): () => void {
   return () => go(own);
 }
 
-function startAgent(namespace: string): { agent: Agent; child: ChildProcess } {
+export function startAgent(namespace: string): { agent: Agent; child: ChildProcess } {
   const child = fork(join(import.meta.dirname, "agent.mjs"), {
     execPath: "ip",
     execArgv: ["netns", "exec", namespace, process.execPath],

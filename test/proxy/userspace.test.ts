@@ -118,7 +118,7 @@ describe("Services in user space", () => {
     await pod(1);
     client.put(resources.Service, web());
     await settled();
-    expect(await ask()).toBe("ECONNRESET");
+    expect(await ask()).toBe("ECONNREFUSED");
     client.put(resources.EndpointSlice, endpoints(1));
     await settled();
     expect(await ask()).toBe(podAt(1));
@@ -176,7 +176,7 @@ describe("Services in user space", () => {
     client.put(resources.Service, web());
     client.put(resources.EndpointSlice, endpoints(1));
     await settled();
-    expect(await ask()).toBe("ECONNRESET");
+    expect(await ask()).toBe("ECONNREFUSED");
   });
 
   test("connections to an endpoint that is removed go on; the Service's removal closes the door only", async () => {

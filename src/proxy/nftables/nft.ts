@@ -1,7 +1,7 @@
 import { runOrThrow, type CommandRunner, type Logger } from "../../system/index.ts";
 import { type Library, openLibrary } from "./library.ts";
 import type { Family } from "../../services/index.ts";
-import { familyName, programOf } from "./ruleset.ts";
+import { familyName, probeOf } from "./ruleset.ts";
 
 /** The way to the kernel's nftables. A script is applied as a whole or not at all. */
 export interface Nft {
@@ -77,7 +77,7 @@ export function whyNoProgram(commands: CommandRunner, families: readonly Family[
   const probe = families
     .map((family) => {
       const table = `${familyName[family]} fairlead_probe`;
-      return `table ${table} {\n${programOf(family)}\n}\ndelete table ${table}\n`;
+      return `table ${table} {\n${probeOf(family)}\n}\ndelete table ${table}\n`;
     })
     .join("");
   return whyNot(() => childNft(commands).run(probe));

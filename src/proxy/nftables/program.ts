@@ -25,10 +25,15 @@ export function createNftablesProgram(nft: Nft, families: readonly Family[]): Pr
 
 /** Whether the program is in the kernel. Someone may have flushed all rules of the machine. */
 export async function isNftablesProgramThere(nft: Nft, families: readonly Family[]): Promise<boolean> {
-  return nft.run(families.map((family) => `list set ${tableOf(family)} cidrs\n`).join("")).then(
-    () => true,
-    () => false,
-  );
+  // Asked one by one: of two lists in one script nft 1.0.6 finds only the last.
+  for (const family of families) {
+    const isThere = await nft.run(`list set ${tableOf(family)} cidrs\n`).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) return false;
+  }
+  return true;
 }
 
 /** Removes the program and its rows, and with them the connections that it leads. Does nothing when there is none. */

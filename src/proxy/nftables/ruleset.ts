@@ -11,6 +11,20 @@ export function tableOf(family: Family): string {
 
 const pool = `meta mark & ${hex(poolMask)}`;
 const poolAndEndpoint = `meta mark & ${hex(poolMask | endpointMask)}`;
+/**
+ * How a client of a pool is known for affinity. nft 1.0.6 ends with a failed assertion on keys of more than 16 bytes in rules that
+ * add to a map, so an IPv6 client goes by 64 bits that are hashed from its address.
+ */
+const hashed = [0x7f4a_7c15, 0x2545_f491].map((seed) => `jhash ip6 saddr mod 4294967295 seed ${hex(seed)}`).join(" . ");
+const clientKey: Readonly<Record<Family, string>> = {
+  IPv4: `ip saddr . (${pool})`,
+  IPv6: `(${pool}) . ${hashed}`,
+};
+const clientType: Readonly<Record<Family, string>> = {
+  IPv4: "ip saddr . meta mark",
+  IPv6: "meta mark . numgen random mod 65536 . numgen random mod 65536",
+};
+
 /** nft wants to know that there are ports before it translates to one. */
 const translatable = "meta l4proto { tcp, udp, sctp }";
 /** Clients remembered at once; a client beyond that gets an endpoint, but not surely the same again. */
@@ -34,7 +48,7 @@ map pools { typeof meta mark : verdict; }
 map slots { typeof meta mark . numgen random mod 65536 : ${ip} daddr . th dport; }
 map ids { typeof meta mark . numgen random mod 65536 : meta mark; }
 map endpoints { type mark : ${addressType} . inet_service; }
-map affinity { typeof ${ip} saddr . meta mark : meta mark; size ${clients}; flags dynamic,timeout; }
+map affinity { typeof ${clientType[family]} : meta mark; size ${clients}; flags dynamic,timeout; }
 map marks { typeof ct id : meta mark; size 65536; flags dynamic,timeout; timeout 2m; }
 set ranges { typeof meta mark . ${ip} saddr; flags interval; }
 set pods { typeof ${ip} saddr; flags interval; }
@@ -161,7 +175,7 @@ function body({ count, seconds }: Draw, flags: number, family: Family): string {
   const forward = `meta mark set meta mark | ${hex(flags)}\n  ${translatable} dnat ${ip} to ${poolAndEndpoint} map @endpoints`;
   if (seconds === undefined) return `  ${draw}\n  ${forward}\n  drop\n`;
 
-  const client = `${ip} saddr . (${pool})`;
+  const client = clientKey[family];
   const remember = `update @affinity { ${client} timeout ${seconds}s : ${poolAndEndpoint} }`;
   // When the remembered endpoint is gone the first dnat finds no row, and the client is given another.
   return `  meta mark set ${client} map @affinity
@@ -184,4 +198,13 @@ function pickChain(count: number, family: Family): string {
 /** The program of a family as nft reads it, to be put into its table. */
 export function programOf(family: Family): string {
   return constant(family) + Array.from({ length: slotSizes }, (_, i) => pickChain(i + 1, family)).join("");
+}
+
+/** The program with a chain of each kind that may be added to it later: what a kernel and an nft must be able to take. */
+export function probeOf(family: Family): string {
+  return (
+    programOf(family) +
+    drawChains({ way: "spread", count: 2 }, family) +
+    drawChains({ way: "stick", count: 2, seconds: 60 }, family)
+  );
 }

@@ -11,7 +11,7 @@ import {
 import type { Clock, Logger } from "../../system/index.ts";
 import type { Backend, CarriedConnection, FrontendState } from "../backend.ts";
 import type { Syncs } from "../figures.ts";
-import { createBalancer, type Balancer } from "./balancer.ts";
+import { createBalancer, type Affinity, type Balancer } from "./balancer.ts";
 import { createListener, type Listener } from "./listener.ts";
 import type { Connection, Connections, OpenServer, Target } from "./target.ts";
 import { openTcpServer } from "./tcp.ts";
@@ -32,8 +32,9 @@ interface Served {
   frontend: Frontend;
   readonly balancer: Balancer;
   readonly address: string;
-  /** Absent for what cannot be served in user space. */
-  readonly listener: Listener | undefined;
+  readonly target: Target;
+  /** Absent for what cannot be served in user space, and while nobody would be led anywhere: then the system refuses. */
+  listener: Listener | undefined;
 }
 
 const servers: Partial<Record<Frontend["protocol"], OpenServer>> = { TCP: openTcpServer, UDP: openUdpServer };
@@ -49,7 +50,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   const served = new Map<string, Map<string, Served>>();
   const opening = new Set<Promise<void>>();
   const connections: Connections = new Set();
-  const balancers = new Map<string, Balancer>();
+  const affinities = new Map<string, Affinity>();
   const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
 
   function apply(key: string, plan: NodePlan | undefined): void {
@@ -64,52 +65,64 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       if (known) {
         known.port = port;
         known.frontend = frontend;
+        openOrClose(known);
         known.listener?.refresh();
         after.set(id, known);
       } else after.set(id, serve(port, frontend, address));
     }
     if (after.size > 0) served.set(key, after);
     else served.delete(key);
-    const ids = new Set(plan?.ports.map(balancerId));
-    for (const { port } of before.values()) if (!ids.has(balancerId(port))) balancers.delete(balancerId(port));
+    const ids = new Set(plan?.ports.map(affinityId));
+    for (const { port } of before.values()) if (!ids.has(affinityId(port))) affinities.delete(affinityId(port));
     options.syncs?.done((performance.now() - begun) / 1000);
   }
 
   function serve(port: PortPlan, frontend: Frontend, address: string): Served {
-    const balancer = balancers.get(balancerId(port)) ?? createBalancer(clock, Math.floor(Math.random() * 1_000));
-    balancers.set(balancerId(port), balancer);
-    const open = servers[frontend.protocol];
+    const affinity: Affinity = affinities.get(affinityId(port)) ?? new Map();
+    affinities.set(affinityId(port), affinity);
+    const balancer = createBalancer(clock, affinity, Math.floor(Math.random() * 1_000));
     const target: Target = {
       endpointsFor(client) {
-        const decision = decide(one.port, one.frontend, { address: client, class: classify(client) }, context);
+        // Who comes from the address it goes to is this machine: that is how it reaches addresses of its own.
+        const of = client === address ? "node" : classify(client);
+        const decision = decide(one.port, one.frontend, { address: client, class: of }, context);
         if (decision.verdict !== "forward") return [];
         return balancer.order(decision.endpoints, client, decision.affinitySeconds);
       },
       reached: (client, endpoint) => balancer.reached(client, endpoint, one.port.affinitySeconds),
     };
-    const listener =
-      open &&
-      createListener({
-        address,
-        port: frontend.port,
-        open: (where) => open(where, target, warn, connections),
-        report: warn,
-        signal,
-        clock,
-      });
-    if (listener) {
-      const { tried } = listener;
-      opening.add(tried);
-      void tried.then(() => opening.delete(tried));
-    }
-    const one: Served = { port, frontend, balancer, address, listener };
+    const one: Served = { port, frontend, balancer, address, target, listener: undefined };
+    openOrClose(one);
     return one;
+  }
+
+  /** A frontend that leads nobody anywhere is closed, so that clients are refused as the kernel would do it. */
+  function openOrClose(one: Served): void {
+    const { frontend, address, target } = one;
+    const open = servers[frontend.protocol];
+    if (!open || !leadsSomewhere(one)) {
+      one.listener?.close();
+      one.listener = undefined;
+      return;
+    }
+    if (one.listener) return;
+    one.listener = createListener({
+      address,
+      port: frontend.port,
+      open: (where) => open(where, target, warn, connections),
+      report: warn,
+      signal,
+      clock,
+    });
+    const { tried } = one.listener;
+    opening.add(tried);
+    void tried.then(() => opening.delete(tried));
   }
 
   function stateOf(service: string, { frontend, address, listener }: Served): FrontendState {
     const { kind, protocol, port } = frontend;
     const actual = listener?.actualPort;
-    const problem = listener ? listener.problem : "SCTP needs the nftables mode";
+    const problem = protocol === "SCTP" ? "SCTP needs the nftables or iptables mode" : listener?.problem;
     return {
       service,
       kind,
@@ -170,8 +183,16 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
   };
 }
 
-/** The frontends of a Service port share one, in each family. */
-function balancerId({ family, id }: PortPlan): string {
+/** Whether some client may reach an endpoint here, or is to be met with silence, which only UDP can. */
+function leadsSomewhere({ port, frontend }: Pick<Served, "port" | "frontend">): boolean {
+  const isLocal = frontend.policy === "Local";
+  const has = (pool: PortPlan["local"]) => pool.endpoints.length > 0;
+  const reaches = isLocal ? has(port.local) || (frontend.kind !== "ClusterIP" && has(port.cluster)) : has(port.cluster);
+  return reaches || (port.anywhere && frontend.protocol === "UDP");
+}
+
+/** The frontends of a Service port share their affinity, in each family. */
+function affinityId({ family, id }: PortPlan): string {
   return `${family} ${id}`;
 }
 

@@ -1,7 +1,10 @@
 import type { ServiceEndpoint } from "../../services/index.ts";
 import type { Clock } from "../../system/index.ts";
 
-/** Chooses endpoints for the connections of one Service port: in turn, or by affinity. */
+/** Which clients stay with which endpoint of one Service port, by whatever address they come. */
+export type Affinity = Map<string, { readonly endpoint: string; readonly until: number }>;
+
+/** Chooses endpoints for the connections to one frontend of a Service port: in turn, or by affinity. */
 export interface Balancer {
   /** Endpoints in the order in which they should be tried for this client. */
   order(endpoints: readonly ServiceEndpoint[], client: string, affinitySeconds?: number): ServiceEndpoint[];
@@ -12,10 +15,12 @@ export interface Balancer {
 /** Clients remembered for affinity by one Service port; beyond that the one remembered longest is forgotten. */
 const clients = 65_536;
 
-/** @param first where the turn begins, so that Services with few connections do not all begin at the same endpoint */
-export function createBalancer(clock: Clock, first: number): Balancer {
+/**
+ * @param affinity what the frontends of a Service port share
+ * @param first where the turn begins, so that Services with few connections do not all begin at the same endpoint
+ */
+export function createBalancer(clock: Clock, affinity: Affinity, first: number): Balancer {
   let turn = first;
-  const affinity = new Map<string, { readonly endpoint: string; readonly until: number }>();
 
   function rememberedFor(client: string): string | undefined {
     const entry = affinity.get(client);
@@ -25,13 +30,25 @@ export function createBalancer(clock: Clock, first: number): Balancer {
     return undefined;
   }
 
+  function remember(client: string, endpoint: ServiceEndpoint, seconds: number): void {
+    affinity.delete(client);
+    affinity.set(client, { endpoint: idOf(endpoint), until: clock.now() + seconds * 1000 });
+    const [oldest] = affinity.keys();
+    if (affinity.size > clients && oldest !== undefined) affinity.delete(oldest);
+  }
+
   return {
     order(endpoints, client, affinitySeconds) {
       if (endpoints.length === 0) return [];
       const start = turn++ % endpoints.length;
       const inTurn = [...endpoints.slice(start), ...endpoints.slice(0, start)];
-      const preferred = affinitySeconds === undefined ? undefined : rememberedFor(client);
-      if (preferred === undefined) return inTurn;
+      if (affinitySeconds === undefined) return inTurn;
+      const preferred = rememberedFor(client);
+      if (preferred === undefined) {
+        // At once, for other connections of this client may be on their way too.
+        if (inTurn[0]) remember(client, inTurn[0], affinitySeconds);
+        return inTurn;
+      }
       const isPreferred = (endpoint: ServiceEndpoint) => idOf(endpoint) === preferred;
       return [...inTurn.filter(isPreferred), ...inTurn.filter((endpoint) => !isPreferred(endpoint))];
     },
@@ -40,10 +57,7 @@ export function createBalancer(clock: Clock, first: number): Balancer {
         affinity.clear();
         return;
       }
-      affinity.delete(client);
-      affinity.set(client, { endpoint: idOf(endpoint), until: clock.now() + affinitySeconds * 1000 });
-      const [oldest] = affinity.keys();
-      if (affinity.size > clients && oldest !== undefined) affinity.delete(oldest);
+      remember(client, endpoint, affinitySeconds);
     },
   };
 }

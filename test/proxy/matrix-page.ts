@@ -1,0 +1,45 @@
+import { cases, elsewhere } from "./matrix.ts";
+
+/** Whether all packets of a case were answered as they should be, by its name. */
+export type Verdicts = Map<string, boolean>;
+
+const head = `# Services: what every mode does
+
+Each row is a rule of the Service API. It is stated in \`test/proxy/matrix.ts\` as objects, packets of several kinds of client, and what must happen to them; the decision
+model is held to it, and so is each mode, with packets in network namespaces (two nodes, their pods, a machine outside), in IPv4 and IPv6. \`npx vitest run --project system
+test/proxy/matrix.test.ts\` does that, and compares this table with what it saw (with \`UPDATE=1\` it writes it).
+
+In user space the client's own address never reaches the endpoint, whatever the rule, and TCP can not be met with silence: such connections are refused or reset. Where nothing
+else differs a rule counts as kept. Nor does it see by which interface a client comes: with pods known by interface, all are as those outside.
+
+| row | rule | nftables | iptables | userspace |
+| ---: | --- | --- | --- | --- |
+`;
+const columns = ["nftables", "iptables", "userspace"];
+
+/** The page with the column of one mode as it was seen; the others stay as they are. */
+export function pageOf(mode: string, verdicts: Verdicts, before: string): string {
+  const known = new Map(
+    before
+      .split("\n")
+      .filter((line) => /^\| \d+ \|/.test(line))
+      .map((line) => line.split(" | "))
+      .map((cells) => [cells[1] ?? "", cells.slice(2).map((cell) => cell.replace(/ \|$/, ""))]),
+  );
+  const lines = [
+    ...cases.map(({ row, name }) => {
+      const cells = columns.map((column, i) =>
+        column === mode ? (verdicts.get(name) ? "yes" : "no") : (known.get(name)?.[i] ?? "not run"),
+      );
+      return { row, text: `| ${row} | ${name} | ${cells.join(" | ")} |` };
+    }),
+    ...Object.entries(elsewhere).map(([row, { what, where }]) => ({
+      row: Number(row),
+      text: `| ${row} | ${what} | ${where} | | |`,
+    })),
+  ];
+  return `${head}${lines
+    .sort((a, b) => a.row - b.row)
+    .map(({ text }) => text)
+    .join("\n")}\n`;
+}

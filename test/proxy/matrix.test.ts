@@ -1,0 +1,281 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EndpointSlice, Service } from "../../src/kube/index.ts";
+import type { Backend } from "../../src/proxy/backend.ts";
+import { chooseBackend } from "../../src/proxy/choose.ts";
+import { removeProxy } from "../../src/proxy/index.ts";
+import {
+  createServiceModel,
+  familyOf,
+  type ProxyContext,
+  type Route,
+  type ServiceModel,
+} from "../../src/services/index.ts";
+import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { addressesOf, createField, families, ownAddresses, type Field } from "./field.ts";
+import { whyNoLab, type Answers } from "./lab.ts";
+import { pageOf, type Verdicts } from "./matrix-page.ts";
+import { cases, createKit, type Case, type Kit, type Outcome, type Packet, type Step } from "./matrix.ts";
+
+const modes = ["nftables", "iptables", "userspace"] as const;
+type Mode = (typeof modes)[number];
+const page = join(import.meta.dirname, "../../docs/services-matrix.md");
+const why = whyNoLab ? ` (${whyNoLab})` : "";
+
+/** A case in one family. */
+interface Instance {
+  readonly case: Case;
+  readonly kit: Kit;
+  readonly steps: readonly Step[];
+}
+
+const instances: readonly Instance[] = cases.flatMap((one, i) =>
+  families.map((family, k) => {
+    const kit = createKit(1 + i * families.length + k, family);
+    return { case: one, kit, steps: one.steps(kit) };
+  }),
+);
+/** Cases that need the same settings are in one cluster. */
+const groups = new Map<string, Instance[]>();
+for (const one of instances) {
+  const key = JSON.stringify(one.case.settings ?? {});
+  groups.set(key, [...(groups.get(key) ?? []), one]);
+}
+
+function contextOf({ case: { settings = {} } }: Instance): ProxyContext {
+  const { zone, podInterfaces, noDetector, masqueradeAll, nodePortAddresses } = settings;
+  const at = families.map(addressesOf);
+  return {
+    families,
+    node: {
+      name: "node1",
+      addresses: at.flatMap(({ node1, node1Link, gateway }) => [node1, node1Link, gateway]),
+      ...(zone ? { zone } : {}),
+      ...(nodePortAddresses ? { nodePortAddresses } : {}),
+    },
+    podCidrs: podInterfaces || noDetector ? [] : at.map(({ pods }) => pods),
+    serviceCidrs: at.map(({ services }) => services),
+    ...(podInterfaces ? { podInterfaces } : {}),
+    ...(masqueradeAll ? { masqueradeAll } : {}),
+  };
+}
+
+/** A cluster of one node, whose objects are handed in. */
+function createCluster(model: ServiceModel, backend: Backend) {
+  const objects = new Map<string, Service | EndpointSlice>();
+  const follow = (keys: ReadonlySet<string>) => {
+    for (const key of keys) backend.update(key, model.plan(key));
+  };
+  return {
+    apply({ objects: next, gone = [] }: Step) {
+      for (const object of next as (Service | EndpointSlice)[]) {
+        objects.set(object.metadata.name, object);
+        follow(
+          object.kind === "Service"
+            ? model.upsertService(object as Service)
+            : model.upsertSlice(object as EndpointSlice),
+        );
+      }
+      for (const name of gone) {
+        const key = `default/${name}`;
+        follow(objects.get(name)?.kind === "Service" ? model.removeService(key) : model.removeSlice(key));
+      }
+    },
+  };
+}
+
+const isUserspace = (mode: Mode) => mode === "userspace";
+
+/** What a mode is expected to do: user space never keeps the client's address, and can not be silent. */
+function expectedOf({ gives, userspace }: Packet, mode: Mode): Outcome {
+  if (!isUserspace(mode)) return gives;
+  const outcome = userspace ?? gives;
+  return typeof outcome === "object" ? { ...outcome, source: "masked" } : outcome;
+}
+
+describe("what the decision model says", () => {
+  test.each(instances.map((one) => [`row ${one.case.row}: ${one.case.name} (${one.kit.family})`, one] as const))(
+    "%s",
+    (_, instance) => {
+      const model = createServiceModel(contextOf(instance));
+      const nothing = { update() {} } as unknown as Backend;
+      const { apply } = createCluster(model, nothing);
+      for (const [i, step] of instance.steps.entries()) {
+        apply(step);
+        for (const packet of step.packets) {
+          const { source, device } = senderOf(packet);
+          const route = model.route({
+            source,
+            destination: packet.to,
+            port: packet.port ?? 80,
+            protocol: packet.protocol ?? "TCP",
+            ...(device ? { device } : {}),
+          });
+          const story = `step ${i + 1}: ${packet.from} -> ${packet.to}:${packet.port ?? 80} ${JSON.stringify(route.decision)}`;
+          expect(outcomeOf(route, packet), story).toEqual(wordsOf(packet));
+          if (packet.because) expect(route.decision?.because[0]?.field, story).toBe(packet.because);
+        }
+      }
+    },
+  );
+});
+
+/** Addresses in the family of the packet. */
+const at = ({ to }: Packet) => addressesOf(familyOf(to) ?? "IPv4");
+
+function senderOf(packet: Packet): { source: string; device?: string } {
+  const { clientPod, pod, node1, node2, outside, remotePod } = at(packet);
+  switch (packet.from) {
+    case "pod":
+      return { source: clientPod, device: "p1" };
+    case "itself":
+      return { source: pod("l0"), device: "p0" };
+    case "node":
+      return { source: node1 };
+    case "outside":
+      return { source: outside, device: "c0" };
+    case "remotePod":
+      return { source: remotePod, device: "n0" };
+    case "otherNode":
+      return { source: node2, device: "n0" };
+  }
+}
+
+/** A decision as the words of the table. */
+function outcomeOf({ decision }: Route, packet: Packet): unknown {
+  // A port of the node's own that nobody has is refused by the node.
+  if (!decision) return packet.gives === "elsewhere" ? "elsewhere" : "refused";
+  if (decision.verdict !== "forward") return decision.verdict === "reject" ? "refused" : "silent";
+  const masked = decision.masquerade || packet.from === "itself";
+  return {
+    pods: decision.endpoints.map(({ address }) => address).sort(),
+    source: masked ? "masked" : "kept",
+    sticky: decision.affinitySeconds !== undefined,
+  };
+}
+
+function wordsOf(packet: Packet): unknown {
+  const { gives: outcome } = packet;
+  if (typeof outcome === "string") return outcome;
+  const { pods, source, sticky = false } = outcome;
+  return { pods: pods.split(" ").map(at(packet).pod).sort(), source, sticky };
+}
+
+describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) => {
+  let field: Field;
+  const verdicts: Verdicts = new Map();
+
+  beforeAll(async () => {
+    field = await createField();
+    if (isUserspace(mode)) await ownAddresses(true);
+  });
+  afterAll(async () => {
+    if (!field) return;
+    await removeProxy(systemCommands);
+    if (isUserspace(mode)) await ownAddresses(false);
+    await field.close();
+  });
+
+  test.each([...groups])("with settings %s", async (_, group) => {
+    const [first] = group;
+    if (!first) return;
+    const context = contextOf(first);
+    const stop = new AbortController();
+    const model = createServiceModel(context);
+    const { backend } = await chooseBackend(
+      { mode, signal: stop.signal, clock: systemClock, commands: systemCommands },
+      context,
+      silentLogger,
+    );
+    backend.start();
+    const cluster = createCluster(model, backend);
+    const failures: string[] = [];
+    const steps = Math.max(...group.map((one) => one.steps.length));
+    for (let i = 0; i < steps; i++) {
+      for (const { steps: own } of group) {
+        const step = own[i];
+        if (step) cluster.apply(step);
+      }
+      await backend.settled();
+      expect(backend.failure).toBeUndefined();
+      const packets = group.flatMap((one) => (one.steps[i]?.packets ?? []).map((packet) => ({ one, packet })));
+      for (let k = 0; k < packets.length; k += 24)
+        await Promise.all(
+          packets.slice(k, k + 24).map(async ({ one, packet }) => {
+            const problem = await check(packet);
+            const { row, name } = one.case;
+            const wrong = problem && `row ${row}, ${name} (${one.kit.family}), step ${i + 1}: ${problem}`;
+            if (wrong) failures.push(wrong);
+            verdicts.set(name, (verdicts.get(name) ?? true) && !wrong);
+          }),
+        );
+    }
+    stop.abort();
+    await backend.stopped;
+    expect(failures).toEqual([]);
+  });
+
+  test("the published table says so", () => {
+    const text = pageOf(mode, verdicts, readFileSync(page, "utf8"));
+    if (process.env["UPDATE"]) writeFileSync(page, text);
+    expect(readFileSync(page, "utf8")).toBe(text);
+  });
+
+  /** What is wrong with the answer to a packet; undefined when nothing is. */
+  async function check(packet: Packet): Promise<string | undefined> {
+    const agent = {
+      pod: field.client,
+      itself: field.pods1,
+      node: field.node1,
+      outside: field.outside,
+      remotePod: field.pods2,
+      otherNode: field.node2,
+    }[packet.from];
+    const { source } = senderOf(packet);
+    const bind = packet.from === "node" || packet.from === "otherNode" ? {} : { source };
+    const expected = expectedOf(packet, mode);
+    const pods = typeof expected === "object" ? expected.pods.split(" ").map(at(packet).pod) : [];
+    const count = pods.length === 0 ? 1 : pods.length === 1 ? 2 : 12 * pods.length;
+    const answers = await agent.ask({
+      address: packet.to,
+      port: packet.port ?? 80,
+      protocol: packet.protocol ?? "TCP",
+      count,
+      timeout: expected === "silent" ? 300 : 3_000,
+      ...bind,
+    });
+    const { gateway, node1, node1Link } = at(packet);
+    const problem = compare(answers, expected, pods, {
+      source,
+      masks: [gateway, node1, node1Link],
+      packet,
+    });
+    return problem && `${packet.from} -> ${packet.to}:${packet.port ?? 80}/${packet.protocol ?? "TCP"}: ${problem}`;
+  }
+
+  function compare(
+    answers: Answers,
+    expected: Outcome,
+    pods: readonly string[],
+    { source, masks, packet }: { source: string; masks: readonly string[]; packet: Packet },
+  ): string | undefined {
+    const got = JSON.stringify(answers);
+    const seen = Object.keys(answers);
+    if (expected === "silent" || expected === "refused") {
+      // User space has taken the connection before it knows whose it is: it resets it.
+      const also = isUserspace(mode) && packet.gives === "silent" ? ["ECONNRESET", "closed", "refused"] : [];
+      return seen.every((one) => one === expected || also.includes(one)) ? undefined : `${expected}, not ${got}`;
+    }
+    if (expected === "elsewhere")
+      return seen.length === 1 && seen[0] === `${packet.to} ${source}` ? undefined : `answered elsewhere, not ${got}`;
+    const parts = seen.map((one) => one.split(" "));
+    const who = [...new Set(parts.map(([pod = ""]) => pod))].sort();
+    if (expected.sticky ? who.length !== 1 || !pods.includes(who[0] ?? "") : who.join() !== [...pods].sort().join())
+      return `${expected.sticky ? "one" : "all"} of ${pods.join(" ")}, not ${got}`;
+    const wrong = parts.find(([, client = ""]) =>
+      expected.source === "kept" ? client !== source : !masks.includes(client),
+    );
+    return wrong && `client ${expected.source}, not ${got}`;
+  }
+});
