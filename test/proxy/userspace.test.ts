@@ -176,7 +176,7 @@ describe("Services in user space", () => {
     client.put(resources.Service, web());
     client.put(resources.EndpointSlice, endpoints(1));
     await settled();
-    expect(await ask()).toBe("ECONNREFUSED");
+    expect(await ask()).toBe("ECONNRESET");
   });
 
   test("connections to an endpoint that is removed go on; the Service's removal closes the door only", async () => {
