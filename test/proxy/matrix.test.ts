@@ -16,7 +16,7 @@ import { silentLogger, systemClock, systemCommands } from "../../src/system/inde
 import { addressesOf, createField, families, ownAddresses, type Field } from "./field.ts";
 import { whyNoLab, type Answers } from "./lab.ts";
 import { pageOf, type Verdicts } from "./matrix-page.ts";
-import { cases, createKit, type Case, type Kit, type Outcome, type Packet, type Step } from "./matrix.ts";
+import { cases, createKit, type Case, type Kit, type Outcome, type Packet, type Sender, type Step } from "./matrix.ts";
 
 const modes = ["nftables", "iptables", "userspace"] as const;
 type Mode = (typeof modes)[number];
@@ -100,9 +100,9 @@ describe("what the decision model says", () => {
     (_, instance) => {
       const model = createServiceModel(contextOf(instance));
       const nothing = { update() {} } as unknown as Backend;
-      const { apply } = createCluster(model, nothing);
+      const cluster = createCluster(model, nothing);
       for (const [i, step] of instance.steps.entries()) {
-        apply(step);
+        cluster.apply(step);
         for (const packet of step.packets) {
           const { source, device } = senderOf(packet);
           const route = model.route({
@@ -126,20 +126,15 @@ const at = ({ to }: Packet) => addressesOf(familyOf(to) ?? "IPv4");
 
 function senderOf(packet: Packet): { source: string; device?: string } {
   const { clientPod, pod, node1, node2, outside, remotePod } = at(packet);
-  switch (packet.from) {
-    case "pod":
-      return { source: clientPod, device: "p1" };
-    case "itself":
-      return { source: pod("l0"), device: "p0" };
-    case "node":
-      return { source: node1 };
-    case "outside":
-      return { source: outside, device: "c0" };
-    case "remotePod":
-      return { source: remotePod, device: "n0" };
-    case "otherNode":
-      return { source: node2, device: "n0" };
-  }
+  const senders: Readonly<Record<Sender, { source: string; device?: string }>> = {
+    pod: { source: clientPod, device: "p1" },
+    itself: { source: pod("l0"), device: "p0" },
+    node: { source: node1 },
+    outside: { source: outside, device: "c0" },
+    remotePod: { source: remotePod, device: "n0" },
+    otherNode: { source: node2, device: "n0" },
+  };
+  return senders[packet.from];
 }
 
 /** A decision as the words of the table. */
