@@ -69,7 +69,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
 
 /** A role from an earlier version is given what it lacks, unless its annotation says to leave it alone (as upstream). */
 function completed(current: ClusterRole, { rules = [] }: ClusterRole): ClusterRole {
-  if (current.aggregationRule || current.metadata.annotations?.[autoUpdate] !== "true") return current;
+  if (current.aggregationRule || current.metadata.annotations?.[autoUpdate] === "false") return current;
   const present = current.rules ?? [];
   return { ...current, rules: [...present, ...uncovered(present, rules)] };
 }
@@ -77,7 +77,7 @@ function completed(current: ClusterRole, { rules = [] }: ClusterRole): ClusterRo
 /** A binding from an earlier version is given the subjects that it lacks, unless its annotation says to leave it alone. */
 function withSubjects(object: KubeObject, { subjects = [] }: ClusterRoleBinding): ClusterRoleBinding {
   const current = object as ClusterRoleBinding;
-  if (current.metadata.annotations?.[autoUpdate] !== "true") return current;
+  if (current.metadata.annotations?.[autoUpdate] === "false") return current;
   const present = current.subjects ?? [];
   const missing = subjects.filter(
     ({ kind, name, namespace = "" }) =>

@@ -31,15 +31,15 @@ import { keepOwnService, type Advertised } from "./own-service.ts";
 import { createRegistry } from "./registry/index.ts";
 import { createRequestLog } from "./request-log.ts";
 import { createRequestFigures } from "./request-figures.ts";
+import { bodyLimit, bodyTooLarge } from "./request/body.ts";
 import { prefersProtobuf } from "./request/negotiate.ts";
 import { isPassedOn, requestInfo, type RequestInfo, type ResourceInfo } from "./request/request-info.ts";
-import { errorResponse } from "./request/respond.ts";
+import { errorResponse, pageNotFound } from "./request/respond.ts";
 import {
   anonymous,
   createCatalog,
   createProtobufForms,
   createResources,
-  notFoundPath,
   type KubeletClient,
 } from "./resources/index.ts";
 import { watchStore } from "./store-health.ts";
@@ -170,6 +170,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     issuer,
     kubelet,
     protobuf,
+    storeProblem,
   });
 
   let isReady = (): void => {};
@@ -201,7 +202,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       return served ? storage.of(served.stored).size : 0;
     },
   });
-  const answerPath = createDiscovery(catalog, aggregation.groups);
+  const answerPath = createDiscovery(catalog, aggregation.groups, options.advertise);
   const answerIssuer = createIssuerDiscovery(issuer, () => options.advertise);
 
   let started = false;
@@ -265,15 +266,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       // A body is read for those alone who may send one.
       const read = request.origin?.readBody;
       const whole: ApiRequest = read ? { ...request, user, body: await read() } : { ...request, user };
+      if (whole.body instanceof Uint8Array && whole.body.length > bodyLimit) throw bodyTooLarge();
       record?.asked(whole);
       return answerResource(record ? { ...whole, annotate: record.annotate } : whole, info);
     }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     if (!defined && namesKinds.test(request.path)) await customKinds;
-    const found = (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path));
-    if (!found) throw notFoundPath();
-    return found;
+    return (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path)) ?? pageNotFound();
   };
 
   const handler: ApiHandler = {

@@ -71,13 +71,13 @@ export function causeOf(error: FieldError): StatusCause {
 /** 422 Invalid with one cause per fault, in the words of apimachinery's `NewInvalid`. */
 export function invalid(
   resource: { group: string; kind: string },
-  name: string,
+  name: string | undefined,
   errors: readonly FieldError[],
 ): StatusError {
   const all = [...new Set(errors.map(describeFault))];
   const text = all.length === 1 ? all[0] : `[${all.join(", ")}]`;
   const qualified = resource.group ? `${resource.kind}.${resource.group}` : resource.kind;
-  return statusError("Invalid", `${qualified} ${JSON.stringify(name)} is invalid: ${text}`, {
+  return statusError("Invalid", `${qualified} ${JSON.stringify(name ?? "")} is invalid: ${text}`, {
     ...(name ? { name } : {}),
     ...(resource.group ? { group: resource.group } : {}),
     ...(resource.kind ? { kind: resource.kind } : {}),

@@ -30,6 +30,7 @@ export * from "./selectors/label-selector.ts";
 export { fault, type Faults } from "./validation/fault.ts";
 export { validateMetadata, validateMetadataUpdate } from "./validation/metadata.ts";
 export * from "./values/equal.ts";
+export { goText, goType } from "./values/go-text.ts";
 export * from "./values/image.ts";
 export * from "./values/intstr.ts";
 export * from "./values/ip.ts";

@@ -52,6 +52,9 @@ export interface Strategy {
   readonly garbageCollection?: "orphan" | "unsupported";
   /** Warnings for who deletes; `policy` is what the request says about dependents. */
   deletionWarnings?(policy: string | undefined): readonly string[];
-  /** What the first delete of an object writes on it besides its time, in place: finalizers that hold it, a condition. */
+  /**
+   * What the first delete of an object writes on it besides its time, in place: finalizers that hold it, a condition. A kind that has this
+   * is never gone at once; there is no grace period, and its generation stays.
+   */
   prepareForDelete?(object: KubeObject, context: StrategyContext): void;
 }

@@ -13,6 +13,8 @@ export interface BadRequest {
   /** Causes that must be among those of the answer: `field` and `reason`. */
   readonly causes?: readonly (readonly [field: string, reason: string])[];
   readonly message?: RegExp;
+  /** The whole answer, where it is no Status: there is no router that could say more. */
+  readonly text?: string;
 }
 
 const core = "/api/v1/namespaces/bad";
@@ -107,7 +109,14 @@ const firstPath = "spec.rules[0].http.paths[0]";
 export const badRequests: readonly BadRequest[] = [
   // The request itself.
   { what: "unknown resource", method: "GET", path: "/api/v1/gadgets", status: 404, reason: "NotFound" },
-  { what: "unknown group", method: "GET", path: "/apis/example.com/v1/gadgets", status: 404, reason: "NotFound" },
+  {
+    what: "unknown group",
+    method: "GET",
+    path: "/apis/example.com/v1/gadgets",
+    status: 404,
+    reason: "",
+    text: "404 page not found\n",
+  },
   { what: "object that is not there", method: "GET", path: `${core}/pods/nope`, status: 404, reason: "NotFound" },
   { what: "delete of what is not there", method: "DELETE", path: `${core}/pods/nope`, status: 404, reason: "NotFound" },
   {
@@ -313,7 +322,7 @@ export const badRequests: readonly BadRequest[] = [
       ...object("v1", "ConfigMap", "cm"),
       metadata: { name: "cm", ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "p", uid: "" }] },
     },
-    ["metadata.ownerReferences[0].uid", "FieldValueRequired"],
+    ["metadata.ownerReferences.uid", "FieldValueInvalid"],
   ),
   {
     what: "old resource version",

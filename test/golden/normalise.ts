@@ -63,7 +63,8 @@ export function createNormaliser(): Normaliser {
       // Where etcd keeps it is nobody's business.
       .replace(/StorageError: invalid object, Code: 4, .*AdditionalErrorMsg: /g, "")
       // A whole object as a patch left it.
-      .replace(/Invalid value: "\{\\"apiVersion\\".*\}": (strict|json)/g, 'Invalid value: "{*}": $1');
+      .replace(/patch: Invalid value: "\{.*\}": /g, 'patch: Invalid value: "{*}": ')
+      .replace(/^Invalid value: "\{\\".*\\"metadata\\".*\}": /g, 'Invalid value: "{*}": ');
 
   function metadata(meta: Json, managedFields: boolean): Json {
     const owner = inText(typeof meta.name === "string" ? meta.name : "unnamed");

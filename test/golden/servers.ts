@@ -120,7 +120,7 @@ export async function inProcess(): Promise<GoldenServer> {
         return { status, headers: answer.headers, body: seen };
       }
       const parts: Uint8Array[] = [];
-      if (answer.type === "object") parts.push(...answer.bytes());
+      if (answer.type === "object" && method !== "HEAD") parts.push(...answer.bytes());
       if (answer.type === "stream") for await (const chunk of answer.chunks) parts.push(chunk);
       return { status, headers: answer.headers, body: parsed(answer.headers, Buffer.concat(parts)) };
     },

@@ -8,7 +8,7 @@ import {
   type RoleBinding,
 } from "../../kube/index.ts";
 import { superusers, uncovered, type Authorizer } from "../auth/index.ts";
-import { forbidden, type Admission, type AdmissionRequest } from "../registry/index.ts";
+import { forbidden, notFound, type Admission, type AdmissionRequest } from "../registry/index.ts";
 
 const group = "rbac.authorization.k8s.io";
 
@@ -54,7 +54,9 @@ export function roleEscalation(authorizer: Authorizer): Admission {
     if (old && JSON.stringify((old as RoleBinding).subjects) === JSON.stringify(subjects)) return;
     const plural = roleRef?.kind === "ClusterRole" ? "clusterroles" : "roles";
     if (mayAnyway(request, "bind", plural, roleRef?.name)) return;
-    check(request, (roleRef && authorizer.rulesOf(roleRef, context.namespace)) ?? everything);
+    const rules = roleRef && authorizer.rulesOf(roleRef, context.namespace);
+    if (roleRef && !rules) throw notFound(context.resource, roleRef.name);
+    check(request, rules ?? everything);
   };
 }
 

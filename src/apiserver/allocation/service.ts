@@ -143,7 +143,7 @@ function giveAddress(
     const problem = !parseIp(wanted)
       ? undefined // Validation says what is wrong with it.
       : !ranges.some((range) => range.contains(wanted))
-        ? `the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${ranges.map(({ text }) => text).join(",")}`
+        ? "the provided network does not match the current range"
         : isHeld(storage, addressRecords, wanted)
           ? "provided IP is already allocated"
           : undefined;

@@ -24,7 +24,7 @@ import {
 } from "./rule-table.ts";
 
 /** Annotation of roles and bindings that are completed at each start. */
-export const autoUpdate = `${rbacGroup}/autoupdate`;
+export const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 
 const certificates = "certificates.k8s.io";
 const authentication = "authentication.k8s.io";
@@ -40,9 +40,10 @@ const viewable: PolicyRule[] = [
   rule(
     read,
     "-",
-    "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status",
+    "bindings limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status",
   ),
   rule(read, "-", "namespaces"),
+  rule(read, "- events.k8s.io", "events"),
   rule(read, "discovery.k8s.io", "endpointslices"),
   rule(
     read,
@@ -69,9 +70,10 @@ const editable: PolicyRule[] = [
   rule(
     write,
     "-",
-    "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy",
+    "configmaps persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy",
   ),
   rule("create", "-", "serviceaccounts/token"),
+  rule(write, "- events.k8s.io", "events"),
   rule(
     write,
     "apps",
@@ -114,11 +116,14 @@ export const nodeRules: readonly PolicyRule[] = [
   rule("create get list watch", certificates, "certificatesigningrequests"),
   rule("create delete get patch update", "coordination.k8s.io", "leases"),
   rule("get", "storage.k8s.io", "volumeattachments"),
-  rule("get patch update", "-", "persistentvolumeclaims/status"),
   rule("create", "-", "serviceaccounts/token"),
+  rule("get patch update", "-", "persistentvolumeclaims/status"),
   rule(read, "storage.k8s.io", "csidrivers"),
   rule("create delete get patch update", "storage.k8s.io", "csinodes"),
   rule(read, "node.k8s.io", "runtimeclasses"),
+  rule("get", "resource.k8s.io", "resourceclaims"),
+  rule("deletecollection", "resource.k8s.io", "resourceslices"),
+  rule("get", "-", "serviceaccounts"),
 ];
 
 const proxyRules: PolicyRule[] = [
@@ -133,6 +138,7 @@ const schedulerRules: PolicyRule[] = [
   events,
   rule("create", "coordination.k8s.io", "leases"),
   rule("get list update watch", "coordination.k8s.io", "leases", "kube-scheduler"),
+  rule(readWrite, "coordination.k8s.io", "leasecandidates"),
   rule(read, "-", "nodes"),
   rule("delete get list watch", "-", "pods"),
   rule("create", "-", "bindings pods/binding"),
@@ -145,16 +151,22 @@ const schedulerRules: PolicyRule[] = [
   rule("create", authentication, "tokenreviews"),
   rule("create", authorization, "subjectaccessreviews"),
   rule(read, "storage.k8s.io", "csinodes"),
+  rule(read, "storage.k8s.io", "volumeattachments"),
   rule(read, "-", "namespaces"),
   rule(read, "storage.k8s.io", "csidrivers"),
   rule(read, "storage.k8s.io", "csistoragecapacities"),
-  rule(read, "storage.k8s.io", "volumeattachments"),
+  rule(read, "resource.k8s.io", "deviceclasses"),
+  rule(readUpdate, "resource.k8s.io", "resourceclaims"),
+  rule(readUpdate, "resource.k8s.io", "resourceclaims/status"),
+  rule("update", "-", "pods/finalizers"),
+  rule(read, "resource.k8s.io", "resourceslices"),
 ];
 
 const controllerManagerRules: PolicyRule[] = [
   events,
   rule("create", "coordination.k8s.io", "leases"),
   rule("get list update watch", "coordination.k8s.io", "leases", "kube-controller-manager"),
+  rule(readWrite, "coordination.k8s.io", "leasecandidates"),
   rule("create", "-", "secrets serviceaccounts"),
   rule("delete", "-", "secrets"),
   rule("get", "-", "configmaps namespaces secrets serviceaccounts"),
@@ -222,7 +234,10 @@ const given: readonly Given[] = [
   },
   {
     name: "system:monitoring",
-    rules: [paths("/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*")],
+    rules: [
+      paths("/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*"),
+      rule("get", "-", "nodes/metrics"),
+    ],
     to: [groupSubject("system:monitoring")],
   },
   {

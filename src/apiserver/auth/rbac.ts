@@ -26,7 +26,7 @@ export interface Authorizer {
   decide(user: UserInfo, action: Action): Decision;
   /** Why `rulesFor` does not tell all that the user may; "" when it does. */
   incomplete(user: UserInfo): string;
-  /** All rules that hold for a user in a namespace ("" for the cluster scope alone). */
+  /** All rules that bindings give a user in a namespace ("" for the cluster scope alone). Superusers may do everything without. */
   rulesFor(user: UserInfo, namespace: string): PolicyRule[];
   /** The rules of a role that a binding refers to; undefined when it does not exist. */
   rulesOf(roleRef: { kind: string; name: string }, namespace: string): readonly PolicyRule[] | undefined;
@@ -58,6 +58,10 @@ export function createRbac(storage: Storage): Authorizer {
   /** What each binding that is about the user grants, and how it came to do so. */
   function* grants(user: UserInfo, namespace: string): Generator<Grant> {
     if (user.groups.includes(superusers)) yield { rules: everything, why: () => "" };
+    yield* bound(user, namespace);
+  }
+
+  function* bound(user: UserInfo, namespace: string): Generator<Grant> {
     for (const binding of all<ClusterRoleBinding>(resources.ClusterRoleBinding)) {
       const subject = subjectFor(user, binding.subjects, "");
       if (subject)
@@ -92,7 +96,7 @@ export function createRbac(storage: Storage): Authorizer {
       return { allowed: grant !== undefined, reason: grant?.why() ?? "" };
     },
     incomplete: () => "",
-    rulesFor: (user, namespace) => [...grants(user, namespace)].flatMap(({ rules }) => rules),
+    rulesFor: (user, namespace) => [...bound(user, namespace)].flatMap(({ rules }) => rules),
     rulesOf,
   };
 }

@@ -3,9 +3,13 @@ import type { PolicyRule, Subject } from "../../kube/index.ts";
 export const rbacGroup = "rbac.authorization.k8s.io";
 
 /** Words apart by blanks; a lone "-" is the core group. */
-const words = (text: string): string[] => text.split(" ").map((word) => (word === "-" ? "" : word));
+const words = (text: string): string[] =>
+  text
+    .split(" ")
+    .map((word) => (word === "-" ? "" : word))
+    .sort();
 
-/** One rule, its lists as words: `rule("get list", "- apps", "pods deployments")`. */
+/** One rule, its lists as words, which come out in order: `rule("get list", "- apps", "pods deployments")`. */
 export function rule(verbs: string, apiGroups: string, resources: string, resourceNames?: string): PolicyRule {
   return {
     verbs: words(verbs),

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { resources, statusError, type Node, type Pod, type Service } from "../../kube/index.ts";
-import { createServiceResolver, EgressError } from "../egress/index.ts";
-import type { Registry } from "../registry/index.ts";
+import { createServiceResolver, EgressError, hasSlices } from "../egress/index.ts";
+import { notFound, type Registry } from "../registry/index.ts";
 import type { Storage } from "../storage/index.ts";
 import type { KubeletAddress, KubeletClient } from "../resources/index.ts";
 import type { Backend } from "./pass-on.ts";
@@ -51,6 +51,9 @@ export function createTargets({ registry, storage, kubelet, allowLoopback }: Tar
     async service(namespace, id) {
       const { scheme, name, port } = splitName(id, "service");
       const service = (await registry.get(resources.Service, namespace, name)).object as Service;
+      // Until somebody has said where it is there is nothing to lead to, which upstream tells in these words.
+      if (service.spec?.type !== "ExternalName" && !hasSlices(storage, namespace, name))
+        throw notFound(resources.Service, name);
       const servicePort = portOf(service, port);
       if (servicePort === undefined) throw unavailable(`no endpoints available for service ${JSON.stringify(name)}`);
       try {

@@ -138,7 +138,7 @@ describe("a CustomResourceDefinition", () => {
     });
     const { status, body } = await api.call("POST", definitions, wrong);
     expect(status).toBe(422);
-    const root = "spec.versions[0].schema.openAPIV3Schema.properties[spec]";
+    const root = "spec.validation.openAPIV3Schema.properties[spec]";
     expect(body.details.causes.map(({ field }: { field: string }) => field)).toEqual([
       `${root}.properties[a].items`,
       `${root}.properties[b].pattern`,
@@ -173,10 +173,10 @@ describe("a custom resource", () => {
     expect(wrong.status).toBe(422);
     expect(wrong.body.message).toBe(
       'Widget.acme.io "w" is invalid: [' +
-        'spec.size: Invalid value: "string": spec.size in body must be of type integer: "string", ' +
         'spec.color: Unsupported value: "blue": supported values: "red", "green", ' +
         "spec.name: Too long: may not be more than 5 bytes, " +
         "spec.name: Invalid value: \"TOOLONG\": spec.name in body should match '^[a-z]+$', " +
+        'spec.size: Invalid value: "string": spec.size in body must be of type integer: "string", ' +
         'spec.parts[1]: Duplicate value: {"name":"a"}]',
     );
     expect((await api.call("POST", collection, widget({}))).body.message).toBe(

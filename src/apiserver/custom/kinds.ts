@@ -6,7 +6,7 @@ import {
   type Resource,
 } from "../../kube/index.ts";
 import type { Egress } from "../egress/index.ts";
-import { allVerbs, scalePathsOf, type Served } from "../resources/index.ts";
+import { scalePathsOf, type Served } from "../resources/index.ts";
 import { createConversion } from "./conversion.ts";
 import { webhookOf } from "./conversion-webhook.ts";
 import { printerFor } from "./printer.ts";
@@ -49,6 +49,18 @@ export interface KindsOptions {
   readonly since: number;
 }
 
+/** In the order in which discovery of custom resources tells them. */
+const customVerbs: Served["verbs"] = [
+  "delete",
+  "deletecollection",
+  "get",
+  "list",
+  "patch",
+  "create",
+  "update",
+  "watch",
+];
+
 /** What a definition serves: one collection for each version that it serves. */
 export function servedOf(definition: CustomResourceDefinition, { egress, since }: KindsOptions): Served[] {
   const { spec } = definition;
@@ -69,7 +81,7 @@ export function servedOf(definition: CustomResourceDefinition, { egress, since }
       return {
         resource,
         stored,
-        verbs: allVerbs,
+        verbs: customVerbs,
         returnsDeleted: false,
         strategy: customStrategy({
           namespaced: resource.namespaced,

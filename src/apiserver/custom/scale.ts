@@ -1,4 +1,4 @@
-import { isObject, type FieldError, type KubeObject } from "../../kube/index.ts";
+import { goText, goType, type FieldError, type KubeObject } from "../../kube/index.ts";
 import { valueAt, type ScalePaths } from "../resources/index.ts";
 
 /** Faults of the numbers that a Scale shows. `statusOnly`: the spec is not being written. */
@@ -11,7 +11,7 @@ export function* validateScale(object: KubeObject, paths: ScalePaths, statusOnly
       type: "Invalid",
       field: `.${(paths.selector ?? []).join(".")}`,
       value: "",
-      detail: `.${(paths.selector ?? []).join(".")} accessor error: ${JSON.stringify(selector)} is of the type ${goTypeOf(selector)}, expected string`,
+      detail: `.${(paths.selector ?? []).join(".")} accessor error: ${goText(selector)} is of the type ${goType(selector)}, expected string`,
     };
 }
 
@@ -27,17 +27,7 @@ function* replicasAt(object: KubeObject, path: readonly string[]): Generator<Fie
     detail,
   });
   if (typeof value !== "number" || !Number.isInteger(value))
-    yield fault(
-      `${field} accessor error: ${JSON.stringify(value)} is of the type ${goTypeOf(value)}, expected int64`,
-      0,
-    );
+    yield fault(`${field} accessor error: ${goText(value)} is of the type ${goType(value)}, expected int64`, 0);
   else if (value < 0) yield fault("should be a non-negative integer");
   else if (value > mostReplicas) yield fault(`should be less than or equal to ${mostReplicas}`);
-}
-
-function goTypeOf(value: unknown): string {
-  if (Array.isArray(value)) return "[]interface {}";
-  if (isObject(value)) return "map[string]interface {}";
-  if (typeof value === "number") return Number.isInteger(value) ? "int64" : "float64";
-  return typeof value === "boolean" ? "bool" : typeof value;
 }

@@ -11,7 +11,6 @@ import {
   validateMetadata,
   validateMetadataUpdate,
   validateValue,
-  child,
   type CustomResourceDefinitionVersion,
   type FieldError,
   type JsonSchema,
@@ -71,7 +70,7 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
 
   const validateAll = (object: Custom, old: Custom | undefined): FieldError[] => {
     const metadata = old
-      ? validateMetadataUpdate(object.metadata, old.metadata)
+      ? validateMetadataUpdate(object.metadata, old.metadata, 0)
       : validateMetadata(object.metadata, { namespaced, name: isDns1123Subdomain });
     const lists = old && validateListTypes(old, schema).length > 0 ? [] : validateListTypes(object, schema);
     const found = [
@@ -86,14 +85,14 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
   };
 
   const validateStatus = (object: Custom, old: Custom): FieldError[] => {
-    const metadata = [...validateMetadataUpdate(object.metadata, old.metadata)];
+    const metadata = validateMetadataUpdate(object.metadata, old.metadata, 0);
     const { status } = object;
     const before = "status" in old ? { value: old["status"] } : undefined;
     const lists = validateListTypes(old, schema).length > 0 ? [] : validateListTypes(object, schema);
     const found = [
       ...metadata.filter(({ field }) => !field.startsWith("metadata.finalizers[")),
       ...(status !== undefined && statusSchema
-        ? validateValue(status, statusSchema, child(undefined, "status"), before)
+        ? validateValue(status, statusSchema, undefined, before).map(insideStatus)
         : []),
       ...(scale ? validateScale(object, scale, true) : []),
       ...lists,
@@ -145,6 +144,15 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
         }),
       ),
     gracePeriodSeconds: () => 0,
+  };
+}
+
+/** A status is held against its own schema: texts name fields from there. */
+function insideStatus(fault: FieldError): FieldError {
+  const { field } = fault;
+  return {
+    ...fault,
+    field: field === "<nil>" ? "status" : field.startsWith("[") ? `status${field}` : `status.${field}`,
   };
 }
 

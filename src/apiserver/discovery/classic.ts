@@ -1,11 +1,15 @@
+import type { Advertised } from "../own-service.ts";
 import type { CatalogEntry, CatalogGroup } from "./groups.ts";
 
-/** `/api`: the versions of the core group. */
-export function apiVersions(groups: readonly CatalogGroup[]): object {
+const hostPort = (address: string, port: number): string =>
+  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+
+/** `/api`: the versions of the core group, and where the server is. */
+export function apiVersions(groups: readonly CatalogGroup[], { address, port }: Advertised): object {
   return {
     kind: "APIVersions",
     versions: groups.filter(({ group }) => group === "").map(({ version }) => version),
-    serverAddressByClientCIDRs: [],
+    serverAddressByClientCIDRs: [{ clientCIDR: "0.0.0.0/0", serverAddress: hostPort(address, port) }],
   };
 }
 
@@ -47,7 +51,8 @@ export function apiResourceList(groups: readonly CatalogGroup[], group: string, 
   return (
     found && {
       kind: "APIResourceList",
-      apiVersion: "v1",
+      // The oldest of these lists has never said its version.
+      ...(group ? { apiVersion: "v1" } : {}),
       groupVersion: group ? `${group}/${version}` : version,
       resources: found.entries.flatMap(resourcesOf),
     }

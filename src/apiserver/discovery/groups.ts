@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
 import { definitionOf, type GroupVersionKind, type Resource } from "../../kube/index.ts";
 import { metricsKinds } from "../metrics-api/kinds.ts";
+import { componentStatus } from "../resources/component-statuses.ts";
+import { bindingKind } from "../resources/pod-actions.ts";
+import type { ResourceVerb } from "../request/request-info.ts";
 import { reviews } from "../resources/reviews.ts";
 import type { Catalog, Served } from "../resources/index.ts";
 import { byPriority } from "./priority.ts";
@@ -79,6 +82,7 @@ function subresource(resource: Resource, name: string): Subresource {
 /** Subresources that are served, of those that a kind has. */
 const servedParts: ReadonlySet<string> = new Set([
   "status",
+  "approval",
   "scale",
   "log",
   "binding",
@@ -95,9 +99,10 @@ const servedParts: ReadonlySet<string> = new Set([
 
 function entryOf(
   source: object,
-  { resource, verbs, schema, stored }: Pick<Served, "resource" | "verbs" | "schema"> & { stored?: Resource },
+  { resource, verbs, schema, stored, conversion }: Pick<Served, "resource" | "verbs" | "schema"> & Partial<Served>,
 ): CatalogEntry {
   const { plural, singular, namespaced, shortNames, categories } = resource;
+  const custom = conversion !== undefined;
   return {
     plural,
     singular,
@@ -109,16 +114,22 @@ function entryOf(
     source,
     schema,
     ...(stored ? { storageVersionHash: storageVersionHash(stored) } : {}),
-    subresources: resource.subresources
+    subresources: (custom ? resource.subresources : [...resource.subresources].sort())
       .filter((name) => servedParts.has(name))
-      .sort()
       .map((name) => subresource(resource, name)),
   };
 }
 
+/** Kinds that upstream stores in an older version than the one it serves first. */
+const storedElsewhere: Readonly<Record<string, string>> = {
+  "storage.k8s.io/VolumeAttributesClass": "v1beta1",
+  "apiextensions.k8s.io/CustomResourceDefinition": "v1beta1",
+};
+
 /** As upstream makes it: clients only compare it with an earlier one. */
 function storageVersionHash({ group, version, kind }: GroupVersionKind): string {
-  return createHash("sha256").update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString("base64");
+  const stored = storedElsewhere[`${group}/${kind}`] ?? version;
+  return createHash("sha256").update(`${group}/${stored}/${kind}`).digest().subarray(0, 8).toString("base64");
 }
 
 /** Everything that is served, by group, in the order of discovery: the one source of it and of the OpenAPI documents. */
@@ -175,6 +186,23 @@ export function createGroups(catalog: Catalog): Groups {
   };
 }
 
+/** Kinds of the core group that can be asked, but are not stored. */
+const unstored: readonly (readonly [Resource, readonly ResourceVerb[]])[] = [
+  [
+    {
+      ...bindingKind,
+      plural: "bindings",
+      singular: "binding",
+      namespaced: true,
+      shortNames: [],
+      categories: [],
+      subresources: [],
+    },
+    ["create"],
+  ],
+  [componentStatus, ["get", "list"]],
+];
+
 function groupsOf(all: readonly Served[]): CatalogGroup[] {
   const byName = new Map<string, { group: string; version: string; entries: CatalogEntry[] }>();
   const add = (entry: CatalogEntry): void => {
@@ -189,6 +217,8 @@ function groupsOf(all: readonly Served[]): CatalogGroup[] {
     const { resource } = review;
     add(entryOf(review, { resource, verbs: ["create"], schema: () => definitionOf(resource) }));
   }
+  for (const [resource, verbs] of unstored)
+    add(entryOf(resource, { resource, verbs, schema: () => definitionOf(resource) }));
   for (const resource of metricsKinds) {
     add(entryOf(resource, { resource, verbs: ["get", "list"], schema: () => undefined }));
   }

@@ -1,15 +1,18 @@
 import { createHash } from "node:crypto";
+import { statusError } from "../../kube/index.ts";
 import { metricsType, type Metrics } from "../../system/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { parseAccept } from "../request/negotiate.ts";
 import { bodyResponse, objectResponse, textResponse } from "../request/respond.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
+import type { Advertised } from "../own-service.ts";
 import type { Catalog } from "../resources/index.ts";
 import { aggregatedType, groupDiscoveryList, wantsAggregated } from "./aggregated.ts";
 import { apiGroup, apiGroupList, apiGroups, apiResourceList, apiVersions } from "./classic.ts";
 import { createGroups, withRemote, type Groups, type RemoteGroups } from "./groups.ts";
 import { createOpenApiV2, openApiV2Asked, openApiV2Given } from "./openapi-v2.ts";
 import { createOpenApiV3 } from "./openapi.ts";
+import { isKubernetesGroup } from "./priority.ts";
 import { health, healthPaths, isHealthEndpoint, type HealthCheck } from "./health.ts";
 import { versionInfo } from "./version.ts";
 
@@ -20,11 +23,18 @@ export type Discovery = (
   metrics: Metrics,
 ) => Promise<ApiResponse | undefined>;
 
+const notThere = statusError("NotFound", "the server could not find the requested resource", {});
+
+/** Below a group of Kubernetes there is a router, which answers with a Status; beside them nobody. */
+function notRouted(): never {
+  throw notThere;
+}
+
 /** What is served, as `catalog` has it at the time of each request. */
-export function createDiscovery(catalog: Catalog, remote: RemoteGroups): Discovery {
+export function createDiscovery(catalog: Catalog, remote: RemoteGroups, advertise: Advertised): Discovery {
   const own = createGroups(catalog);
   const groups = withRemote(own, remote);
-  const listGroups = createGroupLists(groups);
+  const listGroups = createGroupLists(groups, advertise);
   const openApi = createOpenApi(own, remote);
 
   return async (request, checks, metrics) => {
@@ -33,11 +43,14 @@ export function createDiscovery(catalog: Catalog, remote: RemoteGroups): Discove
     switch (first) {
       case "api":
         if (second === undefined) return listGroups(request, true);
-        return third === undefined ? found(apiResourceList(groups.all(), "", second)) : undefined;
+        return (third === undefined ? found(apiResourceList(groups.all(), "", second)) : undefined) ?? notRouted();
       case "apis":
         if (second === undefined) return listGroups(request, false);
         if (third === undefined) return found(apiGroup(groups.all(), second));
-        return more.length === 0 ? found(apiResourceList(groups.all(), second, third)) : undefined;
+        return (
+          (more.length === 0 ? found(apiResourceList(groups.all(), second, third)) : undefined) ??
+          (isKubernetesGroup(second) ? notRouted() : undefined)
+        );
       case "version":
         return second === undefined ? objectResponse(200, versionInfo()) : undefined;
       case "metrics":
@@ -58,11 +71,11 @@ function found(object: object | undefined): ApiResponse | undefined {
 }
 
 /** `/api` and `/apis` in both forms; the aggregated one is made once after each change. */
-function createGroupLists(groups: Groups): (request: ApiRequest, core: boolean) => ApiResponse {
+function createGroupLists(groups: Groups, advertise: Advertised): (request: ApiRequest, core: boolean) => ApiResponse {
   const aggregated = new Map<boolean, { version: string; body: Body; etag: string }>();
   return (request, core) => {
     if (!wantsAggregated(request.headers["accept"]))
-      return objectResponse(200, core ? apiVersions(groups.all()) : apiGroupList(groups.all()));
+      return objectResponse(200, core ? apiVersions(groups.all(), advertise) : apiGroupList(groups.all()));
     let known = aggregated.get(core);
     if (known?.version !== groups.version) {
       const body = bodyOf(groupDiscoveryList(groups.all(), core));
@@ -115,7 +128,7 @@ function createOpenApi(
     }
     if (!path.startsWith("/openapi/v3/")) return undefined;
     const document = v3.document(path.slice("/openapi/v3/".length));
-    if (!document) return undefined;
+    if (!document) return nothing;
     const hash = request.query.get("hash");
     if (hash) {
       // A URL with a hash never changes its meaning: who asks by an old one is led to the new one.
@@ -136,6 +149,9 @@ function withRemotePaths(index: object, remote: RemoteGroups): object {
   if (others.length === 0) return index;
   return { ...index, paths: { ...(index as { paths?: object }).paths, ...Object.fromEntries(others) } };
 }
+
+/** Upstream says no more than that it is not there. */
+const nothing: ApiResponse = { type: "object", status: 404, headers: {}, object: notThere.status, bytes: () => [] };
 
 function movedTo(location: string): ApiResponse {
   return { type: "object", status: 301, headers: { location }, object: {}, bytes: () => [] };

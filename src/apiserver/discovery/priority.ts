@@ -24,6 +24,9 @@ const known = [
   "resource.k8s.io",
   "flowcontrol.apiserver.k8s.io",
 ];
+/** Whether Kubernetes itself has the group. */
+export const isKubernetesGroup = (group: string): boolean => known.includes(group);
+
 const places = new Map(known.map((group, i) => [group, i]));
 
 /** The order of discovery: by group, and in a group the preferred version first. */

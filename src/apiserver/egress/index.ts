@@ -1,3 +1,3 @@
 export * from "./egress.ts";
 export { createNetworkEgress, type NetworkEgressOptions } from "./network-egress.ts";
-export { createServiceResolver, type Endpoint, type ResolveService } from "./resolve.ts";
+export { createServiceResolver, hasSlices, type Endpoint, type ResolveService } from "./resolve.ts";

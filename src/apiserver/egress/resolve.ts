@@ -20,14 +20,21 @@ export function createServiceResolver(storage: Storage, random: () => number = M
     const { namespace, name } = target;
     const entry = storage.of(resources.Service).get(keyFor(resources.Service, { namespace, name }));
     if (!entry) throw new EgressError("NO_SERVICE", `service ${JSON.stringify(name)} not found`);
-    const slices = storage
-      .of(resources.EndpointSlice)
-      .under(prefixFor(resources.EndpointSlice, namespace))
-      .map(({ object }) => object as EndpointSlice)
-      .filter(({ metadata }) => metadata.labels?.[ownerLabel] === name);
-    return endpointOf(entry.object as Service, slices, target.port, random);
+    return endpointOf(entry.object as Service, slicesOf(storage, namespace, name), target.port, random);
   };
 }
+
+function slicesOf(storage: Storage, namespace: string, service: string): EndpointSlice[] {
+  return storage
+    .of(resources.EndpointSlice)
+    .under(prefixFor(resources.EndpointSlice, namespace))
+    .map(({ object }) => object as EndpointSlice)
+    .filter(({ metadata }) => metadata.labels?.[ownerLabel] === service);
+}
+
+/** Whether anything is known of where a Service leads, if only that there is nobody ready. */
+export const hasSlices = (storage: Storage, namespace: string, service: string): boolean =>
+  slicesOf(storage, namespace, service).length > 0;
 
 /**
  * One ready endpoint of a Service for one of its ports, chosen at random, of the Service's first family if there is one.

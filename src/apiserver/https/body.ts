@@ -1,8 +1,7 @@
 import type { Readable } from "node:stream";
 import { statusError } from "../../kube/index.ts";
+import { bodyLimit, bodyTooLarge } from "../request/body.ts";
 
-/** Bytes of a body at most, as upstream's `MaxRequestBodyBytes`. */
-export const bodyLimit = 3 << 20;
 /** Milliseconds in which a body has to come. */
 const bodyTime = 60_000;
 /**
@@ -20,8 +19,7 @@ export function readBody(stream: Readable): Promise<Uint8Array> {
     let timer = setTimeout(() => {
       finish(() => reject(statusError("Timeout", "the body of the request did not come in time")));
     }, bodyTime);
-    const refuse = (): void =>
-      finish(() => reject(statusError("RequestEntityTooLarge", `Request entity too large: limit is ${bodyLimit}`, {})));
+    const refuse = (): void => finish(() => reject(bodyTooLarge()));
     const onData = (chunk: Uint8Array): void => {
       const fitted = size <= bodyLimit;
       size += chunk.length;

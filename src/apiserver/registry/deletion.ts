@@ -37,7 +37,11 @@ export function deletionOf(
   if (resource.kind === "Namespace" && resource.group === "") return namespaceDeletion(object, finalizersChanged, now);
 
   if (metadata.deletionTimestamp) return laterDelete(object, options, finalizersChanged);
-  strategy.prepareForDelete?.(object, { now: timestamp(now) });
+  if (strategy.prepareForDelete) {
+    strategy.prepareForDelete(object, { now: timestamp(now) });
+    metadata.deletionTimestamp = timestamp(now);
+    return { type: "mark", object };
+  }
 
   const grace = gracePeriod(strategy, object, options);
   if ((metadata.finalizers ?? []).length === 0 && grace === 0) return { type: "gone" };

@@ -57,6 +57,12 @@ export function forbidden(
   });
 }
 
+/** As upstream's router of custom resources. */
+export function notSupported(resource: Pick<Resource, "plural" | "group">, verb: string): StatusError {
+  const text = `${verb} is not supported on resources of kind ${JSON.stringify(qualified(resource))}`;
+  return statusError("MethodNotAllowed", text, { group: resource.group, kind: resource.plural });
+}
+
 /** As upstream's router, which has no route for the method: it says nothing of the kind. */
 export function methodNotAllowed(): StatusError {
   return statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});

@@ -62,8 +62,12 @@ export interface Registry {
     produce: (current: KubeObject) => KubeObject | Promise<KubeObject>,
     options: { retry: boolean; orCreate?: () => KubeObject | Promise<KubeObject>; force?: boolean },
   ): Promise<{ entry: Entry; created: boolean }>;
-  /** The object as it is afterwards; `gone` when it is not there any more. */
-  remove(context: WriteContext, name: string, options: DeletionOptions): Promise<{ entry: Entry; gone: boolean }>;
+  /** The object as it is afterwards or was last; `gone` when it is not there any more; `revision` is that of the delete. */
+  remove(
+    context: WriteContext,
+    name: string,
+    options: DeletionOptions,
+  ): Promise<{ entry: Entry; gone: boolean; revision: number }>;
 }
 
 /** Free addresses that others may take first before a request gives up. */
@@ -138,15 +142,16 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     current: Entry | undefined,
     value: Uint8Array | undefined,
     companion: Companion,
-  ): Promise<{ done: Entry } | { failed: "object" | "companion"; current: Entry | undefined }> => {
+  ): Promise<{ done: Entry; revision: number } | { failed: "object" | "companion"; current: Entry | undefined }> => {
     const result = await storage.write(
       [{ key, modRevision: current?.revision ?? 0 }, ...companion.compare],
       [value ? { type: "put", key, value } : { type: "delete", key }, ...companion.operations],
     );
     if (result.ok) {
-      if (!value) return { done: current as Entry };
+      if (!value) return { done: current as Entry, revision: result.revision };
       const cached = cache.get(key);
-      return { done: cached?.revision === result.revision ? cached : cache.make(key, result.revision, value) };
+      const done = cached?.revision === result.revision ? cached : cache.make(key, result.revision, value);
+      return { done, revision: result.revision };
     }
     if (!result.current.has(key)) {
       // Someone else was given the same address: the caches shall know before another is chosen.
@@ -246,12 +251,10 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     const object = await mutated("CREATE", context, given.metadata.name ?? "", given);
     const { metadata } = object;
     const base = metadata.name ? "" : (metadata.generateName ?? "");
-    if (!metadata.name && !base)
-      throw invalid(resource, "", [
-        { type: "Required", field: "metadata.name", detail: "name or generateName is required" },
-      ]);
     object.metadata = { ...metadata, uid: randomUUID(), creationTimestamp: strategyIn.now };
     if (base) object.metadata.name = generateName(base, Math.random);
+    // Validation says, beside what else is wrong, that there is none.
+    else object.metadata.name ??= "";
     if (resource.namespaced && metadata.namespace !== namespace)
       throw statusError(
         "BadRequest",
@@ -343,12 +346,15 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         const old = context.conversion ? await context.conversion.load(current) : current.object;
         await admitDelete(context, name, old);
         const deletion = deletionOf(context, old, options, now());
-        if (deletion.type === "pending") return { entry: current, gone: false };
+        if (deletion.type === "pending") return { entry: current, gone: false, revision: current.revision };
         const value = deletion.type === "mark" ? await bytesFor(context, deletion.object) : undefined;
-        if (context.dryRun) return { entry: value ? cache.make(key, current.revision, value) : current, gone: !value };
+        if (context.dryRun) {
+          const { revision } = current;
+          return { entry: value ? cache.make(key, revision, value) : current, gone: !value, revision };
+        }
         const companion = value ? noCompanion : allocate(resource, undefined, old);
         const result = await commit(cache, key, current, value, companion);
-        if ("done" in result) return { entry: result.done, gone: !value };
+        if ("done" in result) return { entry: result.done, gone: !value, revision: result.revision };
         current = result.current;
       }
       throw modified(resource, name);

@@ -1,7 +1,13 @@
-import { decode, parseYaml, statusError, type GroupVersionKind } from "../../kube/index.ts";
+import { decode, parseYaml, statusError, type GroupVersionKind, type StatusError } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
 import { protobufType } from "./negotiate.ts";
 import type { FieldValidation } from "./params.ts";
+
+/** Bytes of a body at most, as upstream's `MaxRequestBodyBytes`. */
+export const bodyLimit = 3 << 20;
+
+export const bodyTooLarge = (): StatusError =>
+  statusError("RequestEntityTooLarge", `Request entity too large: limit is ${bodyLimit}`);
 
 /** The media type of a body: without parameters, lower case. Absent: JSON. */
 export function mediaType(request: ApiRequest): string {

@@ -49,9 +49,9 @@ export function listQuery(query: URLSearchParams): ListQuery {
   refuse(errors);
   const limit = integer(query, "limit");
   if (token) {
-    decodeContinue(token);
     if (resourceVersion && resourceVersion !== "0")
       throw statusError("BadRequest", "specifying resource version is not allowed when using continue");
+    decodeContinue(token);
   }
   return {
     resourceVersion: versionParam(query),

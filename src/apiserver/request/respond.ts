@@ -1,4 +1,4 @@
-import type { Status, StatusError } from "../../kube/index.ts";
+import { statusError, type Status, type StatusError } from "../../kube/index.ts";
 import type { ApiResponse, WatchFrame } from "../handler.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 
@@ -36,6 +36,18 @@ export function textResponse(status: number, text: string, type = "text/plain; c
     status,
     headers: { "content-type": type, "x-content-type-options": "nosniff" },
     chunks: chunks(),
+  };
+}
+
+/** Where upstream has no route at all it says so in text, as any web server; a caller in process gets a Status. */
+export function pageNotFound(): ApiResponse {
+  const { status } = statusError("NotFound", "the server could not find the requested resource", {});
+  return {
+    type: "object",
+    status: 404,
+    headers: { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" },
+    object: status,
+    bytes: () => [Buffer.from("404 page not found\n")],
   };
 }
 

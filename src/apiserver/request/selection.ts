@@ -20,7 +20,7 @@ export interface Selection {
 
 /** Reads label and field selector of a query. Throws StatusError BadRequest for one that is not well formed or names unknown fields. */
 export function selection(
-  { resource, strategy }: { resource: Resource; strategy: Strategy },
+  { resource, strategy, custom = false }: { resource: Resource; strategy: Strategy; custom?: boolean },
   namespace: string,
   name: string,
   query: URLSearchParams,
@@ -33,7 +33,7 @@ export function selection(
     field: fieldOf(requirement.field),
   }));
   if (fields.length > 0)
-    checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))), resource.kind);
+    checkFieldSelector(fields, Object.keys(strategy.selectableFields(emptyObject(resource))), resource.kind, custom);
   if (name) fields.push({ field: "metadata.name", operator: "=", value: name });
 
   const scope = prefixFor(resource, resource.namespaced ? namespace : undefined);

@@ -1,8 +1,8 @@
 import {
   invalid,
-  statusError,
   type FieldError,
   type KubeObject,
+  type NonResourceAttributes,
   type ResourceAttributes,
   type SubjectAccessReview,
 } from "../../kube/index.ts";
@@ -10,20 +10,21 @@ import type { Action, Authorizer } from "../auth/index.ts";
 import type { UserInfo } from "../handler.ts";
 import { equalitiesIn, type FieldEquality } from "../request/request-info.ts";
 
-const group = "authorization.k8s.io";
+/** Upstream's message of what is wrong with a review names no kind. */
+const nameless = { group: "authorization.k8s.io", kind: "" };
 
 /** Whether a user may do what a review asks about. Throws StatusError Invalid for a question that makes no sense. */
 export function accessAnswer(asked: SubjectAccessReview, user: UserInfo, authorizer: Authorizer): SubjectAccessReview {
   const faults = [...metadataFaults(asked), ...specFaults(asked)];
-  if (faults.length > 0) throw invalid({ group, kind: asked.kind }, "", faults);
+  if (faults.length > 0) throw invalid(nameless, "", faults);
   const { allowed, reason } = authorizer.decide(user, askedAction(asked));
   return { ...asked, status: { allowed, ...(reason ? { reason } : {}) } };
 }
 
 /** The user that a review asks about. */
-export function subjectOf({ kind, spec }: SubjectAccessReview): UserInfo {
+export function subjectOf({ spec }: SubjectAccessReview): UserInfo {
   if (!spec.user && !spec.groups?.length)
-    throw invalid({ group, kind }, "", [
+    throw invalid(nameless, "", [
       { type: "Invalid", field: "spec.user", value: "", detail: "at least one of user or group must be specified" },
     ]);
   return {
@@ -35,20 +36,30 @@ export function subjectOf({ kind, spec }: SubjectAccessReview): UserInfo {
 }
 
 /** A review inside a namespace asks about that namespace alone. */
-export function checkLocal({ kind, spec }: SubjectAccessReview, namespace: string): void {
+export function checkLocal({ spec }: SubjectAccessReview, namespace: string): void {
   const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
   if (path)
-    throw invalid({ group, kind }, "", [
+    throw invalid(nameless, "", [
       {
         type: "Invalid",
         field: "spec.nonResourceAttributes",
-        value: path,
+        value: shownPath(path),
         detail: "disallowed on this kind of request",
       },
     ]);
   if (resource && resource.namespace !== namespace)
-    throw statusError("BadRequest", `spec.resourceAttributes.namespace must match namespace: ${namespace}`);
+    throw invalid(nameless, "", [
+      {
+        type: "Invalid",
+        field: "spec.resourceAttributes.namespace",
+        value: resource.namespace ?? "",
+        detail: "must match metadata.namespace",
+      },
+    ]);
 }
+
+/** As Go shows it. */
+const shownPath = ({ path = "", verb = "" }: NonResourceAttributes): object => ({ Path: path, Verb: verb });
 
 function metadataFaults({ metadata, kind }: KubeObject): FieldError[] {
   const { namespace, managedFields: _fields, creationTimestamp: _created, ...rest } = metadata;
@@ -65,7 +76,7 @@ function specFaults({ spec }: SubjectAccessReview): FieldError[] {
       {
         type: "Invalid",
         field: "spec.nonResourceAttributes",
-        value: path,
+        value: shownPath(path),
         detail: "cannot be specified in combination with resourceAttributes",
       },
     ];

@@ -35,6 +35,8 @@ export const evictPod: PodAction = async (options, request, info, served) => {
     warnings.push(text);
   };
   const read = await readObject<Eviction>(request, evictionKind, query.fieldValidation, warn);
+  if (read.metadata.name && read.metadata.name !== info.name)
+    throw statusError("BadRequest", "name in URL does not match name in Eviction object");
   const asked = contextOf(request, info, served, query.dryRun || (read.deleteOptions?.dryRun?.length ?? 0) > 0, warn);
   const eviction = await registry.admit(asked, {
     operation: "CREATE",

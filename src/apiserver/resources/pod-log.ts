@@ -35,7 +35,7 @@ export async function handlePodLog(
   const container = chooseContainer(pod, request.query.get("container") ?? "");
   const node = pod.spec?.nodeName;
   // Not scheduled yet: there is no log, which is no fault.
-  if (!node) return logResponse(nothing());
+  if (!node) return { type: "object", status: 204, headers: {}, object: {}, bytes: () => [] };
   const entry = storage.of(resources.Node).get(keyFor(resources.Node, { name: node }));
   const address = entry && kubeletAddress(entry.object as Node);
   if (!address) throw statusError("InternalError", `Internal error occurred: no address of node ${node} is known`);
@@ -50,10 +50,6 @@ export async function handlePodLog(
     answer.status === 400 || answer.status === 404 ? "BadRequest" : "InternalError",
     text || `kubelet of node ${node} answered ${answer.status}`,
   );
-}
-
-async function* nothing(): AsyncGenerator<Uint8Array> {
-  // An empty log.
 }
 
 function logResponse(chunks: AsyncIterable<Uint8Array>): ApiResponse {
@@ -106,7 +102,7 @@ function logQuery(query: URLSearchParams, pod: string): URLSearchParams {
     if (query.has("sinceSeconds"))
       errors.push({
         type: "Forbidden",
-        field: "",
+        field: "[]",
         detail: "at most one of `sinceTime` or `sinceSeconds` may be specified",
       });
     passed.set("sinceTime", since);

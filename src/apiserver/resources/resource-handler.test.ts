@@ -330,11 +330,9 @@ describe("delete", () => {
 describe("paths", () => {
   it.each([
     ["GET", "/api/v1/nothings", 404],
-    ["GET", "/apis/nowhere.example/v1/things", 404],
     ["GET", "/api/v1/namespaces/default/pods/p/nothing", 404],
     ["GET", `${configMaps}/a/status`, 404],
     ["GET", `${configMaps}/a/b/c/d`, 404],
-    ["GET", "/nothing", 404],
     ["POST", `${configMaps}/a`, 405],
     ["POST", "/api/v1/configmaps", 405],
     ["PUT", configMaps, 405],
@@ -346,4 +344,14 @@ describe("paths", () => {
     expect(answer.status).toBe(status);
     expect(answer.body.kind).toBe("Status");
   });
+
+  it.each(["/apis/nowhere.example/v1/things", "/apis/nowhere.example", "/nothing", "/livez/nothing"])(
+    "%s, for which there is no route at all, is answered in text",
+    async (path) => {
+      const { status, text, headers } = await api.call("GET", path);
+      expect(status).toBe(404);
+      expect(headers["content-type"]).toBe("text/plain; charset=utf-8");
+      expect(text).toBe("404 page not found\n");
+    },
+  );
 });

@@ -12,7 +12,7 @@ import type { ResourceInfo } from "../request/request-info.ts";
 import { bodyResponse, errorResponse, objectResponse, success, watchResponse } from "../request/respond.ts";
 import { selection, type Selection } from "../request/selection.ts";
 import { warningHeader } from "../request/warnings.ts";
-import { listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
+import { atRevision, listEntries, openWatch, tooLarge, type Entry, type Form, type Storage } from "../storage/index.ts";
 import { anonymous, contextOf, notFoundPath } from "./context.ts";
 import { formFor } from "./form-for.ts";
 import { checkApplied, readApply } from "./apply.ts";
@@ -177,8 +177,9 @@ export function createResourceHandler({
     const { dryRun, ...options } = await readDeletion(request);
     const write = beginWrite(request, info, served, "DeleteOptions", { dryRun });
     for (const text of served.strategy.deletionWarnings?.(options.propagationPolicy) ?? []) write.warn(text);
-    const { entry, gone } = await registry.remove(deleting(write.context, options), info.name, options);
-    if (!gone || served.returnsDeleted) return write.answer(200, entry);
+    const { entry, gone, revision } = await registry.remove(deleting(write.context, options), info.name, options);
+    if (!gone) return write.answer(200, entry);
+    if (served.returnsDeleted) return write.answer(200, atRevision(entry, revision));
     const { group, plural } = served.resource;
     const uid = entry.object.metadata.uid;
     return objectResponse(
@@ -262,10 +263,7 @@ export function createResourceHandler({
     deletecollection: removeAll,
   };
   return (request, info, served) => {
-    if (!served.verbs.includes(info.verb)) throw methodNotAllowed();
-    if (info.verb === "create" && info.name) throw methodNotAllowed();
-    if ((info.verb === "update" || info.verb === "patch") && !info.name) throw methodNotAllowed();
-    if (served.resource.namespaced && info.name && !info.namespace) throw notFoundPath();
+    checkVerb(request, info, served);
     return handlers[info.verb](request, info, served).catch((error: unknown) => {
       // Who is refused is warned too.
       const warnings = warned.get(request) ?? [];
@@ -275,6 +273,20 @@ export function createResourceHandler({
   };
 }
 
+/** What a method may be used on: upstream has another router for custom resources than for its own kinds. */
+function checkVerb({ method }: ApiRequest, { verb, name, namespace }: ResourceInfo, served: Served): void {
+  const { resource, verbs, conversion } = served;
+  if (!verbs.includes(verb)) throw methodNotAllowed();
+  if (conversion) {
+    if ((verb === "update" || verb === "patch") && !name) throw statusError("BadRequest", "name must be provided");
+    return;
+  }
+  if (method === "HEAD") throw methodNotAllowed();
+  if (verb === "create" && name) throw methodNotAllowed();
+  if ((verb === "update" || verb === "patch") && !name) throw methodNotAllowed();
+  if (resource.namespaced && name && !namespace) throw notFoundPath();
+}
+
 function deprecationHeader({ deprecation }: Served): Record<string, string> {
   return deprecation === undefined ? {} : warningHeader([deprecation]);
 }
@@ -282,9 +294,15 @@ function deprecationHeader({ deprecation }: Served): Record<string, string> {
 function chosenBy(
   { query }: ApiRequest,
   { namespace, name }: ResourceInfo,
-  { stored, strategy, view }: Served,
+  { stored, strategy, view, conversion }: Served,
 ): Selection {
-  return selection({ resource: stored, strategy }, namespace, name, query, view?.fieldOf);
+  return selection(
+    { resource: stored, strategy, custom: conversion !== undefined },
+    namespace,
+    name,
+    query,
+    view?.fieldOf,
+  );
 }
 
 /** The options of a delete come in its body too. */

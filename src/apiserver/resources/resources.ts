@@ -1,25 +1,26 @@
-import { statusError, type KubeObject, type StatusError } from "../../kube/index.ts";
+import type { KubeObject, StatusError } from "../../kube/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { Authenticator } from "../authentication/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import type { Connector } from "../connect/index.ts";
-import { methodNotAllowed, type Registry } from "../registry/index.ts";
+import { methodNotAllowed, notFound, notSupported, timestamp, type Registry } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
 import { writeQuery } from "../request/params.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
-import { objectResponse } from "../request/respond.ts";
+import { objectResponse, pageNotFound } from "../request/respond.ts";
 import { warningHeader } from "../request/warnings.ts";
 import type { Storage } from "../storage/index.ts";
 import type { TokenIssuer } from "../tokens/index.ts";
 import { anonymous, notFoundPath } from "./context.ts";
+import { answerComponentStatuses, componentStatus } from "./component-statuses.ts";
 import { createFieldTracking } from "./field-tracking.ts";
 import { evictPod } from "./eviction.ts";
 import { bindPod } from "./pod-actions.ts";
 import { handlePodLog, type KubeletClient } from "./pod-log.ts";
 import { createResourceHandler } from "./resource-handler.ts";
-import { findReview, type Review, type ReviewContext } from "./reviews.ts";
+import { findReview, reviews, type Review, type ReviewContext } from "./reviews.ts";
 import { handleScale } from "./scale.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ProtobufForms } from "./protobuf-form.ts";
@@ -40,41 +41,56 @@ export interface ResourcesOptions {
   readonly kubelet: KubeletClient;
   readonly connect: Connector;
   readonly protobuf: ProtobufForms;
+  /** What is wrong with the store; undefined: nothing. */
+  readonly storeProblem: () => string | undefined;
 }
 
 /** Answers every request that names a resource. Throws StatusError. */
 export function createResources(
   options: ResourcesOptions,
 ): (request: ApiRequest, info: ResourceInfo) => Promise<ApiResponse> {
-  const { catalog, settled, storage, registry, clock, authorizer, authenticator, issuer, kubelet, connect } = options;
+  const {
+    catalog,
+    settled,
+    storage,
+    registry,
+    clock,
+    authorizer,
+    authenticator,
+    issuer,
+    kubelet,
+    connect,
+    storeProblem,
+  } = options;
   const tracking = createFieldTracking(catalog, () => clock.now());
   const handle = createResourceHandler({ ...options, tracking });
   const actions = { registry, storage, now: () => clock.now() };
 
-  const allow = (info: ResourceInfo, ...verbs: string[]): void => {
+  const allow = (info: ResourceInfo, served: Served, ...verbs: string[]): void => {
     if (!info.name) throw notFoundPath();
-    if (!verbs.includes(info.verb)) throw methodNotAllowed();
+    if (!verbs.includes(info.verb))
+      throw served.conversion ? notSupported(served.resource, info.verb) : methodNotAllowed();
   };
   const answerPart = async (request: ApiRequest, info: ResourceInfo, served: Served): Promise<ApiResponse> => {
     switch (info.subresource) {
       case "status":
       case "approval":
-        allow(info, "get", "update", "patch");
+        allow(info, served, "get", "update", "patch");
         return handle(request, info, served);
       case "finalize":
-        allow(info, "update");
+        allow(info, served, "update");
         return handle(request, info, served);
       case "scale":
-        allow(info, "get", "update", "patch");
+        allow(info, served, "get", "update", "patch");
         return handleScale({ ...actions, tracking }, request, info, served);
       case "binding":
-        allow(info, "create");
+        allow(info, served, "create");
         return bindPod(actions, request, info, served);
       case "eviction":
-        allow(info, "create");
+        allow(info, served, "create");
         return evictPod(actions, request, info, served);
       case "token":
-        allow(info, "create");
+        allow(info, served, "create");
         return requestToken({ registry, issuer }, request, info, served);
       case "exec":
       case "attach":
@@ -83,15 +99,20 @@ export function createResources(
         return connect(request, info, served);
       case "ephemeralcontainers":
       case "resize":
-        allow(info, "get", "update", "patch");
+        allow(info, served, "get", "update", "patch");
         return handle(request, info, served);
       case "log":
-        allow(info, "get");
+        allow(info, served, "get");
         return handlePodLog({ registry, storage, kubelet }, request, info);
       default:
         throw notFoundPath();
     }
   };
+
+  /** Groups of custom resources have no routes but those of their resources. */
+  const isOwnGroup = ({ group }: ResourceInfo): boolean =>
+    reviews.some(({ resource }) => resource.group === group) ||
+    catalog.all().some(({ resource, conversion }) => !conversion && resource.group === group);
 
   return async (request, info) => {
     let served = catalog.find(info.group, info.version, info.resource);
@@ -100,24 +121,47 @@ export function createResources(
       if (waiting) await waiting;
       served = catalog.find(info.group, info.version, info.resource);
     }
+    if (!served && info.group === "" && info.version === "v1") {
+      if (info.resource === componentStatus.plural)
+        return answerComponentStatuses(request, info, { storeProblem, now: actions.now });
+      const pods = info.resource === "bindings" ? catalog.find("", "v1", "pods") : undefined;
+      if (pods) {
+        if (info.name) throw notFoundPath();
+        if (info.verb !== "create" || !info.namespace) throw methodNotAllowed();
+        return bindPod(actions, request, { ...info, resource: "pods", subresource: "binding" }, pods);
+      }
+    }
     if (!served) {
       const review = findReview(info);
+      if (!review && !isOwnGroup(info)) return pageNotFound();
       if (!review || info.name) throw notFoundPath();
       const asker = request.user ?? anonymous;
-      return answerReview(request, info, review, { asker, authorizer, authenticator, namespace: info.namespace });
+      return answerReview(request, info, review, {
+        asker,
+        authorizer,
+        authenticator,
+        namespace: info.namespace,
+        now: timestamp(clock.now()),
+      });
     }
+    if (served.conversion && !isInScope(info, served)) return pageNotFound();
     // The path may not go deeper than what is served.
     if (tooDeep(info) && info.subresource !== "proxy") throw notFoundPath();
     if (!info.subresource) return handle(request, info, served);
-    if (!served.resource.subresources.includes(info.subresource)) throw notServed(info);
+    if (!served.resource.subresources.includes(info.subresource)) throw notServed(info, served);
     return answerPart(request, info, served);
   };
 }
 
-/** 404 for a part that Kubernetes may have, such as `pods/exec`: says which it is, so that nobody looks for a fault elsewhere. */
-function notServed({ resource, subresource }: ResourceInfo): StatusError {
-  const text = `the server could not find the requested resource: ${resource}/${subresource} is not served here`;
-  return statusError("NotFound", text, {});
+/** 404 for a part that a kind does not have. */
+function notServed({ name }: ResourceInfo, { resource, conversion }: Served): StatusError {
+  return conversion ? notFound(resource, name) : notFoundPath();
+}
+
+/** Custom resources are there in their scope alone: in a namespace, or outside of all. Lists and watches may be about all namespaces. */
+function isInScope({ namespace, verb }: ResourceInfo, { resource }: Served): boolean {
+  if (!resource.namespaced) return !namespace;
+  return namespace !== "" || verb === "list" || verb === "watch";
 }
 
 function tooDeep({ path, namespace, resource, group }: ResourceInfo): boolean {

@@ -18,6 +18,8 @@ export interface ReviewContext {
   readonly authenticator: Authenticator;
   /** "" for a review without. */
   readonly namespace: string;
+  /** RFC 3339. */
+  readonly now: string;
 }
 
 /** A question that is answered and not stored: POST alone. */
@@ -57,7 +59,7 @@ export const reviews: readonly Review[] = [
   review(authorization, "SelfSubjectRulesReview", (asked, context) =>
     answerRules(asked as SelfSubjectRulesReview, context),
   ),
-  review(authentication, "SelfSubjectReview", (asked, { asker }) => answerWho(asked, asker)),
+  review(authentication, "SelfSubjectReview", (asked, { asker, now }) => answerWho(asked, asker, now)),
   review(authentication, "TokenReview", (asked, context) => answerToken(asked as TokenReview, context)),
 ];
 
@@ -75,6 +77,8 @@ function answerRules(asked: SelfSubjectRulesReview, { asker, authorizer }: Revie
   const problem = authorizer.incomplete(asker);
   return {
     ...asked,
+    // Upstream answers with the rules alone.
+    spec: {},
     status: {
       resourceRules: rules.flatMap(({ nonResourceURLs: _urls, ...rule }) => (rule.resources?.length ? [rule] : [])),
       nonResourceRules: rules.flatMap(({ verbs, nonResourceURLs }) =>
@@ -86,8 +90,9 @@ function answerRules(asked: SelfSubjectRulesReview, { asker, authorizer }: Revie
   };
 }
 
-function answerWho(asked: KubeObject, asker: UserInfo): KubeObject {
-  return { ...asked, status: { userInfo: shown(asker) } } as KubeObject;
+function answerWho(asked: KubeObject, asker: UserInfo, now: string): KubeObject {
+  const metadata = { ...asked.metadata, creationTimestamp: now };
+  return { ...asked, metadata, status: { userInfo: shown(asker) } } as KubeObject;
 }
 
 async function answerToken(asked: TokenReview, { authenticator }: ReviewContext): Promise<TokenReview> {
@@ -95,13 +100,16 @@ async function answerToken(asked: TokenReview, { authenticator }: ReviewContext)
   if (!token) throw statusError("BadRequest", "token is required for TokenReview in authentication");
   const wanted = audiences?.length ? audiences : authenticator.audiences;
   const spec = { ...asked.spec, token };
+  // Upstream tells what each kind of token said to it: one of them always that it is no token of its kind.
+  const invalidToken = "invalid bearer token";
   try {
     const found = await authenticator.review(token, wanted);
-    if (!found) return { ...asked, spec, status: { user: {} } };
+    if (!found) return { ...asked, spec, status: { user: {}, error: invalidToken } };
     const status = { authenticated: true, user: shown(found.user), audiences: [...found.audiences] };
     return { ...asked, spec, status };
   } catch (error) {
-    return { ...asked, spec, status: { user: {}, error: error instanceof Error ? error.message : String(error) } };
+    const why = error instanceof Error ? error.message : String(error);
+    return { ...asked, spec, status: { user: {}, error: `[${invalidToken}, ${why}]` } };
   }
 }
 

@@ -80,8 +80,15 @@ const returningDeleted: ReadonlySet<string> = new Set([
   "VolumeAttributesClass",
 ]);
 
+/** Kinds of Kubernetes that have another to take their place (apiserver's `APILifecycleDeprecated`). */
+const deprecations: Readonly<Record<string, string>> = {
+  Endpoints: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+};
+
 function serve(resource: Resource, stored = resource): Served {
+  const deprecation = resource.group === "" ? deprecations[resource.kind] : undefined;
   return {
+    ...(deprecation === undefined ? {} : { deprecation }),
     resource,
     stored,
     verbs: resource.kind === "Namespace" ? allVerbs.filter((verb) => verb !== "deletecollection") : allVerbs,

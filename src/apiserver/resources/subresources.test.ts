@@ -114,7 +114,18 @@ describe("binding", () => {
   it("needs a pod, and a node", async () => {
     expect((await bind("n1")).status).toBe(404);
     await api.call("POST", pods, pod("p"));
-    expect((await bind("")).status).toBe(422);
+    const nowhere = await bind("");
+    expect([nowhere.status, nowhere.body.message]).toEqual([500, "target.name: Required value"]);
+  });
+
+  it("may be posted to the collection of bindings", async () => {
+    await api.call("POST", pods, pod("p"));
+    const target = { apiVersion: "v1", kind: "Node", name: "n1" };
+    const bindings = "/api/v1/namespaces/default/bindings";
+    expect((await api.call("POST", bindings, { metadata: { name: "p" }, target })).status).toBe(201);
+    expect((await api.call("GET", `${pods}/p`)).body.spec.nodeName).toBe("n1");
+    expect((await api.call("POST", bindings, { target })).status).toBe(422);
+    expect((await api.call("GET", bindings)).status).toBe(405);
   });
 });
 

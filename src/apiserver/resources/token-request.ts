@@ -27,6 +27,6 @@ export async function requestToken(
   const asked = await readObject<TokenRequest>(request, kind, fieldValidation, warn);
   const context = contextOf(request, info, served, dryRun, warn);
   const admitted = await registry.admit(context, { operation: "CREATE", name: info.name, kind, object: asked });
-  const answered = await issuer.issue(admitted, { namespace: info.namespace, name: info.name }, dryRun);
+  const answered = await issuer.issue(admitted, { namespace: info.namespace, name: info.name });
   return objectResponse(201, answered, warningHeader(warnings));
 }

@@ -167,7 +167,7 @@ function sizeOf({ before, after }: Change): number {
 }
 
 /** The same object with the resource version of its deletion. */
-function atRevision(entry: Entry, revision: number): Entry {
+export function atRevision(entry: Entry, revision: number): Entry {
   const object = {
     ...entry.object,
     metadata: { ...entry.object.metadata, resourceVersion: String(revision) },

@@ -108,8 +108,8 @@ export const configMapPrinter: Printer<ConfigMap> = {
 };
 
 export const serviceAccountPrinter: Printer<ServiceAccount> = {
-  columns: [nameColumn, text("Secrets", "How many secrets it may use."), ageColumn],
-  cells: (account, now) => [account.metadata.name, account.secrets?.length ?? 0, ageOf(account, now)],
+  columns: [nameColumn, ageColumn],
+  cells: (account, now) => [account.metadata.name, ageOf(account, now)],
 };
 
 export const leasePrinter: Printer<Lease> = {

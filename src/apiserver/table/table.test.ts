@@ -41,7 +41,7 @@ describe("columns", () => {
     ["Namespace", "Name Status Age"],
     ["ConfigMap", "Name Data Age"],
     ["Secret", "Name Type Data Age"],
-    ["ServiceAccount", "Name Secrets Age"],
+    ["ServiceAccount", "Name Age"],
     ["Endpoints", "Name Endpoints Age"],
     ["EndpointSlice", "Name AddressType Ports Endpoints Age"],
     ["Lease", "Name Holder Age"],
@@ -392,7 +392,7 @@ describe("the other kinds", () => {
     ["Namespace", { status: { phase: "Active" } }, ["one", "Active", "5m"]],
     ["ConfigMap", { data: { a: "1", b: "2" }, binaryData: { c: "Mw==" } }, ["one", 3, "5m"]],
     ["Secret", { type: "Opaque", data: { a: "MQ==" } }, ["one", "Opaque", 1, "5m"]],
-    ["ServiceAccount", {}, ["one", 0, "5m"]],
+    ["ServiceAccount", {}, ["one", "5m"]],
     ["Lease", { spec: { holderIdentity: "node-1" } }, ["one", "node-1", "5m"]],
     ["Endpoints", { subsets: [] }, ["one", "<none>", "5m"]],
     [

@@ -49,6 +49,12 @@ export const scalePrinter: Printer<Scale> = {
   ],
 };
 
+/** Of a custom resource: upstream makes it with other types. */
+export const customScalePrinter: Printer<Scale> = {
+  ...scalePrinter,
+  columns: [nameColumn, ...scalePrinter.columns.slice(1, -1), { ...ageColumn, type: "date" }],
+};
+
 export const replicaSetPrinter: Printer<ReplicaSet> = {
   columns: [
     nameColumn,

@@ -19,7 +19,7 @@ export interface TokenIssuer {
   readonly issuer: string;
   readonly keys: () => Promise<AccountKeys>;
   /** Answers a request for a token of an account (`serviceaccounts/token`). Throws StatusError. */
-  issue(request: TokenRequest, account: { namespace: string; name: string }, dryRun: boolean): Promise<TokenRequest>;
+  issue(request: TokenRequest, account: { namespace: string; name: string }): Promise<TokenRequest>;
 }
 
 export interface TokenIssuerOptions {
@@ -88,7 +88,7 @@ export function createTokenIssuer({ storage, keys, issuer, audiences, now }: Tok
   return {
     issuer,
     keys,
-    async issue(request, { namespace, name }, dryRun) {
+    async issue(request, { namespace, name }) {
       const { metadata, spec } = request;
       if (metadata.namespace && metadata.namespace !== namespace)
         throw statusError(
@@ -100,20 +100,21 @@ export function createTokenIssuer({ storage, keys, issuer, audiences, now }: Tok
       const wanted = spec.audiences?.length ? spec.audiences : audiences;
       const lifetime = spec.expirationSeconds ?? usualLifetime;
       const faults = lifetimeFaults(lifetime);
-      if (faults.length > 0) throw invalid(kind, name, faults);
+      if (faults.length > 0) throw invalid(kind, "", faults);
       await storage.caughtUp();
       const account = find(resources.ServiceAccount, namespace, name) as ServiceAccount;
+      const { uid } = account.metadata;
       const bound: BoundClaims = {
         namespace,
         ...bindings(request, account),
-        serviceaccount: { name, ...(account.metadata.uid ? { uid: account.metadata.uid } : {}) },
+        serviceaccount: { name, ...(uid ? { uid } : {}) },
       };
       const begun = Math.floor(now() / 1000);
       const draft = { issuer, audiences: wanted, bound, now: begun, lifetime };
-      const token = dryRun ? "" : await signAccountToken((await keys()).signing, draft);
+      const token = await signAccountToken((await keys()).signing, draft);
       return {
         ...request,
-        metadata: { ...metadata, name, namespace, creationTimestamp: timestamp(begun * 1000) },
+        metadata: { ...metadata, name, namespace, ...(uid ? { uid } : {}), creationTimestamp: timestamp(begun * 1000) },
         spec: { ...spec, audiences: [...wanted], expirationSeconds: lifetime },
         status: { token, expirationTimestamp: timestamp((begun + lifetime) * 1000) },
       };

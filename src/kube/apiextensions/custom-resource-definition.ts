@@ -65,6 +65,7 @@ function createDefinitionStrategy(): Strategy {
 
   const base = createStrategy<CustomResourceDefinition>(resources.CustomResourceDefinition, {
     generationOf: ({ spec }) => spec,
+    statusKeeps: "metadata",
     defaults: applySpecDefaults,
     prepareForCreate(definition) {
       // What clients in Go see before the names are accepted.

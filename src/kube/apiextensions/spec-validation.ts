@@ -5,6 +5,7 @@ import type {
   CustomResourceDefinitionSpec,
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
+  CustomResourceValidation,
 } from "../generated/types.ts";
 import type { CelModule } from "../load-cel.ts";
 import { itemsOf, type JsonSchema } from "../structural/json-schema.ts";
@@ -53,7 +54,7 @@ export interface SpecOptions {
 
 /** Faults of a new spec, in the words of apiextensions' `ValidateCustomResourceDefinition`. */
 export function* validateSpec({ spec }: CustomResourceDefinition, { old, cel }: SpecOptions = {}): Faults {
-  const { group, scope, names, versions, conversion, preserveUnknownFields } = spec;
+  const { group, scope, conversion, preserveUnknownFields } = spec;
   if (!group) yield fault.required("spec.group");
   else {
     const found = isDns1123Subdomain(group);
@@ -63,24 +64,47 @@ export function* validateSpec({ spec }: CustomResourceDefinition, { old, cel }: 
   if (!scope) yield fault.required("spec.scope");
   else if (scope !== "Cluster" && scope !== "Namespaced")
     yield fault.notSupported("spec.scope", scope, ["Cluster", "Namespaced"]);
-  for (const [i, version] of versions.entries()) {
-    if (!version.schema?.openAPIV3Schema) yield fault.required(`spec.versions[${i}].schema.openAPIV3Schema`);
-  }
+  const shared = sharedParts(spec.versions);
+  const versions = shared.versions;
+  if (!shared.schema?.openAPIV3Schema)
+    for (const [i, version] of versions.entries())
+      if (!version.schema?.openAPIV3Schema) yield fault.required(`spec.versions[${i}].schema.openAPIV3Schema`);
+  const changed = (
+    { name }: CustomResourceDefinitionVersion,
+    schema: CustomResourceValidation | undefined,
+  ): boolean => {
+    const before = old?.spec.versions.find((version) => version.name === name);
+    return !before || !semanticEqual(before.schema, schema);
+  };
   for (const [i, version] of versions.entries()) {
     const found = isDns1035Label(version.name);
     if (found.length > 0) yield fault.invalid(`spec.versions[${i}].name`, version.name, found.join(","));
-    const before = old?.spec.versions.find(({ name }) => name === version.name);
-    const costs = !before || !semanticEqual(before.schema, version.schema);
-    yield* validateVersion(version, `spec.versions[${i}]`, cel, costs);
+    for (const text of deprecationFaults(version.deprecated ?? false, version.deprecationWarning))
+      yield fault.invalid(`spec.versions[${i}].deprecationWarning`, version.deprecationWarning, text);
+    const hasStatus = (version.subresources ?? shared.subresources)?.status !== undefined;
+    const costs = changed(version, version.schema);
+    yield* validateParts(version, { path: `spec.versions[${i}]`, schema: "schema", hasStatus, cel, costs });
   }
-  const listed = versions.map(({ name }) => name);
-  if (new Set(listed).size < listed.length)
-    yield fault.invalid("spec.versions", versions, "must contain unique version names");
+  const names = versions.map(({ name }) => name);
+  if (new Set(names).size < names.length)
+    yield fault.invalid("spec.versions", versions.map(shownVersion), "must contain unique version names");
   if (versions.filter(({ storage }) => storage).length !== 1)
-    yield fault.invalid("spec.versions", versions, "must have exactly one version marked as storage version");
+    yield fault.invalid(
+      "spec.versions",
+      versions.map(shownVersion),
+      "must have exactly one version marked as storage version",
+    );
+  const [first] = names;
+  if (first !== undefined) {
+    const found = isDns1035Label(first);
+    if (found.length > 0) yield fault.invalid("spec.version", first, found.join(","));
+  }
   for (const field of ["plural", "singular", "kind", "listKind"] as const)
-    if (!names[field]) yield fault.required(`spec.names.${field}`);
-  yield* validateNames(names, "spec.names");
+    if (!spec.names[field]) yield fault.required(`spec.names.${field}`);
+  yield* validateNames(spec.names, "spec.names");
+  const hasStatus = spec.versions.some(({ subresources }) => subresources?.status !== undefined);
+  const costs = spec.versions.some((version) => changed(version, shared.schema));
+  yield* validateParts(shared, { path: "spec", schema: "validation", hasStatus, cel, costs });
   if (conversion) yield* validateConversion(conversion, "spec.conversion", old !== undefined && isUp(old));
   if (preserveUnknownFields && !old?.spec.preserveUnknownFields)
     yield fault.invalid(
@@ -111,26 +135,64 @@ export function* validateSpecUpdate(
   yield* unchanged("names.plural", ({ names }) => names.plural);
 }
 
-function* validateVersion(
-  version: CustomResourceDefinitionVersion,
-  path: string,
-  cel: CelModule | undefined,
-  costs: boolean,
-): Faults {
-  const { deprecated, deprecationWarning, schema, subresources, additionalPrinterColumns = [] } = version;
-  for (const text of deprecationFaults(deprecated ?? false, deprecationWarning))
-    yield fault.invalid(`${path}.deprecationWarning`, deprecationWarning, text);
-  const root = schema?.openAPIV3Schema as JsonSchema | undefined;
-  if (root)
-    yield* validateSchema(root, `${path}.schema.openAPIV3Schema`, {
-      hasStatus: subresources?.status !== undefined,
-      cel,
-      costs,
-    });
+/** What a version may say of its objects. */
+type VersionParts = Pick<
+  CustomResourceDefinitionVersion,
+  "schema" | "subresources" | "additionalPrinterColumns" | "selectableFields"
+>;
+
+/**
+ * What all versions say alike, and what is left of each. Faults are found in a definition as apiextensions holds it inside:
+ * there what all versions share stands once, in `spec.validation`, `spec.subresources` and so on, and faults have these paths.
+ */
+function sharedParts(
+  given: readonly CustomResourceDefinitionVersion[],
+): VersionParts & { readonly versions: readonly CustomResourceDefinitionVersion[] } {
+  const [first] = given;
+  const versions = given.map((version) => ({ ...version }));
+  const shared: VersionParts = {};
+  for (const part of ["schema", "subresources", "additionalPrinterColumns", "selectableFields"] as const) {
+    const value = first?.[part];
+    if (value === undefined || !given.every((version) => semanticEqual(version[part], value))) continue;
+    Object.assign(shared, { [part]: value });
+    for (const version of versions) delete version[part];
+  }
+  return { ...shared, versions };
+}
+
+/** A version as Go shows it. */
+function shownVersion(version: CustomResourceDefinitionVersion): object {
+  return {
+    Name: version.name,
+    Served: version.served,
+    Storage: version.storage,
+    Deprecated: version.deprecated ?? false,
+    DeprecationWarning: version.deprecationWarning ?? null,
+    Schema: version.schema ?? null,
+    Subresources: version.subresources ?? null,
+    AdditionalPrinterColumns: version.additionalPrinterColumns ?? null,
+    SelectableFields: version.selectableFields ?? null,
+  };
+}
+
+interface PartsPlace {
+  readonly path: string;
+  /** What the schema is called there. */
+  readonly schema: "schema" | "validation";
+  readonly hasStatus: boolean;
+  readonly cel: CelModule | undefined;
+  readonly costs: boolean;
+}
+
+function* validateParts(parts: VersionParts, place: PartsPlace): Faults {
+  const { subresources, additionalPrinterColumns = [] } = parts;
+  const { path, schema, hasStatus, cel, costs } = place;
+  const root = parts.schema?.openAPIV3Schema as JsonSchema | undefined;
+  if (root) yield* validateSchema(root, `${path}.${schema}.openAPIV3Schema`, { hasStatus, cel, costs });
   if (subresources) yield* validateSubresources(subresources, `${path}.subresources`);
   for (const [i, column] of additionalPrinterColumns.entries())
     yield* validateColumn(column, `${path}.additionalPrinterColumns[${i}]`);
-  yield* validateSelectableFields(version, root, `${path}.selectableFields`);
+  yield* validateSelectableFields(parts, root, `${path}.selectableFields`);
 }
 
 function* deprecationFaults(deprecated: boolean, warning: string | undefined): Generator<string> {
@@ -192,7 +254,7 @@ function* validateColumn({ name, type, format, jsonPath }: CustomResourceColumnD
 const mostSelectable = 8;
 
 function* validateSelectableFields(
-  { selectableFields = [] }: CustomResourceDefinitionVersion,
+  { selectableFields = [] }: VersionParts,
   root: JsonSchema | undefined,
   path: string,
 ): Faults {

@@ -13,7 +13,7 @@ export function* validateStatus(
   const stored = status.storedVersions ?? [];
   const { versions } = spec;
   if (stored.length === 0) {
-    yield fault.invalid(path, stored, "must have at least one stored version");
+    yield fault.invalid(path, null, "must have at least one stored version");
     return;
   }
   for (const { name, storage } of versions)

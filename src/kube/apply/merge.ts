@@ -121,6 +121,7 @@ function removeFields(map: MapAtom, value: Fields, set: FieldSet): unknown {
     const element = fieldElement(key);
     if (hasElement(set, element)) continue;
     const field = map.of(key);
+    // A field of which nothing is left stays as null, so that who manages the field itself goes on to.
     const kept =
       field && hasBelow(set, element) ? (removeItems(field, value[key], below(set, element)) ?? null) : value[key];
     setOwn(result, key, kept);

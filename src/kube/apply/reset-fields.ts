@@ -66,6 +66,6 @@ const exceptions: Readonly<Record<string, ResetFields>> = {
 export function resetFieldsOf({ group, kind, subresources, custom }: ResettingKind, subresource: string): ResetFields {
   const exception = exceptions[`${group}/${kind}/${subresource}`];
   if (exception && !custom) return exception;
-  if (subresource === "status") return custom ? metadataAndSpec : spec;
+  if (subresource === "status") return spec;
   return subresources.includes("status") ? status : all;
 }

@@ -16,7 +16,6 @@ export const endpointsStrategy = createStrategy(resources.Endpoints, {
     for (const [i, subset] of (endpoints.subsets ?? []).entries())
       yield* validateSubset(subset, context, `subsets[${i}]`);
   },
-  warnings: () => ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"],
 });
 
 function* validateSubset(subset: EndpointSubset, context: StrategyContext, path: string): Faults {

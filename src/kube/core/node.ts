@@ -28,6 +28,8 @@ export const nodeStrategy = createStrategy(resources.Node, {
 
 function* validateNode({ spec, status }: Node, old?: Node): Faults {
   yield* validateTaints(spec.taints ?? []);
+  // Upstream looks at them twice.
+  if (old) yield* validateTaints(spec.taints ?? []);
   yield* validateStatus(status ?? {});
   const cidrs = spec.podCIDRs ?? [];
   for (const [i, cidr] of cidrs.entries()) yield* validateCidr(cidr, `spec.podCIDRs[${i}]`);

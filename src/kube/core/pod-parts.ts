@@ -71,5 +71,5 @@ export function* validateResize({ spec }: Pod, old: Pod): Faults {
     }
   }
   if (qosClassOf(spec) !== qosClassOf(old.spec))
-    yield fault.invalid("metadata", spec, "Pod QOS Class may not change as a result of resizing");
+    yield fault.invalid("spec", qosClassOf(old.spec), "Pod QOS Class may not change as a result of resizing");
 }

@@ -68,7 +68,11 @@ function* validatePortNumbers({ type, ports = [] }: ServiceSpec): Faults {
     const path = `spec.ports[${i}]`;
     if (nodePort && nodePorts.has(`${protocol}/${nodePort}`)) yield fault.duplicate(`${path}.nodePort`, nodePort);
     if (nodePort) nodePorts.add(`${protocol}/${nodePort}`);
-    if (servicePorts.has(`${protocol}/${port}`)) yield fault.duplicate(path, { protocol, port, targetPort: 0 });
+    if (servicePorts.has(`${protocol}/${port}`)) {
+      // As Go shows what it compares by.
+      const shown = { Name: "", Protocol: protocol, AppProtocol: null, Port: port, TargetPort: 0, NodePort: 0 };
+      yield fault.duplicate(path, shown);
+    }
     servicePorts.add(`${protocol}/${port}`);
   }
 }

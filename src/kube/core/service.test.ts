@@ -79,7 +79,7 @@ describe("validation", () => {
           { name: "b", port: 80 },
         ],
       },
-      'spec.ports[1]: Duplicate value: {"protocol":"TCP","port":80,"targetPort":0}',
+      'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}',
     ],
     [
       {

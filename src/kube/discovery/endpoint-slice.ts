@@ -44,13 +44,20 @@ function* validateEndpoints({ endpoints = [], addressType }: EndpointSlice, cont
     else if (addresses.length > max.addresses)
       yield fault.tooMany(`${path}.addresses`, addresses.length, max.addresses);
     for (const [j, address] of addresses.entries()) {
-      yield* validateAddress(address, addressType, context, `${path}.addresses[${j}]`);
+      yield* validateAddress(address, addressType, context, `${path}.addresses`, j);
     }
     yield* validateDetails(endpoint, path);
   }
 }
 
-function* validateAddress(address: string, type: string, context: StrategyContext, path: string): Faults {
+function* validateAddress(
+  address: string,
+  type: string,
+  context: StrategyContext,
+  list: string,
+  index: number,
+): Faults {
+  const path = `${list}[${index}]`;
   if (type === "FQDN") {
     const name = address.replace(/\.$/, "");
     const messages = isDns1123Subdomain(name);
@@ -65,7 +72,8 @@ function* validateAddress(address: string, type: string, context: StrategyContex
   yield* faults;
   if (faults.length > 0) return;
   if (parseIp(address)?.family !== type && addressTypes.includes(type)) {
-    yield fault.invalid(path, address, type === "IPv4" ? "must be an IPv4 address" : "must be an IPv6 address");
+    // Upstream names the list here.
+    yield fault.invalid(list, address, type === "IPv4" ? "must be an IPv4 address" : "must be an IPv6 address");
   }
   yield* validateNonSpecialIp(address, path, context.allowLoopback);
 }

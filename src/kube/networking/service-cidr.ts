@@ -5,6 +5,7 @@ import { formatCidr, parseCidr, parseIp } from "../values/ip.ts";
 
 /** Blocks that addresses of Services come from. */
 export const serviceCidrStrategy = createStrategy(resources.ServiceCIDR, {
+  statusKeeps: "metadata",
   *validate({ spec }, _context, old) {
     const { cidrs = [] } = spec;
     if (!old) {

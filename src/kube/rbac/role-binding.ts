@@ -24,9 +24,12 @@ function* validate(
     yield* validateSubject(subject, binding.kind === "RoleBinding", `subjects[${i}]`);
   }
   if (old && !semanticEqual(binding.roleRef, old.roleRef)) {
-    yield fault.invalid("roleRef", binding.roleRef, "cannot change roleRef");
+    yield fault.invalid("roleRef", shownRef(binding.roleRef), "cannot change roleRef");
   }
 }
+
+/** As Go shows it. */
+const shownRef = ({ apiGroup = "", kind, name }: RoleRef): object => ({ APIGroup: apiGroup, Kind: kind, Name: name });
 
 function* validateRoleRef(roleRef: RoleRef | undefined, kinds: readonly string[]): Faults {
   const { apiGroup = "", kind = "", name = "" } = roleRef ?? {};

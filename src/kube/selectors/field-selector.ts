@@ -46,19 +46,20 @@ const unsupported = (kind: string, field: string): string =>
 
 /**
  * Throws 400 BadRequest when a requirement names a field that cannot be selected by.
- * `selectable` are the own fields of `kind`, beside `metadata.name` and `metadata.namespace`.
+ * `selectable` are the own fields of `kind`, beside `metadata.name` and `metadata.namespace`. Custom resources have their own words for it.
  */
 export function checkFieldSelector(
   requirements: readonly FieldRequirement[],
   selectable: readonly string[],
   kind: string,
+  custom = false,
 ): void {
   const common = ["metadata.name", "metadata.namespace"];
   for (const { field } of requirements) {
     if (common.includes(field) || selectable.includes(field)) continue;
     const text =
-      selectable.length > 0
-        ? unsupported(kind, field)
+      custom || selectable.length > 0
+        ? unsupported(custom ? "" : kind, field)
         : `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
     throw statusError("BadRequest", text);
   }

@@ -231,8 +231,11 @@ function checkObject(
     );
   if (maxProperties !== undefined && count > maxProperties)
     outcome.faults.push(fault.tooMany(at(path), count, maxProperties));
+  const own = outcome.faults.length;
+  const fields: { readonly key: string; readonly begin: number }[] = [];
   for (const key of Object.keys(object)) {
     const place = child(path, key);
+    fields.push({ key, begin: outcome.faults.length });
     const property = Object.hasOwn(properties, key) ? properties[key] : values;
     if (property) {
       // The version of the object can not be held against what it was converted from.
@@ -241,8 +244,21 @@ function checkObject(
     } else if (additionalProperties === false)
       outcome.faults.push(fault.invalid(at(path), key, `${textOf(path)}.${key} in body is a forbidden property`));
   }
+  byName(outcome.faults, own, fields);
   for (const key of required)
     if (!Object.hasOwn(object, key)) outcome.faults.push(fault.required(textOf(child(path, key))));
+}
+
+/** Faults of fields are told in the order of their names, however the client has put them. */
+function byName(
+  faults: FieldError[],
+  own: number,
+  fields: readonly { readonly key: string; readonly begin: number }[],
+): void {
+  if (faults.length < own + 2) return;
+  const groups = fields.map(({ key, begin }, i) => ({ key, faults: faults.slice(begin, fields[i + 1]?.begin) }));
+  groups.sort((a, b) => (a.key < b.key ? -1 : 1));
+  faults.splice(own, faults.length - own, ...groups.flatMap((group) => group.faults));
 }
 
 function merge(into: Outcome, { faults, matched }: Outcome): void {

@@ -1,4 +1,5 @@
 import { isLabelValue, isQualifiedName, isDns1123Label, forPrefix, type NameCheck } from "../values/names.ts";
+import type { FieldError } from "../field-error.ts";
 import type { Metadata, ObjectMeta, OwnerReference } from "../generated/types.ts";
 import { semanticEqual } from "../values/equal.ts";
 import { fault, invalids, type Faults } from "./fault.ts";
@@ -29,8 +30,21 @@ export function* validateMetadata(metadata: Metadata, { namespaced, name }: Meta
   yield* validateStandardFinalizers(metadata.finalizers ?? []);
 }
 
-/** Metadata of an object that is changed, as `ValidateObjectMetaUpdate`. */
-export function* validateMetadataUpdate(metadata: Metadata, old: Metadata): Faults {
+/**
+ * Metadata of an object that is changed. Upstream looks at it as that of a new object (`ValidateObjectMeta`) and as a change
+ * (`ValidateObjectMetaUpdate`), first for all kinds, then for each kind again: each time gives its own causes. `times`: how often the
+ * kind itself looks at it as that of a new object; custom resources do not.
+ */
+export function validateMetadataUpdate(metadata: Metadata, old: Metadata, times = 1): FieldError[] {
+  const { finalizers = [] } = metadata;
+  const free = [...validateFreeMetadata(metadata)];
+  const asNew = [...free, ...validateFinalizers(finalizers)];
+  const changed = [...validateChange(metadata, old), ...free];
+  const again = Array.from({ length: times }, () => asNew).flat();
+  return [...asNew, ...changed, ...changed, ...again, ...validateStandardFinalizers(finalizers)];
+}
+
+function* validateChange(metadata: Metadata, old: Metadata): Faults {
   if (old.deletionTimestamp) {
     const added = (metadata.finalizers ?? []).filter((name) => !old.finalizers?.includes(name)).sort();
     if (added.length > 0) {
@@ -55,8 +69,6 @@ export function* validateMetadataUpdate(metadata: Metadata, old: Metadata): Faul
   ] as const) {
     yield* validateImmutable(metadata[key], old[key], `metadata.${key}`);
   }
-  yield* validateFreeMetadata(metadata);
-  yield* validateStandardFinalizers(metadata.finalizers ?? []);
 }
 
 function* validateFreeMetadata(metadata: ObjectMeta): Faults {
@@ -81,25 +93,23 @@ export function* validateAnnotations(annotations: Readonly<Record<string, string
   if (size > annotationLimit) yield fault.tooLong(path, annotationLimit);
 }
 
+/** Upstream names the list alone, not which of the owners it is. */
 function* validateOwners(owners: readonly OwnerReference[]): Faults {
+  const path = "metadata.ownerReferences";
   let controller: string | undefined;
-  for (const [i, owner] of owners.entries()) {
-    const path = `metadata.ownerReferences[${i}]`;
-    if (!owner.apiVersion) yield fault.required(`${path}.apiVersion`, "must not be empty");
-    else if (!/^[^/]+(\/[^/]+)?$/.test(owner.apiVersion)) {
-      yield fault.invalid(`${path}.apiVersion`, owner.apiVersion, "must be <group>/<version> or <version>");
-    }
-    for (const key of ["kind", "name", "uid"] as const) {
-      if (!owner[key]) yield fault.required(`${path}.${key}`, "must not be empty");
-    }
-    if (owner.apiVersion === "v1" && owner.kind === "Event") {
+  for (const owner of owners) {
+    const { apiVersion } = owner;
+    if (!/^([^/]*\/)?[^/]+$/.test(apiVersion))
+      yield fault.invalid(`${path}.apiVersion`, apiVersion, "version must not be empty");
+    for (const key of ["kind", "name", "uid"] as const)
+      if (!owner[key]) yield fault.invalid(`${path}.${key}`, "", "must not be empty");
+    if (owner.apiVersion === "v1" && owner.kind === "Event")
       yield fault.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner");
-    }
     if (!owner.controller) continue;
     const name = `${owner.kind}/${owner.name}`;
     if (controller !== undefined) {
       const text = `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${name}`;
-      yield fault.invalid("metadata.ownerReferences", owners, text);
+      yield fault.invalid(path, owners, text);
     }
     controller ??= name;
   }
