@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { listQuery, watchQuery, writeQuery } from "./params.ts";
 
-const token = Buffer.from(JSON.stringify({ v: "fairlead/v1", rv: 5, after: "a" })).toString("base64url");
+const token = Buffer.from(JSON.stringify({ v: "meta.k8s.io/v1", rv: 5, start: "a\0" })).toString("base64url");
 const q = (text: string): URLSearchParams => new URLSearchParams(text);
 
 describe("list query", () => {

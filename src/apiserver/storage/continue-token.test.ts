@@ -12,7 +12,7 @@ describe("continue token", () => {
     "x",
     "e30",
     Buffer.from("null").toString("base64url"),
-    Buffer.from('{"v":"fairlead/v1"}').toString("base64url"),
+    Buffer.from('{"v":"another/v1"}').toString("base64url"),
   ])("refuses %j", (text) => {
     expect(() => decodeContinue(text)).toThrow(/continue key is not valid/);
   });

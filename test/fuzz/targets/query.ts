@@ -76,8 +76,8 @@ export const continueToken: Target = {
   seeds: () => [
     encodeContinue({ revision: 1, after: "default/a" }),
     encodeContinue({ revision: -1, after: "" }),
-    Buffer.from('{"v":"fairlead/v1","rv":9007199254740993,"after":"\\u0000"}').toString("base64url"),
-    '{"v":"fairlead/v1","rv":1,"after":"../../x"}',
+    Buffer.from('{"v":"meta.k8s.io/v1","rv":9007199254740993,"start":"\\u0000"}').toString("base64url"),
+    '{"v":"meta.k8s.io/v1","rv":1,"start":"../../x"}',
   ],
   run(input) {
     const text = input.toString();
