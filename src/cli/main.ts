@@ -23,6 +23,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Follow a packet or a request, and say at each step what decided",
     load: async () => (await import("./trace.ts")).traceCommand(),
   },
+  doctor: {
+    summary: "Look for what keeps traffic from where it should go, and what puts it right",
+    load: async () => (await import("./doctor.ts")).doctorCommand(),
+  },
   demo: {
     summary: "Bring up an example and send requests through every way",
     load: async () => (await import("./demo.ts")).demoCommand(),

@@ -4,6 +4,8 @@ import {
   isHeadless,
   keyOf,
   type EndpointSlice,
+  type Ingress,
+  type IngressClass,
   type KubeObject,
   needsClusterIp,
   needsNodePort,
@@ -40,6 +42,13 @@ const listOf = {
   ServiceCIDR: "serviceCidrs",
 } as const satisfies Record<string, keyof ClusterObjects>;
 
+export interface AssumeOptions {
+  /** What there is already. Default: nothing. */
+  readonly base?: ClusterObjects;
+  /** `spec.controller` of the IngressClasses that are assumed where there is none. */
+  readonly controllerName: string;
+}
+
 /** Pods that are imagined for one workload at most. */
 const mostPods = 100;
 
@@ -47,7 +56,10 @@ const mostPods = 100;
  * A cluster as it would be if `manifests` were applied to `base`: what controllers and allocators would add is assumed, each
  * assumption in words. Workloads get pods that are ready, Services addresses and endpoints. Manifests have their defaults already.
  */
-export function assumeObjects(manifests: readonly KubeObject[], base: ClusterObjects = noObjects): Assumed {
+export function assumeObjects(
+  manifests: readonly KubeObject[],
+  { base = noObjects, controllerName }: AssumeOptions,
+): Assumed {
   const assumptions: Assumption[] = [];
   const objects = overlay(base, manifests);
   const services = [...objects.services];
@@ -63,8 +75,12 @@ export function assumeObjects(manifests: readonly KubeObject[], base: ClusterObj
 
   allocate(services, assumptions);
   const slices = [...objects.slices, ...imaginedSlices(services, pods, nodes, objects.slices, base, assumptions)];
-  const serviceCidrs = objects.serviceCidrs;
-  return { objects: { ...objects, services, nodes, pods, slices, serviceCidrs }, assumptions };
+  const isWhole = base.services.length > 0 || base.nodes.length > 0;
+  const classes = isWhole
+    ? objects.classes
+    : [...objects.classes, ...imaginedClasses(objects, controllerName, assumptions)];
+  const ingresses = isWhole ? objects.ingresses : objects.ingresses.map((ingress) => confirmed(ingress, nodes));
+  return { objects: { ...objects, services, nodes, pods, slices, classes, ingresses }, assumptions };
 }
 
 /** `base` with the objects of the manifests in place of those of the same name. */
@@ -183,6 +199,7 @@ function allocate(services: Service[], assumptions: Assumption[]): void {
   const likes = services.map(({ spec }) => spec.clusterIP ?? "").find((ip) => familyOf(ip) === "IPv4");
   const prefix = likes?.split(".").slice(0, 2).join(".") ?? "10.96";
   let host = 0;
+  let balanced = 0;
   let nodePort = 30_000;
   for (const [i, service] of services.entries()) {
     const { spec } = service;
@@ -203,12 +220,41 @@ function allocate(services: Service[], assumptions: Assumption[]): void {
       clusterIPs = [clusterIP];
       given.unshift(`cluster IP ${clusterIP}`);
     }
+    let { status } = service;
+    if (spec.type === "LoadBalancer" && !spec.loadBalancerClass && (status?.loadBalancer?.ingress ?? []).length === 0) {
+      balanced += 1;
+      const ip = `10.97.250.${balanced % 250}`;
+      given.push(`load-balancer address ${ip}`);
+      status = { ...status, loadBalancer: { ingress: [{ ip }] } };
+    }
     if (given.length === 0) continue;
     const next = { ...spec, ports, ...(clusterIP ? { clusterIP } : {}), ...(clusterIPs ? { clusterIPs } : {}) };
-    services[i] = { ...service, spec: next };
+    services[i] = { ...service, spec: next, ...(status ? { status } : {}) };
     const object = `Service ${keyOf(service)}`;
     assumptions.push({ text: `${object} gets ${given.join(", ")}`, objects: [object] });
   }
+}
+
+/** Classes that Ingresses name, where no class is there at all: else a name may just be wrong. */
+function imaginedClasses(
+  { ingresses, classes }: ClusterObjects,
+  controller: string,
+  assumptions: Assumption[],
+): IngressClass[] {
+  if (classes.length > 0) return [];
+  const names = new Set(ingresses.flatMap(({ spec }) => spec.ingressClassName ?? []));
+  return [...names].map((name) => {
+    assumptions.push({ text: `IngressClass ${name} is served`, objects: [`IngressClass ${name}`] });
+    return { apiVersion: "networking.k8s.io/v1", kind: "IngressClass", metadata: { name }, spec: { controller } };
+  });
+}
+
+/** An Ingress as if a data plane had confirmed it on the first node. */
+function confirmed(ingress: Ingress, nodes: readonly Node[]): Ingress {
+  const ip = nodes[0]?.status?.addresses?.[0]?.address;
+  return (ingress.status?.loadBalancer?.ingress ?? []).length > 0 || ip === undefined
+    ? ingress
+    : { ...ingress, status: { loadBalancer: { ingress: [{ ip }] } } };
 }
 
 /** The EndpointSlices that the controller would write, for Services with a selector of which none are there. */

@@ -9,3 +9,8 @@ export { tracePacket, type PacketQuestion } from "./packet/trace.ts";
 export { at } from "./packet/client.ts";
 export type { Comparison } from "./live/compare.ts";
 export { compareLive, type WitnessOptions } from "./live/witness.ts";
+export type { Check, Facts, Finding } from "./doctor/check.ts";
+export { checks, examine } from "./doctor/doctor.ts";
+export { factsOf, type FactsOptions } from "./doctor/facts.ts";
+export type { NodeFacts } from "./doctor/node-facts.ts";
+export { readNodes, type ReadNodeOptions } from "./doctor/read-node.ts";

@@ -1,4 +1,4 @@
-import type { Event, Pod } from "../kube/index.ts";
+import type { Event, Pod, Service } from "../kube/index.ts";
 
 /** Why a pod does not get requests, in one line; undefined when it does. The most telling fact comes first. */
 export function whyNotReady(pod: Pod, events: readonly Event[]): string | undefined {
@@ -25,6 +25,10 @@ export function whyNotReady(pod: Pod, events: readonly Event[]): string | undefi
 function isAbout(event: Event, pod: Pod): boolean {
   const { involvedObject: about } = event;
   return about.kind === "Pod" && about.namespace === pod.metadata.namespace && about.name === pod.metadata.name;
+}
+
+export function isAboutService({ involvedObject: about }: Event, { metadata }: Service): boolean {
+  return about.kind === "Service" && about.namespace === metadata.namespace && about.name === metadata.name;
 }
 
 /** The event that was seen last. */

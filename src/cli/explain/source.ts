@@ -12,7 +12,7 @@ import {
   ExplainError,
 } from "../../explain/index.ts";
 import { decode, type KubeObject, StatusError, strategyFor } from "../../kube/index.ts";
-import { clusterDirectory, defaultDirectory } from "../directory.ts";
+import { clusterDirectory, type ClusterDirectory, defaultDirectory } from "../directory.ts";
 import { CliError } from "../errors.ts";
 import { type ManifestObject, readManifests } from "../manifests.ts";
 import { type ClusterState, readState } from "../state.ts";
@@ -32,6 +32,8 @@ export interface ClusterSource {
   readonly client?: Client;
   /** Of a cluster that `fairlead up` runs. */
   readonly state?: ClusterState;
+  /** Of a cluster of ours. */
+  readonly directory?: ClusterDirectory;
   readonly facts: ClusterFacts;
 }
 
@@ -83,6 +85,7 @@ export async function findSource(options: SourceOptions): Promise<ClusterSource>
     const state = await readState(directory);
     return {
       client,
+      directory,
       ...(state ? { state } : {}),
       facts: {
         clusterDomain: state?.clusterDomain ?? plain.clusterDomain,
@@ -117,7 +120,8 @@ export async function readCluster(options: SourceOptions): Promise<ReadCluster> 
   const source = await findSource(options);
   if (!source.client) {
     const { objects, skipped } = await readFiles(options.filename ?? []);
-    const assumed = assumeObjects(objects);
+    const { controllerName } = await import("../../dataplane/index.ts");
+    const assumed = assumeObjects(objects, { controllerName });
     const cluster = createCluster(assumed.objects, withAssumedRanges(source.facts, assumed.objects));
     return { cluster, source, assumptions: assumed.assumptions, warnings: skipped };
   }

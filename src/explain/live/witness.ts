@@ -1,9 +1,9 @@
-import { readdir } from "node:fs/promises";
 import { CommandError, type CommandRunner } from "../../system/index.ts";
 import type { PacketTrace } from "../packet/packet-trace.ts";
 import { compareWithKernel, type Comparison, type Observation } from "./compare.ts";
 import { readFlow } from "./flow.ts";
 import { type KernelPath, readTrace, removeScript, traceScript } from "./nft-trace.ts";
+import { holders, type Place, run } from "./places.ts";
 
 export interface WitnessOptions {
   readonly commands: CommandRunner;
@@ -12,11 +12,6 @@ export interface WitnessOptions {
   /** Names of network namespaces of this machine. Default: those that `ip netns` knows. */
   readonly namespaces?: () => Promise<readonly string[]>;
 }
-
-/** A network namespace by its path; undefined: this process's own. */
-type Place = string | undefined;
-
-const folder = "/run/netns";
 
 /**
  * Makes the connection that a trace is about, follows its first packet through the kernel's rules, and compares. The connection is
@@ -29,9 +24,7 @@ export async function compareLive(trace: PacketTrace, options: WitnessOptions): 
   if (trace.verdict === "alias" || to.address === "")
     return nothing("a name has no packets: trace an address it stands for");
   if (to.protocol === "SCTP") return nothing("SCTP connections cannot be made from here");
-  const namespaces = await (options.namespaces ?? namedNamespaces)();
-  const places: Place[] = [undefined, ...namespaces.map((name) => `${folder}/${name}`)];
-  const held = await holders(commands, places);
+  const held = await holders(commands, options.namespaces);
   const node = options.nodeAddresses.map((address) => held.get(address)).find((place) => place !== undefined);
   const client = held.get(from.address);
   if (!node) return nothing(`${trace.node} is not on this machine: run this on the node itself, as root`);
@@ -41,29 +34,6 @@ export async function compareLive(trace: PacketTrace, options: WitnessOptions): 
     );
   const packet = { source: from.address, destination: to.address, protocol: to.protocol, port: to.port } as const;
   return compareWithKernel(trace, await observe(commands, node.place, client.place, packet));
-}
-
-async function namedNamespaces(): Promise<readonly string[]> {
-  return readdir(folder).catch(() => []);
-}
-
-/** Which namespace has each address; the own one before others. Loopback is the own one's. */
-async function holders(
-  commands: CommandRunner,
-  places: readonly Place[],
-): Promise<ReadonlyMap<string, { place: Place }>> {
-  const held = new Map<string, { place: Place }>();
-  for (const place of places) {
-    const { code, stdout } = await run(commands, place, "ip", ["-j", "address", "show"]).catch(() => ({
-      code: 1,
-      stdout: "",
-    }));
-    if (code !== 0) continue;
-    const devices = JSON.parse(stdout || "[]") as { addr_info?: { local?: string }[] }[];
-    for (const { addr_info: all = [] } of devices)
-      for (const { local } of all) if (local !== undefined && !held.has(local)) held.set(local, { place });
-  }
-  return held;
 }
 
 /** Milliseconds for which the trace is listened to; longer the second time, since nft reads all rules before it listens. */
@@ -179,16 +149,4 @@ async function flowOf(
       unseen.push(`translations cannot be seen: ${error.message}`);
     return { outcome };
   }
-}
-
-function run(
-  commands: CommandRunner,
-  place: Place,
-  file: string,
-  args: readonly string[],
-  input = "",
-  timeout = 30_000,
-) {
-  const [first, words] = place === undefined ? [file, args] : ["nsenter", [`--net=${place}`, "--", file, ...args]];
-  return commands.run(first, words, { input, timeout });
 }
