@@ -37,3 +37,27 @@ export function rememberingInspect(inspect: InspectKeyPair, size = 4096): Inspec
     return verdict;
   };
 }
+
+/** Says what is wrong with certificates of authorities, as PEM; `undefined` when they can be used. */
+export function inspectAuthorities(text: string): string | undefined {
+  const blocks = text.match(pem);
+  if (!blocks) return "has no PEM certificate in ca.crt";
+  try {
+    blocks.forEach((block) => readable(block));
+  } catch {
+    return "has a certificate in ca.crt that cannot be read";
+  }
+  return undefined;
+}
+
+/** DNS names that a certificate (PEM, the chain with the server's own first) is made out to. */
+export function certificateNames(certificate: string): string[] {
+  const [leaf] = certificate.match(pem) ?? [];
+  if (!leaf) return [];
+  const text = new X509Certificate(leaf).subjectAltName ?? "";
+  return [...text.matchAll(/(?:^|, )DNS:([A-Za-z0-9.*-]+)(?=$|,)/g)].map(([, name = ""]) => name.toLowerCase());
+}
+
+function readable(block: string): X509Certificate {
+  return new X509Certificate(block);
+}

@@ -40,3 +40,5 @@ export {
 export { poolOf, type PoolTarget } from "./pool.ts";
 export { readKeyPair, type InspectKeyPair } from "./tls.ts";
 export { textOf } from "./owner.ts";
+export * from "./gateway/index.ts";
+export { createPoolMemory, type PoolMemory } from "./pool.ts";

@@ -6,18 +6,26 @@ import {
   type ServicePort,
 } from "../kube/index.ts";
 import { endpointsOfPort, type Family, type ServiceEndpoint, servesWhileTerminating } from "../services/index.ts";
-import type { Endpoint, Pool } from "./model.ts";
+import type { BackendProtocol, BackendTls, Endpoint, Pool } from "./model.ts";
 
 /** A Service port as an object names it. */
 export interface PoolTarget {
   readonly namespace: string;
   readonly service: string;
   readonly port: ServiceBackendPort | undefined;
+  /** Default: as the Service port's `appProtocol` says. */
+  readonly protocol?: BackendProtocol;
+  readonly tls?: BackendTls;
+  /** Why nothing can be sent there, even though it exists. */
+  readonly unclear?: string;
+  /** Keeps pools of the same Service port apart that are reached in different ways. */
+  readonly variant?: string;
 }
 
 /** Unique name of the pool for a target. */
-export function poolKey({ namespace, service, port }: PoolTarget): string {
-  return `${namespace}/${service}:${port?.name ?? port?.number ?? ""}`;
+export function poolKey({ namespace, service, port, protocol, variant }: PoolTarget): string {
+  const key = `${namespace}/${service}:${port?.name ?? port?.number ?? ""}`;
+  return `${key}${protocol === undefined ? "" : `/${protocol}`}${variant === undefined ? "" : `@${variant}`}`;
 }
 
 /** Why a pool cannot have endpoints. */
@@ -43,30 +51,44 @@ export function poolOf(target: PoolTarget, service: Service | undefined, slices:
   if (!service) return absent("ServiceNotFound", `Service ${namespace}/${name} does not exist`);
   if (service.spec.type === "ExternalName")
     return absent("UnsupportedService", `Service ${namespace}/${name} is of type ExternalName, which has no endpoints`);
-  const servicePort = findPort(service.spec.ports ?? [], target.port);
-  if (!servicePort) return absent("ServicePortNotFound", `Service ${namespace}/${name} has no TCP port ${port}`);
+  if (target.unclear !== undefined) return absent("UnsupportedService", target.unclear);
+  const transport = target.protocol === "udp" ? "UDP" : "TCP";
+  const servicePort = findPort(service.spec.ports ?? [], target.port, transport);
+  if (!servicePort)
+    return absent("ServicePortNotFound", `Service ${namespace}/${name} has no ${transport} port ${port}`);
+  if (target.protocol !== undefined) {
+    const endpoints = endpointsOf(service, servicePort, slices, transport);
+    return { pool: { ...empty, protocol: target.protocol, ...(target.tls ? { tls: target.tls } : {}), endpoints } };
+  }
   if (tlsProtocols.has(servicePort.appProtocol ?? ""))
     return absent("UnsupportedService", `port ${port} of Service ${namespace}/${name} speaks TLS (its appProtocol)`);
   const protocol = servicePort.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http";
-  return { pool: { ...empty, protocol, endpoints: endpointsOf(service, servicePort, slices) } };
+  return { pool: { ...empty, protocol, endpoints: endpointsOf(service, servicePort, slices, "TCP") } };
 }
 
 // Without a word on which certificate to trust, TLS to a backend would be for show.
 const tlsProtocols = new Set(["https", "kubernetes.io/wss"]);
 
-function findPort(ports: readonly ServicePort[], wanted: ServiceBackendPort | undefined): ServicePort | undefined {
+function findPort(
+  ports: readonly ServicePort[],
+  wanted: ServiceBackendPort | undefined,
+  transport: "TCP" | "UDP",
+): ServicePort | undefined {
   return ports.find(
     (port) =>
-      (port.protocol ?? "TCP") === "TCP" &&
+      (port.protocol ?? "TCP") === transport &&
       (wanted?.name !== undefined ? port.name === wanted.name : port.port === wanted?.number),
   );
 }
 
-function endpointsOf(service: Service, port: ServicePort, slices: readonly EndpointSlice[]): Endpoint[] {
+function endpointsOf(
+  service: Service,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+  protocol: "TCP" | "UDP",
+): Endpoint[] {
   const families = (service.spec.ipFamilies ?? ["IPv4", "IPv6"]) as Family[];
-  const endpoints = families.flatMap((family) =>
-    endpointsOfPort(slices, { family, name: port.name ?? "", protocol: "TCP" }),
-  );
+  const endpoints = families.flatMap((family) => endpointsOfPort(slices, { family, name: port.name ?? "", protocol }));
   // All of them being stopped at once is no reason to turn away what they still answer (KEP-1669).
   const isReady = endpoints.some(staysReady) ? staysReady : servesWhileTerminating;
   return endpoints.map((endpoint) => ({
@@ -86,19 +108,34 @@ export interface PoolMemory {
   keep(keys: { has(key: string): boolean }): void;
 }
 
+interface Known {
+  readonly target: PoolTarget;
+  readonly service: Service | undefined;
+  readonly slices: readonly EndpointSlice[];
+  readonly made: PoolOf;
+}
+
+/** Reached in the same way. Their keys are the same already. */
+function sameWay(a: PoolTarget, b: PoolTarget): boolean {
+  if (a.unclear !== b.unclear) return false;
+  return a.tls === b.tls || JSON.stringify(a.tls) === JSON.stringify(b.tls);
+}
+
 export function createPoolMemory(): PoolMemory {
-  const known = new Map<string, { service: Service | undefined; slices: readonly EndpointSlice[]; made: PoolOf }>();
+  const known = new Map<string, Known>();
   return {
     poolOf(target, service, slices) {
       const key = poolKey(target);
       const before = known.get(key);
       const same =
-        before?.service === service &&
-        before?.slices.length === slices.length &&
+        before !== undefined &&
+        before.service === service &&
+        sameWay(before.target, target) &&
+        before.slices.length === slices.length &&
         before.slices.every((slice, index) => slice === slices[index]);
       if (before && same) return before.made;
       const made = poolOf(target, service, slices);
-      known.set(key, { service, slices, made });
+      known.set(key, { target, service, slices, made });
       return made;
     },
     keep(keys) {

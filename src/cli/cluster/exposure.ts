@@ -79,6 +79,30 @@ export function startExposure(context: PartContext): Exposure {
     context,
   );
 
+  const gatewayPart = supervise(
+    "gateway",
+    async (signal) => {
+      const { startEmbedded, startGateway } = await import("../../dataplane/index.ts");
+      const client = clientOf("gateway");
+      const own = log.child({ component: "gateway" });
+      const listenOn = capabilities.proxyMode === "userspace" ? address : "0.0.0.0";
+      const dataplane = startEmbedded({ signal, clock, log: own, metrics, address: listenOn });
+      const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });
+      return startGateway({
+        client,
+        informers,
+        dataplane,
+        metrics,
+        signal,
+        clock,
+        events,
+        addresses: () => [address],
+        log: own,
+      });
+    },
+    context,
+  );
+
   const dns = supervise(
     "dns",
     async (signal) => {
@@ -130,7 +154,7 @@ export function startExposure(context: PartContext): Exposure {
   };
 
   return {
-    parts: [loadBalancer, ingressPart, dns],
+    parts: [loadBalancer, ingressPart, gatewayPart, dns],
     onProxy: (started) => void (proxy = started),
     addresses,
     summary() {

@@ -1,5 +1,10 @@
 import { createServer as createHttp, type IncomingMessage, type ServerOptions, type ServerResponse } from "node:http";
-import { createServer as createHttp2, type ServerHttp2Session } from "node:http2";
+import {
+  createServer as createHttp2,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerOptions as Http2Options,
+} from "node:http2";
 import { createServer as createHttps, type Server as HttpsServer } from "node:https";
 import { createServer as createTcp, type Server, type Socket } from "node:net";
 import { createServer as createTls, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
@@ -7,6 +12,7 @@ import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
 import { bindPort } from "./bind.ts";
+import { readPreface } from "./preface.ts";
 import { readClientHello } from "./client-hello.ts";
 import type { Limits } from "./limits.ts";
 import { clientCheckOf, type SecureContexts } from "./secure-contexts.ts";
@@ -51,8 +57,12 @@ export async function openListener(
   const secureStreams = first.protocol === "TLS" ? createSecureStreams() : undefined;
   const server = secure ?? createHttp(parserOptions(limits));
   /** What opens the port, where it must be seen first who takes a connection. */
-  const front = first.protocol === "TLS" || first.protocol === "TCP" ? createFront() : undefined;
+  const front = first.protocol === "HTTPS" ? undefined : createFront();
   const listening: Server = front ?? server;
+  /** Cleartext HTTP/2, for clients that know (RFC 9113 section 3.3): those of gRPC do. */
+  const plain2 = first.protocol === "HTTP" ? createPlain2() : undefined;
+  // Node watches over slow clients from then on.
+  if (front) server.emit("listening");
   server.maxHeadersCount = 0;
   listening.maxConnections = limits.connections;
 
@@ -99,6 +109,7 @@ export async function openListener(
     close: async (grace) => {
       draining = true;
       if (!listening.listening) return;
+      if (front) server.close();
       const closed = new Promise<void>((resolve) => listening.close(() => resolve()));
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
@@ -146,6 +157,10 @@ export async function openListener(
       track(socket);
       socket.on("error", () => socket.destroy());
       if (first.protocol === "TCP") return forwardStream(context, socket, matchStream(listener, "")?.route);
+      if (first.protocol === "HTTP")
+        return readPreface(socket, limits.clientHeaders, (is2) => {
+          if (!socket.destroyed) (is2 ? plain2 : server)?.emit("connection", socket);
+        });
       readClientHello(socket, limits.clientHeaders, (hello) => {
         if (socket.destroyed) return;
         const found = hello && serverFor(listener, hello.serverName);
@@ -155,6 +170,22 @@ export async function openListener(
         else forwardStream(context, socket, matchStream(listener, hello.serverName)?.route);
       });
     });
+  }
+
+  function createPlain2(): Http2Server {
+    const plain = createHttp2(http2Options(limits));
+    serve2(plain);
+    return plain;
+  }
+
+  function serve2(http2: Http2Server): void {
+    http2.on("request", (request, response) => serve(context, entry, request, response));
+    http2.on("session", (session) => {
+      sessions.add(session);
+      session.once("close", () => sessions.delete(session));
+      session.setTimeout(limits.clientKeepAlive, () => session.close());
+    });
+    http2.on("sessionError", () => {});
   }
 
   /** Ends TLS of what is no HTTP. */
@@ -174,18 +205,8 @@ export async function openListener(
       ...handshake(),
       ALPNProtocols: ["h2", "http/1.1"],
     });
-    const http2 = createHttp2({
-      maxHeaderListPairs: 256,
-      maxSessionMemory: 10,
-      settings: { maxConcurrentStreams: 128, maxHeaderListSize: limits.headerBytes },
-    });
-    http2.on("request", (request, response) => serve(context, entry, request, response));
-    http2.on("session", (session) => {
-      sessions.add(session);
-      session.once("close", () => sessions.delete(session));
-      session.setTimeout(limits.clientKeepAlive, () => session.close());
-    });
-    http2.on("sessionError", () => {});
+    const http2 = createHttp2(http2Options(limits));
+    serve2(http2);
     // One port for both protocols: what the handshake agreed on decides who takes the connection.
     const [http1] = secure.listeners("secureConnection") as ((socket: TLSSocket) => void)[];
     secure.removeAllListeners("secureConnection");
@@ -195,6 +216,14 @@ export async function openListener(
     });
     return secure;
   }
+}
+
+function http2Options(limits: Limits): Http2Options {
+  return {
+    maxHeaderListPairs: 256,
+    maxSessionMemory: 10,
+    settings: { maxConcurrentStreams: 128, maxHeaderListSize: limits.headerBytes },
+  };
 }
 
 /** Node's parser in its strict mode: ambiguous messages are refused and not repaired. */

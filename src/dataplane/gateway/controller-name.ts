@@ -1,0 +1,2 @@
+/** `spec.controllerName` of the GatewayClasses that Fairlead serves. */
+export const gatewayControllerName = "fairlead.dev/gateway";

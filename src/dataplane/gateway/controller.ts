@@ -1,0 +1,375 @@
+import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../../client/index.ts";
+import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, type Resource, resources } from "../../kube/index.ts";
+import {
+  createPoolMemory,
+  type GatewayMemory,
+  gatewayResources as kinds,
+  type GatewayTranslation,
+  readKeyPair,
+  readMatches,
+  type RuleReading,
+  translateGateways,
+} from "../../routing/index.ts";
+import { serviceOfSlice } from "../../services/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../../system/index.ts";
+import { certificateNames, inspectAuthorities, inspectKeyPair, rememberingInspect } from "../certificate.ts";
+import type { BoundListener, DataPlane } from "../dataplane.ts";
+import { createGatewayClasses } from "./classes.ts";
+import { createFrontends } from "./apply-frontends.ts";
+import { gatewayControllerName } from "./controller-name.ts";
+import { whenInstalled } from "./definitions.ts";
+import { gatewayLabel } from "./frontends.ts";
+import { createBindPorts, type BindPorts } from "./ports.ts";
+import { createStatusWriter } from "./status-writer.ts";
+
+const byService = "gateway/service";
+const byGateway = "gateway/gateway";
+
+/** After a translation there is rest for so many times what it took: a storm of changes is translated in few steps. */
+const restFactor = 2;
+
+export interface GatewayOptions {
+  readonly client: Client;
+  readonly informers: Informers;
+  readonly dataplane: DataPlane;
+  /** Addresses of this host, by which the Services of Gateways lead to the data plane. */
+  readonly addresses: () => readonly string[];
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  /** Told of the queue. */
+  readonly metrics?: Metrics;
+}
+
+/** The Gateway controller: `ready` settles when the Gateways that existed at the start are served. */
+export interface GatewayController extends Component {
+  listeners(): readonly BoundListener[];
+  /** The last translation; endpoints may have changed since. `undefined` before `ready`. */
+  current(): GatewayTranslation | undefined;
+}
+
+/**
+ * Keeps a data plane serving what the Gateway API's objects of Fairlead's classes say, and writes back what became of them.
+ * It begins once the cluster has the Gateway API's kinds.
+ */
+export function startGateway(options: GatewayOptions): GatewayController {
+  const { client, dataplane, signal, clock } = options;
+  let running: GatewayController | undefined;
+  const started = whenInstalled(client, signal, clock).then(() => (running = run(options)));
+  const ready = started.then((controller) => controller.ready);
+  const ended = started
+    .then((controller) => controller.stopped)
+    .catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+  ready.catch(() => {});
+  return {
+    name: "gateway",
+    ready,
+    stopped: ended.then(() => dataplane.stopped),
+    listeners: () => dataplane.listeners(),
+    current: () => running?.current(),
+  };
+}
+
+function run(options: GatewayOptions): GatewayController {
+  const { client, informers, dataplane, signal, clock, log } = options;
+  const gatewayKinds = {
+    classes: informers.of(kinds.GatewayClass),
+    gateways: informers.of(kinds.Gateway),
+    sets: informers.of(kinds.ListenerSet),
+    http: informers.of(kinds.HTTPRoute),
+    grpc: informers.of(kinds.GRPCRoute),
+    tls: informers.of(kinds.TLSRoute),
+    tcp: informers.of(kinds.TCPRoute),
+    udp: informers.of(kinds.UDPRoute),
+    grants: informers.of(kinds.ReferenceGrant),
+    policies: informers.of(kinds.BackendTLSPolicy),
+  };
+  const namespaces = informers.of(resources.Namespace);
+  const services = informers.of(resources.Service, { [byGateway]: gatewayOf });
+  const secrets = informers.of(resources.Secret);
+  const configMaps = informers.of(resources.ConfigMap);
+  const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf, [byGateway]: gatewayOf });
+  const inspect = rememberingInspect(inspectKeyPair);
+  const pools = createPoolMemory();
+  const memory = createMemory(pools.poolOf);
+
+  let current: GatewayTranslation | undefined;
+  /** What the last translation asked for: a change of anything else means nothing. */
+  let used = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
+  const changedServices = new Set<string>();
+  let ports: BindPorts | undefined;
+  let restUntil = 0;
+  let begun = false;
+  let isReady = (): void => {};
+  const ready = new Promise<void>((resolve, reject) => {
+    isReady = resolve;
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+  ready.catch(() => {});
+
+  const classes = createGatewayClasses({
+    client,
+    classes: gatewayKinds.classes,
+    capabilities: dataplane.capabilities,
+    signal,
+    clock,
+  });
+  const frontends = createFrontends({
+    client,
+    services,
+    slices,
+    index: byGateway,
+    addresses: options.addresses,
+    signal,
+  });
+  const writer = createStatusWriter({ client, signal, clock, controllerName: gatewayControllerName });
+
+  const controller = startController({
+    name: "gateway",
+    after: [...Object.values(gatewayKinds), namespaces, services, secrets, configMaps, slices].map(
+      ({ synced }) => synced,
+    ),
+    concurrency: 4,
+    reconcile: async (key) => {
+      const [what = "", ...rest] = key.split(" ");
+      const name = rest.join(" ");
+      if (what === "class") await classes.reconcile(name);
+      else if (what === "model") await applyModel();
+      else if (what === "pools") await applyPools();
+      else if (what === "frontend") await applyFrontend(name);
+      else if (what === "statuses") enqueueStatuses();
+      else await writeStatus(what, name);
+    },
+    signal,
+    clock,
+    log,
+    ...(options.metrics ? { metrics: options.metrics } : {}),
+  });
+
+  const translateSoon = (): void => {
+    if (begun) controller.enqueueAfter("model", Math.max(0, restUntil - clock.now()));
+  };
+  for (const informer of Object.values(gatewayKinds) as Informer<KubeObject>[])
+    informer.onChange(({ before, after }) => {
+      if (after && informer.resource.kind === "GatewayClass") controller.enqueue(`class ${keyOf(after)}`);
+      if (before && after && meansTheSame(before, after)) {
+        // Somebody wrote into its status; what is ours is put right.
+        if (begun) controller.enqueue(`${informer.resource.kind} ${keyOf(after)}`);
+      } else translateSoon();
+    });
+  namespaces.onChange(({ before, after }) => {
+    if (JSON.stringify(before?.metadata.labels) !== JSON.stringify(after?.metadata.labels)) translateSoon();
+  });
+  services.onChange(({ before, after }) => {
+    const changed = after ?? before;
+    if (!changed || !begun) return;
+    if (used.services.has(keyOf(changed))) translateSoon();
+    const [gateway] = gatewayOf(changed);
+    if (gateway === undefined) return;
+    controller.enqueue(`frontend ${gateway}`);
+    controller.enqueue("statuses");
+  });
+  const whenUsed = (informer: Informer<KubeObject>, names: () => ReadonlySet<string>): void =>
+    informer.onChange(({ before, after }) => {
+      const changed = after ?? before;
+      if (changed && names().has(keyOf(changed))) translateSoon();
+    });
+  whenUsed(secrets as Informer<KubeObject>, () => used.secrets);
+  whenUsed(configMaps as Informer<KubeObject>, () => used.configMaps);
+  slices.onChange(({ before, after }) => {
+    for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
+      if (!used.services.has(key)) continue;
+      changedServices.add(key);
+      controller.enqueue("pools");
+    }
+  });
+  void controller.ready.then(
+    () => {
+      begun = true;
+      controller.enqueue("class ");
+      controller.enqueue("model");
+    },
+    () => {},
+  );
+
+  function translate(bindPorts: BindPorts): GatewayTranslation {
+    const asked = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
+    used = asked;
+    changedServices.clear();
+    return translateGateways({
+      controllerName: gatewayControllerName,
+      classes: gatewayKinds.classes.list(),
+      gateways: gatewayKinds.gateways.list(),
+      listenerSets: gatewayKinds.sets.list(),
+      httpRoutes: gatewayKinds.http.list(),
+      grpcRoutes: gatewayKinds.grpc.list(),
+      tlsRoutes: gatewayKinds.tls.list(),
+      tcpRoutes: gatewayKinds.tcp.list(),
+      udpRoutes: gatewayKinds.udp.list(),
+      grants: gatewayKinds.grants.list(),
+      policies: gatewayKinds.policies.list(),
+      namespaceLabels: (name) => namespaces.get({ name })?.metadata.labels,
+      service: (key) => {
+        asked.services.add(key);
+        return services.get(nameOfKey(key));
+      },
+      slices: (key) => slices.by(byService, key),
+      secret: (key) => {
+        asked.secrets.add(key);
+        return secrets.get(nameOfKey(key));
+      },
+      configMap: (key) => {
+        asked.configMaps.add(key);
+        return configMaps.get(nameOfKey(key));
+      },
+      inspect,
+      inspectAuthorities,
+      namesOf: ({ secret }) => {
+        const found = secrets.get(secret);
+        const pair = found && readKeyPair(found);
+        return typeof pair === "object" ? certificateNames(pair.certificate) : [];
+      },
+      protocols: protocolsOf(dataplane),
+      mixedTls: dataplane.capabilities.has("TLSRouteModeMixed"),
+      bindPort: bindPorts.of,
+      memory,
+    });
+  }
+
+  async function applyModel(): Promise<void> {
+    const begin = clock.now();
+    ports ??= createBindPorts(slices.list().filter((slice) => gatewayOf(slice).length > 0));
+    const next = translate(ports);
+    await dataplane.apply({
+      model: next.model,
+      keyPair: ({ secret }) => {
+        const found = secrets.get(secret);
+        const pair = found && readKeyPair(found);
+        return typeof pair === "object" ? pair : undefined;
+      },
+    });
+    const gone = (current?.gateways ?? []).map(({ gateway }) => keyOf(gateway));
+    current = next;
+    pools.keep(next.model.pools);
+    ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
+    isReady();
+    for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
+      controller.enqueue(`frontend ${key}`);
+    enqueueStatuses();
+    retakePorts(ports);
+    const end = clock.now();
+    restUntil = end + (end - begin) * restFactor;
+  }
+
+  /** A port that somebody else has is left to him, and another one taken. */
+  function retakePorts(bindPorts: BindPorts): void {
+    const failed = new Set(dataplane.listeners().flatMap(({ name, port }) => (port === undefined ? [name] : [])));
+    const lost = (current?.model.listeners ?? []).filter(({ name }) => failed.has(name));
+    for (const { bindPort, protocol } of lost)
+      if (bindPort !== undefined) bindPorts.refuse(bindPort, protocol === "UDP" ? "UDP" : "TCP");
+    if (lost.length > 0) controller.enqueueAfter("model", 200);
+  }
+
+  async function applyPools(): Promise<void> {
+    if (!current) return;
+    const changed = [...current.targets.values()].filter(({ namespace, service }) =>
+      changedServices.has(`${namespace}/${service}`),
+    );
+    changedServices.clear();
+    await dataplane.updatePools(
+      changed.map((target) => {
+        const key = `${target.namespace}/${target.service}`;
+        return pools.poolOf(target, services.get(nameOfKey(key)), slices.by(byService, key)).pool;
+      }),
+    );
+  }
+
+  async function applyFrontend(key: string): Promise<void> {
+    const report = current?.gateways.find(({ gateway }) => keyOf(gateway) === key);
+    if (report) await frontends.apply(report);
+  }
+
+  function enqueueStatuses(): void {
+    if (!current) return;
+    for (const { gateway, listeners } of current.gateways) {
+      controller.enqueue(`Gateway ${keyOf(gateway)}`);
+      for (const { set } of listeners.sets) controller.enqueue(`ListenerSet ${keyOf(set)}`);
+    }
+    for (const { kind, route } of current.routes) controller.enqueue(`${kind} ${keyOf(route)}`);
+    for (const { policy } of current.policies) controller.enqueue(`BackendTLSPolicy ${keyOf(policy)}`);
+    // What we said of objects that no longer have to do with us is taken back.
+    for (const kind of ["http", "grpc", "tls", "tcp", "udp"] as const)
+      for (const route of gatewayKinds[kind].list())
+        if (route.status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
+          controller.enqueue(`${gatewayKinds[kind].resource.kind} ${keyOf(route)}`);
+  }
+
+  async function writeStatus(kind: string, key: string): Promise<void> {
+    if (!current) return;
+    const bound = new Map(dataplane.listeners().map((listener) => [listener.name, listener]));
+    const listener = (name: string): true | string | undefined => {
+      const found = bound.get(name);
+      if (!found) return undefined;
+      return found.port === undefined ? (found.error ?? "the port cannot be opened") : true;
+    };
+    const informer = (Object.values(gatewayKinds) as Informer<KubeObject>[]).find(
+      ({ resource }) => resource.kind === kind,
+    );
+    const object = informer?.get(nameOfKey(key));
+    if (!informer || !object) return;
+    // What was translated is not what is there now: the next translation speaks of it.
+    await writer.write(informer.resource as Resource<KubeObject>, object, current, (gateway) => ({
+      listener,
+      ...frontends.confirm(gateway),
+    }));
+  }
+
+  return {
+    name: "gateway",
+    ready,
+    stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
+    listeners: () => dataplane.listeners(),
+    current: () => current,
+  };
+}
+
+function protocolsOf({ capabilities }: DataPlane): ReadonlySet<string> {
+  const protocols = new Set<string>();
+  if (capabilities.has("HTTPRoute")) protocols.add("HTTP").add("HTTPS");
+  if (capabilities.has("TLSRoute")) protocols.add("TLS");
+  if (capabilities.has("TCPRoute")) protocols.add("TCP");
+  if (capabilities.has("UDPRoute")) protocols.add("UDP");
+  return protocols;
+}
+
+function createMemory(poolOf: GatewayMemory["poolOf"]): GatewayMemory {
+  const readings = new WeakMap<KubeObject, RuleReading[]>();
+  return {
+    poolOf,
+    readMatches(kind, route) {
+      let reading = readings.get(route);
+      if (!reading) readings.set(route, (reading = readMatches(kind, route)));
+      return reading;
+    },
+  };
+}
+
+/** True when only what controllers write differs, such as the status. Generations count specifications only. */
+function meansTheSame({ metadata: a }: KubeObject, { metadata: b }: KubeObject): boolean {
+  return a.uid === b.uid && a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp;
+}
+
+function serviceOf(slice: EndpointSlice): string[] {
+  const service = serviceOfSlice(slice);
+  return service === undefined ? [] : [service];
+}
+
+/** The Gateway that a Service or an EndpointSlice was made for. */
+function gatewayOf({ metadata }: KubeObject): string[] {
+  if (metadata.labels?.[gatewayLabel] === undefined) return [];
+  const owner = metadata.ownerReferences?.find(({ kind }) => kind === "Gateway");
+  return owner ? [`${metadata.namespace ?? ""}/${owner.name}`] : [];
+}

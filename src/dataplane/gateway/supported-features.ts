@@ -1,0 +1,37 @@
+import type { Feature } from "../dataplane.ts";
+
+/** Features of the Gateway API that need nothing of a data plane. */
+const ownFeatures = [
+  "GRPCRouteNamedRouteRule",
+  "Gateway",
+  "GatewayAddressEmpty",
+  "GatewayInfrastructurePropagation",
+  "GatewayPort8080",
+  "GatewayStaticAddresses",
+  "HTTPRouteDestinationPortMatching",
+  "HTTPRouteNamedRouteRule",
+  "HTTPRouteParentRefPort",
+  "ListenerSet",
+  "ReferenceGrant",
+];
+
+/** What the definitions of the experimental channel must be installed for: their fields do not exist otherwise. */
+const experimental: ReadonlySet<string> = new Set([
+  "HTTPRouteRetry",
+  "HTTPRouteRetryBackendTimeout",
+  "HTTPRouteRetryConnectionError",
+]);
+
+const kinds = /^(?:BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|TCPRoute|TLSRoute|UDPRoute)/;
+
+/** `status.supportedFeatures` of a GatewayClass: in alphabetical order (GEP-2162). */
+export function supportedFeatures(
+  capabilities: ReadonlySet<Feature>,
+  channel: "standard" | "experimental",
+): { name: string }[] {
+  const names = new Set([...ownFeatures, ...[...capabilities].filter((name) => kinds.test(name))]);
+  return [...names]
+    .filter((name) => channel === "experimental" || !experimental.has(name))
+    .sort()
+    .map((name) => ({ name }));
+}

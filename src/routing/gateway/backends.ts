@@ -1,0 +1,185 @@
+import { type EndpointSlice, keyOf, type Service } from "../../kube/index.ts";
+import { type BackendProtocol, type BackendTls, type Certificate, type Pool, type SubjectAltName } from "../model.ts";
+import { oldestFirst } from "../owner.ts";
+import { poolKey, type poolOf, type PoolTarget } from "../pool.ts";
+import { no, type RefFault, resolvedRefs, yes } from "./conditions.ts";
+import type { Permits } from "./grants.ts";
+import { readAuthorities, type References } from "./references.ts";
+import {
+  type BackendRef,
+  type BackendTLSPolicy,
+  type GatewayCondition,
+  gatewayGroup,
+  type RouteKindName,
+} from "./types.ts";
+
+export interface BackendInput extends References {
+  readonly permits: Permits;
+  readonly service: (key: string) => Service | undefined;
+  readonly slices: (key: string) => readonly EndpointSlice[];
+  readonly poolOf: typeof poolOf;
+}
+
+/** A policy as it is understood. */
+interface PolicyReading {
+  readonly policy: BackendTLSPolicy;
+  /** Absent when it names no authority that can be used. */
+  readonly tls?: BackendTls;
+  readonly conditions: readonly GatewayCondition[];
+}
+
+/** Who asks for a pool. */
+export interface BackendUser {
+  readonly kind: RouteKindName;
+  readonly namespace: string;
+  /** The Gateway that the requests come by, as `namespace/name`: policies tell it in their status. */
+  readonly gateway: string;
+  /** What that Gateway shows of itself to backends. */
+  readonly client?: Certificate;
+}
+
+export interface Backends {
+  /** Key of the pool that a reference means; or why there is none. */
+  resolve(ref: BackendRef, user: BackendUser, field: string): { readonly pool: string } | { readonly fault: RefFault };
+  readonly pools: ReadonlyMap<string, Pool>;
+  readonly targets: ReadonlyMap<string, PoolTarget>;
+  /** Each policy with the Gateways that it matters to. */
+  policies(): { policy: BackendTLSPolicy; gateways: ReadonlySet<string>; conditions: readonly GatewayCondition[] }[];
+}
+
+const clear = new Set(["", "http", "kubernetes.io/ws", "ws", "grpc", "kubernetes.io/h2c"]);
+
+export function createBackends(policies: readonly BackendTLSPolicy[], input: BackendInput): Backends {
+  const pools = new Map<string, Pool>();
+  const targets = new Map<string, PoolTarget>();
+  const readings = oldestFirst(policies).map((policy) => ({
+    ...readPolicy(policy, input),
+    gateways: new Set<string>(),
+  }));
+  // Who comes first has a Service, or one port of it; the port's own comes before the Service's.
+  const byTarget = new Map<string, (typeof readings)[number]>();
+  const lost = new Set<BackendTLSPolicy>();
+  for (const reading of readings)
+    for (const { group = "", kind, name, sectionName = "" } of reading.policy.spec.targetRefs) {
+      if (group !== "" || kind !== "Service") continue;
+      const key = `${reading.policy.metadata.namespace}/${name}:${sectionName}`;
+      if (byTarget.has(key)) lost.add(reading.policy);
+      else byTarget.set(key, reading);
+    }
+
+  function resolve(
+    ref: BackendRef,
+    user: BackendUser,
+    field: string,
+  ): { readonly pool: string } | { readonly fault: RefFault } {
+    const { group = "", kind = "Service", namespace = user.namespace, name, port } = ref;
+    const fail = (reason: string, message: string) => ({ fault: { reason, message: `${field}: ${message}` } });
+    if (group !== "" || kind !== "Service") return fail("InvalidKind", `${kind}.${group} ${name} is no Service`);
+    const from = { group: gatewayGroup, kind: user.kind, namespace: user.namespace };
+    if (!input.permits({ from, to: { group: "", kind: "Service", namespace, name } }))
+      return fail("RefNotPermitted", `no ReferenceGrant in namespace ${namespace} allows Service ${namespace}/${name}`);
+    const service = input.service(`${namespace}/${name}`);
+    if (!service) return fail("BackendNotFound", `Service ${namespace}/${name} does not exist`);
+    const transport = user.kind === "UDPRoute" ? "UDP" : "TCP";
+    const servicePort = service.spec.ports?.find(
+      (each) => each.port === port && (each.protocol ?? "TCP") === transport,
+    );
+    if (!servicePort)
+      return fail("BackendNotFound", `Service ${namespace}/${name} has no ${transport} port ${port ?? ""}`);
+    if (service.spec.type === "ExternalName")
+      return fail(
+        "UnsupportedProtocol",
+        `Service ${namespace}/${name} is of type ExternalName, which has no endpoints`,
+      );
+    const protocol = protocolFor(user.kind, servicePort.appProtocol ?? "");
+    if (!protocol)
+      return fail("UnsupportedProtocol", `${user.kind} cannot use appProtocol ${servicePort.appProtocol ?? ""}`);
+
+    const key = `${namespace}/${name}`;
+    const reading =
+      user.kind === "UDPRoute"
+        ? undefined
+        : (byTarget.get(`${key}:${servicePort.name ?? ""}`) ?? byTarget.get(`${key}:`));
+    reading?.gateways.add(user.gateway);
+    const own = reading?.tls && (user.client ? { ...reading.tls, client: user.client } : reading.tls);
+    // Without a word on whom to trust, TLS would be for show; and in clear nothing goes where TLS is spoken.
+    const unclear = reading
+      ? own
+        ? undefined
+        : `BackendTLSPolicy ${keyOf(reading.policy)} names no authority that can be used`
+      : protocol !== "tcp" && protocol !== "udp" && !clear.has(servicePort.appProtocol ?? "")
+        ? `port ${port ?? ""} speaks TLS (its appProtocol), and no BackendTLSPolicy says whom to trust`
+        : undefined;
+    const target: PoolTarget = {
+      namespace,
+      service: name,
+      port: { number: port ?? 0 },
+      protocol,
+      ...(own ? { tls: own } : {}),
+      ...(unclear ? { unclear } : {}),
+      // Gateways that show different certificates have connections of their own.
+      ...(own?.client ? { variant: user.gateway } : {}),
+    };
+    const pool = poolKey(target);
+    if (!pools.has(pool)) {
+      pools.set(pool, input.poolOf(target, service, input.slices(key)).pool);
+      targets.set(pool, target);
+    }
+    return { pool };
+  }
+
+  return {
+    resolve,
+    pools,
+    targets,
+    policies: () =>
+      readings.map(({ policy, gateways, conditions }) => ({
+        policy,
+        // A policy that lost a target speaks to the Gateways that the target matters to.
+        gateways: lost.has(policy) ? gatewaysOfTargets(policy) : gateways,
+        conditions: lost.has(policy)
+          ? [no("Accepted", "Conflicted", "an older BackendTLSPolicy has the same target"), ...conditions.slice(1)]
+          : conditions,
+      })),
+  };
+
+  function gatewaysOfTargets(policy: BackendTLSPolicy): Set<string> {
+    const found = new Set<string>();
+    for (const { name, sectionName = "" } of policy.spec.targetRefs)
+      for (const gateway of byTarget.get(`${policy.metadata.namespace}/${name}:${sectionName}`)?.gateways ?? [])
+        found.add(gateway);
+    return found;
+  }
+}
+
+function protocolFor(kind: RouteKindName, appProtocol: string): BackendProtocol | undefined {
+  if (kind === "UDPRoute") return "udp";
+  if (kind === "TCPRoute" || kind === "TLSRoute") return "tcp";
+  if (kind === "GRPCRoute") return "h2c";
+  return appProtocol === "kubernetes.io/h2c" || appProtocol === "grpc" ? "h2c" : "http";
+}
+
+function readPolicy(policy: BackendTLSPolicy, input: References): PolicyReading {
+  const { caCertificateRefs = [], wellKnownCACertificates, hostname, subjectAltNames = [] } = policy.spec.validation;
+  const referrer = { kind: "BackendTLSPolicy", namespace: policy.metadata.namespace ?? "" };
+  const reasons = { kind: "InvalidKind", ref: "InvalidCACertificateRef" };
+  const names: SubjectAltName[] = subjectAltNames.map(({ type, hostname: name, uri }) =>
+    type === "URI" ? { type: "URI", value: uri ?? "" } : { type: "Hostname", value: name ?? "" },
+  );
+  const { pem, faults } = readAuthorities(
+    input,
+    referrer,
+    caCertificateRefs,
+    "spec.validation.caCertificateRefs",
+    reasons,
+  );
+  const authorities = caCertificateRefs.length > 0 ? pem : wellKnownCACertificates === "System" ? "System" : "";
+  if (authorities === "") {
+    const all =
+      faults.length > 0 ? faults : [{ reason: "InvalidKind", message: `${wellKnownCACertificates} is unknown` }];
+    const message = all.map((each) => each.message).join("; ");
+    return { policy, conditions: [no("Accepted", "NoValidCACertificate", message), resolvedRefs(all)] };
+  }
+  const tls = { serverName: hostname, subjectAltNames: names, authorities };
+  return { policy, tls, conditions: [yes("Accepted"), resolvedRefs(faults)] };
+}

@@ -1,0 +1,16 @@
+export type * from "./types.ts";
+export { gatewayGroup, gatewayResources } from "./types.ts";
+export {
+  listenerName,
+  translateGateways,
+  type GatewayInput,
+  type GatewayMemory,
+  type GatewayPort,
+  type GatewayReport,
+  type GatewayTranslation,
+  type PolicyReport,
+  type RouteReport,
+} from "./translate.ts";
+export { gatewayStatus, listenerSetStatus, mergeEntries, sameParent, timed, type Confirmation } from "./status.ts";
+export { observed } from "./conditions.ts";
+export { readMatches, type RuleReading } from "./rules.ts";
