@@ -1,13 +1,17 @@
-import { createServer as createHttp, type IncomingMessage, type ServerOptions, type ServerResponse } from "node:http";
+import {
+  createServer as createHttp,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
 import {
   createServer as createHttp2,
   type Http2Server,
   type ServerHttp2Session,
   type ServerOptions as Http2Options,
 } from "node:http2";
-import { createServer as createHttps, type Server as HttpsServer } from "node:https";
-import { createServer as createTcp, type Server, type Socket } from "node:net";
-import { createServer as createTls, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
+import { createServer as createTcp, type Socket } from "node:net";
 import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
@@ -15,10 +19,11 @@ import { bindPort } from "./bind.ts";
 import { readPreface } from "./preface.ts";
 import { readClientHello } from "./client-hello.ts";
 import type { Limits } from "./limits.ts";
-import { clientCheckOf, type SecureContexts } from "./secure-contexts.ts";
-import { serve, type ProxyContext } from "./proxy.ts";
+import type { SecureContexts } from "./secure-contexts.ts";
+import { serve, serverNameOf, type ProxyContext } from "./proxy.ts";
 import { withoutUpgrade } from "./plain-again.ts";
 import { forwardStream, reset } from "./stream.ts";
+import { createTlsEnds } from "./tls-end.ts";
 import { tunnel } from "./tunnel.ts";
 
 /** An open port. */
@@ -52,70 +57,43 @@ export async function openListener(
   const pending = new Map<Socket, number | undefined>();
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
-  const isSecure = first.protocol === "HTTPS" || first.protocol === "TLS";
-  const secure = isSecure ? createSecure() : undefined;
-  const secureStreams = first.protocol === "TLS" ? createSecureStreams() : undefined;
-  const server = secure ?? createHttp(parserOptions(limits));
-  /** What opens the port, where it must be seen first who takes a connection. */
-  const front = first.protocol === "HTTPS" ? undefined : createFront();
-  const listening: Server = front ?? server;
-  /** Cleartext HTTP/2, for clients that know (RFC 9113 section 3.3): those of gRPC do. */
-  const plain2 = first.protocol === "HTTP" ? createPlain2() : undefined;
-  // Node watches over slow clients from then on.
-  if (front) server.emit("listening");
-  server.maxHeadersCount = 0;
-  listening.maxConnections = limits.connections;
+  const http1 = createHttp1();
+  const http2 = createHttp2(http2Options(limits));
+  serve2(http2);
+  const tls = createTlsEnds({
+    handshakeTimeout: limits.clientHeaders,
+    takers: {
+      // One port for both protocols: what the handshake agreed on decides who takes the connection.
+      http: (secure) => void (secure.alpnProtocol === "h2" ? http2 : http1).emit("connection", secure),
+      stream: (secure) => forwardStream(context, secure, matchStream(listener, serverNameOf(secure))?.route),
+    },
+  });
+  /** What opens the port. Who takes a connection is seen by how it begins. */
+  const front = createTcp({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    accept(socket);
+  });
+  front.maxConnections = limits.connections;
 
-  if (!front) server.on("connection", track);
-  server.on(secure ? "secureConnection" : "connection", (socket: Socket) => {
-    pending.set(socket, undefined);
-    socket.once("close", () => pending.delete(socket));
-  });
-  server.on("request", (request, response) => {
-    if (draining) response.shouldKeepAlive = false;
-    count(request.socket, response);
-    serve(context, entry, request, response);
-  });
-  server.on("checkContinue", (request, response) => {
-    count(request.socket, response);
-    serve(context, entry, request, response, () => {
-      if (!response.headersSent) response.writeContinue();
-    });
-  });
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    pending.delete(socket);
-    if (withoutUpgrade(request, socket, head)) server.emit(isSecure ? "secureConnection" : "connection", socket);
-    else tunnel(context, entry, request, socket, head);
-  });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    // An answer now would be taken for that of a request before it on the connection.
-    if (pending.get(socket)) socket.destroy();
-    else answerBadRequest(error, socket);
-  });
-
-  const bound = await bindPort(listening, first, options.address);
+  const bound = await bindPort(front, first, options.address);
   if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
 
   return {
     bound,
     update(next) {
       listener = next;
-      for (const each of [secure, secureStreams]) {
-        each?.setSecureContext(options.contexts.anonymous(next));
-        // What node's server asks of the next connection; there is no method for it.
-        if (each) Object.assign(each, clientCheckOf(next));
-      }
     },
     close: async (grace) => {
       draining = true;
-      if (!listening.listening) return;
-      if (front) server.close();
-      const closed = new Promise<void>((resolve) => listening.close(() => resolve()));
+      http1.close();
+      if (!front.listening) return;
+      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
-      for (const [socket, requests] of pending)
-        if (requests === undefined && !("alpnProtocol" in socket && socket.alpnProtocol === "h2")) socket.destroy();
-      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      for (const [socket, requests] of pending) if (requests === undefined) socket.destroy();
+      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, grace);
@@ -133,88 +111,64 @@ export async function openListener(
     });
   }
 
-  function handshake(): TlsOptions {
-    return {
-      ...options.contexts.anonymous(first),
-      ...clientCheckOf(first),
-      handshakeTimeout: limits.clientHeaders,
-      SNICallback: (serverName, done) => {
-        const context = options.contexts.contextFor(listener, serverName);
-        if (context) done(null, context);
-        else done(new Error("no listener has this server name"));
-      },
-    };
-  }
-
-  function track(socket: Socket): void {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  }
-
-  /** Takes connections of TCP as they are, and of TLS once their server name is known. */
-  function createFront(): Server {
-    return createTcp({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      track(socket);
-      socket.on("error", () => socket.destroy());
-      if (first.protocol === "TCP") return forwardStream(context, socket, matchStream(listener, "")?.route);
-      if (first.protocol === "HTTP")
-        return readPreface(socket, limits.clientHeaders, (is2) => {
-          if (!socket.destroyed) (is2 ? plain2 : server)?.emit("connection", socket);
-        });
+  function accept(socket: Socket): void {
+    if (listener.protocol === "TCP") forwardStream(context, socket, matchStream(listener, "")?.route);
+    else if (listener.protocol === "HTTP")
+      readPreface(socket, limits.clientHeaders, (is2) => void (is2 ? http2 : http1).emit("connection", socket));
+    else
       readClientHello(socket, limits.clientHeaders, (hello) => {
         if (socket.destroyed) return;
-        const found = hello && serverFor(listener, hello.serverName);
-        if (!hello || !found) reset(socket);
-        else if (found.kind === "http") secure?.emit("connection", socket);
-        else if (found.tls) secureStreams?.emit("connection", socket);
-        else forwardStream(context, socket, matchStream(listener, hello.serverName)?.route);
+        const name = hello?.serverName ?? "";
+        const server = hello && serverFor(listener, name);
+        // Who names no server, where each server has a name, is told so after the handshake.
+        if (!hello) socket.destroy();
+        else if (!server && name !== "") reset(socket);
+        else if (server && !server.tls) forwardStream(context, socket, matchStream(listener, name)?.route);
+        else tls.accept(socket, options.contexts.wayFor(listener, name), server?.kind ?? "http");
+      });
+  }
+
+  function createHttp1(): HttpServer {
+    const server = createHttp(parserOptions(limits));
+    server.maxHeadersCount = 0;
+    // It does not listen itself; but from this on node watches over slow clients.
+    server.emit("listening");
+    server.on("connection", (socket: Socket) => {
+      pending.set(socket, undefined);
+      socket.once("close", () => pending.delete(socket));
+    });
+    server.on("request", (request, response) => {
+      if (draining) response.shouldKeepAlive = false;
+      count(request.socket, response);
+      serve(context, entry, request, response);
+    });
+    server.on("checkContinue", (request, response) => {
+      count(request.socket, response);
+      serve(context, entry, request, response, () => {
+        if (!response.headersSent) response.writeContinue();
       });
     });
+    server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      pending.delete(socket);
+      if (withoutUpgrade(request, socket, head)) server.emit("connection", socket);
+      else tunnel(context, entry, request, socket, head);
+    });
+    server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+      // An answer now would be taken for that of a request before it on the connection.
+      if (pending.get(socket)) socket.destroy();
+      else answerBadRequest(error, socket);
+    });
+    return server;
   }
 
-  function createPlain2(): Http2Server {
-    const plain = createHttp2(http2Options(limits));
-    serve2(plain);
-    return plain;
-  }
-
-  function serve2(http2: Http2Server): void {
-    http2.on("request", (request, response) => serve(context, entry, request, response));
-    http2.on("session", (session) => {
+  function serve2(server: Http2Server): void {
+    server.on("request", (request, response) => serve(context, entry, request, response));
+    server.on("session", (session) => {
       sessions.add(session);
       session.once("close", () => sessions.delete(session));
       session.setTimeout(limits.clientKeepAlive, () => session.close());
     });
-    http2.on("sessionError", () => {});
-  }
-
-  /** Ends TLS of what is no HTTP. */
-  function createSecureStreams(): TlsServer {
-    const streams = createTls(handshake());
-    streams.on("secureConnection", (socket) => {
-      const name = typeof socket.servername === "string" ? socket.servername : "";
-      forwardStream(context, socket, matchStream(listener, name)?.route);
-    });
-    streams.on("tlsClientError", (_error, socket) => socket.destroy());
-    return streams;
-  }
-
-  function createSecure(): HttpsServer {
-    const secure = createHttps({
-      ...parserOptions(limits),
-      ...handshake(),
-      ALPNProtocols: ["h2", "http/1.1"],
-    });
-    const http2 = createHttp2(http2Options(limits));
-    serve2(http2);
-    // One port for both protocols: what the handshake agreed on decides who takes the connection.
-    const [http1] = secure.listeners("secureConnection") as ((socket: TLSSocket) => void)[];
-    secure.removeAllListeners("secureConnection");
-    secure.on("secureConnection", (socket: TLSSocket) => {
-      if (socket.alpnProtocol === "h2") http2.emit("connection", socket);
-      else http1?.call(secure, socket);
-    });
-    return secure;
+    server.on("sessionError", () => {});
   }
 }
 

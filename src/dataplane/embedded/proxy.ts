@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
-import type { TLSSocket } from "node:tls";
 import type { Dispatcher } from "undici";
 import { type Listener, matchOn } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
@@ -58,7 +57,7 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
     query: target.query,
     method,
     header,
-    serverName: listener.protocol === "HTTP" ? undefined : serverNameOf(request),
+    serverName: listener.protocol === "HTTP" ? undefined : serverNameOf(request.socket),
   });
   if (found.outcome === "refused") return { id, status: 400, text: `Bad request: ${found.why}.` };
   if (found.outcome === "misdirected") return { id, ...answers.misdirected };
@@ -80,8 +79,9 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
   return { id, ...decide(found, { method, scheme, host, port: listener.port, query, header, headers }) };
 }
 
-function serverNameOf(request: Incoming): string {
-  const { servername } = request.socket as Partial<TLSSocket> & { servername?: string | false };
+/** Server name (SNI) of a connection; "" when its client named none. */
+export function serverNameOf(socket: object): string {
+  const { servername } = socket as { servername?: string | false };
   return typeof servername === "string" ? servername : "";
 }
 
