@@ -69,10 +69,10 @@ export function createFrontends(options: FrontendOptions): Frontends {
       blocked.set(keyOf(gateway), `Service ${namespace}/${name} exists and was not made for this Gateway`);
       return;
     }
-    const spec = { ...found.spec, ...(service.spec as Service["spec"]) };
-    if (!(service.spec as Service["spec"]).loadBalancerIP) delete spec.loadBalancerIP;
+    const spec = { ...found.spec, ...service.spec };
+    if (!service.spec.loadBalancerIP) delete spec.loadBalancerIP;
     const metadata = merged(found, service.metadata);
-    if (samePorts(found, service.spec as Service["spec"]) && jsonEqual(metadata, found.metadata)) return;
+    if (samePorts(found, service.spec) && jsonEqual(metadata, found.metadata)) return;
     await client.update(resources.Service, { ...found, metadata, spec }, { signal });
   }
 

@@ -1,5 +1,5 @@
 import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../../client/index.ts";
-import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, type Resource, resources } from "../../kube/index.ts";
+import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, resources } from "../../kube/index.ts";
 import {
   createPoolMemory,
   type GatewayMemory,
@@ -177,8 +177,8 @@ function run(options: GatewayOptions): GatewayController {
       const changed = after ?? before;
       if (changed && names().has(keyOf(changed))) translateSoon();
     });
-  whenUsed(secrets as Informer<KubeObject>, () => used.secrets);
-  whenUsed(configMaps as Informer<KubeObject>, () => used.configMaps);
+  whenUsed(secrets, () => used.secrets);
+  whenUsed(configMaps, () => used.configMaps);
   slices.onChange(({ before, after }) => {
     for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
       if (!used.services.has(key)) continue;
@@ -234,7 +234,7 @@ function run(options: GatewayOptions): GatewayController {
       },
       protocols: protocolsOf(dataplane),
       mixedTls: dataplane.capabilities.has("TLSRouteModeMixed"),
-      bindPort: bindPorts.of,
+      bindPort: (gateway, transport, port) => bindPorts.of(gateway, transport, port),
       memory,
     });
   }
@@ -321,7 +321,7 @@ function run(options: GatewayOptions): GatewayController {
     const object = informer?.get(nameOfKey(key));
     if (!informer || !object) return;
     // What was translated is not what is there now: the next translation speaks of it.
-    await writer.write(informer.resource as Resource<KubeObject>, object, current, (gateway) => ({
+    await writer.write(informer.resource, object, current, (gateway) => ({
       listener,
       ...frontends.confirm(gateway),
     }));

@@ -52,11 +52,11 @@ export function serveGrpc(
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
         stream.on("error", () => {});
         stream.resume();
-        const path = String(headers[":path"] ?? "");
+        const path = headers[":path"] ?? "";
         const [, called, method = ""] = path.split("/");
         if (called !== service || !methods.has(method)) return refuse(stream, `unknown method ${path}`);
         say(`Received over ${"encrypted" in (stream.session?.socket ?? {}) ? "TLS" : "plaintext"}: ${path}`);
-        stream.once("end", () => reply(stream, path, String(headers[":authority"] ?? ""), rawHeaders));
+        stream.once("end", () => reply(stream, path, headers[":authority"] ?? "", rawHeaders));
       },
     );
   }

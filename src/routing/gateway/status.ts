@@ -74,7 +74,7 @@ function gatewayProgrammed(
   const failed = states.find((state) => typeof state === "string");
   return failed === undefined
     ? no("Programmed", "Pending", "the data plane has not confirmed it yet")
-    : no("Programmed", "NoResources", failed as string);
+    : no("Programmed", "NoResources", failed);
 }
 
 function listenerStatus(
@@ -158,17 +158,12 @@ export function timed(
 ): GatewayCondition[] {
   return conditions.map((condition) => {
     const old = before?.filter(({ type }) => type === condition.type);
-    return setCondition<WritableCondition>(
-      old as WritableCondition[] | undefined,
-      condition,
-      now,
-    )[0] as GatewayCondition;
+    const [merged] = setCondition<Writable>(old, condition, now);
+    return merged ?? condition;
   });
 }
 
-type WritableCondition = { -readonly [Key in keyof GatewayCondition]: GatewayCondition[Key] } & {
-  lastTransitionTime?: string;
-};
+type Writable = { -readonly [Key in keyof GatewayCondition]: GatewayCondition[Key] };
 
 /** The same reference: what is left out is what it stands for. */
 export function sameParent(a: ParentRef, b: ParentRef, namespace: string): boolean {
