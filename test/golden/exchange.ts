@@ -24,6 +24,8 @@ export interface Exchange {
   readonly managedFields?: boolean;
   /** Without the administrator's credentials. Can not be asked in process. */
   readonly anonymous?: boolean;
+  /** Before it is asked, the store forgets all versions but the present one. */
+  readonly forget?: boolean;
   /** Where the answer of this server is known to be another; a test that comes to pass says that this is to go. */
   readonly differs?: string;
   /** Why it is to stay another. */
@@ -40,6 +42,8 @@ export interface Answer {
 
 export interface Family {
   readonly family: string;
+  /** The store had a past before the server was started, and has forgotten it. Answers are written from the specification. */
+  readonly late?: boolean;
   /** Requests that must succeed before. */
   readonly setup?: readonly Pick<Exchange, "request" | "body" | "headers">[];
   readonly exchanges: readonly Exchange[];
@@ -58,8 +62,8 @@ export function readFamily(file: string): Family {
 }
 
 /** Writes a family: names and requests as YAML, objects as JSON that is broken into lines. */
-export function writeFamily(file: string, { family, setup = [], exchanges }: Family): void {
-  const lines = [`family: ${family}`];
+export function writeFamily(file: string, { family, late, setup = [], exchanges }: Family): void {
+  const lines = [`family: ${family}`, ...(late ? ["late: true"] : [])];
   if (setup.length > 0) lines.push("setup:", ...setup.flatMap((request) => item(request)));
   lines.push("exchanges:");
   for (const exchange of exchanges) lines.push("", ...item(exchange));

@@ -5,7 +5,10 @@ import { elsewhere, inProcess, overHttps, type GoldenServer } from "./servers.ts
 
 /** Of a server elsewhere: `GOLDEN_SERVER=https://... GOLDEN_TOKEN=...`; with `GOLDEN_WRITE=1` what it answers is written down. */
 const { GOLDEN_SERVER, GOLDEN_TOKEN = "", GOLDEN_WRITE, GOLDEN_FAMILY } = process.env;
-const files = familyFiles().filter((file) => !GOLDEN_FAMILY || file === `${GOLDEN_FAMILY}.yaml`);
+const files = familyFiles()
+  .filter((file) => !GOLDEN_FAMILY || file === `${GOLDEN_FAMILY}.yaml`)
+  // What another server's store has forgotten is not for us to say.
+  .filter((file) => !GOLDEN_SERVER || !readFamily(file).late);
 
 /** Puts in what earlier answers hold. */
 function fill(text: string, saved: ReadonlyMap<string, unknown>): string {
@@ -45,7 +48,7 @@ async function ask(server: GoldenServer, asked: Asked, saved: Map<string, unknow
   return answer;
 }
 
-const where: readonly (readonly [string, () => Promise<GoldenServer>])[] = GOLDEN_SERVER
+const where: readonly (readonly [string, (late?: boolean) => Promise<GoldenServer>])[] = GOLDEN_SERVER
   ? [[GOLDEN_SERVER, () => Promise.resolve(elsewhere(GOLDEN_SERVER, GOLDEN_TOKEN))]]
   : [
       ["in process", inProcess],
@@ -61,7 +64,7 @@ describe.each(where)("exchanges %s", (place, start) => {
     let server: GoldenServer;
 
     beforeAll(async () => {
-      server = await start();
+      server = await start(family.late);
       for (const request of family.setup ?? []) {
         const answer = await ask(server, request, saved);
         if (answer.status >= 300) throw new Error(`${request.request}: ${JSON.stringify(answer.body)}`);
@@ -77,6 +80,7 @@ describe.each(where)("exchanges %s", (place, start) => {
       if (exchange.anonymous && place === "in process") continue;
       const run = exchange.differs && !GOLDEN_SERVER ? it.fails : it;
       run(`${i} ${exchange.what}`, async () => {
+        if (exchange.forget) await server.forget();
         const answer = normalise(await ask(server, exchange, saved), {
           managedFields: exchange.managedFields ?? false,
         });

@@ -23,6 +23,8 @@ export type Question = Pick<Exchange, "request" | "as" | "headers" | "frames" | 
 /** A server that is asked. Answers are as they came: bodies of JSON are parsed. */
 export interface GoldenServer {
   readonly ask: (question: Question) => Promise<Answer>;
+  /** Makes the store forget all versions but the present one. */
+  readonly forget: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -31,8 +33,12 @@ const userAgent = "golden/1.0";
 /** Milliseconds that frames of a watch are waited for. */
 const patience = 5_000;
 
-async function startApi(): Promise<{
+/** Writes of the past: their versions are those of the store before anything of the cluster is in it. */
+const past = 30;
+
+async function startApi(late: boolean): Promise<{
   handler: ApiHandler;
+  readonly forget: () => Promise<void>;
   readonly serve: () => Promise<{ port: number; ca: string; cert: string; key: string }>;
   readonly stop: () => Promise<void>;
 }> {
@@ -40,6 +46,12 @@ async function startApi(): Promise<{
   const ended = new AbortController();
   const { signal } = ended;
   const store = createMemoryStore();
+  const forget = async (): Promise<void> => store.compact((await store.list("/", { limit: 1 })).revision);
+  if (late) {
+    for (let i = 0; i < past; i++)
+      await store.write([], [{ type: "put", key: "/before", value: Buffer.from(String(i)) }]);
+    await forget();
+  }
   const pki = await openPki(join(folder, "pki"), systemClock);
   const options = { store, clock: systemClock, log: silentLogger, signal, serviceCidr: "10.96.0.0/16" };
   const server = createApiServer({
@@ -57,6 +69,7 @@ async function startApi(): Promise<{
   let served: { stopped: Promise<void> } | undefined;
   return {
     handler: server.handler,
+    forget,
     async serve() {
       const own = await pki.server("server", { name: "server", hosts: ["127.0.0.1"] });
       const client = await pki.client("admin", { user: "admin", groups: ["system:masters"] });
@@ -83,10 +96,11 @@ async function startApi(): Promise<{
 }
 
 /** The handler in this process: no TLS, no HTTP, no authentication. */
-export async function inProcess(): Promise<GoldenServer> {
-  const { handler, stop } = await startApi();
+export async function inProcess(late = false): Promise<GoldenServer> {
+  const { handler, forget, stop } = await startApi(late);
   return {
     stop,
+    forget,
     async ask({ request, as, headers = {}, frames, content }) {
       const [method = "GET", target = "/"] = request.split(" ");
       const { pathname, searchParams } = new URL(target, "http://api");
@@ -128,26 +142,28 @@ export async function inProcess(): Promise<GoldenServer> {
 }
 
 /** The same server behind its own HTTPS. */
-export async function overHttps(): Promise<GoldenServer> {
-  const { serve, stop } = await startApi();
+export async function overHttps(late = false): Promise<GoldenServer> {
+  const { serve, forget, stop } = await startApi(late);
   const { port, ...identity } = await serve();
-  return ask(`https://127.0.0.1:${port}`, identity, stop);
+  return ask(`https://127.0.0.1:${port}`, identity, { stop, forget });
 }
 
 /** Any server, with a bearer token of an administrator. */
 export function elsewhere(url: string, token: string): GoldenServer {
-  return ask(url, { token }, () => Promise.resolve());
+  const forget = () => Promise.reject(new Error("the store of another server is not ours to forget"));
+  return ask(url, { token }, { stop: () => Promise.resolve(), forget });
 }
 
 function ask(
   base: string,
   { token, ca, cert, key }: { token?: string; ca?: string; cert?: string; key?: string },
-  stop: () => Promise<void>,
+  { stop, forget }: Pick<GoldenServer, "stop" | "forget">,
 ): GoldenServer {
   const tls = ca === undefined ? { rejectUnauthorized: false } : { ca };
   const agent = new Agent({ keepAlive: true, ...tls, ...(cert && key ? { cert, key } : {}) });
   const nobody = new Agent({ keepAlive: true, ...tls });
   return {
+    forget,
     stop: async () => {
       agent.destroy();
       nobody.destroy();
