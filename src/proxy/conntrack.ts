@@ -45,6 +45,8 @@ export function createConntrackCleaner(options: {
   readonly commands: CommandRunner;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Told of each cleaning: how long it took, and how many entries went. */
+  readonly cleaned?: (seconds: number, deleted: number) => void;
 }): ConntrackCleaner {
   const { commands, log, signal } = options;
   let { context } = options;
@@ -60,6 +62,8 @@ export function createConntrackCleaner(options: {
     known[protocol].wanted = false;
     known[protocol].gone = new Set();
     const nodeAddresses = new Set(context.node.addresses);
+    const begun = performance.now();
+    let deleted = 0;
     for (const family of context.families) {
       const kind = ["-f", family.toLowerCase(), "-p", protocol.toLowerCase()];
       const listed = await commands.run("conntrack", ["-L", ...kind], { signal });
@@ -68,9 +72,11 @@ export function createConntrackCleaner(options: {
         const { destination, port, replySource } = flow;
         const filter = ["--orig-dst", destination, "--orig-port-dst", String(port), "--reply-src", replySource];
         // Exit code 1 only says that the flow ended in the meantime.
-        await commands.run("conntrack", ["-D", ...kind, ...filter], { signal });
+        const { stderr } = await commands.run("conntrack", ["-D", ...kind, ...filter], { signal });
+        deleted += Number(/(\d+) flow entries have been deleted/.exec(stderr)?.[1] ?? 0);
       }
     }
+    options.cleaned?.((performance.now() - begun) / 1000, deleted);
   }
 
   async function work(): Promise<void> {

@@ -1,11 +1,16 @@
 import type { EndpointSlice } from "../kube/index.ts";
 import type { Clock, Metrics } from "../system/index.ts";
+import type { NodePlan } from "../services/index.ts";
 import type { Program } from "../tables/index.ts";
+import type { ProxyMode } from "./backend.ts";
 
 /** What brings rows into force tells each time how long it took, or that it failed. */
 export interface Syncs {
-  done(seconds: number): void;
-  failed(): void;
+  /** `full`: everything was built anew, not what had changed alone. */
+  readonly done: (seconds: number, full: boolean) => void;
+  readonly failed: (mode: ProxyMode, full: boolean) => void;
+  /** Flows of endpoints that are gone were looked for, and so many ended. */
+  readonly cleaned: (seconds: number, deleted: number) => void;
 }
 
 /** Figures of a proxy, under kube-proxy's names where it has the same. */
@@ -15,15 +20,18 @@ export interface ProxyFigures {
   sliceChanged(): void;
   /** A slice that has changed just now will be in force when `done` resolves. */
   programming(before: EndpointSlice | undefined, after: EndpointSlice | undefined, done: Promise<void>): void;
-  /** A change waits to come into force. */
-  queued(): void;
+  /** A change waits to come into force; when `done` resolves it has. */
+  queued(done?: Promise<void>): void;
+  /** The plan of a Service is another now. */
+  planned(key: string, plan: NodePlan | undefined): void;
   /** An answer on the port of health. */
   answered(path: "healthz" | "livez", code: number): void;
 }
 
+const range = (first: number, step: number, count: number) => Array.from({ length: count }, (_, i) => first + step * i);
 /** Upper bounds in seconds, as upstream. */
 const syncBuckets = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
-const programmingBuckets = [0.25, 0.5, 1, 2, 3, 4, 5, 10, 20, 30, 60, 120, 300];
+const programmingBuckets = [0.25, 0.5, ...range(1, 1, 59), ...range(60, 5, 12), ...range(120, 30, 7)];
 const changeBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30];
 
 /** Written by who makes EndpointSlices: when the change was made that led to this version. */
@@ -35,17 +43,47 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
   const gauge = (name: string, help: string) => metrics.gauge(name, help, labels)(family);
   const histogram = (name: string, help: string, buckets: readonly number[]) =>
     metrics.histogram(name, help, labels, buckets)(family);
+  const sync = (kind: string, help: string) =>
+    histogram(`kubeproxy_sync_${kind}proxy_rules_duration_seconds`, help, syncBuckets);
 
-  const syncs = histogram(
-    "kubeproxy_sync_proxy_rules_duration_seconds",
-    "Time of one step that brings rules into force.",
+  const syncs = {
+    all: sync("", "Time of one step that brings rules into force."),
+    full: sync("full_", "Time of one step that built all rules anew."),
+    partial: sync("partial_", "Time of one step that brought changed rules into force."),
+  };
+  const rules = "kubeproxy_sync_proxy_rules_";
+  const failures = {
+    nftables: counter(`${rules}nftables_sync_failures_total`, "Steps that nftables refused."),
+    iptables: counter(`${rules}iptables_restore_failures_total`, "Steps that iptables-restore refused."),
+    partial: counter(`${rules}iptables_partial_restore_failures_total`, "Those of changed rules alone."),
+  };
+  const last = gauge(`${rules}last_timestamp_seconds`, "When rules last came into force.");
+  const lastQueued = gauge(`${rules}last_queued_timestamp_seconds`, "When a change last came.");
+  const changes = {
+    service: counter(`${rules}service_changes_total`, "Changes of Services."),
+    slice: counter(`${rules}endpoint_changes_total`, "Changes of EndpointSlices."),
+  };
+  const pending = { service: 0, slice: 0 };
+  gauge(`${rules}service_changes_pending`, "Changes of Services that are not in force yet.").from(
+    () => pending.service,
+  );
+  gauge(`${rules}endpoint_changes_pending`, "Changes of EndpointSlices that are not in force yet.").from(
+    () => pending.slice,
+  );
+  const withoutLocal = { internal: new Map<string, number>(), external: new Map<string, number>() };
+  const noLocal = metrics.gauge(
+    `${rules}no_local_endpoints_total`,
+    "Service ports with policy Local and no endpoint on this node.",
+    [...labels, "traffic_policy"],
+  );
+  for (const policy of ["internal", "external"] as const)
+    noLocal(family, policy).from(() => [...withoutLocal[policy].values()].reduce((sum, count) => sum + count, 0));
+  const cleaning = histogram(
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+    "Time of one look for flows to endpoints that are gone.",
     syncBuckets,
   );
-  const failures = counter("kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "Steps that nftables refused.");
-  const last = gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "When rules last came into force.");
-  const lastQueued = gauge("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "When a change last came.");
-  const services = counter("kubeproxy_sync_proxy_rules_service_changes_total", "Changes of Services.");
-  const slices = counter("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Changes of EndpointSlices.");
+  const cleaned = counter("kubeproxy_conntrack_reconciler_deleted_entries_total", "Flows that were ended so.");
   const sinceTrigger = histogram(
     "kubeproxy_network_programming_duration_seconds",
     "Time from the change of a pod or Service to the rules that follow from it.",
@@ -65,14 +103,29 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
 
   return {
     syncs: {
-      done(seconds) {
-        syncs.observe(seconds);
+      done(seconds, full) {
+        syncs.all.observe(seconds);
+        syncs[full ? "full" : "partial"].observe(seconds);
         last.set(clock.now() / 1000);
       },
-      failed: () => failures.inc(),
+      failed(mode, full) {
+        if (mode === "nftables") failures.nftables.inc();
+        if (mode === "iptables") failures.iptables.inc();
+        if (mode === "iptables" && !full) failures.partial.inc();
+      },
+      cleaned(seconds, deleted) {
+        cleaning.observe(seconds);
+        cleaned.inc(deleted);
+      },
     },
-    serviceChanged: () => services.inc(),
-    sliceChanged: () => slices.inc(),
+    serviceChanged() {
+      changes.service.inc();
+      pending.service++;
+    },
+    sliceChanged() {
+      changes.slice.inc();
+      pending.slice++;
+    },
     programming(before, after, done) {
       const arrived = performance.now();
       const trigger = triggerOf(after);
@@ -86,7 +139,31 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
         () => {},
       );
     },
-    queued: () => lastQueued.set(clock.now() / 1000),
+    queued(done) {
+      lastQueued.set(clock.now() / 1000);
+      const seen = { ...pending };
+      done?.then(
+        () => {
+          // What came since then waits on; several of these may settle together.
+          pending.service = Math.max(0, pending.service - seen.service);
+          pending.slice = Math.max(0, pending.slice - seen.slice);
+        },
+        () => {},
+      );
+    },
+    planned(key, plan) {
+      const counts = { internal: 0, external: 0 };
+      for (const port of plan?.ports ?? []) {
+        if (port.local.endpoints.length > 0 || port.cluster.endpoints.length === 0) continue;
+        const local = port.frontends.filter(({ policy }) => policy === "Local");
+        if (local.some(({ kind }) => kind === "ClusterIP")) counts.internal++;
+        if (local.some(({ kind }) => kind !== "ClusterIP")) counts.external++;
+      }
+      for (const policy of ["internal", "external"] as const) {
+        if (counts[policy] > 0) withoutLocal[policy].set(key, counts[policy]);
+        else withoutLocal[policy].delete(key);
+      }
+    },
     answered: (path, code) => answers[path](String(code)).inc(),
   };
 }
@@ -96,16 +173,16 @@ function triggerOf(slice: EndpointSlice | undefined): string | undefined {
 }
 
 /** The same program, each transaction of which is told. */
-export function told(program: Program, syncs: Syncs): Program {
+export function told(program: Program, syncs: Syncs, mode: ProxyMode): Program {
   return {
     async apply(transaction) {
       const begun = performance.now();
       try {
         const refused = await program.apply(transaction);
-        syncs.done((performance.now() - begun) / 1000);
+        syncs.done((performance.now() - begun) / 1000, transaction.reset);
         return refused;
       } catch (error) {
-        syncs.failed();
+        syncs.failed(mode, transaction.reset);
         throw error;
       }
     },

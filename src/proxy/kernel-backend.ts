@@ -45,9 +45,10 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     commands: options.commands,
     log,
     signal,
+    ...(options.syncs ? { cleaned: options.syncs.cleaned } : {}),
   });
   const tables = createTables({
-    program: options.syncs ? told(kernel.program, options.syncs) : kernel.program,
+    program: options.syncs ? told(kernel.program, options.syncs, kernel.mode) : kernel.program,
     shared: kernel.shared,
     signal,
     clock,

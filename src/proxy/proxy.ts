@@ -16,6 +16,7 @@ import { serveControl } from "./control.ts";
 import { createProxyFigures } from "./figures.ts";
 import { createHandover } from "./handover.ts";
 import { createHealthChecks } from "./health-checks.ts";
+import { countingRules } from "./iptables/rule-count.ts";
 import { createLatency, type Latency } from "./latency.ts";
 import { createProgress } from "./progress.ts";
 import { removeProxy } from "./remove.ts";
@@ -106,7 +107,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const metrics = createMetrics();
   const figures = createProxyFigures(metrics, clock, context.families[0] ?? "IPv4");
   const { syncs } = figures;
-  const choose = (mode: ProxyMode | "auto") => chooseBackend({ mode, signal, clock, commands, syncs }, context, log);
+  const counted = countingRules(commands, metrics);
+  const choose = (mode: ProxyMode | "auto") =>
+    chooseBackend({ mode, signal, clock, commands: counted, syncs }, context, log);
   const first = await choose(options.mode);
   // It opens with the proxy that tells of itself, or when a mode is to be tried.
   let opened: ReturnType<typeof openCanary> | undefined;
@@ -115,7 +118,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 
   const ownAddresses = async (own: boolean): Promise<void> => options.ownAddresses?.(own, context.serviceCidrs);
   const handover = createHandover({
-    commands,
+    commands: counted,
     kernel: process.getuid?.() === 0,
     mode: () => backend.mode,
     connections: () => backend.connections(),
@@ -180,12 +183,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       else update(key);
     }
     if (keys.size === 0) return;
-    figures.queued();
+    figures.queued(noted ? undefined : backend.settled());
     if (!noted) progress.changed(() => backend.settled());
   };
   const update = (key: string): void => {
     const plan: NodePlan | undefined = model.plan(key);
     backend.update(key, plan);
+    figures.planned(key, plan);
     health.update(key, plan?.healthCheck);
   };
   const setContext = (next: ProxyContext): void => {

@@ -64,7 +64,7 @@ test("the port of figures answers what kube-proxy's does", async () => {
   // What was triggered before the start, or by this version's predecessor, is no delay of ours.
   changed(start - 9_000, start - 8_000);
   changed(start + 500, start + 500);
-  figures.syncs.done(0.003);
+  figures.syncs.done(0.003, false);
   const { type, body } = await ask(ports.metrics.port, "/metrics");
   expect(type).toBe("text/plain; version=0.0.4; charset=utf-8");
   expect(body).toContain('kubeproxy_network_programming_duration_seconds_sum{ip_family="IPv4"} 2\n');
@@ -122,13 +122,19 @@ test("transactions that the kernel refuses are counted apart from those it took"
   const metrics = createMetrics();
   const { syncs } = createProxyFigures(metrics, new FakeClock(), "IPv4");
   let fails = true;
-  const program = told({ apply: () => (fails ? Promise.reject(new Error("busy")) : Promise.resolve([])) }, syncs);
+  const program = told(
+    { apply: () => (fails ? Promise.reject(new Error("busy")) : Promise.resolve([])) },
+    syncs,
+    "nftables",
+  );
   await expect(program.apply({ reset: true, remove: [], add: [] })).rejects.toThrow("busy");
   fails = false;
   await program.apply({ reset: true, remove: [], add: [] });
   const text = await metrics.text();
   expect(text).toContain('kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"} 1\n');
   expect(text).toContain('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1\n');
+  expect(text).toContain('kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1\n');
+  expect(text).toContain('kubeproxy_sync_partial_proxy_rules_duration_seconds_count{ip_family="IPv4"} 0\n');
 });
 
 test("readiness asks for a packet only where it is wanted, and tells why it did not come through", async () => {

@@ -74,7 +74,7 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
     else served.delete(key);
     const ids = new Set(plan?.ports.map(affinityId));
     for (const { port } of before.values()) if (!ids.has(affinityId(port))) affinities.delete(affinityId(port));
-    options.syncs?.done((performance.now() - begun) / 1000);
+    options.syncs?.done((performance.now() - begun) / 1000, false);
   }
 
   function serve(port: PortPlan, frontend: Frontend, address: string): Served {
