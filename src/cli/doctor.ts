@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { Command, Option } from "commander";
-import { checks, examine, factsOf, type Finding, readNodes } from "../explain/index.ts";
-import { systemClock, systemCommands } from "../system/index.ts";
-import { asCliError, readCluster, type ReadCluster, type SourceOptions, withSource } from "./explain/source.ts";
+import { checks, examine, type Finding } from "../explain/index.ts";
+import { readFacts } from "./explain/facts.ts";
+import { asCliError, readCluster, type SourceOptions, withSource } from "./explain/source.ts";
 import { type OutputFormat, parseOutput, render } from "./output.ts";
 
 interface DoctorOptions extends SourceOptions {
@@ -43,7 +42,7 @@ async function diagnose(options: DoctorOptions): Promise<void> {
   try {
     const read = await readCluster(options);
     for (const warning of read.warnings) process.stderr.write(`warning: ${warning}\n`);
-    const all = await findingsOf(read);
+    const all = examine(await readFacts(read));
     const { namespace } = options;
     const findings = all.filter(
       ({ object }) => namespace === undefined || !object.includes("/") || object.includes(` ${namespace}/`),
@@ -54,29 +53,6 @@ async function diagnose(options: DoctorOptions): Promise<void> {
     throw asCliError(error);
   }
 }
-
-async function findingsOf({ cluster, source }: ReadCluster): Promise<Finding[]> {
-  const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
-  const { state, directory } = source;
-  const pid = directory
-    ? Number((await readFile(directory.pid, "utf8").catch(() => "")).split(" ")[0]) || undefined
-    : undefined;
-  // Objects of files are on no node.
-  const nodes = source.client
-    ? await readNodes({
-        commands: systemCommands,
-        nodes: cluster.objects.nodes,
-        ...(pid === undefined ? {} : { pid }),
-        ...(state ? { healthPort } : {}),
-      })
-    : [];
-  const frontends = state?.frontends ?? [];
-  const now = systemClock.now();
-  return examine(factsOf(cluster, { inspect: inspectKeyPair, controllerName, frontends, nodes, now }));
-}
-
-/** Where kube-proxy tells of its health, and Fairlead's proxy as well. */
-const healthPort = 10_256;
 
 /** A block for each finding: what is wrong, what was seen, what to do. */
 export function doctorText(findings: readonly Finding[]): string {

@@ -23,6 +23,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Follow a packet or a request, and say at each step what decided",
     load: async () => (await import("./trace.ts")).traceCommand(),
   },
+  explain: {
+    summary: "Tell the whole way of a Service, an Ingress or a pod, and why it is not reachable",
+    load: async () => (await import("./explain.ts")).explainCommand(),
+  },
   doctor: {
     summary: "Look for what keeps traffic from where it should go, and what puts it right",
     load: async () => (await import("./doctor.ts")).doctorCommand(),

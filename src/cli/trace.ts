@@ -13,6 +13,7 @@ import {
 import { systemCommands } from "../system/index.ts";
 import { comparisonText, packetTraceText } from "./explain/packet-text.ts";
 import { asCliError, readCluster, type SourceOptions, withSource } from "./explain/source.ts";
+import { requestCommand } from "./explain/trace-request.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
 interface PacketOptions extends SourceOptions {
@@ -27,7 +28,8 @@ interface PacketOptions extends SourceOptions {
 export function traceCommand(): Command {
   return new Command("trace")
     .description("Follow a packet or a request, and say at each step which object and field decided.")
-    .addCommand(packetCommand());
+    .addCommand(packetCommand())
+    .addCommand(requestCommand());
 }
 
 function packetCommand(): Command {

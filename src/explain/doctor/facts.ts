@@ -14,6 +14,8 @@ export interface FactsOptions {
   readonly frontends: readonly FrontendState[];
   readonly nodes: readonly NodeFacts[];
   readonly now: number;
+  /** Ports that the HTTP data plane listens on. Default: 80 and 443. */
+  readonly ports?: { readonly http: number; readonly https: number };
 }
 
 /** Works out what all checks share. Pure; costs what the objects are. */
@@ -60,7 +62,7 @@ export function factsOf(cluster: Cluster, options: FactsOptions): Facts {
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     controllerName: options.controllerName,
-    ports: { http: 80, https: 443 },
+    ports: options.ports ?? { http: 80, https: 443 },
   });
   return {
     cluster,

@@ -1,0 +1,64 @@
+import { Command, Option } from "commander";
+import { parseSubject, type Story, tell } from "../explain/index.ts";
+import { doctorText } from "./doctor.ts";
+import { readFacts } from "./explain/facts.ts";
+import { asCliError, readCluster, type SourceOptions, withSource } from "./explain/source.ts";
+import { parseTextFormat, render, type TextFormat } from "./output.ts";
+
+interface ExplainOptions extends SourceOptions {
+  readonly namespace: string;
+  readonly output: TextFormat;
+}
+
+export function explainCommand(): Command {
+  const command = new Command("explain")
+    .description("Tell the whole way: name, addresses, data path, endpoints, health, last change, and why not.")
+    .argument("<object>", "service/NAME, ingress/NAME or pod/NAME")
+    .option("-n, --namespace <name>", "its namespace", "default")
+    .addOption(new Option("-o, --output <format>", "text, json or yaml").default("text").argParser(parseTextFormat));
+  return withSource(command)
+    .addHelpText(
+      "after",
+      `
+The first cause is what has to be put right first. \`fairlead doctor\` looks at everything at once.
+
+Examples:
+  fairlead explain service/web -n shop
+  fairlead explain ingress/shop -n shop
+  fairlead explain pod/web-0 -n shop -o json`,
+    )
+    .action(explainObject);
+}
+
+async function explainObject(text: string, options: ExplainOptions): Promise<void> {
+  try {
+    const subject = parseSubject(text, options.namespace);
+    const read = await readCluster(options);
+    for (const warning of read.warnings) process.stderr.write(`warning: ${warning}\n`);
+    const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
+    const { state, facts } = read.source;
+    const story = tell(await readFacts(read), subject, {
+      clusterDomain: facts.clusterDomain,
+      frontends: state?.frontends ?? [],
+      controllerName,
+      inspect: inspectKeyPair,
+      ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
+    });
+    process.stdout.write(options.output === "text" ? storyText(story) : await render(story, options.output));
+  } catch (error) {
+    throw asCliError(error);
+  }
+}
+
+/** A chapter a block, its title in the first column; what is wrong at the end. */
+export function storyText({ object, chapters, findings }: Story): string {
+  const width = Math.max(...chapters.map(({ title }) => title.length));
+  const lines = chapters.flatMap(({ title, lines: said }) =>
+    said.map((line, i) => `${(i === 0 ? title : "").padEnd(width)}  ${line}`),
+  );
+  const [first] = findings;
+  const end = first
+    ? `\n${doctorText(findings)}\nFirst cause: ${first.problem}\n`
+    : "\nNothing is wrong, as far as can be seen.\n";
+  return `${object}\n\n${lines.join("\n")}\n${end}`;
+}

@@ -1,0 +1,106 @@
+import { ingressExposures, type IngressOptions } from "../ingresses.ts";
+import { serviceExposures, type ServiceOptions } from "../services.ts";
+import { keyOf } from "../../kube/index.ts";
+import type { Exposure } from "../exposure.ts";
+import type { Facts, Finding } from "../doctor/check.ts";
+import { examine } from "../doctor/doctor.ts";
+import { ExplainError } from "../error.ts";
+import { findPod, missing } from "../packet/client.ts";
+import { ingressChapters } from "./ingress.ts";
+import { podChapters } from "./pod.ts";
+import { serviceChapters } from "./service.ts";
+
+/** One stretch of the way, as lines. */
+export interface Chapter {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+/** The whole way of one object: from its name to what answers, and why not. */
+export interface Story {
+  /** `Service shop/web`. */
+  readonly object: string;
+  readonly chapters: readonly Chapter[];
+  /** What is wrong on the way, the first cause first; also of objects that it leads to. */
+  readonly findings: readonly Finding[];
+}
+
+/** What a chapter is written from. */
+export interface StoryContext {
+  readonly facts: Facts;
+  /** Where things answer, as `fairlead status` has it. */
+  readonly exposures: readonly Exposure[];
+}
+
+export type StoryOptions = ServiceOptions & IngressOptions;
+
+export interface Subject {
+  readonly kind: "service" | "ingress" | "pod";
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const kinds: Readonly<Record<string, Subject["kind"]>> = {
+  service: "service",
+  services: "service",
+  svc: "service",
+  ingress: "ingress",
+  ingresses: "ingress",
+  ing: "ingress",
+  pod: "pod",
+  pods: "pod",
+  po: "pod",
+};
+
+/** Reads `service/NAME`, `ingress/NAME` or `pod/NAME`, perhaps with a namespace before the name. Throws ExplainError BAD_REFERENCE. */
+export function parseSubject(text: string, namespace: string): Subject {
+  const [word = "", ...rest] = text.split("/");
+  const kind = kinds[word.toLowerCase()];
+  const [a = "", b] = rest;
+  if (!kind || a === "" || rest.length > 2)
+    throw new ExplainError(
+      "BAD_REFERENCE",
+      `${JSON.stringify(text)} is nothing that can be explained`,
+      "give service/NAME, ingress/NAME or pod/NAME",
+    );
+  return b === undefined ? { kind, namespace, name: a } : { kind, namespace: a, name: b };
+}
+
+/** Tells the way of one object. Pure. Throws ExplainError NOT_FOUND. */
+export function tell(facts: Facts, subject: Subject, options: StoryOptions): Story {
+  const { objects } = facts.cluster;
+  const key = `${subject.namespace}/${subject.name}`;
+  const all = examine(facts);
+  const about = (...names: readonly string[]): Finding[] =>
+    all.filter(({ object }) => names.includes(object) || object.startsWith("Node "));
+  switch (subject.kind) {
+    case "service": {
+      const view = facts.services.find((one) => one.key === key);
+      if (!view) throw missing("Service", key, objects.services.map(keyOf));
+      const exposures = serviceExposures({ ...objects, services: [view.service] }, options);
+      return {
+        object: view.object,
+        chapters: serviceChapters(view, { facts, exposures }),
+        findings: about(view.object),
+      };
+    }
+    case "ingress": {
+      const ingress = objects.ingresses.find((one) => keyOf(one) === key);
+      if (!ingress) throw missing("Ingress", key, objects.ingresses.map(keyOf));
+      const exposures = ingressExposures(objects, options).filter(
+        ({ name, namespace }) => name === subject.name && namespace === subject.namespace,
+      );
+      const { chapters, services } = ingressChapters(ingress, { facts, exposures });
+      const own = about(`Ingress ${key}`);
+      const beneath = about(...services.map((service) => `Service ${service}`));
+      return { object: `Ingress ${key}`, chapters, findings: [...new Set([...own, ...beneath])] };
+    }
+    case "pod": {
+      const pod = findPod(facts.cluster, key);
+      const { chapters, services } = podChapters(pod, { facts, exposures: [] });
+      return { object: `Pod ${key}`, chapters, findings: about(...services.map((service) => `Service ${service}`)) };
+    }
+    default:
+      throw new ExplainError("BAD_REFERENCE", "there is no such kind here");
+  }
+}

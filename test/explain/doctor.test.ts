@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Finding } from "../../src/explain/index.ts";
+import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
+import { type Lab, noKernel, openLab } from "../support/lab.ts";
+import { faults } from "./faults.ts";
+
+describe("fairlead doctor on a cluster with faults in it", () => {
+  let lab: Lab | undefined;
+  let cluster: TestCluster | undefined;
+
+  beforeAll(async () => {
+    lab = await openLab(noKernel ? "unprivileged" : "root");
+    cluster = await upCluster(lab);
+    const list = faults.flatMap(({ name, objects }) => [
+      { apiVersion: "v1", kind: "Namespace", metadata: { name } },
+      ...objects.map((object) => {
+        const { metadata, ...rest } = object as { metadata: object };
+        return { ...rest, metadata: { ...metadata, namespace: name } };
+      }),
+    ]);
+    const input = JSON.stringify({ apiVersion: "v1", kind: "List", items: list });
+    printed(await cluster.kubectl(["create", "-f", "-"], { input }));
+  });
+  afterAll(() => tearDown(lab, cluster));
+
+  const examine = async (args: readonly string[] = []): Promise<Finding[]> => {
+    if (!cluster) throw new Error("there is no cluster");
+    const { code, stdout, stderr } = await cluster.fairlead(["doctor", "--dir", cluster.dir, "-o", "json", ...args]);
+    expect([0, 1], stderr).toContain(code);
+    return JSON.parse(stdout) as Finding[];
+  };
+  const firstAbout = (findings: readonly Finding[], object: string) =>
+    findings.find((finding) => object.split("|").includes(finding.object));
+
+  test(`the first cause is named for each of ${faults.length} faults`, async () => {
+    let last: Finding[] = [];
+    // Pods take their time to start, to fail and to be told of.
+    await eventually(
+      "all faults",
+      async () => {
+        last = await examine();
+        return faults.every(({ object, check }) => firstAbout(last, object)?.check === check) ? last : undefined;
+      },
+      60,
+    ).catch(() => {});
+    const seen = faults.map(({ object }) => firstAbout(last, object)?.check);
+    expect(seen).toEqual(faults.map(({ check }) => check));
+    for (const { name, object, says } of faults) {
+      const { problem = "", evidence = [], remedy = "" } = firstAbout(last, object) ?? {};
+      expect([problem, ...evidence, remedy].join("\n"), name).toMatch(says);
+    }
+  });
+
+  test("nothing is said of what works, and one namespace can be asked for", async () => {
+    const findings = await examine(["-n", "no-service"]);
+    const objects = new Set(findings.filter(({ object }) => object.includes("/")).map(({ object }) => object));
+    expect([...objects]).toEqual(["Ingress no-service/site"]);
+    expect((await examine()).some(({ object }) => object === "Service default/kubernetes")).toBe(false);
+  });
+
+  test.skipIf(noKernel)("a node's foreign rules and a second proxy are found", async () => {
+    if (!lab) throw new Error("there is no lab");
+    const rules = `table inet firewall {
+      chain forward {
+        type filter hook forward priority 0; policy drop;
+        ct state established accept
+        ip daddr 10.42.0.0/16 accept
+        ip saddr 10.42.0.0/16 accept
+      }
+    }
+    table ip kube-proxy {
+      chain services { }
+    }\n`;
+    printed(await lab.run("nft", ["-f", "-"], { input: rules }));
+    const findings = await examine();
+    const about = (check: string) => findings.filter((finding) => finding.check === check);
+    expect(about("foreign-rules-drop")).toMatchObject([{ severity: "error", object: "Node node-1" }]);
+    expect(about("foreign-rules-drop")[0]?.problem).toContain("inet firewall, chain forward drops");
+    expect(about("two-proxies")[0]?.problem).toContain("fairlead (nftables) and kube-proxy (nftables)");
+    printed(await lab.run("nft", ["-f", "-"], { input: "delete table inet firewall\ndelete table ip kube-proxy\n" }));
+    expect((await examine()).filter(({ object }) => object === "Node node-1")).toEqual([]);
+  });
+
+  test("the text has evidence and remedy, and the exit code says that there are errors", async () => {
+    if (!cluster) throw new Error("there is no cluster");
+    const { code, stdout } = await cluster.fairlead(["doctor", "--dir", cluster.dir, "-n", "wrong-label"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("ERROR   Service wrong-label/web: spec.selector (selector-matches-nothing)");
+    expect(stdout).toContain('        => correct the selector or the pods\' labels: app is "web", not "wep"');
+  });
+});
