@@ -100,7 +100,7 @@ export function createMetricsApi({ storage, kubelet, clock }: MetricsApiOptions)
   return async (request: ApiRequest, info: ResourceInfo): Promise<ApiResponse> => {
     const kind = metricsKinds.find(({ plural }) => plural === info.resource);
     if (!kind || info.subresource || (info.name && kind.namespaced && !info.namespace)) throw notFoundPath();
-    if (info.version !== kind.version) throw notFoundPath();
+    if (info.version !== kind.version || (!kind.namespaced && info.namespace)) throw notFoundPath();
     if (info.verb !== "get" && info.verb !== "list") throw methodNotAllowed();
     await storage.caughtUp();
     const source = kind.plural === "nodes" ? resources.Node : resources.Pod;

@@ -345,6 +345,27 @@ describe("paths", () => {
     expect(answer.body.kind).toBe("Status");
   });
 
+  it.each([
+    ["GET", "/api/v1/namespaces/default/nodes"],
+    ["GET", "/api/v1/namespaces/default/nodes/n1"],
+    ["POST", "/api/v1/namespaces/default/persistentvolumes"],
+    ["GET", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/clusterroles"],
+    ["PUT", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/clusterroles/edit"],
+    ["GET", "/apis/apiextensions.k8s.io/v1/namespaces/default/customresourcedefinitions"],
+    ["POST", "/apis/authorization.k8s.io/v1/namespaces/default/subjectaccessreviews"],
+    ["GET", "/api/v1/namespaces/default/componentstatuses"],
+  ] as const)("%s %s: a kind of the cluster is not reached by way of a namespace", async (method, path) => {
+    const rules = [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }];
+    const roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    await api.call("POST", `${roles}/roles`, { metadata: { name: "all" }, rules });
+    const subjects = [{ kind: "User", name: "ann", apiGroup: "rbac.authorization.k8s.io" }];
+    const roleRef = { kind: "Role", name: "all", apiGroup: "rbac.authorization.k8s.io" };
+    await api.call("POST", `${roles}/rolebindings`, { metadata: { name: "all" }, subjects, roleRef });
+    const user = { name: "ann", groups: ["system:authenticated"] };
+    const body = method === "GET" ? undefined : {};
+    expect((await api.call(method, path, body, { user })).status).toBe(404);
+  });
+
   it.each(["/apis/nowhere.example/v1/things", "/apis/nowhere.example", "/nothing", "/livez/nothing"])(
     "%s, for which there is no route at all, is answered in text",
     async (path) => {

@@ -122,19 +122,19 @@ export function createResources(
       served = catalog.find(info.group, info.version, info.resource);
     }
     if (!served && info.group === "" && info.version === "v1") {
-      if (info.resource === componentStatus.plural)
+      if (info.resource === componentStatus.plural && !info.namespace)
         return answerComponentStatuses(request, info, { storeProblem, now: actions.now });
       const pods = info.resource === "bindings" ? catalog.find("", "v1", "pods") : undefined;
       if (pods) {
-        if (info.name) throw notFoundPath();
-        if (info.verb !== "create" || !info.namespace) throw methodNotAllowed();
+        if (info.name || !info.namespace) throw notFoundPath();
+        if (info.verb !== "create") throw methodNotAllowed();
         return bindPod(actions, request, { ...info, resource: "pods", subresource: "binding" }, pods);
       }
     }
     if (!served) {
       const review = findReview(info);
       if (!review && !isOwnGroup(info)) return pageNotFound();
-      if (!review || info.name) throw notFoundPath();
+      if (!review || info.name || review.resource.namespaced !== (info.namespace !== "")) throw notFoundPath();
       const asker = request.user ?? anonymous;
       return answerReview(request, info, review, {
         asker,
@@ -143,6 +143,11 @@ export function createResources(
         namespace: info.namespace,
         now: timestamp(clock.now()),
       });
+    }
+    // Who may do something in a namespace may not do it to the cluster's kinds by way of it.
+    if (!served.resource.namespaced && info.namespace && info.resource !== "namespaces") {
+      if (served.conversion) return pageNotFound();
+      throw notFoundPath();
     }
     if (served.conversion && !isInScope(info, served)) return pageNotFound();
     // The path may not go deeper than what is served.
@@ -158,10 +163,9 @@ function notServed({ name }: ResourceInfo, { resource, conversion }: Served): St
   return conversion ? notFound(resource, name) : notFoundPath();
 }
 
-/** Custom resources are there in their scope alone: in a namespace, or outside of all. Lists and watches may be about all namespaces. */
+/** Custom resources of namespaces are there in their namespace alone. Lists and watches may be about all. */
 function isInScope({ namespace, verb }: ResourceInfo, { resource }: Served): boolean {
-  if (!resource.namespaced) return !namespace;
-  return namespace !== "" || verb === "list" || verb === "watch";
+  return !resource.namespaced || namespace !== "" || verb === "list" || verb === "watch";
 }
 
 function tooDeep({ path, namespace, resource, group }: ResourceInfo): boolean {
