@@ -1,227 +1,271 @@
-// Services in the kernel: loading all of them, and one endpoint change from the write of the object to the row in the
-// kernel, each beside the bare cost of the same rows by `nft -f -`, in a network namespace of its own.
-// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--changes 300] [--json]
-import { mkdtempSync, rmSync } from "node:fs";
+// The Service proxy at scale, in a network namespace of its own: loading all Services, one endpoint change from the write of the object to
+// the row in the kernel, memory, idle time, the first packet through the last Service; each beside the bare cost of the same rows.
+// In user space also requests a second, beside direct ones and haproxy in TCP mode.
+// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--mode nftables|iptables|userspace] [--changes 300] [--seconds 5] [--json]
+//        [--iptables legacy|nft]   whose iptables; legacy where the machine has it: the other one is quadratic
+import { fork, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import koffi from "koffi";
-import { createApiServer } from "../src/apiserver/index.ts";
-import { createLocalClient, type Client } from "../src/client/index.ts";
-import { resources, type Draft, type EndpointSlice, type Service } from "../src/kube/index.ts";
-import { removeProxy, startProxy, type Proxy } from "../src/proxy/index.ts";
-import { createPortNumbers, rowsOfContext, rowsOfPlan } from "../src/proxy/nftables/rows.ts";
-import { drawsOf, scriptOf } from "../src/proxy/nftables/script.ts";
-import { createServiceModel, type ProxyContext } from "../src/services/index.ts";
-import { openLmdbStore } from "../src/store/index.ts";
-import { createLogger, runOrThrow, systemClock, systemCommands } from "../src/system/index.ts";
-import type { Row } from "../src/tables/index.ts";
+import { createHttpClient, loadKubeconfig, type Client } from "../src/client/index.ts";
+import { resources } from "../src/kube/index.ts";
+import { removeProxy, type ProxyMode } from "../src/proxy/index.ts";
+import { runOrThrow, systemCommands } from "../src/system/index.ts";
+import { startTestCluster } from "../src/testing/index.ts";
+import { measureBareIptables, measureBareNftables, type Bare } from "./support/proxy/bare.ts";
+import type { Connects } from "./support/proxy/connect.ts";
+import { clusterIp, podIp, podPort, serviceOf, sliceOf } from "./support/proxy/objects.ts";
+import { cpuOf, measureThroughput, startBackends } from "./support/proxy/throughput.ts";
+import type { Said } from "./support/proxy/worker.ts";
+import { createReport, median, quantile } from "./support/report.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    services: { type: "string", default: "10000" },
+    services: { type: "string" },
     endpoints: { type: "string", default: "5" },
+    mode: { type: "string", default: "nftables" },
     changes: { type: "string", default: "300" },
+    seconds: { type: "string", default: "5" },
+    iptables: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
-const services = Number(flags.services);
+const mode = flags.mode as ProxyMode;
+if (!["nftables", "iptables", "userspace"].includes(mode)) {
+  console.error("bench: --mode is nftables, iptables or userspace");
+  process.exit(2);
+}
+const services = Number(flags.services ?? (mode === "userspace" ? 100 : 10_000));
 const endpoints = Number(flags.endpoints);
 const changes = Number(flags.changes);
-
-function report(name: string, value: number, unit: string, baseline?: number): void {
-  const round = (number: number) => Number(number.toPrecision(4));
-  const compared =
-    baseline === undefined
-      ? { baseline: null, ratio: null }
-      : { baseline: round(baseline), ratio: round(value / baseline) };
-  if (flags.json) return console.log(JSON.stringify({ name: name.trim(), value: round(value), unit, ...compared }));
-  const beside = baseline === undefined ? "" : `  (bare nft ${round(baseline)}, ratio ${round(value / baseline)})`;
-  console.log(`${name.padEnd(44)} ${round(value)} ${unit}${beside}`);
-}
-
-function quantile(figures: readonly number[], q: number): number {
-  const sorted = [...figures].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
-}
-
-async function milliseconds(action: () => Promise<unknown>): Promise<number> {
-  const begin = performance.now();
-  await action();
-  return performance.now() - begin;
-}
+const seconds = Number(flags.seconds);
+const report = createReport(flags.json);
+const folder = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
 
 /** Gives this thread, and all it starts, an empty network: nothing of the machine's own rules is touched. */
-function leaveNetwork(): void {
+async function leaveNetwork(): Promise<void> {
   const unshare = koffi.load("libc.so.6").func("int unshare(int flags)");
   if (unshare(0x4000_0000) !== 0) {
     console.error("bench: needs root, for a network namespace of its own");
     process.exit(1);
   }
+  const ip = (...args: string[]) => runOrThrow(systemCommands, "ip", args);
+  await ip("link", "set", "lo", "up");
+  // Every pod is here, whatever its address; and the machine has an address and a way out, as a node has.
+  await ip("address", "add", "192.0.2.1/32", "dev", "lo");
+  await ip("route", "add", "local", "10.42.0.0/16", "dev", "lo");
+  await ip("route", "add", "10.96.0.0/16", "dev", "lo");
 }
 
-const node = "node1";
-const clusterIp = (i: number) => `10.96.${(i >> 8) + 1}.${i & 255}`;
-/** Pods live on ten nodes, one of them this one. */
-const podIp = (i: number) => `10.42.${(i >> 8) & 255}.${i & 255}`;
-
-const serviceOf = (i: number): Draft<Service> => ({
-  metadata: { namespace: "default", name: `svc-${i}` },
-  spec: { type: "ClusterIP", clusterIP: clusterIp(i), ports: [{ port: 80, protocol: "TCP", targetPort: 8080 }] },
-});
-
-const sliceOf = (i: number): Draft<EndpointSlice> => ({
-  metadata: { namespace: "default", name: `svc-${i}-a`, labels: { "kubernetes.io/service-name": `svc-${i}` } },
-  addressType: "IPv4",
-  ports: [{ name: "", port: 8080, protocol: "TCP" }],
-  endpoints: Array.from({ length: endpoints }, (_, k) => ({
-    addresses: [podIp(i * endpoints + k)],
-    nodeName: `node${((i + k) % 10) + 1}`,
-    conditions: { ready: true, serving: true, terminating: false },
-  })),
-});
+const programs = ["iptables", "iptables-restore", "iptables-save"];
+/** Puts the wanted kind of iptables first on the path. */
+function chooseIptables(): string {
+  const legacy = "/usr/sbin/xtables-legacy-multi";
+  const kind = flags.iptables ?? (existsSync(legacy) ? "legacy" : "nft");
+  const target = kind === "legacy" ? legacy : "/usr/sbin/xtables-nft-multi";
+  for (const name of programs) symlinkSync(target, join(folder, name));
+  process.env["PATH"] = `${folder}:${process.env["PATH"] ?? ""}`;
+  return kind;
+}
 
 async function inParallel(count: number, action: (i: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const worker = async () => {
     while (next < count) await action(next++);
   };
-  await Promise.all(Array.from({ length: 64 }, worker));
+  await Promise.all(Array.from({ length: 32 }, worker));
 }
 
-const context: ProxyContext = {
-  families: ["IPv4"],
-  node: { name: node, addresses: ["127.0.0.1"] },
-  podCidrs: ["10.42.0.0/16"],
-  serviceCidrs: ["10.96.0.0/16"],
-};
-
-/** The same rows as plain scripts: everything, and one endpoint replaced. */
-function bareScripts(): { full: string; change: string; undo: string; rows: number } {
-  const model = createServiceModel(context);
-  const numbers = createPortNumbers(100_000);
-  const rows: Row[] = rowsOfContext(context);
-  for (let i = 0; i < services; i++) {
-    const stamp = (draft: object) => draft as never;
-    model.upsertService(stamp(serviceOf(i)));
-    model.upsertSlice(stamp(sliceOf(i)));
-    const plan = model.plan(`default/svc-${i}`);
-    if (plan) rows.push(...rowsOfPlan(plan, [], numbers, context));
-  }
-  const unique = [...new Map(rows.map((row) => [`${row.table} ${row.key.join()}`, row])).values()];
-  const full = scriptOf({ reset: true, remove: [], add: unique }, [...drawsOf(unique).values()], ["IPv4"]).script;
-  const slot = unique.find((row) => row.table === "slots");
-  if (!slot) throw new Error("no slot row");
-  const other: Row = { ...slot, value: ["10.42.255.250", 8080] };
-  const swap = (from: Row, to: Row) => scriptOf({ reset: false, remove: [from], add: [to] }, [], ["IPv4"]).script;
-  return { full, change: swap(slot, other), undo: swap(other, slot), rows: unique.length };
-}
-
-const nft = (script: string) => runOrThrow(systemCommands, "nft", ["-f", "-"], { input: script, timeout: 600_000 });
-
-async function measureBare(): Promise<{ load: number; change: number[] }> {
-  const bare = bareScripts();
-  report("rows", bare.rows, "rows");
-  const loads: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    loads.push(await milliseconds(() => nft(bare.full)));
-  }
-  const change: number[] = [];
-  for (let i = 0; i < 50; i++) change.push(await milliseconds(() => nft(i % 2 === 0 ? bare.change : bare.undo)));
-  await removeProxy(systemCommands);
-  return { load: quantile(loads, 0.5), change };
-}
-
-async function startApi(directory: string, signal: AbortSignal): Promise<Client> {
-  const log = createLogger({ level: "error" });
-  const store = await openLmdbStore({ path: join(directory, "store") });
-  const api = createApiServer({
-    store,
-    clock: systemClock,
-    log,
-    signal,
-    serviceCidr: "10.96.0.0/16",
-    advertise: { address: "10.42.0.1", port: 6443 },
-    kubelet: { open: () => Promise.reject(new Error("no nodes here")) },
-  });
-  await api.ready;
-  return createLocalClient(api.handler, { name: "bench", groups: ["system:masters"] });
-}
-
-function begin(client: Client, signal: AbortSignal): Promise<Proxy> {
-  return startProxy({
-    client,
-    nodeName: node,
-    mode: "nftables",
-    nodeAddresses: context.node.addresses,
-    podCidrs: context.podCidrs,
-    serviceCidrs: context.serviceCidrs,
-    signal,
-    clock: systemClock,
-    log: createLogger({ level: "error" }),
-    commands: systemCommands,
+/** The next message of this type that a child sends. */
+function message<T extends Said["type"]>(child: ChildProcess, type: T): Promise<Extract<Said, { type: T }>> {
+  return new Promise((resolve, reject) => {
+    const listen = (said: Said): void => {
+      if (said.type !== type) return;
+      child.off("message", listen);
+      child.off("exit", gone);
+      resolve(said as Extract<Said, { type: T }>);
+    };
+    const gone = (): void => reject(new Error("the proxy has ended"));
+    child.on("message", listen);
+    child.once("exit", gone);
   });
 }
 
-/** Writes `changes` objects one after the other and waits for each to be in the kernel. */
-async function measureChanges(client: Client, proxy: Proxy): Promise<{ total: number[]; written: number[] }> {
+const program = (name: string): string => join(import.meta.dirname, "support/proxy", `${name}.js`);
+async function figuresOf(proxy: ChildProcess) {
+  const answer = message(proxy, "figures");
+  proxy.send({});
+  return answer;
+}
+
+/** Writes objects one after the other; milliseconds until each was answered, and until each was in force. */
+async function measureChanges(client: Client, proxy: ChildProcess): Promise<{ total: number[]; written: number[] }> {
+  const waiting = new Map<string, (at: bigint) => void>();
+  proxy.on("message", (said: Said) => {
+    if (said.type === "applied") waiting.get(said.address)?.(BigInt(said.at));
+  });
   const total: number[] = [];
   const written: number[] = [];
   for (let n = 0; n < changes + 20; n++) {
     const i = (n * 7919) % services;
-    const slice = structuredClone(
-      await client.get(resources.EndpointSlice, { namespace: "default", name: `svc-${i}-a` }),
-    );
+    const name = { namespace: "default", name: `svc-${i}-a` };
+    const slice = structuredClone(await client.get(resources.EndpointSlice, name));
+    const address = `10.42.${200 + (n >> 8)}.${n & 255}`;
     const [first] = slice.endpoints ?? [];
-    if (first) first.addresses = [`10.42.${200 + (n >> 8)}.${n & 255}`];
-    const before = proxy.latency.count;
-    const begun = performance.now();
+    if (first) first.addresses = [address];
+    const applied = new Promise<bigint>((resolve) => waiting.set(address, resolve));
+    const begun = process.hrtime.bigint();
     await client.update(resources.EndpointSlice, slice);
-    const answered = performance.now() - begun;
-    while (proxy.latency.count === before) await new Promise((resolve) => setImmediate(resolve));
+    const answered = process.hrtime.bigint();
+    const at = await applied;
+    waiting.delete(address);
     if (n < 20) continue;
-    total.push(performance.now() - begun);
-    written.push(answered);
+    total.push(Number(at - begun) / 1e6);
+    written.push(Number(answered - begun) / 1e6);
   }
   return { total, written };
 }
 
-leaveNetwork();
-const directory = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
-const stop = new AbortController();
-try {
-  const bare = await measureBare();
-  const client = await startApi(directory, stop.signal);
-  const create = await milliseconds(() =>
-    inParallel(services, async (i) => {
-      await client.create(resources.Service, serviceOf(i));
-      await client.create(resources.EndpointSlice, sliceOf(i));
-    }),
-  );
-  report("objects created through the API", (services * 2000) / create, "objects/s");
-
-  let proxy: Proxy | undefined;
-  const load = await milliseconds(async () => {
-    proxy = await begin(client, stop.signal);
-    await proxy.ready;
+/** Connects to the first Service, the last one and straight to a pod, in turn. */
+async function measureConnects(): Promise<void> {
+  const last = services - 1;
+  const targets = { first: `${clusterIp(0)}:80`, last: `${clusterIp(last)}:80`, direct: `${podIp(0)}:${podPort}` };
+  const child = fork(program("connect"), ["2000", ...Object.values(targets)]);
+  const figures = await new Promise<Connects>((resolve, reject) => {
+    child.once("message", (found) => resolve(found as Connects));
+    child.once("exit", () => reject(new Error("connecting failed")));
   });
-  if (!proxy) throw new Error("no proxy");
-  report("full load, from the API to the kernel", load, "ms", bare.load);
-
-  const { total, written } = await measureChanges(client, proxy);
   for (const [name, q] of [
     ["p50", 0.5],
     ["p99", 0.99],
   ] as const) {
-    report(`one endpoint, written to row, ${name}`, quantile(total, q), "ms", quantile(bare.change, q));
-    report(`  of which the API's answer, ${name}`, quantile(written, q), "ms");
+    const at = (target: string) => quantile(figures[target] ?? [], q);
+    const against = "the first Service";
+    report({
+      name: `connect through the last Service, ${name}`,
+      value: at(targets.last),
+      unit: "ms",
+      baseline: at(targets.first),
+      against,
+    });
+    report({
+      name: `connect through the first Service, ${name}`,
+      value: at(targets.first),
+      unit: "ms",
+      baseline: at(targets.direct),
+      against: "direct",
+    });
   }
-  report("memory of the process", process.memoryUsage().rss / 2 ** 20, "MiB");
-  const problem = proxy.failure();
-  if (problem) throw new Error(problem);
+}
+
+async function measureRequests(proxy: ChildProcess): Promise<void> {
+  const backends = await startBackends(endpoints);
+  const pid = proxy.pid ?? 0;
+  try {
+    const direct = await measureThroughput(`${podIp(0)}:${podPort}`, seconds);
+    const before = [cpuOf(pid), backends.haproxyCpu()] as const;
+    const own = await measureThroughput(`${clusterIp(0)}:80`, seconds);
+    const haproxy = await measureThroughput(backends.haproxy, seconds);
+    const [ownCpu, haproxyCpu] = [cpuOf(pid) - before[0], backends.haproxyCpu() - before[1]];
+    for (const [name, key] of [
+      ["requests, kept alive", "keptAlive"],
+      ["requests, a connection each", "newConnections"],
+    ] as const) {
+      report({ name, value: own[key], unit: "a second", baseline: direct[key], against: "direct" });
+      report({
+        name: `  the same through haproxy`,
+        value: haproxy[key],
+        unit: "a second",
+        baseline: direct[key],
+        against: "direct",
+      });
+    }
+    const each = (cpu: number, { keptAlive, newConnections }: typeof own) =>
+      (cpu * 1000) / ((keptAlive + newConnections) * seconds);
+    report({
+      name: "processor time a request",
+      value: each(ownCpu, own),
+      unit: "us",
+      baseline: each(haproxyCpu, haproxy),
+      against: "haproxy",
+    });
+  } finally {
+    backends.close();
+  }
+}
+
+await leaveNetwork();
+const kind = mode === "iptables" ? chooseIptables() : undefined;
+const loads = services > 20_000 || mode === "iptables" ? 1 : 3;
+let bare: Bare | undefined;
+if (mode === "nftables") bare = await measureBareNftables(services, endpoints, loads);
+if (mode === "iptables") bare = await measureBareIptables(services, endpoints, loads, Math.min(changes, 100));
+const tool = mode === "nftables" ? "bare nft -f" : `bare iptables-restore (${kind})`;
+if (bare) report({ name: "rows", value: bare.rows, unit: "rows" });
+
+const cluster = await startTestCluster({ controllers: false });
+let proxy: ChildProcess | undefined;
+try {
+  const client = createHttpClient(await loadKubeconfig({ path: cluster.kubeconfigFile }));
+  const begun = performance.now();
+  await inParallel(services, async (i) => {
+    await client.create(resources.Service, serviceOf(i));
+    await client.create(resources.EndpointSlice, sliceOf(i, endpoints));
+  });
+  report({
+    name: "objects created through the API",
+    value: (services * 2000) / (performance.now() - begun),
+    unit: "a second",
+  });
+
+  proxy = fork(program("worker"), [cluster.kubeconfigFile, mode]);
+  const { milliseconds, cpu } = await message(proxy, "ready");
+  const loaded = bare ? { baseline: median(bare.load), against: tool } : {};
+  report({ name: "full load, from the API to the last row", value: milliseconds, unit: "ms", ...loaded });
+  report({ name: "  processor time of the proxy for it", value: cpu, unit: "ms" });
+
+  const before = await figuresOf(proxy);
+  const { total, written } = await measureChanges(client, proxy);
+  const after = await figuresOf(proxy);
+  for (const [name, q, at] of [
+    ["p50", 0.5, after.p50],
+    ["p99", 0.99, after.p99],
+  ] as const) {
+    const changed = bare ? { baseline: quantile(bare.change, q), against: tool } : {};
+    report({ name: `one endpoint, written to in force, ${name}`, value: quantile(total, q), unit: "ms", ...changed });
+    report({ name: `  of which the API's answer, ${name}`, value: quantile(written, q), unit: "ms" });
+    const kernel =
+      mode === "nftables" && bare
+        ? { baseline: quantile(bare.inProcess, q), against: "bare libnftables" }
+        : bare
+          ? { baseline: quantile(bare.change, q), against: tool }
+          : {};
+    report({ name: `  arrived at the proxy to in force, ${name}`, value: at, unit: "ms", ...kernel });
+  }
+  report({
+    name: "  processor time of the proxy a change",
+    value: (after.cpu - before.cpu) / (changes + 20),
+    unit: "ms",
+  });
+  if (after.failure !== undefined) throw new Error(after.failure);
+
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  const rest = await figuresOf(proxy);
+  await new Promise((resolve) => setTimeout(resolve, 10_000));
+  const idle = await figuresOf(proxy);
+  report({ name: "memory of the proxy", value: idle.rss / 2 ** 20, unit: "MiB" });
+  report({ name: "idle: processor time in a second", value: (idle.cpu - rest.cpu) / 10, unit: "ms" });
+
+  await measureConnects();
+  if (mode === "userspace") await measureRequests(proxy);
 } finally {
-  stop.abort();
+  const ended = proxy && new Promise((resolve) => proxy?.once("exit", resolve));
+  proxy?.disconnect();
+  await ended;
   await removeProxy(systemCommands);
-  rmSync(directory, { recursive: true, force: true });
+  await cluster.stop();
+  rmSync(folder, { recursive: true, force: true });
 }
 process.exit();
