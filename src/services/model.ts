@@ -5,7 +5,7 @@ import { serviceOfSlice, type Protocol } from "./endpoints.ts";
 import { planService, type Frontend, type PortPlan, type ProxyContext, type ServicePlan } from "./plan.ts";
 import type { NodeView } from "./pools.ts";
 
-/** A frontend that two Services claim: the older one has it. */
+/** A frontend that two Services claim: whose cluster IP it is has it, else the older one. */
 export interface FrontendConflict {
   readonly frontend: Frontend;
   /** The Service that has it: `namespace/name`. */
@@ -64,20 +64,23 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
   const serviceOf = new Map<string, string>();
   // Who claims a frontend, best first. Nearly always one Service.
   const claims = new Map<string, string[]>();
-  const claimsOf = new Map<string, readonly string[]>();
+  const claimsOf = new Map<string, ReadonlyMap<string, number>>();
   // Load balancers' addresses, and how many Services have each.
   const virtual = new Map<string, number>();
   const virtualOf = new Map<string, readonly string[]>();
 
-  function older(a: string, b: string): number {
-    const [x, y] = [a, b].map((key) => services.get(key)?.metadata.creationTimestamp ?? "");
-    if (x !== y) return (x ?? "") < (y ?? "") ? -1 : 1;
+  /** Nobody takes another's cluster IP by naming it as an external address (CVE-2020-8554). Who has no age is the youngest. */
+  function first(id: string, a: string, b: string): number {
+    const [left = 0, right = 0] = [a, b].map((key) => claimsOf.get(key)?.get(id));
+    if (left !== right) return left - right;
+    const [x = "", y = ""] = [a, b].map((key) => services.get(key)?.metadata.creationTimestamp || "~");
+    if (x !== y) return x < y ? -1 : 1;
     return a < b ? -1 : 1;
   }
 
   /** Brings the claims of one Service up to date; adds to `changed` those who win or lose an address by it. */
-  function claim(key: string, wanted: readonly string[], changed: Set<string>): void {
-    for (const id of claimsOf.get(key) ?? []) {
+  function claim(key: string, wanted: ReadonlyMap<string, number>, changed: Set<string>): void {
+    for (const id of claimsOf.get(key)?.keys() ?? []) {
       const others = (claims.get(id) ?? []).filter((other) => other !== key);
       if (others.length === 0) claims.delete(id);
       else {
@@ -85,23 +88,31 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
         for (const other of others) changed.add(other);
       }
     }
-    for (const id of wanted) {
+    if (wanted.size > 0) claimsOf.set(key, wanted);
+    else claimsOf.delete(key);
+    for (const id of wanted.keys()) {
       const others = claims.get(id);
       if (!others) claims.set(id, [key]);
       else {
         for (const other of others) changed.add(other);
-        claims.set(id, [...others, key].sort(older));
+        claims.set(
+          id,
+          [...others, key].sort((a, b) => first(id, a, b)),
+        );
       }
     }
-    if (wanted.length > 0) claimsOf.set(key, wanted);
-    else claimsOf.delete(key);
   }
 
   /** Brings what a Service claims up to date. */
   function register(key: string, changed: Set<string>): void {
     const service = services.get(key);
     const ports = service ? planService(service, [], context).ports : [];
-    const wanted = ports.flatMap((port) => port.frontends.map((frontend) => claimId(frontend, port.family)));
+    const wanted = new Map<string, number>();
+    for (const { family, frontends } of ports)
+      for (const one of frontends) {
+        const id = claimId(one, family);
+        wanted.set(id, Math.min(wanted.get(id) ?? 1, one.kind === "ClusterIP" ? 0 : 1));
+      }
     claim(key, wanted, changed);
     haveVirtual(key, ports);
   }
@@ -132,9 +143,16 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
       if (winner !== key) conflicts.push({ frontend, winner });
       return winner === key;
     };
+    // The API refuses a place twice in one Service. From elsewhere, the first port has it.
+    const taken = new Set<string>();
+    const isFirst = (frontend: Frontend, family: Family): boolean => {
+      const id = claimId(frontend, family);
+      if (taken.has(id)) conflicts.push({ frontend, winner: key });
+      return !taken.has(id) && taken.add(id).size > 0;
+    };
     const ports = plan.ports.map((port) => ({
       ...port,
-      frontends: port.frontends.filter((frontend) => has(frontend, port.family)),
+      frontends: port.frontends.filter((one) => has(one, port.family) && isFirst(one, port.family)),
     }));
     return { ...plan, ports, conflicts };
   }
@@ -205,7 +223,9 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     route(packet) {
       const { protocol, port } = packet;
       const source = readAddress(packet.source)?.address ?? packet.source;
-      const client = createClassifier(context)(source, packet.device);
+      const classify = createClassifier(context);
+      // Who comes from the address it goes to is this machine: that is how it reaches addresses of its own.
+      const client = source === readAddress(packet.destination)?.address ? "node" : classify(source, packet.device);
       const read = readAddress(packet.destination);
       if (!read || !context.families.includes(read.family)) return { client };
       const { address: destination, family } = read;

@@ -238,7 +238,9 @@ function externalPolicy({ spec }: Service): TrafficPolicy {
 
 function affinityOf({ spec }: Service): number | undefined {
   if (spec.sessionAffinity !== "ClientIP") return undefined;
-  return spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds;
+  const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds;
+  // The API takes 1 to 86400. From elsewhere, what it would have refused is the default.
+  return Number.isInteger(seconds) && seconds > 0 && seconds <= 86_400 ? seconds : defaultAffinitySeconds;
 }
 
 function protocolOf(protocol: string | undefined): Protocol {
