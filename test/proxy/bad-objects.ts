@@ -10,14 +10,13 @@ export interface BadCase {
 type Spec = Record<string, unknown>;
 const hostile = 'x"; } flush ruleset; #';
 
-const service = (n: number, spec: Spec = {}, metadata: Spec = {}): Draft<Service> =>
-  ({
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { namespace: "default", name: `bad-${n}`, ...metadata },
-    spec: { type: "ClusterIP", clusterIP: `10.96.5.${n}`, ports: [{ port: 80, protocol: "TCP" }], ...spec },
-    ...(metadata["status"] ? { status: metadata["status"] } : {}),
-  }) as Draft<Service>;
+const service = (n: number, spec: Spec = {}, metadata: Spec = {}): Draft<Service> => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { namespace: "default", name: `bad-${n}`, ...metadata },
+  spec: { type: "ClusterIP", clusterIP: `10.96.5.${n}`, ports: [{ port: 80, protocol: "TCP" }], ...spec },
+  ...(metadata["status"] ? { status: metadata["status"] } : {}),
+});
 
 const good = { addresses: ["10.42.2.2"], nodeName: "node1", conditions: { ready: true } };
 const slice = (

@@ -5,9 +5,9 @@ import type { Sender } from "./matrix.ts";
 
 export interface Random {
   /** From 0 up to, not including, 1. */
-  next(): number;
-  pick<T>(...choices: readonly T[]): T;
-  chance(of: number): boolean;
+  readonly next: () => number;
+  readonly pick: <T>(...choices: readonly T[]) => T;
+  readonly chance: (of: number) => boolean;
 }
 
 /** Random numbers that are the same for the same seed (mulberry32). */
@@ -215,7 +215,7 @@ export function* smaller(objects: RandomCluster["objects"]): Generator<RandomClu
     ]) {
       if (!(field in (service.spec ?? {}))) continue;
       const { [field]: _, ...spec } = (service.spec ?? {}) as Record<string, unknown>;
-      yield but({ ...service, spec: spec as Draft<Service>["spec"] });
+      yield but({ ...service, spec: spec });
     }
   }
 }
