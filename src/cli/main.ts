@@ -38,6 +38,9 @@ const commands: Readonly<Record<string, Entry>> = {
   proxy: {
     summary: "Serve the Services of any cluster, or of files, on this node",
     load: async () => (await import("./proxy.ts")).proxyCommand(),
+  loadbalancer: {
+    summary: "Give Services addresses that never change, on any cluster",
+    load: async () => (await import("./loadbalancer.ts")).loadbalancerCommand(),
   },
   "test-cluster": {
     summary: "Run a Kubernetes API for the tests of a controller",

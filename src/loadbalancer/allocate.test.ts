@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { Service } from "../kube/index.ts";
-import { allocate, type Claims } from "./allocate.ts";
-import { parsePools } from "./pools.ts";
+import { allocate } from "./allocate.ts";
+import { createClaimBook } from "./claim-book.ts";
+import { flagPool, type Pool } from "./pools.ts";
 import { addressAnnotations, requestOf } from "./request.ts";
 
-const pools = parsePools(["10.97.0.1-10.97.0.3", "fd00::1-fd00::2"]);
+const pools = [flagPool(["10.97.0.1-10.97.0.3", "fd00::1-fd00::2"])];
 const me = { service: "shop/web", uid: "u1" };
 const other = { service: "shop/other", uid: "u2" };
 
@@ -15,9 +16,13 @@ function service(spec: object = {}, annotations: Record<string, string> = {}): S
 
 const asks = (address: string) => service({}, { "fairlead.dev/address": address });
 
-function decide(wants: Service, claims: Record<string, typeof me> = {}, from = pools) {
-  const held: Claims = new Map(Object.entries(claims));
-  const { addresses, problem } = allocate(requestOf(wants), held, from);
+function decide(wants: Service, claims: Record<string, typeof me> = {}, from: readonly Pool[] = pools) {
+  const book = createClaimBook();
+  for (const [address, { service: key, uid }] of Object.entries(claims)) {
+    const [namespace = "", name = ""] = key.split("/");
+    book.set({ address, owners: [{ kind: "Service", namespace, name, uid, ports: [] }] });
+  }
+  const { addresses, problem } = allocate(requestOf(wants), { book, pools: from, foreign: () => undefined });
   return problem ? [addresses.join(" "), problem.reason, problem.message] : addresses.join(" ");
 }
 
@@ -40,7 +45,7 @@ describe("a Service", () => {
   test("waits when all are taken, or when there is no pool", () => {
     const all = { "10.97.0.1": other, "10.97.0.2": other, "10.97.0.3": other };
     expect(decide(service(), all)).toMatchObject(["", "PoolExhausted", expect.stringContaining("10.97.0.1-10.97.0.3")]);
-    expect(decide(service({ ipFamilies: ["IPv6"] }), {}, parsePools(["10.97.0.0/24"]))).toEqual([
+    expect(decide(service({ ipFamilies: ["IPv6"] }), {}, [flagPool(["10.97.0.0/24"])])).toEqual([
       "",
       "NoPool",
       "no pool has IPv6 addresses",
@@ -97,7 +102,7 @@ describe("a Service that asks for an address", () => {
 describe("two families", () => {
   const dual = (ipFamilyPolicy: string, annotations = {}) =>
     service({ ipFamilies: ["IPv4", "IPv6"], ipFamilyPolicy }, annotations);
-  const onlyV4 = parsePools(["10.97.0.1-10.97.0.3"]);
+  const onlyV4 = [flagPool(["10.97.0.1-10.97.0.3"])];
 
   test("get an address each", () => {
     expect(decide(dual("RequireDualStack"))).toBe("10.97.0.1 fd00::1");

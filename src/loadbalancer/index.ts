@@ -1,6 +1,21 @@
 export { startLoadBalancer, startAddressController, cleanupFinalizer } from "./load-balancer.ts";
 export type { LoadBalancerOptions, AddressControllerOptions } from "./load-balancer.ts";
-export { PoolError } from "./pools.ts";
+export { parsePools, PoolError } from "./pools.ts";
 export { addressAnnotations } from "./request.ts";
 export { assignedCondition } from "./status.ts";
 export * from "./provider.ts";
+export { createNeighbourProbe, noProbe, type AddressProbe } from "./probe.ts";
+export {
+  addressClaims,
+  addressPools,
+  definitions,
+  ensureDefinitions,
+  type AddressClaim,
+  type AddressClaimSpec,
+  type AddressPool,
+  type AddressPoolSpec,
+  type AnnounceSpec,
+  type ClaimOwner,
+} from "./definitions.ts";
+export { poolClass } from "./pool-provider.ts";
+export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, createInformers, type FakeClient } from "../client/index.ts";
-import { findCondition, isStatus, resources, statusError, type Service } from "../kube/index.ts";
+import { findCondition, resources, statusError, type Service } from "../kube/index.ts";
 import { FakeClock, silentLogger, type Component } from "../system/index.ts";
+import { addressClaims, addressPools, type AddressPoolSpec } from "./definitions.ts";
 import { cleanupFinalizer, startLoadBalancer } from "./load-balancer.ts";
 import { assignedCondition } from "./status.ts";
 
@@ -12,10 +13,18 @@ let running: Component | undefined;
 
 beforeEach(() => {
   clock = new FakeClock();
+  foreign.clear();
   client = createFakeClient({ clock });
   stop = new AbortController();
 });
 afterEach(() => stop.abort());
+
+/** What the network says about addresses. */
+const foreign = new Map<string, string>();
+
+function putPool(name: string, spec: AddressPoolSpec): void {
+  client.put(addressPools, { metadata: { name }, spec });
+}
 
 const pool = "10.97.0.1-10.97.0.3";
 
@@ -27,6 +36,7 @@ async function start(...pools: string[]): Promise<void> {
     client,
     informers,
     pools: pools.length > 0 ? pools : [pool],
+    probe: { inUse: (address) => Promise.resolve(foreign.get(address)) },
     signal,
     clock,
     log: silentLogger,
@@ -73,13 +83,11 @@ async function change(name: string, edit: (service: Service) => void): Promise<v
 }
 
 async function claims(): Promise<Record<string, string>> {
-  try {
-    const map = await client.get(resources.ConfigMap, { namespace: "kube-system", name: "fairlead-addresses" });
-    return Object.fromEntries(Object.entries(map.data ?? {}).map(([key, value]) => [key, value.split(" ")[0] ?? ""]));
-  } catch (error) {
-    if (isStatus(error, "NotFound")) return {};
-    throw error;
-  }
+  const { items } = await client.list(addressClaims);
+  const held = items.flatMap(({ spec }) =>
+    (spec.owners ?? []).map(({ namespace, name }) => [spec.address, `${namespace}/${name}`] as const),
+  );
+  return Object.fromEntries(held);
 }
 
 async function eventsOf(name: string): Promise<string[]> {
@@ -108,9 +116,9 @@ describe("an address", () => {
     await create("web");
     await quiet();
     const order = client.writes
-      .filter(({ verb, resource }) => verb !== "create" || resource.kind === "ConfigMap")
+      .filter(({ verb, resource }) => verb !== "create" || resource.kind === "AddressClaim")
       .map(({ resource, subresource }) => `${resource.kind}${subresource ? `/${subresource}` : ""}`);
-    expect(order.slice(0, 3)).toEqual(["Service", "ConfigMap", "Service/status"]);
+    expect(order.slice(0, 3)).toEqual(["Service", "AddressClaim", "Service/status"]);
   });
 
   test("is given to no Service of another type or class", async () => {
@@ -140,7 +148,8 @@ describe("an address", () => {
     await start("10.97.0.1-10.97.0.3", "10.98.0.0/24");
     await create("c");
     await quiet();
-    expect([await ipOf("b"), await ipOf("c")]).toEqual(["10.97.0.2", "10.97.0.1"]);
+    // What one had that is gone is kept for it as long as there are others.
+    expect([await ipOf("b"), await ipOf("c")]).toEqual(["10.97.0.2", "10.97.0.3"]);
   });
 
   test("comes back when someone takes it out of the status", async () => {
@@ -182,8 +191,8 @@ describe("an address is given back", () => {
     client.remove(resources.Service, where("web"));
     await create("web");
     await quiet();
-    expect(await ipOf("web")).toBe("10.97.0.1");
-    expect(await claims()).toEqual({ "10.97.0.1": "shop/web" });
+    expect(await ipOf("web")).toBe("10.97.0.3");
+    expect(await claims()).toEqual({ "10.97.0.3": "shop/web" });
   });
 
   test("when the Service went, or changed its type, while nobody looked", async () => {
@@ -210,6 +219,193 @@ describe("an address is given back", () => {
     await client.create(resources.Service, theirs);
     await quiet();
     expect((await look("theirs")).finalizers).toEqual([cleanupFinalizer]);
+  });
+});
+
+describe("an address that was given back", () => {
+  test("is its Service's again when that comes back under its name, also after a new start", async () => {
+    await start();
+    for (const name of ["a", "b"]) await create(name);
+    await quiet();
+    for (const name of ["a", "b"]) await client.delete(resources.Service, where(name));
+    await quiet();
+    await crash();
+    await start();
+    for (const name of ["c", "b", "a"]) {
+      await create(name);
+      await quiet();
+    }
+    expect([await ipOf("a"), await ipOf("b"), await ipOf("c")]).toEqual(["10.97.0.1", "10.97.0.2", "10.97.0.3"]);
+  });
+
+  test("goes to another when there is no other, the one that was given back first", async () => {
+    await start();
+    for (const name of ["a", "b", "c"]) await create(name);
+    await quiet();
+    for (const name of ["c", "a"]) {
+      await client.delete(resources.Service, where(name));
+      await clock.advance(5_000);
+      await quiet();
+    }
+    await create("d");
+    await quiet();
+    expect(await ipOf("d")).toBe("10.97.0.3");
+  });
+
+  test("goes to nobody else in a strict pool, and is free at once in one that keeps nothing", async () => {
+    await start("10.99.0.1");
+    putPool("strict", { addresses: ["10.98.0.1"], reservation: "Strict" });
+    putPool("loose", { addresses: ["10.98.1.1-10.98.1.9"], reservation: "None", autoAssign: false });
+    await quiet();
+    const from = (pool: string) => ({ "fairlead.dev/address-pool": pool });
+    await create("a", {}, from("strict"));
+    await create("x", {}, from("loose"));
+    await quiet();
+    expect([await ipOf("a"), await ipOf("x")]).toEqual(["10.98.0.1", "10.98.1.1"]);
+    for (const name of ["a", "x"]) await client.delete(resources.Service, where(name));
+    await quiet();
+    await create("b", {}, from("strict"));
+    await create("y", {}, from("loose"));
+    await quiet();
+    expect([await ipOf("b"), await ipOf("y")]).toEqual([undefined, "10.98.1.1"]);
+    await create("a", {}, from("strict"));
+    await quiet();
+    expect(await ipOf("a")).toBe("10.98.0.1");
+  });
+
+  test("is free for others when its claim is deleted, and a claim in use is made again", async () => {
+    await start("10.97.0.1");
+    await create("a");
+    await quiet();
+    await client.delete(addressClaims, { name: "10.97.0.1" });
+    await quiet();
+    expect(await claims()).toEqual({ "10.97.0.1": "shop/a" });
+  });
+});
+
+describe("pools of the API", () => {
+  test("serve whom they select; one without a name for it is asked by name only", async () => {
+    client.put(resources.Namespace, { metadata: { name: "shop", labels: { tier: "gold" } }, spec: {} });
+    await start("10.97.0.1");
+    putPool("gold", {
+      addresses: ["10.98.0.1-10.98.0.9"],
+      namespaceSelectors: [{ matchLabels: { tier: "gold" } }],
+      serviceSelectors: [{ matchLabels: { app: "web" } }],
+    });
+    putPool("spare", { addresses: ["10.99.0.0/24"], autoAssign: false });
+    await quiet();
+    const metadata = { name: "web", namespace: "shop", labels: { app: "web" } };
+    await client.create(resources.Service, { metadata, spec: { type: "LoadBalancer" } });
+    await create("plain");
+    await create("asks", {}, { "metallb.io/address-pool": "spare" });
+    await create("may-not", {}, { "metallb.universe.tf/address-pool": "gold" });
+    await create("none", {}, { "fairlead.dev/address-pool": "unknown" });
+    await quiet();
+    expect([await ipOf("web"), await ipOf("plain"), await ipOf("asks")]).toEqual([
+      "10.98.0.1",
+      "10.97.0.1",
+      "10.99.0.1",
+    ]);
+    expect((await look("may-not")).condition).toContain("PoolNotAllowed");
+    expect((await look("none")).condition).toContain('there is no pool "unknown"');
+  });
+
+  test("serve those who wait as soon as they are there; what is wrong with one is said in its status", async () => {
+    await start("10.97.0.1");
+    for (const name of ["a", "b"]) {
+      await create(name);
+      await quiet();
+    }
+    expect(await ipOf("b")).toBeUndefined();
+    putPool("overlapping", { addresses: ["10.97.0.0/24"] });
+    putPool("unreadable", { addresses: ["10.97.0.0/33"] });
+    putPool("more", { addresses: ["10.98.0.0/24"] });
+    await clock.advance(5_000);
+    await quiet();
+    expect(await ipOf("b")).toBe("10.98.0.1");
+    const said = async (name: string) => {
+      const { status } = await client.get(addressPools, { name });
+      const valid = findCondition(status?.conditions, "Valid");
+      return [valid?.status, valid?.message, status?.assigned, status?.free];
+    };
+    expect(await said("more")).toEqual(["True", "addresses are given from this pool", 1, "253"]);
+    expect((await said("overlapping"))[1]).toContain("shares addresses with the older pool default");
+    expect((await said("unreadable"))[1]).toContain('spec.addresses: not an address pool: "10.97.0.0/33"');
+  });
+});
+
+describe("an address that is shared", () => {
+  const shares = (port: number, key = "one", spec: object = {}, more: Record<string, string> = {}) =>
+    [
+      { ports: [{ port }], ...spec },
+      { "metallb.io/allow-shared-ip": key, ...more },
+    ] as const;
+
+  test("has every Service of the key whose ports are others", async () => {
+    await start();
+    await create("http", ...shares(80));
+    await create("https", ...shares(443));
+    await create("again", ...shares(80));
+    await create("other", ...shares(81, "two"));
+    await create("alone", { ports: [{ port: 82 }] });
+    await quiet();
+    expect([await ipOf("http"), await ipOf("https"), await ipOf("again"), await ipOf("other")]).toEqual([
+      "10.97.0.1",
+      "10.97.0.1",
+      "10.97.0.2",
+      "10.97.0.3",
+    ]);
+    expect(await ipOf("alone")).toBeUndefined();
+    await client.delete(resources.Service, where("http"));
+    await quiet();
+    expect((await client.get(addressClaims, { name: "10.97.0.1" })).spec.owners?.map(({ name }) => name)).toEqual([
+      "https",
+    ]);
+  });
+
+  test("is refused by name where ports or policy do not allow it", async () => {
+    await start();
+    await create("first", ...shares(80));
+    await quiet();
+    const wish = { "fairlead.dev/address": "10.97.0.1" };
+    await create("same-port", ...shares(80, "one", {}, wish));
+    await create("other-policy", ...shares(81, "one", { externalTrafficPolicy: "Local" }, wish));
+    await create("no-key", { ports: [{ port: 82 }] }, wish);
+    await quiet();
+    for (const name of ["same-port", "other-policy", "no-key"]) {
+      expect((await look(name)).condition).toContain("10.97.0.1 is held by Service shop/first");
+    }
+  });
+
+  test("is left by the one whose new port another has", async () => {
+    await start();
+    await create("http", ...shares(80));
+    await create("https", ...shares(443));
+    await quiet();
+    await change("https", (service) => (service.spec.ports = [{ port: 80 }]));
+    await quiet();
+    expect([await ipOf("http"), await ipOf("https")]).toEqual(["10.97.0.1", "10.97.0.2"]);
+  });
+});
+
+describe("an address that someone else has", () => {
+  test("is passed over, or refused by name, with what was seen", async () => {
+    foreign.set("10.97.0.1", "is in use by another machine: it answers as 02:00:00:00:00:01 on eth0");
+    client.put(resources.Node, {
+      metadata: { name: "node-1" },
+      spec: {},
+      status: { addresses: [{ type: "InternalIP", address: "10.97.0.2" }] },
+    });
+    await start();
+    await create("any");
+    await create("wants", {}, { "fairlead.dev/address": "10.97.0.1" });
+    await create("wants-node", {}, { "fairlead.dev/address": "10.97.0.2" });
+    await quiet();
+    expect(await ipOf("any")).toBe("10.97.0.3");
+    expect((await look("wants")).condition).toMatch(
+      /AddressInUse: .*10.97.0.1 is in use by another machine: it answers/,
+    );
+    expect((await look("wants-node")).condition).toContain("10.97.0.2 is an address of node node-1");
   });
 });
 
@@ -299,7 +495,7 @@ describe("what goes wrong", () => {
     await client.delete(resources.Service, where("a"));
     await quiet();
     await crash();
-    client.remove(resources.ConfigMap, { namespace: "kube-system", name: "fairlead-addresses" });
+    for (const { metadata } of (await client.list(addressClaims)).items) client.remove(addressClaims, metadata);
     await create("c", {}, { "fairlead.dev/address": "10.97.0.2" });
     await start();
     await quiet();
@@ -312,9 +508,11 @@ describe("what goes wrong", () => {
     await start();
     await create("a");
     await quiet();
-    const name = { namespace: "kube-system", name: "fairlead-addresses" };
-    const record = await client.get(resources.ConfigMap, name);
-    await client.update(resources.ConfigMap, { ...record, data: { ...record.data, "10.97.0.2": "else/where 1" } });
+    const owners = [{ kind: "Service", namespace: "else", name: "where", uid: "1", ports: [] }];
+    await client.create(addressClaims, {
+      metadata: { name: "10.97.0.2" },
+      spec: { address: "10.97.0.2", owners },
+    });
     await create("b");
     await quiet();
     expect(await ipOf("b")).toBe("10.97.0.3");
@@ -345,7 +543,7 @@ describe("what goes wrong", () => {
       const names = ["a", "b", "c", "d", "e"];
       let failing = true;
       client.intercept = ({ verb, resource }) => {
-        const isWrite = verb === "update" || (verb === "create" && resource.kind === "ConfigMap");
+        const isWrite = verb === "update" || (verb === "create" && resource.kind === "AddressClaim");
         if (failing && isWrite && random() < 0.2) throw statusError("ServiceUnavailable", "try again");
       };
       await start();

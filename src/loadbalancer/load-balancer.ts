@@ -2,15 +2,18 @@ import { createEventRecorder, startController, type Client, type Informers } fro
 import { findCondition, isStatus, keyOf, nameOfKey, resources, type Service } from "../kube/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { createPoolProvider } from "./pool-provider.ts";
-import { parsePools } from "./pools.ts";
+import { flagPool } from "./pools.ts";
+import type { AddressProbe } from "./probe.ts";
 import type { AddressProvider, AssignedAddress, Assignment } from "./provider.ts";
 import { assignedCondition, withAssignment, withoutCondition, withRelease } from "./status.ts";
 
 export interface LoadBalancerOptions {
   readonly client: Client;
   readonly informers: Informers;
-  /** Blocks (`10.97.0.0/24`) and ranges (`10.97.0.10-10.97.0.20`) of addresses to give. */
+  /** Blocks (`10.97.0.0/24`) and ranges (`10.97.0.10-10.97.0.20`) of addresses to give, beside the AddressPools of the API. */
   readonly pools: readonly string[];
+  /** Asked whether an address is in use by someone else before it is given for the first time. Absent: nobody is asked. */
+  readonly probe?: AddressProbe;
   /** Told of the pools and of the queue. */
   readonly metrics?: Metrics;
   readonly signal: AbortSignal;
@@ -20,13 +23,14 @@ export interface LoadBalancerOptions {
 
 /** Gives Services of type LoadBalancer addresses from pools. Throws PoolError for a pool that cannot be read. */
 export function startLoadBalancer(options: LoadBalancerOptions): Component {
-  return startAddressController({
-    ...options,
-    provider: createPoolProvider(options.client, parsePools(options.pools), options.metrics),
-  });
+  const { pools, ...rest } = options;
+  const flags = pools.length > 0 ? [flagPool(pools)] : [];
+  return startAddressController({ ...rest, provider: createPoolProvider({ ...rest, flags }) });
 }
 
-export type AddressControllerOptions = Omit<LoadBalancerOptions, "pools"> & { readonly provider: AddressProvider };
+export type AddressControllerOptions = Omit<LoadBalancerOptions, "pools" | "probe"> & {
+  readonly provider: AddressProvider;
+};
 
 /** Holds a Service back until its address has been given back (KEP-980). */
 export const cleanupFinalizer = "service.kubernetes.io/load-balancer-cleanup";
@@ -185,6 +189,10 @@ export function startAddressController(options: AddressControllerOptions): Compo
     clock,
     log,
     ...(options.metrics ? { metrics: options.metrics } : {}),
+  });
+  provider.onChange?.((key) => {
+    if (key === undefined) somethingIsFree();
+    else controller.enqueue(key);
   });
   const concerns = (service: Service | undefined) =>
     service !== undefined && (isOurs(service) || isMarked(service) || hasCondition(service));

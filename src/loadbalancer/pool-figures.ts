@@ -1,34 +1,36 @@
-import { parseIp } from "../kube/index.ts";
 import type { Metrics } from "../system/index.ts";
-import type { Claims } from "./allocate.ts";
-import { poolOf, type AddressRange } from "./pools.ts";
+import type { ClaimBook } from "./claim-book.ts";
+import { sizeOf, type Pool } from "./pools.ts";
 
-/** Tells how many addresses of each pool are given and how many are free. `claims`: undefined while they are not known. */
-export function tellOfPools(metrics: Metrics, pools: readonly AddressRange[], claims: () => Claims | undefined): void {
+/** Tells how many addresses of each pool are given, kept for who had them, and free. Call it again when the pools have changed. */
+export function tellOfPools(metrics: Metrics, book: ClaimBook): (pools: readonly Pool[]) => void {
   const addresses = metrics.gauge(
     "fairlead_loadbalancer_addresses",
-    "Addresses of a pool, by state: assigned to a Service, or free.",
+    "Addresses of a pool, by state: assigned to a Service, reserved for one that is gone, or free.",
     ["pool", "state"],
   );
-  for (const pool of pools) {
-    const size = Number(pool.last - pool.first + 1n);
-    const assigned = (): number | undefined => {
-      const known = claims();
-      return known && assignedIn(pool, known);
-    };
-    addresses(pool.text, "assigned").from(assigned);
-    addresses(pool.text, "free").from(() => {
-      const taken = assigned();
-      return taken === undefined ? undefined : size - taken;
-    });
-  }
-}
-
-function assignedIn(pool: AddressRange, claims: Claims): number {
-  let count = 0;
-  for (const address of claims.keys()) {
-    const ip = parseIp(address);
-    if (ip && poolOf([pool], ip)) count++;
-  }
-  return count;
+  /** By name, as it is now; a pool that is gone tells nothing. */
+  const current = new Map<string, Pool>();
+  const known = new Set<string>();
+  return (pools) => {
+    current.clear();
+    for (const pool of pools) current.set(pool.name, pool);
+    for (const { name } of pools) {
+      if (known.has(name)) continue;
+      known.add(name);
+      const count = () => {
+        const pool = current.get(name);
+        return pool && book.count(pool.ranges);
+      };
+      addresses(name, "assigned").from(() => count()?.assigned);
+      addresses(name, "reserved").from(() => count()?.reserved);
+      addresses(name, "free").from(() => {
+        const pool = current.get(name);
+        const found = count();
+        if (!pool || !found) return undefined;
+        const size = pool.ranges.reduce((sum, range) => sum + sizeOf(range), 0n);
+        return Number(size) - found.assigned - found.reserved;
+      });
+    }
+  };
 }

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { parseIp } from "../kube/index.ts";
-import { firstFree, parsePools, PoolError, poolOf } from "./pools.ts";
+import { createClaimBook } from "./claim-book.ts";
+import { flagPool, inOrder, isIn as isInRange, parsePools, PoolError, poolOf, readPool, sizeOf } from "./pools.ts";
 
-const isIn = (pool: string, address: string) => poolOf(parsePools([pool]), parseIp(address)!) !== undefined;
+const isIn = (pool: string, address: string) => poolOf([flagPool([pool])], parseIp(address)!) !== undefined;
 
 test.each([
   ["10.97.0.0/24", "10.97.0.1", "10.97.0.254", "10.97.0.0", "10.97.0.255"],
@@ -35,20 +36,30 @@ test("pools that share an address are refused, naming both", () => {
   expect(parsePools(["10.97.0.0/24", "10.97.1.0/24", "fd00::/64"])).toHaveLength(3);
 });
 
-test("the lowest free address is taken, of the first pool that has one", () => {
-  const pools = parsePools(["10.97.0.0/30", "fd00::/126", "10.98.0.1-10.98.0.2"]);
-  const taken = new Set<string>();
-  const next = (family: "IPv4" | "IPv6") => {
-    const address = firstFree(pools, family, (one) => taken.has(one));
-    if (address) taken.add(address);
+test("the lowest free address is taken, and one that is given back comes before those above it", () => {
+  const ranges = parsePools(["10.97.0.0/30", "10.98.0.1-10.98.0.2"]);
+  const book = createClaimBook();
+  const next = () => {
+    const address = ranges.map((range) => book.free(range, () => false)).find((found) => found !== undefined);
+    if (address) book.set({ address });
     return address;
   };
-  expect(Array.from({ length: 5 }, () => next("IPv4"))).toEqual([
-    "10.97.0.1",
-    "10.97.0.2",
-    "10.98.0.1",
-    "10.98.0.2",
-    undefined,
-  ]);
-  expect([next("IPv6"), next("IPv6")]).toEqual(["fd00::", "fd00::1"]);
+  expect(Array.from({ length: 5 }, next)).toEqual(["10.97.0.1", "10.97.0.2", "10.98.0.1", "10.98.0.2", undefined]);
+  book.delete("10.97.0.2");
+  book.delete("10.97.0.1");
+  expect([next(), next(), next()]).toEqual(["10.97.0.1", "10.97.0.2", undefined]);
+});
+
+test("addresses that end in 0 or 255 can be left out, and are not counted", () => {
+  const [range] = readPool("a", { addresses: ["10.97.0.250-10.97.2.3"], avoidBuggyIPs: true }).ranges;
+  const all = Array.from({ length: 520 }, (_, i) => parseIp("10.97.0.250")!.value + BigInt(i));
+  const inside = all.filter((value) => isInRange(range!, { family: "IPv4", value }));
+  expect(sizeOf(range!)).toBe(BigInt(inside.length));
+  expect(isInRange(range!, parseIp("10.97.1.0")!)).toBe(false);
+});
+
+test("pools made for some come before those for all, then lower numbers, none last", () => {
+  const of = (name: string, spec: object) => readPool(name, { addresses: ["10.97.0.1"], ...spec });
+  const pools = [of("z", {}), of("b", { priority: 9 }), of("a", { priority: 20 }), of("y", { namespaces: ["shop"] })];
+  expect(inOrder(pools).map(({ name }) => name)).toEqual(["y", "b", "a", "z"]);
 });

@@ -1,4 +1,14 @@
-import { bitsOf, formatIp, parseCidr, parseIp, type Ip, type IpFamily } from "../kube/index.ts";
+import {
+  bitsOf,
+  formatIp,
+  matchesLabels,
+  parseCidr,
+  parseIp,
+  type Ip,
+  type IpFamily,
+  type LabelSelector,
+} from "../kube/index.ts";
+import type { AddressPoolSpec, Reservation } from "./definitions.ts";
 
 /** A run of addresses that may be given to Services. Both ends belong to it. */
 export interface AddressRange {
@@ -7,6 +17,22 @@ export interface AddressRange {
   readonly family: IpFamily;
   readonly first: bigint;
   readonly last: bigint;
+  /** Addresses whose last byte is 0 or 255 do not belong to it. */
+  readonly avoidsEdges?: boolean;
+}
+
+/** Addresses with one rule about who gets them. */
+export interface Pool {
+  readonly name: string;
+  readonly ranges: readonly AddressRange[];
+  readonly autoAssign: boolean;
+  /** Lower comes first; 0 comes last. */
+  readonly priority: number;
+  readonly reservation: Reservation;
+  /** Whom it serves; absent: everyone. */
+  readonly namespaces?: readonly string[];
+  readonly namespaceSelectors?: readonly LabelSelector[];
+  readonly serviceSelectors?: readonly LabelSelector[];
 }
 
 /** A pool is not written as it must be. */
@@ -15,33 +41,38 @@ export class PoolError extends Error {
 }
 
 /**
- * Reads pools: `10.97.0.0/24`, `10.97.0.10-10.97.0.20` or one address, of either family. Of an IPv4 block the first and the last
- * address are left out, as some clients take them for its network and broadcast addresses; a range says exactly what it says.
- * Throws PoolError for what is none of these, and for pools that share addresses.
+ * Reads addresses of a pool: `10.97.0.0/24`, `10.97.0.10-10.97.0.20` or one address, of either family. Of an IPv4 block the first and the last
+ * address are left out unless `whole`, as some clients take them for its network and broadcast addresses; a range says exactly what it says.
+ * Throws PoolError for what is none of these, and for ranges that share addresses.
  */
-export function parsePools(texts: readonly string[]): AddressRange[] {
+export function parsePools(texts: readonly string[], options: { whole?: boolean } = {}): AddressRange[] {
   const ranges: AddressRange[] = [];
   for (const text of texts) {
-    const range = parseBlock(text) ?? parseRange(text);
+    const range = parseBlock(text, options.whole ?? false) ?? parseRange(text);
     if (!range) {
       throw new PoolError(`not an address pool: ${JSON.stringify(text)}; write a block as 10.97.0.0/24 or FIRST-LAST`);
     }
-    const other = ranges.find(
-      ({ family, first, last }) => family === range.family && first <= range.last && range.first <= last,
-    );
+    const other = overlapOf(ranges, [range]);
     if (other) throw new PoolError(`the address pools ${other.text} and ${text} share addresses`);
     ranges.push(range);
   }
   return ranges;
 }
 
-function parseBlock(text: string): AddressRange | undefined {
-  const block = parseCidr(text);
+/** A range of `ranges` that shares addresses with one of `others`. */
+export function overlapOf(ranges: readonly AddressRange[], others: readonly AddressRange[]): AddressRange | undefined {
+  return ranges.find((one) =>
+    others.some(({ family, first, last }) => family === one.family && first <= one.last && one.first <= last),
+  );
+}
+
+function parseBlock(text: string, whole: boolean): AddressRange | undefined {
+  const block = parseCidr(text.trim());
   if (!block || block.hostBits) return undefined;
   const { family, base, prefix } = block;
   const free = BigInt(bitsOf(family) - prefix);
   const last = base + (1n << free) - 1n;
-  const edge = family === "IPv4" && free > 1n ? 1n : 0n;
+  const edge = !whole && family === "IPv4" && free > 1n ? 1n : 0n;
   return { text, family, first: base + edge, last: last - edge };
 }
 
@@ -53,23 +84,93 @@ function parseRange(text: string): AddressRange | undefined {
   return { text, family: first.family, first: first.value, last: last.value };
 }
 
-/** The pool that an address is in. */
-export function poolOf(ranges: readonly AddressRange[], ip: Ip): AddressRange | undefined {
-  return ranges.find(({ family, first, last }) => family === ip.family && first <= ip.value && ip.value <= last);
+/** A pool from the flags of a command: everyone gets addresses of it. Throws PoolError. */
+export function flagPool(texts: readonly string[], name = "default"): Pool {
+  return { name, ranges: parsePools(texts), autoAssign: true, priority: 0, reservation: "Preferred" };
 }
 
-/** The lowest address of a family that is not taken. Looks at as many addresses as are taken, however large the pools are. */
+/** A pool from an AddressPool's spec. Throws PoolError naming the field. */
+export function readPool(name: string, spec: AddressPoolSpec, options: { whole?: boolean } = {}): Pool {
+  const addresses = spec.addresses ?? [];
+  if (addresses.length === 0)
+    throw new PoolError(`AddressPool ${name}: spec.addresses is empty; name a block or range`);
+  let ranges: AddressRange[];
+  try {
+    ranges = parsePools(addresses, options);
+  } catch (error) {
+    throw error instanceof PoolError ? new PoolError(`AddressPool ${name}: spec.addresses: ${error.message}`) : error;
+  }
+  const { namespaces, namespaceSelectors, serviceSelectors } = spec;
+  return {
+    name,
+    ranges: spec.avoidBuggyIPs ? ranges.map((range) => ({ ...range, avoidsEdges: true })) : ranges,
+    autoAssign: spec.autoAssign ?? true,
+    priority: spec.priority ?? 0,
+    reservation: spec.reservation ?? "Preferred",
+    ...(namespaces?.length ? { namespaces } : {}),
+    ...(namespaceSelectors?.length ? { namespaceSelectors } : {}),
+    ...(serviceSelectors?.length ? { serviceSelectors } : {}),
+  };
+}
+
+/** What of a Service decides which pools serve it. */
+export interface PoolClient {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+}
+
+/** Whether a pool serves a Service: its namespace is named or selected, and its own labels are selected. */
+export function serves(pool: Pool, { namespace, labels, namespaceLabels }: PoolClient): boolean {
+  const { namespaces, namespaceSelectors, serviceSelectors } = pool;
+  const named = namespaces?.includes(namespace) ?? false;
+  const selected = namespaceSelectors?.some((one) => matchesLabels(one, namespaceLabels)) ?? false;
+  if ((namespaces || namespaceSelectors) && !named && !selected) return false;
+  return !serviceSelectors || serviceSelectors.some((one) => matchesLabels(one, labels));
+}
+
+/** Pools in the order in which they are asked: those made for some before those for all, then by priority, then by name. */
+export function inOrder(pools: readonly Pool[]): Pool[] {
+  const forAll = (pool: Pool) => ((pool.namespaces ?? pool.namespaceSelectors ?? pool.serviceSelectors) ? 0 : 1);
+  const rank = ({ priority }: Pool) => (priority === 0 ? Number.POSITIVE_INFINITY : priority);
+  return [...pools].sort(
+    (a, b) =>
+      forAll(a) - forAll(b) ||
+      (rank(a) === rank(b) ? 0 : rank(a) - rank(b)) ||
+      (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+  );
+}
+
+/** Whether an address belongs to a range. */
+export function isIn({ family, first, last, avoidsEdges }: AddressRange, ip: Ip): boolean {
+  return family === ip.family && first <= ip.value && ip.value <= last && !(avoidsEdges && isEdge(ip.value));
+}
+
+const isEdge = (value: bigint) => (value & 0xffn) === 0n || (value & 0xffn) === 0xffn;
+
+/** The pool that an address is in. */
+export function poolOf(pools: readonly Pool[], ip: Ip): Pool | undefined {
+  return pools.find(({ ranges }) => ranges.some((range) => isIn(range, ip)));
+}
+
+/** The lowest address of a range, from `from` on, that is not taken. */
 export function firstFree(
-  ranges: readonly AddressRange[],
-  family: IpFamily,
+  range: AddressRange,
+  from: bigint,
   isTaken: (address: string) => boolean,
-): string | undefined {
-  for (const range of ranges) {
-    if (range.family !== family) continue;
-    for (let value = range.first; value <= range.last; value++) {
-      const address = formatIp({ family, value });
-      if (!isTaken(address)) return address;
-    }
+): { address: string; value: bigint } | undefined {
+  for (let value = from < range.first ? range.first : from; value <= range.last; value++) {
+    if (range.avoidsEdges && isEdge(value)) continue;
+    const address = formatIp({ family: range.family, value });
+    if (!isTaken(address)) return { address, value };
   }
   return undefined;
+}
+
+/** How many addresses a pool has. */
+export function sizeOf(range: AddressRange): bigint {
+  const all = range.last - range.first + 1n;
+  if (!range.avoidsEdges) return all;
+  const ending = (byte: bigint) => (range.last + 256n - byte) / 256n - (range.first + 255n - byte) / 256n;
+  return all - ending(0n) - ending(255n);
 }

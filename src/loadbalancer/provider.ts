@@ -1,7 +1,14 @@
 import type { Service } from "../kube/index.ts";
 
 /** Why a Service does not have what it asks for. Words for `reason` of a condition. */
-export type ProblemReason = "PoolExhausted" | "AddressTaken" | "OutsidePools" | "NoPool" | "InvalidRequest";
+export type ProblemReason =
+  | "PoolExhausted"
+  | "PoolNotAllowed"
+  | "AddressTaken"
+  | "AddressInUse"
+  | "OutsidePools"
+  | "NoPool"
+  | "InvalidRequest";
 
 /** A Service cannot have what it asks for, as things are. Trying again helps only when they change. */
 export class ServiceProblem extends Error {
@@ -54,4 +61,6 @@ export interface AddressProvider {
   ensure(service: Service): Promise<Assignment>;
   /** Gives back all that a Service holds, `except` these. Nothing happens when it holds nothing. */
   release(service: ServiceIdentity, except?: readonly AssignedAddress[]): Promise<void>;
+  /** Calls back when those who wait may have a chance, and with the key of a Service whose addresses have to be looked at again. */
+  onChange?(listener: (service?: string) => void): void;
 }

@@ -22,7 +22,7 @@ export interface Exposure {
 }
 
 export function startExposure(context: PartContext): Exposure {
-  const { settings, capabilities, plan, pools, controlPlane, informers, metrics, clock, log } = context;
+  const { settings, capabilities, plan, pools, controlPlane, informers, metrics, clock, log, commands } = context;
   let proxy: Proxy | undefined;
   let ingress: Ingress | undefined;
   const address = plan.node(1);
@@ -33,12 +33,14 @@ export function startExposure(context: PartContext): Exposure {
   const loadBalancer = supervise(
     "loadbalancer",
     async (signal) => {
-      const { startLoadBalancer } = await import("../../loadbalancer/index.ts");
+      const { createNeighbourProbe, startLoadBalancer } = await import("../../loadbalancer/index.ts");
       const client = clientOf("loadbalancer");
       return startLoadBalancer({
         client,
         informers,
         pools,
+        // On loopback every address of a pool is the machine's own.
+        ...(capabilities.network === "namespaces" ? { probe: createNeighbourProbe(commands, clock) } : {}),
         metrics,
         signal,
         clock,
