@@ -190,6 +190,8 @@ export function startAddressController(options: AddressControllerOptions): Compo
     log,
     ...(options.metrics ? { metrics: options.metrics } : {}),
   });
+  // What there is to see is looked at also where no Service asks for anything: pools have statuses and figures.
+  controller.enqueue("");
   provider.onChange?.((key) => {
     if (key === undefined) somethingIsFree();
     else controller.enqueue(key);
