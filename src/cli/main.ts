@@ -42,6 +42,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Give Services addresses that never change, on any cluster",
     load: async () => (await import("./loadbalancer.ts")).loadbalancerCommand(),
   },
+  vip: {
+    summary: "Hold addresses of Services on this node by VRRP",
+    load: async () => (await import("./vip.ts")).vipCommand(),
+  },
   "test-cluster": {
     summary: "Run a Kubernetes API for the tests of a controller",
     load: async () => (await import("./test-cluster.ts")).testClusterCommand(),

@@ -19,3 +19,4 @@ export {
 } from "./definitions.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
+export { announcedCondition, startVipAgent, VipConfigError, type VipAgentOptions } from "./vip/index.ts";

@@ -1,0 +1,287 @@
+import {
+  formatMicroTime,
+  formatTime,
+  isStatus,
+  resources,
+  setCondition,
+  type Condition,
+  type EndpointSlice,
+  type Lease,
+} from "../../kube/index.ts";
+import { createEventRecorder, messageOf, type Client, type Informers } from "../../client/index.ts";
+import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../system/index.ts";
+import { addressClaims, addressPools, ensureDefinitions, type AddressClaim } from "../definitions.ts";
+import { startVipDaemon, type VipDaemon } from "./daemon.ts";
+import { planVips, type VipPlan } from "./plan.ts";
+import { surplus } from "./placement.ts";
+
+export interface VipAgentOptions {
+  readonly client: Client;
+  readonly informers: Informers;
+  readonly nodeName: string;
+  /** For keepalived's files; kept over restarts. */
+  readonly dir: string;
+  readonly commands: CommandRunner;
+  readonly metrics?: Metrics;
+  /** Why the data plane of this node cannot take traffic; asked every second. Absent: it always can. */
+  readonly unhealthy?: () => Promise<string | undefined>;
+  /** Give the addresses to others when this process ends. Default true. */
+  readonly release?: boolean;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Condition of an AddressClaim: whether a node holds it. */
+export const announcedCondition = "Announced";
+
+const leaseNamespace = "kube-system";
+const peersAnnotation = "fairlead.dev/vip-peers";
+const leaseSeconds = 40;
+const renewPause = 10_000;
+/** Milliseconds that changes are gathered before they are acted on. */
+const gather = 50;
+const healthPause = 1_000;
+/** Milliseconds that a load has to be uneven before anything moves, and the most groups that move at once. */
+const unevenFor = 5_000;
+const mostMoves = 8;
+const sliceIndex = "service";
+
+/**
+ * Holds the addresses that pools announce by VRRP, as one of the cluster's nodes. The API says which addresses and nodes there are; who holds
+ * what is between the nodes' keepaliveds, which go on when the API or this process is away.
+ */
+export function startVipAgent(options: VipAgentOptions): Component {
+  const { client, informers, nodeName, signal, clock } = options;
+  const log = options.log.child({ component: "vip", node: nodeName });
+  const daemon = startVipDaemon({ ...options, release: options.release ?? true });
+  const events = createEventRecorder(client, { component: "fairlead-vip", host: nodeName, log, clock, signal });
+  let plan: VipPlan | undefined;
+  let unhealthy: string | undefined;
+  /** All other nodes know this one: before that it would hear nobody and take everything. */
+  let acknowledged = false;
+  let wake = () => {};
+
+  const run = async (): Promise<void> => {
+    await daemon.ready;
+    await ensureDefinitions(client, { clock, signal });
+    const pools = informers.of(addressPools);
+    const claims = informers.of(addressClaims);
+    const nodes = informers.of(resources.Node);
+    const services = informers.of(resources.Service);
+    const leases = informers.of(resources.Lease);
+    const slices = informers.of(resources.EndpointSlice, {
+      [sliceIndex]: (slice: EndpointSlice) => [
+        `${slice.metadata.namespace ?? ""}/${slice.metadata.labels?.["kubernetes.io/service-name"] ?? ""}`,
+      ],
+    });
+    const all = [pools, claims, nodes, services, leases, slices];
+    await Promise.all(all.map(({ synced }) => synced));
+    let dirty = true;
+    const changed = () => {
+      dirty = true;
+      wake();
+    };
+    for (const informer of all) informer.onChange(changed);
+    daemon.onChange(changed);
+
+    const lease = createNodeLease(client, nodeName, clock);
+    const compute = (): VipPlan =>
+      planVips({
+        node: nodeName,
+        nodes: nodes.list(),
+        claims: claims.list().map(({ spec }) => spec),
+        announce: (name) => pools.get({ name })?.spec?.announce,
+        service: (key) => services.get(nameOf(key)),
+        slices: (key) => slices.by(sliceIndex, key),
+        ...(unhealthy === undefined ? {} : { unhealthy }),
+      });
+    const reported = createReporter({ client, nodeName, clock, log, events, daemon });
+    void watchHealth(changed);
+    let renewAt = 0;
+    let unevenSince: number | undefined;
+    let moving = false;
+    while (!signal.aborted) {
+      if (!dirty) await pause(renewPause);
+      if (signal.aborted) break;
+      await clock.sleep(gather, signal).catch(() => {});
+      dirty = false;
+      try {
+        plan = compute();
+        acknowledged ||= isKnownToAll(plan, leases.list());
+        if (acknowledged || plan.instances.length === 0) await daemon.apply(plan.instances);
+        // What others may rely on is told only once keepalived has been told.
+        if (clock.now() >= renewAt || lease.peers() !== plan.peers.join(",")) {
+          await lease.renew(plan.peers);
+          renewAt = clock.now() + renewPause;
+        }
+        await reported(plan, claims.list());
+      } catch (error) {
+        if (signal.aborted) break;
+        log.warn({ error: messageOf(error) }, "vip: trying again");
+        await clock.sleep(1_000, signal).catch(() => {});
+        dirty = true;
+        continue;
+      }
+      const excess = excessOf(plan, daemon);
+      if (excess.length === 0) unevenSince = undefined;
+      else unevenSince ??= clock.now();
+      if (excess.length > 0 && !moving && clock.now() - (unevenSince ?? 0) >= unevenFor) {
+        moving = true;
+        log.info({ groups: excess }, "this node holds more than its share and gives some up");
+        void daemon.giveUp(excess).finally(() => {
+          moving = false;
+          changed();
+        });
+      } else if (excess.length > 0) setTimeout(changed, 1_000).unref();
+    }
+  };
+
+  /** Until something changes, or for so many milliseconds. */
+  const pause = async (ms: number): Promise<void> => {
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    await Promise.race([woken, clock.sleep(ms, signal).catch(() => {})]);
+  };
+
+  const isKnownToAll = (now: VipPlan, leases: readonly Lease[]): boolean => {
+    const sources = [...new Set(now.instances.map(({ source }) => source))];
+    if (sources.length === 0) return false;
+    return leases.every(({ metadata, spec }) => {
+      const isOther = metadata.name.startsWith(leasePrefix) && metadata.name !== leaseName(nodeName);
+      if (!isOther || metadata.namespace !== leaseNamespace) return true;
+      const age = clock.now() - Date.parse(spec.renewTime ?? "");
+      // One that has not been heard of for a while holds nothing that VRRP would not find out.
+      if (!(age < leaseSeconds * 1000)) return true;
+      const known = (metadata.annotations?.[peersAnnotation] ?? "").split(",").filter(Boolean);
+      return known.length === 0 || sources.every((source) => known.includes(source));
+    });
+  };
+
+  async function watchHealth(changed: () => void): Promise<void> {
+    const ask = options.unhealthy;
+    if (!ask) return;
+    while (!signal.aborted) {
+      const now = await ask().catch((error: unknown) => messageOf(error));
+      if (now !== unhealthy) {
+        unhealthy = now;
+        log[now === undefined ? "info" : "warn"]({ reason: now }, "the health of this node's data plane has changed");
+        changed();
+      }
+      await clock.sleep(healthPause, signal).catch(() => {});
+    }
+  }
+
+  if (options.metrics) tellOfVips(options.metrics, daemon, () => plan);
+  const stopped = run()
+    .catch((error: unknown) => {
+      if (!signal.aborted) log.error({ error: messageOf(error) }, "vip ended");
+    })
+    .then(() => daemon.stopped);
+  return { name: "vip", ready: daemon.ready, stopped };
+}
+
+const nameOf = (key: string) => {
+  const [namespace = "", name = ""] = key.split("/");
+  return { namespace, name };
+};
+
+/** Names of groups that this node holds beyond its share, of which it is not the first choice. */
+function excessOf(plan: VipPlan, daemon: VipDaemon): string[] {
+  const held = daemon.holds();
+  const count = surplus(held.size, plan.groups, plan.nodes);
+  const spare = plan.instances.filter(
+    ({ name, isPreferred, peers }) => held.has(name) && !isPreferred && peers.length > 0,
+  );
+  return spare.slice(0, Math.min(count, mostMoves)).map(({ name }) => name);
+}
+
+const leasePrefix = "fairlead-vip-";
+const leaseName = (node: string) => `${leasePrefix}${node}`;
+
+/** A node's sign of life, with the addresses it exchanges adverts with. */
+function createNodeLease(client: Client, node: string, clock: Clock) {
+  let told: string | undefined;
+  return {
+    peers: () => told,
+    async renew(peers: readonly string[]): Promise<void> {
+      const text = peers.join(",");
+      const name = { namespace: leaseNamespace, name: leaseName(node) };
+      const spec = {
+        holderIdentity: node,
+        leaseDurationSeconds: leaseSeconds,
+        renewTime: formatMicroTime(clock.now()),
+      };
+      const annotations = { [peersAnnotation]: text };
+      try {
+        await client.patch(resources.Lease, name, { type: "merge", body: { metadata: { annotations }, spec } });
+      } catch (error) {
+        if (!isStatus(error, "NotFound")) throw error;
+        await client.create(resources.Lease, { metadata: { ...name, annotations }, spec });
+      }
+      told = text;
+    },
+  };
+}
+
+interface ReporterOptions {
+  readonly client: Client;
+  readonly nodeName: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: ReturnType<typeof createEventRecorder>;
+  readonly daemon: VipDaemon;
+}
+
+/** Writes into claims who holds them. What cannot be written waits: who holds an address does not depend on it. */
+function createReporter({ client, nodeName, clock, log, events, daemon }: ReporterOptions) {
+  return async (plan: VipPlan, claims: readonly AddressClaim[]): Promise<void> => {
+    const held = daemon.holds();
+    const mine = new Map(plan.instances.flatMap((one) => one.addresses.map((address) => [address, one] as const)));
+    for (const claim of claims) {
+      const instance = mine.get(claim.spec.address);
+      const isHeld = instance !== undefined && held.has(instance.name);
+      const wasHeld = claim.status?.holder === nodeName;
+      if (isHeld === wasHeld) continue;
+      const changed = isHeld ? taken(claim, nodeName, clock) : left(claim, instance?.barred ?? daemon.failure(), clock);
+      try {
+        await client.updateStatus(addressClaims, changed);
+        events.event(
+          changed,
+          "Normal",
+          isHeld ? "AddressHeld" : "AddressReleased",
+          `node ${nodeName} ${isHeld ? "holds" : "no longer holds"} ${claim.spec.address}`,
+        );
+      } catch (error) {
+        if (!isStatus(error, "Conflict", "NotFound")) throw error;
+        log.debug({ address: claim.spec.address }, "the claim has changed meanwhile");
+      }
+    }
+  };
+}
+
+function taken(claim: AddressClaim, node: string, clock: Clock): AddressClaim {
+  const now = formatTime(clock.now());
+  const condition = { type: announcedCondition, status: "True", reason: "Held", message: `node ${node} holds it` };
+  const conditions = setCondition<Condition>(claim.status?.conditions, condition, now);
+  const transitions = (claim.status?.transitions ?? 0) + 1;
+  return { ...claim, status: { ...claim.status, holder: node, holderSince: now, transitions, conditions } };
+}
+
+function left(claim: AddressClaim, why: string | undefined, clock: Clock): AddressClaim {
+  const { holder: _holder, holderSince: _since, ...rest } = claim.status ?? {};
+  const message = why ?? "no node has said that it holds it";
+  const condition = { type: announcedCondition, status: "False", reason: "NotHeld", message };
+  const conditions = setCondition<Condition>(claim.status?.conditions, condition, formatTime(clock.now()));
+  return { ...claim, status: { ...rest, conditions } };
+}
+
+function tellOfVips(metrics: Metrics, daemon: VipDaemon, plan: () => VipPlan | undefined): void {
+  const groups = metrics.gauge("fairlead_vip_groups", "Groups of addresses of this node, by state: held or standby.", [
+    "state",
+  ]);
+  groups("held").from(() => daemon.holds().size);
+  groups("standby").from(() => (plan()?.instances.length ?? 0) - daemon.holds().size);
+  metrics
+    .gauge("fairlead_vip_daemon_up", "1 while keepalived runs or has nothing to do.")()
+    .from(() => (daemon.failure() === undefined ? 1 : 0));
+}

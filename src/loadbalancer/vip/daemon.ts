@@ -1,0 +1,318 @@
+import { spawn } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
+import { mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { bitsOf, parseIp } from "../../kube/index.ts";
+import { messageOf } from "../../client/index.ts";
+import { runOrThrow, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
+import { keepalivedConfig, VipConfigError, type VipFiles } from "./config.ts";
+import type { VrrpInstance } from "./plan.ts";
+
+/** Runs keepalived and looks after the addresses that it puts on this node. */
+export interface VipDaemon extends Component {
+  /** Makes it so. What has not changed is not touched; a change of who is barred needs no reload. Throws VipConfigError. */
+  apply(instances: readonly VrrpInstance[]): Promise<void>;
+  /** Names of instances whose addresses this node holds. */
+  holds(): ReadonlySet<string>;
+  /** Bars instances beside those that are barred by their plan, until they are given up; then lets them run again. */
+  giveUp(names: readonly string[]): Promise<void>;
+  /** Called when what this node holds has changed. */
+  onChange(listener: () => void): void;
+  /** Why it does not run; undefined while it does, or has nothing to do. */
+  failure(): string | undefined;
+}
+
+export interface VipDaemonOptions {
+  /** For its files. */
+  readonly dir: string;
+  readonly commands: CommandRunner;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** End keepalived with this process, so that others take over at once. Else it goes on, and the next start adopts it. */
+  readonly release: boolean;
+}
+
+/** Milliseconds between two looks at whether the daemon lives. */
+const lookPause = 100;
+/** Milliseconds before the daemon is started again; doubled up to the most. */
+const restart = { first: 500, most: 30_000 };
+/** Milliseconds that an instance stays barred when it is given up: longer than the others need to take over. */
+const giveUpTime = 1_000;
+const logLimit = 1 << 20;
+
+interface Recorded {
+  readonly addresses: readonly { readonly address: string; readonly device: string }[];
+}
+
+export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
+  const { dir, commands, clock, signal } = options;
+  const log = options.log.child({ component: "vip" });
+  const file = (name: string) => join(dir, name);
+  const files: VipFiles = {
+    config: file("keepalived.conf"),
+    fifo: file("notify.fifo"),
+    bar: (instance) => file(`bar-${instance}`),
+  };
+  const listeners: (() => void)[] = [];
+  let wanted: readonly VrrpInstance[] = [];
+  let config = "";
+  /** Process of keepalived; undefined: it does not run. */
+  let pid: number | undefined;
+  let failure: string | undefined;
+  let held: ReadonlySet<string> = new Set();
+  let failures = 0;
+  let notBefore = 0;
+  const given = new Set<string>();
+  const barred = new Map<string, string>();
+  /** Work on the daemon is done one after the other. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
+  };
+  const devices = new Map<string, string>();
+
+  async function prepare(): Promise<void> {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const isFifo = await stat(files.fifo).then(
+      (one) => one.isFIFO(),
+      () => false,
+    );
+    if (!isFifo) {
+      await rm(files.fifo, { force: true });
+      await runOrThrow(commands, "mkfifo", ["-m", "0600", files.fifo]);
+    }
+    config = await readFile(files.config, "utf8").catch(() => "");
+    pid = await running();
+    if (pid === undefined) await clean();
+    else log.info({ pid }, "keepalived runs already and is adopted");
+    listen();
+  }
+
+  /** The keepalived of an earlier start, when it still runs. */
+  async function running(): Promise<number | undefined> {
+    const text = await readFile(file("keepalived.pid"), "utf8").catch(() => "");
+    const found = Number(text.trim());
+    if (!Number.isInteger(found) || found <= 1) return undefined;
+    const command = await readFile(`/proc/${found}/cmdline`, "utf8").catch(() => "");
+    return command.split("\0").includes(files.config) ? found : undefined;
+  }
+
+  /** States come as lines in a pipe, so no script is run. They say that something changed; what is held the kernel says. */
+  function listen(): void {
+    // Open for writing as well, so that there is no end of file while keepalived is away. As a socket it is waited for without a thread.
+    const fd = openSync(files.fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    const stream = new Socket({ fd, readable: true, writable: false });
+    stream.on("error", (error) => log.warn({ error: messageOf(error) }, "keepalived's states cannot be read"));
+    stream.unref();
+    const lines = createInterface({ input: stream });
+    lines.on("line", () => void look().catch(() => {}));
+    signal.addEventListener("abort", () => stream.destroy(), { once: true });
+  }
+
+  /** Asks the kernel which of the addresses are here. */
+  async function look(): Promise<void> {
+    const found = new Set(await addressesHere());
+    const now = new Set(wanted.filter(({ addresses: [first] }) => first && found.has(first)).map(({ name }) => name));
+    const same = now.size === held.size && [...now].every((name) => held.has(name));
+    held = now;
+    if (!same) for (const listener of listeners) listener();
+  }
+
+  async function addressesHere(): Promise<string[]> {
+    const list = JSON.parse((await runOrThrow(commands, "ip", ["-j", "address", "show"])) || "[]") as {
+      addr_info?: { local?: string }[];
+    }[];
+    return list.flatMap(({ addr_info = [] }) => addr_info.flatMap(({ local }) => (local ? [local] : [])));
+  }
+
+  /** Takes off this node what a daemon that is gone has left. Only addresses that were written down as ours are touched. */
+  async function clean(): Promise<void> {
+    const text = await readFile(file("addresses.json"), "utf8").catch(() => "");
+    if (!text) return;
+    const { addresses } = JSON.parse(text) as Recorded;
+    const here = new Set(await addressesHere());
+    const lines = addresses.flatMap(({ address, device }) => {
+      const ip = parseIp(address);
+      return ip && here.has(address) ? [`address delete ${address}/${bitsOf(ip.family)} dev ${device}\n`] : [];
+    });
+    if (lines.length > 0) {
+      await commands.run("ip", ["-batch", "-", "-force"], { input: lines.join("") });
+      log.warn({ count: lines.length }, "addresses of a keepalived that is gone were taken off");
+    }
+    await look();
+  }
+
+  async function start(): Promise<void> {
+    const out = openSync(file("keepalived.log"), "a", 0o600);
+    await truncateLarge(file("keepalived.log"));
+    const args = ["-n", "-P", "-R", "-l", "-G", "-f", files.config];
+    const child = spawn("keepalived", [...args, "-p", file("keepalived.pid"), "-r", file("vrrp.pid")], {
+      stdio: ["ignore", out, out],
+      // It outlives this process, so that a fault of ours moves no address.
+      detached: true,
+    });
+    closeSync(out);
+    child.unref();
+    child.on("error", (error) => ended(undefined, messageOf(error)));
+    child.on("exit", (code, by) => ended(child.pid, by ? `ended by ${by}` : `exit ${code ?? ""}`));
+    pid = child.pid;
+    failure = pid === undefined ? "keepalived is not installed" : undefined;
+  }
+
+  /** keepalived is gone. Another node takes over now: nothing may be left here. */
+  function ended(which: number | undefined, how: string): void {
+    if (which !== undefined && which !== pid) return;
+    pid = undefined;
+    if (signal.aborted && options.release) return;
+    failures++;
+    notBefore = clock.now() + Math.min(restart.first * 2 ** (failures - 1), restart.most);
+    if (wanted.length > 0) failure = `keepalived is gone (${how}); see ${file("keepalived.log")}`;
+    log.error({ how }, "keepalived is gone");
+    inTurn(clean).catch((error: unknown) => log.error({ error: messageOf(error) }, "addresses were not taken off"));
+  }
+
+  async function interfaces(): Promise<void> {
+    const list = JSON.parse((await runOrThrow(commands, "ip", ["-j", "address", "show"])) || "[]") as {
+      ifname: string;
+      addr_info?: { local?: string }[];
+    }[];
+    devices.clear();
+    for (const { ifname, addr_info = [] } of list)
+      for (const { local } of addr_info) if (local) devices.set(local, ifname);
+  }
+
+  const deviceOf = ({ interface: named, source }: VrrpInstance): string => {
+    const device = named ?? devices.get(source);
+    if (!device) throw new VipConfigError(`no interface has the node's address ${source}`);
+    return device;
+  };
+
+  async function bar(name: string, value: string): Promise<void> {
+    if (barred.get(name) === value) return;
+    // In place: keepalived watches the file itself.
+    await writeFile(files.bar(name), `${value}\n`, { mode: 0o600 });
+    barred.set(name, value);
+  }
+
+  const barOf = ({ name, barred: why }: VrrpInstance) => (why !== undefined || given.has(name) ? "1" : "0");
+
+  async function make(instances: readonly VrrpInstance[]): Promise<void> {
+    await interfaces();
+    const text = keepalivedConfig(instances, files, deviceOf);
+    const gone = wanted.filter(({ name }) => !instances.some((one) => one.name === name));
+    wanted = instances;
+    for (const one of instances) await bar(one.name, barOf(one));
+    if (text !== config || (await readFile(files.config, "utf8").catch(() => "")) !== text) {
+      const addresses = instances.flatMap((one) =>
+        one.addresses.map((address) => ({ address, device: deviceOf(one) })),
+      );
+      const recorded: Recorded = { addresses: [...(await recordedNow()), ...addresses] };
+      // What may be on the node is written down before it is there.
+      await replaceFile(file("addresses.json"), JSON.stringify(recorded));
+      await replaceFile(files.config, text);
+      config = text;
+      if (pid !== undefined && instances.length > 0) process.kill(pid, "SIGHUP");
+      if (pid !== undefined) await replaceFile(file("addresses.json"), JSON.stringify({ addresses }));
+    }
+    for (const { name } of gone) {
+      barred.delete(name);
+      await rm(files.bar(name), { force: true });
+    }
+    await ensure();
+    await look();
+  }
+
+  async function recordedNow(): Promise<Recorded["addresses"]> {
+    const text = await readFile(file("addresses.json"), "utf8").catch(() => "");
+    return text ? (JSON.parse(text) as Recorded).addresses : [];
+  }
+
+  /** Starts or ends keepalived, as there is something for it to do or not. */
+  async function ensure(): Promise<void> {
+    if (wanted.length === 0) {
+      failure = undefined;
+      if (pid !== undefined) await end();
+    } else if (pid === undefined && clock.now() >= notBefore && !signal.aborted) await start();
+  }
+
+  async function end(): Promise<void> {
+    const which = pid;
+    pid = undefined;
+    if (which === undefined) return;
+    signalTo(which, "SIGTERM");
+    for (let waited = 0; alive(which) && waited < 5_000; waited += 50)
+      await new Promise((done) => setTimeout(done, 50));
+    if (alive(which)) signalTo(which, "SIGKILL");
+    await clean();
+  }
+
+  async function run(): Promise<void> {
+    for (let looks = 0; !signal.aborted; looks++) {
+      await clock.sleep(lookPause, signal).catch(() => {});
+      if (signal.aborted) break;
+      if (pid !== undefined && !alive(pid)) ended(pid, "found gone");
+      if (pid === undefined && wanted.length > 0) await inTurn(ensure).catch(() => {});
+      else if (pid !== undefined && looks % 100 === 99) failures = 0;
+      // What someone else takes off or puts on a node is seen as well.
+      if (looks % 20 === 19) await look().catch(() => {});
+    }
+    await inTurn(async () => {
+      if (options.release) await end();
+    });
+  }
+
+  const ready = inTurn(prepare);
+  ready.catch(() => {});
+  return {
+    name: "vip",
+    ready,
+    stopped: ready.then(run).catch((error: unknown) => log.error({ error: messageOf(error) }, "vip ended")),
+    apply: (instances) => inTurn(() => make(instances)),
+    holds: () => held,
+    onChange: (listener) => void listeners.push(listener),
+    failure: () => failure,
+    async giveUp(names) {
+      for (const name of names) given.add(name);
+      await inTurn(async () => {
+        for (const one of wanted) if (given.has(one.name)) await bar(one.name, barOf(one));
+      });
+      await clock.sleep(giveUpTime, signal).catch(() => {});
+      for (const name of names) given.delete(name);
+      await inTurn(async () => {
+        for (const one of wanted) if (names.includes(one.name)) await bar(one.name, barOf(one));
+      });
+    },
+  };
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function signalTo(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It is gone, which is what was wanted.
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+async function truncateLarge(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found && found.size > logLimit) await truncate(path);
+}

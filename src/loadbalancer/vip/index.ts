@@ -1,0 +1,4 @@
+export { startVipAgent, announcedCondition, type VipAgentOptions } from "./agent.ts";
+export { place, priorityOf, surplus } from "./placement.ts";
+export { keepalivedConfig, VipConfigError } from "./config.ts";
+export { planVips, type VipPlan, type VrrpInstance } from "./plan.ts";
