@@ -1,6 +1,8 @@
 import { setMaxListeners } from "node:events";
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { Command, Option } from "commander";
+import { parse } from "yaml";
 import {
   ClientError,
   createHttpClient,
@@ -9,7 +11,14 @@ import {
   startLeaderElection,
   type Client,
 } from "../client/index.ts";
-import { addressClaims, PoolError, reservationsCsv, reservationsOf } from "../loadbalancer/index.ts";
+import {
+  addressClaims,
+  loadProvider,
+  PoolError,
+  reservationsCsv,
+  reservationsOf,
+  type LoadBalancerProvider,
+} from "../loadbalancer/index.ts";
 import { createLogger, systemClock, systemCommands, type LogLevel } from "../system/index.ts";
 import { CliError } from "./errors.ts";
 
@@ -31,6 +40,7 @@ export function loadbalancerCommand(): Command {
     )
     .option("--context <name>", "context of the kubeconfig")
     .option("--pool <range>", "addresses beside the AddressPools: a CIDR or FIRST-LAST; may be repeated", collect)
+    .option("--config <file>", "YAML or JSON: cluster (a name), pools, and providers: a list of { module, config }")
     .option("--no-probe", "do not ask the network whether an address is in use before it is given")
     .option("--leader-elect-namespace <namespace>", "namespace of the Lease", "kube-system")
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
@@ -55,10 +65,53 @@ Examples:
 }
 
 interface RunOptions {
+  readonly config?: string;
   readonly pool?: readonly string[];
   readonly probe: boolean;
   readonly leaderElectNamespace: string;
   readonly logLevel: LogLevel;
+}
+
+interface ConfigFile {
+  readonly cluster?: string;
+  readonly pools?: readonly string[];
+  readonly providers?: readonly { readonly module: string; readonly config?: unknown }[];
+}
+
+async function readFileOf(path: string): Promise<ConfigFile> {
+  const wrong = (message: string) => new CliError("BAD_FILE", `${path}: ${message}`);
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw wrong(String(error));
+  });
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw wrong(error instanceof Error ? error.message : String(error));
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong("it is not a map");
+  const { cluster, pools, providers, ...rest } = value as Record<string, unknown>;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw wrong(`${JSON.stringify(unknown)} is unknown; there are cluster, pools, providers`);
+  if (cluster !== undefined && (typeof cluster !== "string" || !/^[a-z0-9][a-z0-9-]{0,62}$/.test(cluster))) {
+    throw wrong("cluster: lower case letters, digits and hyphens are needed");
+  }
+  if (pools !== undefined && !(Array.isArray(pools) && pools.every((one) => typeof one === "string"))) {
+    throw wrong("pools: a list of texts is needed");
+  }
+  const isProvider = (one: unknown) => typeof (one as { module?: unknown } | null)?.module === "string";
+  if (providers !== undefined && !(Array.isArray(providers) && providers.every(isProvider))) {
+    throw wrong("providers: a list of maps with module is needed");
+  }
+  return value;
+}
+
+async function loadOrFail(module: string, config: unknown): Promise<LoadBalancerProvider> {
+  try {
+    return await loadProvider(module, config);
+  } catch (error) {
+    throw new CliError("BAD_FILE", `provider ${module}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** A client for the cluster that a kubeconfig names. Throws CliError. */
@@ -77,14 +130,16 @@ export async function clientFor({ kubeconfig, context }: Options): Promise<Clien
 
 async function run(options: Options & RunOptions): Promise<void> {
   const client = await clientFor(options);
-  const { createNeighbourProbe, startLoadBalancer } = await import("../loadbalancer/index.ts");
+  const { createNeighbourProbe, startLoadBalancer, startProviderController } = await import("../loadbalancer/index.ts");
   const log = createLogger({ level: options.logLevel });
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
   }
-  const pools = options.pool ?? [];
+  const file = options.config === undefined ? {} : await readFileOf(options.config);
+  const pools = [...(options.pool ?? []), ...(file.pools ?? [])];
+  const providers = await Promise.all((file.providers ?? []).map(({ module, config }) => loadOrFail(module, config)));
   const clock = systemClock;
   const lead = async (signal: AbortSignal) => {
     setMaxListeners(0, signal);
@@ -92,7 +147,11 @@ async function run(options: Options & RunOptions): Promise<void> {
     const probe = options.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {};
     const part = startLoadBalancer({ client, informers, pools, ...probe, signal, clock, log });
     part.ready.catch((error: unknown) => log.error({ error: String(error) }, "the load balancer does not start"));
-    await part.stopped;
+    const cluster = file.cluster ?? "kubernetes";
+    const others = providers.map((provider) =>
+      startProviderController({ client, informers, provider, cluster, signal, clock, log }),
+    );
+    await Promise.all([part, ...others].map(({ stopped }) => stopped));
   };
   try {
     const { parsePools } = await import("../loadbalancer/index.ts");

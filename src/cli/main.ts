@@ -38,6 +38,7 @@ const commands: Readonly<Record<string, Entry>> = {
   proxy: {
     summary: "Serve the Services of any cluster, or of files, on this node",
     load: async () => (await import("./proxy.ts")).proxyCommand(),
+  },
   loadbalancer: {
     summary: "Give Services addresses that never change, on any cluster",
     load: async () => (await import("./loadbalancer.ts")).loadbalancerCommand(),
@@ -45,6 +46,10 @@ const commands: Readonly<Record<string, Entry>> = {
   vip: {
     summary: "Hold addresses of Services on this node by VRRP",
     load: async () => (await import("./vip.ts")).vipCommand(),
+  },
+  provider: {
+    summary: "Hold a load balancer provider against the contract",
+    load: async () => (await import("./provider.ts")).providerCommand(),
   },
   "test-cluster": {
     summary: "Run a Kubernetes API for the tests of a controller",

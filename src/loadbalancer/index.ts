@@ -20,3 +20,4 @@ export {
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
 export { announcedCondition, startVipAgent, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
+export * from "./provider/index.ts";

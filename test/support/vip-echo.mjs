@@ -6,7 +6,7 @@ let bound = 0;
 for (const address of addresses) {
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
   socket.on("error", () => {});
-  socket.on("message", (message, from) => socket.send(`${name} ${message}`, from.port, from.address));
+  socket.on("message", (message, from) => socket.send(`${name} ${String(message)}`, from.port, from.address));
   socket.bind(Number(port), address, () => {
     bound += 1;
     if (bound === addresses.length) process.stdout.write("ready\n");

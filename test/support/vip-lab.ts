@@ -294,9 +294,8 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
       stopped.abort();
       bridge.close();
       for (const [, child] of agents) child.kill("SIGTERM");
-      await Promise.all(
-        [...agents.values()].map((child) => (child.exitCode ?? child.signalCode) === null && once(child, "exit")),
-      );
+      const running = [...agents.values()].filter((child) => (child.exitCode ?? child.signalCode) === null);
+      await Promise.all(running.map((child) => once(child, "exit")));
       for (const node of nodes) {
         const text = await readFile(join(dir, node, "keepalived.pid"), "utf8").catch(() => "");
         const command = await readFile(`/proc/${text.trim()}/cmdline`, "utf8").catch(() => "");

@@ -1,0 +1,37 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { messageOf } from "../../client/index.ts";
+import type { LoadBalancerProvider, ProviderModule } from "./contract.ts";
+
+/** A provider's module cannot be used. */
+export class ProviderModuleError extends Error {
+  readonly code = "PROVIDER_MODULE";
+}
+
+const functions = ["list", "observe", "plan", "planRemoval", "apply", "addresses"] as const;
+
+/** Loads a provider from an ES module that exports `createProvider(config)`. Throws ProviderModuleError naming what is missing. */
+export async function loadProvider(path: string, config: unknown): Promise<LoadBalancerProvider> {
+  let module: Partial<ProviderModule>;
+  try {
+    module = (await import(pathToFileURL(resolve(path)).href)) as Partial<ProviderModule>;
+  } catch (error) {
+    throw new ProviderModuleError(`${path} cannot be loaded: ${messageOf(error)}`);
+  }
+  if (typeof module.createProvider !== "function") {
+    throw new ProviderModuleError(`${path} does not export a function createProvider`);
+  }
+  const provider = await module.createProvider(config);
+  const given = provider as unknown as Record<string, unknown> | undefined;
+  for (const name of functions) {
+    if (typeof given?.[name] !== "function")
+      throw new ProviderModuleError(`${path}: the provider has no function ${name}`);
+  }
+  for (const name of ["name", "loadBalancerClass"] as const) {
+    if (typeof given?.[name] !== "string") throw new ProviderModuleError(`${path}: the provider has no text ${name}`);
+  }
+  if (typeof given?.["capabilities"] !== "object" || given["capabilities"] === null) {
+    throw new ProviderModuleError(`${path}: the provider does not say its capabilities`);
+  }
+  return provider;
+}
