@@ -38,12 +38,12 @@ describe("the contract", () => {
       "keeps what it made in memory",
       (cloud) => () => {
         const mine = new Set<string>();
-        const { observe, apply } = cloud.provider();
+        const one = cloud.provider();
         return {
-          observe: async (key, abort) => (mine.has(key.uid) ? observe(key, abort) : undefined),
+          observe: async (key, abort) => (mine.has(key.uid) ? one.observe(key, abort) : undefined),
           apply: (step, abort) => {
             mine.add((step.input as { key: { uid: string } }).key.uid);
-            return apply(step, abort);
+            return one.apply(step, abort);
           },
         };
       },
@@ -52,27 +52,29 @@ describe("the contract", () => {
     [
       "always finds something to do",
       (cloud) => () => {
-        const { plan } = cloud.provider();
-        return { plan: (desired, observed) => [...plan(desired, observed), ...plan(desired, undefined).slice(1, 2)] };
+        const one = cloud.provider();
+        return {
+          plan: (desired, observed) => [...one.plan(desired, observed), ...one.plan(desired, undefined).slice(1, 2)],
+        };
       },
       /does not come to an end/,
     ],
     [
       "leaves something behind",
       (cloud) => () => {
-        const { planRemoval } = cloud.provider();
-        return { planRemoval: (observed) => planRemoval(observed).slice(0, -1) };
+        const one = cloud.provider();
+        return { planRemoval: (observed) => one.planRemoval(observed).slice(0, -1) };
       },
       /no step|does not come to an end|see/,
     ],
     [
       "changes what it is given",
       (cloud) => () => {
-        const { plan } = cloud.provider();
+        const one = cloud.provider();
         return {
           plan: (desired, observed) => {
             (desired.ports as unknown[]).push({ name: "x", protocol: "TCP", port: 1, nodePort: 2 });
-            return plan(desired, observed);
+            return one.plan(desired, observed);
           },
         };
       },
