@@ -55,7 +55,7 @@ const cases: readonly Wrong[] = [
   // Bodies.
   ["no body", `POST ${core}/configmaps`, "400 BadRequest", { body: "" }],
   ["a list for an object", `POST ${core}/configmaps`, "400 BadRequest", { body: "[]" }],
-  ["null for an object", `POST ${core}/configmaps`, "400 BadRequest", { body: "null" }],
+  ["null for an object", `POST ${core}/configmaps`, "422 Invalid", { body: "null" }],
   ["text behind the object", `POST ${core}/configmaps`, "400 BadRequest", { body: `${JSON.stringify(config())}x` }],
   ["JSON of 100,000 levels", `POST ${core}/configmaps`, "400 BadRequest", { body: "[".repeat(100_000) }],
   ["another version", `POST ${core}/configmaps`, "400 BadRequest", { body: config({ apiVersion: "v2" }) }],

@@ -159,7 +159,7 @@ describe("protobuf", () => {
   });
 
   it.each<[string, Uint8Array, RegExp]>([
-    ["JSON", Buffer.from("{}"), /does not begin as Kubernetes' protobuf does/],
+    ["JSON", Buffer.from("{}"), /does not appear to be a protobuf message, expected prefix \[107 56 115 0\] \(7b7d\)/],
     ["a kind that is not known", body("v1", "Nothing", []), /no kind "Nothing" of version "v1"/],
     ["what ends too early", body("v1", "ConfigMap", [10, 200]), /unexpected end/],
     ["a text that is not UTF-8", body("v1", "ConfigMap", bytes(1, bytes(1, [0xff, 0xfe]))), /not UTF-8/],

@@ -8,17 +8,27 @@ const maxDepth = 100;
 
 /**
  * Reads an object from Kubernetes' protobuf encoding (apimachinery's `runtime.Unknown` envelope), as the same object in JSON.
- * Throws StatusError BadRequest for bytes that are none, or a kind that is not known.
+ * Throws StatusError BadRequest for bytes that are none, or a kind that is not known. `expected`: the kind for that message.
  */
-export function decodeProtobuf(body: Uint8Array): Record<string, unknown> {
+export function decodeProtobuf(body: Uint8Array, expected = ""): Record<string, unknown> {
   if (body.length < magic.length || Buffer.compare(body.subarray(0, magic.length), magic) !== 0)
-    throw malformed("the body does not begin as Kubernetes' protobuf does");
+    throw notProtobuf(body, expected);
   const { typeMeta, raw } = envelope(createReader(body.subarray(magic.length)));
   const { apiVersion = "", kind = "" } = typeMeta;
   const message = kinds[`${kind === "DeleteOptions" ? "v1" : apiVersion} ${kind}`];
   if (!message)
     throw malformed(`no kind ${JSON.stringify(kind)} of version ${JSON.stringify(apiVersion)} is known in protobuf`);
   return { apiVersion, kind, ...readMessage(createReader(raw), message, 0) };
+}
+
+/** In upstream's words, with the beginning of the body. */
+function notProtobuf(body: Uint8Array, expected: string): Error {
+  const start = `${Buffer.from(body.subarray(0, 30)).toString("hex")}${body.length > 30 ? " ..." : ""}`;
+  const text = `provided data does not appear to be a protobuf message, expected prefix [${[...magic].join(" ")}]`;
+  return statusError(
+    "BadRequest",
+    `the object provided is unrecognized (must be of type ${expected}): ${text} (${start})`,
+  );
 }
 
 function malformed(why: string): Error {

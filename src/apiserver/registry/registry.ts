@@ -9,6 +9,7 @@ import {
   managedFieldsFault,
   sameButTimes,
   statusError,
+  unknownError,
   type GroupVersionKind,
   type KubeObject,
   type Resource,
@@ -384,6 +385,9 @@ function checkPreconditions(resource: Resource, object: KubeObject, old: KubeObj
       name,
       `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`,
     );
+  // Upstream has no kind of error for a version that is none.
+  if (resourceVersion && !/^\d+$/.test(resourceVersion))
+    throw unknownError(`strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);
   if (resourceVersion && resourceVersion !== old.metadata.resourceVersion) throw modified(resource, name);
 }
 

@@ -28,6 +28,7 @@ export function checkMediaType(type: string, types: readonly string[]): void {
 /** What is in a body: JSON as it came, YAML and protobuf as the value they mean; and the fields that were given twice. */
 export async function parseBody(
   request: ApiRequest,
+  expected?: string,
 ): Promise<{ body: Uint8Array | object; duplicates?: readonly string[] }> {
   const { body } = request;
   if (!(body instanceof Uint8Array)) return { body: body ?? new Uint8Array() };
@@ -38,7 +39,7 @@ export async function parseBody(
     // The tables of messages are loaded when the first such body comes.
     if (body.length === 0) return { body };
     const { decodeProtobuf } = await import("../protobuf/decode.ts");
-    return { body: decodeProtobuf(body) };
+    return { body: decodeProtobuf(body, expected) };
   }
   const parsed = await parseYaml(body);
   return { body: parsed.value as object, duplicates: parsed.duplicates };
@@ -51,7 +52,7 @@ export async function readObject<T>(
   fieldValidation: FieldValidation,
   warn: (text: string) => void,
 ): Promise<T> {
-  const { body, duplicates = [] } = await parseBody(request);
+  const { body, duplicates = [] } = await parseBody(request, kind.kind);
   const { object, warnings } = decode<T>(kind, body, { fieldValidation, duplicates });
   for (const warning of warnings) warn(warning);
   return object;

@@ -6,10 +6,13 @@ import { isTrue } from "./request-info.ts";
 function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null || text === "") return undefined;
-  const value = Number(text);
-  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value))
-    throw statusError("BadRequest", `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  return value;
+  const why = !/^[+-]?\d+$/.test(text)
+    ? "invalid syntax"
+    : BigInt(text.replace("+", "")) === BigInt.asIntN(64, BigInt(text.replace("+", "")))
+      ? undefined
+      : "value out of range";
+  if (why !== undefined) throw statusError("BadRequest", `strconv.ParseInt: parsing ${JSON.stringify(text)}: ${why}`);
+  return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
 }
 
 const mostVersion = 2n ** 64n - 1n;
@@ -48,6 +51,8 @@ export function listQuery(query: URLSearchParams): ListQuery {
     errors.push({ type: "Forbidden", field: "sendInitialEvents", detail: "sendInitialEvents is forbidden for list" });
   refuse(errors);
   const limit = integer(query, "limit");
+  // A list has no use for it, but says when it is none.
+  integer(query, "timeoutSeconds");
   if (token) {
     if (resourceVersion && resourceVersion !== "0")
       throw statusError("BadRequest", "specifying resource version is not allowed when using continue");
@@ -77,6 +82,7 @@ export function watchQuery(query: URLSearchParams): WatchQuery {
     if (query.get("continue")) forbid("resourceVersionMatch is forbidden when continue is provided");
   }
   refuse(errors);
+  integer(query, "limit");
   const seconds = integer(query, "timeoutSeconds") ?? 0;
   const resourceVersion = versionParam(query);
   // Without a version a watch has always begun with the state; since KEP-3157 it says where that ends.

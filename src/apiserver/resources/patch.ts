@@ -4,6 +4,7 @@ import {
   applyStrategicPatch,
   decodePatched,
   definitionOf,
+  isObject,
   parseJson,
   parseYaml,
   statusError,
@@ -44,6 +45,7 @@ export async function readPatch(
 ): Promise<PatchFunction> {
   const type = mediaType(request);
   const patch = await parse(request);
+  checkForm(type, patch);
   return (kind, object) => {
     const patched = apply(type, kind, object, patch);
     const decoded = decodePatched<typeof object>(
@@ -75,6 +77,22 @@ function apply(
   }
 }
 
+const goNames: Readonly<Record<string, string>> = { boolean: "bool" };
+
+/** A patch of a form that its type can not have, in the words of Go's decoder. A merge of nothing but null is none. */
+function checkForm(type: string, patch: unknown): void {
+  const refuse = (value: unknown, wanted: string, before = "error decoding patch: "): never => {
+    const given = Array.isArray(value) ? "array" : (goNames[typeof value] ?? typeof value);
+    throw statusError("BadRequest", `${before}json: cannot unmarshal ${given} into Go value of type ${wanted}`);
+  };
+  if (type === "application/json-patch+json") {
+    if (!Array.isArray(patch)) refuse(patch, "[]handlers.jsonPatchOp");
+    for (const item of Array.isArray(patch) ? (patch as unknown[]) : [])
+      if (!isObject(item)) refuse(item, "handlers.jsonPatchOp");
+  } else if (!isObject(patch) && patch !== null)
+    refuse(patch, "map[string]interface {}", type.startsWith("application/strategic") ? "" : undefined);
+}
+
 async function parse(request: ApiRequest): Promise<unknown> {
   const { body } = request;
   if (!(body instanceof Uint8Array)) return body;
@@ -82,6 +100,7 @@ async function parse(request: ApiRequest): Promise<unknown> {
   try {
     return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(body)).value;
   } catch (error) {
-    throw statusError("BadRequest", `error decoding patch: ${(error as Error).message}`);
+    const before = mediaType(request).startsWith("application/strategic") ? "" : "error decoding patch: ";
+    throw statusError("BadRequest", `${before}${(error as Error).message}`);
   }
 }

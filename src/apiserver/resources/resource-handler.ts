@@ -94,13 +94,8 @@ export function createResourceHandler({
     const write = beginWrite(request, info, served, "UpdateOptions");
     const shown = await readObject<KubeObject>(request, served.resource, write.query.fieldValidation, write.warn);
     const { metadata } = shown;
-    metadata.name ||= info.name;
-    if (metadata.name !== info.name)
-      throw statusError(
-        "BadRequest",
-        `the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`,
-      );
     checkNamespace(shown, info.namespace, served);
+    checkName(metadata.name, info.name);
     const object = served.view ? served.view.store(shown) : shown;
     const replacement = (): KubeObject => {
       if (!metadata.resourceVersion && served.strategy.allowUnconditionalUpdate === false)
@@ -329,14 +324,21 @@ function checkNamespace(object: KubeObject, namespace: string, served: Served): 
     );
 }
 
+/** What is written has the name of the URL (apiserver's `checkName`). */
+function checkName(given: string | undefined, name: string): void {
+  if (!given)
+    throw statusError(
+      "BadRequest",
+      `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
+    );
+  if (given !== name)
+    throw statusError("BadRequest", `the name of the object (${given}) does not match the name on the URL (${name})`);
+}
+
 /** A patch may not make another object of it. */
 function checkPatched(before: KubeObject, after: KubeObject, { namespaced }: Resource): void {
   const { name, namespace = "" } = before.metadata;
-  if (after.metadata.name !== name)
-    throw statusError(
-      "BadRequest",
-      `the name of the object (${after.metadata.name}) does not match the name on the URL (${name})`,
-    );
+  checkName(after.metadata.name, name);
   if (namespaced && (after.metadata.namespace ?? "") !== namespace)
     throw statusError(
       "BadRequest",

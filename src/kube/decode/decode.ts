@@ -108,14 +108,16 @@ function keepReset(metadata: unknown, value: unknown): void {
 /** What the value says it is. Throws 400 BadRequest unless that is `expected`. */
 function readHeader(
   expected: Readable,
-  value: unknown,
+  given: unknown,
   body: Uint8Array | object,
 ): Header & { readonly value: Readonly<Record<string, unknown>> } {
+  // To Go null is as good as an object with nothing in it.
+  const value = given === null ? {} : given;
   if (!isObject(value)) throw unrecognized(expected, body, headerError(value));
   const text = (field: "apiVersion" | "kind"): string => {
-    const given = value[field] ?? "";
-    if (typeof given !== "string") throw unrecognized(expected, body, headerError(given, field));
-    return given;
+    const own = value[field] ?? "";
+    if (typeof own !== "string") throw unrecognized(expected, body, headerError(own, field));
+    return own;
   };
   const header = { apiVersion: text("apiVersion"), kind: text("kind") };
   checkKind(expected, header);
