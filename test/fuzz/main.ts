@@ -23,8 +23,14 @@ const { values, positionals } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     part: { type: "string", default: "1/1" },
     keep: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
+if (values.help) {
+  console.log("npm run fuzz -- [target ...] [--minutes N] [--seed S] [--part K/N] [--keep]");
+  console.log(`targets: ${targets.map(({ name }) => name).join(", ")}`);
+  process.exit(0);
+}
 const root = process.env["FUZZ_ROOT"] ?? process.cwd();
 const [part = 1, parts = 1] = values.part.split("/").map(Number);
 const unknown = positionals.filter((name) => !targets.some((target) => target.name === name));

@@ -13,6 +13,11 @@ describe("values", () => {
   });
 });
 
+it("half a character is none", () => {
+  const text = '{"a\\ud800":["\\udc00b","\\ud83d\\ude00"],"c":{"d":"\\uD800"}}';
+  expect(parseJson(text).value).toEqual({ "a\ufffd": ["\ufffdb", "\u{1f600}"], c: { d: "\ufffd" } });
+});
+
 describe("duplicates", () => {
   it.each([
     ['{"a":1,"a":2}', ["a"], { a: 2 }],

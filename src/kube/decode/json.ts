@@ -26,7 +26,23 @@ export function parseJson(text: string): ParsedJson {
   } catch {
     return parseCarefully(text);
   }
-  return keysIn(text) === measure(value).keys ? { value, duplicates: [] } : parseCarefully(text);
+  const read = keysIn(text) === measure(value).keys ? { value, duplicates: [] } : parseCarefully(text);
+  return halfCharacter.test(text) ? { ...read, value: wellFormed(read.value) } : read;
+}
+
+/** An escape that may be one half of a character beyond the basic plane. */
+const halfCharacter = /\\u[dD][89a-fA-F]/;
+
+const utf8 = (text: string): string => Buffer.from(text).toString();
+
+/** A half without its other half is U+FFFD, as Go reads it: nothing that is no Unicode gets into an object. */
+function wellFormed(value: unknown): unknown {
+  if (typeof value === "string") return utf8(value);
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (typeof value !== "object" || value === null) return value;
+  const result: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(value)) setOwn(result, utf8(key), wellFormed(field));
+  return result;
 }
 
 /** How many `"key":` a text has that is known to be JSON. */

@@ -74,8 +74,9 @@ export function parsePattern(source: string): PatternNode {
   let flags: Flags = { ignoreCase: false, multiLine: false, dotAll: false, swapGreed: false };
   const names = new Set<string>();
 
-  const rest = (from = at) => text.slice(from).join("");
-  const startsWith = (prefix: string) => text[at] === prefix[0] && rest().startsWith(prefix);
+  /** What comes next, at most so many characters: never all of it, which would be read anew at each. */
+  const ahead = (count: number): string => text.slice(at, at + count).join("");
+  const startsWith = (prefix: string) => text[at] === prefix[0] && ahead(prefix.length) === prefix;
 
   let foldingLeft = maxFolding;
   const fold = (ranges: Ranges): Ranges => {
@@ -140,7 +141,7 @@ export function parsePattern(source: string): PatternNode {
         throw failure("missing argument to repetition operator", char);
       case "{": {
         const count = counted();
-        if (count) throw failure("missing argument to repetition operator", rest().slice(0, count.length));
+        if (count) throw failure("missing argument to repetition operator", ahead(count.length));
         at++;
         return literal(char);
       }
@@ -181,7 +182,7 @@ export function parsePattern(source: string): PatternNode {
   };
 
   const counted = (): { min: number; max: number; length: number } | undefined => {
-    const match = /^\{(\d+)(?:(,)(\d*))?\}/.exec(rest().slice(0, 32));
+    const match = /^\{(\d+)(?:(,)(\d*))?\}/.exec(ahead(32));
     if (!match) return undefined;
     const [all, low = "", comma, high = ""] = match;
     if ((low.length > 1 && low.startsWith("0")) || (high.length > 1 && high.startsWith("0"))) return undefined;
@@ -194,8 +195,8 @@ export function parsePattern(source: string): PatternNode {
     at++;
     const outer = flags;
     if (text[at] === "?") {
-      const named = /^\?P?<([^>]*)>/.exec(rest().slice(0, 256));
-      const look = /^\?<?[=!]/.exec(rest().slice(0, 3));
+      const named = /^\?P?<([^>]*)>/.exec(ahead(256));
+      const look = /^\?<?[=!]/.exec(ahead(3));
       if (look) throw failure("invalid or unsupported Perl syntax", `(${look[0]}`);
       if (named) {
         const [all, name = ""] = named;
@@ -266,8 +267,8 @@ export function parsePattern(source: string): PatternNode {
       return next === next.toLowerCase() ? ranges : inverted(ranges);
     }
     if (next !== "p" && next !== "P") return undefined;
-    const match = /^\\[pP](?:\{(\^?)([A-Za-z_]+)\}|([A-Za-z]))/.exec(rest().slice(0, 64));
-    if (!match) throw failure("invalid character class range", rest().slice(0, 3));
+    const match = /^\\[pP](?:\{(\^?)([A-Za-z_]+)\}|([A-Za-z]))/.exec(ahead(64));
+    if (!match) throw failure("invalid character class range", ahead(3));
     const [all, not, long, short] = match;
     const found = unicodeRanges(long ?? short ?? "");
     if (!found) throw failure("invalid character class range", all);
@@ -288,7 +289,7 @@ export function parsePattern(source: string): PatternNode {
       return value;
     }
     if (char === "x") {
-      const hex = /^(?:\{([0-9A-Fa-f]{1,8})\}|([0-9A-Fa-f]{2}))/.exec(rest().slice(0, 12));
+      const hex = /^(?:\{([0-9A-Fa-f]{1,8})\}|([0-9A-Fa-f]{2}))/.exec(ahead(12));
       const value = Number.parseInt(hex?.[1] ?? hex?.[2] ?? "", 16);
       if (hex && value <= maxCodePoint) {
         at += hex[0].length;
@@ -303,26 +304,34 @@ export function parsePattern(source: string): PatternNode {
     at++;
     const not = text[at] === "^";
     if (not) at++;
-    let ranges: number[] = [];
+    const ranges: number[] = [];
+    // A class that comes many times counts once.
+    const classes = new Set<string>();
+    const addClass = (from: number, known: Ranges): void => {
+      const name = text.slice(from, at).join("");
+      if (!classes.has(name)) for (const bound of known) ranges.push(bound);
+      classes.add(name);
+    };
     for (let first = true; ; first = false) {
-      if (at >= text.length) throw failure("missing closing ]", rest(start));
+      if (at >= text.length) throw failure("missing closing ]", text.slice(start).join(""));
       if (text[at] === "]" && !first) break;
       if (startsWith("[:")) {
-        const match = /^\[:(\^?)(\w+):\]/.exec(rest().slice(0, 16));
+        const match = /^\[:(\^?)(\w+):\]/.exec(ahead(16));
         if (match) {
           const known = own(posix, match[2] ?? "");
           if (!known) throw failure("invalid character class range", match[0]);
+          const from = at;
           at += match[0].length;
-          ranges = ranges.concat(match[1] === "^" ? inverted(known) : known);
+          addClass(from, match[1] === "^" ? inverted(known) : known);
           continue;
         }
       }
+      const from = at;
       const known = text[at] === "\\" ? classEscape() : undefined;
       if (known) {
-        ranges = ranges.concat(known);
+        addClass(from, known);
         continue;
       }
-      const from = at;
       const low = classCharacter();
       let high = low;
       if (text[at] === "-" && text[at + 1] !== "]" && at + 1 < text.length) {

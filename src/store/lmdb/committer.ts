@@ -100,7 +100,9 @@ export function createCommitter(tables: Tables, path: string): Committer {
 }
 
 /** As numbers where LMDB says it. */
-const diskFull: readonly unknown[] = ["ENOSPC", 28, "EDQUOT", 122, "EFBIG", 27];
+const diskFull: readonly unknown[] = ["ENOSPC", 28, "EDQUOT", 122];
+/** A limit on the size of files: `ulimit -f`. */
+const tooLarge: readonly unknown[] = ["EFBIG", 27];
 
 async function commitError(error: unknown, path: string): Promise<StoreError> {
   const { commitError: reason } = error as { commitError?: Promise<never> };
@@ -109,6 +111,10 @@ async function commitError(error: unknown, path: string): Promise<StoreError> {
     (why: unknown) => why,
   );
   const { code, message } = cause as { code?: unknown; message: string };
-  const why = diskFull.includes(code) ? "the disk is full" : message;
+  const why = tooLarge.includes(code)
+    ? "files may not be larger"
+    : diskFull.includes(code)
+      ? "the disk is full"
+      : message;
   return new StoreError("UNAVAILABLE", `nothing was written to the store in ${path}: ${why}`, { cause });
 }

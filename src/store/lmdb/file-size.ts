@@ -1,34 +1,43 @@
 import { closeSync, fstatSync, openSync, readSync, statSync, truncateSync } from "node:fs";
 import { StoreError } from "../store.ts";
+import { checkPages } from "./pages.ts";
 
-/** Where LMDB's two meta pages keep, from their start: magic number, page size, last page, transaction. */
-const meta = { magic: 24, pageSize: 48, lastPage: 144, transaction: 152 };
+/** Where LMDB's two meta pages keep, from their start: magic number, page size, roots of free pages and of all tables, last page, transaction. */
+const meta = { magic: 24, pageSize: 48, free: 88, main: 136, lastPage: 144, transaction: 152 };
 const magicNumber = 0xbeefc0de;
 const metaPages = [0, 4096];
 
 /**
- * LMDB maps the file: touching what is missing at its end would kill the process. Throws StoreError CORRUPT for a file that is
- * shorter than its newest meta page says, or no database at all.
+ * LMDB maps the file and trusts it: touching what is missing at its end, or following a damaged page, would kill the process. Throws
+ * StoreError CORRUPT for a file that is shorter than its newest meta page says, has pages that are not its tables' own, or is no database.
  */
-export function checkSize(file: string): void {
+export function checkFile(file: string): void {
   const descriptor = openSync(file, "r");
   try {
     const page = Buffer.alloc(160);
-    let expected = 0;
     let newest = -1n;
+    let found = { pageSize: 0, lastPage: 0, roots: [0n, 0n] };
     for (const start of metaPages) {
       if (readSync(descriptor, page, 0, page.byteLength, start) < page.byteLength) continue;
       if (page.readUInt32LE(meta.magic) !== magicNumber) continue;
       const transaction = page.readBigUInt64LE(meta.transaction);
       if (transaction <= newest) continue;
       newest = transaction;
-      expected = (Number(page.readBigUInt64LE(meta.lastPage)) + 1) * page.readUInt32LE(meta.pageSize);
+      found = {
+        pageSize: page.readUInt32LE(meta.pageSize),
+        lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
+        roots: [page.readBigUInt64LE(meta.free), page.readBigUInt64LE(meta.main)],
+      };
     }
     if (newest < 0n) throw new StoreError("CORRUPT", `${file} is not a database, or its beginning is damaged`);
+    const { pageSize, lastPage, roots } = found;
+    if (pageSize < 512 || pageSize > 65_536) throw new StoreError("CORRUPT", `${file} has a damaged first page`);
+    const expected = (lastPage + 1) * pageSize;
     const { size } = fstatSync(descriptor);
     if (size < expected) {
       throw new StoreError("CORRUPT", `${file} has ${size} bytes of ${expected}: its end is missing`);
     }
+    checkPages({ descriptor, file, pageSize, lastPage }, roots);
   } finally {
     closeSync(descriptor);
   }

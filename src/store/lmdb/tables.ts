@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { open, type Database, type RangeOptions, type RootDatabase } from "lmdb";
 import { StoreError } from "../store.ts";
-import { checkSize, createReserve } from "./file-size.ts";
+import { checkFile, createReserve } from "./file-size.ts";
 import { decodeNumber, encodeLog, encodeNumber } from "./records.ts";
 
 /** Version of the layout in records.ts. */
@@ -45,7 +45,7 @@ export function openTables(
   if (isNew && options.readOnly) throw new StoreError("UNAVAILABLE", `there is no store in ${directory}`);
   try {
     if (isNew) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    else checkSize(file);
+    else checkFile(file);
     const root = open<Buffer, Buffer>({
       ...tableOptions,
       path: directory,

@@ -1,8 +1,10 @@
 import type { Target } from "../target.ts";
 import { apply, fieldsV1 } from "./apply.ts";
+import { auditPolicy } from "./audit.ts";
 import { certificateRequest, configuration, identity, kubeconfig, token } from "./credentials.ts";
 import { cel, jsonPath, regex } from "./expressions.ts";
 import { json, objects, protobuf, yaml } from "./objects.ts";
+import { protobufEncoder } from "./output.ts";
 import { jsonPatch, mergePatch, strategicPatch } from "./patches.ts";
 import { continueToken, fieldSelector, headers, labelSelector, links, url } from "./query.ts";
 import { requests } from "./requests.ts";
@@ -16,6 +18,7 @@ export const targets: readonly Target[] = [
   json,
   yaml,
   protobuf,
+  protobufEncoder,
   objects,
   jsonPatch,
   mergePatch,
@@ -45,6 +48,7 @@ export const targets: readonly Target[] = [
   certificateRequest,
   kubeconfig,
   configuration,
+  auditPolicy,
   identity,
   quantity,
   address,

@@ -65,7 +65,8 @@ export const json: Target = {
     return outcome([JsonSyntaxError], () => {
       const { value, duplicates } = parseJson(text);
       if (!engine) broken("read what is no JSON");
-      if (canonical(value) !== canonical(engine.value)) broken("not read as the engine reads it");
+      const isWhole = !/\\u[dD][89a-fA-F]/.test(text);
+      if (isWhole && canonical(value) !== canonical(engine.value)) broken("not read as the engine reads it");
       return duplicates;
     });
   },
