@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { defaultSettings } from "./settings.ts";
 
+const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
+
 /** What every command takes that runs an API server: the way to etcd, who may ask, what is recorded, how it ends. */
 export function withServerOptions(command: Command): Command {
   return command
@@ -8,6 +10,14 @@ export function withServerOptions(command: Command): Command {
     .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
     .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")
     .option("--authentication-config <file>", "AuthenticationConfiguration: OpenID Connect issuers of tokens")
+    .option("--oidc-issuer-url <url>", "issuer of OpenID Connect tokens, in place of a file")
+    .option("--oidc-client-id <id>", "audience that its tokens must have")
+    .option("--oidc-ca-file <file>", "authority of the issuer's certificate, PEM (default: those of the machine)")
+    .option("--oidc-username-claim <claim>", `claim with the name (default: ${defaultSettings.oidcUsernameClaim})`)
+    .option("--oidc-username-prefix <prefix>", "before names, - for none (default: ISSUER#, none before an email)")
+    .option("--oidc-groups-claim <claim>", "claim with the groups (default: none)")
+    .option("--oidc-groups-prefix <prefix>", "before groups")
+    .option("--oidc-required-claim <claim=value>", "claim that a token must have; may be repeated", collect)
     .option("--token-auth-file <file>", 'CSV file of static tokens: token,user,uid,"groups"')
     .option("--audit-policy-file <file>", "audit policy (audit.k8s.io/v1): what is recorded of whose requests")
     .option("--audit-log-path <file>", "where audit events go, a line each (default: DIR/audit.log)")

@@ -27,6 +27,17 @@ export interface Settings {
   readonly encryptionProviderConfig: string;
   /** File with an AuthenticationConfiguration: who else issues tokens. Empty: nobody. */
   readonly authenticationConfig: string;
+  /** One issuer of OpenID Connect without a file, as kube-apiserver's flags of these names. Empty: none. */
+  readonly oidcIssuerUrl: string;
+  readonly oidcClientId: string;
+  readonly oidcCaFile: string;
+  readonly oidcUsernameClaim: string;
+  /** `-`: no prefix. Empty: the issuer's URL and `#`, but nothing before an address. */
+  readonly oidcUsernamePrefix: string;
+  readonly oidcGroupsClaim: string;
+  readonly oidcGroupsPrefix: string;
+  /** `CLAIM=VALUE`. */
+  readonly oidcRequiredClaim: readonly string[];
   /** CSV file of static tokens: token, user, uid, groups. Empty: none. */
   readonly tokenAuthFile: string;
   /** File with an audit policy. Empty: nothing is recorded. */
@@ -66,6 +77,14 @@ export const defaultSettings: Settings = {
   etcdPrefix: "/registry",
   encryptionProviderConfig: "",
   authenticationConfig: "",
+  oidcIssuerUrl: "",
+  oidcClientId: "",
+  oidcCaFile: "",
+  oidcUsernameClaim: "sub",
+  oidcUsernamePrefix: "",
+  oidcGroupsClaim: "",
+  oidcGroupsPrefix: "",
+  oidcRequiredClaim: [],
   tokenAuthFile: "",
   auditPolicyFile: "",
   auditLogPath: "",
@@ -191,6 +210,14 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   },
   encryptionProviderConfig: text("--encryption-provider-config"),
   authenticationConfig: text("--authentication-config"),
+  oidcIssuerUrl: text("--oidc-issuer-url"),
+  oidcClientId: text("--oidc-client-id"),
+  oidcCaFile: text("--oidc-ca-file"),
+  oidcUsernameClaim: text("--oidc-username-claim"),
+  oidcUsernamePrefix: text("--oidc-username-prefix"),
+  oidcGroupsClaim: text("--oidc-groups-claim"),
+  oidcGroupsPrefix: text("--oidc-groups-prefix"),
+  oidcRequiredClaim: (value) => list(value).map(text("--oidc-required-claim")),
   tokenAuthFile: text("--token-auth-file"),
   auditPolicyFile: text("--audit-policy-file"),
   auditLogPath: text("--audit-log-path"),

@@ -5,6 +5,7 @@ import { type Clock, freePort, type Logger, type Metrics } from "../../system/in
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
 import { openStore, type StoreSettings } from "../open-store.ts";
+import type { OidcSettings } from "./oidc-flags.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
 import { type AuditSettings, openAudit } from "./audit.ts";
@@ -22,6 +23,8 @@ export interface ControlPlaneOptions {
       | "encryptionProviderConfig"
       | "authenticationConfig"
       | "tokenAuthFile"
+      | "oidcCaFile"
+      | keyof OidcSettings
       | "shutdownDelayDuration"
       | "v"
     >;
