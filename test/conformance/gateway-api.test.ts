@@ -147,7 +147,7 @@ describe.skipIf(why)(`Gateway API v1.6.1 conformance${why ? ` (skipped: ${why})`
       ]);
       const definitions = join(module.stdout.trim(), "config/crd/experimental");
       await access(definitions);
-      const applied = await cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-f", definitions]);
+      const applied = await cluster.kubectl(["apply", "--server-side", "--force-conflicts", "-k", definitions]);
       expect(applied.code, applied.stderr).toBe(0);
       await eventually("the class says that there is more", async () => {
         const { stdout } = await cluster.kubectl([

@@ -14,6 +14,8 @@ import { supportedFeatures } from "./supported-features.ts";
 
 const className = "fairlead";
 const bundle = "v1.6";
+/** The definition whose version and channel stand for those of all. */
+export const httpRouteDefinition = `${kinds.HTTPRoute.plural}.${kinds.HTTPRoute.group}`;
 
 export interface GatewayClassOptions {
   readonly client: Client;
@@ -91,9 +93,7 @@ export function createGatewayClasses(options: GatewayClassOptions): GatewayClass
 
   /** Which definitions the cluster has. */
   async function installed(): Promise<{ version: string; channel: "standard" | "experimental" }> {
-    const definition = await client.get(resources.CustomResourceDefinition, {
-      name: `httproutes.${kinds.HTTPRoute.group}`,
-    });
+    const definition = await client.get(resources.CustomResourceDefinition, { name: httpRouteDefinition });
     const { annotations = {} } = definition.metadata;
     return {
       version: annotations["gateway.networking.k8s.io/bundle-version"] ?? "",

@@ -14,12 +14,13 @@ import { serviceOfSlice } from "../../services/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../../system/index.ts";
 import { certificateNames, inspectAuthorities, inspectKeyPair, rememberingInspect } from "../certificate.ts";
 import type { BoundListener, DataPlane } from "../dataplane.ts";
-import { createGatewayClasses } from "./classes.ts";
+import { createGatewayClasses, httpRouteDefinition } from "./classes.ts";
 import { createFrontends } from "./apply-frontends.ts";
 import { gatewayControllerName } from "./controller-name.ts";
 import { whenInstalled } from "./definitions.ts";
 import { gatewayLabel } from "./frontends.ts";
 import { createBindPorts, type BindPorts } from "./ports.ts";
+import { type Refusals, refusalsByObject } from "./refusals.ts";
 import { createStatusWriter } from "./status-writer.ts";
 
 const byService = "gateway/service";
@@ -87,6 +88,7 @@ function run(options: GatewayOptions): GatewayController {
     grants: informers.of(kinds.ReferenceGrant),
     policies: informers.of(kinds.BackendTLSPolicy),
   };
+  const definitions = informers.metadataOf(resources.CustomResourceDefinition);
   const namespaces = informers.of(resources.Namespace);
   const services = informers.of(resources.Service, { [byGateway]: gatewayOf });
   const secrets = informers.of(resources.Secret);
@@ -100,6 +102,8 @@ function run(options: GatewayOptions): GatewayController {
   /** What the last translation asked for: a change of anything else means nothing. */
   let used = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
   const changedServices = new Set<string>();
+  /** What the data plane said that it cannot do. */
+  let refusals: Refusals = new Map();
   let ports: BindPorts | undefined;
   let restUntil = 0;
   let begun = false;
@@ -160,6 +164,11 @@ function run(options: GatewayOptions): GatewayController {
         if (begun) controller.enqueue(`${informer.resource.kind} ${keyOf(after)}`);
       } else translateSoon();
     });
+  definitions.onChange(({ after }) => {
+    // Another channel of the definitions has other features.
+    if (after?.metadata.name !== httpRouteDefinition || !begun) return;
+    for (const each of gatewayKinds.classes.list()) controller.enqueue(`class ${keyOf(each)}`);
+  });
   namespaces.onChange(({ before, after }) => {
     if (JSON.stringify(before?.metadata.labels) !== JSON.stringify(after?.metadata.labels)) translateSoon();
   });
@@ -243,7 +252,7 @@ function run(options: GatewayOptions): GatewayController {
     const begin = clock.now();
     ports ??= createBindPorts(slices.list().filter((slice) => gatewayOf(slice).length > 0));
     const next = translate(ports);
-    await dataplane.apply({
+    const { refused } = await dataplane.apply({
       model: next.model,
       keyPair: ({ secret }) => {
         const found = secrets.get(secret);
@@ -253,6 +262,7 @@ function run(options: GatewayOptions): GatewayController {
     });
     const gone = (current?.gateways ?? []).map(({ gateway }) => keyOf(gateway));
     current = next;
+    refusals = refusalsByObject(next.model, refused);
     pools.keep(next.model.pools);
     ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
     isReady();
@@ -321,7 +331,7 @@ function run(options: GatewayOptions): GatewayController {
     const object = informer?.get(nameOfKey(key));
     if (!informer || !object) return;
     // What was translated is not what is there now: the next translation speaks of it.
-    await writer.write(informer.resource, object, current, (gateway) => ({
+    await writer.write(informer.resource, object, current, refusals, (gateway) => ({
       listener,
       ...frontends.confirm(gateway),
     }));

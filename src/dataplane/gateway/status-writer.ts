@@ -7,14 +7,18 @@ import {
   type Confirmation,
   type Gateway,
   gatewayStatus,
+  type GatewayReport,
   type GatewayTranslation,
   type ListenerSet,
   listenerSetStatus,
   mergeEntries,
   type ParentStatus,
+  type PolicyReport,
+  type RouteReport,
   sameParent,
 } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
+import { type Refusals, withRefusals } from "./refusals.ts";
 
 export interface StatusWriterOptions {
   readonly client: Client;
@@ -30,6 +34,7 @@ export interface StatusWriter {
     resource: Resource<KubeObject>,
     object: KubeObject,
     translation: GatewayTranslation,
+    refusals: Refusals,
     confirm: (gateway: Gateway) => Confirmation,
   ): Promise<void>;
 }
@@ -37,11 +42,39 @@ export interface StatusWriter {
 /** The API takes so many ancestors of a policy. */
 const mostAncestors = 16;
 
+interface Reports {
+  readonly gateways: ReadonlyMap<string, GatewayReport>;
+  /** Of the Gateway that a ListenerSet belongs to. */
+  readonly bySet: ReadonlyMap<string, GatewayReport>;
+  /** By kind and key. */
+  readonly routes: ReadonlyMap<string, RouteReport>;
+  readonly policies: ReadonlyMap<string, PolicyReport>;
+}
+
+const indexed = new WeakMap<GatewayTranslation, Reports>();
+
+function reportsOf(translation: GatewayTranslation): Reports {
+  let reports = indexed.get(translation);
+  if (!reports) {
+    const { gateways, routes, policies } = translation;
+    reports = {
+      gateways: new Map(gateways.map((report) => [keyOf(report.gateway), report])),
+      bySet: new Map(
+        gateways.flatMap((report) => report.listeners.sets.map(({ set }) => [keyOf(set), report] as const)),
+      ),
+      routes: new Map(routes.map((report) => [`${report.kind} ${keyOf(report.route)}`, report])),
+      policies: new Map(policies.map((report) => [keyOf(report.policy), report])),
+    };
+    indexed.set(translation, reports);
+  }
+  return reports;
+}
+
 export function createStatusWriter({ client, signal, clock, controllerName }: StatusWriterOptions): StatusWriter {
   return {
-    async write(resource, object, translation, confirm) {
+    async write(resource, object, translation, refusals, confirm) {
       const now = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, "Z");
-      const status = statusOf(resource.kind, object, translation, confirm, now);
+      const status = statusOf(resource.kind, object, translation, refusals, confirm, now);
       if (!status || jsonEqual(status, (object as { status?: object }).status ?? {})) return;
       await client.updateStatus(resource, { ...object, status } as KubeObject, { signal }).catch((error: unknown) => {
         if (!isStatus(error, "NotFound")) throw error;
@@ -53,38 +86,43 @@ export function createStatusWriter({ client, signal, clock, controllerName }: St
     kind: string,
     object: KubeObject,
     translation: GatewayTranslation,
+    refusals: Refusals,
     confirm: (gateway: Gateway) => Confirmation,
     now: string,
   ): object | undefined {
     const key = keyOf(object);
+    const reports = reportsOf(translation);
     const isIt = (other: KubeObject): boolean =>
       keyOf(other) === key &&
       other.metadata.uid === object.metadata.uid &&
       other.metadata.generation === object.metadata.generation;
     if (kind === "Gateway") {
-      const report = translation.gateways.find(({ gateway }) => isIt(gateway));
-      return report && gatewayStatus(report, confirm(report.gateway), (object as Gateway).status, now);
+      const report = reports.gateways.get(key);
+      if (!report || !isIt(report.gateway)) return undefined;
+      return gatewayStatus(report, confirm(report.gateway), (object as Gateway).status, now);
     }
     if (kind === "ListenerSet") {
-      const report = translation.gateways.find(({ listeners }) => listeners.sets.some(({ set }) => isIt(set)));
-      return report && listenerSetStatus(report, object as ListenerSet, confirm(report.gateway), now);
+      const report = reports.bySet.get(key);
+      if (!report?.listeners.sets.some(({ set }) => isIt(set))) return undefined;
+      return listenerSetStatus(report, object as ListenerSet, confirm(report.gateway), now);
     }
     if (kind === "BackendTLSPolicy") {
       const before = (object as BackendTLSPolicy).status?.ancestors ?? [];
-      const report = translation.policies.find(({ policy }) => isIt(policy));
-      if (!report) return undefined;
+      const report = reports.policies.get(key);
+      if (!report || !isIt(report.policy)) return undefined;
       const same = (a: AncestorStatus, b: AncestorStatus): boolean => sameParent(a.ancestorRef, b.ancestorRef, "");
       const ancestors = mergeEntries(before, report.ancestors, controllerName, same, now).slice(0, mostAncestors);
       return before.length === 0 && ancestors.length === 0 ? undefined : { ancestors };
     }
     if (!kind.endsWith("Route")) return undefined;
     const before = (object as AnyRoute).status?.parents ?? [];
-    const report = translation.routes.find((each) => each.kind === kind && isIt(each.route));
+    const report = reports.routes.get(`${kind} ${key}`);
     // One that was understood in an earlier form is spoken of by the next translation.
-    if (!report && translation.routes.some((each) => each.kind === kind && keyOf(each.route) === key)) return undefined;
+    if (report && !isIt(report.route)) return undefined;
+    const ours = withRefusals(report?.parents ?? [], refusals.get(`${kind} ${key}`));
     const same = (a: ParentStatus, b: ParentStatus): boolean =>
       sameParent(a.parentRef, b.parentRef, object.metadata.namespace ?? "");
-    const parents = mergeEntries(before, report?.parents ?? [], controllerName, same, now);
+    const parents = mergeEntries(before, ours, controllerName, same, now);
     return before.length === 0 && parents.length === 0 ? undefined : { parents };
   }
 }
