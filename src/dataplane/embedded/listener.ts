@@ -53,6 +53,8 @@ export async function openListener(
   let draining = false;
   /** All of TCP, also those in the middle of a TLS handshake. */
   const sockets = new Set<Socket>();
+  /** Those that have said too little yet to know who takes them. */
+  const undecided = new Set<Socket>();
   /** Those of HTTP/1.1 with the number of requests under way; undefined before the first. */
   const pending = new Map<Socket, number | undefined>();
   const sessions = new Set<ServerHttp2Session>();
@@ -71,7 +73,10 @@ export async function openListener(
   /** What opens the port. Who takes a connection is seen by how it begins. */
   const front = createTcp({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      undecided.delete(socket);
+    });
     socket.on("error", () => socket.destroy());
     accept(socket);
   });
@@ -92,6 +97,7 @@ export async function openListener(
       const closed = new Promise<void>((resolve) => front.close(() => resolve()));
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
+      for (const socket of undecided) socket.destroy();
       for (const [socket, requests] of pending) if (requests === undefined) socket.destroy();
       const sweep = setInterval(() => http1.closeIdleConnections(), 50);
       const timer = setTimeout(() => {
@@ -113,10 +119,18 @@ export async function openListener(
 
   function accept(socket: Socket): void {
     if (listener.protocol === "TCP") forwardStream(context, socket, matchStream(listener, "")?.route);
-    else if (listener.protocol === "HTTP")
-      readPreface(socket, limits.clientHeaders, (is2) => void (is2 ? http2 : http1).emit("connection", socket));
-    else
+    else if (listener.protocol === "HTTP") {
+      undecided.add(socket);
+      readPreface(socket, limits.clientHeaders, (is2) => {
+        undecided.delete(socket);
+        // Over HTTP/2 and TLS an end is the end of both ways.
+        socket.allowHalfOpen = !is2;
+        (is2 ? http2 : http1).emit("connection", socket);
+      });
+    } else {
+      undecided.add(socket);
       readClientHello(socket, limits.clientHeaders, (hello) => {
+        undecided.delete(socket);
         if (socket.destroyed) return;
         const name = hello?.serverName ?? "";
         const server = hello && serverFor(listener, name);
@@ -124,8 +138,12 @@ export async function openListener(
         if (!hello) socket.destroy();
         else if (!server && name !== "") reset(socket);
         else if (server && !server.tls) forwardStream(context, socket, matchStream(listener, name)?.route);
-        else tls.accept(socket, options.contexts.wayFor(listener, name), server?.kind ?? "http");
+        else {
+          socket.allowHalfOpen = false;
+          tls.accept(socket, options.contexts.wayFor(listener, name), server?.kind ?? "http");
+        }
       });
+    }
   }
 
   function createHttp1(): HttpServer {
