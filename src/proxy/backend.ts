@@ -40,6 +40,8 @@ export interface Backend {
   frontends(service?: string): readonly FrontendState[];
   /** Why the last change is not in force; undefined when it is. */
   readonly failure: Error | undefined;
+  /** Somebody else has changed what is in the kernel: all of it is built anew. */
+  repair(): void;
   /**
    * Takes no part in new connections any more and applies nothing; connections that it carries go on until they end. What it has
    * put into the kernel stays until it is removed.

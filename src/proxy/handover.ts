@@ -1,14 +1,14 @@
 import { isIPv6 } from "node:net";
 import { runOrThrow, type Clock, type CommandRunner, type Logger } from "../system/index.ts";
 import type { Backend, CarriedConnection, ProxyMode } from "./backend.ts";
-import { keepTranslating, removeMode, stopTranslating } from "./remove.ts";
+import { keepTranslating, removeMode } from "./remove.ts";
 
 /** What has to be done to the machine so that connections live on while one mode follows another. */
 export interface Handover {
   /** Before the rules or listeners of `to` are made, while `from` serves. */
   prepare(from: Backend, to: ProxyMode): Promise<void>;
-  /** Takes out what `mode` has in the kernel, while `now` serves. */
-  remove(mode: ProxyMode, now: Backend): Promise<void>;
+  /** Takes out what `mode` has in the kernel, while another one serves. */
+  remove(mode: ProxyMode): Promise<void>;
 }
 
 export interface HandoverOptions {
@@ -48,10 +48,9 @@ export function createHandover(options: HandoverOptions): Handover {
         log.warn({ error: String(error) }, "connections that user space carries may break"),
       );
     },
-    async remove(mode, now) {
+    async remove(mode) {
       if (!kernel) return;
       await removeMode(commands, mode);
-      if (now.mode !== "userspace") await stopTranslating(commands);
       if (mode !== "userspace") return;
       void giveUpAddresses().catch((error: unknown) => {
         if (!signal.aborted) log.warn({ error: String(error) }, "addresses of Services stay this machine's own");

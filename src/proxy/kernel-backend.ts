@@ -96,6 +96,7 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     get failure() {
       return tables.failure;
     },
+    repair: () => tables.rebuild(),
     retire: () => retired.abort(new Error("another mode serves from now on")),
     connections: () => [],
     stopped: tables.stopped.then(() => kernel.close()),

@@ -43,6 +43,7 @@ export function withLocalNodePorts(
     get failure() {
       return kernel.failure;
     },
+    repair: () => kernel.repair(),
     retire() {
       kernel.retire();
       local.retire();

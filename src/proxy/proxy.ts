@@ -13,13 +13,14 @@ import type { FrontendState, ProxyMode } from "./backend.ts";
 import { canaryKey, openCanary } from "./canary.ts";
 import { chooseBackend } from "./choose.ts";
 import { serveControl } from "./control.ts";
+import { guardDatapath } from "./datapath-guard.ts";
 import { createProxyFigures } from "./figures.ts";
 import { createHandover } from "./handover.ts";
 import { createHealthChecks } from "./health-checks.ts";
 import { countingRules } from "./iptables/rule-count.ts";
 import { createLatency, type Latency } from "./latency.ts";
 import { createProgress } from "./progress.ts";
-import { removeProxy } from "./remove.ts";
+import { keepTranslating, removeProxy } from "./remove.ts";
 import { followServiceCidrs } from "./service-cidrs.ts";
 import { serveStatus, type StatusPorts } from "./status-server.ts";
 import { createSwitchable } from "./switchable.ts";
@@ -260,13 +261,22 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     if (backend.mode === "userspace") await ownAddresses(true);
     backend.start();
     await backend.settled();
-    if (options.replaceOthers) await removeProxy(commands, { but: backend.mode });
+    if (options.replaceOthers) {
+      await keepTranslating(commands);
+      await removeProxy(commands, { but: backend.mode });
+    }
     if (backend.mode !== "userspace") await ownAddresses(false);
     serving = true;
     progress.begun();
+    if (options.status) void guardDatapath({ probe: () => probe(backend.mode), repair, signal, clock, log });
     log.info({ mode: backend.mode, services: [...model.keys()].length }, "Services are served");
   });
   ready.catch(() => {});
+
+  async function repair(): Promise<void> {
+    backend.repair();
+    await backend.settled();
+  }
 
   async function switchTo(mode: ProxyMode): Promise<void> {
     await ready;

@@ -9,13 +9,9 @@ import { childNft, removeNftablesProgram, whyNoNft } from "./nftables/index.ts";
  */
 export async function removeProxy(commands: CommandRunner, { but }: { but?: ProxyMode } = {}): Promise<boolean> {
   if (but !== "iptables") await removeIptablesProgram(commands);
-  if (but === "nftables") {
-    await stopTranslating(commands);
-    return true;
-  }
+  if (but === "nftables") return true;
   if ((await whyNoNft(commands)) !== undefined) return false;
-  if (but === "userspace") await keepTranslating(commands);
-  else await stopTranslating(commands);
+  if (but === undefined) await stopTranslating(commands);
   await removeNftablesProgram(childNft(commands));
   return true;
 }
@@ -33,19 +29,19 @@ const hooks = (["prerouting", "input", "output", "postrouting"] as const)
   .join("\n");
 
 /**
- * Keeps connections going that the kernel translates while no mode has rules in it: with the last rule of that kind the kernel stops to
- * translate packets of connections that exist. It also makes the kernel follow connections. Does nothing where there is no nft: then they
- * were made by iptables, whose hooks stay.
+ * Keeps connections going that the kernel translates while no mode has rules in it: with the last rule of that kind, which somebody else may
+ * flush, the kernel stops to translate packets of connections that exist, and both ends reset them. It also makes the kernel follow
+ * connections. Does nothing where there is no nft: then they were made by iptables, whose hooks stay.
  */
 export async function keepTranslating(commands: CommandRunner): Promise<void> {
-  const script = `table ${keeping} {\n${hooks}\n}\n`;
+  const script = `add table ${keeping}\ndelete table ${keeping}\ntable ${keeping} {\n${hooks}\n}\n`;
   const result = await commands.run("nft", ["-f", "-"], { input: script }).catch(() => undefined);
   // To look at the table nat is enough for iptables to hook it in.
   if (result?.code !== 0) await commands.run("iptables", ["-w", "5", "-t", "nat", "-S", "POSTROUTING"]).catch(() => {});
 }
 
-/** A mode has rules of its own again, or nothing needs to be kept. */
-export async function stopTranslating(commands: CommandRunner): Promise<void> {
+/** Nothing needs to be kept. */
+async function stopTranslating(commands: CommandRunner): Promise<void> {
   const input = `add table ${keeping}\ndelete table ${keeping}\n`;
   await commands.run("nft", ["-f", "-"], { input }).catch(() => undefined);
 }

@@ -22,8 +22,8 @@ export interface SwitchableOptions {
   prepare(from: Backend, to: ProxyMode): Promise<void>;
   /** Sends packets through the new mode alone. Resolves with why they did not come through. */
   selfTest(mode: ProxyMode): Promise<string | undefined>;
-  /** Takes what a mode has in the kernel out of it, while `now` serves. */
-  remove(mode: ProxyMode, now: Backend): Promise<void>;
+  /** Takes what a mode has in the kernel out of it, while another one serves. */
+  remove(mode: ProxyMode): Promise<void>;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -73,9 +73,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       coming = undefined;
       next.retire();
       all.delete(next);
-      await options
-        .remove(mode, current)
-        .catch((failed: unknown) => log.error({ error: failed, mode }, "left-overs stay"));
+      await options.remove(mode).catch((failed: unknown) => log.error({ error: failed, mode }, "left-overs stay"));
       throw error;
     }
   }
@@ -100,7 +98,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       current = next;
       coming = undefined;
       old.retire();
-      await options.remove(old.mode, next);
+      await options.remove(old.mode);
       log.info({ from: old.mode, to: mode }, "Services are served in another mode");
     } finally {
       switching = false;
@@ -136,6 +134,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
     get failure() {
       return current.failure;
     },
+    repair: () => current.repair(),
     retire() {
       retire = true;
       for (const backend of each()) backend.retire();

@@ -7,6 +7,7 @@ import {
   type NodePlan,
   type PortPlan,
   type ProxyContext,
+  isLoopback,
 } from "../../services/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
 import type { Backend, CarriedConnection, FrontendState } from "../backend.ts";
@@ -162,11 +163,18 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       );
     },
     failure: undefined,
+    repair() {},
     retire() {
       retired = true;
-      for (const of of served.values()) for (const one of of.values()) one.listener?.close();
+      const listeners = [...served.values()].flatMap((of) => [...of.values()]);
       served.clear();
       plans.clear();
+      // The next mode opens NodePorts on localhost itself.
+      const wanted = ({ frontend, address }: Served) => frontend.address === undefined && isLoopback(address);
+      for (const one of listeners) if (wanted(one)) one.listener?.close();
+      // To close a socket resets who has connected and was not accepted yet; nobody else comes here any more.
+      const close = () => listeners.forEach(({ listener }) => listener?.close());
+      clock.sleep(acceptTime, signal).then(close, close);
     },
     connections: () => [...connections].flatMap(carried),
     stopped: new Promise((resolve) =>
@@ -222,6 +230,9 @@ function endpointsOf(plan: NodePlan, { node }: ProxyContext) {
     ),
   );
 }
+
+/** Milliseconds in which everybody who has connected is surely accepted. */
+const acceptTime = 3_000;
 
 /** Says the same thing at most once in ten seconds, and not more than a hundred different things. */
 function createLimiter(clock: Clock, say: (text: string) => void): (text: string) => void {
