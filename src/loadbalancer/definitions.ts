@@ -11,7 +11,7 @@ import type { Client } from "../client/index.ts";
 import type { Clock } from "../system/index.ts";
 
 /** How addresses of a pool become known to the network. None: the nodes answer for them, and something else leads packets there. */
-export type Announcement = "None" | "VRRP" | "BGP";
+export type Announcement = "None" | "VRRP";
 
 /** What becomes of an address whose Service is gone: others get it last, never, or like any other. */
 export type Reservation = "Preferred" | "Strict" | "None";
@@ -53,18 +53,6 @@ export interface AnnounceSpec {
   readonly withoutEndpoints?: "Refuse" | "Withdraw";
   /** VRRP: milliseconds between two adverts, 10 to 40950. Default 100. */
   readonly advertisementIntervalMs?: number;
-  readonly bgp?: BgpAnnounceSpec;
-}
-
-export interface BgpAnnounceSpec {
-  /** `65000:100`, `65000:1:2` (large, RFC 8092) or a well-known name (`no-export`, `no-advertise`). */
-  readonly communities?: readonly string[];
-  readonly localPreference?: number;
-  /** Length of the prefix that is announced in place of single IPv4 addresses; default 32. */
-  readonly aggregationLength?: number;
-  readonly aggregationLengthV6?: number;
-  /** Names of the peers to tell. Absent: all. */
-  readonly peers?: readonly string[];
 }
 
 export interface AddressPoolStatus {
@@ -178,18 +166,11 @@ const conditions = {
 };
 
 const announce = record({
-  protocol: oneOf("None", "VRRP", "BGP"),
+  protocol: oneOf("None", "VRRP"),
   nodeSelector: labelSelector,
   interface: { ...text(15), pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]*$" },
   withoutEndpoints: oneOf("Refuse", "Withdraw"),
   advertisementIntervalMs: whole(10, 40_950),
-  bgp: record({
-    communities: list(text(64), 32),
-    localPreference: { ...whole(0, 4_294_967_295), format: "int64" },
-    aggregationLength: whole(8, 32),
-    aggregationLengthV6: whole(16, 128),
-    peers: list(text(63), 64),
-  }),
 });
 
 const pool = record(

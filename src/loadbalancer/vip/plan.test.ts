@@ -82,10 +82,10 @@ describe("instances", () => {
     expect(plan({ node: "stranger" }).instances).toEqual([]);
   });
 
-  test("addresses without owner, of other pools or of other protocols have none", () => {
+  test("addresses without owner, of other pools or not announced have none", () => {
     const { owners: _owners, ...kept } = claim("192.0.2.1", 1);
     expect(plan({ claims: [kept] }).instances).toEqual([]);
-    expect(plan({}, { protocol: "BGP" }).instances).toEqual([]);
+    expect(plan({}, { protocol: "None" }).instances).toEqual([]);
     expect(plan({ announce: () => undefined }).instances).toEqual([]);
   });
 });

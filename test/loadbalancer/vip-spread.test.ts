@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { noVipLab, openVipLab, sleep, type VipLab } from "../support/vip-lab.ts";
+
+const addresses = Number(process.env["FAIRLEAD_VIP_ADDRESSES"] ?? 40);
+const nodes = Number(process.env["FAIRLEAD_VIP_NODES"] ?? 4);
+
+describe.skipIf(noVipLab)(`${addresses} addresses on ${nodes} nodes${noVipLab ? ` (${noVipLab})` : ""}`, () => {
+  let lab: VipLab;
+  beforeAll(async () => {
+    lab = await openVipLab({ nodes, addresses: ["10.9.1.0-10.9.1.255"] });
+    for (const node of lab.nodes) await lab.startAgent(node);
+    await Promise.all(Array.from({ length: addresses }, (_, i) => lab.expose(`web-${i}`)));
+  });
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  /** Which addresses each node has, by the kernel. */
+  async function held(): Promise<Map<string, string[]>> {
+    const found = new Map<string, string[]>();
+    for (const node of lab.nodes) {
+      const text = await lab.on(node, "ip", "-o", "address", "show", "to", "10.9.1.0/24");
+      found.set(
+        node,
+        [...text.matchAll(/inet (\S+)\/32/g)].map(([, address]) => address ?? ""),
+      );
+    }
+    return found;
+  }
+
+  async function settled(isSo: (now: Map<string, string[]>) => boolean): Promise<Map<string, string[]>> {
+    for (let tries = 0; tries < 300; tries++) {
+      const now = await held();
+      const all = [...now.values()].flat();
+      if (all.length === addresses && new Set(all).size === addresses && isSo(now)) return now;
+      await sleep(500);
+    }
+    const counts = [...(await held())].map(([node, list]) => `${node} ${list.length}`);
+    throw new Error(`they have not come to rest: ${counts.join(", ")}`);
+  }
+
+  test("each node holds its share, within a fifth, and what a dead one leaves goes to all others", async () => {
+    const share = addresses / nodes;
+    const even = (list: readonly string[]) => Math.abs(list.length - share) <= Math.max(2, share * 0.2);
+    const before = await settled((now) => [...now.values()].every(even));
+    const [dead = ""] = lab.nodes;
+    const left = new Set(before.get(dead));
+    expect(left.size).toBeGreaterThan(0);
+    await lab.isolate(dead);
+    const others = lab.nodes.filter((node) => node !== dead);
+    for (let tries = 0; ; tries++) {
+      const now = await held();
+      const gone = others.flatMap((node) => (now.get(node) ?? []).filter((address) => left.has(address)));
+      if (gone.length === left.size) break;
+      if (tries > 100) throw new Error(`of ${left.size} addresses ${gone.length} were taken over`);
+      await sleep(200);
+    }
+    const now = await held();
+    for (const node of others) {
+      expect((now.get(node) ?? []).filter((address) => left.has(address)).length, node).toBeGreaterThan(0);
+    }
+    await lab.rejoin(dead);
+  });
+});
