@@ -56,7 +56,7 @@ export interface ApiRequest {
   readonly impersonation?: Impersonation;
   /** Bytes as they came in, or, in process, an object: it is not changed and not kept. */
   readonly body?: Uint8Array | object;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has gone. It may be made when it is first looked at: who does not need it leaves it alone. */
   readonly signal: AbortSignal;
   /** Absent in process. */
   readonly transport?: Transport;
@@ -64,6 +64,27 @@ export interface ApiRequest {
   readonly origin?: Origin;
   /** Keeps a remark of admission for the audit log. Absent: there is none. */
   readonly annotate?: (key: string, value: string) => void;
+}
+
+/** The same request with what became known of it. Its signal is not looked at. */
+export function withKnown(request: ApiRequest, known: Pick<ApiRequest, "user" | "body" | "annotate">): ApiRequest {
+  const { method, path, query, headers, user, impersonation, body, transport, origin, annotate } = request;
+  return {
+    method,
+    path,
+    query,
+    headers,
+    ...(user ? { user } : {}),
+    ...(impersonation ? { impersonation } : {}),
+    ...(body ? { body } : {}),
+    ...(transport ? { transport } : {}),
+    ...(origin ? { origin } : {}),
+    ...(annotate ? { annotate } : {}),
+    ...known,
+    get signal() {
+      return request.signal;
+    },
+  };
 }
 
 /** A request that was turned away before it was known who asks, or what for. */
@@ -77,6 +98,21 @@ export interface WatchFrame {
   bytes(): Uint8Array;
 }
 
+/**
+ * The frames of a watch as they come. Who has many watches to serve takes what is at hand and waits once for more; a single reader iterates.
+ * Only one of the two ways may be used.
+ */
+export interface WatchFrames extends AsyncIterable<WatchFrame> {
+  /** The next frame: at once, or as soon as it was made ready. `undefined`: there is none at hand, or the promise gave none; see `done`. */
+  take(): WatchFrame | undefined | Promise<WatchFrame | undefined>;
+  /** Settles when there may be more to take. To be called when `take` gave nothing. */
+  more(): Promise<void>;
+  /** No more will come (when `take` gave nothing). */
+  readonly done: boolean;
+  /** Nobody takes any more. To be called at the end of every watch that was begun to be taken. */
+  close(): void;
+}
+
 export type ApiResponse = { readonly status: number; readonly headers: Readonly<Record<string, string>> } & (
   | {
       readonly type: "object";
@@ -87,7 +123,7 @@ export type ApiResponse = { readonly status: number; readonly headers: Readonly<
       /** The object was made for this answer: it can as well be written in another encoding. */
       readonly whole?: boolean;
     }
-  | { readonly type: "watch"; readonly frames: AsyncIterable<WatchFrame> }
+  | { readonly type: "watch"; readonly frames: WatchFrames }
   | { readonly type: "stream"; readonly chunks: AsyncIterable<Uint8Array> }
   | {
       /** Status 101: after `headers` were sent the connection belongs to whoever takes it. */

@@ -1,7 +1,8 @@
 import type { Metrics } from "../system/index.ts";
-import type { ApiRequest, ApiResponse } from "./handler.ts";
+import type { ApiRequest, ApiResponse, WatchFrame, WatchFrames } from "./handler.ts";
 import type { RequestInfo, ResourceVerb } from "./request/request-info.ts";
 import { findReview, type Catalog } from "./resources/index.ts";
+import { watchFrames } from "./storage/index.ts";
 
 /** Counts requests under the names and labels that kube-apiserver has. */
 export interface RequestFigures {
@@ -64,8 +65,7 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
       if (request.origin) known.inc();
       const goesOn = () => running(verb, group, version, resource, subresource, scope, component);
       if (response.type === "watch") {
-        const sent = events(group, version, resource);
-        return { ...response, frames: counted(response.frames, goesOn(), () => sent.inc()) };
+        return { ...response, frames: countedFrames(response.frames, goesOn(), events(group, version, resource)) };
       }
       if (response.type === "upgrade") {
         return {
@@ -143,18 +143,43 @@ function scopeOf({ verb, namespace, name }: Extract<RequestInfo, { type: "resour
 }
 
 /** Counts from the first one taken: who goes before that leaves nothing behind. */
-async function* counted<T>(
-  parts: AsyncIterable<T>,
-  underWay: { inc(): void; dec(): void },
-  passed: () => void = () => {},
-): AsyncGenerator<T> {
+async function* counted<T>(parts: AsyncIterable<T>, underWay: { inc(): void; dec(): void }): AsyncGenerator<T> {
   underWay.inc();
   try {
-    for await (const part of parts) {
-      passed();
-      yield part;
-    }
+    for await (const part of parts) yield part;
   } finally {
     underWay.dec();
   }
+}
+
+/** Counts a watch while it is taken from, and each of its frames. */
+function countedFrames(
+  frames: WatchFrames,
+  underWay: { inc(): void; dec(): void },
+  sent: { inc(): void },
+): WatchFrames {
+  let state: "new" | "open" | "closed" = "new";
+  const passed = (frame: WatchFrame | undefined): WatchFrame | undefined => {
+    if (frame) sent.inc();
+    return frame;
+  };
+  return watchFrames({
+    take() {
+      if (state === "new") {
+        state = "open";
+        underWay.inc();
+      }
+      const frame = frames.take();
+      return frame instanceof Promise ? frame.then(passed) : passed(frame);
+    },
+    more: () => frames.more(),
+    get done() {
+      return frames.done;
+    },
+    close() {
+      if (state === "open") underWay.dec();
+      state = "closed";
+      frames.close();
+    },
+  });
 }

@@ -21,7 +21,7 @@ import { createNetworkEgress, createServiceResolver, type Egress } from "./egres
 import type { Connector } from "./connect/index.ts";
 import { errorText, statusOf, unavailable } from "./failure.ts";
 import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
-import type { ApiHandler, ApiRequest, ApiResponse } from "./handler.ts";
+import { withKnown, type ApiHandler, type ApiRequest, type ApiResponse } from "./handler.ts";
 import { createIdentity, type AuthenticationOptions } from "./identity.ts";
 import { createIntake, requestTime } from "./intake/index.ts";
 import { startMaintenance } from "./maintenance.ts";
@@ -238,7 +238,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     info: RequestInfo,
     record: AuditRecord | undefined,
   ): Promise<ApiResponse> => {
-    if (!(await isLoaded())) throw unavailable("the store could not be read yet");
+    const loaded = isLoaded();
+    if (loaded !== true && !(await loaded)) throw unavailable("the store could not be read yet");
     // The same for a right to act as somebody else.
     if (request.impersonation) await storage.caughtUp();
     const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
@@ -246,14 +247,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     const waiting = intake.enter(request, info, user);
     if (waiting) await waiting;
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
-    if (!authorizer.allows(user, actionOf(info))) await storage.caughtUp();
+    const isAllowed = authorizer.allows(user, actionOf(info));
+    if (!isAllowed) await storage.caughtUp();
     if (record) {
       const { allowed, reason } = authorizer.decide(user, actionOf(info));
       record.annotate("authorization.k8s.io/decision", allowed ? "allow" : "forbid");
       record.annotate("authorization.k8s.io/reason", reason);
     }
     try {
-      authorize(authorizer, user, info);
+      if (!isAllowed) authorize(authorizer, user, info);
     } catch (error) {
       figures.decided(false);
       throw error;
@@ -265,10 +267,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (info.type === "resource") {
       // A body is read for those alone who may send one.
       const read = request.origin?.readBody;
-      const whole: ApiRequest = read ? { ...request, user, body: await read() } : { ...request, user };
+      const whole = withKnown(request, {
+        user,
+        ...(read ? { body: await read() } : {}),
+        ...(record ? { annotate: record.annotate } : {}),
+      });
       if (whole.body instanceof Uint8Array && whole.body.length > bodyLimit) throw bodyTooLarge();
       record?.asked(whole);
-      return answerResource(record ? { ...whole, annotate: record.annotate } : whole, info);
+      return answerResource(whole, info);
     }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});

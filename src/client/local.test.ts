@@ -41,11 +41,12 @@ test("a watch passes shared objects on, and its end reaches the server", async (
   const handler: ApiHandler = {
     handle: async ({ signal }) => {
       server = signal;
-      const frames = (async function* () {
+      const each = async function* () {
         yield frame;
         await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("gone"))));
-      })();
-      return { type: "watch", status: 200, headers: {}, frames };
+      };
+      const taken = { take: () => undefined, more: async () => {}, done: false, close: () => {} };
+      return { type: "watch", status: 200, headers: {}, frames: { ...taken, [Symbol.asyncIterator]: each } };
     },
   };
   const stop = new AbortController();

@@ -12,7 +12,7 @@ export function createLocalClient(
   user: UserInfo,
   options: { fieldManager?: string } = {},
 ): Client {
-  const ask = (request: TransportRequest, signal: AbortSignal): Promise<ApiResponse> => {
+  const ask = (request: TransportRequest, link: Link): Promise<ApiResponse> => {
     const contentType = request.contentType ?? "application/json";
     const asked: ApiRequest = {
       method: request.method,
@@ -25,25 +25,28 @@ export function createLocalClient(
       },
       user,
       ...(request.body ? { body: request.body } : {}),
-      signal,
+      get signal() {
+        return link.signal;
+      },
     };
     return handler.handle(asked);
   };
 
   const transport: Transport = {
     async call(request) {
-      const { signal, release } = link(request.signal);
+      const own = linkTo(request.signal);
       try {
-        return objectOf(await ask(request, signal));
+        return objectOf(await ask(request, own));
       } finally {
-        release();
+        own.release();
       }
     },
     async *watch(request) {
       if (request.signal.aborted) return;
-      const { signal, release } = link(request.signal);
+      const own = linkTo(request.signal);
+      const { signal } = own;
       try {
-        const answer = await ask(request, signal);
+        const answer = await ask(request, own);
         if (answer.type !== "watch") throw unexpected(request, answer);
         for await (const frame of answer.frames) {
           if (signal.aborted) return;
@@ -52,18 +55,18 @@ export function createLocalClient(
       } catch (error) {
         if (!request.signal.aborted) throw error;
       } finally {
-        release();
+        own.release();
       }
     },
     async *download(request) {
-      const { signal, release } = link(request.signal);
+      const own = linkTo(request.signal);
       try {
-        const answer = await ask(request, signal);
+        const answer = await ask(request, own);
         if (answer.type === "stream") yield* answer.chunks;
         else if (answer.type === "object" && answer.status < 300) yield* answer.bytes();
         else throw unexpected(request, answer);
       } finally {
-        release();
+        own.release();
       }
     },
   };
@@ -85,15 +88,29 @@ function unexpected(request: TransportRequest, answer: ApiResponse): Error {
 /** One for all: an error of its own for each request would cost more than the rest of it. */
 const released = new Error("the request has ended");
 
-/** A signal that aborts with `parent`, and when it is released: the server then knows that nobody reads any more. */
-function link(parent: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
-  const own = new AbortController();
-  const follow = () => own.abort(parent?.reason);
-  if (parent?.aborted) follow();
-  else parent?.addEventListener("abort", follow, { once: true });
+/** How the server learns that nobody reads any more. */
+interface Link {
+  /** Aborts with the caller's signal, and when the link is released. Made for who looks at it: most requests end without anyone having done so. */
+  readonly signal: AbortSignal;
+  release(): void;
+}
+
+function linkTo(parent: AbortSignal | undefined): Link {
+  let own: AbortController | undefined;
+  let isReleased = false;
+  const follow = (): void => own?.abort(parent?.reason);
   return {
-    signal: own.signal,
-    release: () => {
+    get signal() {
+      if (own) return own.signal;
+      own = new AbortController();
+      if (isReleased) own.abort(released);
+      else if (parent?.aborted) follow();
+      else parent?.addEventListener("abort", follow, { once: true });
+      return own.signal;
+    },
+    release() {
+      isReleased = true;
+      if (!own) return;
       parent?.removeEventListener("abort", follow);
       own.abort(released);
     },

@@ -77,4 +77,4 @@ export function goTypeOf(definition: Definition): string {
 }
 
 /** The Go name of a struct, without its package. */
-export const goStructName = (name: string): string => name.split(".").at(-1) ?? name;
+export const goStructName = (name: string): string => name.slice(name.lastIndexOf(".") + 1);

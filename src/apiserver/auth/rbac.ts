@@ -37,9 +37,13 @@ const everything: readonly PolicyRule[] = [
   { verbs: ["*"], nonResourceURLs: ["*"] },
 ];
 
+/** Namespaces for which it is remembered what a user was granted. */
+const mostNamespaces = 1000;
+
 /** RBAC as Kubernetes has it, read from the caches at each request: a role that changes holds at once. */
 export function createRbac(storage: Storage): Authorizer {
   const clusterRoles = storage.of(resources.ClusterRole);
+  const bindings = storage.of(resources.RoleBinding);
   const all = <T>(kind: (typeof resources)[keyof typeof resources], namespace?: string): T[] =>
     storage
       .of(kind)
@@ -55,30 +59,45 @@ export function createRbac(storage: Storage): Authorizer {
     return entry && ((entry.object as Role).rules ?? []);
   };
 
-  /** What each binding that is about the user grants, and how it came to do so. */
+  /** What the bindings of one namespace ("": those of the cluster) that are about the user grant, and how they came to do so. */
+  const granted = (user: UserInfo, namespace: string): readonly Grant[] => {
+    const kind = namespace ? "RoleBinding" : "ClusterRoleBinding";
+    return all<RoleBinding | ClusterRoleBinding>(resources[kind], namespace || undefined).flatMap((binding) => {
+      const subject = subjectFor(user, binding.subjects, namespace);
+      if (!subject) return [];
+      const rules = rulesOf(binding.roleRef, namespace) ?? [];
+      return [{ rules, why: () => reasonOf(kind, binding, subject) }];
+    });
+  };
+
+  const sources = [clusterRoles, storage.of(resources.ClusterRoleBinding), storage.of(resources.Role), bindings];
+  let madeOf: readonly number[] = [];
+  /** What `granted` said of a user since the last change of any role or binding. A connection, or a token, has one user for all requests. */
+  let known = new WeakMap<UserInfo, Map<string, readonly Grant[]>>();
+
+  const grantsIn = (user: UserInfo, namespace: string): readonly Grant[] => {
+    if (sources.some(({ changed }, i) => changed !== madeOf[i])) {
+      madeOf = sources.map(({ changed }) => changed);
+      known = new WeakMap();
+    }
+    let mine = known.get(user);
+    if (!mine) known.set(user, (mine = new Map<string, readonly Grant[]>()));
+    let grants = mine.get(namespace);
+    if (!grants) {
+      if (mine.size >= mostNamespaces) mine.clear();
+      mine.set(namespace, (grants = granted(user, namespace)));
+    }
+    return grants;
+  };
+
   function* grants(user: UserInfo, namespace: string): Generator<Grant> {
     if (user.groups.includes(superusers)) yield { rules: everything, why: () => "" };
     yield* bound(user, namespace);
   }
 
   function* bound(user: UserInfo, namespace: string): Generator<Grant> {
-    for (const binding of all<ClusterRoleBinding>(resources.ClusterRoleBinding)) {
-      const subject = subjectFor(user, binding.subjects, "");
-      if (subject)
-        yield {
-          rules: rulesOf(binding.roleRef, "") ?? [],
-          why: () => reasonOf("ClusterRoleBinding", binding, subject),
-        };
-    }
-    if (!namespace) return;
-    for (const binding of all<RoleBinding>(resources.RoleBinding, namespace)) {
-      const subject = subjectFor(user, binding.subjects, namespace);
-      if (subject)
-        yield {
-          rules: rulesOf(binding.roleRef, namespace) ?? [],
-          why: () => reasonOf("RoleBinding", binding, subject),
-        };
-    }
+    yield* grantsIn(user, "");
+    if (namespace) yield* grantsIn(user, namespace);
   }
 
   const grantFor = (user: UserInfo, action: Action): Grant | undefined => {

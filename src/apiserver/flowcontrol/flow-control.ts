@@ -33,7 +33,7 @@ export interface Entering {
   readonly info: RequestInfo;
   /** Seats that it takes: see `seatsOf`. */
   readonly seats: number;
-  /** Who goes away waits no longer. */
+  /** Who goes away waits no longer. Looked at when the request has to wait. */
   readonly signal: AbortSignal;
 }
 

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { statusError, StatusError } from "../../kube/index.ts";
@@ -8,12 +7,10 @@ import { impersonationOf, type Authenticator, type ClientCertificate } from "../
 import type { Logger } from "../../system/index.ts";
 import type { ApiHandler, ApiRequest, ApiResponse, Origin } from "../handler.ts";
 import { errorResponse } from "../request/respond.ts";
-import { drain, readBody } from "./body.ts";
+import type { Arrival } from "./arrival.ts";
+import { readBody } from "./body.ts";
 import { webSocketAuthorization, type Upgrade } from "./upgrade.ts";
-import { writeAnswer, type HttpAnswer } from "./write.ts";
-
-/** Headers that the API itself looks at. */
-const read = ["accept", "content-type", "if-none-match", "user-agent"];
+import { writeAnswer } from "./write.ts";
 
 const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 
@@ -29,93 +26,143 @@ export interface ExchangeParts {
   readonly closing: () => boolean;
 }
 
-/** One request and its answer, from socket to socket; `upgrade` tells that the client would speak another protocol after it. Never throws. */
-export async function exchange(
-  { handler, authenticator, certificateOf, log, closing }: ExchangeParts,
-  incoming: IncomingMessage | Http2ServerRequest,
-  outgoing: ServerResponse | Http2ServerResponse,
-  upgrade?: Upgrade,
-): Promise<void> {
-  const gone = new AbortController();
-  let answered = false;
-  const leaves = (): void => {
-    if (!answered) gone.abort(clientGone);
-  };
-  outgoing.on("close", leaves);
-  outgoing.on("error", leaves);
-  const { headers, method = "GET", url = "/" } = incoming;
-  const header = (name: string): string | undefined => {
-    const value = headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
-  };
-  const ends: (() => void)[] = [];
-  const id = auditId(header("audit-id"));
-  const origin: Origin = {
-    auditId: id,
-    url,
-    addresses: () => addressesOf(headers, socketOf(incoming)),
-    headers: { "audit-id": id },
-    onEnd: (listener) => void ends.push(listener),
-    giveUp: (reason) => gone.abort(reason),
-  };
-  const options = {
-    method,
-    accept: header("accept"),
-    acceptEncoding: header("accept-encoding"),
-    headers: origin.headers,
-    signal: gone.signal,
-  };
-  try {
-    const response = await answer();
-    if (closing() && incoming.httpVersionMajor === 1) origin.headers["connection"] = "close";
-    if (response.type === "upgrade") return await (upgrade?.accept(response, options.headers) ?? response.drop());
-    await writeAnswer(outgoing as unknown as HttpAnswer, response, options);
-    answered = true;
-  } catch (error) {
-    if (!gone.signal.aborted) log.warn({ error: String(error), path: url }, "an answer broke off");
-    outgoing.destroy();
-  } finally {
-    for (const end of ends) end();
-    if (incoming.complete) incoming.resume();
-    else drain(incoming);
+/**
+ * What holds as long as a request goes on. Most requests end without anybody having asked for their signal: it is made for those who do,
+ * as is all else here. A class, since there is one for every request.
+ */
+class UnderWay implements Origin {
+  readonly auditId: string;
+  readonly headers: Record<string, string>;
+  readBody?: () => Promise<Uint8Array>;
+  readonly #arrival: Arrival;
+  #abort: AbortController | undefined;
+  #reason: Error | undefined;
+  #ends: (() => void)[] | undefined;
+
+  constructor(arrival: Arrival) {
+    this.#arrival = arrival;
+    this.auditId = auditId(headerOf(arrival, "audit-id"));
+    this.headers = { "audit-id": this.auditId };
   }
 
-  async function answer(): Promise<ApiResponse> {
-    const shown: Record<string, string | undefined> = {};
-    for (const name of read) shown[name] = header(name);
-    try {
-      const { path, query } = parseUrl(url);
-      if (!methods.has(method))
-        throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-      const user = await authenticator.authenticate({
-        authorization: header("authorization") ?? (upgrade ? webSocketAuthorization(incoming) : undefined),
-        rawHeaders: incoming.rawHeaders,
-        certificate: certificateOf(socketOf(incoming)),
-      });
-      const impersonation = impersonationOf(incoming.rawHeaders);
-      const reading = method === "GET" || method === "HEAD";
-      const passedOn = handler.passesOn?.({ method: method as ApiRequest["method"], path, query }) ?? false;
-      return await handler.handle({
-        method: method as ApiRequest["method"],
-        path,
-        query,
-        headers: shown,
-        ...(user ? { user } : {}),
-        ...(impersonation ? { impersonation } : {}),
-        signal: gone.signal,
-        origin: reading || passedOn ? origin : { ...origin, readBody: () => readBody(incoming) },
-        ...(passedOn ? { transport: { headers, url, body: incoming, upgrade: upgrade !== undefined } } : {}),
-      });
-    } catch (error) {
-      if (!(error instanceof StatusError)) throw error;
-      // The handler throws nothing: it has not seen this request.
-      const [path = "", query] = url.split("?", 2);
-      handler.refused?.(
-        { method: method as ApiRequest["method"], path, query: new URLSearchParams(query), headers: shown, origin },
-        error,
-      );
-      return errorResponse(error);
+  get url(): string {
+    return this.#arrival.url;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#reason) this.#abort.abort(this.#reason);
     }
+    return this.#abort.signal;
+  }
+
+  get givenUp(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  addresses(): string[] {
+    return addressesOf(this.#arrival.headers, this.#arrival.socket);
+  }
+
+  onEnd(listener: () => void): void {
+    (this.#ends ??= []).push(listener);
+  }
+
+  giveUp(reason: Error): void {
+    this.#reason ??= reason;
+    this.#abort?.abort(reason);
+  }
+
+  end(): void {
+    for (const end of this.#ends ?? []) end();
+  }
+}
+
+function headerOf({ headers }: Arrival, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+/** One request and its answer, from socket to socket; `upgrade` tells that the client would speak another protocol after it. Never throws. */
+export async function exchange(parts: ExchangeParts, arrival: Arrival, upgrade?: Upgrade): Promise<void> {
+  const { log, closing } = parts;
+  const { answer: outgoing, method, headers } = arrival;
+  const origin = new UnderWay(arrival);
+  let answered = false;
+  const leaves = (): void => {
+    if (!answered) origin.giveUp(clientGone);
+  };
+  outgoing.body.on("close", leaves);
+  outgoing.body.on("error", leaves);
+  try {
+    const response = await answerTo(parts, arrival, origin, upgrade);
+    if (arrival.ownsConnection && closing()) origin.headers["connection"] = "close";
+    if (response.type === "upgrade") return await (upgrade?.accept(response, origin.headers) ?? response.drop());
+    const writing = writeAnswer(outgoing, response, {
+      method,
+      accept: headers.accept,
+      acceptEncoding: headerOf(arrival, "accept-encoding"),
+      headers: origin.headers,
+      signal: () => origin.signal,
+    });
+    if (writing) await writing;
+    answered = true;
+  } catch (error) {
+    if (!origin.givenUp) log.warn({ error: String(error), path: arrival.url }, "an answer broke off");
+    outgoing.body.destroy();
+  } finally {
+    origin.end();
+    arrival.finish();
+  }
+}
+
+async function answerTo(
+  { handler, authenticator, certificateOf }: ExchangeParts,
+  arrival: Arrival,
+  origin: UnderWay,
+  upgrade: Upgrade | undefined,
+): Promise<ApiResponse> {
+  const { method: verb, url, headers, rawHeaders, socket, body } = arrival;
+  const method = verb as ApiRequest["method"];
+  // What the API itself looks at.
+  const shown = {
+    accept: headers.accept,
+    "content-type": headers["content-type"],
+    "if-none-match": headers["if-none-match"],
+    "user-agent": headers["user-agent"],
+  };
+  try {
+    const { path, query } = parseUrl(url);
+    if (!methods.has(method))
+      throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    const user = await authenticator.authenticate({
+      authorization: headers.authorization ?? (upgrade ? webSocketAuthorization({ headers }) : undefined),
+      rawHeaders,
+      certificate: certificateOf(socket),
+    });
+    const impersonation = impersonationOf(rawHeaders);
+    const passedOn = handler.passesOn?.({ method, path, query }) ?? false;
+    if (method !== "GET" && method !== "HEAD" && !passedOn) origin.readBody = () => readBody(body);
+    return await handler.handle({
+      method,
+      path,
+      query,
+      headers: shown,
+      ...(user ? { user } : {}),
+      ...(impersonation ? { impersonation } : {}),
+      get signal() {
+        return origin.signal;
+      },
+      origin,
+      ...(passedOn ? { transport: { headers, url, body, upgrade: upgrade !== undefined } } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    // The handler throws nothing: it has not seen this request.
+    const [path = "", query] = url.split("?", 2);
+    handler.refused?.({ method, path, query: new URLSearchParams(query), headers: shown, origin }, error);
+    return errorResponse(error);
   }
 }
 
@@ -139,11 +186,6 @@ function parseUrl(url: string): { path: string; query: URLSearchParams } {
   } catch {
     throw statusError("BadRequest", "the path of the request is not well formed");
   }
-}
-
-function socketOf(incoming: IncomingMessage | Http2ServerRequest): TLSSocket {
-  // HTTP/2 shows a stand-in for the socket; the session knows the real one.
-  return ("stream" in incoming ? incoming.stream.session?.socket : incoming.socket) as TLSSocket;
 }
 
 /** The client's own id for the request, when it is one. */

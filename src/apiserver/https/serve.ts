@@ -1,11 +1,18 @@
-import type { IncomingMessage } from "node:http";
-import { createSecureServer, type ServerHttp2Session } from "node:http2";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  createSecureServer,
+  type IncomingHttpHeaders as Http2Headers,
+  type Http2Session,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "../../system/index.ts";
 import { createAuthenticator, type Authenticator } from "../authentication/index.ts";
 import type { ApiHandler } from "../handler.ts";
+import { http1Arrival, http2Arrival } from "./arrival.ts";
 import { exchange } from "./exchange.ts";
 import { createCertificateReader } from "./identity.ts";
 import { beginUpgrade } from "./upgrade.ts";
@@ -81,6 +88,8 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
   server.maxConnections = mostConnections;
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  /** Streams under way. */
+  const open = new WeakMap<Http2Session, number>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
@@ -91,7 +100,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
     session.on("error", () => {});
-    closeWhenIdle(session);
+    closeWhenIdle(session, () => open.get(session) ?? 0);
   });
   server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
   let closing = false;
@@ -107,19 +116,30 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     });
   });
   const parts = { handler, authenticator, certificateOf, log, closing: () => closing };
-  server.on("request", (incoming, outgoing) => {
-    const socket = incoming.httpVersionMajor === 1 ? (incoming.socket as TLSSocket) : undefined;
-    if (socket) busy.add(socket);
-    void exchange(parts, incoming, outgoing).then(() => {
-      if (!socket || !busy.delete(socket) || !closing) return;
+  server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const socket = incoming.socket as TLSSocket;
+    busy.add(socket);
+    void exchange(parts, http1Arrival(incoming, outgoing)).then(() => {
+      if (!busy.delete(socket) || !closing) return;
       // Ends when what is written has gone out.
       socket.end();
     });
   });
+  // Who listens for requests gets those of HTTP/2 as well, by a listener of Node's own that makes them look like HTTP/1.1.
+  server.removeAllListeners("stream");
+  const onStream = (stream: ServerHttp2Stream, headers: Http2Headers, flags: number, rawHeaders: string[]): void => {
+    const { session } = stream;
+    if (session) {
+      open.set(session, (open.get(session) ?? 0) + 1);
+      stream.on("close", () => open.set(session, (open.get(session) ?? 1) - 1));
+    }
+    void exchange(parts, http2Arrival(stream, headers, flags, rawHeaders));
+  };
+  server.on("stream", onStream);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     plain.delete(socket as TLSSocket);
     const { outgoing, upgrade } = beginUpgrade(incoming, socket, head);
-    void exchange(parts, incoming, outgoing, upgrade);
+    void exchange(parts, http1Arrival(incoming, outgoing), upgrade);
   });
 
   await listen(server, host, port);
@@ -148,15 +168,10 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
 }
 
 /** A quiet watch is no idleness: only a connection without streams is closed. */
-function closeWhenIdle(session: ServerHttp2Session): void {
-  let streams = 0;
-  session.on("stream", (stream) => {
-    streams++;
-    stream.on("close", () => streams--);
-  });
+function closeWhenIdle(session: ServerHttp2Session, streams: () => number): void {
   const wait = (): void => {
     session.setTimeout(idleTime, () => {
-      if (streams === 0) session.close();
+      if (streams() === 0) session.close();
       else wait();
     });
   };

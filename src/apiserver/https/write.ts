@@ -1,14 +1,9 @@
 import type { Writable } from "node:stream";
 import { constants, createGzip } from "node:zlib";
-import type { ApiResponse, WatchFrame } from "../handler.ts";
+import type { ApiResponse, WatchFrame, WatchFrames } from "../handler.ts";
 import { createBreather } from "../storage/index.ts";
 import { parseAccept } from "../request/negotiate.ts";
-
-/** What HTTP/1.1 and HTTP/2 answers of Node have in common. */
-export interface HttpAnswer extends Writable {
-  writeHead(status: number, headers: Record<string, string | number>): unknown;
-  flushHeaders(): void;
-}
+import type { HttpAnswer } from "./arrival.ts";
 
 export interface WriteOptions {
   readonly method: string;
@@ -16,7 +11,8 @@ export interface WriteOptions {
   readonly acceptEncoding: string | undefined;
   /** Added to every answer. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
+  /** Aborts when the client has gone; made when it is asked for. */
+  readonly signal: () => AbortSignal;
 }
 
 /** Bodies smaller than this are not worth compressing, as upstream. */
@@ -24,49 +20,132 @@ const gzipFrom = 128 << 10;
 /** Milliseconds that a client may take nothing before it is given up. */
 const patience = 60_000;
 
-/** Sends an answer, as fast as the client takes it. Settles when it is sent or the client has gone. */
-export async function writeAnswer(
+/** Sends an answer, as fast as the client takes it. Settles when it is sent or the client has gone; undefined: it is sent. */
+export function writeAnswer(
   answer: HttpAnswer,
   response: Exclude<ApiResponse, { type: "upgrade" }>,
   options: WriteOptions,
-): Promise<void> {
+): Promise<void> | undefined {
   const headers: Record<string, string | number> = { ...response.headers, ...options.headers };
   if (options.method === "HEAD" || response.status === 304) {
-    if (response.type === "stream") await response.chunks[Symbol.asyncIterator]().return?.();
-    answer.writeHead(response.status, headers);
-    answer.end();
-    return;
+    answer.head(response.status, headers);
+    answer.body.end();
+    if (response.type === "watch") response.frames.close();
+    return response.type === "stream" ? endOf(response.chunks) : undefined;
   }
   switch (response.type) {
     case "object":
       return writeObject(answer, response, headers, options);
     case "watch":
-      answer.writeHead(response.status, headers);
-      answer.flushHeaders();
-      return writeChunks(answer, frameBytes(response.frames), options.signal);
+      begin(answer, response.status, headers);
+      return writeFrames(answer.body, response.frames, options.signal());
     case "stream":
-      answer.writeHead(response.status, headers);
-      answer.flushHeaders();
-      return writeChunks(answer, response.chunks, options.signal);
+      begin(answer, response.status, headers);
+      return writeChunks(answer.body, response.chunks, options.signal());
+    default:
+      return undefined;
   }
 }
 
-async function* frameBytes(frames: AsyncIterable<WatchFrame>): AsyncGenerator<Uint8Array> {
-  for await (const frame of frames) yield frame.bytes();
+/** Sends the head of an answer whose body may be long in coming. */
+function begin(answer: HttpAnswer, status: number, headers: Record<string, string | number>): void {
+  answer.head(status, headers);
+  if ("flushHeaders" in answer.body) (answer.body as Writable & { flushHeaders(): void }).flushHeaders();
 }
 
-async function writeObject(
+async function endOf(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await chunks[Symbol.asyncIterator]().return?.();
+}
+
+/** Bytes of frames that are written together. */
+const together = 64 << 10;
+
+/** What several frames were joined to last: with many watchers of the same objects it is what the next one wants too. */
+let joined: { readonly frames: readonly WatchFrame[]; readonly bytes: Uint8Array } = {
+  frames: [],
+  bytes: Buffer.alloc(0),
+};
+
+function join(frames: readonly WatchFrame[]): Uint8Array {
+  const [first] = frames;
+  if (frames.length === 1 && first) return first.bytes();
+  if (frames.length !== joined.frames.length || frames.some((frame, i) => frame !== joined.frames[i]))
+    joined = { frames, bytes: Buffer.concat(frames.map((frame) => frame.bytes())) };
+  return joined.bytes;
+}
+
+/** Writes the frames of a watch as they come; those that are at hand together go together. A client that takes nothing for too long is cut off. */
+async function writeFrames(to: Writable, frames: WatchFrames, signal: AbortSignal): Promise<void> {
+  const breathe = createBreather(1);
+  try {
+    while (!signal.aborted && !to.destroyed) {
+      let taken = frames.take();
+      if (taken instanceof Promise) taken = await taken;
+      else if (!taken) {
+        if (frames.done) break;
+        await frames.more();
+        continue;
+      }
+      if (!taken) continue;
+      const batch = [taken];
+      let later: Promise<WatchFrame | undefined> | undefined;
+      for (let size = taken.bytes().length; size < together;) {
+        const next = frames.take();
+        if (next instanceof Promise) later = next;
+        if (!next || next instanceof Promise) break;
+        batch.push(next);
+        size += next.bytes().length;
+      }
+      if (!to.write(join(batch)) && !(await drained(to, signal))) return void to.destroy();
+      const prepared = later && (await later);
+      if (prepared && !to.write(prepared.bytes()) && !(await drained(to, signal))) return void to.destroy();
+      if (batch.length > 1 || later) await breathe();
+    }
+    to.end();
+  } finally {
+    frames.close();
+  }
+}
+
+async function writeYaml(
   answer: HttpAnswer,
   response: Extract<ApiResponse, { type: "object" }>,
   headers: Record<string, string | number>,
   options: WriteOptions,
 ): Promise<void> {
-  if (wantsYaml(options.accept) && headers["content-type"] === "application/json") {
-    const { yamlChunks } = await import("./yaml.ts");
-    answer.writeHead(response.status, { ...headers, "content-type": "application/yaml" });
-    return writeChunks(answer, yamlChunks(response.object), options.signal);
+  const { yamlChunks } = await import("./yaml.ts");
+  answer.head(response.status, { ...headers, "content-type": "application/yaml" });
+  return writeChunks(answer.body, yamlChunks(response.object), options.signal());
+}
+
+function writeObject(
+  answer: HttpAnswer,
+  response: Extract<ApiResponse, { type: "object" }>,
+  headers: Record<string, string | number>,
+  options: WriteOptions,
+): Promise<void> | undefined {
+  if (wantsYaml(options.accept) && headers["content-type"] === "application/json")
+    return writeYaml(answer, response, headers, options);
+  const bytes = response.bytes();
+  const [only] = Array.isArray(bytes) && bytes.length === 1 ? (bytes as readonly Uint8Array[]) : [];
+  if (only && only.length < gzipFrom) {
+    headers["content-length"] = only.length;
+    answer.head(response.status, headers);
+    answer.body.end(only);
+    return undefined;
   }
-  const parts = response.bytes()[Symbol.iterator]();
+  return writeParts(answer, response.status, bytes, headers, options);
+}
+
+/** Writes a body that may be large: in parts, and compressed where the client takes that. */
+function writeParts(
+  answer: HttpAnswer,
+  status: number,
+  bytes: Iterable<Uint8Array>,
+  headers: Record<string, string | number>,
+  options: WriteOptions,
+): Promise<void> | undefined {
+  const parts = bytes[Symbol.iterator]();
   const head: Uint8Array[] = [];
   let size = 0;
   let next = parts.next();
@@ -76,21 +155,23 @@ async function writeObject(
     next = parts.next();
   }
   if (next.done && (size < gzipFrom || !acceptsGzip(options.acceptEncoding))) {
-    answer.writeHead(response.status, { ...headers, "content-length": size });
-    answer.end(head.length === 1 ? head[0] : Buffer.concat(head));
-    return;
+    headers["content-length"] = size;
+    answer.head(status, headers);
+    answer.body.end(head.length === 1 ? head[0] : Buffer.concat(head));
+    return undefined;
   }
   function* all(): Generator<Uint8Array> {
     yield* head;
     for (; !next.done; next = parts.next()) yield next.value;
   }
   if (!acceptsGzip(options.acceptEncoding)) {
-    answer.writeHead(response.status, headers);
-    return writeChunks(answer, all(), options.signal);
+    answer.head(status, headers);
+    return writeChunks(answer.body, all(), options.signal());
   }
-  answer.writeHead(response.status, { ...headers, "content-encoding": "gzip", vary: "Accept-Encoding" });
+  answer.head(status, { ...headers, "content-encoding": "gzip", vary: "Accept-Encoding" });
   const gzip = createGzip({ level: constants.Z_BEST_SPEED });
-  await Promise.all([writeChunks(gzip, all(), options.signal), writeChunks(answer, gzip, options.signal)]);
+  const signal = options.signal();
+  return Promise.all([writeChunks(gzip, all(), signal), writeChunks(answer.body, gzip, signal)]).then(() => {});
 }
 
 /** Writes chunks with back-pressure, then ends. A client that takes nothing for too long is cut off. */

@@ -103,11 +103,19 @@ export function createIntake({ metrics, flowControl, sizeOf }: IntakeOptions): I
         return refusal(`${error.message}\n`, { "retry-after": "1" });
       }
     },
-    enter({ origin, query, signal }, info, user) {
+    enter(request, info, user) {
+      const { origin, query } = request;
       if (!flowControl || !origin) return undefined;
       const isWatch = info.verb === "watch";
       if (!isWatch && isLongRunning(info, query)) return undefined;
-      const entering = { user, info, seats: seatsOf(info, query, () => sizeOf(info)), signal };
+      const entering = {
+        user,
+        info,
+        seats: seatsOf(info, query, () => sizeOf(info)),
+        get signal() {
+          return request.signal;
+        },
+      };
       const ticket = flowControl.enter(entering);
       const hold = (taken: Awaited<typeof ticket>): void => {
         Object.assign(origin.headers, taken.headers);

@@ -370,8 +370,13 @@ function isStoredAs({ conversion }: WriteContext, { object }: Entry): boolean {
 
 /** RFC 3339 in UTC with whole seconds, as metav1.Time. */
 export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(ms / 1000);
+  if (second !== lastTime.second) lastTime = { second, text: `${new Date(ms).toISOString().slice(0, 19)}Z` };
+  return lastTime.text;
 }
+
+/** What was said last: requests of the same second share it. */
+let lastTime = { second: Number.NaN, text: "" };
 
 function resourceVersionOnCreate(): Error {
   return statusError("BadRequest", "resourceVersion should not be set on objects to be created");

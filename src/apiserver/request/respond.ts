@@ -1,5 +1,5 @@
 import { statusError, type Status, type StatusError } from "../../kube/index.ts";
-import type { ApiResponse, WatchFrame } from "../handler.ts";
+import type { ApiResponse, WatchFrames } from "../handler.ts";
 import { bodyOf, type Body } from "../storage/index.ts";
 
 const json = { "content-type": "application/json", "cache-control": "no-cache, private" };
@@ -52,7 +52,7 @@ export function pageNotFound(): ApiResponse {
 }
 
 /** `type`: the media type of the frames, JSON where it is absent. */
-export function watchResponse(frames: AsyncIterable<WatchFrame>, type?: string): ApiResponse {
+export function watchResponse(frames: WatchFrames, type?: string): ApiResponse {
   return { type: "watch", status: 200, headers: type === undefined ? json : { ...json, "content-type": type }, frames };
 }
 

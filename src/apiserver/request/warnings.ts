@@ -8,12 +8,22 @@ const longest = 1000;
  */
 export function warningHeader(texts: readonly string[]): Record<string, string> {
   if (texts.length === 0) return {};
-  const values = [...new Set(texts)].slice(0, most).map((text) => {
-    const safe = text
-      .slice(0, longest)
-      .replace(/[^\x20-\x7e]/g, "?")
-      .replace(/["\\]/g, (character) => `\\${character}`);
-    return `299 - "${safe}"`;
-  });
+  const [only = ""] = texts;
+  if (texts.length === 1) {
+    if (only !== last.text) last = { text: only, value: warningOf(only) };
+    return { warning: last.value };
+  }
+  const values = [...new Set(texts)].slice(0, most).map(warningOf);
   return { warning: values.join(", ") };
+}
+
+/** What was made last: mostly it is wanted again, since deprecated kinds warn at each write. */
+let last = { text: "", value: "" };
+
+function warningOf(text: string): string {
+  const safe = text
+    .slice(0, longest)
+    .replace(/[^\x20-\x7e]/g, "?")
+    .replace(/["\\]/g, (character) => `\\${character}`);
+  return `299 - "${safe}"`;
 }

@@ -75,7 +75,8 @@ export function createResourceHandler({
   const get: ResourceHandler = async (request, info, served) => {
     const form = formOf(request, served);
     const wanted = versionParam(request.query);
-    if (!(await storage.reached(Number(wanted), 3000))) throw tooLarge(wanted, storage.revision);
+    if (Number(wanted) > storage.revision && !(await storage.reached(Number(wanted), 3000)))
+      throw tooLarge(wanted, storage.revision);
     const entry = await registry.get(served.stored, info.namespace, info.name);
     if (form.prepare) await form.prepare([entry]);
     return bodyResponse(200, form.one(entry), deprecationHeader(served));

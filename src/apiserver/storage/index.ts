@@ -7,3 +7,4 @@ export * from "./storage.ts";
 export * from "./versions.ts";
 export * from "./watch.ts";
 export { createBreather } from "./breather.ts";
+export { watchFrames } from "./watch-frames.ts";

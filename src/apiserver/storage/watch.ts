@@ -1,11 +1,12 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../system/index.ts";
-import type { WatchFrame } from "../handler.ts";
-import { createBreather } from "./breather.ts";
+import type { WatchFrame, WatchFrames } from "../handler.ts";
 import type { Entry } from "./entry.ts";
 import { bodyOf, type Form } from "./forms.ts";
 import type { KindCache } from "./kind-cache.ts";
 import type { Storage } from "./storage.ts";
 import { expired, tooLarge } from "./versions.ts";
+import { framesAtHand, watchFrames } from "./watch-frames.ts";
 import type { Seen, Watcher } from "./watcher.ts";
 
 export interface WatchQuery {
@@ -39,7 +40,7 @@ const lastBookmark = 2_000;
  * Begins a watch and gives its frames. A version that is forgotten is answered as Kubernetes does, by a single ERROR frame (clients
  * retry other answers for ever). Throws StatusError Timeout for a version that is not reached in time.
  */
-export async function openWatch(options: WatchOptions): Promise<AsyncIterable<WatchFrame>> {
+export async function openWatch(options: WatchOptions): Promise<WatchFrames> {
   const { storage, cache, prefix, query } = options;
   const from = Number(query.resourceVersion || 0);
   if (query.resourceVersion === "") await storage.caughtUp();
@@ -50,53 +51,71 @@ export async function openWatch(options: WatchOptions): Promise<AsyncIterable<Wa
   const start = withState || from === 0 ? storage.revision : from;
   // The state and the place from which changes are followed are taken in one step: nothing falls between them.
   const watcher = cache.follow(start, selects);
-  if (watcher === "expired") return once(plainFrame("ERROR", expired(from, cache.horizon).status, options.form));
+  if (watcher === "expired")
+    return framesAtHand([plainFrame("ERROR", expired(from, cache.horizon).status, options.form)]);
   // The client may go before it has taken the first frame.
   const forget = (): void => cache.forget(watcher);
   options.signal.addEventListener("abort", forget, { once: true });
   if (options.signal.aborted) forget();
-  return frames(options, watcher, forget, withState ? cache.under(prefix) : [], start);
+  return framesOf(options, watcher, forget, withState ? cache.under(prefix) : [], start);
 }
 
-async function* once(frame: WatchFrame): AsyncGenerator<WatchFrame> {
-  yield frame;
-}
+/** Entries of the state that are looked at in one go. */
+const lookedAt = 1000;
 
-async function* frames(
+function framesOf(
   { selects, query, form, clock, signal }: WatchOptions,
   watcher: Watcher,
   forget: () => void,
-  state: readonly Entry[],
+  given: readonly Entry[],
   start: number,
-): AsyncGenerator<WatchFrame> {
-  const breathe = createBreather();
-  const closed = new AbortController();
-  const timer = keepTime(query, clock, closed.signal, () => watcher.nudge());
-  try {
-    for (const entry of state) {
-      if (watcher.ended) return;
-      if (selects(entry)) {
-        if (form.prepare) await form.prepare([entry]);
-        yield frameOf({ type: "ADDED", entry }, form);
+): WatchFrames {
+  const over = new AbortController();
+  let timer: Timer | undefined;
+  let state = given;
+  let next = 0;
+  let marksState = query.sendInitialEvents === true && query.bookmarks;
+  let closed = false;
+  const made = (seen: Seen): WatchFrame | Promise<WatchFrame> => {
+    const waiting = form.prepare?.([seen.entry]);
+    return waiting ? waiting.then(() => frameOf(seen, form)) : frameOf(seen, form);
+  };
+  const take = (): ReturnType<WatchFrames["take"]> => {
+    if (closed) return undefined;
+    timer ??= keepTime(query, clock, over.signal, () => watcher.nudge());
+    if (next < state.length) {
+      if (watcher.ended) return undefined;
+      for (const last = Math.min(state.length, next + lookedAt); next < last;) {
+        const entry = state[next++] as Entry;
+        if (selects(entry)) return made({ type: "ADDED", entry });
       }
-      await breathe();
+      if (next < state.length) return setImmediate().then(take);
+      state = [];
+      next = 0;
     }
-    if (query.sendInitialEvents && query.bookmarks) yield bookmark(form, start, true);
-    for (;;) {
-      const seen = watcher.take();
-      if (seen) {
-        if (form.prepare) await form.prepare([seen.entry]);
-        yield frameOf(seen, form);
-        await breathe();
-      } else if (watcher.ended || timer.over) return;
-      else if (query.bookmarks && timer.bookmarkDue()) yield bookmark(form, watcher.revision, false);
-      else await watcher.more();
+    if (marksState) {
+      marksState = false;
+      return bookmark(form, start, true);
     }
-  } finally {
-    closed.abort();
-    signal.removeEventListener("abort", forget);
-    forget();
-  }
+    const seen = watcher.take();
+    if (seen) return made(seen);
+    if (watcher.ended || timer.over || !query.bookmarks || !timer.bookmarkDue()) return undefined;
+    return bookmark(form, watcher.revision, false);
+  };
+  return watchFrames({
+    take,
+    more: () => watcher.more(),
+    get done() {
+      return closed || watcher.ended !== undefined || timer?.over === true;
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      over.abort();
+      signal.removeEventListener("abort", forget);
+      forget();
+    },
+  });
 }
 
 interface Timer {

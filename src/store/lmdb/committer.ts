@@ -28,7 +28,8 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-export function createCommitter(tables: Tables, path: string): Committer {
+/** `begin` is called within each transaction, before its jobs. */
+export function createCommitter(tables: Tables, path: string, begin: () => void = () => {}): Committer {
   let queue: Waiting[] = [];
   let running: Promise<void> | undefined;
   let closed = false;
@@ -56,6 +57,7 @@ export function createCommitter(tables: Tables, path: string): Committer {
     try {
       tables.reserve(batch.reduce((sum, waiting) => sum + waiting.bytes, 0));
       await tables.root.transaction(() => {
+        begin();
         for (const waiting of batch) answers.push(waiting.run());
       });
     } catch (error) {

@@ -41,7 +41,11 @@ export async function openLmdbStore({
   const tables = unlessItFails(() => openTables(path, { readOnly: false, noFsync, firstRevision }), release);
   const ledger = createLmdbLedger(tables);
   const bell = createBell();
-  const committer = createCommitter(tables, path);
+  /** Newest revision as the transaction under way has it: to look it up for each write of many would cost more than to add it. */
+  let head = 0;
+  const committer = createCommitter(tables, path, () => {
+    head = ledger.head();
+  });
   let closing: Promise<void> | undefined;
 
   const check = () => {
@@ -53,10 +57,11 @@ export async function openLmdbStore({
     operations: readonly Operation[],
   ): { result: WriteResult; entry?: Revision } {
     const plan = planWrite(compare, operations, (key) => ledger.newest(key));
-    const head = ledger.head();
     if (!plan.ok) return { result: { ok: false, revision: head, current: plan.current } };
     if (plan.changes.length === 0) return { result: { ok: true, revision: head } };
-    return { result: { ok: true, revision: head + 1 }, entry: ledger.append(head + 1, plan.changes) };
+    const entry = ledger.append(head + 1, plan.changes);
+    head += 1;
+    return { result: { ok: true, revision: head }, entry };
   }
 
   async function close(): Promise<void> {
