@@ -6,17 +6,28 @@ export interface Figure {
   readonly baseline?: number;
   /** What the baseline is, in two or three words. */
   readonly against?: string;
+  /** What it shall be at least, or with `most` at most. */
+  readonly goal?: { readonly least: number } | { readonly most: number };
+  /** Microseconds of CPU for one operation, of everything that serves it, by all its threads: says more than the clock on a busy machine. */
+  readonly cpu?: number | undefined;
 }
 
-/** Prints figures as they come: a line of text, or with `json` `{"name","value","unit","baseline","ratio"}`. */
+/** Prints figures as they come: a line of text, or with `json` `{"name","value","unit","baseline","ratio","goal","met","cpuMicroseconds"}`. */
 export function createReport(json: boolean): (figure: Figure) => void {
   const round = (number: number) => Number(number.toPrecision(4));
-  return ({ name, value, unit, baseline, against = "baseline" }) => {
+  return ({ name, value, unit, baseline, against = "baseline", goal, cpu }) => {
+    const bound = goal && ("least" in goal ? { goal: `>= ${goal.least}` } : { goal: `<= ${goal.most}` });
+    const met = goal && { met: "least" in goal ? value >= goal.least : value <= goal.most };
     const held = baseline === undefined ? {} : { baseline: round(baseline), ratio: round(value / baseline), against };
-    if (json) console.log(JSON.stringify({ name, value: round(value), unit, ...held }));
+    const spent = cpu === undefined ? {} : { cpuMicroseconds: Math.round(cpu) };
+    if (json) console.log(JSON.stringify({ name, value: round(value), unit, ...held, ...bound, ...met, ...spent }));
     else {
       const beside = baseline === undefined ? "" : `   (${against} ${round(baseline)}, x${round(value / baseline)})`;
-      console.log(`${name.padEnd(46)} ${String(round(value)).padStart(9)} ${unit}${beside}`);
+      const wanted = bound ? `[${bound.goal}]` : "";
+      const used = cpu === undefined ? "" : `   ${Math.round(cpu)} us CPU`;
+      console.log(
+        `${name.padEnd(46)} ${String(round(value)).padStart(9)} ${unit.padEnd(4)} ${wanted.padEnd(12)}${beside}${used}`,
+      );
     }
   };
 }
