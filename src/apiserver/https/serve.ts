@@ -64,6 +64,8 @@ const idleTime = 300_000;
 const mostConnections = 10_000;
 /** Streams one HTTP/2 connection may have at once, as upstream. */
 const mostStreams = 250;
+/** Bytes of all headers of a request, as Go's servers take: tokens with many groups are long. */
+const mostHeaders = 1 << 20;
 
 /**
  * Serves the API over TLS, HTTP/1.1 and HTTP/2. Client certificates are asked for but not needed: who shows none is anonymous.
@@ -83,8 +85,10 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     handshakeTimeout: handshakeTime,
     minVersion: "TLSv1.2",
     maxSessionMemory: 64,
-    settings: { maxConcurrentStreams: mostStreams, initialWindowSize: 1 << 20 },
+    settings: { maxConcurrentStreams: mostStreams, initialWindowSize: 1 << 20, maxHeaderListSize: mostHeaders },
   });
+  // What serves HTTP/1.1 beside HTTP/2 has no option for it.
+  Object.assign(server, { maxHeaderSize: mostHeaders });
   server.maxConnections = mostConnections;
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
