@@ -23,6 +23,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Follow a packet or a request, and say at each step what decided",
     load: async () => (await import("./trace.ts")).traceCommand(),
   },
+  diff: {
+    summary: "Say what would change for clients if manifests were applied",
+    load: async () => (await import("./diff.ts")).diffCommand(),
+  },
   explain: {
     summary: "Tell the whole way of a Service, an Ingress or a pod, and why it is not reachable",
     load: async () => (await import("./explain.ts")).explainCommand(),

@@ -74,7 +74,10 @@ export function assumeObjects(
   for (const [i, pod] of pods.entries()) pods[i] = running(pod, nodes, addresses, assumptions, base);
 
   allocate(services, assumptions);
-  const slices = [...objects.slices, ...imaginedSlices(services, pods, nodes, objects.slices, base, assumptions)];
+  // Where a Service selects otherwise than before, its endpoints are drawn anew.
+  const moved = movedServices(manifests, base);
+  const kept = objects.slices.filter((slice) => !moved.has(serviceOfSlice(slice) ?? ""));
+  const slices = [...kept, ...imaginedSlices(services, pods, nodes, kept, base, assumptions)];
   const isWhole = base.services.length > 0 || base.nodes.length > 0;
   const classes = isWhole
     ? objects.classes
@@ -233,6 +236,25 @@ function allocate(services: Service[], assumptions: Assumption[]): void {
     const object = `Service ${keyOf(service)}`;
     assumptions.push({ text: `${object} gets ${given.join(", ")}`, objects: [object] });
   }
+}
+
+/** Services whose endpoints follow from other fields than before. */
+function movedServices(manifests: readonly KubeObject[], base: ClusterObjects): ReadonlySet<string> {
+  const before = new Map(base.services.map((service) => [keyOf(service), service]));
+  const moved = new Set<string>();
+  for (const object of manifests) {
+    const old = object.kind === "Service" ? before.get(keyOf(object)) : undefined;
+    const { spec } = object as Service;
+    const asks = ({ selector, ports, publishNotReadyAddresses, trafficDistribution }: Service["spec"]) =>
+      JSON.stringify([
+        Object.entries(selector ?? {}).sort(),
+        (ports ?? []).map(({ name, protocol, targetPort, port }) => [name, protocol, targetPort ?? port]),
+        publishNotReadyAddresses ?? false,
+        trafficDistribution,
+      ]);
+    if (old && asks(old.spec) !== asks(spec)) moved.add(keyOf(object));
+  }
+  return moved;
 }
 
 /** Classes that Ingresses name, where no class is there at all: else a name may just be wrong. */

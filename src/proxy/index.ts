@@ -8,3 +8,4 @@ export { SwitchError } from "./switchable.ts";
 export { askProxy, ControlError, type ProxyStatus } from "./control.ts";
 export { nodePortAddresses } from "./node-addresses.ts";
 export { removeMode } from "./remove.ts";
+export { rowsOfMode, type RowsOfPlan } from "./plan-rows.ts";
