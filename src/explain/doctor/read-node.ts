@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import type { Node } from "../../kube/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
 import { nodeAddresses } from "../cluster.ts";
-import { holders, type Place, run } from "../live/places.ts";
+import { findPlaces, type Place, run } from "../live/places.ts";
 import type { ForeignChain, NodeFacts } from "./node-facts.ts";
 import { foreignChains, tablesIn } from "./ruleset.ts";
 
@@ -21,13 +21,15 @@ const patience = 5_000;
 
 /** Looks at those nodes that are on this machine. What cannot be read is left out. */
 export async function readNodes(options: ReadNodeOptions): Promise<NodeFacts[]> {
-  const held = await holders(options.commands, options.namespaces);
+  const all = await findPlaces(options.commands, options.namespaces);
   const facts: NodeFacts[] = [];
   for (const node of options.nodes) {
-    const found = nodeAddresses(node)
-      .map((address) => held.get(address))
-      .find((holder) => holder !== undefined);
-    if (found) facts.push(await readNode(node, found.place, options, facts.length === 0));
+    const places = nodeAddresses(node)
+      .map((address) => all.holdersOf(address))
+      .find((each) => each.length > 0);
+    // Which of several is meant cannot be told, unless it is this process's own.
+    if (places && (places.length === 1 || places[0] === undefined))
+      facts.push(await readNode(node, places[0], options, facts.length === 0));
   }
   return facts;
 }

@@ -86,7 +86,7 @@ function forwarded(trace: PacketTrace, { outcome, path }: Observation, flow: Flo
     if (outcome === "connected" || outcome === "answered")
       return done(undefined, "it arrived; which endpoint answered cannot be seen from outside");
     return path === undefined
-      ? done(outcome === "silent" ? undefined : false, `the client saw: ${outcome}`)
+      ? done(outcome === "silent" ? undefined : false)
       : done(false, "the kernel translates nothing: the rows of this Service are not there");
   }
   const known = trace.endpoints.find(({ address, port }) => address === flow.endpoint && port === flow.endpointPort);

@@ -3,7 +3,7 @@ import type { PacketTrace } from "../packet/packet-trace.ts";
 import { compareWithKernel, type Comparison, type Observation } from "./compare.ts";
 import { readFlow } from "./flow.ts";
 import { type KernelPath, readTrace, removeScript, traceScript } from "./nft-trace.ts";
-import { holders, type Place, run } from "./places.ts";
+import { findPlaces, type Place, placeOfClient, run } from "./places.ts";
 
 export interface WitnessOptions {
   readonly commands: CommandRunner;
@@ -24,16 +24,22 @@ export async function compareLive(trace: PacketTrace, options: WitnessOptions): 
   if (trace.verdict === "alias" || to.address === "")
     return nothing("a name has no packets: trace an address it stands for");
   if (to.protocol === "SCTP") return nothing("SCTP connections cannot be made from here");
-  const held = await holders(commands, options.namespaces);
-  const node = options.nodeAddresses.map((address) => held.get(address)).find((place) => place !== undefined);
-  const client = held.get(from.address);
-  if (!node) return nothing(`${trace.node} is not on this machine: run this on the node itself, as root`);
-  if (!client)
+  const places = await findPlaces(commands, options.namespaces);
+  const nodes = options.nodeAddresses.map((address) => places.holdersOf(address)).find((each) => each.length > 0);
+  if (!nodes) return nothing(`${trace.node} is not on this machine: run this on the node itself, as root`);
+  if (nodes.length > 1 && nodes[0] !== undefined)
+    return nothing(
+      `${nodes.length} network namespaces of this machine have the address of ${trace.node}: run this in one of them`,
+    );
+  const [node] = nodes;
+  const client = await placeOfClient(commands, places, from.address, node);
+  if (client === undefined)
     return nothing(
       `no network namespace of this machine has ${from.address}: the connection cannot be made from there`,
     );
+  if (typeof client === "string") return nothing(client);
   const packet = { source: from.address, destination: to.address, protocol: to.protocol, port: to.port } as const;
-  return compareWithKernel(trace, await observe(commands, node.place, client.place, packet));
+  return compareWithKernel(trace, await observe(commands, node, client.place, packet));
 }
 
 /** Milliseconds for which the trace is listened to; longer the second time, since nft reads all rules before it listens. */
