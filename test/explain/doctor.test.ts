@@ -81,6 +81,14 @@ describe("fairlead doctor on a cluster with faults in it", () => {
     expect((await examine()).filter(({ object }) => object === "Node node-1")).toEqual([]);
   });
 
+  test.skipIf(noKernel)("a trace of what works agrees with the kernel, from a real pod", async () => {
+    if (!cluster) throw new Error("there is no cluster");
+    const words = ["--from", "service/no-service/web", "--to", "web.no-service:80", "--live", "-o", "json"];
+    const { code, stdout, stderr } = await cluster.fairlead(["trace", "packet", "--dir", cluster.dir, ...words]);
+    const { verdict, live } = JSON.parse(stdout) as { verdict: string; live: object };
+    expect({ code, verdict, ...live }, stdout + stderr).toMatchObject({ code: 0, verdict: "forward", agrees: true });
+  });
+
   test("the text has evidence and remedy, and the exit code says that there are errors", async () => {
     if (!cluster) throw new Error("there is no cluster");
     const { code, stdout } = await cluster.fairlead(["doctor", "--dir", cluster.dir, "-n", "wrong-label"]);
