@@ -1,6 +1,6 @@
 import type { Clock, CommandRunner, Logger } from "../system/index.ts";
 import type { Frontend, NodePlan, ProxyContext } from "../services/index.ts";
-import { createTables, type Program, type Row } from "../tables/index.ts";
+import { createTables, isolating, type Program, type Row } from "../tables/index.ts";
 import type { Backend, FrontendState, ProxyMode } from "./backend.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
 import { told, type Syncs } from "./figures.ts";
@@ -47,14 +47,15 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     signal,
     ...(options.syncs ? { cleaned: options.syncs.cleaned } : {}),
   });
+  const program = isolating(kernel.program);
   const tables = createTables({
-    program: options.syncs ? told(kernel.program, options.syncs, kernel.mode) : kernel.program,
+    program: options.syncs ? told(program, options.syncs, kernel.mode) : program,
     shared: kernel.shared,
     signal,
     clock,
     log,
     onApplied: () => conntrack.run(),
-    onRefused: ({ table, key, owner }) => log.warn({ ...owner, table, key }, "a row does not fit and is left out"),
+    onRefused: ({ table, key, owner }) => log.warn({ ...owner, table, key }, "a row is not taken and is left out"),
   });
 
   const setContext = (next: ProxyContext): void => {

@@ -20,6 +20,8 @@ export interface Program {
    * passed over when they are removed. When it throws, nothing has changed.
    */
   apply(transaction: Transaction): Promise<readonly Row[]>;
+  /** Whether `apply` would take it, without doing it. Absent where there is no way to know. */
+  readonly check?: (transaction: Transaction) => Promise<boolean>;
 }
 
 export interface FakeProgram extends Program {

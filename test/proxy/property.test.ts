@@ -188,7 +188,8 @@ describe.skipIf(whyNoLab).each(modes)(`packets are led as the model says: %s${wh
     const { to: destination, port, protocol } = packet;
     const { source: own, device } = placeOf(packet);
     // In user space the addresses of Services are the node's own, and it goes to them as from them.
-    const source = mode === "userspace" && packet.from === "node" ? destination : own;
+    const isOwn = mode === "userspace" && packet.from === "node";
+    const source = isOwn ? destination : own;
     // User space sees no interfaces.
     const known = device && mode !== "userspace" ? { device } : {};
     const route = model.route({ source, destination, port, protocol, ...known });
@@ -204,17 +205,21 @@ describe.skipIf(whyNoLab).each(modes)(`packets are led as the model says: %s${wh
       remotePod: field.pods2,
       otherNode: field.node2,
     };
-    const bind = packet.from === "node" || packet.from === "otherNode" ? {} : { source };
-    const answers = await agents[packet.from].ask({
-      address: destination,
-      port,
-      protocol,
-      count: verdict === "forward" ? 3 : 1,
-      atOnce: 1,
-      timeout: verdict === "drop" ? 300 : 8_000,
-      ...bind,
-    });
-    return compare(answers, route, packet, source);
+    const bind = (packet.from === "node" && !isOwn) || packet.from === "otherNode" ? {} : { source };
+    const ask = () =>
+      agents[packet.from].ask({
+        address: destination,
+        port,
+        protocol,
+        count: verdict === "forward" ? 3 : 1,
+        atOnce: 1,
+        timeout: verdict === "drop" ? 300 : 8_000,
+        ...bind,
+      });
+    const problem = compare(await ask(), route, packet, source);
+    // Connections of one client that begin at the same time may be led apart once; those that follow may not.
+    const isSticky = route.decision.verdict === "forward" && route.decision.affinitySeconds !== undefined;
+    return problem !== undefined && isSticky ? compare(await ask(), route, packet, source) : problem;
   }
 
   function compare(

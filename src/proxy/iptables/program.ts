@@ -26,6 +26,17 @@ const tool: Readonly<Record<Family, string>> = { IPv4: "iptables", IPv6: "ip6tab
 /** Services by iptables: only what changes is handed to `iptables-restore --noflush`, and its like of IPv6. */
 export function createIptablesProgram(commands: CommandRunner, families: readonly Family[]): Program {
   return {
+    async check(transaction) {
+      const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
+      const { inputs } = restoreOf(transaction, stale, families);
+      for (const family of families) {
+        const args = ["-w", patience, "--noflush", "--test"];
+        if (inputs[family] === "") continue;
+        const { code } = await commands.run(`${tool[family]}-restore`, args, { input: inputs[family], timeout });
+        if (code !== 0) return false;
+      }
+      return true;
+    },
     async apply(transaction) {
       const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
       const { inputs, refused } = restoreOf(transaction, stale, families);

@@ -16,6 +16,7 @@ function parts({ libraryRefuses = false, childRefuses = false } = {}) {
       ran.push(`child ${script.slice(0, 10)}`);
       if (childRefuses) throw new NftError("Error: No such file or directory");
     },
+    check: () => Promise.resolve(true),
     lookEvery: 1,
     close() {},
   };

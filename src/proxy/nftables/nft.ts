@@ -7,6 +7,8 @@ import { familyName, probeOf } from "./ruleset.ts";
 export interface Nft {
   /** Throws `NftError` when the kernel or the parser refuses; nothing has changed then. */
   run(script: string): Promise<void>;
+  /** Whether `run` would take it. The kernel judges it, and nothing changes. */
+  check(script: string): Promise<boolean>;
   /** Milliseconds between looks at whether our rules are still there: short where a look costs little. */
   readonly lookEvery: number;
   close(): void;
@@ -32,6 +34,10 @@ export function childNft(commands: CommandRunner): Nft {
     async run(script) {
       const result = await commands.run("nft", ["-f", "-"], { input: script, timeout: childTimeout });
       if (result.code !== 0) throw new NftError(result.stderr || `exit code ${result.code}`);
+    },
+    async check(script) {
+      const result = await commands.run("nft", ["-c", "-f", "-"], { input: script, timeout: childTimeout });
+      return result.code === 0;
     },
     lookEvery: 10_000,
     close() {},
@@ -59,6 +65,7 @@ export function withLibrary(library: Library, child: Nft): Nft {
       const isDone = script.length <= smallScript && library.run(script) === undefined;
       if (!isDone) await child.run(script);
     },
+    check: (script) => child.check(script),
     lookEvery: 1_000,
     close: () => library.close(),
   };

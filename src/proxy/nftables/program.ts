@@ -8,6 +8,15 @@ import { drawsOf, scriptOf } from "./script.ts";
 export function createNftablesProgram(nft: Nft, families: readonly Family[]): Program {
   let chains = new Set<string>();
   return {
+    check(transaction) {
+      const missing = [...drawsOf(transaction.add)].filter(([name]) => transaction.reset || !chains.has(name));
+      const { script } = scriptOf(
+        transaction,
+        missing.map(([, draw]) => draw),
+        families,
+      );
+      return nft.check(script);
+    },
     async apply(transaction) {
       const known = transaction.reset ? new Set<string>() : chains;
       const missing = [...drawsOf(transaction.add)].filter(([name]) => !known.has(name));

@@ -17,6 +17,8 @@ export interface Listener {
 export const unprivilegedOffset = 8_000;
 const firstRetry = 500;
 const longestRetry = 10_000;
+/** Turns of the event loop for which a place that is taken is tried again at once. */
+const turns = 5;
 
 /**
  * Opens `address:port` and keeps trying while that is not possible. Without the right to open a port below 1024 it opens
@@ -50,6 +52,7 @@ export function createListener(options: {
   async function run(): Promise<void> {
     const until = AbortSignal.any([signal, closing.signal]);
     let retry = firstRetry;
+    let patience = turns;
     while (!until.aborted && !server) {
       try {
         await openAt(port).catch((error: NodeJS.ErrnoException) => {
@@ -58,6 +61,11 @@ export function createListener(options: {
         });
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code ?? String(error);
+        // One that was closed while it opened may have the place for a moment yet.
+        if (code === "EADDRINUSE" && patience-- > 0) {
+          await new Promise((resolve) => setImmediate(resolve));
+          continue;
+        }
         if (problem === undefined) report(`${address}:${port} cannot be opened: ${code}`);
         problem = wordsFor[code] ?? code;
         tried();
