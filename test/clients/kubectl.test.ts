@@ -30,11 +30,16 @@ describe.skipIf(why)(`kubectl 1.35${why ? ` (skipped: ${why})` : ""}`, () => {
 
   for (const [about, cases] of Object.entries(all)) {
     describe(about, () => {
-      for (const { args, input, code = 0, out = [], err = [], env } of cases) {
+      for (const { args, input, code = 0, out = [], err = [], env, soon } of cases) {
         it(`kubectl ${args.join(" ")}`, async () => {
           const more = env && Object.fromEntries(Object.entries(env).map(([name, value]) => [name, filled(value)]));
           const options = { ...(input === undefined ? {} : { input }), ...(more === undefined ? {} : { env: more }) };
-          const result = await cluster.kubectl(args.map(filled), options);
+          const ask = () => cluster.kubectl(args.map(filled), options);
+          const asExpected = async () => {
+            const told = await ask();
+            return told.code === code && out.every((pattern) => pattern.test(told.stdout)) ? told : undefined;
+          };
+          const result = soon ? await eventually(`kubectl ${args.join(" ")} tells it`, asExpected) : await ask();
           expect.soft(result, result.stderr).toMatchObject({ code });
           for (const pattern of out) expect(result.stdout).toMatch(pattern);
           for (const pattern of err) expect(result.stderr).toMatch(pattern);

@@ -216,7 +216,10 @@ describe.skipIf(whyNoLab).each(modes)(`packets are led as the model says: %s${wh
         timeout: verdict === "drop" ? 300 : 8_000,
         ...bind,
       });
-    const problem = compare(await ask(), route, packet, source);
+    let answers = await ask();
+    // A neighbour that was not found in time is this machine's doing: no rule answers in that way.
+    if (verdict === "forward" && "EHOSTUNREACH" in answers) answers = await ask();
+    const problem = compare(answers, route, packet, source);
     // Connections of one client that begin at the same time may be led apart once; those that follow may not.
     const isSticky = route.decision.verdict === "forward" && route.decision.affinitySeconds !== undefined;
     return problem !== undefined && isSticky ? compare(await ask(), route, packet, source) : problem;

@@ -299,6 +299,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
           if (!orCreate || !(force || context.strategy.allowCreateOnUpdate)) throw notFound(resource, name);
           try {
             const made = await orCreate();
+            checkUid(resource, made, undefined);
             // Of a PUT that creates it is not asked what it was made from.
             delete made.metadata.resourceVersion;
             return { entry: await create(context, made), created: true };
@@ -382,14 +383,17 @@ function resourceVersionOnCreate(): Error {
   return statusError("BadRequest", "resourceVersion should not be set on objects to be created");
 }
 
+/** An object that names its uid is that one object: what has gone meanwhile is not made anew by whoever writes it late. */
+function checkUid(resource: Resource, { metadata }: KubeObject, old: KubeObject | undefined): void {
+  const { name, uid } = metadata;
+  const known = old?.metadata.uid ?? "";
+  if (uid && uid !== known)
+    throw conflict(resource, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${known}`);
+}
+
 function checkPreconditions(resource: Resource, object: KubeObject, old: KubeObject): void {
-  const { name, uid, resourceVersion } = object.metadata;
-  if (uid && uid !== old.metadata.uid)
-    throw conflict(
-      resource,
-      name,
-      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`,
-    );
+  const { name, resourceVersion } = object.metadata;
+  checkUid(resource, object, old);
   // Upstream has no kind of error for a version that is none.
   if (resourceVersion && !/^\d+$/.test(resourceVersion))
     throw unknownError(`strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);

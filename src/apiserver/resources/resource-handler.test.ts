@@ -165,6 +165,17 @@ describe("update", () => {
     expect(other.body.message).toContain("Precondition failed: UID in precondition: other, UID in object meta:");
   });
 
+  it("does not make anew what has gone, where an update may create", async () => {
+    const services = "/api/v1/namespaces/default/services";
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "a" }, spec: { ports: [{ port: 80 }] } };
+    const { body } = await api.call("POST", services, service);
+    expect((await api.call("DELETE", `${services}/a`)).status).toBe(200);
+    const late = await api.call("PUT", `${services}/a`, body);
+    expect(late.body).toMatchObject({ code: 409, reason: "Conflict" });
+    expect((await api.call("GET", `${services}/a`)).status).toBe(404);
+    expect((await api.call("PUT", `${services}/a`, service)).status).toBe(201);
+  });
+
   it("refuses another name, and what is not there", async () => {
     await api.call("POST", configMaps, config("a"));
     const named = await api.call("PUT", `${configMaps}/a`, config("b"));

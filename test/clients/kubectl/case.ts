@@ -13,6 +13,8 @@ export interface KubectlCase {
   /** Patterns that standard error must match. */
   readonly err?: readonly RegExp[];
   readonly env?: Record<string, string>;
+  /** Asked again for a while until it holds: figures of a pod come some time after the pod. */
+  readonly soon?: boolean;
 }
 
 /** Splits at blanks; what stands in quotes stays together. */
