@@ -22,17 +22,16 @@ export async function connect(directory: ClusterDirectory): Promise<Client> {
   return createHttpClient(await loadKubeconfig({ path: directory.kubeconfig }));
 }
 
+/** What to do when the cluster of a directory does not answer. */
+export const bringUp = (directory: ClusterDirectory): string =>
+  `bring the cluster up with \`fairlead up --dir ${directory.root}\``;
+
 /** Runs `work` against the API; that it cannot be reached becomes CliError UNREACHABLE with what to do. */
-export async function asking<T>(directory: ClusterDirectory, work: () => Promise<T>): Promise<T> {
+export async function asking<T>(remedy: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    throw new CliError(
-      "UNREACHABLE",
-      `the API does not answer: ${error.message}`,
-      `bring the cluster up with \`fairlead up --dir ${directory.root}\``,
-      { cause: error },
-    );
+    throw new CliError("UNREACHABLE", `the API does not answer: ${error.message}`, remedy, { cause: error });
   }
 }

@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { freePort, systemClock } from "../system/index.ts";
-import { asking, connect } from "./connect.ts";
+import { asking, bringUp, connect } from "./connect.ts";
 import { runDetached } from "./detach.ts";
 import { type ClusterDirectory, clusterDirectory } from "./directory.ts";
 import { exampleHosts, setStage, visitorImage } from "./demo/stage.ts";
@@ -78,7 +78,7 @@ async function show(directory: ClusterDirectory, options: DemoOptions): Promise<
   const state = await readState(directory);
   if (!state) throw new CliError("FAILED", "the cluster has not said how it runs", `see ${directory.log}`);
   const client = await connect(directory);
-  const stage = await asking(directory, () =>
+  const stage = await asking(bringUp(directory), () =>
     setStage({
       client,
       directory,

@@ -16,7 +16,8 @@ import { doctorText } from "./doctor.ts";
 import { CliError } from "./errors.ts";
 import { readFacts } from "./explain/facts.ts";
 import { readObjects } from "./explain/objects.ts";
-import { asCliError, asking, findSource, readFiles, type SourceOptions, withSource } from "./explain/source.ts";
+import { asking } from "./connect.ts";
+import { asCliError, checkCluster, findSource, readFiles, type SourceOptions, withSource } from "./explain/source.ts";
 import { type ManifestObject, readManifests } from "./manifests.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
@@ -68,7 +69,7 @@ async function diff(options: DiffOptions): Promise<void> {
       ? { facts: { clusterDomain: "cluster.local", podCidrs: options.clusterCidr ?? [], serviceCidrs: [] } }
       : await findSource({ ...options, filename: [] });
     const client = "client" in source ? source.client : undefined;
-    const base = client ? (await asking(() => readObjects(client))).objects : noObjects;
+    const base = client ? (await asking(checkCluster, () => readObjects(client))).objects : noObjects;
     const { objects, skipped } = client ? await dryRun(client, options.filename) : await readFiles(options.filename);
     for (const warning of skipped) process.stderr.write(`warning: ${warning}\n`);
     const { controllerName } = await import("../dataplane/index.ts");
@@ -112,7 +113,9 @@ async function dryRun(client: Client, paths: readonly string[]): Promise<{ objec
     const metadata = resource.namespaced ? { namespace: "default", ...object.metadata } : object.metadata;
     try {
       objects.push(
-        await asking(() => client.apply(resource, { ...object, metadata }, { dryRun: true, fieldManager: "fairlead" })),
+        await asking(checkCluster, () =>
+          client.apply(resource, { ...object, metadata }, { dryRun: true, fieldManager: "fairlead" }),
+        ),
       );
     } catch (error) {
       const local = offline.objects[i];

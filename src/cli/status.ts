@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { type Exposure, exposures } from "../explain/index.ts";
-import { asking, connect } from "./connect.ts";
+import { asking, bringUp, connect } from "./connect.ts";
 import { readObjects } from "./explain/objects.ts";
 import { clusterDirectory, defaultDirectory } from "./directory.ts";
 import { type OutputFormat, parseOutput, render, table } from "./output.ts";
@@ -36,7 +36,7 @@ Examples:
 async function showStatus({ dir, namespace, output }: StatusOptions): Promise<void> {
   const directory = clusterDirectory(dir);
   const client = await connect(directory);
-  const rows = await asking(directory, async () => {
+  const rows = await asking(bringUp(directory), async () => {
     const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
     const state = await readState(directory);
     const { objects } = await readObjects(client, namespace);

@@ -13,6 +13,7 @@ import {
 } from "../../explain/index.ts";
 import { decode, type KubeObject, StatusError, strategyFor } from "../../kube/index.ts";
 import { clusterDirectory, type ClusterDirectory, defaultDirectory } from "../directory.ts";
+import { asking } from "../connect.ts";
 import { CliError } from "../errors.ts";
 import { type ManifestObject, readManifests } from "../manifests.ts";
 import { type ClusterState, readState } from "../state.ts";
@@ -125,24 +126,12 @@ export async function readCluster(options: SourceOptions): Promise<ReadCluster> 
     const cluster = createCluster(assumed.objects, withAssumedRanges(source.facts, assumed.objects));
     return { cluster, source, assumptions: assumed.assumptions, warnings: skipped };
   }
-  const { objects, unread } = await asking(() => readObjects(source.client as Client));
+  const { objects, unread } = await asking(checkCluster, () => readObjects(source.client as Client));
   return { cluster: createCluster(objects, source.facts), source, assumptions: [], warnings: unread };
 }
 
-/** Runs `work` against the API; what the user can do about its failure is said. */
-export async function asking<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
-    throw new CliError(
-      "UNREACHABLE",
-      `the API does not answer: ${error.message}`,
-      "check that the cluster runs, or name another with --kubeconfig or --dir",
-      { cause: error },
-    );
-  }
-}
+/** What to do when a cluster does not answer, wherever it was found. */
+export const checkCluster = "check that the cluster runs, or name another with --kubeconfig or --dir";
 
 /** Turns what explain refuses into an error of the command line. */
 export function asCliError(error: unknown): unknown {
