@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { noEtcd, startEtcd, type Etcd } from "../support/etcd.ts";
 import { check } from "./checker.ts";
 import { configMapApi } from "./http-api.ts";
+import { allocateWhile, checkAllocations } from "./allocations.ts";
 import { startApiServers, type ApiProcess } from "./servers.ts";
 import { randomNumbers, runWorkload } from "./workload.ts";
 
@@ -28,50 +29,10 @@ describe.skipIf(noEtcd)(`three API servers on three members of etcd${noEtcd ? ` 
 
   test("no address and no node port is given twice, and none is lost, while servers and members are killed", async () => {
     await withServers(async (etcd, servers) => {
-      const made = new Map<string, { address: string; port: number }>();
-      let over = false;
-      const faults = disturb(etcd, servers).finally(() => {
-        over = true;
-      });
-      const path = "/api/v1/namespaces/default/services";
-      const client = async (number: number): Promise<void> => {
-        const { client: api } = servers[number % 3] as ApiProcess;
-        const random = randomNumbers(number);
-        const own: string[] = [];
-        for (let count = 0; !over; count++) {
-          const name = `svc-${number}-${count}`;
-          const spec = { type: "NodePort", ports: [{ port: 80 }] };
-          const body = { apiVersion: "v1", kind: "Service", metadata: { name }, spec };
-          const answer = await api.call("POST", path, body).catch(() => undefined);
-          if (answer?.status === 201) {
-            const { clusterIP, ports } = (answer.body as ServiceBody).spec;
-            made.set(name, { address: clusterIP, port: ports[0]?.nodePort ?? 0 });
-            own.push(name);
-          } else await sleep(50);
-          if (own.length < 8 || random() < 0.3) continue;
-          const gone = own.shift() ?? "";
-          // From here on nobody knows whether it is there, until the answer comes.
-          made.delete(gone);
-          const removed = await api.call("DELETE", `${path}/${gone}`).catch(() => undefined);
-          if (removed?.status !== 200) await sleep(50);
-        }
-      };
-      await Promise.all([faults, ...Array.from({ length: 9 }, (_, i) => client(i))]);
-      for (const { client: api } of servers) {
-        const { items } = (await api.call("GET", path)).body as { items: ServiceBody[] };
-        const addresses = items.map(({ spec }) => spec.clusterIP);
-        const ports = items.flatMap(({ spec }) => spec.ports.flatMap(({ nodePort }) => (nodePort ? [nodePort] : [])));
-        expect(new Set(addresses).size).toBe(addresses.length);
-        expect(new Set(ports).size).toBe(ports.length);
-        const there = new Map(items.map((item) => [item.metadata.name, item.spec]));
-        for (const [name, { address, port }] of made)
-          expect([name, there.get(name)?.clusterIP, there.get(name)?.ports[0]?.nodePort]).toEqual([
-            name,
-            address,
-            port,
-          ]);
-        expect(items.length).toBeGreaterThan(20);
-      }
+      const apis = Array.from({ length: 9 }, (_, i) => (servers[i % 3] as ApiProcess).client);
+      const made = await allocateWhile(apis, disturb(etcd, servers));
+      for (const { client: api } of servers) expect(await checkAllocations(api, made)).toEqual([]);
+      expect(made.size).toBeGreaterThan(20);
     });
   });
 
@@ -96,11 +57,6 @@ describe.skipIf(noEtcd)(`three API servers on three members of etcd${noEtcd ? ` 
     });
   });
 });
-
-interface ServiceBody {
-  readonly metadata: { readonly name: string };
-  readonly spec: { readonly clusterIP: string; readonly ports: readonly { readonly nodePort?: number }[] };
-}
 
 async function withServers(use: (etcd: Etcd, servers: readonly ApiProcess[]) => Promise<void>): Promise<void> {
   const etcd = await startEtcd({ members: 3 });

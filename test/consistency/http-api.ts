@@ -11,30 +11,45 @@ export interface Answer {
 
 export interface HttpClient {
   call(method: string, path: string, body?: object): Promise<Answer>;
+  /** The text of an answer that is none of the API's objects: `/metrics`. */
+  text(path: string): Promise<string>;
   stream(path: string, signal: AbortSignal): Promise<IncomingMessage>;
   close(): void;
 }
 
-/** Requests of one user over connections that are kept. */
-export function connectHttp(server: string, tls: { ca: string; cert: string; key: string }): HttpClient {
+/** Requests of one user over connections that are kept. `socketPath`: a file that leads to the server. */
+export function connectHttp(
+  server: string,
+  { socketPath, ...tls }: { ca: string; cert: string; key: string; socketPath?: string },
+): HttpClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 64, ...tls });
   const open = (options: RequestOptions, body?: object): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const sent = request(
         server,
-        { agent, headers: body ? { "content-type": "application/json" } : {}, ...options },
+        {
+          agent,
+          ...(socketPath ? { socketPath } : {}),
+          headers: body ? { "content-type": "application/json" } : {},
+          ...options,
+        },
         resolve,
       );
       sent.on("error", reject);
       sent.end(body && JSON.stringify(body));
     });
+  const ask = async (method: string, path: string, body?: object): Promise<{ status: number; text: string }> => {
+    const answer = await open({ method, path, signal: AbortSignal.timeout(20_000) }, body);
+    const parts: Buffer[] = [];
+    for await (const part of answer) parts.push(part as Buffer);
+    return { status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString() };
+  };
   return {
     async call(method, path, body) {
-      const answer = await open({ method, path, signal: AbortSignal.timeout(20_000) }, body);
-      const parts: Buffer[] = [];
-      for await (const part of answer) parts.push(part as Buffer);
-      return { status: answer.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString()) };
+      const { status, text } = await ask(method, path, body);
+      return { status, body: JSON.parse(text) };
     },
+    text: async (path) => (await ask("GET", path)).text,
     stream: (path, signal) => open({ path, signal }),
     close: () => agent.destroy(),
   };

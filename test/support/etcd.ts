@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Lab } from "./lab.ts";
 
 /** Why tests with etcd are skipped; undefined: it is there. */
 export const noEtcd: string | undefined =
@@ -21,6 +22,8 @@ export interface EtcdOptions {
   /** On disk instead of in memory. */
   readonly onDisk?: boolean;
   readonly flags?: readonly string[];
+  /** Where it runs. Absent: on this machine. */
+  readonly within?: Lab;
 }
 
 export interface EtcdMember {
@@ -47,6 +50,7 @@ export async function startEtcd({
   tls,
   onDisk = false,
   flags = [],
+  within,
 }: EtcdOptions = {}): Promise<Etcd> {
   const directory = mkdtempSync(join(onDisk ? tmpdir() : "/dev/shm", "fairlead-etcd-"));
   const scheme = tls ? "https" : "http";
@@ -86,8 +90,9 @@ export async function startEtcd({
         await ended;
       },
       async start() {
-        child = spawn("etcd", args, { stdio: "ignore", env: { PATH: process.env.PATH } });
-        await accepts(ports[i] ?? 0, child);
+        const [file, words] = within?.inside("etcd", args) ?? ["etcd", args];
+        child = spawn(file, words, { stdio: "ignore", env: { PATH: process.env.PATH } });
+        await accepts(ports[i] ?? 0, child, within);
       },
     };
   });
@@ -104,18 +109,28 @@ export async function startEtcd({
   return { endpoints: names.map((_, i) => clientUrl(i)), members, stop };
 }
 
-async function accepts(port: number, child: ChildProcess): Promise<void> {
+async function accepts(port: number, child: ChildProcess, within: Lab | undefined): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`etcd ended with exit code ${child.exitCode}`);
-    const socket = connect(port, "127.0.0.1");
-    const open = await Promise.race([
-      once(socket, "connect").then(() => true),
-      once(socket, "error").then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (open) return;
+    if (await (within ? opensWithin(within, port) : opens(port))) return;
     await sleep(20);
   }
+}
+
+async function opens(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  const open = await Promise.race([
+    once(socket, "connect").then(() => true),
+    once(socket, "error").then(() => false),
+  ]).catch(() => false);
+  socket.destroy();
+  return open;
+}
+
+async function opensWithin(lab: Lab, port: number): Promise<boolean> {
+  const script =
+    'require("net").connect(+process.argv[1], "127.0.0.1", () => process.exit(0)).on("error", () => process.exit(1))';
+  return (await lab.run(process.execPath, ["-e", script, String(port)])).code === 0;
 }
 
 export async function freePorts(count: number): Promise<number[]> {

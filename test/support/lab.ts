@@ -19,6 +19,8 @@ export interface Lab {
   /** A folder that goes with the lab, writable for its user. */
   readonly dir: string;
   run(file: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  /** What to start so that a program runs in the lab, for who looks after the process themselves: its id is the program's. */
+  inside(file: string, args: readonly string[]): readonly [string, readonly string[]];
   /** Starts a program that goes on until it is stopped. */
   start(file: string, args: readonly string[], env?: Record<string, string>): Running;
   close(): Promise<void>;
@@ -28,8 +30,8 @@ export interface Lab {
 export interface Running {
   /** What it has printed so far, on both outputs. */
   output(): string;
-  /** Ends it (SIGTERM) and settles when it has ended. */
-  stop(): Promise<void>;
+  /** Ends it (SIGTERM, or another signal) and settles when it has ended. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 const isRoot = process.getuid?.() === 0;
@@ -91,6 +93,7 @@ export async function openLab(user: LabUser): Promise<Lab> {
   };
   return {
     dir,
+    inside,
     run: (file, args, options = {}) =>
       systemCommands.run(...inside(file, args), { timeout: 120_000, ...options, env: { HOME: dir, ...options.env } }),
     start(file, args, env = {}) {
@@ -103,8 +106,8 @@ export async function openLab(user: LabUser): Promise<Lab> {
       const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
       return {
         output: () => output,
-        async stop() {
-          child.kill("SIGTERM");
+        async stop(signal = "SIGTERM") {
+          child.kill(signal);
           await ended;
         },
       };

@@ -1,9 +1,9 @@
-// Leads a socket file to port 6443 of an address. Usage: node vip-forward.mjs FILE ADDRESS
+// Leads a socket file to a port (default 6443) of an address. Usage: node vip-forward.mjs FILE ADDRESS [PORT]
 import { connect, createServer } from "node:net";
 
-const [file = "", address = ""] = process.argv.slice(2);
+const [file = "", address = "", port = "6443"] = process.argv.slice(2);
 createServer((socket) => {
-  const other = connect(6443, address);
+  const other = connect(Number(port), address);
   for (const [from, to] of [
     [socket, other],
     [other, socket],
