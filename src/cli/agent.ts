@@ -42,7 +42,7 @@ export function agentCommand(): Command {
     .requiredOption("--node <name>", "name of the node")
     .addHelpText(
       "after",
-      "\nExample:\n  nsenter --net=/run/netns/fairlead-node-2 fairlead agent --dir ~/.fairlead --node node-2",
+      "\nExample:\n  nsenter --net=/run/netns/fairlead-node-1f0c7a52-2 fairlead agent --dir ~/.fairlead --node node-2",
     )
     .action(agent);
 }

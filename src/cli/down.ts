@@ -7,7 +7,7 @@ import { endAgents } from "./cluster/agents.ts";
 import { ownRanges } from "./cluster/local-ranges.ts";
 import { type ClusterDirectory, clusterDirectory, defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
-import { createNodeLan } from "./lan.ts";
+import { createNodeLan, lanName } from "./lan.ts";
 import { endProcess } from "./process-file.ts";
 import { readState } from "./state.ts";
 
@@ -86,5 +86,5 @@ async function clearNetwork(directory: ClusterDirectory): Promise<void> {
   }
   await removeProxy(commands);
   await ownRanges(commands, []);
-  await createNodeLan(commands).tearDown();
+  await createNodeLan(commands, lanName(directory.root)).tearDown();
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { CommandError, type CommandRunner, runOrThrow } from "../system/index.ts";
@@ -13,29 +14,66 @@ export interface NodeLan {
 const bridge = "fairlead-lan";
 const prefix = "10.41.0";
 
-/** Whether anything of a LAN is in this machine's network. */
-async function isThere(): Promise<boolean> {
+/** Whether anything of this LAN, or of one that was here before, is in this machine's network. */
+async function isThere(cluster: string): Promise<boolean> {
   if (networkInterfaces()[bridge]) return true;
   const names = await readdir("/run/netns").catch(() => []);
-  return names.some((name) => name.startsWith("fairlead-node-"));
+  return names.some((name) => numberOf(cluster, name) !== undefined);
 }
+
+/**
+ * What names the networks of a cluster's nodes: network namespaces are named for the whole machine, and on one machine there may be
+ * several clusters, each in a network of its own. Of the directory, so that each start and `down` find what the last start has made.
+ */
+export const lanName = (root: string): string => createHash("sha256").update(root).digest("hex").slice(0, 8);
 
 /** Address of a node on the LAN; the host is node 1. */
 export const lanAddress = (node: number): string => `${prefix}.${node}`;
 
-/** Network namespace of a further node. */
-export const lanNamespace = (node: number): string => `fairlead-node-${node}`;
+/** Network namespace of a further node; `cluster` is of `lanName`. */
+export const lanNamespace = (cluster: string, node: number): string => `${anyNode}${cluster}-${node}`;
+
+const anyNode = "fairlead-node-";
+
+/** Which node of the cluster a namespace is of; undefined: none. */
+function numberOf(cluster: string, namespace: string): number | undefined {
+  const number = Number(namespace.split("-").at(-1));
+  return namespace === lanNamespace(cluster, number) ? number : undefined;
+}
 
 /** The host's end of the pair that joins a further node to the bridge. */
-const lanLink = (node: number | string): string => `fairlead-lan${node}`;
+const lanLink = (node: number): string => `fairlead-lan${node}`;
 
-export function createNodeLan(commands: CommandRunner): NodeLan {
+/** `cluster` is of `lanName`. One process at a time may use it in a network: see `takeNetwork`. */
+export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan {
   const ip = (...args: string[]) => runOrThrow(commands, "ip", args);
   const exists = async (device: string) => (await commands.run("ip", ["link", "show", "dev", device])).code === 0;
 
-  const namespaces = async () => {
-    const list = JSON.parse((await ip("-j", "netns", "list")) || "[]") as { name: string }[];
-    return list.map(({ name }) => name).filter((name) => /^fairlead-node-\d+$/.test(name));
+  /** The number is that by which links of this network tell where they lead. */
+  const namespaces = async () =>
+    JSON.parse((await ip("-j", "netns", "list")) || "[]") as { name: string; id?: number }[];
+
+  /** Nodes of the cluster that have a namespace, whether or not anything leads there. */
+  const nodesThere = async () => (await namespaces()).flatMap(({ name }) => numberOf(cluster, name) ?? []);
+
+  /** Links to nodes, with the namespace that each leads to. Undefined: that has no name any more. */
+  const links = async () => {
+    const all = JSON.parse((await ip("-j", "link", "show", "type", "veth")) || "[]") as Link[];
+    const ours = all.filter(({ ifname }) => /^fairlead-lan\d+$/.test(ifname));
+    const named = ours.length > 0 ? await namespaces() : [];
+    return ours.map(({ ifname, link_netnsid: id }) => ({
+      name: ifname,
+      leadsTo: id === undefined ? undefined : named.find((namespace) => namespace.id === id)?.name,
+    }));
+  };
+
+  /** What another cluster has left here: its process died, or this one could not use the network. */
+  const removeForeign = async () => {
+    for (const { name, leadsTo } of await links()) {
+      if (leadsTo !== undefined && numberOf(cluster, leadsTo) !== undefined) continue;
+      await commands.run("ip", ["link", "delete", name]);
+      if (leadsTo?.startsWith(anyNode)) await commands.run("ip", ["netns", "delete", leadsTo]);
+    }
   };
 
   const addBridge = async () => {
@@ -52,11 +90,11 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
   };
 
   const addNode = async (node: number) => {
-    const namespace = lanNamespace(node);
+    const namespace = lanNamespace(cluster, node);
     const outer = lanLink(node);
     if (await exists(outer)) return join(outer);
     // The pair is made last and carries the whole: where it exists, the node is complete.
-    if (!(await namespaces()).includes(namespace)) await ip("netns", "add", namespace);
+    if (!(await nodesThere()).includes(node)) await ip("netns", "add", namespace);
     await ip("-n", namespace, "link", "set", "lo", "up");
     await ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     try {
@@ -70,26 +108,33 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
     }
   };
 
-  const removeNode = async (namespace: string) => {
+  const removeNode = async (node: number) => {
+    const namespace = lanNamespace(cluster, node);
     // A namespace takes its pair with it only some time after its end, and an `up` right after must not find half a node.
-    await commands.run("ip", ["link", "delete", lanLink(namespace.replace("fairlead-node-", ""))]);
+    for (const { name, leadsTo } of await links())
+      if (leadsTo === namespace) await commands.run("ip", ["link", "delete", name]);
     await ip("netns", "delete", namespace);
+  };
+
+  /** Unless it joins nodes of another cluster. */
+  const removeBridge = async () => {
+    if ((await exists(bridge)) && (await links()).length === 0) await ip("link", "delete", bridge);
   };
 
   return {
     async setUp(nodes) {
       // The usual case costs no process: one node, and nothing left of several.
-      if (nodes === 1 && !(await isThere())) return;
+      if (nodes === 1 && !(await isThere(cluster))) return;
       const wanted = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
-      const names = new Set(wanted.map(lanNamespace));
-      for (const name of await namespaces()) if (!names.has(name)) await removeNode(name);
+      await removeForeign();
+      for (const node of await nodesThere()) if (!wanted.includes(node)) await removeNode(node);
       if (nodes === 1) return removeBridge();
       await addBridge();
       for (const node of wanted) await addNode(node);
     },
     async tearDown() {
       try {
-        for (const name of await namespaces()) await removeNode(name);
+        for (const node of await nodesThere()) await removeNode(node);
         await removeBridge();
       } catch (error) {
         // Without the program nothing can have been made.
@@ -97,8 +142,10 @@ export function createNodeLan(commands: CommandRunner): NodeLan {
       }
     },
   };
+}
 
-  async function removeBridge(): Promise<void> {
-    if (await exists(bridge)) await ip("link", "delete", bridge);
-  }
+/** As `ip -j link` tells of it. */
+interface Link {
+  readonly ifname: string;
+  readonly link_netnsid?: number;
 }

@@ -1,12 +1,19 @@
 import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { lanName } from "../../src/cli/lan.ts";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository } from "../support/lab.ts";
 import { load } from "../support/load.ts";
 import { applyShop, waysIn } from "../support/shop.ts";
 
 const user = noKernel ? "unprivileged" : "root";
+
+/** Network namespaces of the cluster's further nodes. */
+async function nodesOf(lab: Lab, { dir }: TestCluster): Promise<string[]> {
+  const names = printed(await lab.run("ip", ["netns", "list"])).split("\n");
+  return names.filter((name) => name.startsWith(`fairlead-node-${lanName(dir)}-`));
+}
 
 describe("fairlead up and down", () => {
   let lab: Lab | undefined;
@@ -122,10 +129,29 @@ describe("fairlead up and down", () => {
       cluster = await upCluster(lab, ["--nodes", "2"]);
       await applyShop(cluster);
       expect(await look()).not.toEqual(before);
+      expect(await nodesOf(lab, cluster)).toHaveLength(1);
       await cluster.down();
       expect(await look()).toEqual(before);
-      const namespaces = printed(await lab.run("ip", ["netns", "list"]));
-      expect(namespaces).not.toContain("fairlead-node-");
+      expect(await nodesOf(lab, cluster)).toEqual([]);
+    });
+
+    it("has nodes of its own beside another cluster of several nodes, and takes none of the other's away", async () => {
+      lab = await openLab("root");
+      const other = await openLab("root");
+      cluster = await upCluster(lab, ["--nodes", "2"]);
+      const beside = await upCluster(other, ["--nodes", "2"]);
+      try {
+        const ready = ["wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"];
+        for (const each of [cluster, beside]) expect(printed(await each.kubectl(ready))).toContain("node/node-2");
+        process.kill(await cluster.pid(), "SIGKILL");
+        await cluster.up();
+        await beside.down();
+        expect(await nodesOf(other, beside)).toEqual([]);
+        expect(await nodesOf(lab, cluster)).toHaveLength(1);
+        printed(await cluster.kubectl(ready));
+      } finally {
+        await tearDown(other, beside).catch(() => {});
+      }
     });
 
     it("leaves no kernel rows in the way when it comes back in userspace mode after a kill", async () => {

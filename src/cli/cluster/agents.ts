@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pki } from "../../apiserver/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
-import { lanNamespace } from "../lan.ts";
+import { lanName, lanNamespace } from "../lan.ts";
 import { endProcess } from "../process-file.ts";
 import type { AgentConfig } from "../agent.ts";
 
@@ -46,7 +46,12 @@ export async function startAgent({ directory, pki, name, number, config }: Agent
   ]);
   const full: AgentConfig = { ...config, client, proxyClient, ca: pki.ca, credentials: { ...credentials, ca: pki.ca } };
   await writeFile(files.config, JSON.stringify(full), { mode: 0o600 });
-  const inside = ["--net=" + join("/run/netns", lanNamespace(number)), "--", process.execPath, process.argv[1] ?? ""];
+  const inside = [
+    "--net=" + join("/run/netns", lanNamespace(lanName(directory.root), number)),
+    "--",
+    process.execPath,
+    process.argv[1] ?? "",
+  ];
   const child = spawn("nsenter", [...inside, "agent", "--dir", directory.root, "--node", name], {
     detached: true,
     stdio: "ignore",

@@ -9,7 +9,7 @@ import {
 } from "../../system/index.ts";
 import type { Capabilities } from "../capabilities.ts";
 import type { ClusterDirectory } from "../directory.ts";
-import { createNodeLan } from "../lan.ts";
+import { createNodeLan, lanName } from "../lan.ts";
 import { rotateLog } from "../log.ts";
 import type { Narrator } from "../narrator.ts";
 import type { Settings } from "../settings.ts";
@@ -67,7 +67,7 @@ const masters = (name: string) => ({ name, groups: ["system:masters", "system:au
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { directory, settings, capabilities, narrator, signal, clock, log, commands } = options;
   const { network, proxyMode } = capabilities;
-  if (network === "namespaces") await createNodeLan(commands).setUp(settings.nodes);
+  if (network === "namespaces") await createNodeLan(commands, lanName(directory.root)).setUp(settings.nodes);
   const plan = addressPlan(network, settings.nodes);
   const pools = settings.lbPool.length > 0 ? settings.lbPool : [plan.lbPool];
 
