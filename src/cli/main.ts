@@ -43,6 +43,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Serve the Services of any cluster, or of files, on this node",
     load: async () => (await import("./proxy.ts")).proxyCommand(),
   },
+  ingress: {
+    summary: "Lead HTTP to the Services of any cluster: Ingress and Gateway API",
+    load: async () => (await import("./ingress.ts")).ingressCommand(),
+  },
   loadbalancer: {
     summary: "Give Services addresses that never change, on any cluster",
     load: async () => (await import("./loadbalancer.ts")).loadbalancerCommand(),

@@ -39,6 +39,10 @@ export interface IngressOptions {
   /** Where clients reach the listeners: IP addresses or names, for the status of every served Ingress. */
   readonly addresses: () => readonly string[];
   readonly ports?: { readonly http: number; readonly https: number };
+  /** Ports to open, where something before them leads there from `ports`. Default: `ports` themselves. */
+  readonly bindPorts?: { readonly http: number; readonly https: number };
+  /** Of several that serve the same Ingresses one writes statuses, events and the class. Default: this one. */
+  readonly leading?: () => boolean;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -52,7 +56,7 @@ export interface Ingress extends Component {
   listeners(): readonly BoundListener[];
   /** The last translation; endpoints may have changed since. `undefined` before `ready`. */
   current(): Translation | undefined;
-  /** `addresses` answers differently now: writes statuses anew. */
+  /** `addresses` or `leading` answers differently now: writes statuses anew. */
   refresh(): void;
 }
 
@@ -60,6 +64,7 @@ export interface Ingress extends Component {
 export function startIngress(options: IngressOptions): Ingress {
   const { client, informers, dataplane, signal, clock, log, events } = options;
   const ports = options.ports ?? { http: 80, https: 443 };
+  const leading = options.leading ?? (() => true);
   const ingresses = informers.of(resources.Ingress);
   const classes = informers.of(resources.IngressClass);
   const services = informers.of(resources.Service);
@@ -91,6 +96,8 @@ export function startIngress(options: IngressOptions): Ingress {
     name: "ingress",
     after: [ingresses, classes, services, secrets, slices].map((informer) => informer.synced),
     reconcile: async (key) => {
+      // Whoever begins to lead comes here again.
+      if (!leading() && key !== "model" && key !== "pools") return;
       if (key === "class") await ensureClass();
       else if (key === "model") await applyModel();
       else if (key === "pools") await applyPools();
@@ -154,6 +161,7 @@ export function startIngress(options: IngressOptions): Ingress {
       memory,
       controllerName,
       ports,
+      ...(options.bindPorts ? { bindPorts: options.bindPorts } : {}),
     });
   }
 
@@ -185,7 +193,9 @@ export function startIngress(options: IngressOptions): Ingress {
   function enqueueStatuses(): void {
     const where = JSON.stringify([options.addresses(), dataplane.listeners()]);
     if (where !== confirmed.where) confirmed = { where, ingresses: new WeakSet() };
-    for (const ingress of current?.served ?? []) {
+    for (const translated of current?.served ?? []) {
+      // Its status may have changed since: a change of it alone is not translated.
+      const ingress = ingresses.get(nameOf(keyOf(translated))) ?? translated;
       if (confirmed.ingresses.has(ingress)) continue;
       if (sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress))) {
         confirmed.ingresses.add(ingress);
@@ -260,7 +270,12 @@ export function startIngress(options: IngressOptions): Ingress {
     stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
-    refresh: enqueueStatuses,
+    refresh() {
+      if (!begun) return;
+      controller.enqueue("class");
+      controller.enqueue("problems");
+      enqueueStatuses();
+    },
   };
 }
 

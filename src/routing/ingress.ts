@@ -1,7 +1,7 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { createHostTable } from "./host-table.ts";
 import { classSelector } from "./ingress-class.ts";
-import type { ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
+import type { Listener, ListenerProtocol, ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
 import { createPoolMemory, poolOf, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
@@ -21,6 +21,8 @@ export interface IngressInput {
   readonly controllerName: string;
   /** Ports to listen on. */
   readonly ports: { readonly http: number; readonly https: number };
+  /** Ports that the data plane opens for them, when something before it leads there. */
+  readonly bindPorts?: { readonly http: number; readonly https: number };
   /** For who translates again and again; objects that are the same as before cost next to nothing then. */
   readonly memory?: TranslationMemory;
 }
@@ -84,11 +86,14 @@ export function translateIngresses(input: IngressInput): Translation {
   const owner: Owner = { object: { kind: "IngressClass", name: input.controllerName }, field: "" };
   const server: Server = { kind: "http", hostname: "", hosts: table, owner };
   const secure: Server = { ...server, tls: { certificates: tls.certificates } };
-  const listeners: RoutingModel["listeners"] = [
-    { name: "http", port: input.ports.http, protocol: "HTTP", servers: new Map([["", server]]) },
-    { name: "https", port: input.ports.https, protocol: "HTTPS", servers: new Map([["", secure]]) },
-  ];
+  const listeners: RoutingModel["listeners"] = [listener("http", "HTTP", server), listener("https", "HTTPS", secure)];
   return { model: { listeners, pools }, problems, served, targets };
+
+  function listener(name: "http" | "https", protocol: ListenerProtocol, only: Server): Listener {
+    const bindPort = input.bindPorts?.[name];
+    const port = input.ports[name];
+    return { name, port, ...(bindPort === undefined ? {} : { bindPort }), protocol, servers: new Map([["", only]]) };
+  }
 
   function addPool(object: ObjectRef, key: string, target: PoolTarget, field: string): void {
     const serviceKey = `${target.namespace}/${target.service}`;

@@ -1,0 +1,248 @@
+import { setMaxListeners } from "node:events";
+import { hostname, networkInterfaces } from "node:os";
+import { Command, Option } from "commander";
+import {
+  createEventRecorder,
+  createInformers,
+  type Client,
+  type Informers,
+  startLeaderElection,
+} from "../client/index.ts";
+import { publishedAddresses, startEmbedded, startGateway, startIngress } from "../dataplane/index.ts";
+import { resources } from "../kube/index.ts";
+import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
+import { CliError, systemCodeOf } from "./errors.ts";
+import { keepHeapSmall } from "./heap.ts";
+import { startIngressStatus } from "./ingress-status.ts";
+import { clientFor } from "./loadbalancer.ts";
+import { surviveFaults, untilSignal } from "./signals.ts";
+
+interface Flags {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly address: string;
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  readonly httpBindPort?: number;
+  readonly httpsBindPort?: number;
+  readonly publishAddress?: readonly string[];
+  readonly publishService?: string;
+  readonly trustedForwarder?: readonly string[];
+  readonly gatewayApi: boolean;
+  readonly gatewayAddress?: string;
+  readonly statusAddress: string;
+  readonly shutdownDelay: number;
+  readonly leaderElectNamespace: string;
+  readonly logLevel: LogLevel;
+}
+
+const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
+
+export function ingressCommand(): Command {
+  return new Command("ingress")
+    .description(
+      "Serve the Ingresses and Gateways of any cluster.\nRun it once or more often: each serves all Ingresses, and one of them writes statuses and serves Gateways.",
+    )
+    .option(
+      "--kubeconfig <file>",
+      "how to reach the cluster (default: KUBECONFIG, ~/.kube/config, the pod's service account)",
+    )
+    .option("--context <name>", "context of the kubeconfig")
+    .option("--address <ip>", "address to listen on", "0.0.0.0")
+    .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
+    .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
+    .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
+    .option("--https-bind-port <port>", "the same for HTTPS", portOf)
+    .option("--publish-service <namespace/name>", "Service whose addresses the statuses of Ingresses say")
+    .option("--publish-address <address>", "IP address or name for the statuses instead; may be repeated", collect)
+    .option("--trusted-forwarder <cidr>", "proxies whose X-Forwarded-* are believed; may be repeated", collect)
+    .option("--no-gateway-api", "serve Ingresses only")
+    .option(
+      "--gateway-address <ip>",
+      "where Services of Gateways find this process (default: POD_IP, else an interface)",
+    )
+    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", "0.0.0.0:10254")
+    .option("--shutdown-delay <seconds>", "go on serving for so long after SIGTERM, unready", secondsOf, 0)
+    .option("--leader-elect-namespace <namespace>", "namespace of the Lease (default: the pod's)", ownNamespace())
+    .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
+    .addHelpText(
+      "after",
+      `
+Ingresses of classes with the controller fairlead.dev/ingress are served, and Gateways of classes with fairlead.dev/gateway. Without a class of
+its own it makes one: fairlead. /readyz answers 200 once every route of the cluster is served.
+
+Examples:
+  fairlead ingress --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443
+  fairlead ingress --publish-service fairlead/fairlead-ingress --http-bind-port 8080 --https-bind-port 8443`,
+    )
+    .action((flags: Flags) => run(flags));
+}
+
+function ownNamespace(): string {
+  return process.env["POD_NAMESPACE"] ?? "kube-system";
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new CliError("USAGE", `${JSON.stringify(text)} is no port: 0 to 65535`);
+  return port;
+}
+
+function secondsOf(text: string): number {
+  if (!/^\d{1,4}$/.test(text))
+    throw new CliError("USAGE", `${JSON.stringify(text)} is no number of seconds: 0 to 9999`);
+  return Number(text);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const statusAt = addressAndPort(flags.statusAddress);
+  const published = flags.publishService === undefined ? undefined : serviceName(flags.publishService);
+  const client = await clientFor(flags);
+  const log = createLogger({ level: flags.logLevel });
+  const stop = new AbortController();
+  const { signal } = stop;
+  setMaxListeners(0, signal);
+  const clock = systemClock;
+  let draining = false;
+  const ended = untilSignal(stop, () => {
+    draining = true;
+    return flags.shutdownDelay > 0 ? clock.sleep(flags.shutdownDelay * 1000, signal) : undefined;
+  });
+  surviveFaults(log);
+  keepHeapSmall();
+
+  const metrics = createMetrics();
+  const informers = createInformers(client, { signal, log });
+  const dataplane = dataplaneOf(flags, { metrics, signal, clock, log });
+  const publish = published && informers.of(resources.Service);
+  let leading = false;
+  const ingress = startIngress({
+    client,
+    informers,
+    dataplane,
+    metrics,
+    ports: { http: flags.httpPort, https: flags.httpsPort },
+    bindPorts: { http: flags.httpBindPort ?? flags.httpPort, https: flags.httpsBindPort ?? flags.httpsPort },
+    addresses: () => [
+      ...(flags.publishAddress ?? []),
+      ...(published && publish ? publishedAddresses(publish.get(published)) : []),
+    ],
+    leading: () => leading,
+    signal,
+    clock,
+    log,
+    events: createEventRecorder(client, { component: "fairlead-ingress", host: hostname(), log, clock, signal }),
+  });
+  publish?.onChange(({ before, after }) => {
+    const changed = after ?? before;
+    const { namespace, name } = changed?.metadata ?? {};
+    if (namespace === published?.namespace && name === published?.name) ingress.refresh();
+  });
+  let served = false;
+  void ingress.ready.then(
+    () => (served = true),
+    () => {},
+  );
+  const unserved = (): string | undefined => {
+    if (draining) return "shutting down";
+    if (!served) return "the cluster's routes are not served yet";
+    const closed = ingress.listeners().find(({ port }) => port === undefined);
+    return closed && `${closed.name}: ${closed.error ?? "its port is not open"}`;
+  };
+  const status = await startIngressStatus({ ...statusAt, unserved, metrics }).catch((error: unknown) => {
+    stop.abort(error);
+    throw new CliError(
+      "PORT_IN_USE",
+      `--status-address ${flags.statusAddress}: ${systemCodeOf(error) ?? String(error)}`,
+    );
+  });
+
+  const election = startLeaderElection({
+    client,
+    clock,
+    log,
+    signal,
+    lease: { namespace: flags.leaderElectNamespace, name: "fairlead-ingress" },
+    identity: `${hostname()}_${process.pid}`,
+    lead: async (until) => {
+      leading = true;
+      log.info({}, "this one leads: it writes statuses");
+      ingress.refresh();
+      try {
+        if (flags.gatewayApi) await serveGateways(flags, { client, informers, metrics, signal: until, clock, log });
+        else await aborted(until);
+      } finally {
+        leading = false;
+      }
+    },
+  });
+  void ingress.ready.then(
+    () => log.info({ listeners: ingress.listeners() }, "every route is served"),
+    () => {},
+  );
+  await ended;
+  await Promise.allSettled([election.stopped, ingress.stopped]);
+  status.close();
+}
+
+interface Parts {
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly signal: AbortSignal;
+  readonly clock: typeof systemClock;
+  readonly log: Logger;
+}
+
+function dataplaneOf(flags: Flags, parts: Parts): ReturnType<typeof startEmbedded> {
+  try {
+    const trustedForwarders = flags.trustedForwarder ?? [];
+    return startEmbedded({ ...parts, address: flags.address, trustedForwarders });
+  } catch (error) {
+    if (error instanceof TypeError) throw new CliError("USAGE", `--trusted-forwarder: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Gateways have Services that lead to the process that leads: another one takes them over with the lease. */
+async function serveGateways(
+  flags: Flags,
+  parts: Parts & { readonly client: Client; readonly informers: Informers },
+): Promise<void> {
+  const { client, signal, clock, log } = parts;
+  setMaxListeners(0, signal);
+  const gateway = startGateway({
+    ...parts,
+    dataplane: dataplaneOf(flags, parts),
+    addresses: () => [flags.gatewayAddress ?? process.env["POD_IP"] ?? ownAddress()],
+    events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
+  });
+  gateway.ready.catch((error: unknown) => {
+    if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
+  });
+  await gateway.stopped;
+}
+
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+function serviceName(text: string): { namespace: string; name: string } {
+  const [namespace = "", name = "", ...rest] = text.split("/");
+  if (!namespace || !name || rest.length > 0)
+    throw new CliError("USAGE", `--publish-service ${JSON.stringify(text)} is not NAMESPACE/NAME`);
+  return { namespace, name };
+}
+
+function addressAndPort(text: string): { address: string; port: number } {
+  const [, address = "", port = ""] = /^\[?([0-9a-fA-F:.]+?)\]?:(\d+)$/.exec(text) ?? [];
+  if (!address) throw new CliError("USAGE", `--status-address ${JSON.stringify(text)} is not IP:PORT`);
+  return { address, port: portOf(port) };
+}
