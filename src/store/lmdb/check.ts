@@ -8,7 +8,8 @@ import {
   type LogEntry,
   type Position,
 } from "./records.ts";
-import { headOf, metaKeys, openTables, type Tables } from "./tables.ts";
+import { openForReading } from "./logged-tables.ts";
+import { headOf, metaKeys, type RecordTables } from "./tables.ts";
 
 /** Something that is not as it must be. */
 export interface StoreFinding {
@@ -37,15 +38,15 @@ const maxFindings = 100;
  * the process that has the store open: it sees one moment. Throws StoreError when the store cannot be read at all.
  */
 export async function checkStore(path: string): Promise<StoreReport> {
-  const tables = openTables(path, { readOnly: true });
+  const { tables, close } = openForReading(path);
   try {
     return examine(tables);
   } finally {
-    await tables.root.close();
+    await close();
   }
 }
 
-function examine(tables: Tables): StoreReport {
+function examine(tables: RecordTables): StoreReport {
   const findings: StoreFinding[] = [];
   const find = (at: string, problem: string) => {
     if (findings.length < maxFindings) findings.push({ at, problem });
@@ -69,7 +70,7 @@ function idOf({ revision, ordinal }: Position): string {
   return `value ${revision}/${ordinal}`;
 }
 
-function readValues({ values }: Tables, head: number, find: Find): Values {
+function readValues({ values }: RecordTables, head: number, find: Find): Values {
   const found: Values = new Map();
   for (const { key, value } of values.range()) {
     const position = decodePosition(key);
@@ -82,7 +83,7 @@ function readValues({ values }: Tables, head: number, find: Find): Values {
 }
 
 /** Marks what the log refers to. Returns the last entry of each key that the log names. */
-function readLog({ log }: Tables, compacted: number, values: Values, find: Find) {
+function readLog({ log }: RecordTables, compacted: number, values: Values, find: Find) {
   const latest = new Map<string, LogEntry & Position>();
   let revisions = 0;
   let expected: number | undefined;
@@ -111,7 +112,7 @@ function readLog({ log }: Tables, compacted: number, values: Values, find: Find)
 }
 
 function readCurrent(
-  { current }: Tables,
+  { current }: RecordTables,
   head: number,
   values: Values,
   latest: ReadonlyMap<string, LogEntry & Position>,

@@ -1,35 +1,35 @@
 import { StoreError } from "../store.ts";
-import type { Tables } from "./tables.ts";
+import type { LoggedTables } from "./logged-tables.ts";
 
-/** What one caller wants done in the next transaction. */
+/** What one caller wants done in the next write of the tables. */
 export interface Job<T> {
-  /** Runs inside the transaction. What it throws before it writes fails this job alone. */
+  /** Runs inside the write. What it throws before it writes fails this job alone. */
   work(): T;
-  /** Runs when the transaction is on disk, before the caller is answered, in the order of the jobs. */
+  /** Runs when that is on disk, before the caller is answered, in the order of the jobs. */
   done?(result: T): void;
 }
 
-/** Group commit: jobs queue while a transaction is being synced to disk; the next one takes them together. */
+/** Group commit: jobs queue while a write is being synced to disk; the next one takes them together. */
 export interface Committer {
   /** Resolves with the result of `work` when it is on disk. `bytes`: about how much it writes. */
   commit<T>(bytes: number, job: Job<T>): Promise<T>;
-  /** Refuses what waits with CLOSED; settles when the transaction under way has ended. */
+  /** Refuses what waits with CLOSED; settles when the write under way has ended. */
   close(): Promise<void>;
 }
 
-/** What one transaction takes at most, so that it holds the thread for a few milliseconds only. */
+/** What one write takes at most, so that it holds the thread for a few milliseconds only. */
 const batchJobs = 128;
 const batchBytes = 4 << 20;
 
 interface Waiting {
   readonly bytes: number;
-  /** Does the work; returns what to call when the transaction is on disk. */
+  /** Does the work; returns what to call when it is on disk. */
   run(): () => void;
   reject(error: unknown): void;
 }
 
-/** `begin` is called within each transaction, before its jobs. */
-export function createCommitter(tables: Tables, path: string, begin: () => void = () => {}): Committer {
+/** `begin` is called within each write of the tables, before its jobs. */
+export function createCommitter(tables: LoggedTables, path: string, begin: () => void = () => {}): Committer {
   let queue: Waiting[] = [];
   let running: Promise<void> | undefined;
   let closed = false;
@@ -55,13 +55,12 @@ export function createCommitter(tables: Tables, path: string, begin: () => void 
   async function commitBatch(batch: readonly Waiting[]): Promise<void> {
     const answers: (() => void)[] = [];
     try {
-      tables.reserve(batch.reduce((sum, waiting) => sum + waiting.bytes, 0));
-      await tables.root.transaction(() => {
+      await tables.write(() => {
         begin();
         for (const waiting of batch) answers.push(waiting.run());
       });
     } catch (error) {
-      const failure = await commitError(error, path);
+      const failure = commitError(error, path);
       for (const waiting of batch) waiting.reject(failure);
       return;
     }
@@ -106,17 +105,13 @@ const diskFull: readonly unknown[] = ["ENOSPC", 28, "EDQUOT", 122];
 /** A limit on the size of files: `ulimit -f`. */
 const tooLarge: readonly unknown[] = ["EFBIG", 27];
 
-async function commitError(error: unknown, path: string): Promise<StoreError> {
-  const { commitError: reason } = error as { commitError?: Promise<never> };
-  const cause: unknown = await Promise.resolve(reason).then(
-    () => error,
-    (why: unknown) => why,
-  );
-  const { code, message } = cause as { code?: unknown; message: string };
+function commitError(error: unknown, path: string): StoreError {
+  if (error instanceof StoreError && error.code === "OUTCOME_UNKNOWN") return error;
+  const { code, message } = error as { code?: unknown; message: string };
   const why = tooLarge.includes(code)
     ? "files may not be larger"
     : diskFull.includes(code)
       ? "the disk is full"
       : message;
-  return new StoreError("UNAVAILABLE", `nothing was written to the store in ${path}: ${why}`, { cause });
+  return new StoreError("UNAVAILABLE", `nothing was written to the store in ${path}: ${why}`, { cause: error });
 }

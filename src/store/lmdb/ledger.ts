@@ -15,13 +15,13 @@ import {
   type LogEntry,
   type Position,
 } from "./records.ts";
-import { headOf, metaKeys, type Tables } from "./tables.ts";
+import { headOf, metaKeys, type RecordTables } from "./tables.ts";
 
-/** The state as the tables hold it. The methods that write must be called inside a transaction. */
+/** The state as the tables hold it. The methods that write must be called inside a write of the tables. */
 export interface LmdbLedger extends Ledger {
   /** Adds a revision to the tables; returns it as events. */
   append(revision: number, changes: readonly Change[]): Revision;
-  /** Remembers what has just been committed, so that watchers do not read it back. */
+  /** Makes what has just been committed the head, and remembers it, so that watchers do not read it back. */
   remember(entry: Revision): void;
   setCompacted(revision: number): void;
   /** Forgets the oldest revisions before `revision`, at most `limit` of them. Returns false when none are left. */
@@ -32,11 +32,12 @@ export interface LmdbLedger extends Ledger {
 const recentEvents = 1000;
 const recentBytes = 4 << 20;
 
-export function createLmdbLedger(tables: Tables): LmdbLedger {
+export function createLmdbLedger(tables: RecordTables): LmdbLedger {
   const { current, values, log, meta } = tables;
   const recent = createRecent();
 
-  const head = () => headOf(tables) ?? 1;
+  /** Of what is shown: to look it up each time would cost more. */
+  let head = headOf(tables) ?? 1;
   const compacted = () => decodeNumber(meta.get(metaKeys.compacted) ?? encodeNumber(1));
 
   function read(key: string, at: Position, createRevision: number): KeyValue {
@@ -77,7 +78,7 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
   }
 
   return {
-    head,
+    head: () => head,
     compacted,
     newest,
     *scan(prefix, after) {
@@ -93,6 +94,7 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
         yield entry;
         next = entry.revision + 1;
       }
+      if (next > head) return;
       for (const { revision, entries } of logFrom(next)) {
         yield { revision, events: entries.map((entry, ordinal) => eventOf(entry, { revision, ordinal })) };
       }
@@ -123,7 +125,10 @@ export function createLmdbLedger(tables: Tables): LmdbLedger {
       log.put(encodeNumber(revision), encodeLog(entries));
       return { revision, events };
     },
-    remember: (entry) => recent.add(entry),
+    remember(entry) {
+      head = entry.revision;
+      recent.add(entry);
+    },
     setCompacted: (revision) => meta.put(metaKeys.compacted, encodeNumber(revision)),
     forget(before, limit) {
       const oldest = [...log.keys({ end: encodeNumber(before), limit })];

@@ -8,7 +8,7 @@ import { createBell, watchLedger } from "../watch.ts";
 import { createCommitter } from "./committer.ts";
 import { createLmdbLedger } from "./ledger.ts";
 import { lockDirectory } from "./lock.ts";
-import { openTables } from "./tables.ts";
+import { openLoggedTables } from "./logged-tables.ts";
 
 export interface LmdbStoreOptions {
   /** Directory of the store; made when it is missing. */
@@ -38,12 +38,12 @@ export async function openLmdbStore({
   firstRevision = 1,
 }: LmdbStoreOptions): Promise<Store> {
   const release = takeDirectory(path);
-  const tables = unlessItFails(() => openTables(path, { readOnly: false, noFsync, firstRevision }), release);
-  const ledger = createLmdbLedger(tables);
+  const logged = unlessItFails(() => openLoggedTables(path, { noFsync, firstRevision }), release);
+  const ledger = createLmdbLedger(logged.tables);
   const bell = createBell();
-  /** Newest revision as the transaction under way has it: to look it up for each write of many would cost more than to add it. */
+  /** Newest revision as the write under way has it. */
   let head = 0;
-  const committer = createCommitter(tables, path, () => {
+  const committer = createCommitter(logged, path, () => {
     head = ledger.head();
   });
   let closing: Promise<void> | undefined;
@@ -67,7 +67,7 @@ export async function openLmdbStore({
   async function close(): Promise<void> {
     bell.close();
     await committer.close();
-    await tables.root.close();
+    await logged.close();
     release();
   }
 

@@ -8,6 +8,7 @@ import { StoreError } from "../store.ts";
  *   values    position                 -> checksum (4), value
  *   log       revision (6)             -> checksum (4), entries
  *   meta      "format" | "compacted"   -> number (6)
+ *             "moved"                  -> number (6): which use of the write-ahead log the tables hold, and all before (wal-format.ts)
  *
  * A value is written once, at the position of the write that made it, and stays while it is the newest or the log needs it.
  */

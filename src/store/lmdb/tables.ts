@@ -1,36 +1,54 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { open, type Database, type RangeOptions, type RootDatabase } from "lmdb";
+import { open, type Database, type RootDatabase } from "lmdb";
 import { StoreError } from "../store.ts";
 import { checkFile, createReserve } from "./file-size.ts";
 import { decodeNumber, encodeLog, encodeNumber } from "./records.ts";
 
 /** Version of the layout in records.ts. */
-export const format = 1;
+export const format = 2;
+/** Format 1 had no write-ahead log; else it is the same. */
+const formatWithoutLog = 1;
+
+/** Keys from `start` (not itself with `exclusiveStart`) to before `end`, at most `limit` of them. */
+export interface Range {
+  readonly start?: Buffer;
+  readonly end?: Buffer;
+  readonly exclusiveStart?: boolean;
+  readonly limit?: number;
+}
 
 /** One table. Every call throws StoreError CORRUPT where LMDB finds a page damaged. `put` and `remove` need a transaction. */
 export interface Table {
   get(key: Buffer): Buffer | undefined;
-  range(options?: RangeOptions): Iterable<{ key: Buffer; value: Buffer }>;
-  keys(options?: RangeOptions): Iterable<Buffer>;
-  count(options?: RangeOptions): number;
+  range(range?: Range): Iterable<{ key: Buffer; value: Buffer }>;
+  keys(range?: Range): Iterable<Buffer>;
+  lastKey(): Buffer | undefined;
+  count(range: Range): number;
   put(key: Buffer, value: Buffer): void;
   remove(key: Buffer): void;
 }
 
 /** The tables of one directory. See records.ts for what is in them. */
-export interface Tables {
-  readonly root: RootDatabase<Buffer, Buffer>;
+export interface RecordTables {
   readonly current: Table;
   readonly values: Table;
   readonly log: Table;
   readonly meta: Table;
+}
+
+export interface Tables extends RecordTables {
+  readonly root: RootDatabase<Buffer, Buffer>;
   /** To be called before each transaction with about how many bytes it writes. */
   readonly reserve: (bytes: number) => void;
 }
 
 const tableOptions = { keyEncoding: "binary", encoding: "binary", cache: false } as const;
-export const metaKeys = { format: Buffer.from("format"), compacted: Buffer.from("compacted") };
+export const metaKeys = {
+  format: Buffer.from("format"),
+  compacted: Buffer.from("compacted"),
+  moved: Buffer.from("moved"),
+};
 
 /**
  * Opens the tables; makes them when the directory has none, unless `readOnly`.
@@ -73,7 +91,10 @@ export function openTables(
     };
     if (!tables.meta.get(metaKeys.format) && !options.readOnly && headOf(tables) === undefined)
       createEmpty(tables, options.firstRevision ?? 1);
+    if (isNew) tables.reserve(0);
     checkFormat(tables, directory);
+    if (!options.readOnly && decodeNumber(tables.meta.get(metaKeys.format) ?? encodeNumber(0)) !== format)
+      root.transactionSync(() => tables.meta.put(metaKeys.format, encodeNumber(format)));
     return tables;
   } catch (error) {
     throw openError(error, directory);
@@ -81,9 +102,9 @@ export function openTables(
 }
 
 /** The newest revision in the log. */
-export function headOf(tables: Tables): number | undefined {
-  for (const key of tables.log.keys({ reverse: true, limit: 1 })) return decodeNumber(key);
-  return undefined;
+export function headOf({ log }: RecordTables): number | undefined {
+  const last = log.lastKey();
+  return last && decodeNumber(last);
 }
 
 /** An empty store is at its first revision, which changed nothing. */
@@ -100,7 +121,7 @@ function checkFormat(tables: Tables, directory: string): void {
   if (!found || headOf(tables) === undefined) {
     throw new StoreError("CORRUPT", `${directory} holds a database that is not a Fairlead store`);
   }
-  if (decodeNumber(found) !== format) {
+  if (![format, formatWithoutLog].includes(decodeNumber(found))) {
     throw new StoreError(
       "CORRUPT",
       `the store in ${directory} has format ${decodeNumber(found)}; this version of Fairlead reads format ${format}`,
@@ -111,9 +132,13 @@ function checkFormat(tables: Tables, directory: string): void {
 function tableOver(database: Database<Buffer, Buffer>): Table {
   return {
     get: (key) => orDamaged(() => database.get(key)),
-    range: (options) => eachOrDamaged(() => database.getRange(options)),
-    keys: (options) => eachOrDamaged(() => database.getKeys(options)),
-    count: (options) => orDamaged(() => database.getKeysCount(options)),
+    range: (range) => eachOrDamaged(() => database.getRange({ ...range })),
+    keys: (range) => eachOrDamaged(() => database.getKeys({ ...range })),
+    lastKey() {
+      for (const key of eachOrDamaged(() => database.getKeys({ reverse: true, limit: 1 }))) return key;
+      return undefined;
+    },
+    count: (range) => orDamaged(() => database.getKeysCount({ ...range })),
     put: (key, value) => orDamaged(() => database.putSync(key, value)),
     remove: (key) => void orDamaged(() => database.removeSync(key)),
   };
