@@ -16,6 +16,7 @@ const programs = [
     without: "UDP clients keep a removed endpoint until their flow times out",
   },
   { program: "etcd", package: "etcd-server", without: "the tests with a real etcd are skipped" },
+  { program: "bird", package: "bird2", without: "`fairlead bgp` does not start and its tests are skipped" },
   { program: "keepalived", package: "keepalived", without: "`fairlead vip` does not start and its tests are skipped" },
   { program: "etcdctl", package: "etcd-client", without: "nothing shows what is in an etcd by hand" },
   {

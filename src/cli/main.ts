@@ -55,6 +55,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Hold addresses of Services on this node by VRRP",
     load: async () => (await import("./vip.ts")).vipCommand(),
   },
+  bgp: {
+    summary: "Announce addresses of Services to routers by BGP",
+    load: async () => (await import("./bgp.ts")).bgpCommand(),
+  },
   provider: {
     summary: "Hold a load balancer provider against the contract",
     load: async () => (await import("./provider.ts")).providerCommand(),

@@ -1,6 +1,7 @@
 import {
   apiVersionOf,
   isStatus,
+  StatusError,
   resources,
   type KubeObject,
   type LabelSelector,
@@ -9,9 +10,11 @@ import {
 import type { Condition, CustomResourceDefinition } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
 import type { Clock } from "../system/index.ts";
+import { advertisementSchema, bgpDefinitions, type BgpAdvertisement } from "./bgp/definitions.ts";
+import { column, conditions, definitionOf, labelSelector, list, oneOf, record, text, whole } from "./schema.ts";
 
 /** How addresses of a pool become known to the network. None: the nodes answer for them, and something else leads packets there. */
-export type Announcement = "None" | "VRRP";
+export type Announcement = "None" | "VRRP" | "BGP";
 
 /** What becomes of an address whose Service is gone: others get it last, never, or like any other. */
 export type Reservation = "Preferred" | "Strict" | "None";
@@ -53,6 +56,10 @@ export interface AnnounceSpec {
   readonly withoutEndpoints?: "Refuse" | "Withdraw";
   /** VRRP: milliseconds between two adverts, 10 to 40950. Default 100. */
   readonly advertisementIntervalMs?: number;
+  /** BGP: what routers are told. Absent: each address by itself, to all peers. */
+  readonly advertisements?: readonly BgpAdvertisement[];
+  /** BGP, policy Local: nodes without an endpoint announce the address as well, with a lower preference. Default false. */
+  readonly localFallback?: boolean;
 }
 
 export interface AddressPoolStatus {
@@ -125,52 +132,14 @@ export const addressClaims: Resource<AddressClaim> = {
   categories: [],
 };
 
-type Schema = Record<string, unknown>;
-const text = (most = 253): Schema => ({ type: "string", maxLength: most });
-const list = (items: Schema, most: number): Schema => ({ type: "array", items, maxItems: most });
-const record = (properties: Schema, required: string[] = []): Schema => ({
-  type: "object",
-  properties,
-  ...(required.length > 0 ? { required } : {}),
-});
-const whole = (minimum: number, maximum: number): Schema => ({ type: "integer", minimum, maximum });
-const oneOf = (...values: string[]): Schema => ({ type: "string", enum: values });
-
-const labelSelector = record({
-  matchLabels: { type: "object", additionalProperties: text() },
-  matchExpressions: list(
-    record({ key: text(), operator: oneOf("In", "NotIn", "Exists", "DoesNotExist"), values: list(text(), 64) }, [
-      "key",
-      "operator",
-    ]),
-    32,
-  ),
-});
-
-const condition = record(
-  {
-    type: text(),
-    status: oneOf("True", "False", "Unknown"),
-    reason: text(),
-    message: text(32_768),
-    lastTransitionTime: { type: "string", format: "date-time" },
-    observedGeneration: { type: "integer", format: "int64" },
-  },
-  ["type", "status"],
-);
-
-const conditions = {
-  ...list(condition, 16),
-  "x-kubernetes-list-type": "map",
-  "x-kubernetes-list-map-keys": ["type"],
-};
-
 const announce = record({
-  protocol: oneOf("None", "VRRP"),
+  protocol: oneOf("None", "VRRP", "BGP"),
   nodeSelector: labelSelector,
   interface: { ...text(15), pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]*$" },
   withoutEndpoints: oneOf("Refuse", "Withdraw"),
   advertisementIntervalMs: whole(10, 40_950),
+  advertisements: list(advertisementSchema, 16),
+  localFallback: { type: "boolean" },
 });
 
 const pool = record(
@@ -222,30 +191,6 @@ const claim = record(
   ["spec"],
 );
 
-const column = (name: string, jsonPath: string, type = "string") => ({ name, jsonPath, type });
-
-function definitionOf(resource: Resource, schema: Schema, columns: object[]): object {
-  const { kind, plural, singular, shortNames } = resource;
-  return {
-    metadata: { name: `${plural}.${group}` },
-    spec: {
-      group,
-      scope: "Cluster",
-      names: { kind, plural, singular, listKind: `${kind}List`, shortNames },
-      versions: [
-        {
-          name: version,
-          served: true,
-          storage: true,
-          subresources: { status: {} },
-          schema: { openAPIV3Schema: schema },
-          additionalPrinterColumns: columns,
-        },
-      ],
-    },
-  };
-}
-
 /** The custom resource definitions that the load balancer needs. */
 export function definitions(): Partial<CustomResourceDefinition>[] {
   return [
@@ -267,14 +212,42 @@ export function definitions(): Partial<CustomResourceDefinition>[] {
       column("Holder", ".status.holder"),
       column("Age", ".metadata.creationTimestamp", "date"),
     ]),
+    ...bgpDefinitions(),
   ];
+}
+
+export interface EnsureOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Go on when the API does not answer. Default false. */
+  readonly retry?: boolean;
+  /** Kinds that have to be served before this settles. Default: AddressPool and AddressClaim. */
+  readonly kinds?: readonly Resource[];
 }
 
 /**
  * Makes sure that the definitions are there and served. One that is there is brought up to date; where that is not permitted it is used as
- * it is. Settles when both kinds can be listed; rejects with the API's refusal when they can never be.
+ * it is. Settles when `kinds` can be listed; rejects with the API's refusal when they can never be, and when the API does not answer, unless
+ * it is to `retry` that.
  */
-export async function ensureDefinitions(client: Client, { clock, signal }: { clock: Clock; signal: AbortSignal }) {
+export async function ensureDefinitions(
+  client: Client,
+  { clock, signal, retry = false, kinds = [addressPools, addressClaims] }: EnsureOptions,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await ensureOnce(client, { clock, signal, kinds });
+    } catch (error) {
+      if (!retry || error instanceof StatusError) throw error;
+      await clock.sleep(1_000, signal);
+    }
+  }
+}
+
+async function ensureOnce(
+  client: Client,
+  { clock, signal, kinds }: Required<Omit<EnsureOptions, "retry">>,
+): Promise<void> {
   for (const definition of definitions()) {
     try {
       const name = { name: definition.metadata?.name ?? "" };
@@ -291,7 +264,7 @@ export async function ensureDefinitions(client: Client, { clock, signal }: { clo
       if (!isStatus(error, "Forbidden", "AlreadyExists", "Conflict")) throw error;
     }
   }
-  for (const resource of [addressPools, addressClaims]) {
+  for (const resource of kinds) {
     for (;;) {
       signal.throwIfAborted();
       try {

@@ -20,4 +20,13 @@ export {
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
 export { announcedCondition, startVipAgent, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
+export {
+  bgpPeers,
+  bgpSessions,
+  startBgpAgent,
+  type BgpAdvertisement,
+  type BgpAgentOptions,
+  type BgpPeer,
+  type BgpSession,
+} from "./bgp/index.ts";
 export * from "./provider/index.ts";

@@ -8,6 +8,7 @@ import {
   type IpFamily,
   type LabelSelector,
 } from "../kube/index.ts";
+import { announceFault } from "./announce.ts";
 import type { AddressPoolSpec, Reservation } from "./definitions.ts";
 
 /** A run of addresses that may be given to Services. Both ends belong to it. */
@@ -100,6 +101,8 @@ export function readPool(name: string, spec: AddressPoolSpec, options: { whole?:
   } catch (error) {
     throw error instanceof PoolError ? new PoolError(`AddressPool ${name}: spec.addresses: ${error.message}`) : error;
   }
+  const fault = announceFault(spec);
+  if (fault !== undefined) throw new PoolError(`AddressPool ${name}: ${fault}`);
   const { namespaces, namespaceSelectors, serviceSelectors } = spec;
   return {
     name,

@@ -27,7 +27,7 @@ const noCurl = await systemCommands.run("curl", ["--version"]).then(
 /** A page, and how often at least its commands print something that tells they did what the page is about. */
 const pages: readonly (readonly [page: string, sign: RegExp, times: number])[] = [
   ["docs/expose-a-service.md", /"pod":/g, 4],
-  ["docs/addresses.md", /10\.98\.1\.10|shop/g, 4],
+  ["docs/addresses.md", /10\.98\.1\.10|shop/g, 5],
   ["docs/explain.md", /=> FORWARD|AGREES|selector-matches-nothing|ingress-backend|is not "wep"|Would be wrong/g, 8],
   ["docs/security.md", /kubernetes-admin|\bjane\b|system:serviceaccount:default:robot|New key key2/g, 6],
 ];

@@ -42,8 +42,8 @@ export interface VipLab {
   on(node: string, file: string, ...args: string[]): Promise<string>;
   /** A long-lived program in a node's network. */
   startOn(node: string, file: string, ...args: string[]): ChildProcess;
-  /** Starts `fairlead vip` on a node. */
-  startAgent(node: string): Promise<void>;
+  /** Starts `fairlead vip`, or what the lab is for, on a node. */
+  startAgent(node: string, ...flags: string[]): Promise<void>;
   stopAgent(node: string, how: NodeJS.Signals): Promise<void>;
   /** Kills keepalived of a node, parent and child. */
   killDaemon(node: string, which: "parent" | "child"): Promise<void>;
@@ -58,6 +58,10 @@ export interface VipLab {
   /** Makes a Service and waits for its address. */
   expose(name: string, spec?: object): Promise<string>;
   addNode(node: string): Promise<void>;
+  /** One more machine on the switch. */
+  join(name: string, addresses: readonly string[]): Promise<void>;
+  /** Its network namespace. */
+  namespace(name: string): string;
   log(node: string): Promise<string>;
   close(): Promise<void>;
 }
@@ -72,6 +76,8 @@ export interface VipLabOptions {
   readonly nodes: number;
   readonly addresses: readonly string[];
   readonly announce?: AnnounceSpec;
+  /** The subcommand that nodes run. Default vip. */
+  readonly agent?: "vip" | "bgp";
 }
 
 let labs = 0;
@@ -215,8 +221,19 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
         { subresource: "status" },
       );
     },
-    async startAgent(node) {
-      const args = ["vip", "--kubeconfig", kubeconfig, "--node", node, "--dir", join(dir, node)];
+    join: join_,
+    namespace: netns,
+    async startAgent(node, ...flags) {
+      const args = [
+        options.agent ?? "vip",
+        ...flags,
+        "--kubeconfig",
+        kubeconfig,
+        "--node",
+        node,
+        "--dir",
+        join(dir, node),
+      ];
       agents.set(node, start(node, process.execPath, [join(repository, "fairlead"), ...args], `${node}.log`));
     },
     async stopAgent(node, how) {
@@ -296,8 +313,8 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
       for (const [, child] of agents) child.kill("SIGTERM");
       const running = [...agents.values()].filter((child) => (child.exitCode ?? child.signalCode) === null);
       await Promise.all(running.map((child) => once(child, "exit")));
-      for (const node of nodes) {
-        const text = await readFile(join(dir, node, "keepalived.pid"), "utf8").catch(() => "");
+      for (const file of nodes.flatMap((node) => ["keepalived.pid", "bird.pid"].map((one) => join(dir, node, one)))) {
+        const text = await readFile(file, "utf8").catch(() => "");
         const command = await readFile(`/proc/${text.trim()}/cmdline`, "utf8").catch(() => "");
         if (command.includes(dir)) process.kill(Number(text), "SIGKILL");
       }

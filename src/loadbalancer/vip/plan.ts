@@ -1,14 +1,6 @@
-import {
-  isConditionTrue,
-  keyOf,
-  matchesLabels,
-  parseIp,
-  type EndpointSlice,
-  type IpFamily,
-  type Node,
-  type Service,
-} from "../../kube/index.ts";
+import { parseIp, type IpFamily, type Node } from "../../kube/index.ts";
 import type { AddressClaimSpec, AnnounceSpec } from "../definitions.ts";
+import { drainReason, mayAnnounce, nodeAddress, standingOf, type TrafficState } from "../eligibility.ts";
 import { place, priorityOf } from "./placement.ts";
 
 /** One VRRP instance as a node runs it. */
@@ -42,20 +34,15 @@ export interface VipPlan {
   readonly nodes: number;
 }
 
-export interface VipState {
-  readonly node: string;
+export interface VipState extends TrafficState {
   readonly nodes: readonly Node[];
   readonly claims: readonly AddressClaimSpec[];
   /** How the addresses of a pool are announced, by the pool's name. */
   readonly announce: (pool: string) => AnnounceSpec | undefined;
-  readonly service: (key: string) => Service | undefined;
-  /** Slices of a Service. */
-  readonly slices: (key: string) => readonly EndpointSlice[];
   /** Why the data plane of this node cannot take traffic. Undefined: it can. */
   readonly unhealthy?: string;
 }
 
-const excluded = "node.kubernetes.io/exclude-from-external-load-balancers";
 const defaultIntervalMs = 100;
 
 /**
@@ -68,7 +55,7 @@ export function planVips(state: VipState): VipPlan {
   const byNodes = new Map<string, string[]>();
   const eligible = new Map<string, readonly Node[]>();
   for (const [name, { family, announce }] of groups) {
-    const nodes = state.nodes.filter((node) => mayHold(node, family, announce));
+    const nodes = state.nodes.filter((node) => mayAnnounce(node, family, announce));
     eligible.set(name, nodes);
     const key = nodes.map(({ metadata }) => metadata.name).join(" ");
     byNodes.set(key, [...(byNodes.get(key) ?? []), name]);
@@ -80,7 +67,7 @@ export function planVips(state: VipState): VipPlan {
     const nodes = eligible.get(name) ?? [];
     const order = orders.get(name) ?? [];
     const rank = order.indexOf(state.node);
-    const source = self && addressOf(self, family);
+    const source = self && nodeAddress(self, family);
     if (rank < 0 || !self || !source) return [];
     const others = nodes.filter((node) => node !== self);
     const barred = state.unhealthy ?? drainReason(self, others) ?? whyNoTraffic(state, claims, announce);
@@ -95,7 +82,7 @@ export function planVips(state: VipState): VipPlan {
         advertisementIntervalMs: announce.advertisementIntervalMs ?? defaultIntervalMs,
         priority: priorityOf(rank, order.length),
         source,
-        peers: others.flatMap((node) => addressOf(node, family) ?? []),
+        peers: others.flatMap((node) => nodeAddress(node, family) ?? []),
         ...(barred === undefined ? {} : { barred }),
         isPreferred: rank === 0,
       },
@@ -127,55 +114,13 @@ function groupsOf({ claims, announce }: VipState): Map<string, Group> {
   return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Whether a node is a peer at all. Whether it lives is for VRRP to find out. */
-function mayHold(node: Node, family: IpFamily, { nodeSelector }: AnnounceSpec): boolean {
-  if (node.metadata.deletionTimestamp || addressOf(node, family) === undefined) return false;
-  const { labels } = node.metadata;
-  if (labels?.[excluded] !== undefined) return false;
-  return nodeSelector === undefined || matchesLabels(nodeSelector, labels);
-}
-
-function addressOf({ status }: Node, family: IpFamily): string | undefined {
-  return status?.addresses?.find(({ type, address }) => type === "InternalIP" && parseIp(address)?.family === family)
-    ?.address;
-}
-
-/** A node that is cordoned or about to go gives up what it holds, as long as there is another. */
-function drainReason(node: Node, others: readonly Node[]): string | undefined {
-  const leaving = (one: Node): string | undefined => {
-    if (one.spec?.unschedulable) return `node ${one.metadata.name} is cordoned`;
-    const taint = one.spec?.taints?.find(({ key }) => key === "ToBeDeletedByClusterAutoscaler");
-    return taint && `node ${one.metadata.name} is about to be deleted`;
-  };
-  const stays = others.some((other) => !leaving(other) && isConditionTrue(other.status?.conditions, "Ready"));
-  return stays ? leaving(node) : undefined;
-}
-
-/** Why no packet to any address of a group would be served on this node. */
+/** Why no packet to any address of a group would be served on this node. For VRRP, one that ends is as good as none. */
 function whyNoTraffic(
   state: VipState,
   claims: readonly AddressClaimSpec[],
-  { withoutEndpoints }: AnnounceSpec,
+  announce: AnnounceSpec,
 ): string | undefined {
-  let reason: string | undefined;
-  for (const owner of claims.flatMap(({ owners }) => owners ?? [])) {
-    const key = keyOf({ metadata: owner });
-    const service = state.service(key);
-    const local = service?.spec.externalTrafficPolicy === "Local";
-    // An owner that is no Service is served as long as it has the address.
-    if (owner.kind !== "Service" || !service || (!local && withoutEndpoints !== "Withdraw")) return undefined;
-    const ready = state
-      .slices(key)
-      .flatMap(({ endpoints }) => endpoints ?? [])
-      .filter(isServing);
-    const counted = local ? ready.filter(({ nodeName }) => nodeName === state.node) : ready;
-    if (counted.length > 0) return undefined;
-    if (local && ready.length === 0 && withoutEndpoints !== "Withdraw") return undefined;
-    reason ??= local ? `Service ${key} has no ready endpoint on node ${state.node}` : `Service ${key} has no endpoint`;
-  }
-  return reason;
-}
-
-function isServing({ conditions }: { conditions?: { ready?: boolean } }): boolean {
-  return conditions?.ready ?? true;
+  const standing = standingOf(state, claims, announce);
+  if (standing.is === "fallback") return `node ${state.node} has only endpoints that are about to end`;
+  return standing.is === "barred" ? standing.reason : undefined;
 }
