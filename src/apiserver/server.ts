@@ -1,5 +1,5 @@
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
-import type { Store } from "../store/index.ts";
+import { type Store, StoreError } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
 import { createAdmission, keepPolicyStatus } from "./admission/index.ts";
 import { createAggregation, type AggregationOptions } from "./aggregation/index.ts";
@@ -86,7 +86,13 @@ export interface FlowControlSettings {
   readonly seats?: number;
 }
 
-/** The API over a store. `ready` settles when it answers and all that every cluster has is there. */
+/** The store cannot be read: `ready` has told of it. */
+const isDamaged = (error: unknown): boolean => error instanceof StoreError && error.code === "CORRUPT";
+
+/**
+ * The API over a store. `ready` settles when it answers and all that every cluster has is there; it rejects with StoreError CORRUPT when
+ * what is stored is damaged, and then nothing was written.
+ */
 export interface ApiServer extends Component {
   readonly handler: ApiHandler;
   /** Says who a client is: for those who bring requests from outside. */
@@ -154,7 +160,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     defined = true;
   })().catch((error: unknown) => {
     lost = true;
-    if (!signal.aborted) log.error({ error: errorText(error) }, "custom resources are not served");
+    if (!signal.aborted && !isDamaged(error)) log.error({ error: errorText(error) }, "custom resources are not served");
   });
   const protobuf = createProtobufForms();
   const answerResource = createResources({
@@ -178,7 +184,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     isReady = resolve;
   });
   // A server that ends before it has begun keeps nobody waiting.
-  void storage.stopped.then(() => isReady());
+  signal.addEventListener("abort", () => isReady(), { once: true });
   const aggregation = createAggregation({
     ...options.aggregation,
     storage,
@@ -328,7 +334,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     const { gatewayApi, installDefaults } = await import("./custom/index.ts");
     await installDefaults({ storage, registry, signal }, await gatewayApi());
   })().catch((error: unknown) => {
-    if (!signal.aborted) log.error({ error: errorText(error) }, "the Gateway API could not be installed");
+    if (!signal.aborted && !isDamaged(error))
+      log.error({ error: errorText(error) }, "the Gateway API could not be installed");
   });
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
   const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });

@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import type { EtcdStoreOptions, Store } from "../store/index.ts";
+import { join } from "node:path";
+import type { EtcdStoreOptions, Store, StoreError } from "../store/index.ts";
 import type { ClusterDirectory } from "./directory.ts";
 import { CliError, type ExitName } from "./errors.ts";
 import type { Settings } from "./settings.ts";
@@ -24,16 +26,46 @@ export async function openStore(
   directory: Pick<ClusterDirectory, "store">,
   options: OpenOptions = {},
 ): Promise<Store> {
-  const { openLmdbStore, openEtcdStore, StoreError } = await import("../store/index.ts");
+  const { openLmdbStore, openEtcdStore } = await import("../store/index.ts");
   try {
     if (settings.store !== "etcd") return await openLmdbStore({ path: storePath(settings, directory), ...options });
     return await openEtcdStore(await etcdOptions(settings));
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const code: ExitName = error.code === "CORRUPT" ? "CORRUPT" : settings.store === "etcd" ? "UNREACHABLE" : "FAILED";
-    const remedy = code === "CORRUPT" ? "nothing was changed; `fairlead store check` says more" : undefined;
-    throw new CliError(code, error.message, remedy, { cause: error });
+    throw openingError(settings, directory, error);
   }
+}
+
+/**
+ * A cluster that has run before must not begin as an empty one because its data is gone. Throws CliError CORRUPT when only the lock beside it is
+ * left; who removes the whole folder wants to begin anew.
+ */
+export function expectData(settings: StoreSettings, directory: Pick<ClusterDirectory, "store" | "kubeconfig">): void {
+  const path = storePath(settings, directory);
+  const has = (file: string) => existsSync(join(path, file));
+  if (settings.store === "etcd" || !existsSync(directory.kubeconfig) || !has("lock.mdb") || has("data.mdb")) return;
+  throw new CliError(
+    "CORRUPT",
+    `${join(path, "data.mdb")} is missing`,
+    `nothing was changed; put it back or restore a backup, or remove ${path} to begin anew`,
+  );
+}
+
+/** What the user is told when a store cannot be opened or read at the start. An error of another kind is given back as it is. */
+export function openingError(
+  settings: StoreSettings,
+  directory: Pick<ClusterDirectory, "store">,
+  error: unknown,
+): unknown {
+  if (!(error instanceof Error && error.name === "StoreError")) return error;
+  const { code: reason } = error as StoreError;
+  const code: ExitName = reason === "CORRUPT" ? "CORRUPT" : settings.store === "etcd" ? "UNREACHABLE" : "FAILED";
+  const place = settings.store === "etcd" ? "etcd" : storePath(settings, directory);
+  const message = error.message.includes(place) ? error.message : `${place}: ${error.message}`;
+  const remedy =
+    code === "CORRUPT"
+      ? "nothing was changed; `fairlead store check` says more, `fairlead store restore` puts a backup in its place"
+      : undefined;
+  return new CliError(code, message, remedy, { cause: error });
 }
 
 /** In the cluster's directory, or where `lmdb:PATH` says. */

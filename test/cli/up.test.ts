@@ -1,4 +1,5 @@
-import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { lanName } from "../../src/cli/lan.ts";
@@ -60,19 +61,50 @@ describe("fairlead up and down", () => {
     expect(await readdir(dir)).not.toContain("fairlead.pid");
   });
 
-  it("keeps its hands off a damaged store", async () => {
+  it("keeps its hands off a damaged store, and says which file it is", async () => {
     lab = await openLab(user);
     cluster = await upCluster(lab);
+    const value = randomBytes(40_000).toString("base64");
+    await writeFile(join(lab.dir, "value"), value);
+    printed(await cluster.kubectl(["create", "configmap", "large", `--from-file=${join(lab.dir, "value")}`]));
     await cluster.down();
-    const store = join(cluster.dir, "store");
-    const files = await readdir(store);
-    for (const name of files.filter((file) => file.endsWith(".mdb"))) await writeFile(join(store, name), "not a store");
-    const sizes = async () => Promise.all(files.map(async (name) => (await stat(join(store, name))).size));
-    const before = await sizes();
-    const result = await fairlead(lab, "up", "--dir", cluster.dir);
-    expect(result.code).toBe(12);
-    expect(result.stderr.trim().split("\n").at(-1)).toMatch(/^error: .*store.*/);
-    expect(await sizes()).toEqual(before);
+    const sound = join(cluster.dir, "store");
+    const data = await readFile(join(sound, "data.mdb"));
+    const at = data.indexOf(value.slice(20_000, 20_100));
+    expect(at).toBeGreaterThan(0);
+    const changed = (change: (copy: Buffer) => void) => {
+      const copy = Buffer.from(data);
+      change(copy);
+      return copy;
+    };
+    const damages: Readonly<Record<string, Buffer | undefined>> = {
+      "no store": Buffer.from("not a store"),
+      "nothing is left in it": Buffer.alloc(0),
+      "it is not there": undefined,
+      "its end is missing": data.subarray(0, 40_000),
+      "its first page": changed((copy) => copy.fill(0, 0, 4096)),
+      "its second page": changed((copy) => copy.fill(0, 4096, 8192)),
+      "pages of its tables": changed((copy) => copy.fill(0, 8192, 200_000)),
+      "a byte of a value": changed((copy) => (copy[at] = (copy[at] ?? 0) ^ 1)),
+    };
+    for (const [what, bytes] of Object.entries(damages)) {
+      if (bytes) await writeFile(join(sound, "data.mdb"), bytes);
+      else await rm(join(sound, "data.mdb"));
+      const { code, stderr } = await fairlead(lab, "up", "--dir", cluster.dir);
+      const last = stderr.trim().split("\n").at(-1) ?? "";
+      expect({ what, code, last }).toEqual({
+        what,
+        code: 12,
+        last: expect.stringMatching(/^error: .*nothing was changed; .*/),
+      });
+      expect(last).toContain(sound);
+      const after = await readFile(join(sound, "data.mdb")).catch(() => undefined);
+      expect([what, after?.equals(bytes ?? Buffer.alloc(0))]).toEqual([what, bytes ? true : undefined]);
+      expect(await readdir(cluster.dir)).not.toContain("fairlead.pid");
+    }
+    await writeFile(join(sound, "data.mdb"), data);
+    await cluster.up();
+    expect(printed(await cluster.kubectl(["get", "cm", "large", "-o", "jsonpath={.data.value}"]))).toBe(value);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { resources } from "../../kube/index.ts";
-import { createMemoryStore, type Store } from "../../store/index.ts";
+import { createMemoryStore, type Store, StoreError } from "../../store/index.ts";
 import { FakeClock, silentLogger } from "../../system/index.ts";
 import { keyFor, prefixFor, storedBytes } from "./entry.ts";
 import { startStorage, type Storage } from "./storage.ts";
@@ -44,6 +44,27 @@ describe("storage", () => {
     expect(names).toHaveLength(1200);
     expect(names).toEqual([...names].sort());
     expect(storage.revision).toBe(await store.revision());
+  });
+
+  it("does not begin on a store that is damaged, and does not ask it again", async () => {
+    let asked = 0;
+    const damaged: Store = {
+      ...store,
+      list() {
+        asked++;
+        return Promise.reject(new StoreError("CORRUPT", "the store is damaged: the value of /a has a wrong checksum"));
+      },
+    };
+    const storage = startStorage({
+      store: damaged,
+      kinds: [ConfigMap],
+      signal: ended.signal,
+      clock: new FakeClock(),
+      log: silentLogger,
+    });
+    await expect(storage.ready).rejects.toMatchObject({ code: "CORRUPT" });
+    await storage.stopped;
+    expect(asked).toBe(1);
   });
 
   it("splices the revision into the stored bytes", async () => {

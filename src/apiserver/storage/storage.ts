@@ -188,9 +188,12 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   };
 
   let opened: () => void;
-  const ready = new Promise<void>((resolve) => {
+  let refused: (error: StoreError) => void;
+  const ready = new Promise<void>((resolve, reject) => {
     opened = resolve;
+    refused = reject;
   });
+  ready.catch(() => {});
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
       try {
@@ -202,6 +205,11 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
         if (signal.aborted) break;
         // A watch that was too slow goes on where it was; when that is forgotten, everything is read again.
         if (error instanceof StoreError && error.code === "CLOSED") break;
+        // What is damaged stays so: a server that has not begun is not to begin.
+        if (error instanceof StoreError && error.code === "CORRUPT" && loads === 0) {
+          refused(error);
+          break;
+        }
         if (!(error instanceof StoreError && error.code === "SLOW_WATCHER")) {
           following = false;
           log.error({ error: String(error) }, "the watch of the store broke: reading everything again");

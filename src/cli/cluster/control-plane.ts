@@ -4,7 +4,7 @@ import { type Client, createLocalClient } from "../../client/index.ts";
 import { type Clock, freePort, type Logger, type Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
-import { openStore, type StoreSettings } from "../open-store.ts";
+import { expectData, openingError, openStore, type StoreSettings } from "../open-store.ts";
 import type { OidcSettings } from "./oidc-flags.ts";
 import type { Settings } from "../settings.ts";
 import type { AddressPlan } from "./addresses.ts";
@@ -64,6 +64,7 @@ const admin: UserInfo = { name: "kubernetes-admin", groups: ["system:masters", "
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { directory, settings, plan, network, metrics, signal, clock, log } = options;
   const api = await import("../../apiserver/index.ts");
+  expectData(settings, directory);
   // The store is open and the certificates are there at the same time: neither needs the other.
   const [encryption, pki] = await Promise.all([
     openStore(settings, directory).then((raw) => openEncryption({ raw, settings, directory, signal, clock, log })),
@@ -146,7 +147,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         cause: error,
       });
     });
-  await apiserver.ready;
+  await apiserver.ready.catch((error: unknown) => {
+    throw openingError(settings, directory, error);
+  });
   const rewriting = encryption.keep();
   const server = `https://127.0.0.1:${served.port}`;
   await writeAdmin(directory, server, pki.ca, user);

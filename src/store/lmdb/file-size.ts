@@ -5,7 +5,6 @@ import { checkPages } from "./pages.ts";
 /** Where LMDB's two meta pages keep, from their start: magic number, page size, roots of free pages and of all tables, last page, transaction. */
 const meta = { magic: 24, pageSize: 48, free: 88, main: 136, lastPage: 144, transaction: 152 };
 const magicNumber = 0xbeefc0de;
-const metaPages = [0, 4096];
 
 /**
  * LMDB maps the file and trusts it: touching what is missing at its end, or following a damaged page, would kill the process. Throws
@@ -15,27 +14,29 @@ export function checkFile(file: string): void {
   const descriptor = openSync(file, "r");
   try {
     const page = Buffer.alloc(160);
-    let newest = -1n;
-    let found = { pageSize: 0, lastPage: 0, roots: [0n, 0n] };
-    for (const start of metaPages) {
-      if (readSync(descriptor, page, 0, page.byteLength, start) < page.byteLength) continue;
-      if (page.readUInt32LE(meta.magic) !== magicNumber) continue;
-      const transaction = page.readBigUInt64LE(meta.transaction);
-      if (transaction <= newest) continue;
-      newest = transaction;
-      found = {
+    const bad = (what: string) => new StoreError("CORRUPT", `${file} ${what}`);
+    const readMeta = (start: number) => {
+      const read = readSync(descriptor, page, 0, page.byteLength, start);
+      // LMDB looks at both, and a wrong one may end the process. It never writes more than one at a time.
+      if (read < page.byteLength || page.readUInt32LE(meta.magic) !== magicNumber)
+        throw bad("is not a database, or its beginning is damaged");
+      return {
         pageSize: page.readUInt32LE(meta.pageSize),
         lastPage: Number(page.readBigUInt64LE(meta.lastPage)),
         roots: [page.readBigUInt64LE(meta.free), page.readBigUInt64LE(meta.main)],
+        transaction: page.readBigUInt64LE(meta.transaction),
       };
-    }
-    if (newest < 0n) throw new StoreError("CORRUPT", `${file} is not a database, or its beginning is damaged`);
-    const { pageSize, lastPage, roots } = found;
-    if (pageSize < 512 || pageSize > 65_536) throw new StoreError("CORRUPT", `${file} has a damaged first page`);
+    };
+    const first = readMeta(0);
+    const { pageSize } = first;
+    if (pageSize < 512 || pageSize > 65_536) throw bad("has a damaged first page");
+    const second = readMeta(pageSize);
+    if (second.pageSize !== pageSize) throw bad("has a damaged second page");
+    const { lastPage, roots } = first.transaction > second.transaction ? first : second;
     const expected = (lastPage + 1) * pageSize;
     const { size } = fstatSync(descriptor);
     if (size < expected) {
-      throw new StoreError("CORRUPT", `${file} has ${size} bytes of ${expected}: its end is missing`);
+      throw bad(`has ${size} bytes of ${expected}: its end is missing`);
     }
     checkPages({ descriptor, file, pageSize, lastPage }, roots);
   } finally {
