@@ -3,6 +3,7 @@ import type { Clock, CommandRunner, Logger } from "../system/index.ts";
 import type { Backend, ProxyMode } from "./backend.ts";
 import type { Syncs } from "./figures.ts";
 import { withLocalNodePorts } from "./local-node-ports.ts";
+import { openNetlink, type Netlink } from "./netlink.ts";
 import { createUserspaceBackend } from "./userspace/index.ts";
 
 export interface ChooseOptions {
@@ -39,19 +40,34 @@ export async function chooseBackend(
     const { createIptablesBackend, whyNoIptables } = await import("./iptables/index.ts");
     reason = await whyNoIptables(parts.commands, context.families);
     if (reason !== undefined) throw new ProxyModeError(mode, reason);
-    const kernel = createIptablesBackend({ ...parts, ...told, context, log });
+    // The older iptables has tables of its own, of which netlink tells nothing.
+    const { stdout } = await parts.commands.run("iptables", ["-V"]);
+    const netlink = stdout.includes("nf_tables") ? await look(log) : undefined;
+    const kernel = createIptablesBackend({ ...parts, ...told, netlink, context, log });
     return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
   }
   if (mode !== "userspace") {
-    const { createNftablesBackend, openNft, whyNoProgram } = await import("./nftables/index.ts");
+    const { createNftablesBackend, openNft, readBack, whyNoProgram } = await import("./nftables/index.ts");
     reason = await whyNoProgram(parts.commands, context.families);
     if (reason === undefined) {
       const nft = await openNft(parts.commands, log);
-      const kernel = createNftablesBackend({ ...parts, ...told, nft, context, log });
+      const netlink = await look(log);
+      const found = netlink && (await readBack(netlink, context.families));
+      const kernel = createNftablesBackend({ ...parts, ...told, nft, netlink, found, context, log });
       return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
     }
     if (mode === "nftables") throw new ProxyModeError(mode, reason);
     log.info({ reason }, "nftables cannot be used: Services are served in user space");
   }
   return { backend: createUserspaceBackend({ ...parts, ...told, context, log }), reason };
+}
+
+function look(log: Logger): Promise<Netlink | undefined> {
+  return openNetlink().catch((error: unknown) => {
+    log.info(
+      { reason: String(error) },
+      "the kernel is not looked at by netlink: single rows that others change stay so",
+    );
+    return undefined;
+  });
 }

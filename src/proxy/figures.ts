@@ -175,6 +175,7 @@ function triggerOf(slice: EndpointSlice | undefined): string | undefined {
 /** The same program, each transaction of which is told. */
 export function told(program: Program, syncs: Syncs, mode: ProxyMode): Program {
   return {
+    ...program,
     async apply(transaction) {
       const begun = performance.now();
       try {

@@ -26,8 +26,15 @@ export interface KernelProgram {
   rowsOfContext(context: ProxyContext): Row[];
   /** The plan of a Service is in the tables: numbers that it no longer needs can be given back, and what does not fit is told. */
   noted?(key: string, plan: NodePlan | undefined): readonly FrontendState[];
-  /** Whether the program is in the kernel: someone may have flushed all rules of the machine. */
-  isThere(): Promise<boolean>;
+  /** Rows that an earlier process left in force and this one takes over. */
+  readonly found?: readonly Row[];
+  /** All Services have come: what was kept for those that were expected is free. */
+  begun?(): void;
+  /**
+   * What somebody else has done to it since the last look: nothing, changed rows in these tables, or so much that all has to be built anew,
+   * as `nft flush ruleset` of a firewall script does.
+   */
+  damage(): Promise<undefined | readonly string[] | "all">;
   /** Milliseconds between looks at that. */
   readonly lookEvery: number;
   close(): void;
@@ -65,13 +72,20 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
   };
   setContext(context);
 
-  /** Brings the rules back when someone else has flushed them, as `nft flush ruleset` of a firewall script does. */
+  /** Puts back what somebody else has changed. */
   async function guard(): Promise<void> {
     while (!signal.aborted) {
       await clock.sleep(kernel.lookEvery, signal).catch(() => {});
-      if (signal.aborted || tables.failure || (await kernel.isThere())) continue;
-      log.warn({}, "the rules of the proxy are gone from the kernel: they are put back");
-      tables.rebuild();
+      if (signal.aborted || tables.failure) continue;
+      const damage = await kernel.damage();
+      if (damage === undefined || signal.aborted) continue;
+      if (damage === "all") {
+        log.warn({}, "the rules of the proxy are gone from the kernel or changed: they are put back");
+        tables.rebuild();
+        continue;
+      }
+      const rows = await tables.verify(damage);
+      if (rows !== 0) log.warn({ tables: damage, rows }, "somebody has changed rows of the proxy: they are put right");
     }
   }
 
@@ -89,8 +103,18 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     },
     setContext,
     start() {
-      tables.start();
-      void tables.settled().then(guard, () => {});
+      tables.start(kernel.found);
+      kernel.begun?.();
+      // Flows may be stale even where no row has changed.
+      void tables.settled().then(
+        () => {
+          conntrack.run();
+          guard().catch(
+            (error: unknown) => signal.aborted || log.error({ error: String(error) }, "rules are not watched"),
+          );
+        },
+        () => {},
+      );
     },
     settled: () => tables.settled(),
     frontends: (service) => (service === undefined ? [...problems.values()].flat() : (problems.get(service) ?? [])),

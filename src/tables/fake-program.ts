@@ -15,6 +15,10 @@ export function createFakeProgram(): FakeProgram {
     fail(times) {
       failures = times;
     },
+    tamper(change) {
+      change(rows);
+    },
+    read: (tables) => Promise.resolve([...rows.values()].filter(({ table }) => tables.includes(table))),
     async apply(transaction) {
       await Promise.resolve();
       if (failures > 0) {

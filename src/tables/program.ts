@@ -22,6 +22,8 @@ export interface Program {
   apply(transaction: Transaction): Promise<readonly Row[]>;
   /** Whether `apply` would take it, without doing it. Absent where there is no way to know. */
   readonly check?: (transaction: Transaction) => Promise<boolean>;
+  /** The rows of these tables that are in force; undefined when they cannot be told. Absent where there is no way to know. */
+  readonly read?: (tables: readonly string[]) => Promise<readonly Row[] | undefined>;
 }
 
 export interface FakeProgram extends Program {
@@ -30,4 +32,6 @@ export interface FakeProgram extends Program {
   readonly transactions: readonly Transaction[];
   /** The next `times` applications throw. */
   fail(times: number): void;
+  /** Somebody else changes the rows in force. */
+  tamper(change: (rows: Map<string, Row>) => void): void;
 }

@@ -43,6 +43,42 @@ describe("the row engine", () => {
     expect(inForce()).toEqual(["t 1 x", "t 2 y"]);
   });
 
+  test("started with the rows that are in force, it changes what differs alone, and nothing when nothing does", async () => {
+    program.tamper((rows) => {
+      for (const one of [row("1", "x"), row("2", "old"), row("3", "gone")]) rows.set(rowId(one), one);
+    });
+    tables.set("a", [row("1", "x"), row("2", "y"), row("4", "z")]);
+    tables.start([...program.rows.values()]);
+    await tables.settled();
+    expect(program.transactions).toHaveLength(1);
+    expect(last()).toMatchObject({
+      reset: false,
+      remove: [{ key: ["2"] }, { key: ["3"] }],
+      add: [{ key: ["2"] }, { key: ["4"] }],
+    });
+    expect(inForce()).toEqual(["t 1 x", "t 2 y", "t 4 z"]);
+  });
+
+  test("rows that somebody else changed are read back and put right, and other tables are not looked at", async () => {
+    tables.set("a", [row("1", "x"), row("2", "y"), row("unfit", "z"), row("5", "x", "u")]);
+    tables.start();
+    await tables.settled();
+    expect(await tables.verify(["t"])).toBe(0);
+    program.tamper((rows) => {
+      rows.delete("t 1");
+      rows.set("t 2", row("2", "changed"));
+      rows.set("t 9", row("9", "foreign"));
+      rows.delete("u 5");
+    });
+    expect(await tables.verify(["t"])).toBe(3);
+    await tables.settled();
+    expect(inForce()).toEqual(["t 1 x", "t 2 y"]);
+    expect(await tables.verify(["t", "u"])).toBe(1);
+    await tables.settled();
+    expect(inForce()).toEqual(["t 1 x", "t 2 y", "u 5 x"]);
+    expect(program.transactions).toHaveLength(3);
+  });
+
   test("a change costs the rows that change, whatever there is besides", async () => {
     tables.set(
       "a",

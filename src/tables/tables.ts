@@ -27,12 +27,21 @@ export interface Tables {
   set(owner: string, rows: readonly Row[]): void;
   /** The rows of one owner, as last set. */
   rowsOf(owner: string): readonly Row[];
-  /** Begins to apply, with one transaction that replaces whatever the program held. Before it `set` only collects. */
-  start(): void;
+  /**
+   * Begins to apply. Before it `set` only collects. Without `found` the first transaction replaces whatever the program held; with it only
+   * what differs is changed.
+   * @param found the rows that are in force
+   */
+  start(found?: readonly Row[]): void;
   /** Resolves when all that was set before is in force; rejects when the signal aborts. */
   settled(): Promise<void>;
   /** The program has lost its state: apply everything anew. */
   rebuild(): void;
+  /**
+   * Reads these tables back from the program, and puts right what is not as it should be. Resolves with the number of rows that were not;
+   * with -1 when they could not be told and everything is built anew.
+   */
+  verify(tables: readonly string[]): Promise<number>;
   /** Why the last transaction failed; undefined when it did not. */
   readonly failure: Error | undefined;
   readonly size: number;
@@ -43,6 +52,8 @@ export interface Tables {
 const firstRetry = 100;
 const longestRetry = 30_000;
 const longestRest = 1_000;
+/** Times that tables are read back while they change. */
+const readings = 10;
 
 export function createTables(options: TablesOptions): Tables {
   const { program, signal, clock, log } = options;
@@ -54,6 +65,10 @@ export function createTables(options: TablesOptions): Tables {
   let started = false;
   let reset = true;
   let failure: Error | undefined;
+  /** Transactions begun: what was read meanwhile is of the past. */
+  let begun = 0;
+  /** Rows that the program does not hold. */
+  const refusedRows = new Set<string>();
   let wake: () => void = () => {};
   let waiting: { resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
@@ -138,9 +153,15 @@ export function createTables(options: TablesOptions): Tables {
       // From here on differences are taken against what this transaction makes.
       reset = false;
       const began = clock.now();
+      begun++;
       try {
         const refused = await program.apply(transaction);
-        for (const row of refused) options.onRefused?.(row);
+        if (transaction.reset) refusedRows.clear();
+        for (const row of transaction.remove) refusedRows.delete(rowId(row));
+        for (const row of refused) {
+          refusedRows.add(rowId(row));
+          options.onRefused?.(row);
+        }
       } catch (error) {
         waiting.unshift(...waiters);
         if (signal.aborted) break;
@@ -160,6 +181,52 @@ export function createTables(options: TablesOptions): Tables {
       if (pending.size > 0) await clock.sleep(Math.min(took, longestRest), signal).catch(() => {});
     }
     turnAway();
+  }
+
+  /** Puts into `pending` what has to change so that rows that are in force become those that are wanted. Returns how many it is. */
+  function difference(found: readonly Row[], isMeant: (row: Row) => boolean): number {
+    const inForce = new Map(found.map((row) => [rowId(row), row]));
+    let differing = 0;
+    const change = (before: Row | undefined, after: Row | undefined): void => {
+      differing++;
+      pending.replace(before, after);
+    };
+    for (const row of everything().add) {
+      if (!isMeant(row)) continue;
+      const id = rowId(row);
+      const old = inForce.get(id);
+      inForce.delete(id);
+      if (old ? !sameValue(old, row) : !refusedRows.has(id)) change(old, row);
+    }
+    for (const old of inForce.values()) change(old, undefined);
+    return differing;
+  }
+
+  async function verify(names: readonly string[]): Promise<number> {
+    if (!program.read || !started || names.length === 0) return 0;
+    const meant = new Set(names);
+    for (let attempt = 0; attempt < readings && !signal.aborted; attempt++) {
+      await settled();
+      const before = begun;
+      const found = await program.read(names);
+      // Rows that changed meanwhile may have been read before or after.
+      if (begun !== before || pending.size > 0 || reset) continue;
+      if (!found) break;
+      const differing = difference(found, ({ table }) => meant.has(table));
+      if (differing > 0) wake();
+      return differing;
+    }
+    reset = true;
+    wake();
+    return -1;
+  }
+
+  function settled(): Promise<void> {
+    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    return new Promise((resolve, reject) => {
+      waiting.push({ resolve, reject });
+      wake();
+    });
   }
 
   /** Nothing will be applied any more. */
@@ -182,18 +249,17 @@ export function createTables(options: TablesOptions): Tables {
   return {
     set,
     rowsOf: (owner) => byOwner.get(owner) ?? [],
-    start() {
+    verify,
+    start(found) {
       if (started) return;
       started = true;
+      if (found) {
+        reset = false;
+        difference(found, () => true);
+      }
       void run().finally(ended);
     },
-    settled() {
-      if (signal.aborted) return Promise.reject(signal.reason as Error);
-      return new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
-        wake();
-      });
-    },
+    settled,
     rebuild() {
       reset = true;
       wake();

@@ -27,8 +27,14 @@ function serveUdp({ address, port }) {
   });
 }
 
+/** Milliseconds to wait for an answer: several times as long as until a lost packet is sent again. */
+const patience = 8000;
+/** What was answered later than this had a packet lost on its way: Linux sends a SYN again after one second. */
+const sentAgain = 990;
+
 /** Resolves with the first line, or "refused", "silent", or the error code. */
-function once({ address, port, source, timeout = 1000, hold = false }) {
+function once({ address, port, source, timeout = patience, hold = false }) {
+  const begun = performance.now();
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, ...(source ? { localAddress: source } : {}) });
     let text = "";
@@ -44,6 +50,8 @@ function once({ address, port, source, timeout = 1000, hold = false }) {
       socket.off("data", read);
       socket.setTimeout(0);
       if (hold) held.push(socket);
+      const took = Math.round(performance.now() - begun);
+      if (took > sentAgain) console.error(`agent: ${address}:${port} answered after ${took} ms: a packet was lost`);
       done(text.trim());
     };
     socket.on("data", read);
@@ -51,7 +59,7 @@ function once({ address, port, source, timeout = 1000, hold = false }) {
   });
 }
 
-function datagram({ address, port, source, localPort = 0, timeout = 1000 }) {
+function datagram({ address, port, source, localPort = 0, timeout = patience }) {
   return new Promise((resolve) => {
     const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
     const done = (result) => {

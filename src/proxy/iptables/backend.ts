@@ -1,22 +1,32 @@
 import type { Backend } from "../backend.ts";
 import { createKernelBackend, type KernelOptions } from "../kernel-backend.ts";
-import { createIptablesProgram, isIptablesProgramThere } from "./program.ts";
+import type { Netlink } from "../netlink.ts";
+import { createIptablesProgram } from "./program.ts";
 import { rowsOfContext, rowsOfPlan } from "./rows.ts";
 
+export interface IptablesOptions extends KernelOptions {
+  /** Closed with the backend. */
+  readonly netlink?: Netlink | undefined;
+}
+
+/** Milliseconds between looks at what others change: by netlink one costs microseconds, else several processes. */
+const [watchEvery, lookEvery] = [250, 1_000];
+
 /** Services by iptables, for hosts whose other rules are made with it. */
-export function createIptablesBackend(options: KernelOptions): Backend {
-  const { commands } = options;
+export function createIptablesBackend(options: IptablesOptions): Backend {
+  const { commands, netlink } = options;
   const { families } = options.context;
+  const program = createIptablesProgram(commands, families, netlink);
   return createKernelBackend(
     {
       mode: "iptables",
-      program: createIptablesProgram(commands, families),
+      program,
       shared: ["vips", "vips6"],
       rowsOf: (_key, plan, _previous, context) => rowsOfPlan(plan, context),
       rowsOfContext,
-      isThere: () => isIptablesProgramThere(commands, families),
-      lookEvery: 1000,
-      close() {},
+      damage: async () => ((await program.isDamaged()) ? "all" : undefined),
+      lookEvery: netlink ? watchEvery : lookEvery,
+      close: () => netlink?.close(),
     },
     options,
   );

@@ -1,5 +1,7 @@
 import { runOrThrow, type CommandRunner } from "../../system/index.ts";
 import type { Program } from "../../tables/index.ts";
+import { attribute, familyNumber, kinds, nameIn, type Message, type Netlink } from "../netlink.ts";
+import { createTamperWatch } from "../tamper-watch.ts";
 import { serviceChain } from "./names.ts";
 import type { Family } from "../../services/index.ts";
 import { hooks, nothingStale, restoreOf, type Stale } from "./restore.ts";
@@ -23,9 +25,31 @@ const both: readonly Family[] = ["IPv4", "IPv6"];
 /** The programs of a family begin so. */
 const tool: Readonly<Record<Family, string>> = { IPv4: "iptables", IPv6: "ip6tables" };
 
-/** Services by iptables: only what changes is handed to `iptables-restore --noflush`, and its like of IPv6. */
-export function createIptablesProgram(commands: CommandRunner, families: readonly Family[]): Program {
+/** A program that can tell whether others have changed it. */
+export interface IptablesProgram extends Program {
+  /** Whether somebody else has changed our chains, or what leads to them, since the last look. */
+  isDamaged(): Promise<boolean>;
+}
+
+/**
+ * Services by iptables: only what changes is handed to `iptables-restore --noflush`, and its like of IPv6.
+ * @param netlink how changes by others are seen, where iptables is made of nftables; without it only that the hooks are gone is seen
+ */
+export function createIptablesProgram(
+  commands: CommandRunner,
+  families: readonly Family[],
+  netlink?: Netlink,
+): IptablesProgram {
+  const watch = netlink && createTamperWatch(netlink, touchedBy);
+  const ownChange = (change: () => Promise<number>, fresh: boolean) =>
+    watch ? watch.ownChange(change, fresh) : change().then(() => {});
   return {
+    async isDamaged() {
+      const touched = watch?.touched();
+      if (touched === undefined || touched === "lost") return !(await isIptablesProgramThere(commands, families));
+      if (touched.has(chains)) return true;
+      return touched.size > 0 && !(await isIptablesProgramThere(commands, families));
+    },
     async check(transaction) {
       const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
       const { inputs } = restoreOf(transaction, stale, families);
@@ -40,10 +64,15 @@ export function createIptablesProgram(commands: CommandRunner, families: readonl
     async apply(transaction) {
       const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
       const { inputs, refused } = restoreOf(transaction, stale, families);
-      for (const family of families) {
-        if (inputs[family] !== "") await restore(commands, family, inputs[family]);
-        if (transaction.reset) await hook(commands, family);
-      }
+      await ownChange(async () => {
+        let made = 0;
+        for (const family of families) {
+          if (inputs[family] !== "") await restore(commands, family, inputs[family]);
+          made += inputs[family].match(/^COMMIT$/gm)?.length ?? 0;
+          if (transaction.reset) made += await hook(commands, family);
+        }
+        return made;
+      }, transaction.reset);
       return refused;
     },
   };
@@ -67,14 +96,34 @@ async function chainsThere(commands: CommandRunner, family: Family): Promise<str
 
 /**
  * Leads packets into the program, before all other rules and in order, where that is not so yet. Translation comes first: until it works,
- * `filter` would refuse what another mode still serves.
+ * `filter` would refuse what another mode still serves. Returns how many rules that took.
  */
-async function hook(commands: CommandRunner, family: Family): Promise<void> {
+async function hook(commands: CommandRunner, family: Family): Promise<number> {
+  let made = 0;
   for (const { table, chain, rule } of [...inFilter(false).reverse(), ...inFilter(true).reverse()]) {
     const words = rule.split(" ");
     const { code } = await commands.run(tool[family], ["-w", patience, "-t", table, "-C", chain, ...words]);
-    if (code !== 0) await runOrThrow(commands, tool[family], ["-w", patience, "-t", table, "-I", chain, ...words]);
+    if (code === 0) continue;
+    await runOrThrow(commands, tool[family], ["-w", patience, "-t", table, "-I", chain, ...words]);
+    made++;
   }
+  return made;
+}
+
+/** What a change touches: chains of ours, or those of the kernel that lead there. */
+const [chains, leading] = ["chains", "leading"];
+const constantChains = new Set(Object.values(constant("IPv4")).flatMap((of) => Object.keys(of)));
+
+function touchedBy({ kind, family, attributes }: Message): string | undefined {
+  if (family !== familyNumber.ip && family !== familyNumber.ip6) return undefined;
+  const table = nameIn(attribute(attributes, 1));
+  if (table !== "nat" && table !== "filter") return undefined;
+  if (kind === kinds.delTable) return leading;
+  const isRule = kind === kinds.newRule || kind === kinds.delRule;
+  if (!isRule && kind !== kinds.newChain && kind !== kinds.delChain) return undefined;
+  const chain = nameIn(attribute(attributes, isRule ? 2 : 3));
+  if (constantChains.has(chain) || serviceChain.test(chain)) return chains;
+  return isRule && kind === kinds.newRule ? undefined : leading;
 }
 
 const inFilter = (is: boolean) => hooks.filter(({ table }) => (table === "filter") === is);

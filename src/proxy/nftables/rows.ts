@@ -29,17 +29,42 @@ export interface PortNumbers {
   /** Undefined when all numbers are taken. */
   take(id: string): number | undefined;
   release(id: string): void;
+  /** Keeps a number for a port that is expected: nobody else is given it. */
+  reserve(number: number): void;
+  /** Gives a port a number that is reserved; false when it has one or another has it. */
+  claim(id: string, number: number): boolean;
+  /** What is reserved still is free. */
+  releaseReserved(): void;
 }
 
 export function createPortNumbers(largest: number): PortNumbers {
   const numbers = new Map<string, number>();
   const free: number[] = [];
+  const reserved = new Set<number>();
+  /** Below it all numbers are taken, reserved or in `free`. */
+  let fresh = 1;
   return {
+    reserve(number) {
+      if (number < 1 || number > largest || reserved.has(number)) return;
+      for (; fresh <= number; fresh++) if (fresh < number) free.push(fresh);
+      const at = free.indexOf(number);
+      if (at >= 0) free.splice(at, 1);
+      reserved.add(number);
+    },
+    claim(id, number) {
+      if (numbers.has(id) || !reserved.delete(number)) return false;
+      numbers.set(id, number);
+      return true;
+    },
+    releaseReserved() {
+      free.push(...reserved);
+      reserved.clear();
+    },
     take(id) {
       const known = numbers.get(id);
       if (known !== undefined) return known;
-      const next = free.pop() ?? numbers.size + 1;
-      if (next > largest) return undefined;
+      const next = free.pop() ?? (fresh <= largest ? fresh++ : undefined);
+      if (next === undefined) return undefined;
       numbers.set(id, next);
       return next;
     },

@@ -1,0 +1,64 @@
+import { generationIn, kinds, type Message, type Netlink } from "./netlink.ts";
+
+/** Tells what others change in what is ours: nothing is listed for it, and what others do in their own is passed over. */
+export interface TamperWatch {
+  /**
+   * Runs something that changes rules in our name and resolves with the number of transactions it made. Where there were more meanwhile,
+   * some are somebody else's, and all count as theirs.
+   * @param fresh everything is built anew: what was touched before does not matter any more
+   */
+  ownChange(change: () => Promise<number>, fresh: boolean): Promise<void>;
+  /** What was touched since the last call, as `ours` names it; `"lost"` when more happened than could be kept. */
+  touched(): ReadonlySet<string> | "lost";
+}
+
+/** @param ours a name for what a change touches; undefined when that is not ours */
+export function createTamperWatch(netlink: Netlink, ours: (change: Message) => string | undefined): TamperWatch {
+  const own = new Set<number>();
+  /** Of the generation that is being told of. */
+  let current = new Set<string>();
+  /** Of all that others made. */
+  let theirs = new Set<string>();
+
+  function note(message: Message): void {
+    if (message.kind !== kinds.newGeneration) {
+      const name = ours(message);
+      if (name !== undefined) current.add(name);
+      return;
+    }
+    if (!own.delete(generationIn(message))) for (const name of current) theirs.add(name);
+    if (current.size > 0) current = new Set();
+  }
+
+  function forget(): void {
+    own.clear();
+    current = new Set();
+    theirs = new Set();
+  }
+
+  return {
+    async ownChange(change, fresh) {
+      const before = netlink.generation();
+      const made = await change();
+      const after = netlink.generation();
+      if (after !== before + made) return;
+      if (!fresh) {
+        for (let generation = before + 1; generation <= after; generation++) own.add(generation);
+        return;
+      }
+      // Nobody else has done anything meanwhile: whatever there is to hear is of this or older.
+      netlink.changes(() => {});
+      forget();
+    },
+    touched() {
+      if (!netlink.changes(note)) {
+        forget();
+        return "lost";
+      }
+      if (theirs.size === 0) return theirs;
+      const touched = theirs;
+      theirs = new Set();
+      return touched;
+    },
+  };
+}
