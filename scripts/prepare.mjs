@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { copyAssets } from "./assets.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -19,7 +20,7 @@ function newestSource() {
     ...["tsconfig.json", "tsconfig.build.json", "package.json"].map((f) => modifiedAt(join(root, f))),
   );
   for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || entry.name.endsWith(".test.ts") || !entry.name.endsWith(".ts")) continue;
+    if (!entry.isFile() || entry.name.endsWith(".test.ts") || !/\.(?:ts|lua)$/.test(entry.name)) continue;
     newest = Math.max(newest, modifiedAt(join(entry.parentPath, entry.name)));
   }
   return newest;
@@ -56,6 +57,7 @@ export function prepare(say) {
       say("the build failed: see the lines above");
       return false;
     }
+    copyAssets();
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, "");
   }

@@ -20,6 +20,11 @@ const programs = [
   { program: "keepalived", package: "keepalived", without: "`fairlead vip` does not start and its tests are skipped" },
   { program: "etcdctl", package: "etcd-client", without: "nothing shows what is in an etcd by hand" },
   {
+    program: "nginx",
+    package: "nginx libnginx-mod-http-lua libnginx-mod-stream",
+    without: "the data plane `nginx` is not there and its tests are skipped",
+  },
+  {
     program: "iptables",
     package: "iptables",
     without: "a firewall that drops forwarded packets is not opened for pods",
@@ -70,7 +75,7 @@ function installSystem() {
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   const isDebian = existsSync("/etc/debian_version") && installed("apt-get");
-  const names = missing.map((p) => p.package);
+  const names = missing.flatMap((p) => p.package.split(" "));
   if (isRoot && isDebian) {
     say(`installing Debian packages: ${names.join(" ")}`);
     if (aptInstall(names)) return;

@@ -1,4 +1,4 @@
-import { afterEach } from "vitest";
+import { afterAll, afterEach } from "vitest";
 import { type Backend, startBackend, startCluster, type StartDataPlane, type TestCluster } from "./cluster.ts";
 
 /** Starts clusters and backends for one test and stops them after it. */
@@ -7,6 +7,8 @@ export interface Fixture {
   backend(...args: Parameters<typeof startBackend>): Promise<Backend>;
   /** A cluster with one backend behind `shop.test/`, already served. */
   shop(...args: Parameters<typeof startBackend>): Promise<TestCluster>;
+  /** The same, but one for all tests that ask for it; it stays until the last test of the file. */
+  lastingShop(...args: Parameters<typeof startBackend>): Promise<TestCluster>;
 }
 
 export function fixture(start?: StartDataPlane): Fixture {
@@ -14,6 +16,11 @@ export function fixture(start?: StartDataPlane): Fixture {
   afterEach(async () => {
     for (const each of clean.splice(0).reverse()) await each();
   });
+  const last: (() => Promise<void>)[] = [];
+  afterAll(async () => {
+    for (const each of last.reverse()) await each();
+  });
+  let lasting: Promise<TestCluster> | undefined;
   const made: Fixture = {
     async cluster(options = {}) {
       const cluster = await startCluster({ ...(start ? { start } : {}), ...options });
@@ -32,6 +39,19 @@ export function fixture(start?: StartDataPlane): Fixture {
       cluster.addIngress("web", { rules: [rule("web")] });
       await cluster.served();
       return cluster;
+    },
+    lastingShop(...args) {
+      const begin = async (): Promise<TestCluster> => {
+        const backend = await startBackend(...args);
+        last.push(() => backend.close());
+        const cluster = await startCluster(start ? { start } : {});
+        last.push(() => cluster.stop());
+        cluster.service("web", [backend]);
+        cluster.addIngress("web", { rules: [rule("web")] });
+        await cluster.served();
+        return cluster;
+      };
+      return (lasting ??= begin());
     },
   };
   return made;

@@ -9,16 +9,24 @@ import { streamingContract } from "./streaming.ts";
 import { tlsContract } from "./tls.ts";
 import { upgradeContract } from "./upgrade.ts";
 
+/** What a data plane's program can not do, and why: tests of these say so instead of running. */
+export interface Cannots {
+  /** Trailers of HTTP/1.1 answers are lost. */
+  readonly trailers?: string;
+  /** A long request body stops once its answer has begun. */
+  readonly duplex?: string;
+}
+
 /** What every data plane does, tried over real sockets. A provider passes it with all that its capabilities promise. */
-export function dataPlaneContract(name: string, start: StartDataPlane): void {
+export function dataPlaneContract(name: string, start: StartDataPlane, cannot: Cannots = {}): void {
   describe(`data plane ${name}`, () => {
     const made = fixture(start);
     describe("routing", () => routingContract(made));
     describe("headers", () => headersContract(made));
-    describe("streaming", () => streamingContract(made));
+    describe("streaming", () => streamingContract(made, cannot));
     describe("connections", () => connectionsContract(made));
     describe("upgrade", () => upgradeContract(made));
-    describe("TLS", () => tlsContract(made));
+    describe("TLS", () => tlsContract(made, cannot));
     describe("strictness", () => strictnessContract(made));
   });
 }

@@ -85,9 +85,10 @@ const ambiguous: [what: string, bytes: string][] = [
 ];
 
 export function strictnessContract(made: Fixture): void {
+  const requests: string[] = [];
   test.each(ambiguous)("%s: refused, and nothing more is read from that connection", async (_what, bytes) => {
-    const requests: string[] = [];
-    const cluster = await made.shop("a", (request, response) => {
+    requests.length = 0;
+    const cluster = await made.lastingShop("a", (request, response) => {
       request.resume();
       request.on("end", () => {
         requests.push(request.url ?? "");

@@ -1,0 +1,59 @@
+import { describe, expect, test } from "vitest";
+import { defaultLimits } from "../embedded/limits.ts";
+import { configurationText, type NginxSettings, word } from "./configuration.ts";
+
+const settings: NginxSettings = {
+  directory: "/run/fairlead/nginx",
+  listeners: [
+    { id: "l0", port: 8080, secure: false, clientPort: 80 },
+    { id: "l1", port: 8443, secure: true, clientPort: 443 },
+  ],
+  generation: 7,
+  address: "127.0.0.1",
+  trustedForwarders: ["10.0.0.0/8", "fd00::/8"],
+  limits: defaultLimits,
+  workers: 2,
+  modules: ["/usr/lib/nginx/modules/ngx_http_lua_module.so"],
+  memory: 1 << 20,
+};
+
+describe("configurationText", () => {
+  test("has a server for each port, and its number", () => {
+    const text = configurationText(settings);
+    expect(text).toContain("listen 127.0.0.1:8080;");
+    expect(text).toContain("listen 127.0.0.1:8443 ssl http2;");
+    expect(text).toContain('return 200 "7";');
+    expect(text).toContain("set_real_ip_from fd00::/8;");
+    expect(configurationText({ ...settings, address: "::1" })).toContain("listen [::1]:8080;");
+  });
+
+  test("drops every form of the header fields that only we write", () => {
+    const text = configurationText(settings);
+    for (const name of ["x_forwarded_for", "x-forwarded_for", "x_forwarded-for", "x_real_ip", "x_request-id"])
+      expect(text).toContain(`proxy_set_header ${name} "";`);
+  });
+
+  test.each([
+    { directory: "/tmp/a b" },
+    { directory: "/tmp/a;error_log /etc/x" },
+    { directory: "/tmp/$host" },
+    { directory: '/tmp/"' },
+    { user: "nobody; load_module x" },
+    { modules: ["/x\n"] },
+    { trustedForwarders: ["0.0.0.0/0; deny all"] },
+    { address: "127.0.0.1 ssl" },
+    { listeners: [{ id: 'l0")', port: 80, secure: false, clientPort: 80 }] },
+    { listeners: [{ id: "l0", port: 80.5, secure: false, clientPort: 80 }] },
+    { listeners: [{ id: "l0", port: 0, secure: false, clientPort: 80 }] },
+  ] as Partial<NginxSettings>[])("refuses what could mean something to nginx: %j", (bad) => {
+    expect(() => configurationText({ ...settings, ...bad })).toThrow(TypeError);
+  });
+
+  test("a word is one word", () => {
+    for (let code = 0; code < 256; code++) {
+      const sign = String.fromCharCode(code);
+      if (/[A-Za-z0-9_./:@-]/.test(sign)) expect(word(`a${sign}`)).toBe(`a${sign}`);
+      else expect(() => word(`a${sign}`)).toThrow(TypeError);
+    }
+  });
+});

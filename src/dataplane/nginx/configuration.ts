@@ -1,0 +1,249 @@
+import { isIP } from "node:net";
+import type { Limits } from "../embedded/limits.ts";
+
+/** A port that nginx opens for HTTP. */
+export interface NginxListener {
+  /** Its name in rows: `l` and a number. */
+  readonly id: string;
+  readonly port: number;
+  readonly secure: boolean;
+  /** Port as backends are told of it. */
+  readonly clientPort: number;
+}
+
+/** All that nginx is configured with. None of it comes from a user's objects. */
+export interface NginxSettings {
+  /** Absolute. See `layout`. */
+  readonly directory: string;
+  readonly listeners: readonly NginxListener[];
+  /** Number of this configuration: how the control server shows that it is in force. */
+  readonly generation: number;
+  /** Address to listen on. */
+  readonly address: string;
+  /** CIDRs. */
+  readonly trustedForwarders: readonly string[];
+  readonly limits: Limits;
+  readonly workers: number;
+  /** User of the workers; absent: that of the program. */
+  readonly user?: string;
+  readonly group?: string;
+  /** Files of modules that this nginx loads when it starts. */
+  readonly modules: readonly string[];
+  /** Bytes of shared memory for rows. */
+  readonly memory: number;
+}
+
+/** What is where in the data plane's folder. `control` and `private` are closed to the workers. */
+export function layout(directory: string) {
+  return {
+    configuration: `${directory}/nginx.conf`,
+    candidate: `${directory}/candidate.conf`,
+    control: `${directory}/control`,
+    socket: `${directory}/control/nginx.sock`,
+    private: `${directory}/private`,
+    rows: `${directory}/private/rows`,
+    certificate: `${directory}/private/default.crt`,
+    key: `${directory}/private/default.key`,
+    program: `${directory}/program`,
+    temporary: `${directory}/temporary`,
+    pid: `${directory}/nginx.pid`,
+  };
+}
+
+/** A word of the configuration: letters, digits and few signs that mean nothing to nginx. Throws `TypeError` for all else. */
+export function word(text: string): string {
+  if (!/^[A-Za-z0-9_./:@-]+$/.test(text))
+    throw new TypeError(
+      `${JSON.stringify(text)} can not be written into nginx's configuration: choose a plainer path or name`,
+    );
+  return text;
+}
+
+function whole(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`${value} is no number for nginx's configuration`);
+  return String(value);
+}
+
+const milliseconds = (value: number): string => `${whole(Math.min(Math.max(1, Math.round(value)), 2 ** 31 - 1))}ms`;
+
+function socketAddress(address: string, port: number): string {
+  const family = isIP(address);
+  if (family === 0) throw new TypeError(`${JSON.stringify(address)} is not an IP address`);
+  if (port < 1 || port > 65_535) throw new TypeError(`${port} is no port`);
+  return family === 6 ? `[${address}]:${whole(port)}` : `${address}:${whole(port)}`;
+}
+
+/** Locations that no request can name: paths with control characters are refused before. */
+const inner = (name: string): string => `"/\u0001${name}"`;
+
+/** Own variants of the header fields that only we write, with `_` for any `-`: to a CGI-like backend they are the same. */
+function variants(name: string): string[] {
+  const [first = "", ...rest] = name.split("-");
+  return rest.reduce<string[]>((all, part) => all.flatMap((text) => [`${text}-${part}`, `${text}_${part}`]), [first]);
+}
+
+const ownFields = [
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-proto",
+  "x-real-ip",
+  "x-request-id",
+];
+
+/** Most mirrors of one request. */
+export const mirrors = 8;
+
+/** The whole text of nginx.conf. Throws `TypeError` when a setting has characters that could mean something to nginx. */
+export function configurationText(settings: NginxSettings): string {
+  const { limits, generation } = settings;
+  const paths = layout(word(settings.directory));
+  const trusted = settings.trustedForwarders.map(word);
+  const retry = "error timeout";
+  const lines = (...all: readonly (string | readonly string[])[]): string => all.flat().join("\n");
+  return `${lines(
+    settings.modules.map((file) => `load_module ${word(file)};`),
+    settings.user === undefined ? [] : `user ${word(settings.user)} ${word(settings.group ?? settings.user)};`,
+    `pid ${paths.pid};`,
+    "daemon off;",
+    "error_log stderr warn;",
+    `worker_processes ${whole(settings.workers)};`,
+    "worker_shutdown_timeout 10s;",
+    `events { worker_connections ${whole(limits.connections + 2048)}; multi_accept on; }`,
+    "http {",
+    `lua_package_path "${paths.program}/?.lua;;";`,
+    `lua_shared_dict fairlead ${whole(settings.memory)};`,
+    "lua_regex_match_limit 100000;",
+    `init_by_lua_block { require("fairlead.start").init("${paths.rows}") }`,
+    'init_worker_by_lua_block { require("fairlead.start").worker() }',
+    "access_log off; server_tokens off; tcp_nodelay on; merge_slashes off; uninitialized_variable_warn off;",
+    "ignore_invalid_headers off; underscores_in_headers on;",
+    `client_body_temp_path ${paths.temporary}/body; proxy_temp_path ${paths.temporary}/proxy;`,
+    `fastcgi_temp_path ${paths.temporary}/fastcgi; uwsgi_temp_path ${paths.temporary}/uwsgi; scgi_temp_path ${paths.temporary}/scgi;`,
+    `client_header_buffer_size 2k; large_client_header_buffers 4 ${whole(limits.headerBytes)};`,
+    `client_max_body_size ${Number.isFinite(limits.bodyBytes) ? whole(limits.bodyBytes) : "0"};`,
+    `client_header_timeout ${milliseconds(limits.clientHeaders)}; client_body_timeout ${milliseconds(limits.clientIdle)};`,
+    `send_timeout ${milliseconds(limits.clientIdle)}; keepalive_timeout ${milliseconds(limits.clientKeepAlive)};`,
+    `keepalive_requests 10000; lingering_timeout ${milliseconds(limits.linger)}; reset_timedout_connection on;`,
+    "proxy_http_version 1.1; proxy_request_buffering off; proxy_buffering off; proxy_socket_keepalive on;",
+    `proxy_buffer_size ${whole(limits.headerBytes)}; proxy_buffers 4 ${whole(limits.headerBytes)}; proxy_busy_buffers_size ${whole(limits.headerBytes * 2)}; proxy_max_temp_file_size 0;`,
+    `proxy_connect_timeout ${milliseconds(limits.connect)}; proxy_send_timeout ${milliseconds(limits.clientIdle)};`,
+    `proxy_read_timeout ${milliseconds(limits.responseStart)}; proxy_next_upstream ${retry};`,
+    "proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset Expires Cache-Control Set-Cookie Vary;",
+    "proxy_pass_header Date; proxy_pass_header Server; proxy_pass_header X-Accel-Redirect;",
+    `grpc_buffer_size ${whole(limits.headerBytes)}; grpc_connect_timeout ${milliseconds(limits.connect)};`,
+    `grpc_read_timeout ${milliseconds(limits.responseStart)}; grpc_send_timeout ${milliseconds(limits.clientIdle)};`,
+    `grpc_next_upstream ${retry}; grpc_socket_keepalive on;`,
+    "grpc_pass_header Date; grpc_pass_header Server;",
+    fields("proxy", trusted.length > 0),
+    fields("grpc", trusted.length > 0),
+    "map $fl_upgrade $fl_connection { default upgrade; '' ''; }",
+    "map $http_te $fl_te { default ''; '~*(?:^|,)\\s*trailers\\s*(?:;|,|$)' trailers; }",
+    "map $http_x_request_id $fl_request_id { default $request_id; '~^[A-Za-z0-9_.:=/+-]{1,128}$' $http_x_request_id; }",
+    trusted.length > 0 ? forwarders(trusted) : [],
+    upstreams(limits),
+    "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:fairlead_tls:8m; ssl_session_timeout 1h; ssl_prefer_server_ciphers off;",
+    "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;",
+    `ssl_certificate ${paths.certificate}; ssl_certificate_key ${paths.key};`,
+    `server { listen unix:${paths.socket}; client_max_body_size 8m; client_body_buffer_size 8m; lua_need_request_body off;`,
+    `location = /generation { return 200 "${whole(generation)}"; }`,
+    'location = /rows { content_by_lua_block { require("fairlead.control").rows() } }',
+    "location / { return 404; } }",
+    settings.listeners.map((listener) => serverText(listener, settings)),
+    "}",
+  )}\n`;
+}
+
+/** What an endpoint is told beside what the client said. */
+function fields(module: "proxy" | "grpc", trusting: boolean): string[] {
+  const set = (name: string, value: string): string => `${module}_set_header ${name} ${value};`;
+  const dropped = [
+    "Keep-Alive",
+    "Proxy-Connection",
+    "Proxy-Authorization",
+    "Proxy-Authenticate",
+    "HTTP2-Settings",
+    "Expect",
+  ];
+  return [
+    set("Host", "$fl_authority"),
+    ...(module === "proxy" ? [set("Connection", "$fl_connection"), set("Upgrade", "$fl_upgrade")] : []),
+    set("TE", "$fl_te"),
+    ...[...dropped, "Forwarded"].map((name) => set(name, '""')),
+    ...ownFields.flatMap((name) =>
+      variants(name)
+        .slice(1)
+        .map((other) => set(other, '""')),
+    ),
+    set("x-forwarded-for", trusting ? "$fl_forwarded_for" : "$remote_addr"),
+    set("x-forwarded-proto", trusting ? "$fl_forwarded_proto" : "$scheme"),
+    set("x-forwarded-host", trusting ? "$fl_forwarded_host" : "$fl_host"),
+    set("x-forwarded-port", trusting ? "$fl_forwarded_port" : "$fl_port"),
+    set("x-real-ip", "$remote_addr"),
+    set("x-request-id", "$fl_request_id"),
+  ];
+}
+
+/** Takes over what trusted forwarders say of the client. */
+function forwarders(trusted: readonly string[]): string[] {
+  const said = (name: string, own: string): string =>
+    `map $fl_trusted:$http_x_forwarded_${name} $fl_forwarded_${name} { default ${own}; '~^1:.' $http_x_forwarded_${name}; }`;
+  return [
+    ...trusted.map((cidr) => `set_real_ip_from ${cidr};`),
+    "real_ip_header X-Forwarded-For; real_ip_recursive on;",
+    `geo $realip_remote_addr $fl_trusted { default 0; ${trusted.map((cidr) => `${cidr} 1;`).join(" ")} }`,
+    "map $fl_trusted:$http_x_forwarded_for $fl_forwarded_for { default $realip_remote_addr; '~^1:[0-9A-Fa-f.:, ]+$' \"$http_x_forwarded_for, $realip_remote_addr\"; }",
+    said("proto", "$scheme"),
+    said("host", "$fl_host"),
+    said("port", "$fl_port"),
+  ];
+}
+
+function upstreams(limits: Limits): string[] {
+  const kept = `keepalive 512; keepalive_timeout ${milliseconds(limits.endpointKeepAlive)}; keepalive_requests 100000;`;
+  const upstream = (name: string, program: string): string =>
+    `upstream fl_${name} { server 0.0.0.1; balancer_by_lua_block { ${program} } ${kept} }`;
+  const request = 'require("fairlead.request")';
+  const full = `require("fairlead.full").timeouts() ${request}.balance(ngx.var.fl_pool)`;
+  return [
+    upstream("plain", `${request}.balance(ngx.var.fl_pool)`),
+    upstream("full", full),
+    upstream("h2c", full),
+    upstream("mirror", 'require("fairlead.full").mirror()'),
+  ];
+}
+
+function serverText({ id, port, secure, clientPort }: NginxListener, settings: NginxSettings): string {
+  const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
+  const answerFields = `header_filter_by_lua_block { ${program("request", "answer_fields()")} }`;
+  const fullFields = `header_filter_by_lua_block { ${program("request", "answer_fields()")} ${program("full", "answer_fields()")} }`;
+  const slots = Array.from({ length: mirrors }, (_, index) => whole(index));
+  return [
+    `server { listen ${socketAddress(settings.address, port)}${secure ? " ssl http2" : ""};`,
+    secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
+    `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,
+    // Error pages and mirrors go through the server again, and have been decided on.
+    "if ($fl_begun) { break; }",
+    `set $fl_begun 1; set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_upgrade ""; set $fl_kind ""; set $fl_h2c ""; set $fl_target ""; set $fl_mirrors "";`,
+    "set $fl_authority $http_host;",
+    `set_by_lua_block $fl_pool { return ${program("request", `decide("${word(id)}")`)} }`,
+    `if ($fl_kind) { rewrite ^ ${inner("$fl_kind")} last; }`,
+    `location / { ${answerFields}`,
+    `if ($fl_h2c) { ${fullFields} grpc_pass grpc://fl_h2c; }`,
+    "proxy_pass http://fl_plain; }",
+    `location = ${inner("full")} { internal; ${fullFields} proxy_pass http://fl_full$fl_target; }`,
+    `location = ${inner("h2c")} { internal; rewrite_by_lua_block { ${program("full", "uri()")} } ${fullFields} grpc_pass grpc://fl_h2c; }`,
+    `location = ${inner("mirrored")} { internal; ${fullFields} client_body_buffer_size 64k;`,
+    ...slots.map((slot) => `mirror ${inner(`mirror/${slot}`)};`),
+    "proxy_pass http://fl_full$fl_target; }",
+    ...slots.map(
+      (slot) =>
+        `location = ${inner(`mirror/${slot}`)} { internal; rewrite_by_lua_block { ${program("full", `mirrored(${slot})`)} } proxy_pass http://fl_mirror$fl_target; }`,
+    ),
+    `location = ${inner("answer")} { internal; content_by_lua_block { ${program("answer", "begin()")} } }`,
+    `location = ${inner("page")} { internal; content_by_lua_block { ${program("answer", "send()")} } }`,
+    "}",
+  ]
+    .filter((line) => line !== "")
+    .join("\n");
+}

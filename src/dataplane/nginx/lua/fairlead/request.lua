@@ -1,0 +1,213 @@
+-- What is done with each request. `decide` runs in the rewrite phase of every request and must cost little: the usual
+-- request, which a route without filters passes on to a pool as it is, is found in one table. All else goes to full.lua.
+local rows = require "fairlead.rows"
+local canonical = require "fairlead.canonical"
+local matching = require "fairlead.match"
+local full = require "fairlead.full"
+local balancer = require "ngx.balancer"
+local byte, find, sub, lower, random = string.byte, string.find, string.sub, string.lower, math.random
+
+local _M = {}
+
+-- Decisions that a worker remembers at most, each for a listener, host and target.
+local MOST = 4096
+local known, known_count = {}, 0
+-- Next endpoint of each pool; endpoints that failed, until when.
+local turns, avoided = {}, {}
+
+rows.on_change(function()
+  known, known_count = {}, 0
+  for address, time in pairs(avoided) do
+    if time < ngx.now() then avoided[address] = nil end
+  end
+end)
+
+-- Header fields that are ours to write; `_` counts as `-`, as it does to CGI-like backends.
+local ours = {
+  ["forwarded"] = true, ["x-forwarded-for"] = true, ["x-forwarded-host"] = true, ["x-forwarded-port"] = true,
+  ["x-forwarded-proto"] = true, ["x-real-ip"] = true, ["x-request-id"] = true,
+  ["host"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["te"] = true,
+}
+
+-- An answer of our own in the place of a backend's.
+local function refuse(status)
+  ngx.ctx.answer = { status = status }
+  ngx.var.fl_kind = "answer"
+  return ""
+end
+
+-- Takes away what a Connection field names, and finds a wish for another protocol. Returns false when it is no good.
+local function connection_fields(connection)
+  local upgrade = false
+  for token in lower(connection):gmatch("[^,%s]+") do
+    if token == "upgrade" then upgrade = true
+    elseif token ~= "keep-alive" and token ~= "close" and not ours[(token:gsub("_", "-"))] then
+      ngx.req.clear_header(token)
+    end
+  end
+  if not upgrade then return true end
+  local wanted = ngx.var.http_upgrade
+  -- Offers of cleartext HTTP/2 are ignored.
+  if not wanted or lower(wanted) == "h2c" then return true end
+  local length = ngx.var.http_content_length
+  if (length and length ~= "0") or ngx.var.http_transfer_encoding then return false end
+  ngx.var.fl_upgrade = wanted
+  return true
+end
+
+-- One of a route's backends, by weight; nil when none has one.
+local function pick(route)
+  local backends = route.backends
+  if #backends == 1 then
+    local only = backends[1]
+    return only.weight > 0 and only or nil
+  end
+  local left = random() * route.weight
+  for i = 1, #backends do
+    local backend = backends[i]
+    left = left - backend.weight
+    if left < 0 and backend.weight > 0 then return backend end
+  end
+  return nil
+end
+
+-- The authority as it counts: that of an absolute target, else the Host field.
+local function authority_of(var, host)
+  local line = var.request
+  local authority = line and line:match("^%S+ %a[%w+.-]*://([^/?# ]*)")
+  return authority or host
+end
+
+-- Passes on to the pool of a route that needs nothing else; all others are full.lua's.
+local function pass(found)
+  local route = found.route
+  if not route.special and not found.changed then
+    local backend = pick(route)
+    local key = backend and backend.pool
+    if key then
+      local pool = rows.get("pool/" .. key)
+      if pool and pool.protocol == "http" and not pool.tls and #pool.endpoints > 0 then return key end
+    end
+  end
+  return full.prepare(found, pick)
+end
+
+-- The pool to pass a request of this listener to; "" when there is more to be done (`ngx.ctx.decision`).
+function _M.decide(id)
+  rows.refresh()
+  local var = ngx.var
+  local connection = var.http_connection
+  if connection and connection ~= "keep-alive" and connection ~= "close" then
+    if not connection_fields(connection) then return refuse(400) end
+  end
+  local host, target, name = var.http_host or "", var.request_uri, var.host
+  local at = id .. "\n" .. host .. "\n" .. target
+  -- They differ where the target is absolute, and where the host has a port.
+  if name ~= host then at = at .. "\n" .. name end
+  local found = known[at]
+  if found then return pass(found) end
+
+  local protocol = var.server_protocol
+  if protocol ~= "HTTP/1.1" and protocol ~= "HTTP/2.0" and protocol ~= "HTTP/1.0" then return refuse(400) end
+  -- More than one Host field never gets here.
+  local authority = authority_of(var, host)
+  if authority ~= host then
+    var.fl_host = authority
+    var.fl_authority = authority
+  end
+  if authority == "" and protocol ~= "HTTP/1.0" then return refuse(400) end
+  host = canonical.host(authority)
+  if not host then return refuse(400) end
+  if find(target, "#", 1, true) then return refuse(400) end
+  local mark = find(target, "?", 1, true)
+  local path = mark and sub(target, 1, mark - 1) or target
+  if byte(path) ~= 47 then
+    -- An absolute target without a path, or the asterisk of OPTIONS.
+    if path ~= "" then return refuse(400) end
+    path = "/"
+  end
+  local clean = canonical.path(path)
+  if not clean then return refuse(400) end
+  local listener = rows.get("listener/" .. id)
+  if not listener then return refuse(404) end
+  name = matching.server_name(listener, host)
+  local alone = true
+  if listener.scheme == "https" and listener.servers > 1 then
+    -- The decision is for this connection only.
+    alone = false
+    local arrived = matching.server_name(listener, lower(var.ssl_server_name or ""))
+    if name and arrived ~= name then return refuse(421) end
+  end
+  local route, pure
+  if name then route, pure = matching.route(id, name, host, clean) end
+  if not route then return refuse(404) end
+  found = {
+    route = route, host = host, path = clean, changed = clean ~= path, query = mark and sub(target, mark) or "",
+    scheme = listener.scheme, port = listener.port,
+  }
+  if pure and alone and authority ~= "" and authority == var.http_host then
+    if known_count >= MOST then known, known_count = {}, 0 end
+    known[at] = found
+    known_count = known_count + 1
+  end
+  return pass(found)
+end
+
+-- Next endpoint in turn that has not failed of late.
+local function choose(key, endpoints, tried)
+  local count = #endpoints
+  local turn = turns[key] or random(count)
+  local now = next(avoided) and ngx.now()
+  local fallback
+  for step = 1, count do
+    local index = (turn + step - 1) % count + 1
+    local endpoint = endpoints[index]
+    local name = now and endpoint[1] .. ":" .. endpoint[2]
+    local used = tried and tried[endpoint[1] .. ":" .. endpoint[2]]
+    if not used and not (now and (avoided[name] or 0) > now) then
+      turns[key] = index
+      return endpoint
+    end
+    if not used and not fallback then fallback = endpoint end
+  end
+  turns[key] = turn % count + 1
+  return fallback or endpoints[turn % count + 1]
+end
+
+-- Chooses the endpoint of an attempt among those of a pool.
+function _M.balance(key)
+  local pool = rows.get("pool/" .. key)
+  local endpoints = pool and pool.endpoints
+  local count = endpoints and #endpoints or 0
+  if count == 0 then return ngx.exit(503) end
+  local tried
+  if balancer.get_last_failure() then
+    tried = {}
+    for address in (ngx.var.upstream_addr or ""):gmatch("[^, ]+") do
+      tried[address] = true
+      avoided[address] = ngx.now() + 1
+    end
+  elseif count > 1 then
+    balancer.set_more_tries(count > 2 and 2 or 1)
+  end
+  local endpoint = count == 1 and endpoints[1] or choose(key, endpoints, tried)
+  local ok, err = balancer.set_current_peer(endpoint[1], endpoint[2])
+  if not ok then
+    ngx.log(ngx.ERR, "no peer: ", err)
+    return ngx.exit(502)
+  end
+end
+
+-- Fields of an answer that its Connection field names.
+function _M.answer_fields()
+  local connection = ngx.var.upstream_http_connection
+  if not connection or connection == "keep-alive" or connection == "close" then return end
+  for token in lower(connection):gmatch("[^,%s]+") do
+    if token ~= "keep-alive" and token ~= "close" and token ~= "upgrade" and token ~= "connection"
+      and token ~= "content-length" and token ~= "transfer-encoding" then
+      ngx.header[token] = nil
+    end
+  end
+end
+
+return _M

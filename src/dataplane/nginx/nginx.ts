@@ -1,0 +1,280 @@
+import { readFileSync, rmSync } from "node:fs";
+import { chmod, cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
+import { type Clock, type CommandRunner, type Logger, systemClock, systemCommands } from "../../system/index.ts";
+import type { BoundListener, DataPlane } from "../dataplane.ts";
+import { trustedForwarders } from "../embedded/forwarded.ts";
+import { defaultLimits, type Limits } from "../embedded/limits.ts";
+import { refusalsOf } from "../features.ts";
+import { selfSigned } from "../self-signed.ts";
+import { capabilities } from "./capabilities.ts";
+import { configurationText, layout, type NginxListener } from "./configuration.ts";
+import { type Control, ControlError, createControl } from "./control.ts";
+import { portFor } from "./ports.ts";
+import { endEarlier, type NginxProcess, startProcess } from "./process.ts";
+import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
+import { createRowFile, type RowFile } from "./row-file.ts";
+import { batchesOf, changesBetween, poolRow, poolRowName, type Rows, rowsOf } from "./rows.ts";
+
+export interface NginxOptions {
+  /** Address to listen on. Default: all IPv4 addresses. */
+  readonly address?: string;
+  /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
+  readonly trustedForwarders?: readonly string[];
+  /** Bounds; those of requests per endpoint, tries and avoidance are fixed here. */
+  readonly limits?: Partial<Limits>;
+  /** Folder for configuration, rows and sockets; kept over restarts. Default: a temporary one. */
+  readonly directory?: string;
+  /** The program. Default: the one that is installed. */
+  readonly file?: string;
+  /** Default: one for each processor, at most 8. */
+  readonly workers?: number;
+  /** User (and its group) of the workers, when started by root. Default: nobody. */
+  readonly user?: string;
+  /** Bytes of shared memory for rows. Default: 128 MiB, of which only what is used is taken. */
+  readonly memory?: number;
+  readonly commands?: CommandRunner;
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  readonly log: Logger;
+}
+
+/** Milliseconds that requests in flight get at the end. */
+const grace = 10_000;
+
+/** Longest path of a Unix socket. */
+const socketPathBytes = 107;
+
+interface Open {
+  readonly id: string;
+  readonly bound: BoundListener;
+}
+
+/**
+ * The data plane on nginx with its Lua module. The configuration is constant: a server for each port, and a Lua program
+ * that reads rows in shared memory. Endpoints, routes, weights and certificates are rows; only another port makes nginx
+ * read its configuration anew. `ready` rejects with `NginxMissing` when there is no such nginx.
+ */
+export function startNginx(options: NginxOptions): DataPlane {
+  const { signal, log, clock = systemClock, commands = systemCommands } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const address = options.address ?? "0.0.0.0";
+  // Checked now, as the embedded data plane does.
+  trustedForwarders(options.trustedForwarders ?? []);
+  const workers = options.workers ?? Math.min(availableParallelism(), 8);
+  const user = process.getuid?.() === 0 ? (options.user ?? "nobody") : undefined;
+  const group = user === "nobody" ? nobodysGroup() : user;
+  const ids = new Map<string, string>();
+  const open = new Map<string, Open>();
+  let rows: Rows = new Map();
+  let model: RoutingModel = { listeners: [], pools: new Map() };
+  let queue: Promise<unknown> = Promise.resolve();
+  let running: NginxProcess | undefined;
+  let generation = 0;
+  /** What the configuration in force opens. */
+  let configured = "";
+
+  interface Place {
+    readonly program: NginxProgram;
+    readonly directory: string;
+    readonly control: Control;
+    readonly file: RowFile;
+  }
+  let place: Place | undefined;
+
+  async function prepare(): Promise<Place> {
+    const program = await findNginx(commands, options.file);
+    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "fairlead-nginx-")));
+    const paths = layout(directory);
+    if (Buffer.byteLength(paths.socket) > socketPathBytes)
+      throw new TypeError(`${paths.socket} is too long for a socket: choose a shorter folder`);
+    await mkdir(directory, { recursive: true });
+    // The workers pass through, and read nothing.
+    await chmod(directory, 0o711);
+    await mkdir(paths.temporary, { recursive: true, mode: 0o711 });
+    for (const closed of [paths.control, paths.private]) await mkdir(closed, { recursive: true, mode: 0o700 });
+    await cp(luaProgram, paths.program, { recursive: true });
+    await endEarlier(paths.pid, directory, grace);
+    const standard = selfSigned(clock.now());
+    await writeFile(paths.certificate, standard.certificate, { mode: 0o600 });
+    await writeFile(paths.key, standard.key, { mode: 0o600 });
+    return { program, directory, control: createControl(paths.socket), file: await createRowFile(paths.rows) };
+  }
+
+  const ready = prepare().then((made) => void (place = made));
+  ready.catch(() => {});
+
+  function enqueue<T>(work: (place: Place) => Promise<T>): Promise<T> {
+    const next = queue.then(async () => {
+      signal.throwIfAborted();
+      await ready;
+      if (!place) throw new Error("nginx was not prepared");
+      return work(place);
+    });
+    queue = next.catch(() => {});
+    return next;
+  }
+
+  function idOf(name: string): string {
+    let id = ids.get(name);
+    if (id === undefined) ids.set(name, (id = `l${ids.size}`));
+    return id;
+  }
+
+  /** Opens and closes ports as the model asks for. */
+  async function replaceListeners(next: RoutingModel): Promise<void> {
+    const wanted = new Map(next.listeners.map((listener) => [listener.name, listener]));
+    for (const [name, { bound }] of open) {
+      const listener = wanted.get(name);
+      if (!listener || !isSamePort(listener, bound) || bound.port === undefined) open.delete(name);
+    }
+    for (const listener of next.listeners) {
+      if (open.has(listener.name)) continue;
+      open.set(listener.name, { id: idOf(listener.name), bound: await boundOf(listener, address) });
+    }
+  }
+
+  function served(): NginxListener[] {
+    return [...open.values()].flatMap(({ id, bound }) => {
+      if (bound.port === undefined) return [];
+      const listener = model.listeners.find(({ name }) => name === bound.name);
+      const clientPort = listener?.bindPort === undefined ? bound.port : bound.wanted;
+      return [{ id, port: bound.port, secure: bound.protocol === "HTTPS", clientPort }];
+    });
+  }
+
+  async function write(at: Place, changes: ReturnType<typeof changesBetween>): Promise<void> {
+    if (changes.length === 0) return;
+    const batches = batchesOf(changes);
+    // On disk first: whoever starts from there knows no less than whoever runs.
+    await at.file.append(batches, rows);
+    if (!running) return;
+    for (const batch of batches) await untilAnswered(() => at.control.send(batch));
+  }
+
+  /** Goes on while nobody answers: nginx is being started again, from the rows on disk. */
+  async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof ControlError) || error.code !== "UNREACHABLE") throw error;
+        await wait(20, undefined, { signal });
+      }
+    }
+  }
+
+  /** Makes nginx serve the ports that are open now. */
+  async function configure({ program, directory, control }: Place): Promise<void> {
+    const paths = layout(directory);
+    const listeners = served();
+    const wanted = JSON.stringify(listeners);
+    if (wanted === configured || (!running && listeners.length === 0)) return;
+    const text = configurationText({
+      directory,
+      listeners,
+      generation: ++generation,
+      address,
+      trustedForwarders: options.trustedForwarders ?? [],
+      limits,
+      workers,
+      ...(user === undefined || group === undefined ? {} : { user, group }),
+      modules: program.modules,
+      memory: options.memory ?? 128 << 20,
+    });
+    await writeFile(paths.candidate, text);
+    const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
+    if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
+    await rename(paths.candidate, paths.configuration);
+    if (running) running.reload();
+    else
+      running = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
+        log,
+        onStart: () => rmSync(paths.socket, { force: true }),
+      });
+    while ((await untilAnswered(() => control.generation())) !== generation) await wait(10, undefined, { signal });
+    configured = wanted;
+  }
+
+  const stopped = new Promise<void>((resolve, reject) => {
+    const stop = async (): Promise<void> => {
+      await ready.catch(() => {});
+      await queue;
+      await running?.stop(grace);
+      await place?.file.close();
+      if (options.directory === undefined && place) await rm(place.directory, { recursive: true, force: true });
+    };
+    const onAbort = (): void => void stop().then(resolve, reject);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+
+  return {
+    name: "nginx",
+    ready,
+    stopped,
+    capabilities,
+    apply: (configuration) =>
+      enqueue(async (at) => {
+        const before = rows;
+        const next = configuration.model;
+        await replaceListeners(next);
+        model = next;
+        const context = {
+          idOf: (listener: Listener) => open.get(listener.name)?.id,
+          keyPair: configuration.keyPair,
+        };
+        rows = rowsOf(next, context);
+        const changes = changesBetween(before, rows);
+        // Routes must never lead to a pool that is not there yet, or is gone already.
+        const added = changes.filter(([, row]) => row !== undefined);
+        const pools = added.filter(([name]) => name.startsWith("pool/"));
+        const others = added.filter(([name]) => !name.startsWith("pool/"));
+        await write(at, [...pools, ...others]);
+        await configure(at);
+        await write(
+          at,
+          changes.filter(([, row]) => row === undefined),
+        );
+        return { refused: refusalsOf(next, capabilities) };
+      }),
+    updatePools: (pools: readonly Pool[]) =>
+      enqueue(async (at) => {
+        const changes: ReturnType<typeof changesBetween> = [];
+        for (const pool of pools) {
+          const name = poolRowName(pool.key);
+          const row = poolRow(pool);
+          const before = rows.get(name);
+          if (!before || before.equals(row)) continue;
+          rows.set(name, row);
+          changes.push([name, row]);
+        }
+        await write(at, changes);
+      }),
+    listeners: () => [...open.values()].map(({ bound }) => bound),
+  };
+}
+
+/** Distributions do not agree on its name. */
+function nobodysGroup(): string {
+  try {
+    return /^nogroup:/m.test(readFileSync("/etc/group", "utf8")) ? "nogroup" : "nobody";
+  } catch {
+    return "nobody";
+  }
+}
+
+async function boundOf(listener: Listener, address: string): Promise<BoundListener> {
+  const { name, protocol, port: wanted } = listener;
+  if (protocol === "HTTP" || protocol === "HTTPS") return portFor(listener, address);
+  return { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` };
+}
+
+/** A listener goes on with its port: only what it serves may differ. */
+function isSamePort(next: Listener, bound: BoundListener): boolean {
+  const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
+  return next.port === bound.wanted && next.protocol === bound.protocol && !moved;
+}
