@@ -12,6 +12,7 @@ import { createMetrics, type Clock, type CommandRunner, type Component, type Log
 import type { FrontendState, ProxyMode } from "./backend.ts";
 import { canaryKey, openCanary } from "./canary.ts";
 import { chooseBackend } from "./choose.ts";
+import { createComplaints } from "./complaints.ts";
 import { serveControl } from "./control.ts";
 import { guardDatapath } from "./datapath-guard.ts";
 import { createProxyFigures } from "./figures.ts";
@@ -158,6 +159,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
 
+  const complaints = options.events && createComplaints(options.events, nodeName, () => context);
+
   let node: Node | undefined;
   let serving = false;
   if (options.status) {
@@ -192,6 +195,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     backend.update(key, plan);
     figures.planned(key, plan);
     health.update(key, plan?.healthCheck);
+    complaints?.update(key, model.service(key), plan, backend.frontends(key));
   };
   const setContext = (next: ProxyContext): void => {
     context = next;

@@ -4,3 +4,4 @@ export * from "./pools.ts";
 export * from "./plan.ts";
 export * from "./decide.ts";
 export * from "./model.ts";
+export * from "./ignored-fields.ts";

@@ -10,6 +10,8 @@ export interface FrontendConflict {
   readonly frontend: Frontend;
   /** The Service that has it: `namespace/name`. */
   readonly winner: string;
+  /** Why that one: a clause of a sentence. */
+  readonly reason: string;
 }
 
 export interface NodePlan extends ServicePlan {
@@ -78,6 +80,13 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     return a < b ? -1 : 1;
   }
 
+  function whyFirst(id: string, winner: string, loser: string): string {
+    const [own, other] = [winner, loser].map((key) => claimsOf.get(key)?.get(id));
+    if (own !== other) return "it is that Service's cluster IP";
+    const [older, younger] = [winner, loser].map((key) => services.get(key)?.metadata.creationTimestamp ?? "");
+    return older === younger ? "that Service's name comes first, and both are of one age" : "that Service is older";
+  }
+
   /** Brings the claims of one Service up to date; adds to `changed` those who win or lose an address by it. */
   function claim(key: string, wanted: ReadonlyMap<string, number>, changed: Set<string>): void {
     for (const id of claimsOf.get(key)?.keys() ?? []) {
@@ -139,15 +148,17 @@ export function createServiceModel(initial: ProxyContext): ServiceModel {
     const plan = planService(service, slicesOf(key), context);
     const conflicts: FrontendConflict[] = [];
     const has = (frontend: Frontend, family: Family): boolean => {
-      const winner = claims.get(claimId(frontend, family))?.[0] ?? key;
-      if (winner !== key) conflicts.push({ frontend, winner });
+      const id = claimId(frontend, family);
+      const winner = claims.get(id)?.[0] ?? key;
+      if (winner !== key) conflicts.push({ frontend, winner, reason: whyFirst(id, winner, key) });
       return winner === key;
     };
     // The API refuses a place twice in one Service. From elsewhere, the first port has it.
     const taken = new Set<string>();
     const isFirst = (frontend: Frontend, family: Family): boolean => {
       const id = claimId(frontend, family);
-      if (taken.has(id)) conflicts.push({ frontend, winner: key });
+      if (taken.has(id))
+        conflicts.push({ frontend, winner: key, reason: "an earlier port or field of it has that place" });
       return !taken.has(id) && taken.add(id).size > 0;
     };
     const ports = plan.ports.map((port) => ({

@@ -158,9 +158,16 @@ function familiesOf(service: Service): Set<Family> {
 
 type SpecPort = NonNullable<Service["spec"]["ports"]>[number];
 
-/** Without root the whole cluster is on loopback addresses. */
-function livesOnLoopback({ serviceCidrs }: ProxyContext): boolean {
-  return serviceCidrs.some((text) => isLoopback(parseCidr(text)?.network ?? ""));
+const onLoopback = new WeakMap<readonly string[], boolean>();
+
+/** Without root the whole cluster is on loopback addresses. The same for all Services of a node: found out once. */
+export function livesOnLoopback({ serviceCidrs }: Pick<ProxyContext, "serviceCidrs">): boolean {
+  let found = onLoopback.get(serviceCidrs);
+  if (found === undefined) {
+    found = serviceCidrs.some((text) => isLoopback(parseCidr(text)?.network ?? ""));
+    onLoopback.set(serviceCidrs, found);
+  }
+  return found;
 }
 
 interface PortOfSpec {

@@ -117,6 +117,16 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`rules that ar
     expect(said).toEqual([]);
   });
 
+  test("what the proxy changes itself is not taken for somebody else's doing", async () => {
+    for (let i = 0; i < 10; i++) {
+      client.put(resources.Service, service(`own${i}`, { clusterIP: `10.96.1.${i}`, sessionAffinity: i % 2 ? "ClientIP" : "None" }));
+      client.put(resources.EndpointSlice, slice(`own${i}`, pods.slice(0, 1 + (i % 4))));
+      await settled();
+    }
+    await systemClock.sleep(600, stop.signal);
+    expect(said).toEqual([]);
+  });
+
   const inNftables = mode === "nftables" ? test : undefined;
   inNftables?.("a proxy that starts again changes no rule, but for what has changed meanwhile", async () => {
     const netlink: Netlink = await openNetlink();

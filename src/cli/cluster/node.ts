@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Client, Informers } from "../../client/index.ts";
+import { createEventRecorder, type Client, type Informers } from "../../client/index.ts";
 import type { ServerCredentials } from "../../kubelet/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
@@ -106,6 +106,13 @@ export function startNodeProxy(
     `proxy ${nodeName(number)}`,
     async (signal) => {
       const { startProxy } = await import("../../proxy/index.ts");
+      const events = createEventRecorder(client, {
+        component: "kube-proxy",
+        host: nodeName(number),
+        log,
+        clock,
+        signal,
+      });
       const inKernel = {
         // What an earlier start in another mode left serves until this proxy does; then it goes.
         replaceOthers: true,
@@ -113,6 +120,7 @@ export function startNodeProxy(
       };
       const proxy = await startProxy({
         client,
+        events,
         informers,
         signal,
         clock,

@@ -155,12 +155,11 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
     },
     settled: () => Promise.all(opening).then(() => {}),
     frontends(service) {
-      const states = [...served].flatMap(([key, of]) =>
-        service === undefined || service === key ? [...of.values()].map((one) => stateOf(key, one)) : [],
-      );
-      return states.filter(
-        (state) => service !== undefined || state.problem !== undefined || state.actualPort !== undefined,
-      );
+      if (service !== undefined) return [...(served.get(service)?.values() ?? [])].map((one) => stateOf(service, one));
+      const states: FrontendState[] = [];
+      // Asked for again and again: of the thousands that are as they should be nothing is made.
+      for (const [key, of] of served) for (const one of of.values()) if (!isPlain(one)) states.push(stateOf(key, one));
+      return states;
     },
     failure: undefined,
     repair() {},
@@ -189,6 +188,12 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       ),
     ),
   };
+}
+
+/** Whether it answers where it should, or need not answer at all. */
+function isPlain({ frontend, listener }: Served): boolean {
+  if (frontend.protocol === "SCTP" || listener?.problem !== undefined) return false;
+  return listener?.actualPort === undefined || listener.actualPort === frontend.port;
 }
 
 /** Whether some client may reach an endpoint here, or is to be met with silence, which only UDP can. */
