@@ -44,7 +44,7 @@ export async function chooseBackend(
     const { stdout } = await parts.commands.run("iptables", ["-V"]);
     const netlink = stdout.includes("nf_tables") ? await look(log) : undefined;
     const kernel = createIptablesBackend({ ...parts, ...told, netlink, context, log });
-    return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
+    return { backend: withLocalNodePorts(kernel, { ...parts, ...told, context, log }), reason };
   }
   if (mode !== "userspace") {
     const { createNftablesBackend, openNft, readBack, whyNoProgram } = await import("./nftables/index.ts");
@@ -54,7 +54,7 @@ export async function chooseBackend(
       const netlink = await look(log);
       const found = netlink && (await readBack(netlink, context.families));
       const kernel = createNftablesBackend({ ...parts, ...told, nft, netlink, found, context, log });
-      return { backend: withLocalNodePorts(kernel, { ...parts, context, log }), reason };
+      return { backend: withLocalNodePorts(kernel, { ...parts, ...told, context, log }), reason };
     }
     if (mode === "nftables") throw new ProxyModeError(mode, reason);
     log.info({ reason }, "nftables cannot be used: Services are served in user space");

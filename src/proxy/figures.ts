@@ -11,6 +11,9 @@ export interface Syncs {
   readonly failed: (mode: ProxyMode, full: boolean) => void;
   /** Flows of endpoints that are gone were looked for, and so many ended. */
   readonly cleaned: (seconds: number, deleted: number) => void;
+  /** How many sockets on localhost serve NodePorts is asked so from now on. */
+  readonly localNodePorts: (open: () => number) => void;
+  readonly localNodePortFailed: () => void;
 }
 
 /** Figures of a proxy, under kube-proxy's names where it has the same. */
@@ -57,6 +60,27 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
     iptables: counter(`${rules}iptables_restore_failures_total`, "Steps that iptables-restore refused."),
     partial: counter(`${rules}iptables_partial_restore_failures_total`, "Those of changed rules alone."),
   };
+  // kube-proxy's, of rules that this proxy does not have: what they count does not happen here.
+  counter(
+    `${rules}nftables_cleanup_failures_total`,
+    "Chains that were left over and could not be removed: there are none.",
+  );
+  counter(
+    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
+    "Packets dropped because the kernel could not place them in a connection: no rule does that.",
+  );
+  counter(
+    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
+    "Packets from localhost that iptables led to a NodePort: user space serves those.",
+  );
+  const local = { open: () => 0 };
+  gauge("kubeproxy_nftables_localhost_nodeport_listeners", "Sockets on localhost that serve NodePorts.").from(() =>
+    local.open(),
+  );
+  const localFailed = counter(
+    "kubeproxy_nftables_localhost_nodeport_listener_creation_failures_total",
+    "Sockets on localhost for NodePorts that could not be opened.",
+  );
   const last = gauge(`${rules}last_timestamp_seconds`, "When rules last came into force.");
   const lastQueued = gauge(`${rules}last_queued_timestamp_seconds`, "When a change last came.");
   const changes = {
@@ -113,6 +137,10 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
         if (mode === "iptables") failures.iptables.inc();
         if (mode === "iptables" && !full) failures.partial.inc();
       },
+      localNodePorts(open) {
+        local.open = open;
+      },
+      localNodePortFailed: () => localFailed.inc(),
       cleaned(seconds, deleted) {
         cleaning.observe(seconds);
         cleaned.inc(deleted);

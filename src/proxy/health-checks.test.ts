@@ -25,6 +25,11 @@ describe("health checks of Services with externalTrafficPolicy Local", () => {
     const service = { namespace: "default", name: "web" };
     checks.update("default/web", { port, localEndpoints: 2 });
     await expect.poll(ask).toEqual({ status: 200, body: { service, localEndpoints: 2, serviceProxyHealthy: true } });
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    expect(await response.text()).toBe(
+      '{\n\t"service": {\n\t\t"namespace": "default",\n\t\t"name": "web"\n\t},\n\t"localEndpoints": 2,\n\t"serviceProxyHealthy": true\n}',
+    );
+    expect(response.headers.get("x-load-balancing-endpoint-weight")).toBe("2");
     checks.update("default/web", { port, localEndpoints: 0 });
     expect(await ask()).toMatchObject({ status: 503 });
     checks.update("default/web", { port, localEndpoints: 1 });

@@ -89,8 +89,10 @@ function answer(key: string, localEndpoints: number, serviceProxyHealthy: boolea
     status: localEndpoints > 0 && serviceProxyHealthy ? 200 : 503,
     headers: {
       "content-type": "application/json",
+      "x-content-type-options": "nosniff",
       "x-load-balancing-endpoint-weight": String(localEndpoints),
     },
-    body: JSON.stringify({ service: { namespace, name }, localEndpoints, serviceProxyHealthy }),
+    // To the byte as kube-proxy writes it: some load balancers are configured to look for a piece of it.
+    body: JSON.stringify({ service: { namespace, name }, localEndpoints, serviceProxyHealthy }, null, "\t"),
   };
 }

@@ -1,6 +1,7 @@
 import type { NodePlan, ProxyContext } from "../services/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
 import type { Backend } from "./backend.ts";
+import type { Syncs } from "./figures.ts";
 import { createUserspaceBackend } from "./userspace/index.ts";
 
 const localhost = { IPv4: "127.0.0.1", IPv6: "::1" } as const;
@@ -17,13 +18,22 @@ export function withLocalNodePorts(
     readonly signal: AbortSignal;
     readonly clock: Clock;
     readonly log: Logger;
+    readonly syncs?: Syncs;
   },
 ): Backend {
+  const { context, signal, clock, log, syncs } = options;
   const onLocalhost = (context: ProxyContext): ProxyContext => ({
     ...context,
     node: { ...context.node, addresses: context.families.map((family) => localhost[family]) },
   });
-  const local = createUserspaceBackend({ ...options, context: onLocalhost(options.context) });
+  const local = createUserspaceBackend({
+    signal,
+    clock,
+    log,
+    context: onLocalhost(context),
+    ...(syncs ? { openFailed: syncs.localNodePortFailed } : {}),
+  });
+  syncs?.localNodePorts(() => local.listeners());
   return {
     mode: kernel.mode,
     update(key, plan) {

@@ -24,7 +24,14 @@ export interface UserspaceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of each Service that is served anew. */
-  readonly syncs?: Syncs;
+  readonly syncs?: Pick<Syncs, "done">;
+  /** Told of each socket that could not be opened. */
+  readonly openFailed?: () => void;
+}
+
+export interface UserspaceBackend extends Backend {
+  /** Sockets that take clients now. */
+  listeners(): number;
 }
 
 /** A frontend at one address, as it is now: listeners look here for every client, so an update costs nothing. */
@@ -41,7 +48,7 @@ interface Served {
 const servers: Partial<Record<Frontend["protocol"], OpenServer>> = { TCP: openTcpServer, UDP: openUdpServer };
 
 /** Services through sockets of this process: no root, no kernel program. The client's address is not preserved. */
-export function createUserspaceBackend(options: UserspaceOptions): Backend {
+export function createUserspaceBackend(options: UserspaceOptions): UserspaceBackend {
   const { signal, clock, log } = options;
   let context = options.context;
   let classify = createClassifier(context);
@@ -111,7 +118,10 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       address,
       port: frontend.port,
       open: (where) => open(where, target, warn, connections),
-      report: warn,
+      report(problem) {
+        options.openFailed?.();
+        warn(problem);
+      },
       signal,
       clock,
     });
@@ -160,6 +170,12 @@ export function createUserspaceBackend(options: UserspaceOptions): Backend {
       // Asked for again and again: of the thousands that are as they should be nothing is made.
       for (const [key, of] of served) for (const one of of.values()) if (!isPlain(one)) states.push(stateOf(key, one));
       return states;
+    },
+    listeners() {
+      let open = 0;
+      for (const of of served.values())
+        for (const { listener } of of.values()) if (listener?.actualPort !== undefined) open++;
+      return open;
     },
     failure: undefined,
     repair() {},
