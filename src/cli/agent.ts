@@ -9,6 +9,7 @@ import type { Capabilities } from "./capabilities.ts";
 import { addressPlan } from "./cluster/addresses.ts";
 import { agentFiles } from "./cluster/agents.ts";
 import { startNodeKubelet, startNodeProxy } from "./cluster/node.ts";
+import { startNodeVip } from "./cluster/vip.ts";
 import { clusterDirectory } from "./directory.ts";
 import { CliError } from "./errors.ts";
 import { openLog } from "./log.ts";
@@ -27,6 +28,8 @@ export interface AgentConfig {
   readonly client: KeyPair;
   /** The Service proxy's: it sees Services and nodes, as no node may. */
   readonly proxyClient: KeyPair;
+  /** Who holds addresses. Absent: nobody on this node. */
+  readonly vipClient?: KeyPair;
   readonly credentials: ServerCredentials;
   readonly proxyMode: Capabilities["proxyMode"];
   readonly virtualRanges: readonly string[];
@@ -97,7 +100,9 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
     images: config.images,
     credentials: config.credentials,
   };
-  const parts = [startNodeKubelet(options), startNodeProxy(options, [config.address])];
+  const vips = config.vipClient && clientAs(config.vipClient);
+  const vip = vips && startNodeVip({ ...options, client: vips, informers: createInformers(vips, { signal, log }) });
+  const parts = [startNodeKubelet(options), startNodeProxy(options, [config.address]), ...(vip ? [vip] : [])];
   await Promise.all(parts.map(({ stopped }) => stopped));
   await taken.giveBack();
 }

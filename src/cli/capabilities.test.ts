@@ -1,8 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { decideCapabilities } from "./capabilities.ts";
 
-const auto = { rootless: false, proxyMode: "auto" } as const;
-const everything = { pods: undefined, nft: undefined, iptables: undefined, conntrack: undefined };
+const auto = { rootless: false, proxyMode: "auto", vip: false } as const;
+const everything = {
+  pods: undefined,
+  nft: undefined,
+  iptables: undefined,
+  conntrack: undefined,
+  keepalived: undefined,
+};
 
 describe("decideCapabilities", () => {
   it("uses pod networks and the kernel where both can be had", () => {
@@ -23,7 +29,7 @@ describe("decideCapabilities", () => {
   });
 
   it("says nothing of a fallback that was asked for", () => {
-    const result = decideCapabilities(everything, { rootless: false, proxyMode: "userspace" });
+    const result = decideCapabilities(everything, { rootless: false, proxyMode: "userspace", vip: false });
     expect(result).toEqual({ network: "namespaces", proxyMode: "userspace", off: [] });
   });
 
@@ -32,8 +38,17 @@ describe("decideCapabilities", () => {
     expect(off).toEqual([expect.stringContaining("UDP")]);
   });
 
+  it.each([{ pods: "not started as root" }, { keepalived: "keepalived is not installed" }])(
+    "refuses addresses by VRRP that cannot be had: %j",
+    (missing) => {
+      const wanted = { ...auto, vip: true };
+      expect(() => decideCapabilities({ ...everything, ...missing }, wanted)).toThrow("--vip cannot be had");
+      expect(decideCapabilities({ ...everything, ...missing }, auto).off).toBeDefined();
+    },
+  );
+
   it("refuses a kernel mode that cannot be had", () => {
-    const wanted = { rootless: false, proxyMode: "nftables" } as const;
+    const wanted = { rootless: false, proxyMode: "nftables", vip: false } as const;
     expect(() => decideCapabilities({ ...everything, pods: "not started as root" }, wanted)).toThrow("as root");
   });
 });

@@ -11,6 +11,7 @@ export interface Facts {
   readonly nft: string | undefined;
   readonly iptables: string | undefined;
   readonly conntrack: string | undefined;
+  readonly keepalived: string | undefined;
 }
 
 /** How the cluster will run, and in one line each what is off and why. */
@@ -22,7 +23,10 @@ export interface Capabilities {
 }
 
 /** Decides from facts and settings. Throws CliError NOT_PERMITTED when a mode was asked for that cannot be had. */
-export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootless" | "proxyMode">): Capabilities {
+export function decideCapabilities(
+  facts: Facts,
+  settings: Pick<Settings, "rootless" | "proxyMode" | "vip">,
+): Capabilities {
   const off: string[] = [];
   const noPods = settings.rootless ? "--rootless" : facts.pods;
   if (noPods) off.push(`pod networks: off, ${noPods}: pods and Services are on loopback addresses (127/8)`);
@@ -31,6 +35,10 @@ export function decideCapabilities(facts: Facts, settings: Pick<Settings, "rootl
   const whyNot = asked === "iptables" ? (noPods ?? facts.iptables) : noKernel;
   if ((asked === "nftables" || asked === "iptables") && whyNot) {
     throw new CliError("NOT_PERMITTED", `--proxy-mode ${asked} cannot be had: ${whyNot}`, "use --proxy-mode auto");
+  }
+  const noVip = noPods ?? facts.keepalived ?? facts.nft;
+  if (settings.vip && noVip) {
+    throw new CliError("NOT_PERMITTED", `--vip cannot be had: ${noVip}`, "leave --vip out");
   }
   const proxyMode = asked === "iptables" ? asked : asked === "userspace" || noKernel ? "userspace" : "nftables";
   if (proxyMode === "userspace" && asked !== "userspace") {
@@ -48,7 +56,8 @@ export async function gatherFacts(commands: CommandRunner): Promise<Facts> {
   const [pods, nft] = await Promise.all([isolationProblem(commands), nftProblem(commands)]);
   const conntrack = isInstalled("conntrack") ? undefined : "conntrack is not installed";
   const iptables = isInstalled("iptables-restore") ? undefined : "iptables-restore is not installed";
-  return { pods, nft, iptables, conntrack };
+  const keepalived = isInstalled("keepalived") ? undefined : "keepalived is not installed";
+  return { pods, nft, iptables, conntrack, keepalived };
 }
 
 async function nftProblem(commands: CommandRunner): Promise<string | undefined> {

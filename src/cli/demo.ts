@@ -7,6 +7,7 @@ import { freePort, systemClock } from "../system/index.ts";
 import { asking, bringUp, connect } from "./connect.ts";
 import { runDetached } from "./detach.ts";
 import { type ClusterDirectory, clusterDirectory } from "./directory.ts";
+import { demoVipCommand } from "./demo-vip.ts";
 import { exampleHosts, setStage, visitorImage } from "./demo/stage.ts";
 import { type Outcome, tryWay, type Way, waysOf } from "./demo/ways.ts";
 import { takeDown } from "./down.ts";
@@ -43,8 +44,11 @@ Without --once the cluster stays up for you to try things; Ctrl-C removes it.
 Examples:
   fairlead demo
   fairlead demo --once
-  fairlead demo --once --nodes 3 -o json`,
+  fairlead demo --once --nodes 3 -o json
+  fairlead demo vip                     an address that survives its node`,
     )
+    .enablePositionalOptions()
+    .addCommand(demoVipCommand())
     .action(demo);
 }
 

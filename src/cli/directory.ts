@@ -17,6 +17,8 @@ export interface ClusterDirectory {
   readonly kubelet: string;
   /** Of the processes of further nodes: a process file and a kubeconfig each. */
   readonly agents: string;
+  /** Of keepalived, one folder a node beneath. */
+  readonly vips: string;
   readonly pid: string;
   readonly log: string;
   /** How the cluster was brought up last, for `down` and `status`. */
@@ -36,6 +38,7 @@ export function clusterDirectory(dir: string): ClusterDirectory {
     encryption: join(root, "encryption.json"),
     kubelet: join(root, "kubelet"),
     agents: join(root, "agents"),
+    vips: join(root, "vips"),
     pid: join(root, "fairlead.pid"),
     log: join(root, "fairlead.log"),
     state: join(root, "state.json"),

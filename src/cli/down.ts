@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { systemCommands } from "../system/index.ts";
 import { endAgents } from "./cluster/agents.ts";
+import { endVips } from "./cluster/vip.ts";
 import { ownRanges } from "./cluster/local-ranges.ts";
 import { type ClusterDirectory, clusterDirectory, defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
@@ -48,6 +49,7 @@ export async function takeDown(directory: ClusterDirectory, tell: (line: string)
   try {
     if (await endProcess(directory.pid, patience)) tell("stopped Fairlead");
     await endAgents(directory);
+    await endVips(directory, systemCommands);
     const stopped = await stopPods(directory);
     if (stopped > 0) tell(`stopped the pods of ${stopped} ${stopped === 1 ? "node" : "nodes"}`);
     await clearNetwork(directory);

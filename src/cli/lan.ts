@@ -11,7 +11,9 @@ export interface NodeLan {
   tearDown(): Promise<void>;
 }
 
-const bridge = "fairlead-lan";
+/** The bridge's name; names of its ports begin with it. */
+export const lanBridge = "fairlead-lan";
+const bridge = lanBridge;
 const prefix = "10.41.0";
 
 /** Whether anything of this LAN, or of one that was here before, is in this machine's network. */
@@ -42,7 +44,7 @@ function numberOf(cluster: string, namespace: string): number | undefined {
 }
 
 /** The host's end of the pair that joins a further node to the bridge. */
-const lanLink = (node: number): string => `fairlead-lan${node}`;
+export const lanLink = (node: number): string => `fairlead-lan${node}`;
 
 /** `cluster` is of `lanName`. One process at a time may use it in a network: see `takeNetwork`. */
 export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan {

@@ -61,6 +61,8 @@ export interface Settings {
   readonly httpsPort: number;
   /** Use nothing that needs root, even for root. */
   readonly rootless: boolean;
+  /** The nodes hold load-balancer addresses by VRRP. */
+  readonly vip: boolean;
 }
 
 /** Every default of `fairlead up`. */
@@ -99,6 +101,7 @@ export const defaultSettings: Settings = {
   httpPort: 80,
   httpsPort: 443,
   rootless: false,
+  vip: false,
 };
 
 const wrong = (field: string, value: unknown, remedy: string) =>
@@ -243,6 +246,10 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   rootless: (value) => {
     if (typeof value === "boolean") return value;
     throw wrong("--rootless", value, "use true or false");
+  },
+  vip: (value) => {
+    if (typeof value === "boolean") return value;
+    throw wrong("--vip", value, "use true or false");
   },
 };
 

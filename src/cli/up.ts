@@ -33,6 +33,7 @@ export function upCommand(): Command {
         "addresses for LoadBalancer Services: a CIDR or FIRST-LAST; may be repeated",
         collect,
       )
+      .option("--vip", "let the nodes hold these addresses by VRRP, each by one node (root, keepalived)")
       .option("--image <name=command>", "what runs for an image; may be repeated", collect)
       .option("--store <store>", "lmdb, lmdb:PATH for another place, or etcd (default: lmdb)")
       .option("--etcd-servers <urls>", "members of etcd, with commas between; may be repeated", collect)

@@ -19,7 +19,7 @@ export {
 } from "./definitions.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
-export { announcedCondition, startVipAgent, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
+export { announcedCondition, startVipAgent, stopVipDaemon, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
 export {
   bgpPeers,
   bgpSessions,

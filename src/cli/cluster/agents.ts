@@ -5,6 +5,7 @@ import type { Pki } from "../../apiserver/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { lanName, lanNamespace } from "../lan.ts";
 import { endProcess } from "../process-file.ts";
+import { vipUser } from "./vip.ts";
 import type { AgentConfig } from "../agent.ts";
 
 /** Files of one further node's agent. */
@@ -28,23 +29,33 @@ export interface AgentOptions {
   readonly pki: Pki;
   readonly name: string;
   readonly number: number;
-  readonly config: Omit<AgentConfig, "credentials" | "client" | "proxyClient" | "ca">;
+  readonly config: Omit<AgentConfig, "credentials" | "client" | "proxyClient" | "vipClient" | "ca">;
+  /** It holds load-balancer addresses. */
+  readonly vip: boolean;
 }
 
 /**
  * Starts the agent of a further node in that node's network namespace. It outlives this process and finds the API again by
  * itself; the next start of the cluster replaces it.
  */
-export async function startAgent({ directory, pki, name, number, config }: AgentOptions): Promise<void> {
+export async function startAgent({ directory, pki, name, number, config, vip }: AgentOptions): Promise<void> {
   const files = agentFiles(directory, name);
   await mkdir(directory.agents, { recursive: true, mode: 0o700 });
   const identity = { user: `system:node:${name}`, groups: ["system:nodes"] };
-  const [client, proxyClient, credentials] = await Promise.all([
+  const [client, proxyClient, vipClient, credentials] = await Promise.all([
     pki.client(name, identity),
     pki.client(`${name}-proxy`, { user: "system:kube-proxy", groups: [] }),
+    vip ? pki.client(`${name}-vip`, { user: vipUser, groups: [] }) : undefined,
     pki.server(`${name}-kubelet`, { name: identity.user, groups: identity.groups, hosts: [name, config.address] }),
   ]);
-  const full: AgentConfig = { ...config, client, proxyClient, ca: pki.ca, credentials: { ...credentials, ca: pki.ca } };
+  const full: AgentConfig = {
+    ...config,
+    client,
+    proxyClient,
+    ...(vipClient ? { vipClient } : {}),
+    ca: pki.ca,
+    credentials: { ...credentials, ca: pki.ca },
+  };
   await writeFile(files.config, JSON.stringify(full), { mode: 0o600 });
   const inside = [
     "--net=" + join("/run/netns", lanNamespace(lanName(directory.root), number)),

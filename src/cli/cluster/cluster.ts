@@ -10,6 +10,7 @@ import {
 import type { Capabilities } from "../capabilities.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { createNodeLan, lanName } from "../lan.ts";
+import { passVips } from "../lan-vips.ts";
 import { rotateLog } from "../log.ts";
 import type { Narrator } from "../narrator.ts";
 import type { Settings } from "../settings.ts";
@@ -22,6 +23,7 @@ import { cidrsOf } from "./cidrs.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startControllers } from "./controllers.ts";
 import { startExposure } from "./exposure.ts";
+import { endVips, grantVips, startNodeVip, vipUser } from "./vip.ts";
 import { clusterDomain, type NodeOptions, nodeName, startNodeKubelet, startNodeProxy } from "./node.ts";
 
 export interface ClusterOptions {
@@ -161,6 +163,10 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
   };
 
   await endAgents(directory);
+  if (settings.vip) {
+    await grantVips(controlPlane.clientOf(masters("system:fairlead")));
+    if (settings.nodes > 1) await passVips(commands, pools.flatMap(cidrsOf));
+  } else await endVips(directory, commands);
   if (capabilities.network === "loopback") {
     // The nodes share the machine's network, so one proxy serves them all.
     const nodes = await Promise.all(numbers.map(optionsOf));
@@ -176,6 +182,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
       startAgent({
         directory,
         number,
+        vip: settings.vip,
         pki: controlPlane.pki,
         name: nodeName(number),
         config: {
@@ -190,7 +197,12 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
       }),
     ),
   );
-  return [startNodeKubelet(first), startNodeProxy(first, [plan.node(1)], onProxy)];
+  const vip = { ...first, client: controlPlane.clientOf({ name: vipUser, groups: ["system:authenticated"] }) };
+  return [
+    startNodeKubelet(first),
+    startNodeProxy(first, [plan.node(1)], onProxy),
+    ...(settings.vip ? [startNodeVip({ ...vip, metrics: context.metrics })] : []),
+  ];
 }
 
 function apiServerAt(url: string): { address: string; port: number } {

@@ -10,7 +10,13 @@ import {
 } from "../../kube/index.ts";
 import { createEventRecorder, messageOf, type Client, type Informers } from "../../client/index.ts";
 import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../system/index.ts";
-import { addressClaims, addressPools, ensureDefinitions, type AddressClaim } from "../definitions.ts";
+import {
+  addressClaims,
+  addressPools,
+  ensureDefinitions,
+  type AddressClaim,
+  type AnnounceSpec,
+} from "../definitions.ts";
 import { startVipDaemon, type VipDaemon } from "./daemon.ts";
 import { planVips, type VipPlan } from "./plan.ts";
 import { surplus } from "./placement.ts";
@@ -25,6 +31,8 @@ export interface VipAgentOptions {
   readonly metrics?: Metrics;
   /** Why the data plane of this node cannot take traffic; asked every second. Absent: it always can. */
   readonly unhealthy?: () => Promise<string | undefined>;
+  /** How addresses of pools that are no objects are announced, by the pool's name. */
+  readonly announce?: (pool: string) => AnnounceSpec | undefined;
   /** Give the addresses to others when this process ends. Default true. */
   readonly release?: boolean;
   readonly signal: AbortSignal;
@@ -91,7 +99,7 @@ export function startVipAgent(options: VipAgentOptions): Component {
         node: nodeName,
         nodes: nodes.list(),
         claims: claims.list().map(({ spec }) => spec),
-        announce: (name) => pools.get({ name })?.spec?.announce,
+        announce: (name) => pools.get({ name })?.spec?.announce ?? options.announce?.(name),
         service: (key) => services.get(nameOf(key)),
         slices: (key) => slices.by(sliceIndex, key),
         ...(unhealthy === undefined ? {} : { unhealthy }),

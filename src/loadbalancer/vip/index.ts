@@ -1,4 +1,5 @@
 export { startVipAgent, announcedCondition, type VipAgentOptions } from "./agent.ts";
 export { place, priorityOf, surplus } from "./placement.ts";
+export { stopVipDaemon } from "./stop.ts";
 export { keepalivedConfig, VipConfigError } from "./config.ts";
 export { planVips, type VipPlan, type VrrpInstance } from "./plan.ts";
