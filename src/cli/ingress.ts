@@ -8,9 +8,17 @@ import {
   type Informers,
   startLeaderElection,
 } from "../client/index.ts";
-import { publishedAddresses, startEmbedded, startGateway, startIngress } from "../dataplane/index.ts";
+import {
+  publishedAddresses,
+  startDataPlane,
+  type DataPlane,
+  type DataPlaneName,
+  startGateway,
+  startIngress,
+} from "../dataplane/index.ts";
 import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
+import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { startIngressStatus } from "./ingress-status.ts";
@@ -28,6 +36,7 @@ interface Flags {
   readonly publishAddress?: readonly string[];
   readonly publishService?: string;
   readonly trustedForwarder?: readonly string[];
+  readonly dataplane: DataPlaneName;
   readonly gatewayApi: boolean;
   readonly gatewayAddress?: string;
   readonly statusAddress: string;
@@ -49,6 +58,7 @@ export function ingressCommand(): Command {
     )
     .option("--context <name>", "context of the kubeconfig")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
+    .option("--dataplane <name>", "what serves them: embedded or nginx", dataPlaneName, "embedded" as const)
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
@@ -97,6 +107,7 @@ function secondsOf(text: string): number {
 
 async function run(flags: Flags): Promise<void> {
   const statusAt = addressAndPort(flags.statusAddress);
+  await requireDataPlane(flags.dataplane);
   const published = flags.publishService === undefined ? undefined : serviceName(flags.publishService);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
@@ -193,10 +204,10 @@ interface Parts {
   readonly log: Logger;
 }
 
-function dataplaneOf(flags: Flags, parts: Parts): ReturnType<typeof startEmbedded> {
+function dataplaneOf(flags: Flags, parts: Parts): DataPlane {
   try {
     const trustedForwarders = flags.trustedForwarder ?? [];
-    return startEmbedded({ ...parts, address: flags.address, trustedForwarders });
+    return startDataPlane(flags.dataplane, { ...parts, address: flags.address, trustedForwarders });
   } catch (error) {
     if (error instanceof TypeError) throw new CliError("USAGE", `--trusted-forwarder: ${error.message}`);
     throw error;

@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { BlockList, isIPv4 } from "node:net";
+import type { DataPlaneName } from "../dataplane/index.ts";
+import { dataPlaneName } from "./data-plane.ts";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
@@ -56,6 +58,8 @@ export interface Settings {
   readonly files: readonly string[];
   /** Command by image name: what runs where there is no container runtime. */
   readonly images: Readonly<Record<string, readonly string[]>>;
+  /** What serves Ingresses and Gateways. */
+  readonly dataplane: DataPlaneName;
   readonly apiPort: number;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -70,6 +74,7 @@ export const defaultSettings: Settings = {
   dir: defaultDirectory,
   nodes: 1,
   proxyMode: "auto",
+  dataplane: "embedded",
   lbPool: [],
   store: "lmdb",
   etcdServers: [],
@@ -195,6 +200,7 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     if (value === "auto" || value === "nftables" || value === "iptables" || value === "userspace") return value;
     throw wrong("--proxy-mode", value, "use auto, nftables, iptables or userspace");
   },
+  dataplane: dataPlaneName,
   lbPool: (value) => list(value).map(poolEntry),
   store: (value) => {
     if (typeof value === "string" && /^(lmdb(:.+)?|etcd)$/.test(value)) return value;

@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import { Command } from "commander";
 import { systemClock, systemCommands } from "../system/index.ts";
 import { decideCapabilities, gatherFacts } from "./capabilities.ts";
+import { requireDataPlane } from "./data-plane.ts";
 import { clusterDirectory, defaultDirectory, makeDirectory, takeDirectory } from "./directory.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { openLog } from "./log.ts";
@@ -40,6 +41,7 @@ export function upCommand(): Command {
       .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
       .option("--http-port <port>", `port of Ingress over HTTP (default: ${defaultSettings.httpPort})`)
       .option("--https-port <port>", `port of Ingress over HTTPS (default: ${defaultSettings.httpsPort})`)
+      .option("--dataplane <name>", "what serves Ingresses and Gateways: embedded or nginx (default: embedded)")
       .option("--rootless", "use nothing that needs root, even for root")
       // Set by `--detach` for the process that it starts.
       .addOption(new Command().createOption("--report-to-parent").hideHelp())
@@ -92,6 +94,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
   const manifests = await import("./manifests.ts");
   // Read before anything is started: a slip in a manifest should cost nothing.
   const objects = settings.files.length > 0 ? await manifests.readManifests(settings.files) : [];
+  await requireDataPlane(settings.dataplane);
   await makeDirectory(directory);
   const giveBack = await takeDirectory(directory);
   const stop = new AbortController();

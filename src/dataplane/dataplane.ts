@@ -15,6 +15,8 @@ export type Feature =
   | "DefaultBackend"
   | "TLSTermination"
   | "HTTP2"
+  /** Clients may speak HTTP/2 without TLS. */
+  | "CleartextHTTP2"
   | "Weights"
   | "Redirect"
   | "RequestHeaderModification"

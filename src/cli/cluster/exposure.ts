@@ -3,6 +3,7 @@ import type { Dns } from "../../dns/index.ts";
 import type { Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
+import { dataPlaneDirectory } from "../data-plane.ts";
 import type { ClusterState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import type { PartContext } from "./cluster.ts";
@@ -22,10 +23,12 @@ export interface Exposure {
 }
 
 export function startExposure(context: PartContext): Exposure {
-  const { settings, capabilities, plan, pools, controlPlane, informers, metrics, clock, log, commands } = context;
+  const { directory, settings, capabilities, plan, pools, controlPlane, informers, metrics, clock, log, commands } =
+    context;
   let proxy: Proxy | undefined;
   let ingress: Ingress | undefined;
   const address = plan.node(1);
+  const listenOn = capabilities.proxyMode === "userspace" ? address : "0.0.0.0";
   const ports = { http: settings.httpPort, https: settings.httpsPort };
   const clientOf = (part: string) =>
     controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
@@ -53,16 +56,18 @@ export function startExposure(context: PartContext): Exposure {
   const ingressPart = supervise(
     "ingress",
     async (signal) => {
-      const { startEmbedded, startIngress } = await import("../../dataplane/index.ts");
+      const { startDataPlane, startIngress } = await import("../../dataplane/index.ts");
       const client = clientOf("ingress");
       const own = log.child({ component: "ingress" });
-      const dataplane = startEmbedded({
+      const dataplane = startDataPlane(settings.dataplane, {
         signal,
         clock,
         log: own,
         metrics,
-        address: capabilities.proxyMode === "userspace" ? address : "0.0.0.0",
+        address: listenOn,
+        directory: dataPlaneDirectory(directory.root, "ingress"),
       });
+      await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-ingress", log: own, clock, signal });
       ingress = startIngress({
         client,
@@ -84,11 +89,18 @@ export function startExposure(context: PartContext): Exposure {
   const gatewayPart = supervise(
     "gateway",
     async (signal) => {
-      const { startEmbedded, startGateway } = await import("../../dataplane/index.ts");
+      const { startDataPlane, startGateway } = await import("../../dataplane/index.ts");
       const client = clientOf("gateway");
       const own = log.child({ component: "gateway" });
-      const listenOn = capabilities.proxyMode === "userspace" ? address : "0.0.0.0";
-      const dataplane = startEmbedded({ signal, clock, log: own, metrics, address: listenOn });
+      const dataplane = startDataPlane(settings.dataplane, {
+        signal,
+        clock,
+        log: own,
+        metrics,
+        address: listenOn,
+        directory: dataPlaneDirectory(directory.root, "gateway"),
+      });
+      await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });
       return startGateway({
         client,

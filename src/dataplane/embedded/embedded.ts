@@ -36,6 +36,7 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "DefaultBackend",
   "TLSTermination",
   "HTTP2",
+  "CleartextHTTP2",
   "Weights",
   "Redirect",
   "RequestHeaderModification",

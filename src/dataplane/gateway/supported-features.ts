@@ -22,6 +22,12 @@ const experimental: ReadonlySet<string> = new Set([
   "HTTPRouteRetryConnectionError",
 ]);
 
+/** What is of use without, but is only said to be supported with: the conformance suite's client speaks cleartext HTTP/2 for it. */
+const wanting: ReadonlyMap<string, Feature> = new Map([
+  ["HTTPRouteBackendProtocolH2C", "CleartextHTTP2"],
+  ["GRPCRouteNamedRouteRule", "GRPCRoute"],
+]);
+
 const kinds = /^(?:BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|TCPRoute|TLSRoute|UDPRoute)/;
 
 /** `status.supportedFeatures` of a GatewayClass: in alphabetical order (GEP-2162). */
@@ -31,6 +37,10 @@ export function supportedFeatures(
 ): { name: string }[] {
   const names = new Set([...ownFeatures, ...[...capabilities].filter((name) => kinds.test(name))]);
   return [...names]
+    .filter((name) => {
+      const other = wanting.get(name);
+      return other === undefined || capabilities.has(other);
+    })
     .filter((name) => channel === "experimental" || !experimental.has(name))
     .sort()
     .map((name) => ({ name }));

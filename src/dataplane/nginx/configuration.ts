@@ -146,6 +146,8 @@ export function configurationText(settings: NginxSettings): string {
     "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;",
     `ssl_certificate ${paths.certificate}; ssl_certificate_key ${paths.key};`,
     `server { listen unix:${paths.socket}; client_max_body_size 8m; client_body_buffer_size 8m; lua_need_request_body off;`,
+    // Without a port there would be no one else to name them.
+    `${["upgrade", "host", "authority", "port"].map((name) => `set $fl_${name} "";`).join(" ")}`,
     `location = /generation { return 200 "${whole(generation)}"; }`,
     'location = /rows { content_by_lua_block { require("fairlead.control").rows() } }',
     "location / { return 404; } }",

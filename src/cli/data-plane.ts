@@ -1,0 +1,28 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { DataPlaneName } from "../dataplane/index.ts";
+import { CliError } from "./errors.ts";
+
+/** A value of `--dataplane`. Throws `CliError` for what is none. */
+export function dataPlaneName(value: unknown): DataPlaneName {
+  if (value === "embedded" || value === "nginx") return value;
+  throw new CliError("USAGE", `--dataplane ${JSON.stringify(value)} is no data plane`, "use embedded or nginx");
+}
+
+/** Throws `CliError` when this machine can not run a data plane. */
+export async function requireDataPlane(name: DataPlaneName): Promise<void> {
+  if (name === "embedded") return;
+  const { missingFor } = await import("../dataplane/index.ts");
+  const missing = await missingFor(name);
+  if (missing !== undefined) throw new CliError("FAILED", `--dataplane ${name}: ${missing}`);
+}
+
+/**
+ * Folder for the files of a data plane that is a program of its own. For root it is under /run: the program's unprivileged
+ * workers must get to it, and a cluster's directory is closed to them.
+ */
+export function dataPlaneDirectory(clusterDirectory: string, part: string): string {
+  if (process.getuid?.() !== 0) return join(clusterDirectory, part);
+  const cluster = createHash("sha256").update(clusterDirectory).digest("hex").slice(0, 12);
+  return join("/run/fairlead-dataplane", cluster, part);
+}

@@ -1,0 +1,37 @@
+import { type CommandRunner, systemCommands } from "../system/index.ts";
+import type { DataPlane } from "./dataplane.ts";
+import { type EmbeddedOptions, startEmbedded } from "./embedded/embedded.ts";
+import { startNginx } from "./nginx/nginx.ts";
+import { findNginx } from "./nginx/program.ts";
+
+/** Data planes by the names that users give them. */
+export type DataPlaneName = "embedded" | "nginx";
+
+export interface DataPlaneOptions extends EmbeddedOptions {
+  /** Folder of a data plane that is a program of its own; kept over restarts. Default: a temporary one. */
+  readonly directory?: string;
+}
+
+/** Starts the data plane of a name. `ready` rejects when this machine does not have its program. */
+export function startDataPlane(name: DataPlaneName, options: DataPlaneOptions): DataPlane {
+  switch (name) {
+    case "embedded":
+      return startEmbedded(options);
+    case "nginx":
+      return startNginx(options);
+    default:
+      return name satisfies never;
+  }
+}
+
+/** What keeps this machine from running a data plane, with a remedy; `undefined`: nothing. */
+export async function missingFor(
+  name: DataPlaneName,
+  commands: CommandRunner = systemCommands,
+): Promise<string | undefined> {
+  if (name === "embedded") return undefined;
+  return findNginx(commands).then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+}
