@@ -147,7 +147,7 @@ export function configurationText(settings: NginxSettings): string {
     `ssl_certificate ${paths.certificate}; ssl_certificate_key ${paths.key};`,
     `server { listen unix:${paths.socket}; client_max_body_size 8m; client_body_buffer_size 8m; lua_need_request_body off;`,
     // Without a port there would be no one else to name them.
-    `${["upgrade", "host", "authority", "port"].map((name) => `set $fl_${name} "";`).join(" ")}`,
+    ["upgrade", "host", "authority", "port"].map((name) => `set $fl_${name} "";`),
     `location = /generation { return 200 "${whole(generation)}"; }`,
     'location = /rows { content_by_lua_block { require("fairlead.control").rows() } }',
     "location / { return 404; } }",
