@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createMetrics, type Metrics } from "../../system/index.ts";
 import { admin, mergePatch, startTestApi, type TestApi } from "../test-api.ts";
+import { statusWithoutSecrets, withoutSecrets } from "./redact.ts";
 import { parseAuditPolicy } from "./policy.ts";
 
 const policyOf = (rules: string, more = ""): string =>
@@ -173,6 +174,87 @@ describe("audit events", () => {
     const text = await metrics.text();
     expect(text).toContain('apiserver_audit_level_total{level="None"} 2');
     expect(text).toContain('apiserver_audit_error_total{plugin="log"} 3');
+  });
+});
+
+describe("secret values", () => {
+  const of = (resource: string, subresource = "") =>
+    ({ type: "resource", group: "", resource, subresource, verb: "create" }) as never;
+
+  it.each<[string, unknown, unknown]>([
+    [
+      "an object",
+      { data: { a: "eA==" }, stringData: { b: "x" } },
+      { data: { a: "REDACTED" }, stringData: { b: "REDACTED" } },
+    ],
+    ["a merge patch", { data: { a: null, b: "x" } }, { data: { a: null, b: "REDACTED" } }],
+    [
+      "a JSON patch",
+      [
+        { op: "remove", path: "/a" },
+        { op: "add", path: "/data/b", value: "x" },
+      ],
+      [
+        { op: "remove", path: "/a" },
+        { op: "add", path: "/data/b", value: "REDACTED" },
+      ],
+    ],
+    ["values in the wrong place", { data: "x" }, { data: "REDACTED" }],
+    ["a field that no Secret has", { type: "Opaque", password: "x" }, { type: "Opaque", password: "REDACTED" }],
+    ["a list", { items: [{ data: { a: "x" } }] }, { items: [{ data: { a: "REDACTED" } }] }],
+    [
+      "a table, and what kubectl applied",
+      {
+        rows: [
+          {
+            cells: [1],
+            object: {
+              metadata: { annotations: { "kubectl.kubernetes.io/last-applied-configuration": "x", own: "y" } },
+            },
+          },
+        ],
+      },
+      {
+        rows: [
+          {
+            cells: [1],
+            object: {
+              metadata: { annotations: { "kubectl.kubernetes.io/last-applied-configuration": "REDACTED", own: "y" } },
+            },
+          },
+        ],
+      },
+    ],
+    ["nothing", undefined, undefined],
+  ])("are left out of %s", (_, body, shown) => {
+    expect(withoutSecrets(of("secrets"), body)).toEqual(shown);
+    expect(withoutSecrets(of("configmaps"), body)).toBe(body);
+  });
+
+  it("are left out of what is said against an object, and names are not", () => {
+    const causes = [{ reason: "FieldValueInvalid", message: "x", field: "data" }];
+    const invalid = {
+      kind: "Status",
+      reason: "Invalid",
+      message: 'Invalid value: "x"',
+      details: { name: "a", causes },
+    };
+    expect(statusWithoutSecrets(of("secrets"), invalid)).toEqual({
+      ...invalid,
+      message: "REDACTED",
+      details: { name: "a" },
+    });
+    expect(statusWithoutSecrets(of("configmaps"), invalid)).toBe(invalid);
+    const absent = { kind: "Status", reason: "NotFound", message: 'secrets "a" not found' };
+    expect(statusWithoutSecrets(of("secrets"), absent)).toBe(absent);
+  });
+
+  it("are left out of tokens that are made", () => {
+    const body = { spec: { audiences: ["a"] }, status: { token: "x", expirationTimestamp: "t" } };
+    expect(withoutSecrets(of("serviceaccounts", "token"), body)).toEqual({
+      spec: { audiences: ["a"] },
+      status: { token: "REDACTED", expirationTimestamp: "t" },
+    });
   });
 });
 

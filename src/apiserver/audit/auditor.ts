@@ -5,6 +5,7 @@ import type { ApiRequest, ApiResponse, UserInfo } from "../handler.ts";
 import { parseBody } from "../request/body.ts";
 import type { RequestInfo } from "../request/request-info.ts";
 import type { AuditDecision, AuditLevel, AuditPolicy, AuditStage } from "./policy.ts";
+import { statusWithoutSecrets, withoutSecrets } from "./redact.ts";
 
 /** Takes lines of JSON, each one event. */
 export interface AuditSink {
@@ -124,12 +125,14 @@ function record(
       ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     });
   };
-  const cleaned = (object: unknown): unknown => (omitManagedFields ? withoutManagedFields(object) : object);
+  const cleaned = (object: unknown): unknown =>
+    withoutSecrets(info, omitManagedFields ? withoutManagedFields(object) : object);
 
   const complete = async (response: ApiResponse, broken: boolean): Promise<void> => {
-    const answer = response.type === "object" ? (response.object as StatusLike) : undefined;
-    const isStatus = answer?.kind === "Status";
-    const responseStatus = { metadata: {}, ...(isStatus ? statusOf(answer) : {}), code: response.status };
+    const given = response.type === "object" ? (response.object as StatusLike) : undefined;
+    const isStatus = given?.kind === "Status";
+    const answer = given && isStatus ? statusWithoutSecrets(info, given) : given;
+    const responseStatus = { metadata: {}, ...(isStatus && answer ? statusOf(answer) : {}), code: response.status };
     const asked =
       rank[level] >= rank.Request && request && info.type === "resource" ? await objectOf(request) : undefined;
     const shows = rank[level] >= rank.RequestResponse && answer && info.type === "resource";
@@ -139,7 +142,7 @@ function record(
       {
         responseStatus,
         ...(asked === undefined ? {} : { requestObject: cleaned(asked) }),
-        ...(shows ? { responseObject: cleaned(answer) } : {}),
+        ...(shows ? { responseObject: isStatus ? answer : cleaned(answer) } : {}),
       },
       made,
     );
