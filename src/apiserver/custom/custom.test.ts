@@ -214,6 +214,9 @@ describe("a custom resource", () => {
       mergePatch,
     );
     expect(status.body).toMatchObject({ spec: { size: 1 }, status: { replicas: 1 }, metadata: { generation: 1 } });
+    // A controller that writes what is there already does not wake itself.
+    const same = await api.call("PATCH", `${collection}/w/status`, { status: { replicas: 1 } }, mergePatch);
+    expect(same.body.metadata.resourceVersion).toBe(status.body.metadata.resourceVersion);
     const shown = await api.call("GET", `${collection}/w/scale`);
     expect(shown.body).toMatchObject({
       kind: "Scale",

@@ -120,7 +120,8 @@ export function customStrategy({ namespaced, version, schema, rules }: CustomStr
         const { managedFields } = object.metadata;
         for (const key of new Set([...Object.keys(custom), ...Object.keys(before)]))
           if (key !== "status") keep(custom, before, key);
-        const { managedFields: _old, ...metadata } = before.metadata;
+        // The version is the store's: what changes nothing is to be seen as such.
+        const { managedFields: _old, resourceVersion: _version, ...metadata } = before.metadata;
         custom.metadata = managedFields ? { ...metadata, managedFields } : metadata;
         return;
       }

@@ -55,13 +55,19 @@ export interface Registry {
   create(context: WriteContext, object: KubeObject): Promise<Entry>;
   /**
    * Replaces the object named by what `produce` makes of the present one (a copy). With `retry`, another writer's change in between
-   * means that `produce` is asked again, else Conflict. What is not there is made by `orCreate`, if the kind allows that or `force` says so.
+   * means that `produce` is asked again, else Conflict. What is not there is made by `orCreate`, if the kind allows that or `force` says so;
+   * with `uid` it is that object or a Conflict, also when it has gone.
    */
   update(
     context: WriteContext,
     name: string,
     produce: (current: KubeObject) => KubeObject | Promise<KubeObject>,
-    options: { retry: boolean; orCreate?: () => KubeObject | Promise<KubeObject>; force?: boolean },
+    options: {
+      retry: boolean;
+      orCreate?: () => KubeObject | Promise<KubeObject>;
+      force?: boolean;
+      uid?: string | undefined;
+    },
   ): Promise<{ entry: Entry; created: boolean }>;
   /** The object as it is afterwards or was last; `gone` when it is not there any more; `revision` is that of the delete. */
   remove(
@@ -289,17 +295,17 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
       return entry;
     },
 
-    async update(context, name, produce, { retry, orCreate, force = false }) {
+    async update(context, name, produce, { retry, orCreate, force = false, uid }) {
       const { resource, namespace } = context;
       const cache = storage.of(resource);
       const key = keyFor(resource, { namespace, name });
       let current = await read(resource, namespace, name);
       for (let attempt = 0; attempt < writers; attempt++) {
         if (!current) {
+          checkUid(resource, { name, uid }, undefined);
           if (!orCreate || !(force || context.strategy.allowCreateOnUpdate)) throw notFound(resource, name);
           try {
             const made = await orCreate();
-            checkUid(resource, made, undefined);
             // Of a PUT that creates it is not asked what it was made from.
             delete made.metadata.resourceVersion;
             return { entry: await create(context, made), created: true };
@@ -384,8 +390,11 @@ function resourceVersionOnCreate(): Error {
 }
 
 /** An object that names its uid is that one object: what has gone meanwhile is not made anew by whoever writes it late. */
-function checkUid(resource: Resource, { metadata }: KubeObject, old: KubeObject | undefined): void {
-  const { name, uid } = metadata;
+function checkUid(
+  resource: Resource,
+  { name, uid }: { readonly name: string; readonly uid?: string | undefined },
+  old: KubeObject | undefined,
+): void {
   const known = old?.metadata.uid ?? "";
   if (uid && uid !== known)
     throw conflict(resource, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${known}`);
@@ -393,7 +402,7 @@ function checkUid(resource: Resource, { metadata }: KubeObject, old: KubeObject 
 
 function checkPreconditions(resource: Resource, object: KubeObject, old: KubeObject): void {
   const { name, resourceVersion } = object.metadata;
-  checkUid(resource, object, old);
+  checkUid(resource, object.metadata, old);
   // Upstream has no kind of error for a version that is none.
   if (resourceVersion && !/^\d+$/.test(resourceVersion))
     throw unknownError(`strconv.ParseUint: parsing ${JSON.stringify(resourceVersion)}: invalid syntax`);

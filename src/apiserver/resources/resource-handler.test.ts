@@ -176,6 +176,14 @@ describe("update", () => {
     expect((await api.call("PUT", `${services}/a`, service)).status).toBe(201);
   });
 
+  it("refuses an update that names the uid of what has gone, with Kubernetes' words", async () => {
+    const { body } = await api.call("POST", configMaps, config("a"));
+    await api.call("DELETE", `${configMaps}/a`);
+    const late = await api.call("PUT", `${configMaps}/a`, body);
+    expect(late.body).toMatchObject({ code: 409, reason: "Conflict", details: { name: "a", kind: "configmaps" } });
+    expect(late.body.message).toContain(`UID in precondition: ${body.metadata.uid}, UID in object meta: `);
+  });
+
   it("refuses another name, and what is not there", async () => {
     await api.call("POST", configMaps, config("a"));
     const named = await api.call("PUT", `${configMaps}/a`, config("b"));

@@ -107,6 +107,7 @@ export function createResourceHandler({
     };
     const { entry, created } = await registry.update(write.context, info.name, replacement, {
       retry: !metadata.resourceVersion,
+      uid: metadata.uid,
       ...(info.subresource
         ? {}
         : {
