@@ -90,7 +90,8 @@ export function connectionsContract(made: Fixture): void {
     const codes: number[] = [];
     for (let i = 0; i < 6; i++) codes.push((await send(cluster, "/", { method: "POST" })).status);
     expect(seen).toBe(6);
-    expect(new Set(codes)).toEqual(new Set([200, 502]));
+    // One that never sends a POST on an old connection loses none.
+    expect(codes.filter((code) => code !== 200 && code !== 502)).toEqual([]);
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   });

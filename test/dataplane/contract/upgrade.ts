@@ -80,7 +80,7 @@ export function upgradeContract(made: Fixture): void {
     const ask = (host: string) =>
       sendBytes(
         cluster.port("http"),
-        `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n`,
+        `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`,
       );
     expect(await ask("other.test")).toMatch(/^HTTP\/1\.1 404 /);
     cluster.endpoints("web", []);

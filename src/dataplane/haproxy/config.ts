@@ -1,0 +1,344 @@
+import type { ListenerProtocol } from "../../routing/index.ts";
+import type { Limits } from "../embedded/limits.ts";
+import { type Slot, type SlotKind, slotNames, type Slots } from "./slots.ts";
+
+/** A frontend of the configuration. */
+export interface Frontend {
+  readonly tag: string;
+  readonly protocol: ListenerProtocol;
+  /** Descriptor of its listening socket in the process. */
+  readonly fd: number;
+  /** Port that clients see. */
+  readonly port: number;
+}
+
+/** A server that is there from the start. */
+export interface ServerLine {
+  readonly name: string;
+  /** `127.0.0.1:80`, `[::1]:80` */
+  readonly address: string;
+  readonly keywords: readonly string[];
+}
+
+export interface ConfigInput {
+  /** Absolute; holds all files. */
+  readonly directory: string;
+  /** Of the runtime API. */
+  readonly socket: string;
+  readonly frontends: readonly Frontend[];
+  readonly slots: Slots;
+  readonly servers: ReadonlyMap<Slot, readonly ServerLine[]>;
+  /** CIDRs. */
+  readonly trusted: readonly string[];
+  readonly limits: Limits;
+  readonly threads?: number;
+}
+
+/** What cannot be a word of the configuration. It means a fault of this program: no text of a user's is ever one. */
+export class UnsafeDirective extends Error {
+  readonly code = "UNSAFE_DIRECTIVE";
+}
+
+const bare = /^[A-Za-z0-9._/:@()=,+*%[\]{}!?-]+$/;
+
+/** One line: words, quoted where they need it. Nothing else writes configuration. */
+export function directive(...words: readonly (string | number)[]): string {
+  return words
+    .map((each) => {
+      const text = String(each);
+      if (bare.test(text)) return text;
+      // oxlint-disable-next-line no-control-regex
+      if (text === "" || /[\0-\x1f\x7f']/.test(text))
+        throw new UnsafeDirective(`${JSON.stringify(text)} cannot be a word`);
+      return `'${text}'`;
+    })
+    .join(" ");
+}
+
+/** Names of the files in a data plane's directory. */
+export const files = {
+  config: (directory: string): string => `${directory}/haproxy.cfg`,
+  program: (directory: string): string => `${directory}/program.lua`,
+  /** Addresses whose `X-Forwarded-*` are believed, as a map. */
+  trusted: (directory: string): string => `${directory}/maps/trusted.map`,
+  routes: (directory: string): string => `${directory}/maps/routes.map`,
+  hosts: (directory: string, tag: string): string => `${directory}/maps/${tag}-hosts.map`,
+  paths: (directory: string, tag: string): string => `${directory}/maps/${tag}-paths.map`,
+  list: (directory: string, tag: string): string => `${directory}/${tag}.crt-list`,
+  certificate: (directory: string, id: string): string => `${directory}/certificates/${id}.pem`,
+  authorities: (directory: string, id: string): string => `${directory}/authorities/${id}.pem`,
+} as const;
+
+/** Path characters that make `canonicalPath` more than a look: whatever has one is the Lua program's. */
+const oddPath = String.raw`[%\\#\x00-\x20\x7f-\xff]|/\.`;
+const harmlessId = String.raw`^[\w.:=/+-]{1,128}$`;
+/** Fields that only one connection is meant by, or that are ours to write; with `_` they are the same to a CGI program. */
+const foreign =
+  "^(x[-_]forwarded[-_](for|host|port|proto)|x[-_]real[-_]ip|x_request[-_]id|x-request_id|forwarded|keep-alive|proxy-(connection|authenticate|authorization)|http2-settings)$";
+
+const statuses: readonly [status: number, text: string][] = [
+  [400, "Bad request: host or path have no clear meaning."],
+  [404, "No route matches this host and path."],
+  [421, "This connection was made for another host."],
+  [500, "The route for this host and path cannot be served as it is written."],
+];
+
+/** The whole configuration: the same program for every model; only listeners, spare backends and first servers differ. */
+export function configText(input: ConfigInput): string {
+  const { directory, socket, slots, limits } = input;
+  const lines: string[] = [];
+  const section = (...words: string[]): void => void lines.push("", directive(...words));
+  const say = (...words: (string | number)[]): void => void lines.push(`  ${directive(...words)}`);
+  const page = (status: number, text: string, ...more: (string | number)[]): void =>
+    say(
+      ...["http-request", "return", "status", status, "content-type", "text/plain; charset=utf-8"],
+      ...["hdr", "x-content-type-options", "nosniff", "hdr", "cache-control", "no-store"],
+      ...["hdr", "x-request-id", "%[var(txn.id)]"],
+      ...(status === 503 ? ["hdr", "retry-after", "1"] : []),
+      ...["lf-string", `${status} ${text}%[str(\\n)]Request %[var(txn.id)]%[str(\\n)]`],
+      ...more,
+    );
+
+  lines.push("# Written by Fairlead; changes are overwritten.");
+  lines.push("global");
+  say("stats", "socket", socket, "mode", 600, "level", "admin");
+  say("stats", "timeout", "1h");
+  say("no", "strict-limits");
+  say("maxconn", limits.connections * 2);
+  if (input.threads !== undefined) say("nbthread", input.threads);
+  say("setenv", "FAIRLEAD_ROUTES", files.routes(directory));
+  say("setenv", "FAIRLEAD_TRUSTED", files.trusted(directory));
+  say("lua-load-per-thread", files.program(directory));
+  say("tune.ssl.default-dh-param", 2048);
+  say("ssl-default-bind-options", "ssl-min-ver", "TLSv1.2", "no-tls-tickets");
+  say("ssl-default-bind-ciphers", ciphers);
+  say("ssl-default-server-options", "ssl-min-ver", "TLSv1.2");
+
+  section("defaults", "web");
+  say("mode", "http");
+  say("timeout", "connect", limits.connect);
+  say("timeout", "client", limits.clientIdle);
+  say("timeout", "server", limits.responseStart);
+  say("timeout", "tunnel", limits.responseIdle);
+  say("timeout", "http-request", limits.clientHeaders);
+  say("timeout", "http-keep-alive", limits.clientKeepAlive);
+  say("option", "idle-close-on-response");
+  say("option", "http-no-delay");
+  say("option", "abortonclose");
+
+  section("defaults", "pools", "from", "web");
+  say("option", "redispatch", 1);
+  say("retries", 3);
+  say("retry-on", "conn-failure", "empty-response");
+  say("balance", "leastconn");
+  say("errorfile", 503, `${directory}/502.http`);
+  say("errorfile", 502, `${directory}/502.http`);
+  say("errorfile", 504, `${directory}/504.http`);
+  // In a process that drains a backend counts no server, and serves all the same.
+  page(
+    503,
+    "No endpoint is ready to take this request.",
+    "if",
+    "{",
+    "nbsrv",
+    "eq",
+    "0",
+    "}",
+    "!{",
+    "stopping",
+    "-m",
+    "bool",
+    "}",
+  );
+  say("http-request", "set-timeout", "server", "var(txn.timeout)", "if", "{", "var(txn.timeout)", "-m", "found", "}");
+  say("http-request", "disable-l7-retry", "unless", "{", "method", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "}");
+
+  section("defaults", "streams");
+  say("mode", "tcp");
+  say("timeout", "connect", limits.connect);
+  say("timeout", "client", limits.responseIdle);
+  say("timeout", "server", limits.responseIdle);
+  say("option", "redispatch", 1);
+
+  const trusting = input.trusted.length > 0;
+  const believed = ["{", "src", ...input.trusted, "}"];
+  for (const frontend of input.frontends) {
+    const { tag, protocol, fd, port } = frontend;
+    if (protocol !== "HTTP" && protocol !== "HTTPS") continue;
+    section("frontend", tag, "from", "web");
+    const secure = protocol === "HTTPS";
+    say(
+      ...["bind", `fd@${fd}`],
+      ...(secure ? ["ssl", "crt-list", files.list(directory, tag), "alpn", "h2,http/1.1"] : []),
+    );
+    const found = (name: string): string[] => ["{", `var(${name})`, "-m", "found", "}"];
+    say(
+      "http-request",
+      "set-var(txn.id)",
+      "req.hdr(x-request-id)",
+      "if",
+      "{",
+      "req.hdr(x-request-id)",
+      "-m",
+      "reg",
+      harmlessId,
+      "}",
+    );
+    say("http-request", "set-var(txn.id)", "uuid()", "unless", ...found("txn.id"));
+    say("http-request", "set-header", "x-request-id", "%[var(txn.id)]");
+    page(405, "This method is not allowed here.", "if", "{", "method", "TRACE", "CONNECT", "}");
+    // HAProxy leaves out `Upgrade` where there is a body. An offer of HTTP/2 is ignored with it, anything else refused.
+    const body = ["{", "req.body_size", "gt", "0", "}"];
+    const upgrades = [
+      "{",
+      "req.hdr(connection)",
+      "-i",
+      "-m",
+      "sub",
+      "upgrade",
+      "}",
+      "!{",
+      "req.hdr(connection)",
+      "-i",
+      "-m",
+      "sub",
+      "http2-settings",
+      "}",
+    ];
+    page(400, "Bad request: a body and another protocol.", "if", ...upgrades, ...body);
+    say("http-request", "del-header", "upgrade", "if", "{", "req.hdr(upgrade)", "-i", "-m", "sub", "h2c", "}");
+    page(400, "Bad request: there must be one Host.", "if", "{", "req.hdr_cnt(host)", "gt", "1", "}");
+    page(
+      400,
+      "Bad request: there must be one Host.",
+      "if",
+      "{",
+      "req.ver",
+      "1.1",
+      "}",
+      "!{",
+      "req.hdr_cnt(host)",
+      "eq",
+      "1",
+      "}",
+    );
+    say(
+      "http-request",
+      "lua.connection",
+      "if",
+      "{",
+      "req.hdr(connection)",
+      "-m",
+      "found",
+      "}",
+      "!{",
+      "req.hdr(connection)",
+      "-i",
+      "keep-alive",
+      "close",
+      "upgrade",
+      "}",
+    );
+    say("http-request", "del-header", "connection", "unless", "{", "req.hdr(upgrade)", "-m", "found", "}");
+    say("http-request", "del-header", foreign, "-m", "reg", ...(trusting ? ["unless", ...believed] : []));
+    const told: [string, string | number][] = [
+      ["x-forwarded-for", "%[src]"],
+      ["x-forwarded-proto", secure ? "https" : "http"],
+      ["x-forwarded-host", "%[req.hdr(host)]"],
+      ["x-forwarded-port", port],
+      ["x-real-ip", "%[src]"],
+    ];
+    for (const [name, value] of told)
+      say("http-request", "set-header", name, value, ...(trusting ? ["unless", ...believed] : []));
+    if (trusting) say("http-request", "lua.forwarded", secure ? "https" : "http", port, "if", ...believed);
+    say("http-request", "set-header", "te", "trailers", "if", "{", "req.hdr(te)", "-m", "found", "}");
+    const known = ["{", `req.hdr(host),map_str(${files.hosts(directory, tag)})`, "-m", "found", "}"];
+    say(
+      ...["http-request", "set-var(txn.slot)", `base,concat(?),map_beg(${files.paths(directory, tag)})`],
+      ...["if", ...known, "!{", "path", "-m", "reg", oddPath, "}"],
+    );
+    say("http-request", "allow", "if", ...found("txn.slot"));
+    say("http-request", "lua.route", tag);
+    say("http-request", "allow", "if", ...found("txn.slot"));
+    for (const [status, text] of statuses) page(status, text, "if", "{", "var(txn.status)", "-m", "int", status, "}");
+    for (const status of [301, 302, 303, 307, 308])
+      say(
+        "http-request",
+        "return",
+        "status",
+        status,
+        "hdr",
+        "location",
+        "%[var(txn.location)]",
+        "if",
+        "{",
+        "var(txn.status)",
+        "-m",
+        "int",
+        status,
+        "}",
+      );
+    page(503, "No endpoint is ready to take this request.");
+    say(
+      "http-response",
+      "lua.connection_answer",
+      "if",
+      "{",
+      "res.hdr(connection)",
+      "-m",
+      "found",
+      "}",
+      "!{",
+      "res.hdr(connection)",
+      "-i",
+      "keep-alive",
+      "close",
+      "upgrade",
+      "}",
+    );
+    say("http-response", "lua.answer", "if", ...found("txn.answer"));
+    say("use_backend", "%[var(txn.slot)]");
+  }
+
+  const kinds: readonly [SlotKind, string][] = [
+    ["http", "pools"],
+    ["tcp", "streams"],
+  ];
+  for (const [kind, defaults] of kinds)
+    for (const slot of slotNames(slots, kind)) {
+      section("backend", slot, "from", defaults);
+      for (const { name, address, keywords } of input.servers.get(slot) ?? [])
+        say("server", name, address, ...keywords);
+    }
+  lines.push("");
+  return lines.join("\n");
+}
+
+const ciphers = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+].join(":");
+
+/** Answers that HAProxy makes itself. That no endpoint could be reached is 502: 503 is for pools without any. */
+export function errorPages(): Readonly<Record<string, string>> {
+  const make = (status: number, reason: string, text: string): string => {
+    const body = `${status} ${reason}\n${text}\n`;
+    return [
+      `HTTP/1.1 ${status} ${reason}`,
+      "Content-Type: text/plain; charset=utf-8",
+      "X-Content-Type-Options: nosniff",
+      "Cache-Control: no-store",
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      "",
+      body,
+    ].join("\r\n");
+  };
+  return {
+    "502.http": make(502, "Bad Gateway", "The endpoint did not answer."),
+    "504.http": make(504, "Gateway Timeout", "The endpoint did not answer in time."),
+  };
+}

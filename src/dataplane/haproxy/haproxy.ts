@@ -1,0 +1,306 @@
+import type { Listener, Pool } from "../../routing/index.ts";
+import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
+import type { BoundListener, Configuration, DataPlane, Feature, KeyPair } from "../dataplane.ts";
+import { trustedForwarders } from "../embedded/forwarded.ts";
+import { defaultLimits, type Limits } from "../embedded/limits.ts";
+import { refusalsOf } from "../features.ts";
+import { selfSigned } from "../self-signed.ts";
+import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
+import { certificatesFor, type CertificateList } from "./certificates.ts";
+import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
+import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
+import { firstFd, type Instance, startInstance } from "./instance.ts";
+import { luaProgram } from "./program.ts";
+import { serversOf } from "./servers.ts";
+import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
+import { createSync, type State } from "./sync.ts";
+import { tablesOf, tagOf } from "./tables.ts";
+
+export interface HaproxyOptions {
+  /** Address to listen on. Default: all IPv4 addresses. */
+  readonly address?: string;
+  /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
+  readonly trustedForwarders?: readonly string[];
+  readonly limits?: Partial<Limits>;
+  readonly metrics?: Metrics;
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  readonly log: Logger;
+  readonly sockets?: Sockets;
+  /** Default: `haproxy` of the machine. */
+  readonly program?: string;
+  /** Default: one for each core. */
+  readonly threads?: number;
+}
+
+/** Milliseconds that connections get when the data plane ends. */
+const grace = 10_000;
+/** The same when a new process takes over: long connections may go on for so long. */
+const handoverGrace = 3_600_000;
+/** Processes that may still have connections to end; the oldest has to go when there are more. */
+const mostDraining = 8;
+
+const capabilities: ReadonlySet<Feature> = new Set<Feature>([
+  "ExactPath",
+  "PrefixPath",
+  "HeaderMatching",
+  "WildcardHost",
+  "DefaultBackend",
+  "TLSTermination",
+  "HTTP2",
+  "Weights",
+  "Redirect",
+  "RequestHeaderModification",
+  "HTTPRoute",
+  "GRPCRoute",
+  "HTTPRoute303RedirectStatusCode",
+  "HTTPRoute307RedirectStatusCode",
+  "HTTPRoute308RedirectStatusCode",
+  "HTTPRouteBackendProtocolH2C",
+  "HTTPRouteBackendProtocolWebSocket",
+  "HTTPRouteBackendRequestHeaderModification",
+  "HTTPRouteBackendTimeout",
+  "HTTPRouteCORS",
+  "HTTPRouteHostRewrite",
+  "HTTPRouteMethodMatching",
+  "HTTPRoutePathRedirect",
+  "HTTPRoutePathRewrite",
+  "HTTPRoutePortRedirect",
+  "HTTPRouteQueryParamMatching",
+  "HTTPRouteRequestTimeout",
+  "HTTPRouteResponseHeaderModification",
+  "HTTPRouteSchemeRedirect",
+  "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
+]);
+
+interface Port {
+  readonly listener: Listener;
+  readonly bound: BoundListener;
+  readonly socket?: ListeningSocket;
+}
+
+/**
+ * The data plane in HAProxy: a configuration that stays, and tables, servers and certificates that change while it runs.
+ * A new process is started only for other listeners, or when the spare backends run out; the listening sockets are ours, so
+ * that no connection is lost then, nor when a process dies.
+ */
+export function startHaproxy(options: HaproxyOptions): DataPlane {
+  const { signal, log, clock = systemClock, sockets = systemSockets } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const address = options.address ?? "0.0.0.0";
+  let ports = new Map<string, Port>();
+  let slots: Slots = noSlots;
+  let configuration: Configuration | undefined;
+  let pools = new Map<string, Pool>();
+  let state: State | undefined;
+  let instance: Instance | undefined;
+  let generation = 0;
+  const draining = new Set<Instance>();
+  let standard: KeyPair | undefined;
+  let directory: PlaneDirectory | undefined;
+  let user: Awaited<ReturnType<typeof findUser>>;
+  let last: Promise<unknown> = Promise.resolve();
+  // Throws for what is no CIDR.
+  trustedForwarders(options.trustedForwarders ?? []);
+  const trusted = options.trustedForwarders ?? [];
+  const sync = createSync(log);
+
+  /** One change after the other. */
+  function inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const next = last.then(act);
+    last = next.catch(() => {});
+    return next;
+  }
+
+  async function openPorts(listeners: readonly Listener[]): Promise<{ next: Map<string, Port>; gone: Port[] }> {
+    const next = new Map<string, Port>();
+    const gone = new Map(ports);
+    for (const listener of listeners) {
+      const before = ports.get(listener.name);
+      const moved = listener.bindPort !== undefined && listener.bindPort !== before?.bound.port;
+      if (before?.socket && before.bound.wanted === listener.port && !moved) {
+        gone.delete(listener.name);
+        next.set(listener.name, { ...before, listener, bound: { ...before.bound, protocol: listener.protocol } });
+      } else if (listener.protocol === "UDP") {
+        const { name, protocol, port: wanted } = listener;
+        next.set(name, { listener, bound: { name, protocol, wanted, error: "HAProxy cannot do UDP" } });
+      }
+    }
+    // Ports that are given up are free for those that come, once the process has let go of them: not yet.
+    for (const listener of listeners) {
+      if (next.has(listener.name)) continue;
+      const opened = await openPort(sockets, listener, address);
+      if (opened.bound.error)
+        log.warn({ listener: listener.name, wanted: listener.port, port: opened.bound.port }, opened.bound.error);
+      next.set(listener.name, { listener, ...opened });
+    }
+    return { next, gone: [...gone.values()] };
+  }
+
+  function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: ListeningSocket })[] {
+    return [...opened.values()]
+      .flatMap(({ listener, socket }) => (socket ? [{ listener, socket }] : []))
+      .map(({ listener, socket }, index) => ({
+        tag: tagOf(listener),
+        protocol: listener.protocol,
+        fd: firstFd + index,
+        port: listener.bindPort === undefined ? socket.port : listener.port,
+        socket,
+      }));
+  }
+
+  function stateOf({ model, keyPair }: Configuration, path: string): State {
+    const refused = new Set(refusalsOf(model, capabilities).map(({ route }) => route));
+    const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
+    for (const [key, slot] of slots.taken) {
+      const pool = pools.get(key);
+      if (pool) servers.set(slot, serversOf(pool, undefined));
+    }
+    const certificates = new Map<string, CertificateList>();
+    for (const listener of model.listeners) {
+      if (listener.protocol !== "HTTPS") continue;
+      const tag = tagOf(listener);
+      const fallback = (): KeyPair => (standard ??= selfSigned(clock.now()));
+      certificates.set(tag, certificatesFor(listener, tag, path, keyPair, fallback));
+    }
+    return { tables: tablesOf({ model, slots: slots.taken, refused }), servers, certificates };
+  }
+
+  async function ownDirectory(): Promise<PlaneDirectory> {
+    user ??= await findUser(["haproxy", "nobody"]);
+    return (directory ??= await openDirectory("haproxy", ["maps", "certificates", "authorities", "run"], user));
+  }
+
+  async function writeFiles(path: PlaneDirectory, next: State): Promise<void> {
+    for (const [file, text] of sync.filesOf(path.path, next)) await path.write(file, text);
+  }
+
+  async function begin(next: State): Promise<void> {
+    const own = await ownDirectory();
+    const { path } = own;
+    const frontends = frontendsOf(ports);
+    const socket = `${path}/run/${++generation}.sock`;
+    for (const [name, text] of Object.entries(errorPages())) await own.write(`${path}/${name}`, text);
+    await own.write(files.program(path), luaProgram);
+    await own.write(files.trusted(path), trusted.map((cidr) => `${cidr} 1\n`).join(""));
+    await writeFiles(own, next);
+    const config = configText({
+      directory: path,
+      socket,
+      frontends,
+      slots,
+      servers: new Map([...next.servers].map(([slot, servers]) => [slot, [...servers.values()]])),
+      trusted,
+      limits,
+      ...(options.threads === undefined ? {} : { threads: options.threads }),
+    });
+    await own.write(files.config(path), config);
+    const before = instance;
+    const started = await startInstance({
+      program: options.program ?? "haproxy",
+      config: files.config(path),
+      socket,
+      sockets: frontends.map(({ socket: { fd } }) => fd),
+      ...(user ? { user } : {}),
+      log,
+    });
+    instance = started;
+    state = next;
+    sync.begun(started.runtime, path);
+    void started.ended.then((why) => {
+      draining.delete(started);
+      if (instance === started && !signal.aborted) died(why);
+    });
+    if (before) release(before);
+  }
+
+  function release(old: Instance): void {
+    draining.add(old);
+    void old.drain(handoverGrace);
+    const [oldest] = draining;
+    if (draining.size > mostDraining && oldest) void oldest.drain(0);
+  }
+
+  /** Its sockets are ours: who connects meanwhile waits in their backlog. */
+  function died(why: string): void {
+    log.warn({ why }, "HAProxy has ended and is started again");
+    instance = undefined;
+    void inTurn(async () => {
+      for (let pause = 50; !signal.aborted && !instance && state; pause = Math.min(pause * 2, 5_000)) {
+        try {
+          await begin(state);
+        } catch (error) {
+          log.error({ err: error }, "HAProxy does not start");
+          await new Promise((resolve) => setTimeout(resolve, pause));
+        }
+      }
+    });
+  }
+
+  async function change(next: State, cold: boolean): Promise<void> {
+    if (!cold && instance && state) {
+      try {
+        await sync.follow(state, next);
+        state = next;
+        await writeFiles(await ownDirectory(), next);
+        return;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        log.warn({ err: error }, "HAProxy does not take a change: a new process takes over");
+      }
+    }
+    await begin(next);
+  }
+
+  const stopped = new Promise<void>((resolve, reject) => {
+    const stop = async (): Promise<void> => {
+      await last;
+      sync.stop();
+      await Promise.all([...draining, ...(instance ? [instance] : [])].map((each) => each.drain(grace, "closed")));
+      for (const { socket } of ports.values()) socket?.close();
+      await directory?.close();
+    };
+    const onAbort = (): void => void stop().then(resolve, reject);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+
+  return {
+    name: "haproxy",
+    ready: Promise.resolve(),
+    stopped,
+    capabilities,
+    apply: (given) =>
+      inTurn(async () => {
+        signal.throwIfAborted();
+        const { model } = given;
+        configuration = given;
+        const { next, gone } = await openPorts(model.listeners);
+        const shape = (each: ReadonlyMap<string, Port>): string =>
+          JSON.stringify(frontendsOf(each).map(({ tag, protocol, port, socket }) => [tag, protocol, port, socket.fd]));
+        let cold = !instance || shape(next) !== shape(ports);
+        ports = next;
+        pools = new Map(model.pools);
+        const assigned = assignSlots(slots, pools.values(), sync.leaving());
+        cold ||= JSON.stringify(assigned.declared) !== JSON.stringify(slots.declared);
+        slots = assigned;
+        await change(stateOf(given, (await ownDirectory()).path), cold);
+        for (const { socket } of gone) socket?.close();
+        return { refused: refusalsOf(model, capabilities) };
+      }),
+    updatePools: (changed) =>
+      inTurn(async () => {
+        if (!configuration || !state) return;
+        const servers = new Map(state.servers);
+        for (const pool of changed) {
+          const slot = slots.taken.get(pool.key);
+          if (slot === undefined) continue;
+          pools.set(pool.key, pool);
+          servers.set(slot, serversOf(pool, undefined));
+        }
+        await change({ ...state, servers }, false);
+      }),
+    listeners: () => [...ports.values()].map(({ bound }) => bound),
+  };
+}

@@ -1,0 +1,532 @@
+/**
+ * The program that HAProxy runs for requests that its native tables do not decide alone. It never changes, and what users
+ * say is never a part of it: it reads rows (`row.ts`). What it means is what `match` and the filters of the routing room
+ * mean; the contract's tests compare them.
+ */
+export const luaProgram = String.raw`
+local routes = Map.new(os.getenv("FAIRLEAD_ROUTES"), Map._str)
+
+-- Rows -----------------------------------------------------------------------------------------------------------
+
+local function encoded(text)
+  if text == "" then return "=" end
+  return (text:gsub("[^%w._~/*:-]", function(c) return string.format("=%02X", c:byte()) end))
+end
+
+local function decoded(word)
+  if word == "=" then return "" end
+  return (word:gsub("=(%x%x)", function(d) return string.char(tonumber(d, 16)) end))
+end
+
+local function look(key)
+  local text = routes:lookup(key)
+  if not text or text:sub(1, 2) ~= ": " then return text end
+  local id, count = text:match("^: (%w+) (%d+)$")
+  local parts = {}
+  for i = 0, tonumber(count) - 1 do
+    local part = routes:lookup(id .. "|" .. i)
+    if not part then return nil end
+    parts[#parts + 1] = part:sub(2, -2)
+  end
+  return table.concat(parts)
+end
+
+local function parsed(text)
+  local top = {}
+  local stack = { top }
+  for token in text:gmatch("%S+") do
+    local row = stack[#stack]
+    if token == "(" then
+      local inner = {}
+      row[#row + 1] = inner
+      stack[#stack + 1] = inner
+    elseif token == ")" then stack[#stack] = nil
+    else row[#row + 1] = decoded(token) end
+  end
+  return top
+end
+
+-- Rows whose key says what they hold never change, so they are read once. At most so many are remembered.
+local remembered, count, most = {}, 0, 5000
+
+local function row_of(id)
+  local known = remembered[id]
+  if known then return known end
+  local text = look(id)
+  if not text then return nil end
+  if count >= most then remembered, count = {}, 0 end
+  local row = parsed(text)
+  remembered[id] = row
+  count = count + 1
+  return row
+end
+
+local function key_of(...)
+  local parts = { ... }
+  for i = 1, #parts do parts[i] = encoded(parts[i]) end
+  return table.concat(parts, "|")
+end
+
+-- Host and path in their one form -----------------------------------------------------------------------------------
+
+local function canonical_host(authority)
+  if authority == "" then return "" end
+  local host = authority:lower()
+  if host:sub(-1) ~= "]" then
+    local before, port = host:match("^(.*):(%d*)$")
+    if before and #port <= 5 then host = before end
+  end
+  if host:sub(-1) == "." then host = host:sub(1, -2) end
+  if #host > 253 then return nil end
+  if host:match("^%[[0-9a-f:.]+%]$") then return host end
+  if host == "" or host:sub(1, 1) == "." or host:sub(-1) == "." or host:find("..", 1, true) then return nil end
+  for label in host:gmatch("[^.]+") do
+    if not label:match("^[a-z0-9_][a-z0-9_-]*$") or label:sub(-1) == "-" then return nil end
+  end
+  return host
+end
+
+local function hidden(segment)
+  for part in (segment:gsub("%%2F", "\0"):gsub("%%5C", "\0") .. "\0"):gmatch("([^%z]*)%z") do
+    if part:match("^%.%.?$") or part:match("^%.%.?;") then return true end
+  end
+  return false
+end
+
+local function canonical_path(path)
+  if path:sub(1, 1) ~= "/" or path:find("[\0-\32\127\\#]") then return nil end
+  local bad = false
+  local text = path:gsub("%%(.?.?)", function(digits)
+    if not digits:match("^%x%x$") then bad = true return "" end
+    local code = tonumber(digits, 16)
+    if code < 0x20 or code == 0x7f then bad = true return "" end
+    local character = string.char(code)
+    if character:match("^[%w._~-]$") then return character end
+    return "%" .. digits:upper()
+  end)
+  if bad then return nil end
+  text = text:gsub("[\128-\255]", function(c) return string.format("%%%02X", c:byte()) end)
+  if not text:find("/.", 1, true) and not text:find("[%%;]") then return text end
+  local kept = {}
+  local rest = text:sub(2)
+  while true do
+    local slash = rest:find("/", 1, true)
+    local segment = slash and rest:sub(1, slash - 1) or rest
+    if segment == ".." then kept[#kept] = nil
+    elseif segment ~= "." then
+      if segment:find("[%%;]") and hidden(segment) then return nil end
+      kept[#kept + 1] = segment
+    end
+    if not slash then
+      if segment == "." or segment == ".." then kept[#kept + 1] = "" end
+      break
+    end
+    rest = rest:sub(slash + 1)
+  end
+  return "/" .. table.concat(kept, "/")
+end
+
+-- What matches ------------------------------------------------------------------------------------------------------
+
+local function server_for(tag, name)
+  if name ~= "" then
+    if look(key_of("s", tag, name)) then return name end
+    local dot = name:find(".", 2, true)
+    while dot do
+      local key = "*" .. name:sub(dot)
+      if look(key_of("s", tag, key)) then return key end
+      dot = name:find(".", dot + 1, true)
+    end
+  end
+  if look(key_of("s", tag, "")) then return "" end
+  return nil
+end
+
+local function header(request, name)
+  local values = request.headers[name]
+  if not values then return nil end
+  local list = {}
+  for i = 0, #values do list[#list + 1] = values[i] end
+  return table.concat(list, ", ")
+end
+
+local function form_decoded(text)
+  return (text:gsub("+", " "):gsub("%%(%x%x)", function(d) return string.char(tonumber(d, 16)) end))
+end
+
+local function parameter(request, name)
+  if not request.parameters then
+    request.parameters = {}
+    for pair in request.query:gmatch("[^&]+") do
+      local key, value = pair:match("^([^=]*)=?(.*)$")
+      key = form_decoded(key)
+      if request.parameters[key] == nil then request.parameters[key] = form_decoded(value) end
+    end
+  end
+  return request.parameters[name]
+end
+
+local function accepts(row, request)
+  for _, part in ipairs(row) do
+    local kind = part[1]
+    if kind == "method" then
+      if part[2] ~= request.method then return false end
+    elseif kind == "header" or kind == "query" then
+      local actual
+      if kind == "header" then actual = header(request, part[3]) else actual = parameter(request, part[3]) end
+      if actual == nil or part[2] ~= "Exact" or actual ~= part[4] then return false end
+    end
+  end
+  return true
+end
+
+local function first_of(list, request)
+  if not list then return nil end
+  for item in list:gmatch("%S+") do
+    if item:sub(1, 1) ~= "r" then return item end
+    local row = row_of(item)
+    if row and accepts(row, request) then return item end
+  end
+  return nil
+end
+
+local function route_in(tag, server, host, meta, request)
+  local path = request.path
+  local exact = first_of(look(key_of("e", tag, server, host, path)), request)
+  if exact then return exact end
+  local longest = tonumber(meta[1])
+  local stop = #path
+  local function cut(from)
+    for i = from, 1, -1 do if path:byte(i) == 47 then return i - 1 end end
+    return nil
+  end
+  if stop > longest then stop = cut(math.min(#path, longest + 1)) end
+  while stop do
+    local found = first_of(look(key_of("p", tag, server, host, path:sub(1, stop))), request)
+    if found then return found end
+    if stop <= 0 then break end
+    stop = cut(stop)
+  end
+  return nil
+end
+
+local function route_for(tag, server, request)
+  local host = request.host
+  local text = look(key_of("s", tag, server))
+  local info = parsed(text)
+  local ingress = info[1] == "Ingress"
+  local candidates = { host }
+  local dot = host:find(".", 2, true)
+  while dot do
+    candidates[#candidates + 1] = "*" .. host:sub(dot)
+    if ingress then break end
+    dot = host:find(".", dot + 1, true)
+  end
+  if host ~= "" then candidates[#candidates + 1] = "" end
+  for _, candidate in ipairs(candidates) do
+    local found = look(key_of("h", tag, server, candidate))
+    if found then
+      local meta = parsed(found)
+      local item = route_in(tag, server, candidate, meta, request)
+      if item then return item end
+      if meta[2] ~= "" then return meta[2] end
+      if ingress then break end
+    end
+  end
+  if info[2] ~= "" then return info[2] end
+  return nil
+end
+
+-- What is done ------------------------------------------------------------------------------------------------------
+
+local function changed_path(path, kind, value, matched)
+  if not kind then return path end
+  if kind == "ReplaceFullPath" then return value ~= "" and value or "/" end
+  local rest = path:sub(#matched + 1)
+  local prefix = value:gsub("/+$", "")
+  local out = prefix .. ((rest == "" or rest:sub(1, 1) == "/") and rest or ("/" .. rest))
+  return out ~= "" and out or "/"
+end
+
+local untouchable = {
+  connection = true, ["content-length"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
+  trailer = true, ["transfer-encoding"] = true, upgrade = true,
+}
+
+local function change_fields(changes, current, delete, set)
+  for i = 2, #changes do
+    local what, name, value = changes[i][1], changes[i][2]:lower(), changes[i][3]
+    if not untouchable[name] then
+      if what == "remove" then
+        if name ~= "host" then delete(name) end
+      elseif what == "set" then set(name, value)
+      else
+        local before = current(name)
+        set(name, before and (before .. "," .. value) or value)
+      end
+    end
+  end
+end
+
+local function backend_of(row)
+  local total = 0
+  for _, part in ipairs(row) do if part[1] == "b" then total = total + tonumber(part[3]) end end
+  if total <= 0 then return nil end
+  local left = math.random() * total
+  for _, part in ipairs(row) do
+    if part[1] == "b" then
+      left = left - tonumber(part[3])
+      if left < 0 then return part end
+    end
+  end
+  return nil
+end
+
+local function stop(txn, status, location)
+  if location then txn:set_var("txn.location", location) end
+  txn:set_var("txn.status", status)
+end
+
+local function wellknown(scheme) return scheme == "https" and 443 or 80 end
+
+local function allows_origin(origins, origin)
+  local lower = origin:lower()
+  for _, allowed in ipairs(origins) do
+    if allowed == "*" or allowed == origin then return true end
+    local star = allowed:find("*", 1, true)
+    local low = allowed:lower()
+    if not star then
+      if low == lower then return true end
+    else
+      local before, after = low:sub(1, star - 1), low:sub(star + 1)
+      if #lower > #before + #after and lower:sub(1, #before) == before and lower:sub(#lower - #after + 1) == after then
+        local middle = lower:sub(#before + 1, #lower - #after)
+        if middle:match("^[a-z0-9.-]+$") or (after == "" and middle:match("^[a-z0-9.-]+:%d+$")) then return true end
+      end
+    end
+  end
+  return false
+end
+
+local function contains(list, what)
+  for _, each in ipairs(list) do if each == what then return true end end
+  return false
+end
+
+-- Fields of an answer to another origin, as name and value in turn.
+local function cors_fields(part, origin, method, headers)
+  local origins, methods, allowed, exposed = part[2], part[3], part[4], part[5]
+  local credentials = part[6] == "1"
+  if not allows_origin(origins, origin) then return {} end
+  local out = {}
+  local function say(name, value) if value ~= "" then out[#out + 1] = name out[#out + 1] = value end end
+  local all = contains(origins, "*") and not credentials
+  say("access-control-allow-origin", all and "*" or origin)
+  if not all then say("vary", "Origin") end
+  if credentials then say("access-control-allow-credentials", "true") end
+  local function list(values, asked)
+    if contains(values, "*") then return (credentials or not method) and asked or "*" end
+    return table.concat(values, ", ")
+  end
+  if method then
+    say("access-control-allow-methods", list(methods, method))
+    say("access-control-allow-headers", list(allowed, headers))
+    say("access-control-max-age", part[7])
+  end
+  if contains(exposed, "*") then
+    if not credentials then say("access-control-expose-headers", "*") end
+  else say("access-control-expose-headers", table.concat(exposed, ", ")) end
+  return out
+end
+
+-- Applies a route to a request: headers and path are changed, and a variable says which slot or which answer.
+local function serve(txn, item, request)
+  if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
+  local row = row_of(item)
+  if not row then return stop(txn, 503) end
+  local http = txn.http
+  local matched = ""
+  local path = request.path
+  local answer = {}
+  local own = {}
+  for _, part in ipairs(row) do
+    if part[1] == "path" and part[2] == "Prefix" then matched = part[3] end
+  end
+
+  local function apply(part)
+    local kind = part[1]
+    if kind == "request" then
+      change_fields(part, function(name)
+        local values = http:req_get_headers()[name]
+        if not values then return nil end
+        local list = {}
+        for i = 0, #values do list[#list + 1] = values[i] end
+        return table.concat(list, ",")
+      end, function(name) http:req_del_header(name) end, function(name, value) http:req_set_header(name, value) end)
+    elseif kind == "response" then answer[#answer + 1] = part
+    elseif kind == "redirect" then
+      local scheme = part[3] ~= "" and part[3] or request.scheme
+      local host = part[4] ~= "" and part[4] or request.host
+      local port
+      if part[5] ~= "" then port = tonumber(part[5])
+      elseif part[3] ~= "" then port = wellknown(part[3])
+      else port = request.port end
+      local target = changed_path(request.path, part[6], part[7], matched)
+      local query = request.query ~= "" and ("?" .. request.query) or ""
+      local shown = port == wellknown(scheme) and "" or (":" .. port)
+      stop(txn, tonumber(part[2]), scheme .. "://" .. host .. shown .. target .. query)
+      return true
+    elseif kind == "rewrite" then
+      path = changed_path(path, part[3], part[4], matched)
+      if part[2] ~= "" then http:req_set_header("host", part[2]) end
+    elseif kind == "cors" then
+      local origin = header(request, "origin")
+      if origin then
+        local method = header(request, "access-control-request-method")
+        if request.method == "OPTIONS" and method then
+          -- Fields of its own: no rule of the configuration could make this answer.
+          local reply = txn:reply({ status = 204 })
+          local fields = cors_fields(part, origin, method, header(request, "access-control-request-headers") or "")
+          for i = 1, #fields, 2 do reply:add_header(fields[i], fields[i + 1]) end
+          reply:add_header("cache-control", "no-store")
+          txn:done(reply)
+          return true
+        end
+        own = cors_fields(part, origin)
+      end
+    elseif kind == "no" then
+      stop(txn, 500)
+      return true
+    elseif kind == "t" then txn:set_var("txn.timeout", tonumber(part[2])) end
+    return false
+  end
+
+  local function remember()
+    if #answer + #own == 0 then return end
+    txn:set_priv({ answer = answer, own = own })
+    txn:set_var("txn.answer", 1)
+  end
+
+  for _, part in ipairs(row) do
+    if part[1] ~= "b" and apply(part) then return remember() end
+  end
+  local backend = backend_of(row)
+  if not backend or backend[2] == "" then return stop(txn, 500) end
+  for i = 4, #backend do
+    if apply(backend[i]) then return remember() end
+  end
+  remember()
+  if path ~= request.path then http:req_set_path(path) end
+  txn:set_var("txn.slot", backend[2])
+end
+
+core.register_action("route", { "http-req" }, function(txn, tag)
+  local host = canonical_host(txn.sf:req_hdr("host"))
+  local sent = txn.sf:path()
+  local path = canonical_path(sent)
+  if not host or not path then return stop(txn, 400) end
+  local info = parsed(look(key_of("l", tag)) or "HTTP 0 0")
+  local secure = info[1] ~= "HTTP"
+  local server = server_for(tag, host)
+  if secure and tonumber(info[2]) > 1 then
+    local arrived = server_for(tag, txn.sf:ssl_fc_sni():lower())
+    if server and arrived ~= server then return stop(txn, 421) end
+  end
+  if not server then return stop(txn, 404) end
+  local request = {
+    host = host, path = path, query = txn.sf:query(), method = txn.sf:method(), headers = txn.http:req_get_headers(),
+    scheme = secure and "https" or "http", port = tonumber(info[3]),
+  }
+  local item = route_for(tag, server, request)
+  if not item then return stop(txn, 404) end
+  if path ~= sent then txn.http:req_set_path(path) end
+  serve(txn, item, request)
+end, 1)
+
+core.register_action("answer", { "http-res" }, function(txn)
+  local said = txn:get_priv()
+  if not said then return end
+  local http = txn.http
+  for i = 1, #said.own, 2 do http:res_set_header(said.own[i], said.own[i + 1]) end
+  for _, changes in ipairs(said.answer) do
+    change_fields(changes, function(name)
+      local values = http:res_get_headers()[name]
+      if not values then return nil end
+      local list = {}
+      for i = 0, #values do list[#list + 1] = values[i] end
+      return table.concat(list, ",")
+    end, function(name) http:res_del_header(name) end, function(name, value) http:res_set_header(name, value) end)
+  end
+end)
+
+-- Fields of one connection ------------------------------------------------------------------------------------------
+
+local ours = {
+  ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true, ["x-forwarded-host"] = true, ["x-forwarded-port"] = true,
+  ["x-real-ip"] = true, ["x-request-id"] = true, host = true, connection = true, upgrade = true, te = true,
+  ["content-length"] = true, ["transfer-encoding"] = true,
+}
+
+local function named(values)
+  local out = {}
+  for i = 0, #values do
+    for token in values[i]:gmatch("[^,]+") do
+      local name = token:match("^%s*(.-)%s*$"):lower()
+      if name ~= "" and not ours[name] and name ~= "close" and name ~= "keep-alive" then out[#out + 1] = name end
+    end
+  end
+  return out
+end
+
+core.register_action("connection", { "http-req" }, function(txn)
+  local headers = txn.http:req_get_headers()
+  if headers["connection"] then
+    for _, name in ipairs(named(headers["connection"])) do txn.http:req_del_header(name) end
+  end
+end)
+
+local trusted = Map.new(os.getenv("FAIRLEAD_TRUSTED"), Map._ip)
+
+local function address(text)
+  if text:match("^%d+%.%d+%.%d+%.%d+$") then
+    for part in text:gmatch("%d+") do if #part > 3 or tonumber(part) > 255 then return false end end
+    return true
+  end
+  return text:find(":", 1, true) ~= nil and text:match("^[%x:.]+$") ~= nil
+end
+
+-- From a forwarder that is believed: its list is continued, and the client is the last address that is none.
+core.register_action("forwarded", { "http-req" }, function(txn, proto, port)
+  local headers, http = txn.http:req_get_headers(), txn.http
+  local function given(name) return headers[name] and headers[name][#headers[name]] end
+  local peer = txn.sf:src()
+  local hops, before = {}, {}
+  local values = headers["x-forwarded-for"]
+  if values then for i = 0, #values do before[#before + 1] = values[i] end end
+  for hop in table.concat(before, ","):gmatch("[^,]+") do
+    local text = hop:match("^%s*(.-)%s*$")
+    if address(text) then hops[#hops + 1] = text end
+  end
+  local client = hops[1] or peer
+  for i = #hops, 1, -1 do
+    if not trusted:lookup(hops[i]) then client = hops[i] break end
+  end
+  hops[#hops + 1] = peer
+  local said = { proto = given("x-forwarded-proto"), host = given("x-forwarded-host"), port = given("x-forwarded-port") }
+  for _, name in ipairs({ "x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "forwarded" }) do
+    http:req_del_header(name)
+  end
+  http:req_set_header("x-forwarded-for", table.concat(hops, ", "))
+  http:req_set_header("x-real-ip", client)
+  http:req_set_header("x-forwarded-proto", said.proto or proto)
+  http:req_set_header("x-forwarded-host", said.host or txn.sf:req_hdr("host"))
+  http:req_set_header("x-forwarded-port", said.port or port)
+end, 2)
+
+core.register_action("connection_answer", { "http-res" }, function(txn)
+  local headers = txn.http:res_get_headers()
+  if headers["connection"] then
+    for _, name in ipairs(named(headers["connection"])) do txn.http:res_del_header(name) end
+  end
+end)
+`;

@@ -1,0 +1,205 @@
+import type { Logger } from "../../system/index.ts";
+import { type CertificateList, type ListedCertificate, listLine, listText } from "./certificates.ts";
+import { type Command, commands } from "./command.ts";
+import { files, type ServerLine } from "./config.ts";
+import { commandBytes, type Runtime, runQuietly } from "./runtime.ts";
+import type { Slot } from "./slots.ts";
+import type { Entries, Tables } from "./tables.ts";
+
+/** What a process has beside its configuration. */
+export interface State {
+  readonly tables: Tables;
+  /** By server name. */
+  readonly servers: ReadonlyMap<Slot, ReadonlyMap<string, ServerLine>>;
+  /** By tag of the listener. */
+  readonly certificates: ReadonlyMap<string, CertificateList>;
+}
+
+/** Brings a running process from one state to the next. */
+export interface Sync {
+  /** From now on this process is meant. */
+  begun(runtime: Runtime, directory: string): void;
+  /** Throws when the process refuses something: its state is unknown then. */
+  follow(before: State, after: State): Promise<void>;
+  /** Slots with servers that have still something to end. */
+  leaving(): ReadonlySet<Slot>;
+  /** What a process reads when it starts. */
+  filesOf(directory: string, state: State): [file: string, text: string][];
+  stop(): void;
+}
+
+/** Milliseconds between attempts to remove a server that has still connections. */
+const removeEvery = 250;
+
+export function createSync(log: Logger): Sync {
+  let runtime: Runtime | undefined;
+  let directory = "";
+  /** Servers that get no new request. */
+  const leaving = new Map<Slot, Set<string>>();
+  let timer: NodeJS.Timeout | undefined;
+  let elsewhere = 1;
+  async function run(command: Command, ...good: RegExp[]): Promise<void> {
+    if (!runtime) throw new Error("there is no process");
+    await runQuietly(runtime, command, ...good);
+  }
+
+  async function addEntries(file: string, entries: readonly (readonly [string, string])[]): Promise<void> {
+    let batch: (readonly [string, string])[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      const size = entry[0].length + entry[1].length + 2;
+      if (bytes + size > commandBytes && batch.length > 0) {
+        await run(commands.addMapEntries(file, batch));
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(entry);
+      bytes += size;
+    }
+    if (batch.length > 0) await run(commands.addMapEntries(file, batch));
+  }
+
+  async function putEntries(file: string, before: Entries, after: Entries): Promise<void> {
+    const added: [string, string][] = [];
+    for (const [key, text] of after) {
+      const old = before.get(key);
+      if (old === undefined) added.push([key, text]);
+      else if (old !== text) await run(commands.setMapEntry(file, key, text));
+    }
+    await addEntries(file, added);
+  }
+
+  async function dropEntries(file: string, before: Entries, after: Entries): Promise<void> {
+    for (const key of before.keys()) if (!after.has(key)) await run(commands.removeMapEntry(file, key));
+  }
+
+  async function followTables(before: Tables, after: Tables): Promise<void> {
+    const routes = files.routes(directory);
+    // What is referred to comes before and goes after what refers to it.
+    await putEntries(routes, before.routes, after.routes);
+    for (const [tag, { hosts, paths }] of after.listeners) {
+      const old = before.listeners.get(tag);
+      if (!old) continue;
+      await putEntries(files.paths(directory, tag), old.paths, paths);
+      await putEntries(files.hosts(directory, tag), old.hosts, hosts);
+      await dropEntries(files.hosts(directory, tag), old.hosts, hosts);
+      await dropEntries(files.paths(directory, tag), old.paths, paths);
+    }
+    await dropEntries(routes, before.routes, after.routes);
+  }
+
+  async function addServers(before: State, after: State): Promise<void> {
+    for (const [slot, servers] of after.servers) {
+      const old = before.servers.get(slot);
+      if (old === servers) continue;
+      for (const { name, address, keywords } of servers.values()) {
+        if (old?.has(name)) continue;
+        const waiting = leaving.get(slot);
+        const [host, port] = splitAddress(address);
+        if (waiting?.delete(name)) {
+          if (waiting.size === 0) leaving.delete(slot);
+          await run(commands.serverAddress(slot, name, host, port), /changed|nothing/);
+        } else await run(commands.addServer(slot, name, host, port, keywords), /^New server registered/);
+        await run(commands.serverState(slot, name, "ready"));
+      }
+    }
+  }
+
+  async function dropServers(before: State, after: State): Promise<void> {
+    for (const [slot, servers] of before.servers) {
+      const kept = after.servers.get(slot);
+      if (kept === servers) continue;
+      for (const name of servers.keys()) {
+        if (kept?.has(name)) continue;
+        await run(commands.serverState(slot, name, "maint"));
+        const waiting = leaving.get(slot);
+        if (waiting) waiting.add(name);
+        else leaving.set(slot, new Set([name]));
+      }
+    }
+    await removeLeaving();
+  }
+
+  /** A server can be removed when its last connection has ended. */
+  async function removeLeaving(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const now = runtime;
+    if (!now) return;
+    for (const [slot, names] of leaving) {
+      for (const name of names) {
+        // A new address closes its idle connections; those with a request end first.
+        await now.run(commands.serverAddress(slot, name, "127.0.0.1", (elsewhere = 3 - elsewhere)));
+        const answer = await now.run(commands.removeServer(slot, name));
+        if (/^Server deleted|No such server/i.test(answer)) names.delete(name);
+      }
+      if (names.size === 0) leaving.delete(slot);
+    }
+    if (leaving.size > 0)
+      timer = setTimeout(() => {
+        removeLeaving().catch((error: unknown) => log.debug({ err: error }, "servers are not removed"));
+      }, removeEvery);
+  }
+
+  async function setCertificate({ file, pem }: ListedCertificate): Promise<void> {
+    await run(commands.setCertificate(file, pem), /^Transaction (created|updated)/);
+    await run(commands.commitCertificate(file), /^Committing[\s\S]*Success!/);
+  }
+
+  async function followCertificates(before: State, after: State): Promise<void> {
+    for (const [tag, list] of after.certificates) {
+      const old = before.certificates.get(tag);
+      if (!old) continue;
+      const place = files.list(directory, tag);
+      if (old.standard.pem !== list.standard.pem) await setCertificate(list.standard);
+      for (const certificate of list.others.values()) {
+        const was = old.others.get(certificate.file);
+        if (was?.pem === certificate.pem) continue;
+        if (!was) await run(commands.newCertificate(certificate.file), /^New empty certificate store/);
+        await setCertificate(certificate);
+        if (!was) await run(commands.addToList(place, listLine(certificate)), /^Inserting[\s\S]*Success!/);
+      }
+      for (const { file } of old.others.values()) {
+        if (list.others.has(file)) continue;
+        await run(commands.removeFromList(place, file), /deleted/);
+        await run(commands.removeCertificate(file), /deleted/);
+      }
+    }
+  }
+
+  return {
+    begun(next, path) {
+      clearTimeout(timer);
+      leaving.clear();
+      runtime = next;
+      directory = path;
+    },
+    async follow(before, after) {
+      await followCertificates(before, after);
+      await addServers(before, after);
+      if (before.tables !== after.tables) await followTables(before.tables, after.tables);
+      await dropServers(before, after);
+    },
+    leaving: () => new Set(leaving.keys()),
+    filesOf(path, { tables, certificates }) {
+      const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
+      const written: [string, string][] = [[files.routes(path), text(tables.routes)]];
+      for (const [tag, { hosts, paths }] of tables.listeners)
+        written.push([files.hosts(path, tag), text(hosts)], [files.paths(path, tag), text(paths)]);
+      for (const [tag, list] of certificates) {
+        for (const { file, pem } of [list.standard, ...list.others.values()]) written.push([file, pem]);
+        written.push([files.list(path, tag), listText(list)]);
+      }
+      return written;
+    },
+    stop() {
+      clearTimeout(timer);
+      runtime = undefined;
+    },
+  };
+}
+
+function splitAddress(address: string): [host: string, port: number] {
+  const at = address.lastIndexOf(":");
+  return [address.slice(0, at).replace(/^\[|\]$/g, ""), Number(address.slice(at + 1))];
+}

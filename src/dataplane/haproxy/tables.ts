@@ -1,0 +1,229 @@
+import { createHash } from "node:crypto";
+import {
+  type Backend,
+  type FieldMatch,
+  type Filter,
+  type HostRoutes,
+  type Listener,
+  type Route,
+  type RoutingModel,
+  type Rule,
+  type Server,
+  serverFor,
+  type StreamRoute,
+} from "../../routing/index.ts";
+import { keyOf } from "./command.ts";
+import { type Row, rowText } from "./row.ts";
+import type { Slot } from "./slots.ts";
+
+/** Rows of one map: key to value. */
+export type Entries = ReadonlyMap<string, string>;
+
+/** What a listener's frontend looks up without Lua. */
+export interface ListenerTables {
+  /** Host names whose paths `paths` has, all of them. */
+  readonly hosts: Entries;
+  /** `host/path/` and `host/path?` to a slot; the longest that a request's `host/path?` begins with counts. */
+  readonly paths: Entries;
+}
+
+export interface Tables {
+  /** By `tagOf`. */
+  readonly listeners: ReadonlyMap<string, ListenerTables>;
+  /** What the Lua program looks up, for all listeners. */
+  readonly routes: Entries;
+}
+
+export interface TablesInput {
+  readonly model: RoutingModel;
+  /** By pool key. */
+  readonly slots: ReadonlyMap<string, Slot>;
+  /** Ids of routes that cannot be served: their requests get 500. */
+  readonly refused: ReadonlySet<string>;
+}
+
+const digest = (text: string, length: number): string =>
+  createHash("sha256").update(text).digest("hex").slice(0, length);
+
+/** A listener in the names of files, frontends and rows. */
+export function tagOf(listener: Pick<Listener, "name">): string {
+  return `l${digest(listener.name, 12)}`;
+}
+
+/** Longer values are cut: a runtime command must fit into one of HAProxy's buffers. */
+const longest = 4_000;
+
+/** What of a path may stand in a native table; other paths are the Lua program's. */
+const plainPath = /^[A-Za-z0-9/._~%-]*$/;
+const plainHost = /^[a-z0-9_.-]+$/;
+
+/** The rows that say what a model says. */
+export function tablesOf({ model, slots, refused }: TablesInput): Tables {
+  const routes = new Map<string, string>();
+  const listeners = new Map<string, ListenerTables>();
+  const items = new Map<Route | StreamRoute, string>();
+
+  function put(key: string, text: string): void {
+    if (text.length <= longest) return void routes.set(key, text);
+    // Its parts go by what they hold, so that a change of them is one change of one key.
+    const id = `x${digest(text, 20)}`;
+    const parts = Math.ceil(text.length / longest);
+    for (let part = 0; part < parts; part++)
+      // A blank at the end of a value would be lost.
+      routes.set(`${id}|${part}`, `:${text.slice(part * longest, (part + 1) * longest)}:`);
+    routes.set(key, `: ${id} ${parts}`);
+  }
+
+  /** How a route stands in a list: its slot, when that is all there is to it; else the key of its row. */
+  function itemOf(route: Route | StreamRoute): string {
+    const known = items.get(route);
+    if (known !== undefined) return known;
+    const slot = plainSlot(route);
+    const item = slot ?? rowOf(route);
+    items.set(route, item);
+    return item;
+  }
+
+  function plainSlot(route: Route | StreamRoute): Slot | undefined {
+    const { rule } = route;
+    const [backend] = rule.backends;
+    if (refused.has(route.id) || rule.backends.length !== 1 || backend?.pool === undefined) return undefined;
+    if (backend.weight === 0 || backend.filters.length + rule.filters.length > 0) return undefined;
+    if (rule.timeouts.request !== undefined || rule.timeouts.backendRequest !== undefined) return undefined;
+    if ("headers" in route && conditional(route)) return undefined;
+    return slots.get(backend.pool);
+  }
+
+  function rowOf(route: Route | StreamRoute): string {
+    const row: Row[] = "headers" in route ? conditionsOf(route) : [];
+    if (refused.has(route.id)) row.push(["no"]);
+    else row.push(...ruleRow(route.rule));
+    // Without any backend its requests get 500.
+    const text = rowText(row.length === 0 ? [["no"]] : row);
+    const id = `r${digest(text, 20)}`;
+    put(id, text);
+    return id;
+  }
+
+  function ruleRow({ filters, backends, timeouts }: Rule): Row[] {
+    const row: Row[] = filters.map(filterRow);
+    const limit = Math.min(timeouts.request || Infinity, timeouts.backendRequest || Infinity);
+    if (limit < Infinity) row.push(["t", limit]);
+    for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
+    return row;
+  }
+
+  function backendRow({ pool, weight, filters }: Backend): Row {
+    const slot = pool === undefined ? undefined : slots.get(pool);
+    return ["b", slot ?? "", weight, ...filters.map(filterRow)];
+  }
+
+  function addHost(server: Server & { kind: "http" }, tag: string, host: string, table: HostRoutes): void {
+    const at = (kind: string, ...more: string[]): string => keyOf(kind, tag, server.hostname, host, ...more);
+    const fallback = table.fallback ? itemOf(table.fallback) : "";
+    put(at("h"), rowText([table.longestPrefix, fallback, ...table.regex.map(itemOf)]));
+    for (const [path, list] of table.exact) put(at("e", path), rowText(list.map(itemOf)));
+    for (const [path, list] of table.prefix) put(at("p", path), rowText(list.map(itemOf)));
+  }
+
+  function addNative(
+    listener: Listener,
+    server: Server & { kind: "http" },
+    hosts: Map<string, string>,
+    paths: Map<string, string>,
+  ): void {
+    // Where a server name and a host must agree, that is more than one look-up.
+    if (listener.protocol === "HTTPS" ? listener.servers.size > 1 : listener.protocol !== "HTTP") return;
+    const { semantics, exact, fallback } = server.hosts;
+    for (const [host, table] of exact) {
+      if (!plainHost.test(host) || serverFor(listener, host) !== server || table.regex.length > 0) continue;
+      const rows: [string, string][] = [];
+      const last = table.fallback ?? (semantics === "Ingress" ? fallback : undefined);
+      const lists: [string, readonly Route[]][] = [
+        ...(last && !table.prefix.has("") ? [[`${host}/`, [last]] as [string, readonly Route[]]] : []),
+        ...[...table.prefix].flatMap(([path, list]): [string, readonly Route[]][] => [
+          [`${host}${path}/`, list],
+          [`${host}${path}?`, list],
+        ]),
+        ...[...table.exact].map(([path, list]): [string, readonly Route[]] => [`${host}${path}?`, list]),
+      ];
+      for (const [key, [first]] of lists) {
+        const slot =
+          first && !conditional(first) && plainPath.test(first.path?.value ?? "") ? plainSlot(first) : undefined;
+        if (slot === undefined) break;
+        rows.push([key, slot]);
+      }
+      if (rows.length < lists.length) continue;
+      hosts.set(host, "1");
+      for (const [key, slot] of rows) paths.set(key, slot);
+    }
+  }
+
+  for (const listener of model.listeners) {
+    const tag = tagOf(listener);
+    const hosts = new Map<string, string>();
+    const paths = new Map<string, string>();
+    listeners.set(tag, { hosts, paths });
+    put(keyOf("l", tag), rowText([listener.protocol, listener.servers.size, listener.port]));
+    for (const server of listener.servers.values()) {
+      if (server.kind === "stream") {
+        put(keyOf("s", tag, server.hostname), rowText(["stream", server.tls ? "1" : "0"]));
+        const { exact, wildcard, any } = server.streams;
+        for (const [host, route] of exact) put(keyOf("n", tag, server.hostname, host), itemOf(route));
+        for (const [suffix, route] of wildcard) put(keyOf("n", tag, server.hostname, `*${suffix}`), itemOf(route));
+        if (any) put(keyOf("n", tag, server.hostname, ""), itemOf(any));
+        continue;
+      }
+      const { semantics, exact, wildcard, any, fallback } = server.hosts;
+      put(keyOf("s", tag, server.hostname), rowText([semantics, fallback ? itemOf(fallback) : ""]));
+      for (const [host, table] of exact) addHost(server, tag, host, table);
+      for (const [suffix, table] of wildcard) addHost(server, tag, `*${suffix}`, table);
+      if (any) addHost(server, tag, "", any);
+      addNative(listener, server, hosts, paths);
+    }
+  }
+  return { listeners, routes };
+}
+
+function conditional({ method, headers, query }: Route): boolean {
+  return method !== undefined || headers.length > 0 || query.length > 0;
+}
+
+function conditionsOf({ path, method, headers, query }: Route): Row[] {
+  const fields = (kind: string, list: readonly FieldMatch[]): Row[] =>
+    list.map(({ type, name, value }) => [kind, type, name, value]);
+  return [
+    ...(path ? [["path", path.type, path.value]] : []),
+    ...(method === undefined ? [] : [["method", method]]),
+    ...fields("header", headers),
+    ...fields("query", query),
+  ];
+}
+
+function filterRow(filter: Filter): Row {
+  switch (filter.type) {
+    case "RequestHeaders":
+    case "ResponseHeaders": {
+      const { set, add, remove } = filter.changes;
+      return [
+        filter.type === "RequestHeaders" ? "request" : "response",
+        ...remove.map((name) => ["remove", name]),
+        ...set.map(({ name, value }) => ["set", name, value]),
+        ...add.map(({ name, value }) => ["add", name, value]),
+      ];
+    }
+    case "Redirect": {
+      const { scheme = "", hostname = "", path, port = "", status } = filter.redirect;
+      return ["redirect", status, scheme, hostname, port, ...(path ? [path.type, path.value] : [])];
+    }
+    case "Rewrite":
+      return ["rewrite", filter.hostname ?? "", ...(filter.path ? [filter.path.type, filter.path.value] : [])];
+    case "Cors": {
+      const { allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAge } = filter.cors;
+      return ["cors", allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials ? 1 : 0, maxAge];
+    }
+    case "Mirror":
+    case "Unsupported":
+      return ["no"];
+  }
+}

@@ -1,0 +1,121 @@
+import { closeSync } from "node:fs";
+import { isIPv4, isIPv6 } from "node:net";
+import type { Listener } from "../routing/index.ts";
+import type { BoundListener } from "./dataplane.ts";
+
+/**
+ * A listening TCP socket that nobody in this process accepts from: a data plane in a process of its own inherits it. It
+ * outlives that process, so that connections wait in its backlog while another one is started; and whoever serves needs
+ * no privilege for a port below 1024.
+ */
+export interface ListeningSocket {
+  readonly fd: number;
+  readonly port: number;
+  close(): void;
+}
+
+/** Opens sockets: the real one, or a fake in tests. */
+export interface Sockets {
+  /** The error code, such as `EADDRINUSE`, when the port cannot be had. Port 0: any that is free. */
+  listen(address: string, port: number): Promise<ListeningSocket | string>;
+}
+
+// From asm-generic and bits/socket.h, Linux.
+const family = { ipv4: 2, ipv6: 10 };
+const stream = 1;
+const closeOnExec = 0o2000000;
+const levelSocket = 1;
+const reuseAddress = 2;
+const backlog = 4096;
+const codes: Readonly<Record<number, string>> = { 13: "EACCES", 98: "EADDRINUSE", 99: "EADDRNOTAVAIL" };
+
+/** Sockets by the calls of libc: node's own servers would accept connections themselves. */
+export const systemSockets: Sockets = {
+  async listen(address, port) {
+    const { default: koffi } = await import("koffi");
+    const libc = koffi.load(null);
+    const call = (prototype: string): ((...values: unknown[]) => number) =>
+      libc.func(prototype) as (...values: unknown[]) => number;
+    const socket = call("int socket(int, int, int)");
+    const setOption = call("int setsockopt(int, int, int, void *, unsigned int)");
+    const bind = call("int bind(int, void *, unsigned int)");
+    const listen = call("int listen(int, int)");
+    const nameOf = call("int getsockname(int, _Inout_ void *, _Inout_ void *)");
+    const fault = (): string => codes[koffi.errno()] ?? `error ${koffi.errno()}`;
+
+    const name = socketAddress(address, port);
+    if (!name) return "EADDRNOTAVAIL";
+    const fd = socket(name[0] === family.ipv6 ? family.ipv6 : family.ipv4, stream | closeOnExec, 0);
+    if (fd < 0) return fault();
+    const one = Buffer.from([1, 0, 0, 0]);
+    const size = Buffer.from([name.length, 0, 0, 0]);
+    const failed =
+      setOption(fd, levelSocket, reuseAddress, one, one.length) < 0 ||
+      bind(fd, name, name.length) < 0 ||
+      listen(fd, backlog) < 0 ||
+      nameOf(fd, name, size) < 0;
+    if (failed) {
+      const code = fault();
+      closeSync(fd);
+      return code;
+    }
+    return { fd, port: name.readUInt16BE(2), close: () => closeSync(fd) };
+  },
+};
+
+/** `struct sockaddr_in` or `sockaddr_in6`. */
+function socketAddress(address: string, port: number): Buffer | undefined {
+  if (isIPv4(address)) {
+    const name = Buffer.alloc(16);
+    name.writeUInt16LE(family.ipv4, 0);
+    name.writeUInt16BE(port, 2);
+    address.split(".").forEach((part, index) => name.writeUInt8(Number(part), 4 + index));
+    return name;
+  }
+  if (!isIPv6(address) || address.includes("%")) return undefined;
+  const name = Buffer.alloc(28);
+  name.writeUInt16LE(family.ipv6, 0);
+  name.writeUInt16BE(port, 2);
+  groupsOf(address).forEach((group, index) => name.writeUInt16BE(group, 8 + 2 * index));
+  return name;
+}
+
+function groupsOf(address: string): number[] {
+  // A tail in the form of IPv4 is two groups.
+  const plain = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, a, b, c, d) =>
+    [Number(a) * 256 + Number(b), Number(c) * 256 + Number(d)].map((group) => group.toString(16)).join(":"),
+  );
+  const [head = "", tail] = plain.split("::");
+  const parse = (text: string): number[] => (text === "" ? [] : text.split(":").map((group) => parseInt(group, 16)));
+  const [before, after] = [parse(head), parse(tail ?? "")];
+  return tail === undefined
+    ? before
+    : [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
+}
+
+/** Added to a port that may not be bound. */
+const fallbackOffset = 8000;
+
+const words: Readonly<Record<string, string>> = {
+  EACCES: "needs privileges",
+  EADDRINUSE: "is in use",
+  EADDRNOTAVAIL: "is on an address that this host does not have",
+};
+
+/** A listener's port, or port + 8000 where it cannot be had; the model's `bindPort` has no other. Never rejects. */
+export async function openPort(
+  sockets: Sockets,
+  { name, protocol, port: wanted, bindPort }: Listener,
+  address: string,
+): Promise<{ readonly bound: BoundListener; readonly socket?: ListeningSocket }> {
+  const about = { name, protocol, wanted };
+  const text = (port: number, code: string): string => `port ${port} ${words[code] ?? code}`;
+  const first = await sockets.listen(address, bindPort ?? wanted);
+  if (typeof first !== "string") return { bound: { ...about, port: first.port }, socket: first };
+  const error = text(bindPort ?? wanted, first);
+  const other = wanted + fallbackOffset;
+  if (bindPort !== undefined || other > 65_535 || first === "EADDRNOTAVAIL") return { bound: { ...about, error } };
+  const second = await sockets.listen(address, other);
+  if (typeof second === "string") return { bound: { ...about, error: `${error}, and ${text(other, second)}` } };
+  return { bound: { ...about, port: other, error: `${error}: listening on ${other} instead` }, socket: second };
+}
