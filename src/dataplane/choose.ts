@@ -1,11 +1,13 @@
 import { type CommandRunner, systemCommands } from "../system/index.ts";
 import type { DataPlane } from "./dataplane.ts";
 import { type EmbeddedOptions, startEmbedded } from "./embedded/embedded.ts";
+import { startHaproxy } from "./haproxy/haproxy.ts";
+import { missingHaproxy } from "./haproxy/capabilities.ts";
 import { startNginx } from "./nginx/nginx.ts";
 import { findNginx } from "./nginx/program.ts";
 
 /** Data planes by the names that users give them. */
-export type DataPlaneName = "embedded" | "nginx";
+export type DataPlaneName = "embedded" | "haproxy" | "nginx";
 
 export interface DataPlaneOptions extends EmbeddedOptions {
   /** Folder of a data plane that is a program of its own; kept over restarts. Default: a temporary one. */
@@ -17,6 +19,8 @@ export function startDataPlane(name: DataPlaneName, options: DataPlaneOptions): 
   switch (name) {
     case "embedded":
       return startEmbedded(options);
+    case "haproxy":
+      return startHaproxy(options);
     case "nginx":
       return startNginx(options);
     default:
@@ -30,6 +34,7 @@ export async function missingFor(
   commands: CommandRunner = systemCommands,
 ): Promise<string | undefined> {
   if (name === "embedded") return undefined;
+  if (name === "haproxy") return missingHaproxy(commands);
   return findNginx(commands).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),

@@ -52,7 +52,7 @@ export function certificatesFor(
   return { standard: { file, pem: any ?? pemOf(standard()), name: "standard.invalid" }, others };
 }
 
-export function listLine({ file, name }: ListedCertificate): string {
+function listLine({ file, name }: ListedCertificate): string {
   return `${file} ${name}`;
 }
 

@@ -69,9 +69,9 @@ export const commands = {
   }),
   commitAuthorities: (path: string): Command => ({ line: `commit ssl ca-file ${fit(file, path)}` }),
   removeAuthorities: (path: string): Command => ({ line: `del ssl ca-file ${fit(file, path)}` }),
-  addToList: (list: string, entry: string): Command => ({
+  addToList: (list: string, path: string, server: string): Command => ({
     line: `add ssl crt-list ${fit(file, list)}`,
-    payload: [entry],
+    payload: [`${fit(file, path)} ${fit(/^[a-z0-9_*.-]+$/, server)}`],
   }),
   removeFromList: (list: string, path: string): Command => ({
     line: `del ssl crt-list ${fit(file, list)} ${fit(file, path)}`,

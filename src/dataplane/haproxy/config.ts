@@ -86,218 +86,76 @@ const statuses: readonly [status: number, text: string][] = [
 /** The whole configuration: the same program for every model; only listeners, spare backends and first servers differ. */
 export function configText(input: ConfigInput): string {
   const { directory, socket, slots, limits } = input;
-  const lines: string[] = [];
-  const section = (...words: string[]): void => void lines.push("", directive(...words));
-  const say = (...words: (string | number)[]): void => void lines.push(`  ${directive(...words)}`);
-  const page = (status: number, text: string, ...more: (string | number)[]): void =>
+  const lines: string[] = ["# Written by Fairlead; changes are overwritten."];
+  const section = (text: string): void => void lines.push("", text);
+  /** A line of this program's own words, then of words that it must quote. */
+  const say = (text: string, ...more: (string | number)[]): void =>
+    void lines.push(`  ${directive(...text.split(" "), ...more)}`);
+  /** An answer of its own, perhaps under a condition. */
+  const page = (status: number, text: string, condition = ""): void =>
     say(
-      ...["http-request", "return", "status", status, "content-type", "text/plain; charset=utf-8"],
-      ...["hdr", "x-content-type-options", "nosniff", "hdr", "cache-control", "no-store"],
-      ...["hdr", "x-request-id", "%[var(txn.id)]"],
+      `http-request return status ${status} content-type`,
+      "text/plain; charset=utf-8",
+      ...own.split(" "),
       ...(status === 503 ? ["hdr", "retry-after", "1"] : []),
-      ...["lf-string", `${status} ${text}%[str(\\n)]Request %[var(txn.id)]%[str(\\n)]`],
-      ...more,
+      "lf-string",
+      `${status} ${text}%[str(\\n)]Request %[var(txn.id)]%[str(\\n)]`,
+      ...(condition === "" ? [] : condition.split(" ")),
     );
 
-  lines.push("# Written by Fairlead; changes are overwritten.");
-  lines.push("global");
-  say("stats", "socket", socket, "mode", 600, "level", "admin");
-  say("stats", "timeout", "1h");
-  say("no", "strict-limits");
-  say("maxconn", limits.connections * 2);
-  if (input.threads !== undefined) say("nbthread", input.threads);
-  say("setenv", "FAIRLEAD_ROUTES", files.routes(directory));
-  say("setenv", "FAIRLEAD_TRUSTED", files.trusted(directory));
+  section("global");
+  say("stats socket", socket, "mode", 600, "level", "admin");
+  say("stats timeout 1h");
+  say("no strict-limits");
+  // Two descriptors each, and a few besides, within twice the limit.
+  say(`maxconn ${Math.floor(limits.connections * 0.99)}`);
+  if (input.threads !== undefined) say(`nbthread ${input.threads}`);
+  say("setenv FAIRLEAD_ROUTES", files.routes(directory));
+  say("setenv FAIRLEAD_TRUSTED", files.trusted(directory));
   say("lua-load-per-thread", files.program(directory));
-  say("tune.ssl.default-dh-param", 2048);
-  say("ssl-default-bind-options", "ssl-min-ver", "TLSv1.2", "no-tls-tickets");
+  say("tune.ssl.default-dh-param 2048");
+  say("ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets");
   say("ssl-default-bind-ciphers", ciphers);
-  say("ssl-default-server-options", "ssl-min-ver", "TLSv1.2");
+  say("ssl-default-server-options ssl-min-ver TLSv1.2");
 
-  section("defaults", "web");
-  say("mode", "http");
-  say("timeout", "connect", limits.connect);
-  say("timeout", "client", limits.clientIdle);
-  say("timeout", "server", limits.responseStart);
-  say("timeout", "tunnel", limits.responseIdle);
-  say("timeout", "http-request", limits.clientHeaders);
-  say("timeout", "http-keep-alive", limits.clientKeepAlive);
-  say("option", "idle-close-on-response");
-  say("option", "http-no-delay");
-  say("option", "abortonclose");
+  section("defaults web");
+  say("mode http");
+  say(`timeout connect ${limits.connect}`);
+  say(`timeout client ${limits.clientIdle}`);
+  say(`timeout server ${limits.responseStart}`);
+  say(`timeout tunnel ${limits.responseIdle}`);
+  say(`timeout http-request ${limits.clientHeaders}`);
+  say(`timeout http-keep-alive ${limits.clientKeepAlive}`);
+  // In a process that drains, a connection is closed with its next answer, and not under a request that is on its way.
+  say("option idle-close-on-response");
+  say("option http-no-delay");
+  say("option abortonclose");
 
-  section("defaults", "pools", "from", "web");
-  say("option", "redispatch", 1);
-  say("retries", 3);
-  say("retry-on", "conn-failure", "empty-response");
-  say("balance", "leastconn");
-  say("errorfile", 503, `${directory}/502.http`);
-  say("errorfile", 502, `${directory}/502.http`);
-  say("errorfile", 504, `${directory}/504.http`);
+  section("defaults pools from web");
+  say("option redispatch 1");
+  say("retries 3");
+  say("retry-on conn-failure empty-response");
+  say("balance leastconn");
+  for (const status of [502, 503]) say(`errorfile ${status}`, `${directory}/502.http`);
+  say("errorfile 504", `${directory}/504.http`);
   // In a process that drains a backend counts no server, and serves all the same.
-  page(
-    503,
-    "No endpoint is ready to take this request.",
-    "if",
-    "{",
-    "nbsrv",
-    "eq",
-    "0",
-    "}",
-    "!{",
-    "stopping",
-    "-m",
-    "bool",
-    "}",
-  );
-  say("http-request", "set-timeout", "server", "var(txn.timeout)", "if", "{", "var(txn.timeout)", "-m", "found", "}");
-  say("http-request", "disable-l7-retry", "unless", "{", "method", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "}");
+  page(503, "No endpoint is ready to take this request.", "if { nbsrv eq 0 } !{ stopping -m bool }");
+  say("http-request set-timeout server var(txn.timeout) if { var(txn.timeout) -m found }");
+  say("http-request disable-l7-retry unless { method GET HEAD PUT DELETE OPTIONS }");
 
-  section("defaults", "streams");
-  say("mode", "tcp");
-  say("timeout", "connect", limits.connect);
-  say("timeout", "client", limits.responseIdle);
-  say("timeout", "server", limits.responseIdle);
-  say("option", "redispatch", 1);
+  section("defaults streams");
+  say("mode tcp");
+  say(`timeout connect ${limits.connect}`);
+  say(`timeout client ${limits.responseIdle}`);
+  say(`timeout server ${limits.responseIdle}`);
+  say("option redispatch 1");
 
-  const trusting = input.trusted.length > 0;
-  const believed = ["{", "src", ...input.trusted, "}"];
   for (const frontend of input.frontends) {
-    const { tag, protocol, fd, port } = frontend;
-    if (protocol !== "HTTP" && protocol !== "HTTPS") continue;
-    section("frontend", tag, "from", "web");
-    const secure = protocol === "HTTPS";
-    say(
-      ...["bind", `fd@${fd}`],
-      ...(secure ? ["ssl", "crt-list", files.list(directory, tag), "alpn", "h2,http/1.1"] : []),
-    );
-    const found = (name: string): string[] => ["{", `var(${name})`, "-m", "found", "}"];
-    say(
-      "http-request",
-      "set-var(txn.id)",
-      "req.hdr(x-request-id)",
-      "if",
-      "{",
-      "req.hdr(x-request-id)",
-      "-m",
-      "reg",
-      harmlessId,
-      "}",
-    );
-    say("http-request", "set-var(txn.id)", "uuid()", "unless", ...found("txn.id"));
-    say("http-request", "set-header", "x-request-id", "%[var(txn.id)]");
-    page(405, "This method is not allowed here.", "if", "{", "method", "TRACE", "CONNECT", "}");
-    // HAProxy leaves out `Upgrade` where there is a body. An offer of HTTP/2 is ignored with it, anything else refused.
-    const body = ["{", "req.body_size", "gt", "0", "}"];
-    const upgrades = [
-      "{",
-      "req.hdr(connection)",
-      "-i",
-      "-m",
-      "sub",
-      "upgrade",
-      "}",
-      "!{",
-      "req.hdr(connection)",
-      "-i",
-      "-m",
-      "sub",
-      "http2-settings",
-      "}",
-    ];
-    page(400, "Bad request: a body and another protocol.", "if", ...upgrades, ...body);
-    say("http-request", "del-header", "upgrade", "if", "{", "req.hdr(upgrade)", "-i", "-m", "sub", "h2c", "}");
-    page(400, "Bad request: there must be one Host.", "if", "{", "req.hdr_cnt(host)", "gt", "1", "}");
-    page(
-      400,
-      "Bad request: there must be one Host.",
-      "if",
-      "{",
-      "req.ver",
-      "1.1",
-      "}",
-      "!{",
-      "req.hdr_cnt(host)",
-      "eq",
-      "1",
-      "}",
-    );
-    say(
-      "http-request",
-      "lua.connection",
-      "if",
-      "{",
-      "req.hdr(connection)",
-      "-m",
-      "found",
-      "}",
-      "!{",
-      "req.hdr(connection)",
-      "-i",
-      "keep-alive",
-      "close",
-      "upgrade",
-      "}",
-    );
-    say("http-request", "del-header", "connection", "unless", "{", "req.hdr(upgrade)", "-m", "found", "}");
-    say("http-request", "del-header", foreign, "-m", "reg", ...(trusting ? ["unless", ...believed] : []));
-    const told: [string, string | number][] = [
-      ["x-forwarded-for", "%[src]"],
-      ["x-forwarded-proto", secure ? "https" : "http"],
-      ["x-forwarded-host", "%[req.hdr(host)]"],
-      ["x-forwarded-port", port],
-      ["x-real-ip", "%[src]"],
-    ];
-    for (const [name, value] of told)
-      say("http-request", "set-header", name, value, ...(trusting ? ["unless", ...believed] : []));
-    if (trusting) say("http-request", "lua.forwarded", secure ? "https" : "http", port, "if", ...believed);
-    say("http-request", "set-header", "te", "trailers", "if", "{", "req.hdr(te)", "-m", "found", "}");
-    const known = ["{", `req.hdr(host),map_str(${files.hosts(directory, tag)})`, "-m", "found", "}"];
-    say(
-      ...["http-request", "set-var(txn.slot)", `base,concat(?),map_beg(${files.paths(directory, tag)})`],
-      ...["if", ...known, "!{", "path", "-m", "reg", oddPath, "}"],
-    );
-    say("http-request", "allow", "if", ...found("txn.slot"));
-    say("http-request", "lua.route", tag);
-    say("http-request", "allow", "if", ...found("txn.slot"));
-    for (const [status, text] of statuses) page(status, text, "if", "{", "var(txn.status)", "-m", "int", status, "}");
-    for (const status of [301, 302, 303, 307, 308])
-      say(
-        "http-request",
-        "return",
-        "status",
-        status,
-        "hdr",
-        "location",
-        "%[var(txn.location)]",
-        "if",
-        "{",
-        "var(txn.status)",
-        "-m",
-        "int",
-        status,
-        "}",
-      );
-    page(503, "No endpoint is ready to take this request.");
-    say(
-      "http-response",
-      "lua.connection_answer",
-      "if",
-      "{",
-      "res.hdr(connection)",
-      "-m",
-      "found",
-      "}",
-      "!{",
-      "res.hdr(connection)",
-      "-i",
-      "keep-alive",
-      "close",
-      "upgrade",
-      "}",
-    );
-    say("http-response", "lua.answer", "if", ...found("txn.answer"));
-    say("use_backend", "%[var(txn.slot)]");
+    if (frontend.protocol === "UDP") continue;
+    const http = frontend.protocol === "HTTP" || frontend.protocol === "HTTPS";
+    section(`frontend ${frontend.tag} from ${http ? "web" : "streams"}`);
+    if (http) httpFrontend(frontend);
+    else streamFrontend(frontend);
   }
 
   const kinds: readonly [SlotKind, string][] = [
@@ -306,13 +164,92 @@ export function configText(input: ConfigInput): string {
   ];
   for (const [kind, defaults] of kinds)
     for (const slot of slotNames(slots, kind)) {
-      section("backend", slot, "from", defaults);
+      section(`backend ${slot} from ${defaults}`);
       for (const { name, address, keywords } of input.servers.get(slot) ?? [])
         say("server", name, address, ...keywords);
     }
   lines.push("");
   return lines.join("\n");
+
+  function httpFrontend({ tag, protocol, fd, port }: Frontend): void {
+    const scheme = protocol === "HTTPS" ? "https" : "http";
+    if (scheme === "http") say(`bind fd@${fd}`);
+    else say(`bind fd@${fd} ssl crt-list`, files.list(directory, tag), "alpn", "h2,http/1.1");
+
+    say("http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg", harmlessId, "}");
+    say("http-request set-var(txn.id) uuid() unless { var(txn.id) -m found }");
+    say("http-request set-header x-request-id %[var(txn.id)]");
+
+    page(405, "This method is not allowed here.", "if { method TRACE CONNECT }");
+    page(400, "Bad request: what HTTP is that?", "unless { req.ver 1.1 2.0 1.0 }");
+    page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
+    page(400, "Bad request: there must be one Host.", "if { req.hdr_cnt(host) gt 1 }");
+    page(400, "Bad request: no codings in HTTP/1.0.", "if { req.ver 1.0 } { req.hdr(transfer-encoding) -m found }");
+    // HAProxy leaves out `Upgrade` where there is a body. An offer of HTTP/2 is ignored with it, anything else refused.
+    const offer = "{ req.hdr(connection) -i -m sub http2-settings }";
+    const upgrade = "{ req.hdr(connection) -i -m sub upgrade }";
+    page(400, "Bad request: a body and another protocol.", `if ${upgrade} !${offer} { req.body_size gt 0 }`);
+    say("http-request del-header upgrade if { req.hdr(upgrade) -i -m sub h2c }");
+
+    const odd = (where: string): string =>
+      `{ ${where}.hdr(connection) -m found } !{ ${where}.hdr(connection) -i keep-alive close upgrade }`;
+    say(`http-request lua.connection if ${odd("req")}`);
+    say("http-request del-header connection unless { req.hdr(upgrade) -m found }");
+    say("http-request set-header te trailers if { req.hdr(te) -m found }");
+
+    const trusting = input.trusted.length > 0;
+    const told: [string, string | number][] = [
+      ["x-forwarded-for", "%[src]"],
+      ["x-forwarded-proto", scheme],
+      ["x-forwarded-host", "%[req.hdr(host)]"],
+      ["x-forwarded-port", port],
+      ["x-real-ip", "%[src]"],
+    ];
+    if (trusting) say("acl believed src", ...input.trusted);
+    const others = trusting ? ["unless", "believed"] : [];
+    say("http-request del-header", foreign, "-m", "reg", ...others);
+    for (const [name, value] of told) say("http-request set-header", name, value, ...others);
+    if (trusting) say("http-request lua.forwarded", scheme, port, "if", "believed");
+
+    // What the native tables know; the rest is the program's.
+    say(
+      `http-request set-var(txn.slot) base,concat(?),map_beg(${files.paths(directory, tag)})`,
+      ...`if { req.hdr(host),map_str(${files.hosts(directory, tag)}) -m found } !{ path -m reg`.split(" "),
+      oddPath,
+      "}",
+    );
+    say("http-request allow if { var(txn.slot) -m found }");
+    say(`http-request lua.route ${tag}`);
+    say("http-request allow if { var(txn.slot) -m found }");
+    for (const [status, text] of statuses) page(status, text, `if { var(txn.status) -m int ${status} }`);
+    for (const status of [301, 302, 303, 307, 308])
+      say(
+        `http-request return status ${status} hdr location %[var(txn.location)] ${own} if { var(txn.status) -m int ${status} }`,
+      );
+    page(503, "No endpoint is ready to take this request.");
+
+    say(`http-response lua.connection_answer if ${odd("res")}`);
+    say("http-response lua.answer if { var(txn.answer) -m found }");
+    say("use_backend %[var(txn.slot)]");
+  }
+
+  function streamFrontend({ tag, protocol, fd }: Frontend): void {
+    say(`bind fd@${fd}`);
+    const hello = protocol === "TLS" ? " if { req.ssl_hello_type 1 }" : "";
+    if (protocol === "TLS") {
+      say(`tcp-request inspect-delay ${limits.clientHeaders}`);
+      say("tcp-request content set-var(txn.name) req.ssl_sni,lower if { req.ssl_hello_type 1 }");
+    }
+    say(`tcp-request content lua.stream ${tag}${hello}`);
+    say("tcp-request content accept if { var(txn.slot) -m found }");
+    say(`tcp-request content reject${hello}`);
+    // Whatever does not begin with a client's hello gets nothing.
+    if (protocol === "TLS") say("tcp-request content reject if WAIT_END");
+    say("use_backend %[var(txn.slot)]");
+  }
 }
+
+const own = "hdr x-content-type-options nosniff hdr cache-control no-store hdr x-request-id %[var(txn.id)]";
 
 const ciphers = [
   "ECDHE-ECDSA-AES128-GCM-SHA256",

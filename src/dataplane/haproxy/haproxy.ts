@@ -1,11 +1,11 @@
 import type { Listener, Pool } from "../../routing/index.ts";
 import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
-import type { BoundListener, Configuration, DataPlane, Feature, KeyPair } from "../dataplane.ts";
+import type { BoundListener, Configuration, DataPlane, KeyPair } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
-import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
+import { capabilities, refusedBy } from "./capabilities.ts";
 import { certificatesFor, type CertificateList } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
@@ -39,40 +39,6 @@ const grace = 10_000;
 const handoverGrace = 3_600_000;
 /** Processes that may still have connections to end; the oldest has to go when there are more. */
 const mostDraining = 8;
-
-const capabilities: ReadonlySet<Feature> = new Set<Feature>([
-  "ExactPath",
-  "PrefixPath",
-  "HeaderMatching",
-  "WildcardHost",
-  "DefaultBackend",
-  "TLSTermination",
-  "HTTP2",
-  "Weights",
-  "Redirect",
-  "RequestHeaderModification",
-  "HTTPRoute",
-  "GRPCRoute",
-  "HTTPRoute303RedirectStatusCode",
-  "HTTPRoute307RedirectStatusCode",
-  "HTTPRoute308RedirectStatusCode",
-  "HTTPRouteBackendProtocolH2C",
-  "HTTPRouteBackendProtocolWebSocket",
-  "HTTPRouteBackendRequestHeaderModification",
-  "HTTPRouteBackendTimeout",
-  "HTTPRouteCORS",
-  "HTTPRouteHostRewrite",
-  "HTTPRouteMethodMatching",
-  "HTTPRoutePathRedirect",
-  "HTTPRoutePathRewrite",
-  "HTTPRoutePortRedirect",
-  "HTTPRouteQueryParamMatching",
-  "HTTPRouteRequestTimeout",
-  "HTTPRouteResponseHeaderModification",
-  "HTTPRouteSchemeRedirect",
-  "GatewayHTTPListenerIsolation",
-  "GatewayHTTPSListenerDetectMisdirectedRequests",
-]);
 
 interface Port {
   readonly listener: Listener;
@@ -151,7 +117,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   }
 
   function stateOf({ model, keyPair }: Configuration, path: string): State {
-    const refused = new Set(refusalsOf(model, capabilities).map(({ route }) => route));
+    const refused = new Set(refusedBy(model).map(({ route }) => route));
     const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
     for (const [key, slot] of slots.taken) {
       const pool = pools.get(key);
@@ -287,7 +253,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         slots = assigned;
         await change(stateOf(given, (await ownDirectory()).path), cold);
         for (const { socket } of gone) socket?.close();
-        return { refused: refusalsOf(model, capabilities) };
+        return { refused: refusedBy(model) };
       }),
     updatePools: (changed) =>
       inTurn(async () => {

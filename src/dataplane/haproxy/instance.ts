@@ -46,7 +46,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     // Nothing of this process's surroundings is its business.
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     cwd: "/",
-    ...(user ?? {}),
+    ...user,
   });
   let said = "";
   child.stderr?.setEncoding("utf8");

@@ -443,6 +443,25 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   serve(txn, item, request)
 end, 1)
 
+-- A connection of TCP, or of TLS that is passed through.
+core.register_action("stream", { "tcp-req" }, function(txn, tag)
+  local name = txn:get_var("txn.name") or ""
+  local server = server_for(tag, name)
+  if not server then return end
+  local item = look(key_of("n", tag, server, name))
+  local dot = name:find(".", 2, true)
+  while not item and dot do
+    item = look(key_of("n", tag, server, "*" .. name:sub(dot)))
+    dot = name:find(".", dot + 1, true)
+  end
+  item = item or look(key_of("n", tag, server, ""))
+  if not item then return end
+  if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
+  local row = row_of(item)
+  local backend = row and backend_of(row)
+  if backend and backend[2] ~= "" then txn:set_var("txn.slot", backend[2]) end
+end, 1)
+
 core.register_action("answer", { "http-res" }, function(txn)
   local said = txn:get_priv()
   if not said then return end

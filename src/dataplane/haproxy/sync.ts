@@ -1,5 +1,5 @@
 import type { Logger } from "../../system/index.ts";
-import { type CertificateList, type ListedCertificate, listLine, listText } from "./certificates.ts";
+import { type CertificateList, type ListedCertificate, listText } from "./certificates.ts";
 import { type Command, commands } from "./command.ts";
 import { files, type ServerLine } from "./config.ts";
 import { commandBytes, type Runtime, runQuietly } from "./runtime.ts";
@@ -157,7 +157,7 @@ export function createSync(log: Logger): Sync {
         if (was?.pem === certificate.pem) continue;
         if (!was) await run(commands.newCertificate(certificate.file), /^New empty certificate store/);
         await setCertificate(certificate);
-        if (!was) await run(commands.addToList(place, listLine(certificate)), /^Inserting[\s\S]*Success!/);
+        if (!was) await run(commands.addToList(place, certificate.file, certificate.name), /^Inserting[\s\S]*Success!/);
       }
       for (const { file } of old.others.values()) {
         if (list.others.has(file)) continue;

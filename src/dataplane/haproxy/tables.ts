@@ -225,5 +225,7 @@ function filterRow(filter: Filter): Row {
     case "Mirror":
     case "Unsupported":
       return ["no"];
+    default:
+      return filter satisfies never;
   }
 }

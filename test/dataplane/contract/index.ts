@@ -15,6 +15,12 @@ export interface Cannots {
   readonly trailers?: string;
   /** A long request body stops once its answer has begun. */
   readonly duplex?: string;
+  /** Ambiguous messages are not refused, but given the one meaning that RFC 9112 allows. Their names in `strictness.ts`. */
+  readonly refuse?: readonly string[];
+  /** A target with another authority than Host is refused. */
+  readonly authority?: string;
+  /** A lost POST is told by a closed connection, as the endpoint told it. */
+  readonly lost?: string;
 }
 
 /** What every data plane does, tried over real sockets. A provider passes it with all that its capabilities promise. */
@@ -24,9 +30,9 @@ export function dataPlaneContract(name: string, start: StartDataPlane, cannot: C
     describe("routing", () => routingContract(made));
     describe("headers", () => headersContract(made));
     describe("streaming", () => streamingContract(made, cannot));
-    describe("connections", () => connectionsContract(made));
+    describe("connections", () => connectionsContract(made, cannot));
     describe("upgrade", () => upgradeContract(made));
     describe("TLS", () => tlsContract(made, cannot));
-    describe("strictness", () => strictnessContract(made));
+    describe("strictness", () => strictnessContract(made, cannot));
   });
 }

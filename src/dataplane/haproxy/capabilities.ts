@@ -1,0 +1,75 @@
+import { type Listener, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
+import type { CommandRunner } from "../../system/index.ts";
+import type { Feature, Refusal } from "../dataplane.ts";
+import { refusalsOf } from "../features.ts";
+
+/** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
+export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
+  "ExactPath",
+  "PrefixPath",
+  "HeaderMatching",
+  "WildcardHost",
+  "DefaultBackend",
+  "TLSTermination",
+  "HTTP2",
+  "Weights",
+  "Redirect",
+  "RequestHeaderModification",
+  "HTTPRoute",
+  "GRPCRoute",
+  "TLSRoute",
+  "TCPRoute",
+  "HTTPRoute303RedirectStatusCode",
+  "HTTPRoute307RedirectStatusCode",
+  "HTTPRoute308RedirectStatusCode",
+  "HTTPRouteBackendProtocolH2C",
+  "HTTPRouteBackendProtocolWebSocket",
+  "HTTPRouteBackendRequestHeaderModification",
+  "HTTPRouteBackendTimeout",
+  "HTTPRouteCORS",
+  "HTTPRouteHostRewrite",
+  "HTTPRouteMethodMatching",
+  "HTTPRoutePathRedirect",
+  "HTTPRoutePathRewrite",
+  "HTTPRoutePortRedirect",
+  "HTTPRouteQueryParamMatching",
+  "HTTPRouteRequestTimeout",
+  "HTTPRouteResponseHeaderModification",
+  "HTTPRouteSchemeRedirect",
+  "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
+]);
+
+/** The routes of a model that are not served, with what is missing. */
+export function refusedBy(model: RoutingModel): Refusal[] {
+  const refused = refusalsOf(model, capabilities);
+  for (const listener of model.listeners)
+    for (const feature of lackingOf(listener))
+      for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
+  return refused;
+}
+
+/** What a port as a whole asks for: who must be shown a certificate is never served without. */
+function lackingOf({ protocol, servers }: Listener): Feature[] {
+  const all = [...servers.values()];
+  const lacking: Feature[] = [];
+  if (all.some(({ tls }) => tls?.clients)) lacking.push("GatewayFrontendClientCertificateValidation");
+  // One port of which some names end TLS and others do not.
+  if (protocol === "TLS" && all.some(({ tls, kind }) => kind === "http" && tls)) lacking.push("TLSRouteModeMixed");
+  return lacking;
+}
+
+const remedy = "apt-get install haproxy (2.6 or newer, with Lua), or choose another data plane";
+
+/** What keeps this machine's HAProxy from being used, with a remedy; `undefined`: nothing. */
+export async function missingHaproxy(commands: CommandRunner): Promise<string | undefined> {
+  const said = await commands.run("haproxy", ["-vv"]).then(
+    ({ stdout }) => stdout,
+    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+  );
+  if (typeof said !== "string") return `${said.message}: ${remedy}`;
+  const [, major = "0", minor = "0"] = /HAProxy version (\d+)\.(\d+)/.exec(said) ?? [];
+  if (Number(major) * 100 + Number(minor) < 206) return `HAProxy ${major}.${minor} is too old: ${remedy}`;
+  if (!/\+LUA|USE_LUA=1/.test(said)) return `this HAProxy has no Lua: ${remedy}`;
+  return undefined;
+}
