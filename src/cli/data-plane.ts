@@ -5,8 +5,12 @@ import { CliError } from "./errors.ts";
 
 /** A value of `--dataplane`. Throws `CliError` for what is none. */
 export function dataPlaneName(value: unknown): DataPlaneName {
-  if (value === "embedded" || value === "nginx") return value;
-  throw new CliError("USAGE", `--dataplane ${JSON.stringify(value)} is no data plane`, "use embedded or nginx");
+  if (value === "embedded" || value === "haproxy" || value === "nginx") return value;
+  throw new CliError(
+    "USAGE",
+    `--dataplane ${JSON.stringify(value)} is no data plane`,
+    "use embedded, haproxy or nginx",
+  );
 }
 
 /** Throws `CliError` when this machine can not run a data plane. */

@@ -58,7 +58,7 @@ export function ingressCommand(): Command {
     )
     .option("--context <name>", "context of the kubeconfig")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
-    .option("--dataplane <name>", "what serves them: embedded or nginx", dataPlaneName, "embedded" as const)
+    .option("--dataplane <name>", "what serves them: embedded, haproxy or nginx", dataPlaneName, "embedded" as const)
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)

@@ -41,7 +41,10 @@ export function upCommand(): Command {
       .option("--api-port <port>", `port of the API (default: ${defaultSettings.apiPort})`)
       .option("--http-port <port>", `port of Ingress over HTTP (default: ${defaultSettings.httpPort})`)
       .option("--https-port <port>", `port of Ingress over HTTPS (default: ${defaultSettings.httpsPort})`)
-      .option("--dataplane <name>", "what serves Ingresses and Gateways: embedded or nginx (default: embedded)")
+      .option(
+        "--dataplane <name>",
+        "what serves Ingresses and Gateways: embedded, haproxy or nginx (default: embedded)",
+      )
       .option("--rootless", "use nothing that needs root, even for root")
       // Set by `--detach` for the process that it starts.
       .addOption(new Command().createOption("--report-to-parent").hideHelp())

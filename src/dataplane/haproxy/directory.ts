@@ -29,13 +29,18 @@ export interface PlaneDirectory {
   close(): Promise<void>;
 }
 
-/** A new directory with `folders` in it. */
+/** A new directory with `folders` in it, at `at` or somewhere temporary. What was there before is gone. */
 export async function openDirectory(
   name: string,
   folders: readonly string[],
   user?: SystemUser,
+  at?: string,
 ): Promise<PlaneDirectory> {
-  const path = await mkdtemp(join(tmpdir(), `fairlead-${name}-`));
+  if (at !== undefined) {
+    await rm(at, { recursive: true, force: true });
+    await mkdir(at, { recursive: true });
+  }
+  const path = at ?? (await mkdtemp(join(tmpdir(), `fairlead-${name}-`)));
   const written = new Map<string, string>();
   const own = async (file: string): Promise<void> => {
     if (user) await chown(file, user.uid, user.gid);

@@ -10,6 +10,7 @@ import { certificatesFor, type CertificateList } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
+import { endOrphan, pidFile } from "./orphan.ts";
 import { luaProgram } from "./program.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
@@ -29,6 +30,8 @@ export interface HaproxyOptions {
   readonly sockets?: Sockets;
   /** Default: `haproxy` of the machine. */
   readonly program?: string;
+  /** Where its files are. Default: somewhere temporary; then a process that is left behind is not found again. */
+  readonly directory?: string;
   /** Default: one for each core. */
   readonly threads?: number;
 }
@@ -135,7 +138,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
 
   async function ownDirectory(): Promise<PlaneDirectory> {
     user ??= await findUser(["haproxy", "nobody"]);
-    return (directory ??= await openDirectory("haproxy", ["maps", "certificates", "authorities", "run"], user));
+    if (directory) return directory;
+    const { directory: at } = options;
+    if (at !== undefined) await endOrphan(at);
+    return (directory = await openDirectory("haproxy", ["maps", "certificates", "run"], user, at));
   }
 
   async function writeFiles(path: PlaneDirectory, next: State): Promise<void> {
@@ -173,6 +179,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     });
     instance = started;
     state = next;
+    await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
     sync.begun(started.runtime, path);
     void started.ended.then((why) => {
       draining.delete(started);
@@ -242,6 +249,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         signal.throwIfAborted();
         const { model } = given;
         configuration = given;
+        const { path } = await ownDirectory();
         const { next, gone } = await openPorts(model.listeners);
         const shape = (each: ReadonlyMap<string, Port>): string =>
           JSON.stringify(frontendsOf(each).map(({ tag, protocol, port, socket }) => [tag, protocol, port, socket.fd]));
@@ -251,7 +259,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const assigned = assignSlots(slots, pools.values(), sync.leaving());
         cold ||= JSON.stringify(assigned.declared) !== JSON.stringify(slots.declared);
         slots = assigned;
-        await change(stateOf(given, (await ownDirectory()).path), cold);
+        await change(stateOf(given, path), cold);
         for (const { socket } of gone) socket?.close();
         return { refused: refusedBy(model) };
       }),
