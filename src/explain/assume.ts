@@ -88,7 +88,8 @@ export function assumeObjects(
 
 /** `base` with the objects of the manifests in place of those of the same name. */
 function overlay(base: ClusterObjects, manifests: readonly KubeObject[]): ClusterObjects {
-  const result: Record<string, readonly KubeObject[]> = { ...base };
+  const { announcing, ...lists } = base;
+  const result: Record<string, readonly KubeObject[]> = { ...lists };
   for (const [kind, list] of Object.entries(listOf)) {
     const all = new Map<string, KubeObject & { status?: unknown }>(base[list].map((object) => [keyOf(object), object]));
     for (const object of manifests) {
@@ -102,7 +103,7 @@ function overlay(base: ClusterObjects, manifests: readonly KubeObject[]): Cluste
     }
     result[list] = [...all.values()];
   }
-  return result as unknown as ClusterObjects;
+  return { ...result, ...(announcing ? { announcing } : {}) } as unknown as ClusterObjects;
 }
 
 const imaginedNode = {

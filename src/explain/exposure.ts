@@ -9,6 +9,7 @@ import type {
   Service,
   ServiceCIDR,
 } from "../kube/index.ts";
+import type { AnnounceObjects } from "../loadbalancer/index.ts";
 
 /** A way in which an application can be reached. */
 export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress";
@@ -42,6 +43,8 @@ export interface ClusterObjects {
   readonly events: readonly Event[];
   /** Where Services have their addresses. */
   readonly serviceCidrs: readonly ServiceCIDR[];
+  /** How addresses are announced. Absent: nothing is known of it. */
+  readonly announcing?: AnnounceObjects;
 }
 
 export const noObjects: ClusterObjects = {

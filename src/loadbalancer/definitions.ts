@@ -100,6 +100,9 @@ export interface AddressClaimSpec {
   readonly releasedAt?: string;
 }
 
+/** Condition of an AddressClaim: whether a node holds it. */
+export const announcedCondition = "Announced";
+
 /** Written by the nodes that announce it. */
 export interface AddressClaimStatus {
   /** Node that holds it now, where one does. */

@@ -8,6 +8,7 @@ export { createNeighbourProbe, noProbe, type AddressProbe } from "./probe.ts";
 export {
   addressClaims,
   addressPools,
+  announcedCondition,
   definitions,
   ensureDefinitions,
   type AddressClaim,
@@ -17,9 +18,10 @@ export {
   type AnnounceSpec,
   type ClaimOwner,
 } from "./definitions.ts";
+export { announcementOf, type AnnounceFault, type Announcement, type AnnounceObjects } from "./announcement.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
-export { announcedCondition, startVipAgent, stopVipDaemon, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
+export { startVipAgent, stopVipDaemon, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
 export {
   bgpPeers,
   bgpSessions,

@@ -119,7 +119,10 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`rules that ar
 
   test("what the proxy changes itself is not taken for somebody else's doing", async () => {
     for (let i = 0; i < 10; i++) {
-      client.put(resources.Service, service(`own${i}`, { clusterIP: `10.96.1.${i}`, sessionAffinity: i % 2 ? "ClientIP" : "None" }));
+      client.put(
+        resources.Service,
+        service(`own${i}`, { clusterIP: `10.96.1.${i}`, sessionAffinity: i % 2 ? "ClientIP" : "None" }),
+      );
       client.put(resources.EndpointSlice, slice(`own${i}`, pods.slice(0, 1 + (i % 4))));
       await settled();
     }

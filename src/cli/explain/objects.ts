@@ -1,5 +1,6 @@
 import type { Client } from "../../client/index.ts";
 import type { ClusterObjects } from "../../explain/index.ts";
+import { addressClaims, addressPools, bgpPeers, bgpSessions } from "../../loadbalancer/index.ts";
 import { isStatus, type KubeObject, type Resource, resources, type Secret } from "../../kube/index.ts";
 
 /**
@@ -21,6 +22,22 @@ export async function readObjects(
       return [];
     }
   };
+  /** Kinds that are there only where addresses are announced. */
+  const listSome = <T extends KubeObject>(resource: Resource<T>, in_ = {}): Promise<readonly T[]> =>
+    client.list(resource, in_).then(
+      ({ items }) => items,
+      (error: unknown) => {
+        if (!isStatus(error, "NotFound", "Forbidden")) throw error;
+        return [];
+      },
+    );
+  const announcing = Promise.all([
+    listSome(addressPools),
+    listSome(addressClaims),
+    listSome(bgpPeers),
+    listSome(bgpSessions),
+    listSome(resources.Lease, { namespace: "kube-system" }),
+  ]);
   const [services, slices, pods, events, ingresses, nodes, classes, serviceCidrs] = await Promise.all([
     list(resources.Service, true),
     list(resources.EndpointSlice, true),
@@ -46,8 +63,10 @@ export async function readObjects(
       }
     }),
   );
+  const [pools, claims, peers, sessions, leases] = await announcing;
   return {
     objects: {
+      announcing: { pools, claims, peers, sessions, leases },
       services,
       slices,
       pods,

@@ -1,4 +1,5 @@
 import type { Check, Facts, Finding } from "./check.ts";
+import { addressNotAnnounced } from "./checks/address-not-announced.ts";
 import { endpointsMissing } from "./checks/endpoints-missing.ts";
 import { endpointsStale } from "./checks/endpoints-stale.ts";
 import { externalName } from "./checks/external-name.ts";
@@ -44,6 +45,7 @@ export const checks: readonly Check[] = [
   localPolicy,
   headlessPorts,
   loadBalancerPending,
+  addressNotAnnounced,
   frontendConflict,
   sourceRanges,
   selectorTooWide,

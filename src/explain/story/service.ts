@@ -1,6 +1,7 @@
 import { answer } from "../../dns/index.ts";
 import { isHeadless, type Service } from "../../kube/index.ts";
-import type { ServiceView } from "../doctor/check.ts";
+import { some, type ServiceView } from "../doctor/check.ts";
+import { announcementsOf } from "../doctor/checks/address-not-announced.ts";
 import { at } from "../packet/client.ts";
 import { tracePacket } from "../packet/trace.ts";
 import type { PacketTrace } from "../packet/packet-trace.ts";
@@ -16,6 +17,7 @@ export function serviceChapters(view: ServiceView, context: StoryContext): Chapt
     { title: "name", lines: nameLines(view.service, context) },
     { title: "addresses", lines: addressLines(context) },
     { title: "given by", lines: givenBy(view.service) },
+    { title: "announced", lines: announcedLines(view.service, context) },
     { title: "data path", lines: pathLines(view, context) },
     { title: "endpoints", lines: endpointLines(view, context) },
     { title: "last change", lines: changeLines(view, context) },
@@ -48,6 +50,32 @@ function givenBy({ spec, status }: Service): string[] {
   );
   const by = spec.loadBalancerClass ? [`class ${spec.loadBalancerClass}`] : [];
   return [...by, ...conditions];
+}
+
+/** Who holds each address now, or which routers are told of it. */
+function announcedLines(service: Service, { facts }: StoryContext): string[] {
+  return announcementsOf(facts, service).flatMap(
+    ({ address, pool, protocol, holder, since, transitions, told, down }) => {
+      const from = `${address} of pool ${pool} by ${protocol}`;
+      if (protocol === "VRRP") {
+        if (holder === undefined) return [`${from}: no node holds it`];
+        const times =
+          transitions === undefined ? "" : `, ${transitions} ${transitions === 1 ? "holder" : "holders"} so far`;
+        return [`${from}: node ${holder} holds it${since ? ` since ${since}` : ""}${times}`];
+      }
+      const names = told.map(({ node, peer, isFallback }) => `${node} to ${peer}${isFallback ? " (fallback)" : ""}`);
+      const up = names.length > 0 ? `told by ${some(names, 8)}` : "told to no router";
+      return [
+        `${from}: ${up}`,
+        ...down
+          .slice(0, 8)
+          .map(
+            ({ spec, status }) =>
+              `session of ${spec.node} with ${spec.peer}: ${status?.state ?? "unknown"}: ${status?.message ?? ""}`,
+          ),
+      ];
+    },
+  );
 }
 
 /** What the proxy of each node does for a pod there, and for a client outside; nodes that do the same share a line. */

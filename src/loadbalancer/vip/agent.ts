@@ -11,6 +11,7 @@ import {
 import { createEventRecorder, messageOf, type Client, type Informers } from "../../client/index.ts";
 import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../system/index.ts";
 import {
+  announcedCondition,
   addressClaims,
   addressPools,
   ensureDefinitions,
@@ -39,9 +40,6 @@ export interface VipAgentOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
-
-/** Condition of an AddressClaim: whether a node holds it. */
-export const announcedCondition = "Announced";
 
 const leaseNamespace = "kube-system";
 const peersAnnotation = "fairlead.dev/vip-peers";

@@ -1,0 +1,43 @@
+import { announcementOf, type Announcement } from "../../../loadbalancer/index.ts";
+import type { Service } from "../../../kube/index.ts";
+import type { Check, Facts } from "../check.ts";
+
+/** An address that a Service has, and that the network does not lead here as it should. */
+export const addressNotAnnounced: Check = {
+  code: "address-not-announced",
+  about: "addresses of Services that no node holds, or no router is told",
+  reads: "Services, AddressPools, AddressClaims, BGPPeers, BGPSessions, Leases, Nodes",
+  *run(facts) {
+    for (const { service, object } of facts.services) {
+      for (const { fault } of announcementsOf(facts, service)) {
+        if (!fault) continue;
+        const { isFatal, field, problem, evidence, remedy } = fault;
+        const where = fault.object === object ? [] : [`it is about ${fault.object}`];
+        yield {
+          severity: isFatal ? "error" : "warning",
+          object,
+          field: fault.object === object ? field : "status.loadBalancer",
+          problem,
+          evidence: [...where, ...evidence],
+          remedy: fault.object === object ? remedy : `${remedy} (${fault.object}: ${field})`,
+        };
+      }
+    }
+  },
+};
+
+/** How each address of a Service is announced; those that are not to be are left out. */
+export function announcementsOf({ cluster, now }: Facts, { status }: Service): Announcement[] {
+  const { announcing: objects, nodes } = cluster.objects;
+  if (!objects) return [];
+  const question = {
+    objects,
+    nodes,
+    now,
+    service: (key: string) => cluster.service(key),
+    slices: (key: string) => cluster.slices(key),
+  };
+  return (status?.loadBalancer?.ingress ?? []).flatMap(
+    ({ ip }) => (ip === undefined ? undefined : announcementOf({ ...question, address: ip })) ?? [],
+  );
+}

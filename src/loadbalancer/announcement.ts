@@ -1,0 +1,282 @@
+import { findCondition, parseIp, type IpFamily, type Lease, type Node } from "../kube/index.ts";
+import type { BgpPeer, BgpSession } from "./bgp/definitions.ts";
+import { planBgp } from "./bgp/plan.ts";
+import { announcedCondition, type AddressClaim, type AddressPool, type AnnounceSpec } from "./definitions.ts";
+import { drainReason, mayAnnounce, nodeAddress, standingOf, type TrafficState } from "./eligibility.ts";
+
+/** What announcing addresses depends on, as the API has it. */
+export interface AnnounceObjects {
+  readonly pools: readonly AddressPool[];
+  readonly claims: readonly AddressClaim[];
+  readonly peers: readonly BgpPeer[];
+  readonly sessions: readonly BgpSession[];
+  /** Signs of life of the agents. */
+  readonly leases: readonly Lease[];
+}
+
+export interface AnnounceQuestion extends Omit<TrafficState, "node"> {
+  readonly objects: AnnounceObjects;
+  readonly nodes: readonly Node[];
+  readonly address: string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Why an address is not announced as it should be. */
+export interface AnnounceFault {
+  readonly reason:
+    | "NoNode"
+    | "NoAgent"
+    | "NotServed"
+    | "NotHeld"
+    | "HolderSilent"
+    | "NoPeer"
+    | "NoSession"
+    | "SessionDown"
+    | "NotAdvertised";
+  /** Clients do not reach the address; else they do, but not for sure. */
+  readonly isFatal: boolean;
+  /** The object that has to be put right, and its field. */
+  readonly object: string;
+  readonly field: string;
+  readonly problem: string;
+  readonly evidence: readonly string[];
+  readonly remedy: string;
+}
+
+/** How one address is known to the network. */
+export interface Announcement {
+  readonly address: string;
+  readonly pool: string;
+  readonly protocol: "VRRP" | "BGP";
+  /** VRRP: who holds it, since when, and how often that has changed. */
+  readonly holder?: string;
+  readonly since?: string;
+  readonly transitions?: number;
+  /** BGP: sessions in which it is told, the better first, and those that are not up. */
+  readonly told: readonly { readonly node: string; readonly peer: string; readonly isFallback: boolean }[];
+  readonly down: readonly BgpSession[];
+  /** The first cause, where something is wrong. */
+  readonly fault?: AnnounceFault;
+}
+
+const silentAfter = 40_000;
+
+/** How an address is announced, and what is wrong with that. Undefined: it is of no pool that is announced. Pure. */
+export function announcementOf(question: AnnounceQuestion): Announcement | undefined {
+  const { objects, address } = question;
+  const ip = parseIp(address);
+  const claim = objects.claims.find(({ spec }) => spec.address === address);
+  const pool = objects.pools.find(({ metadata }) => metadata.name === claim?.spec.pool);
+  // A pool of flags is no object: that its addresses are held by VRRP is seen by who holds them.
+  const isSeen = findCondition(claim?.status?.conditions, announcedCondition) !== undefined;
+  const announce = pool?.spec?.announce ?? (pool || !isSeen ? undefined : { protocol: "VRRP" as const });
+  if (!ip || !claim || (announce?.protocol !== "VRRP" && announce?.protocol !== "BGP")) return undefined;
+  const given: Given = { ...question, claim, announce, family: ip.family, poolName: claim.spec.pool ?? "" };
+  return announce.protocol === "VRRP" ? byVrrp(given) : byBgp(given);
+}
+
+interface Given extends AnnounceQuestion {
+  readonly claim: AddressClaim;
+  readonly announce: AnnounceSpec;
+  readonly family: IpFamily;
+  readonly poolName: string;
+}
+
+function byVrrp(given: Given): Announcement {
+  const { claim, address, poolName } = given;
+  const { holder, holderSince, transitions } = claim.status ?? {};
+  const fault = noNode(given) ?? notHeld(given);
+  return {
+    address,
+    pool: poolName,
+    protocol: "VRRP",
+    ...(holder === undefined ? {} : { holder }),
+    ...(holderSince === undefined ? {} : { since: holderSince }),
+    ...(transitions === undefined ? {} : { transitions }),
+    told: [],
+    down: [],
+    ...(fault ? { fault } : {}),
+  };
+}
+
+/** No node may announce the address at all. */
+function noNode({ nodes, family, announce, poolName }: Given): AnnounceFault | undefined {
+  if (nodes.some((node) => mayAnnounce(node, family, announce))) return undefined;
+  const why = nodes.map((node) => {
+    const { name, labels, deletionTimestamp } = node.metadata;
+    if (deletionTimestamp) return `node ${name} is being deleted`;
+    if (labels?.["node.kubernetes.io/exclude-from-external-load-balancers"] !== undefined)
+      return `node ${name} has the label node.kubernetes.io/exclude-from-external-load-balancers`;
+    if (nodeAddress(node, family) === undefined) return `node ${name} has no ${family} address`;
+    return `node ${name} does not match spec.announce.nodeSelector`;
+  });
+  return {
+    reason: "NoNode",
+    isFatal: true,
+    object: `AddressPool ${poolName}`,
+    field: "spec.announce.nodeSelector",
+    problem: `no node may announce addresses of pool ${poolName}`,
+    evidence: why.slice(0, 10),
+    remedy: "correct the selector, label a node, or take the excluding label off",
+  };
+}
+
+function notHeld(given: Given): AnnounceFault | undefined {
+  const { nodes, family, announce, claim, objects, now, poolName, address } = given;
+  const eligible = nodes.filter((node) => mayAnnounce(node, family, announce));
+  const lives = (node: string) => {
+    const lease = objects.leases.find(({ metadata }) => metadata.name === `fairlead-vip-${node}`);
+    return lease !== undefined && now - Date.parse(lease.spec.renewTime ?? "") < silentAfter;
+  };
+  const alive = eligible.filter(({ metadata }) => lives(metadata.name));
+  const object = `AddressClaim ${claim.metadata.name}`;
+  const { holder } = claim.status ?? {};
+  if (alive.length === 0) {
+    const names = eligible.map(({ metadata }) => metadata.name).join(", ");
+    return {
+      reason: "NoAgent",
+      isFatal: holder === undefined,
+      object: `AddressPool ${poolName}`,
+      field: "spec.announce",
+      problem: `\`fairlead vip\` runs on none of the nodes that may hold ${address}`,
+      evidence: [`none has renewed its Lease kube-system/fairlead-vip-NODE for ${silentAfter / 1000} s: ${names}`],
+      remedy: "run `fairlead vip` on these nodes",
+    };
+  }
+  if (holder === undefined) {
+    const barred = alive.map((node) => whyNot(given, node));
+    const [first] = barred;
+    if (first !== undefined && barred.every((why) => why !== undefined)) return notServed(given, barred);
+    const said = findCondition(claim.status?.conditions, announcedCondition);
+    return {
+      reason: "NotHeld",
+      isFatal: true,
+      object,
+      field: "status.holder",
+      problem: `no node holds ${address}`,
+      evidence: said?.message ? [said.message] : [],
+      remedy: "look at the logs of `fairlead vip` and keepalived on these nodes",
+    };
+  }
+  if (lives(holder)) return undefined;
+  return {
+    reason: "HolderSilent",
+    isFatal: false,
+    object,
+    field: "status.holder",
+    problem: `node ${holder} was the last that said it holds ${address}, and has not been heard of since`,
+    evidence: [`Lease kube-system/fairlead-vip-${holder} is not renewed`],
+    remedy: `start \`fairlead vip\` on node ${holder}; if the node is down, another holds the address and says so when it sees the API`,
+  };
+}
+
+function whyNot(given: Given, node: Node): string | undefined {
+  const { announce, claim, nodes, family } = given;
+  const rivals = nodes.filter((other) => other !== node && mayAnnounce(other, family, announce));
+  const away = drainReason(node, rivals);
+  if (away !== undefined) return away;
+  const standing = standingOf({ ...given, node: node.metadata.name }, [claim.spec], announce);
+  return standing.is === "barred" ? standing.reason : undefined;
+}
+
+function notServed(given: Given, why: readonly (string | undefined)[]): AnnounceFault {
+  const [owner] = given.claim.spec.owners ?? [];
+  const isLocal =
+    given.service(`${owner?.namespace ?? ""}/${owner?.name ?? ""}`)?.spec.externalTrafficPolicy === "Local";
+  return {
+    reason: "NotServed",
+    isFatal: true,
+    object: `${owner?.kind ?? "Service"} ${owner?.namespace ?? ""}/${owner?.name ?? ""}`,
+    field: isLocal ? "spec.externalTrafficPolicy" : "spec.selector",
+    problem: `${given.address} is withheld: no node that may announce it would serve it`,
+    evidence: [...new Set(why.flatMap((one) => one ?? []))].slice(0, 10),
+    remedy: isLocal
+      ? "run a pod on a node that may announce the address, or use policy Cluster"
+      : "bring up endpoints, or set spec.announce.withoutEndpoints to Refuse",
+  };
+}
+
+function byBgp(given: Given): Announcement {
+  const { objects, address, poolName } = given;
+  const covers = (prefix: string) => isInside(address, prefix);
+  const told = objects.sessions
+    .filter(({ status }) => status?.state === "Established" && status.prefixes?.some(covers))
+    .map(({ spec, status }) => ({ ...spec, isFallback: status?.fallback?.some(covers) ?? false }))
+    .sort((a, b) => Number(a.isFallback) - Number(b.isFallback) || (a.node < b.node ? -1 : 1));
+  const down = objects.sessions.filter(({ status }) => status?.state !== "Established");
+  const fault = noNode(given) ?? notTold(given, told.length, down);
+  return { address, pool: poolName, protocol: "BGP", told, down, ...(fault ? { fault } : {}) };
+}
+
+function notTold(given: Given, told: number, down: readonly BgpSession[]): AnnounceFault | undefined {
+  const { objects, address, poolName, nodes, family, announce } = given;
+  const pool = `AddressPool ${poolName}`;
+  if (objects.peers.length === 0) {
+    return {
+      reason: "NoPeer",
+      isFatal: true,
+      object: pool,
+      field: "spec.announce.protocol",
+      problem: "no router is told of the address: there is no BGPPeer",
+      evidence: [],
+      remedy: "create a BGPPeer for each router",
+    };
+  }
+  const eligible = nodes.filter((node) => mayAnnounce(node, family, announce));
+  const names = new Set(eligible.map(({ metadata }) => metadata.name));
+  const ours = objects.sessions.filter(({ spec }) => names.has(spec.node));
+  if (ours.length === 0) {
+    return {
+      reason: "NoSession",
+      isFatal: true,
+      object: pool,
+      field: "spec.announce",
+      problem: `no node that may announce ${address} has a session: \`fairlead bgp\` runs on none of them, or no BGPPeer selects them`,
+      evidence: [`nodes: ${[...names].slice(0, 10).join(", ")}`],
+      remedy: "run `fairlead bgp` on these nodes, and look at spec.nodeSelector of the BGPPeers",
+    };
+  }
+  const away = down.filter(({ spec }) => names.has(spec.node));
+  const [first] = away;
+  if (first && (told === 0 ? away.length === ours.length : true)) {
+    return {
+      reason: "SessionDown",
+      isFatal: told === 0,
+      object: `BGPSession ${first.metadata.name}`,
+      field: "status.state",
+      problem: `${away.length} of ${ours.length} sessions are down: ${first.status?.message ?? first.status?.state ?? "nothing is known of it"}`,
+      evidence: away
+        .slice(0, 10)
+        .map(({ spec, status }) => `node ${spec.node} with BGPPeer ${spec.peer}: ${status?.state ?? "unknown"}`),
+      remedy: "compare address, AS and password of the BGPPeer with the router's, and see whether port 179 is open",
+    };
+  }
+  if (told > 0) return undefined;
+  const why = eligible.map((node) => withheldOn(given, node));
+  if (why.length > 0 && why.every((one) => one !== undefined)) return notServed(given, why);
+  return {
+    reason: "NotAdvertised",
+    isFatal: true,
+    object: pool,
+    field: "spec.announce.advertisements",
+    problem: `sessions are up, but none tells ${address}`,
+    evidence: why.flatMap((one) => one ?? []),
+    remedy: "look at peers and nodeSelector of the announcements, and at the log of `fairlead bgp`",
+  };
+}
+
+/** Why a node would tell nothing of the address, as its own plan has it. */
+function withheldOn(given: Given, { metadata: { name } }: Node): string | undefined {
+  const { nodes, objects, claim, announce, service, slices, address } = given;
+  const state = { node: name, nodes, peers: objects.peers, claims: [claim.spec], announce: () => announce };
+  return planBgp({ ...state, service, slices }).withheld.get(address);
+}
+
+function isInside(address: string, prefix: string): boolean {
+  const [base = "", length = ""] = prefix.split("/");
+  const [one, other] = [parseIp(address), parseIp(base)];
+  if (!one || !other || one.family !== other.family) return false;
+  const free = BigInt((one.family === "IPv4" ? 32 : 128) - Number(length));
+  return one.value >> free === other.value >> free;
+}
