@@ -40,6 +40,9 @@ export interface KernelProgram {
   close(): void;
 }
 
+/** Milliseconds between two looks where everything has had to be built anew each time. */
+const longestRest = 1_000;
+
 /** Services through the kernel. The rows stay when the process ends: traffic does not depend on it. */
 export function createKernelBackend(kernel: KernelProgram, options: KernelOptions): Backend {
   const { clock, log } = options;
@@ -74,14 +77,18 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
 
   /** Puts back what somebody else has changed. */
   async function guard(): Promise<void> {
+    let rest = kernel.lookEvery;
     while (!signal.aborted) {
-      await clock.sleep(kernel.lookEvery, signal).catch(() => {});
+      await clock.sleep(rest, signal).catch(() => {});
       if (signal.aborted || tables.failure) continue;
       const damage = await kernel.damage();
+      // Who undoes all of it again and again is not fought for every millisecond.
+      rest = damage === "all" ? Math.min(rest * 2, longestRest) : kernel.lookEvery;
       if (damage === undefined || signal.aborted) continue;
       if (damage === "all") {
         log.warn({}, "the rules of the proxy are gone from the kernel or changed: they are put back");
         tables.rebuild();
+        await tables.settled().catch(() => {});
         continue;
       }
       const rows = await tables.verify(damage);

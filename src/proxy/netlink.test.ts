@@ -91,6 +91,20 @@ describe("what others change", () => {
     expect(watch.touched()).toEqual(new Set());
   });
 
+  test("is not mixed up with a change of ours that is under way", async () => {
+    const { watch, change } = parts();
+    let done: () => void = () => {};
+    const slow = watch.ownChange(async () => {
+      change("ours 1");
+      await new Promise<void>((resolve) => (done = resolve));
+      return 1;
+    }, false);
+    expect(watch.touched()).toEqual(new Set());
+    done();
+    await slow;
+    expect(watch.touched()).toEqual(new Set());
+  });
+
   test("is not hidden by a change of ours at the same time", async () => {
     const { watch, change } = parts();
     await watch.ownChange(async () => (change("ours 1"), change("ours 2"), 1), false);

@@ -8,9 +8,11 @@ export interface TamperWatch {
    * @param fresh everything is built anew: what was touched before does not matter any more
    */
   ownChange(change: () => Promise<number>, fresh: boolean): Promise<void>;
-  /** What was touched since the last call, as `ours` names it; `"lost"` when more happened than could be kept. */
+  /** What was touched since the last call, and nothing while a change of ours is under way; as `ours` names it; `"lost"` when more happened than could be kept. */
   touched(): ReadonlySet<string> | "lost";
 }
+
+const nothing: ReadonlySet<string> = new Set();
 
 /** @param ours a name for what a change touches; undefined when that is not ours */
 export function createTamperWatch(netlink: Netlink, ours: (change: Message) => string | undefined): TamperWatch {
@@ -19,6 +21,8 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
   let current = new Set<string>();
   /** Of all that others made. */
   let theirs = new Set<string>();
+  /** Changes of ours under way: what is heard meanwhile cannot be told from theirs yet. */
+  let changing = 0;
 
   function note(message: Message): void {
     if (message.kind !== kinds.newGeneration) {
@@ -39,7 +43,8 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
   return {
     async ownChange(change, fresh) {
       const before = netlink.generation();
-      const made = await change();
+      changing++;
+      const made = await change().finally(() => changing--);
       const after = netlink.generation();
       if (after !== before + made) return;
       if (!fresh) {
@@ -51,6 +56,7 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
       forget();
     },
     touched() {
+      if (changing > 0) return nothing;
       if (!netlink.changes(note)) {
         forget();
         return "lost";

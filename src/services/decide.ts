@@ -1,3 +1,4 @@
+import { overrideAnnotation } from "./extras.ts";
 import { addressSet, isLoopback, parseCidr, type AddressSet, type Family } from "./address.ts";
 import type { ServiceEndpoint } from "./endpoints.ts";
 import type { Frontend, PortPlan, ProxyContext } from "./plan.ts";
@@ -70,6 +71,10 @@ export function decide(
     return { verdict: "drop", because: [{ field: "spec.loadBalancerSourceRanges", reason }, from] };
   }
 
+  if (port.ordered === "drop") {
+    const order = { field: `metadata.annotations[${overrideAnnotation}]`, reason: "an administrator has ordered it" };
+    return { verdict: "drop", because: [order, from] };
+  }
   const internal = frontend.kind === "ClusterIP";
   const policyField = internal ? "spec.internalTrafficPolicy" : "spec.externalTrafficPolicy";
   const local = frontend.policy === "Local" && (internal || source.class === "outside");

@@ -20,6 +20,8 @@ export interface ServiceEndpoint {
   readonly zoneHints: readonly string[];
   /** The slice it comes from: `namespace/name`. */
   readonly slice: string;
+  /** Its share of new connections beside the others of its pool: a whole number from 2; absent: 1. */
+  readonly weight?: number;
 }
 
 export const serviceNameLabel = "kubernetes.io/service-name";

@@ -1,4 +1,5 @@
 import type { Service } from "../kube/index.ts";
+import { extrasOf } from "./extras.ts";
 import { isProxyable, parseCidr, readAddress } from "./address.ts";
 
 /** A part of a Service that no packet follows, and why. */
@@ -12,8 +13,9 @@ export interface IgnoredField {
  * API server refuses most of it; objects from before a rule, from other servers and from files may have it.
  * @param allowLoopback the whole cluster is on loopback addresses
  */
-export function ignoredFields({ spec, status }: Service, allowLoopback = false): IgnoredField[] {
-  const ignored: IgnoredField[] = [];
+export function ignoredFields(service: Service, allowLoopback = false): IgnoredField[] {
+  const { spec, status } = service;
+  const ignored: IgnoredField[] = [...extrasOf(service).ignored];
   const address = (text: string, field: string): void => {
     const read = readAddress(text);
     if (!read) ignored.push({ field, reason: `${JSON.stringify(text)} is not an IP address` });

@@ -5,3 +5,4 @@ export * from "./plan.ts";
 export * from "./decide.ts";
 export * from "./model.ts";
 export * from "./ignored-fields.ts";
+export { overrideAnnotation, weightsAnnotation } from "./extras.ts";

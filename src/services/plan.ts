@@ -1,7 +1,8 @@
 import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
 import { addressSet, isLoopback, isProxyable, parseCidr, readAddress, withoutNested, type Family } from "./address.ts";
 import { endpointsOfPort, isPort, type Protocol, type ServiceEndpoint } from "./endpoints.ts";
-import { poolsOf, type NodeView, type Pool } from "./pools.ts";
+import { extrasOf, weighted, type Extras } from "./extras.ts";
+import { poolsOf, type NodeView, type Pool, type Pools } from "./pools.ts";
 
 /** What the decision depends on beside the objects. */
 export interface ProxyContext {
@@ -58,6 +59,8 @@ export interface PortPlan {
   readonly usesLocal: boolean;
   /** Whether an endpoint exists anywhere: a client without one in its scope is refused when not, dropped when so. */
   readonly anywhere: boolean;
+  /** An administrator has ordered that nobody is answered. */
+  readonly ordered?: "drop";
   /** Seconds that a client address stays with an endpoint; absent: no affinity. */
   readonly affinitySeconds?: number;
 }
@@ -92,6 +95,7 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
   const families = familiesOf(service);
   const allowLoopback = livesOnLoopback(context);
   const seen = new Set<string>();
+  const extras = extrasOf(service);
 
   const planPort = (family: Family, port: SpecPort, index: number): PortPlan => {
     const name = port.name ?? "";
@@ -105,13 +109,14 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
       family,
       name,
       protocol,
-      ...pools,
+      ...withExtras(pools, extras),
       usesLocal,
       frontends: frontendsOf(service, { family, port: port.port, nodePort: port.nodePort, protocol, index }, context, {
         internal,
         external,
       }),
       ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
+      ...(extras.drop ? { ordered: "drop" as const } : {}),
     };
   };
   const ports = context.families
@@ -133,6 +138,17 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
     ports,
     ...(healthPort ? { healthCheck: { port: healthPort, localEndpoints: localAddresses.size } } : {}),
   };
+}
+
+/** The pools as annotations ask for them; the same where there are none. */
+function withExtras(pools: Pools, { drop, weightOf }: Extras): Pools {
+  if (drop) {
+    const nobody: Pool = { endpoints: [], choice: "none" };
+    return { ...pools, cluster: nobody, local: nobody, anywhere: true };
+  }
+  if (!weightOf) return pools;
+  const share = (pool: Pool): Pool => ({ ...pool, endpoints: weighted(pool.endpoints, weightOf) });
+  return { ...pools, cluster: share(pools.cluster), local: share(pools.local) };
 }
 
 function whyIgnored(service: Service, served: readonly Family[]): ServicePlan["ignored"] {

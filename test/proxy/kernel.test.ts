@@ -181,6 +181,52 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`Services in t
     expect(whoAnswered(await ask(clientPod))).toEqual([second]);
   });
 
+  test("weights share out connections, none go to a weight of 0, and an order to drop leaves all in silence", async () => {
+    const annotated = (annotations: Record<string, string>, rest = {}) => {
+      const plain = service("shares", { clusterIP: "10.96.0.39", ...rest });
+      client.put(resources.Service, { ...plain, metadata: { ...plain.metadata, annotations } });
+    };
+    const ask = async (count = 300) => {
+      const answers = await lab.client.ask({
+        address: "10.96.0.39",
+        port: 80,
+        source: clientPod,
+        count,
+        timeout: 2_000,
+      });
+      return endpoints(0, 1, 2).map((address) => answers[`${address} ${clientPod}`] ?? 0);
+    };
+    client.put(resources.EndpointSlice, slice("shares", endpoints(0, 1, 2)));
+    for (const [first, rest] of [
+      [8, {}],
+      // More than there are slots.
+      [80, {}],
+    ] as const) {
+      annotated(
+        { "fairlead.dev/weights": `${podAddress(0)}=${first},${podAddress(1)}=${first / 4},${podAddress(2)}=0` },
+        rest,
+      );
+      await settled();
+      const [most = 0, some = 0, none] = await ask();
+      // Four to one: 240 of 300 are expected, and 48 is seven standard deviations.
+      expect(most).toBeGreaterThan(192);
+      expect(most).toBeLessThan(288);
+      expect(some).toBe(300 - most);
+      expect(none).toBe(0);
+    }
+    annotated({ "fairlead.dev/weights": `${podAddress(0)}=99` }, { sessionAffinity: "ClientIP" });
+    await settled();
+    const stuck = await ask(30);
+    expect(stuck.filter((count) => count === 30)).toHaveLength(1);
+    annotated({ "fairlead.dev/override": "drop" });
+    await settled();
+    const silent = await lab.client.ask({ address: "10.96.0.39", port: 80, source: clientPod, timeout: 300 });
+    expect(silent).toEqual({ silent: 1 });
+    annotated({});
+    await settled();
+    expect((await ask()).every((count) => count > 60)).toBe(true);
+  });
+
   test("affinity can be switched on and off", async () => {
     const spec = { clusterIP: "10.96.0.25" };
     client.put(resources.Service, service("switch", spec));

@@ -104,6 +104,23 @@ describe("Services in user space", () => {
     expect(proxy.frontends("default/web")).toHaveLength(5);
   });
 
+  test("weights share out the turns, and an order to drop turns all away", async () => {
+    for (const i of [1, 2, 3]) await pod(i);
+    const annotated = (annotations: Record<string, string>) => {
+      const plain = web();
+      client.put(resources.Service, { ...plain, metadata: { ...plain.metadata, annotations } });
+    };
+    annotated({ "fairlead.dev/weights": `${podAt(1).split(":")[0] ?? ""}=4,${podAt(3).split(":")[0] ?? ""}=0` });
+    client.put(resources.EndpointSlice, endpoints(1, 2, 3));
+    await settled();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask()));
+    expect(answers.filter((answer) => answer === podAt(1))).toHaveLength(16);
+    expect(answers.filter((answer) => answer === podAt(2))).toHaveLength(4);
+    annotated({ "fairlead.dev/override": "drop" });
+    await settled();
+    expect(await ask()).toBe("ECONNREFUSED");
+  });
+
   test("an endpoint that does not answer is passed over for the next", async () => {
     await pod(2);
     client.put(resources.Service, web());

@@ -8,6 +8,8 @@ import {
   type Protocol,
   type Route,
   type ServiceEndpoint,
+  overrideAnnotation,
+  weightsAnnotation,
 } from "../../services/index.ts";
 import type { Cluster } from "../cluster.ts";
 import { ExplainError } from "../error.ts";
@@ -234,12 +236,13 @@ function endpointsOf(
   const known = endpointsOfPort(cluster.slices(service), { family, name, protocol });
   const all = new Map(known.map((one) => [idOf(one), one]));
   for (const one of chosen) all.set(idOf(one), one);
-  const odds = 1 / Math.max(1, chosen.length);
+  const shares = chosen.reduce((sum, { weight = 1 }) => sum + weight, 0);
   return [...all.values()]
     .map((endpoint): TracedEndpoint => {
       const takes = ids.has(idOf(endpoint));
       const why = takes ? undefined : whyPassed(endpoint, port, frontend.policy === "Local", node);
-      return { ...viewOf(cluster, endpoint), odds: takes ? odds : 0, ...(why ? { why } : {}) };
+      const odds = takes ? (endpoint.weight ?? 1) / shares : 0;
+      return { ...viewOf(cluster, endpoint), odds, ...(why ? { why } : {}) };
     })
     .sort((a, b) => b.odds - a.odds);
 }
@@ -252,9 +255,10 @@ function whyPassed(endpoint: ServiceEndpoint, port: PortPlan, local: boolean, no
         : "terminating"
       : "not ready";
   if (local && endpoint.nodeName !== node) return `policy Local: it is on ${endpoint.nodeName ?? "no node"}`;
+  if (port.ordered === "drop") return `${overrideAnnotation} is drop`;
   if (port.cluster.choice === "same node" || port.cluster.choice === "same zone")
     return `hints keep this node's clients on the ${port.cluster.choice}`;
-  return "not of this pool";
+  return `${weightsAnnotation} gives it no share`;
 }
 
 function viewOf(cluster: Cluster, endpoint: ServiceEndpoint) {

@@ -70,7 +70,15 @@ function rowsOfPort(port: PortPlan, object: string, pods: readonly string[]): Ro
     add(
       "chains",
       [name],
-      ["pool", port.protocol.toLowerCase(), port.affinitySeconds ?? 0, frontends.length, ...entries, ...members],
+      [
+        "pool",
+        port.protocol.toLowerCase(),
+        port.affinitySeconds ?? 0,
+        frontends.length,
+        ...entries,
+        // A number after a chain is its share.
+        ...endpoints.flatMap(({ weight }, i) => [members[i] ?? "", ...(weight === undefined ? [] : [weight])]),
+      ],
     );
   };
   if (hasCluster) pool(chains.cluster, port.cluster, false);

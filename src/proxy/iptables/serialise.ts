@@ -209,15 +209,22 @@ function poolRules(
         : `-d ${to} ${toPort(transport, number)} -j KUBE-MARK-OUTSIDE`,
     );
   }
-  const members = rest.slice(2 * Number(entries)).map(chainName);
+  const members: { readonly chain: string | undefined; weight: number }[] = [];
+  for (const atom of rest.slice(2 * Number(entries))) {
+    const last = members.at(-1);
+    if (typeof atom === "string") members.push({ chain: chainName(atom), weight: 1 });
+    else if (last && integer(atom, 1, 100) !== undefined) last.weight = atom;
+    else return [undefined];
+  }
   if (seconds !== "0")
-    for (const chain of members)
+    for (const { chain } of members)
       rules.push(chain && `-m recent --name ${chain} --rcheck --seconds ${seconds} --reap --rsource -j ${chain}`);
-  members.forEach((chain, i) => {
-    const left = members.length - i;
-    const draw = left > 1 ? `-m statistic --mode random --probability ${(1 / left).toFixed(10)} ` : "";
+  let left = members.reduce((sum, { weight }) => sum + weight, 0);
+  for (const { chain, weight } of members) {
+    const draw = left > weight ? `-m statistic --mode random --probability ${(weight / left).toFixed(10)} ` : "";
     rules.push(chain && `${draw}-j ${chain}`);
-  });
+    left -= weight;
+  }
   return rules;
 }
 

@@ -4,16 +4,33 @@
  */
 export function arrange<T>(previous: readonly T[], wanted: readonly T[], id: (item: T) => string): T[] {
   if (previous.length === 0) return [...wanted];
-  const missing = new Map(wanted.map((item) => [id(item), item]));
+  const missing = numbered(wanted, id);
   const slots: (T | undefined)[] = Array.from({ length: missing.size });
-  for (const [i, item] of previous.entries()) {
-    const stays = i < slots.length ? missing.get(id(item)) : undefined;
+  for (const [i, [key]] of [...numbered(previous, id)].entries()) {
+    const stays = i < slots.length ? missing.get(key) : undefined;
     if (stays === undefined) continue;
     slots[i] = stays;
-    missing.delete(id(item));
+    missing.delete(key);
   }
   const rest = missing.values();
   return slots.map((item) => item ?? (rest.next().value as T));
+}
+
+/** The items by their id; those that are there several times have a number after it. */
+function numbered<T>(items: readonly T[], id: (item: T) => string): Map<string, T> {
+  const found = new Map<string, T>();
+  const counts = new Map<string, number>();
+  for (const item of items) {
+    const key = id(item);
+    if (!found.has(key)) {
+      found.set(key, item);
+      continue;
+    }
+    const count = (counts.get(key) ?? 1) + 1;
+    counts.set(key, count);
+    found.set(`${key} #${count}`, item);
+  }
+  return found;
 }
 
 /** Gives each name a small number that it keeps: names in `previous` theirs, new ones the lowest that is free from 1. */

@@ -150,8 +150,9 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before
   const name = (table: string) => tableFor(table, port.family);
   if (pool.endpoints.length === 0) return [row(name("pools"), [mark], [port.anywhere ? "drop" : "refuse"], owner)];
 
-  if (affinitySeconds === undefined && pool.endpoints.length <= slotSizes) {
-    const slots = arrange(before.slots.get(mark) ?? [], pool.endpoints, endpointId);
+  const shares = sharesOf(pool.endpoints, affinitySeconds === undefined ? slotSizes : largestEndpoint);
+  if (affinitySeconds === undefined && shares.length <= slotSizes) {
+    const slots = arrange(before.slots.get(mark) ?? [], shares, endpointId);
     return [
       row(name("pools"), [mark], ["pick", slots.length], owner),
       ...slots.map((endpoint, i) => row(name("slots"), [mark, i], [endpoint.address, endpoint.port], owner)),
@@ -160,8 +161,9 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before
 
   const members = pool.endpoints.slice(0, largestEndpoint);
   const numbers = number(before.numbers.get(mark) ?? new Map(), members.map(endpointId));
-  const marks = members.map((endpoint) => mark + (numbers.get(endpointId(endpoint)) ?? 0));
-  const draws = arrange(before.draws.get(mark) ?? [], marks, String);
+  const markOf = (endpoint: ServiceEndpoint) => mark + (numbers.get(endpointId(endpoint)) ?? 0);
+  const marks = members.map(markOf);
+  const draws = arrange(before.draws.get(mark) ?? [], sharesOf(members, largestEndpoint).map(markOf), String);
   return [
     row(
       name("pools"),
@@ -172,6 +174,20 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before
     ...draws.map((endpoint, i) => row(name("ids"), [mark, i], [endpoint], owner)),
     ...members.map((one, i) => row(name("endpoints"), [marks[i] ?? mark], [one.address, one.port], owner)),
   ];
+}
+
+/** Each endpoint as often as its share is; where that is more than `most`, shares are made smaller, but nobody's to none. */
+function sharesOf(endpoints: readonly ServiceEndpoint[], most: number): readonly ServiceEndpoint[] {
+  if (endpoints.every(({ weight }) => weight === undefined)) return endpoints;
+  const sum = endpoints.reduce((all, { weight = 1 }) => all + weight, 0);
+  // Slots are few: a sum above them is drawn from the larger table, as it is.
+  const room = sum <= most || most === slotSizes ? largestEndpoint : most;
+  const scale = sum <= room ? 1 : Math.max(0, room - endpoints.length) / sum;
+  return endpoints.flatMap((endpoint) => {
+    const { weight = 1 } = endpoint;
+    const copies = scale === 1 ? weight : 1 + Math.floor(weight * scale);
+    return Array.from({ length: copies }, () => endpoint);
+  });
 }
 
 type Target = Pick<ServiceEndpoint, "address" | "port">;

@@ -40,7 +40,7 @@ export function createBalancer(clock: Clock, affinity: Affinity, first: number):
   return {
     order(endpoints, client, affinitySeconds) {
       if (endpoints.length === 0) return [];
-      const start = turn++ % endpoints.length;
+      const start = startOf(endpoints, turn++);
       const inTurn = [...endpoints.slice(start), ...endpoints.slice(0, start)];
       if (affinitySeconds === undefined) return inTurn;
       const preferred = rememberedFor(client);
@@ -60,6 +60,15 @@ export function createBalancer(clock: Clock, affinity: Affinity, first: number):
       remember(client, endpoint, affinitySeconds);
     },
   };
+}
+
+/** Whose turn it is: in a round each has as many turns as its share is. */
+function startOf(endpoints: readonly ServiceEndpoint[], turn: number): number {
+  let sum = 0;
+  for (const { weight = 1 } of endpoints) sum += weight;
+  if (sum === endpoints.length) return turn % sum;
+  let left = turn % sum;
+  return endpoints.findIndex(({ weight = 1 }) => (left -= weight) < 0);
 }
 
 export function idOf({ address, port }: Pick<ServiceEndpoint, "address" | "port">): string {
