@@ -9,6 +9,7 @@ import {
   startLeaderElection,
 } from "../client/index.ts";
 import {
+  nginxControllerName,
   publishedAddresses,
   startDataPlane,
   type DataPlane,
@@ -37,6 +38,8 @@ interface Flags {
   readonly publishService?: string;
   readonly trustedForwarder?: readonly string[];
   readonly dataplane: DataPlaneName;
+  readonly ingressNginx: boolean;
+  readonly ingressNginxConfigMap?: string;
   readonly gatewayApi: boolean;
   readonly gatewayAddress?: string;
   readonly statusAddress: string;
@@ -66,6 +69,8 @@ export function ingressCommand(): Command {
     .option("--publish-service <namespace/name>", "Service whose addresses the statuses of Ingresses say")
     .option("--publish-address <address>", "IP address or name for the statuses instead; may be repeated", collect)
     .option("--trusted-forwarder <cidr>", "proxies whose X-Forwarded-* are believed; may be repeated", collect)
+    .option("--ingress-nginx", "serve the classes of ingress-nginx (controller k8s.io/ingress-nginx) as it does", false)
+    .option("--ingress-nginx-config-map <namespace/name>", "its ConfigMap: defaults for what annotations do not say")
     .option("--no-gateway-api", "serve Ingresses only")
     .option(
       "--gateway-address <ip>",
@@ -79,7 +84,7 @@ export function ingressCommand(): Command {
       "after",
       `
 Ingresses of classes with the controller fairlead.dev/ingress are served, and Gateways of classes with fairlead.dev/gateway. Without a class of
-its own it makes one: fairlead. /readyz answers 200 once every route of the cluster is served.
+its own it makes one: fairlead. Ingresses of classes with fairlead.dev/ingress-nginx mean what they mean to ingress-nginx, annotations included. /readyz answers 200 once every route of the cluster is served.
 
 Examples:
   fairlead ingress --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443
@@ -108,7 +113,12 @@ function secondsOf(text: string): number {
 async function run(flags: Flags): Promise<void> {
   const statusAt = addressAndPort(flags.statusAddress);
   await requireDataPlane(flags.dataplane);
-  const published = flags.publishService === undefined ? undefined : serviceName(flags.publishService);
+  const published =
+    flags.publishService === undefined ? undefined : objectName("--publish-service", flags.publishService);
+  const optionsFrom =
+    flags.ingressNginxConfigMap === undefined
+      ? undefined
+      : objectName("--ingress-nginx-config-map", flags.ingressNginxConfigMap);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
   const stop = new AbortController();
@@ -126,6 +136,7 @@ async function run(flags: Flags): Promise<void> {
   const metrics = createMetrics();
   const informers = createInformers(client, { signal, log });
   const dataplane = dataplaneOf(flags, { metrics, signal, clock, log });
+  const configMaps = optionsFrom && informers.of(resources.ConfigMap);
   const publish = published && informers.of(resources.Service);
   let leading = false;
   const ingress = startIngress({
@@ -140,10 +151,18 @@ async function run(flags: Flags): Promise<void> {
       ...(published && publish ? publishedAddresses(publish.get(published)) : []),
     ],
     leading: () => leading,
+    nginx: {
+      controllers: [nginxControllerName, ...(flags.ingressNginx ? ["k8s.io/ingress-nginx"] : [])],
+      options: () => (optionsFrom && configMaps?.get(optionsFrom)?.data) ?? {},
+    },
     signal,
     clock,
     log,
     events: createEventRecorder(client, { component: "fairlead-ingress", host: hostname(), log, clock, signal }),
+  });
+  configMaps?.onChange(({ before, after }) => {
+    const { namespace, name } = (after ?? before)?.metadata ?? {};
+    if (namespace === optionsFrom?.namespace && name === optionsFrom?.name) ingress.translateAgain();
   });
   publish?.onChange(({ before, after }) => {
     const changed = after ?? before;
@@ -245,10 +264,10 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-function serviceName(text: string): { namespace: string; name: string } {
+function objectName(option: string, text: string): { namespace: string; name: string } {
   const [namespace = "", name = "", ...rest] = text.split("/");
   if (!namespace || !name || rest.length > 0)
-    throw new CliError("USAGE", `--publish-service ${JSON.stringify(text)} is not NAMESPACE/NAME`);
+    throw new CliError("USAGE", `${option} ${JSON.stringify(text)} is not NAMESPACE/NAME`);
   return { namespace, name };
 }
 

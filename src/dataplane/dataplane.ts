@@ -1,4 +1,4 @@
-import type { Certificate, ListenerProtocol, Pool, RoutingModel } from "../routing/index.ts";
+import type { Certificate, ListenerProtocol, Pool, RoutingModel, UsersSecret } from "../routing/index.ts";
 import type { Component } from "../system/index.ts";
 
 /**
@@ -20,6 +20,25 @@ export type Feature =
   | "Weights"
   | "Redirect"
   | "RequestHeaderModification"
+  // What ingress-nginx can do besides: filters and rules of those names (`PolicyFilter`)
+  | "RegexRewrite"
+  | "SslRedirect"
+  | "UrlRedirect"
+  | "SourceRanges"
+  | "BasicAuth"
+  | "ExternalAuth"
+  | "RateLimit"
+  | "ConnectionLimit"
+  | "BodyLimit"
+  | "ErrorPages"
+  | "SessionCookie"
+  | "HashBalancing"
+  | "Canary"
+  | "FallbackPool"
+  | "UnverifiedBackendTls"
+  | "ConnectTimeout"
+  | "ReadTimeout"
+  | "MergedSlashes"
   // Kinds of the Gateway API
   | "HTTPRoute"
   | "GRPCRoute"
@@ -71,6 +90,8 @@ export interface Configuration {
   readonly model: RoutingModel;
   /** `undefined`: gone meanwhile; the default certificate is served. */
   readonly keyPair: (certificate: Certificate) => KeyPair | undefined;
+  /** Users of `BasicAuth`, by name, with what their password is checked by. Absent, or `undefined`: nobody is let in. */
+  readonly users?: (secret: UsersSecret) => ReadonlyMap<string, string> | undefined;
 }
 
 /** A route that the data plane does not serve, and why. */

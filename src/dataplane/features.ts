@@ -1,5 +1,7 @@
 import {
   type Filter,
+  type HostRoutes,
+  type HostTable,
   type Listener,
   type Pool,
   type Route,
@@ -27,7 +29,14 @@ export function featuresOf(route: Route, listener: Listener, pools: Pools): Feat
   if ([...route.headers, ...route.query].some(({ type }) => type === "RegularExpression"))
     features.add("RegularExpression");
   addRule(features, route.rule, pools);
+  for (const server of listener.servers.values())
+    if (server.kind === "http" && routesOfHost(server.hosts, route.host)?.mergeSlashes) features.add("MergedSlashes");
   return [...features];
+}
+
+function routesOfHost({ exact, wildcard, any }: HostTable, host: string): HostRoutes | undefined {
+  if (host === "") return any;
+  return host.startsWith("*.") ? wildcard.get(host.slice(1)) : exact.get(host);
 }
 
 /** The same for connections and datagrams. */
@@ -43,7 +52,7 @@ function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
   for (const { pool: key, filters } of rule.backends) {
     const pool = key === undefined ? undefined : pools.get(key);
     if (pool?.protocol === "h2c") features.add("HTTPRouteBackendProtocolH2C");
-    if (pool?.tls) features.add("BackendTLSPolicy");
+    if (pool?.tls) features.add(pool.tls.unverified ? "UnverifiedBackendTls" : "BackendTLSPolicy");
     if (pool?.tls?.client) features.add("GatewayBackendClientCertificate");
     if ((pool?.tls?.subjectAltNames.length ?? 0) > 0) features.add("BackendTLSPolicySANValidation");
     for (const filter of filters) {
@@ -54,6 +63,12 @@ function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
   if (rule.timeouts.request !== undefined) features.add("HTTPRouteRequestTimeout");
   if (rule.timeouts.backendRequest !== undefined) features.add("HTTPRouteBackendTimeout");
   if (rule.retry) features.add("HTTPRouteRetry");
+  if (rule.affinity) features.add("SessionCookie");
+  if (rule.hashBy) features.add("HashBalancing");
+  if (rule.canary) features.add("Canary");
+  if (rule.fallbackPool !== undefined) features.add("FallbackPool");
+  if (rule.timeouts.connect !== undefined) features.add("ConnectTimeout");
+  if (rule.timeouts.read !== undefined) features.add("ReadTimeout");
 }
 
 function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {
@@ -92,6 +107,9 @@ function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {
       features.add("HTTPRouteCORS");
       return;
     case "Unsupported":
+      return;
+    default:
+      features.add(filter.type);
   }
 }
 

@@ -6,7 +6,7 @@ export { missingFor, startDataPlane, type DataPlaneName, type DataPlaneOptions }
 export { startNginx, type NginxOptions } from "./nginx/nginx.ts";
 export { defaultLimits, type Limits } from "./embedded/limits.ts";
 export { startHaproxy, type HaproxyOptions } from "./haproxy/haproxy.ts";
-export { startIngress, controllerName, type Ingress, type IngressOptions } from "./ingress.ts";
+export { startIngress, controllerName, nginxControllerName, type Ingress, type IngressOptions } from "./ingress.ts";
 export { gatewayControllerName } from "./gateway/controller-name.ts";
 export { startGateway, type GatewayController, type GatewayOptions } from "./gateway/controller.ts";
 export { publishedAddresses } from "./ingress-status.ts";

@@ -6,9 +6,11 @@ import {
   isStatus,
   keyOf,
   resources,
+  type Secret,
 } from "../kube/index.ts";
 import {
   createTranslationMemory,
+  type NginxOptions,
   type Problem,
   readKeyPair,
   textOf,
@@ -19,10 +21,13 @@ import { serviceOfSlice } from "../services/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane } from "./dataplane.ts";
+import { usersOf } from "./users.ts";
 import { sameStatus, statusOf } from "./ingress-status.ts";
 
 /** `spec.controller` of the IngressClasses that Fairlead serves. */
 export const controllerName = "fairlead.dev/ingress";
+/** The same for Ingresses that mean what they mean to ingress-nginx. */
+export const nginxControllerName = "fairlead.dev/ingress-nginx";
 const className = "fairlead";
 const defaultAnnotation = "ingressclass.kubernetes.io/is-default-class";
 const byService = "ingress/service";
@@ -43,6 +48,8 @@ export interface IngressOptions {
   readonly bindPorts?: { readonly http: number; readonly https: number };
   /** Of several that serve the same Ingresses one writes statuses, events and the class. Default: this one. */
   readonly leading?: () => boolean;
+  /** Classes whose Ingresses mean what they mean to ingress-nginx: their controllers' names, and its ConfigMap. */
+  readonly nginx?: { readonly controllers: readonly string[]; readonly options: () => NginxOptions };
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -58,6 +65,8 @@ export interface Ingress extends Component {
   current(): Translation | undefined;
   /** `addresses` or `leading` answers differently now: writes statuses anew. */
   refresh(): void;
+  /** `nginx.options` answers differently now. */
+  translateAgain(): void;
 }
 
 /** Keeps a data plane serving what the Ingresses of Fairlead's classes say, and writes back where they are reached. */
@@ -72,6 +81,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
   const memory = createTranslationMemory();
+  const usersBySecret = new WeakMap<Secret, ReadonlyMap<string, string>>();
 
   let current: Translation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
@@ -161,6 +171,7 @@ export function startIngress(options: IngressOptions): Ingress {
       memory,
       controllerName,
       ports,
+      ...(options.nginx ? { nginx: { controllers: options.nginx.controllers, options: options.nginx.options() } } : {}),
       ...(options.bindPorts ? { bindPorts: options.bindPorts } : {}),
     });
   }
@@ -174,6 +185,14 @@ export function startIngress(options: IngressOptions): Ingress {
         const found = secrets.get(secret);
         const pair = found && readKeyPair(found);
         return typeof pair === "object" ? pair : undefined;
+      },
+      users: (of) => {
+        const { namespace = "", name } = of.secret;
+        const found = secrets.get({ namespace, name });
+        // Read anew only when the Secret changes: it stands in a request's way.
+        let known = found && usersBySecret.get(found);
+        if (found && !known) usersBySecret.set(found, (known = usersOf(found.data ?? {}, of.layout)));
+        return known;
       },
     });
     current = next;
@@ -251,7 +270,8 @@ export function startIngress(options: IngressOptions): Ingress {
   }
 
   async function ensureClass(): Promise<void> {
-    if (classes.list().some((each) => each.spec.controller === controllerName)) return;
+    const ours = [controllerName, ...(options.nginx?.controllers ?? [])];
+    if (classes.list().some((each) => ours.includes(each.spec.controller ?? ""))) return;
     const isDefault = !classes.list().some((each) => each.metadata.annotations?.[defaultAnnotation] === "true");
     const annotations = isDefault ? { [defaultAnnotation]: "true" } : {};
     await client
@@ -270,6 +290,7 @@ export function startIngress(options: IngressOptions): Ingress {
     stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
+    translateAgain: translateSoon,
     refresh() {
       if (!begun) return;
       controller.enqueue("class");

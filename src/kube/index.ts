@@ -36,6 +36,7 @@ export * from "./values/intstr.ts";
 export * from "./values/ip.ts";
 export * from "./values/names.ts";
 export { compilePattern, PatternError, type Pattern } from "./values/pattern.ts";
+export { compileCaptures, type Captures } from "./values/captures.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
 export * from "./autoscaling/autoscaling-v1.ts";

@@ -1,5 +1,6 @@
 import { canonicalHost } from "./host.ts";
 import type { PathMatch } from "./model.ts";
+import type { PolicyFilter } from "./policies.ts";
 
 /** Changes to header fields: remove, then set, then add. Names as they were given. */
 export interface HeaderChanges {
@@ -40,6 +41,7 @@ export type Filter =
   /** `numerator` of `denominator` requests are sent there too; the answers are thrown away. */
   | { readonly type: "Mirror"; readonly pool: string; readonly numerator: number; readonly denominator: number }
   | { readonly type: "Cors"; readonly cors: Cors }
+  | PolicyFilter
   /** Something that cannot be done: requests get 500 and are not served as if it were not there. */
   | { readonly type: "Unsupported"; readonly what: string };
 

@@ -8,12 +8,13 @@ interface Draft {
   prefix: Map<string, Route[]>;
   longestPrefix: number;
   fallback?: Route;
+  mergeSlashes?: boolean;
 }
 
 /** Collects routes into a table. Routes come oldest object first: the first keeps what both match, later ones get a problem. */
 export interface HostTableBuilder {
   /** `host` has a rule: of an Ingress, what its paths do not match goes to a default backend, not to a less specific host. */
-  addHost(host: string): void;
+  addHost(host: string, mergeSlashes?: boolean): void;
   /** `route` has a path. */
   add(route: Route): void;
   /** A default backend: for `hosts`, which its object names, and if no better one is found for all that is unmatched. */
@@ -100,7 +101,10 @@ export function createHostTable(semantics: HostSemantics, report: (problem: Prob
 
   return {
     add,
-    addHost: (host) => void draftOf(host),
+    addHost(host, mergeSlashes = false) {
+      const draft = draftOf(host);
+      if (mergeSlashes) draft.mergeSlashes = true;
+    },
     addDefault: (route, named) => void defaults.push({ route, hosts: named }),
     finish,
   };

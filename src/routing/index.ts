@@ -13,6 +13,8 @@ export {
   type Redirect,
   type RedirectedRequest,
 } from "./filters.ts";
+export type * from "./policies.ts";
+export { cookieOf, parseTemplate, renderTemplate, type RequestFacts, type Template } from "./template.ts";
 export type { Problem } from "./problem.ts";
 export {
   match,
@@ -42,3 +44,4 @@ export { readKeyPair, type InspectKeyPair } from "./tls.ts";
 export { textOf } from "./owner.ts";
 export * from "./gateway/index.ts";
 export { createPoolMemory, type PoolMemory } from "./pool.ts";
+export * from "./ingress-nginx/index.ts";

@@ -1,6 +1,7 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { createHostTable } from "./host-table.ts";
 import { classSelector } from "./ingress-class.ts";
+import { type NginxOptions, readNginxIngresses } from "./ingress-nginx/index.ts";
 import type { Listener, ListenerProtocol, ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
 import { createPoolMemory, poolOf, type Absence, type PoolTarget } from "./pool.ts";
@@ -19,6 +20,8 @@ export interface IngressInput {
   readonly inspect: InspectKeyPair;
   /** `spec.controller` of the classes that are ours. */
   readonly controllerName: string;
+  /** Ingresses of these classes mean what they mean to ingress-nginx. Default: there are none. */
+  readonly nginx?: { readonly controllers: readonly string[]; readonly options: NginxOptions };
   /** Ports to listen on. */
   readonly ports: { readonly http: number; readonly https: number };
   /** Ports that the data plane opens for them, when something before it leads there. */
@@ -29,7 +32,7 @@ export interface IngressInput {
 
 /** What was worked out before, by object. */
 export interface TranslationMemory {
-  readonly readIngress: typeof readIngress;
+  readonly readIngress: (ingress: Ingress) => Reading;
   readonly poolOf: typeof poolOf;
   /** Forgets all other pools; Ingresses are forgotten with their objects. */
   keepPools(keys: { has(key: string): boolean }): void;
@@ -67,15 +70,16 @@ export function translateIngresses(input: IngressInput): Translation {
   const targets = new Map<string, PoolTarget>();
   const hosts = createHostTable("Ingress", (problem) => problems.push(problem));
 
-  const served = selectServed(input, problems);
+  const { served, nginx } = selectServed(input, problems);
+  const compatible = readNginxIngresses(nginx, { ...input, options: input.nginx?.options ?? {} });
   for (const ingress of served) {
-    const reading = memory.readIngress(ingress);
+    const reading = compatible.get(ingress) ?? memory.readIngress(ingress);
     problems.push(...reading.problems);
     for (const backend of reading.backends) {
       if ("unsupported" in backend) pools.set(backend.key, backend.unsupported);
       else addPool(refOf(ingress), backend.key, backend.target, backend.field);
     }
-    for (const host of reading.hosts) hosts.addHost(host);
+    for (const host of reading.hosts) hosts.addHost(host, reading.mergeSlashes);
     for (const route of reading.routes) hosts.add(route);
     if (reading.fallback) hosts.addDefault(reading.fallback, reading.hosts);
   }
@@ -125,12 +129,15 @@ function remedyOf(absence: Absence, target: PoolTarget, service: Service | undef
   return remedies[absence];
 }
 
-function selectServed(input: IngressInput, problems: Problem[]): Ingress[] {
-  const select = classSelector(input.classes, input.controllerName);
+function selectServed(input: IngressInput, problems: Problem[]): { served: Ingress[]; nginx: Ingress[] } {
+  const select = classSelector(input.classes, input.controllerName, input.nginx?.controllers);
+  const compatible = new Set<Ingress>();
   const served = input.ingresses.filter((ingress) => {
-    const { ours, problem } = select(ingress);
+    const { ours, nginx, problem } = select(ingress);
     if (problem) problems.push(problem);
+    if (nginx) compatible.add(ingress);
     return ours;
   });
-  return oldestFirst(served);
+  const ordered = oldestFirst(served);
+  return { served: ordered, nginx: ordered.filter((ingress) => compatible.has(ingress)) };
 }

@@ -109,7 +109,7 @@ export function matchOn(listener: Listener, request: RequestView): Match {
   if (server?.kind !== "http") return { outcome: "unmatched", why: "no listener serves this host" };
   const found = routeFor(server.hosts, host, path, request);
   if (!found) return { outcome: "unmatched", why: "no rule matches this host and path" };
-  return { outcome: "route", ...found, path, host, server };
+  return { outcome: "route", path, ...found, host, server };
 }
 
 /** Hosts of a table in the order in which they have a say. */
@@ -132,11 +132,13 @@ function routeFor(
   host: string,
   path: string,
   request: RequestView,
-): { route: Route; why: Why } | undefined {
+): { route: Route; why: Why; path?: string } | undefined {
   for (const { routes, by } of hostsFor(table, host)) {
-    const found = routeIn(routes, path, request);
-    if (found) return { route: found.route, why: { host: by, path: found.by } };
-    if (routes.fallback) return { route: routes.fallback, why: { host: by, path: "default" } };
+    const merged = routes.mergeSlashes && path.includes("//") ? path.replaceAll(/\/{2,}/g, "/") : path;
+    const changed = merged === path ? {} : { path: merged };
+    const found = routeIn(routes, merged, request);
+    if (found) return { route: found.route, why: { host: by, path: found.by }, ...changed };
+    if (routes.fallback) return { route: routes.fallback, why: { host: by, path: "default" }, ...changed };
     if (table.semantics === "Ingress") break;
   }
   return table.fallback && { route: table.fallback, why: { host: "none", path: "default" } };

@@ -1,4 +1,6 @@
 import type { Filter } from "./filters.ts";
+import type { Affinity, Canary } from "./policies.ts";
+import type { Template } from "./template.ts";
 
 /** Names an object in the API. `namespace` is absent for cluster-scoped kinds. */
 export interface ObjectRef {
@@ -40,6 +42,8 @@ export interface BackendTls {
   readonly subjectAltNames: readonly SubjectAltName[];
   /** PEM of the authorities that are trusted; `System` for those of the machine. */
   readonly authorities: string;
+  /** True: whoever answers is trusted, and `serverName` is only asked for; "" asks for none. As ingress-nginx does unless told otherwise. */
+  readonly unverified?: boolean;
   /** What the data plane shows of itself. */
   readonly client?: Certificate;
 }
@@ -92,6 +96,10 @@ export interface Timeouts {
   readonly request?: number;
   /** Of each attempt, until its answer begins. */
   readonly backendRequest?: number;
+  /** For a connection to an endpoint. */
+  readonly connect?: number;
+  /** Without a byte of the answer, at its begin and in its middle. */
+  readonly read?: number;
 }
 
 /** When to try again (GEP-1731). Without it: only what was certainly not processed, on another endpoint. */
@@ -114,6 +122,14 @@ export interface Rule {
   readonly backends: readonly Backend[];
   readonly timeouts: Timeouts;
   readonly retry?: Retry;
+  /** A client stays with its endpoint. */
+  readonly affinity?: Affinity;
+  /** Requests with the same text go to the same endpoint (consistent hashing). */
+  readonly hashBy?: Template;
+  /** Takes some requests before `backends` are asked. */
+  readonly canary?: Canary;
+  /** Pool for requests whose pool has no endpoint. */
+  readonly fallbackPool?: string;
   readonly owner: Owner;
 }
 
@@ -144,6 +160,8 @@ export interface HostRoutes {
   readonly longestPrefix: number;
   /** Default backend for requests to this host that no path matches. */
   readonly fallback?: Route;
+  /** Empty segments of a path count as one slash, matched and forwarded. */
+  readonly mergeSlashes?: boolean;
 }
 
 /**

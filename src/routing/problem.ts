@@ -15,6 +15,7 @@ export interface Problem {
     | "IngressClassNotFound"
     | "InvalidHost"
     | "InvalidPath"
+    | "InvalidAnnotation"
     | "Conflict";
   readonly message: string;
   readonly remedy: string;

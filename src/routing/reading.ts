@@ -1,6 +1,6 @@
 import type { Ingress, IngressBackend } from "../kube/index.ts";
 import { isRuleHost } from "./host.ts";
-import type { Pool, Route } from "./model.ts";
+import type { PathMatch, Pool, Route } from "./model.ts";
 import { refOf, textOf } from "./owner.ts";
 import { canonicalPathOfObject } from "./path.ts";
 import { poolKey, type PoolTarget } from "./pool.ts";
@@ -22,10 +22,21 @@ export interface Reading {
   readonly fallback?: Route;
   readonly backends: readonly Backend[];
   readonly problems: readonly Problem[];
+  /** Empty segments of paths do not count on its hosts. */
+  readonly mergeSlashes?: boolean;
+}
+
+/** What a class may see otherwise. */
+export interface ReadingWays {
+  /** What a path means, or why it means nothing. Default: `ImplementationSpecific` is `Prefix`, in canonical form. */
+  readonly pathOf?: (path: string, type: string) => PathMatch | { readonly refused: string };
+  /** How a Service port is reached. */
+  readonly targetOf?: (target: PoolTarget) => PoolTarget;
 }
 
 /** Reads an Ingress without looking at any other object. */
-export function readIngress(ingress: Ingress): Reading {
+export function readIngress(ingress: Ingress, ways: ReadingWays = {}): Reading {
+  const { pathOf = plainPath, targetOf = (target: PoolTarget) => target } = ways;
   const object = refOf(ingress);
   const namespace = ingress.metadata.namespace ?? "";
   const hosts = new Set<string>();
@@ -48,20 +59,17 @@ export function readIngress(ingress: Ingress): Reading {
     hosts.add(host);
     for (const [p, path] of (rule.http?.paths ?? []).entries()) {
       const field = `spec.rules[${r}].http.paths[${p}]`;
-      const value = canonicalPathOfObject(path.path || "/");
-      if (typeof value !== "string") {
+      const match = pathOf(path.path || "/", path.pathType);
+      if ("refused" in match) {
         problems.push({
           object,
           field: `${field}.path`,
           reason: "InvalidPath",
-          message: value.refused,
+          message: match.refused,
           remedy: "use an absolute path such as /shop",
         });
         continue;
       }
-      // ImplementationSpecific means Prefix here.
-      const match: Route["path"] =
-        path.pathType === "Exact" ? { type: "Exact", value } : { type: "Prefix", value: value.replace(/\/+$/, "") };
       routes.push(routeOf(host, readBackend(path.backend, `${field}.backend`), field, match));
     }
   }
@@ -79,7 +87,7 @@ export function readIngress(ingress: Ingress): Reading {
 
   function readBackend({ service, resource }: IngressBackend, field: string): string {
     if (!service) return refuseResource(`${resource?.kind ?? ""}.${resource?.name ?? ""}`, field);
-    const target = { namespace, service: service.name, port: service.port };
+    const target = targetOf({ namespace, service: service.name, port: service.port });
     const key = poolKey(target);
     backends.push({ key, field, target });
     return key;
@@ -100,4 +108,11 @@ export function readIngress(ingress: Ingress): Reading {
     });
     return key;
   }
+}
+
+/** The path of an object as it is matched. */
+export function plainPath(path: string, type: string): PathMatch | { readonly refused: string } {
+  const value = canonicalPathOfObject(path);
+  if (typeof value !== "string") return value;
+  return type === "Exact" ? { type: "Exact", value } : { type: "Prefix", value: value.replace(/\/+$/, "") };
 }

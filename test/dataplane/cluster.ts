@@ -70,7 +70,7 @@ export interface TestCluster {
     ports?: readonly { name?: string; port: number; appProtocol?: string }[],
   ): void;
   endpoints(name: string, backends: readonly Endpoint[], portNames?: readonly (string | undefined)[]): void;
-  addIngress(name: string, spec: IngressSpec): void;
+  addIngress(name: string, spec: IngressSpec, annotations?: Readonly<Record<string, string>>): void;
   secret(name: string, data: Record<string, string>): void;
   /** Settles when the data plane serves what the objects say now. */
   served(): Promise<void>;
@@ -86,7 +86,12 @@ export interface Endpoint {
 const namespace = "shop";
 
 export async function startCluster(
-  options: { start?: StartDataPlane; limits?: Partial<Limits>; trustedForwarders?: string[] } = {},
+  options: {
+    start?: StartDataPlane;
+    limits?: Partial<Limits>;
+    trustedForwarders?: string[];
+    nginxOptions?: Record<string, string>;
+  } = {},
 ): Promise<TestCluster> {
   const stop = new AbortController();
   const { signal } = stop;
@@ -94,7 +99,7 @@ export async function startCluster(
   const clock = systemClock;
   const client = createFakeClient();
   const metrics = createMetrics();
-  const { start = startEmbedded, ...more } = options;
+  const { start = startEmbedded, nginxOptions = {}, ...more } = options;
   const dataplane = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const ingress = startIngress({
     client,
@@ -103,6 +108,7 @@ export async function startCluster(
     addresses: () => ["127.0.0.1"],
     // 0: any free port.
     ports: { http: 0, https: 0 },
+    nginx: { controllers: ["k8s.io/ingress-nginx"], options: () => nginxOptions },
     signal,
     clock,
     log,
@@ -150,9 +156,9 @@ export async function startCluster(
         client.remove(resources.EndpointSlice, { namespace, name: `${name}-${index}` });
       sliceCounts.set(name, backends.length);
     },
-    addIngress: (name, spec) =>
+    addIngress: (name, spec, annotations = {}) =>
       void client.put(resources.Ingress, {
-        metadata: { name, namespace },
+        metadata: { name, namespace, annotations: { ...annotations } },
         spec: { ingressClassName: "fairlead", ...spec },
       }),
     secret: (name, data) =>
@@ -165,7 +171,7 @@ export async function startCluster(
       }),
     async served() {
       const marker = `marker-${++markers}.test`;
-      cluster.addIngress("marker", { rules: [{ host: marker }] });
+      cluster.addIngress("marker", { ingressClassName: "fairlead", rules: [{ host: marker }] });
       await eventually("the objects are served", () => {
         const server = ingress.current()?.model.listeners[0]?.servers.get("");
         return server?.kind === "http" && server.hosts.exact.has(marker);

@@ -56,7 +56,7 @@ export function startExposure(context: PartContext): Exposure {
   const ingressPart = supervise(
     "ingress",
     async (signal) => {
-      const { startDataPlane, startIngress } = await import("../../dataplane/index.ts");
+      const { nginxControllerName, startDataPlane, startIngress } = await import("../../dataplane/index.ts");
       const client = clientOf("ingress");
       const own = log.child({ component: "ingress" });
       const dataplane = startDataPlane(settings.dataplane, {
@@ -79,6 +79,7 @@ export function startExposure(context: PartContext): Exposure {
         clock,
         events,
         addresses: () => [address],
+        nginx: { controllers: [nginxControllerName], options: () => ({}) },
         log: own,
       });
       return ingress;

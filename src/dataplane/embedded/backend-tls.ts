@@ -23,8 +23,8 @@ export function backendTlsOptions(
       ...(tls.authorities === "System" ? {} : { ca: tls.authorities }),
       ...(pair ? { cert: pair.certificate, key: pair.key } : {}),
     }),
-    rejectUnauthorized: true,
-    checkServerIdentity: (_host, certificate) => wrongIdentity(tls, certificate),
+    rejectUnauthorized: tls.unverified !== true,
+    checkServerIdentity: (_host, certificate) => (tls.unverified ? undefined : wrongIdentity(tls, certificate)),
   };
 }
 

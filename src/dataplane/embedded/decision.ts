@@ -1,18 +1,25 @@
 import {
+  type Affinity,
   type Backend,
   changedPath,
+  cookieOf,
   corsFields,
+  type ExternalAuth,
   type Field,
   type Filter,
   type HeaderChanges,
   type Match,
   redirectLocation,
+  renderTemplate,
+  type RequestFacts,
   type Retry,
   type Timeouts,
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
 import { answers } from "./answer.ts";
 import { changedFields } from "./changes.ts";
+import type { Guards } from "./guards.ts";
+import { type Applied, applyPolicy, takesCanary, verdictOf } from "./policies.ts";
 
 /** What is done with a request that has found its route. */
 export interface Decision {
@@ -29,6 +36,21 @@ export interface Decision {
   readonly mirrors: readonly { readonly pool: string; readonly path: string; readonly headers: string[] }[];
   readonly timeouts: Timeouts;
   readonly retry?: Retry;
+  /** What decided on it, for what comes later. */
+  readonly facts: RequestFacts;
+  /** Bytes of the body. */
+  readonly bodyBytes: number;
+  /** Must be asked first. */
+  readonly authorize?: ExternalAuth;
+  readonly errorPages?: Applied["errorPages"];
+  readonly affinity?: Affinity;
+  /** Its value in the request. */
+  readonly sticky?: string;
+  /** Requests with the same text go to the same endpoint. */
+  readonly hashKey?: string;
+  readonly fallbackPool?: string;
+  /** To be called when the request is done. */
+  readonly release: readonly (() => void)[];
 }
 
 export interface DecidedRequest {
@@ -36,6 +58,13 @@ export interface DecidedRequest {
   readonly scheme: "http" | "https";
   /** Host header as it was sent. */
   readonly host: string;
+  /** The client's own address and scheme, behind forwarders that are trusted. */
+  readonly client: string;
+  readonly clientScheme: string;
+  readonly id: string;
+  /** Bytes that its body has, as it says. */
+  readonly length: number;
+  readonly guards: Guards;
   /** Port as clients see it. */
   readonly port: number;
   readonly query: string;
@@ -53,7 +82,26 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const responseFields: Field[] = [];
   const mirrorTo: string[] = [];
   let { headers } = request;
-  let { path } = found;
+  const applied: Applied = {
+    path: found.path,
+    bodyBytes: Number.POSITIVE_INFINITY,
+    trusted: false,
+    stranger: false,
+    release: [],
+  };
+  const facts: RequestFacts = {
+    scheme: request.clientScheme,
+    host: found.host,
+    httpHost: request.host,
+    method: request.method,
+    path: found.path,
+    query: request.query,
+    client: request.client,
+    id: request.id,
+    port: request.port,
+    header: request.header,
+  };
+  const policyRequest = { facts, guards: request.guards, length: request.length };
 
   function apply(filter: Filter): Answer | undefined {
     switch (filter.type) {
@@ -70,11 +118,11 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         return {
           status: filter.redirect.status,
           text: "Look there.",
-          fields: [{ name: "location", value: location }, ...responseFields],
+          fields: [{ name: "location", value: location }],
         };
       }
       case "Rewrite":
-        path = changedPath(path, filter.path, found.route.path);
+        applied.path = changedPath(applied.path, filter.path, found.route.path);
         if (filter.hostname !== undefined)
           headers = changedFields(headers, {
             set: [{ name: "host", value: filter.hostname }],
@@ -99,23 +147,38 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
       case "Unsupported":
         return answers.misconfigured;
       default:
-        return filter satisfies never;
+        return applyPolicy(filter, applied, policyRequest);
     }
+  }
+
+  /** An answer instead: what was taken is given back. */
+  function instead(answer: Answer): Answer {
+    for (const release of applied.release) release();
+    return responseFields.length === 0 ? answer : { ...answer, fields: [...(answer.fields ?? []), ...responseFields] };
   }
 
   for (const filter of rule.filters) {
     const answer = apply(filter);
-    if (answer) return answer;
+    if (answer) return instead(answer);
   }
-  const backend = pickBackend(rule.backends, random);
-  if (backend?.pool === undefined) return answers.misconfigured;
-  for (const filter of backend.filters) {
-    const answer = apply(filter);
-    if (answer) return answer;
+  const shut = verdictOf(applied);
+  if (shut) return instead(shut);
+  let pool: string;
+  if (rule.canary && takesCanary(rule.canary, facts, random)) pool = rule.canary.pool;
+  else {
+    const backend = pickBackend(rule.backends, random);
+    if (backend?.pool === undefined) return instead(answers.misconfigured);
+    for (const filter of backend.filters) {
+      const answer = apply(filter);
+      if (answer) return instead(answer);
+    }
+    pool = backend.pool;
   }
-  const target = path + request.query;
+  const target = applied.path + request.query;
+  const { affinity, hashBy, fallbackPool } = rule;
+  const sticky = affinity && cookieOf(request.header("cookie"), affinity.cookie);
   return {
-    pool: backend.pool,
+    pool,
     path: target,
     headers,
     responseChanges,
@@ -123,6 +186,15 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     mirrors: mirrorTo.map((pool) => ({ pool, path: target, headers })),
     timeouts: rule.timeouts,
     ...(rule.retry ? { retry: rule.retry } : {}),
+    facts,
+    bodyBytes: applied.bodyBytes,
+    ...(applied.authorize ? { authorize: applied.authorize } : {}),
+    ...(applied.errorPages ? { errorPages: applied.errorPages } : {}),
+    ...(affinity ? { affinity } : {}),
+    ...(sticky === undefined ? {} : { sticky }),
+    ...(hashBy ? { hashKey: renderTemplate(hashBy, facts) } : {}),
+    ...(fallbackPool === undefined ? {} : { fallbackPool }),
+    release: applied.release,
   };
 }
 

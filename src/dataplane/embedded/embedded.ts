@@ -7,6 +7,7 @@ import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { openListener, type OpenListener } from "./listener.ts";
+import { createGuards } from "./guards.ts";
 import { createRequestCounts } from "./metrics.ts";
 import type { ProxyContext } from "./proxy.ts";
 import { createSecureContexts } from "./secure-contexts.ts";
@@ -40,6 +41,24 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "Weights",
   "Redirect",
   "RequestHeaderModification",
+  "RegexRewrite",
+  "SslRedirect",
+  "UrlRedirect",
+  "SourceRanges",
+  "BasicAuth",
+  "ExternalAuth",
+  "RateLimit",
+  "ConnectionLimit",
+  "BodyLimit",
+  "ErrorPages",
+  "SessionCookie",
+  "HashBalancing",
+  "Canary",
+  "FallbackPool",
+  "UnverifiedBackendTls",
+  "ConnectTimeout",
+  "ReadTimeout",
+  "MergedSlashes",
   "HTTPRoute",
   "GRPCRoute",
   "TLSRoute",
@@ -87,6 +106,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
   const { signal, log, clock = systemClock } = options;
   const limits = { ...defaultLimits, ...options.limits };
   let keyPair: Configuration["keyPair"] = () => undefined;
+  let users: NonNullable<Configuration["users"]> = () => undefined;
   const upstreams = createUpstreams(limits, clock, (certificate) => keyPair(certificate));
   const contexts = createSecureContexts(() => selfSigned(clock.now()));
   const open = new Map<string, OpenListener>();
@@ -99,6 +119,8 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
     limits,
     trusted: trustedForwarders(options.trustedForwarders ?? []),
     metrics: createRequestCounts(options.metrics),
+    guards: createGuards(clock, (secret) => users(secret)),
+    clock,
   };
   const listenerOptions = {
     address: options.address ?? "0.0.0.0",
@@ -152,6 +174,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
         signal.throwIfAborted();
         const { model } = configuration;
         keyPair = configuration.keyPair;
+        users = configuration.users ?? (() => undefined);
         if (model.pools.size > 0) await upstreams.prepare();
         contexts.use(configuration);
         // A request between these lines sees old routes with new pools at worst; so old pools stay until routes follow.

@@ -5,14 +5,19 @@ import type { Dispatcher } from "undici";
 import { type Listener, matchOn } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
+import type { Clock } from "../../system/index.ts";
 import { changedFields } from "./changes.ts";
 import { decide, type Decision } from "./decision.ts";
 import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
+import { fetchErrorPage } from "./error-page.ts";
+import { askAuthorization } from "./external-auth.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { headerObject, requestHeaders, responseHeaders } from "./headers.ts";
+import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
 import type { RequestCounts } from "./metrics.ts";
+import { affinityField } from "./policies.ts";
 import { mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
 
@@ -22,6 +27,8 @@ export interface ProxyContext {
   readonly limits: Limits;
   readonly trusted: TrustedForwarders;
   readonly metrics: RequestCounts;
+  readonly guards: Guards;
+  readonly clock: Clock;
 }
 
 /** What the client's connection tells. */
@@ -76,7 +83,37 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
   );
   const headers = requestHeaders(request.rawHeaders, target.host, client, id);
   const { host, query } = target;
-  return { id, ...decide(found, { method, scheme, host, port: listener.port, query, header, headers }) };
+  const decided = decide(found, {
+    method,
+    scheme,
+    host,
+    client: client.realIp,
+    clientScheme: client.proto === "https" ? "https" : client.proto === "http" ? "http" : scheme,
+    id,
+    length: Number(request.headers["content-length"] ?? 0),
+    guards: context.guards,
+    port: listener.port,
+    query,
+    header,
+    headers,
+  });
+  return { id, ...decided };
+}
+
+/** Asks whoever must be asked whether a request may pass, and calls `proceed` with what becomes of it. */
+export function authorized(
+  context: ProxyContext,
+  entry: Entry,
+  routed: Routed,
+  signal: AbortSignal,
+  proceed: (routed: Routed | (Answer & { id: string })) => void,
+): void {
+  const { authorize, facts, headers, id } = routed;
+  if (!authorize) return proceed(routed);
+  const { upstreams } = context;
+  void askAuthorization(authorize, { upstreams, listener: entry.listener(), facts, headers, signal }).then((answer) =>
+    proceed("status" in answer ? { id, ...answer } : { ...routed, headers: changedFields(headers, answer.changes) }),
+  );
 }
 
 /** Server name (SNI) of a connection; "" when its client named none. */
@@ -102,190 +139,263 @@ export function serve(
   let gone = false;
   let late = false;
   const timers = new Set<NodeJS.Timeout>();
+  const asking = new AbortController();
+  const mirrors: Mirror[] = [];
+  let release: readonly (() => void)[] = [];
   response.once("close", () => {
     gone = !response.writableFinished;
+    for (const each of release) each();
     metrics.requestDone(gone && !response.headersSent ? 499 : response.statusCode);
     for (const timer of timers) clearTimeout(timer);
     if (gone) {
       controller?.abort(new Error("the client went away"));
+      asking.abort();
       for (const mirror of mirrors) mirror.abort();
     }
   });
 
-  const routed = route(context, entry, request);
-  const mirrors: Mirror[] = [];
-  if ("status" in routed) return sendAnswer(request, response, routed, routed.id);
-  const { timeouts, retry } = routed;
-  const method = request.method ?? "GET";
-  const withBody = hasBody(request);
-  const body = withBody
-    ? requestBody(request, {
-        ...limits,
-        onFirstRead,
-        ...(routed.mirrors.length > 0
-          ? {
-              onChunk: (chunk) => mirrors.forEach((mirror) => mirror.chunk(chunk)),
-              onEnd: () => mirrors.forEach((mirror) => mirror.end()),
-            }
-          : {}),
-      })
-    : undefined;
-  for (const { pool, path, headers } of routed.mirrors) {
-    const mirror = openMirror(upstreams, pool, { method, path, headers, withBody });
-    if (mirror) mirrors.push(mirror);
-  }
-  if (timeouts.request) after(timeouts.request, () => giveUp());
-  const tried = new Set<Upstream>();
-  let attempts = 0;
-  attempt();
+  const first = route(context, entry, request);
+  if ("status" in first) return sendAnswer(request, response, first, first.id);
+  ({ release } = first);
+  // Nearly all requests need no leave: they go on in the same turn.
+  if (first.authorize)
+    return authorized(context, entry, first, asking.signal, (next) => {
+      if (response.destroyed) return;
+      if ("status" in next) sendAnswer(request, response, next, next.id);
+      else proceed(next);
+    });
+  proceed(first);
 
-  function after(ms: number, act: () => void): NodeJS.Timeout {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      act();
-    }, ms);
-    timers.add(timer);
-    return timer;
-  }
-
-  function done(timer: NodeJS.Timeout | undefined): void {
-    if (!timer) return;
-    clearTimeout(timer);
-    timers.delete(timer);
-  }
-
-  /** The whole request has taken too long. */
-  function giveUp(): void {
-    if (gone || response.writableEnded || "status" in routed) return;
-    late = true;
-    controller?.abort(tooLate());
-    if (response.headersSent) cutOff(response);
-    else sendAnswer(request, response, answers.timeout, routed.id);
-  }
-
-  function attempt(failure: Answer = answers.noEndpoints): void {
-    if (gone || late || "status" in routed) return;
-    let upstream = upstreams.pick(routed.pool, tried);
-    // With a policy of its own it is not another endpoint that is asked for, but another try.
-    if (upstream === undefined && retry && attempts > 0) upstream = upstreams.pick(routed.pool, new Set());
-    if (upstream === undefined || upstream === "full")
-      return sendAnswer(request, response, upstream ? answers.overloaded : failure, routed.id);
-    tried.add(upstream);
-    attempts++;
-    upstream.inFlight++;
-    controller = undefined;
-    let attempted = true;
-    const overdue = timeouts.backendRequest
-      ? after(timeouts.backendRequest, () => {
-          if (controller) controller.abort(tooLate());
-          else if (attempted) handler.onResponseError?.(undefined as never, tooLate());
+  function proceed(routed: Routed): void {
+    const { timeouts, retry, affinity } = routed;
+    /** The endpoint that the client has been told of, or has now. */
+    let cookieFor: Upstream | undefined;
+    let pool = routed.pool;
+    const method = request.method ?? "GET";
+    const withBody = hasBody(request);
+    const body = withBody
+      ? requestBody(request, {
+          ...limits,
+          bodyBytes: Math.min(limits.bodyBytes, routed.bodyBytes),
+          onFirstRead,
+          ...(routed.mirrors.length > 0
+            ? {
+                onChunk: (chunk) => mirrors.forEach((mirror) => mirror.chunk(chunk)),
+                onEnd: () => mirrors.forEach((mirror) => mirror.end()),
+              }
+            : {}),
         })
       : undefined;
-    const handler = relay(upstream, routed.id, () => {
-      const first = attempted;
-      attempted = false;
-      done(overdue);
-      return first;
-    });
-    try {
-      upstream
-        .connections()
-        .dispatch({ method, path: routed.path, headers: routed.headers, body: body?.open() ?? null }, handler);
-    } catch (error) {
-      handler.onResponseError?.(undefined as never, error as Error);
+    for (const { pool: copyTo, path, headers } of routed.mirrors) {
+      const mirror = openMirror(upstreams, copyTo, { method, path, headers, withBody });
+      if (mirror) mirrors.push(mirror);
     }
-  }
+    if (timeouts.request) after(timeouts.request, () => giveUp());
+    const tried = new Set<Upstream>();
+    let attempts = 0;
+    attempt();
 
-  /** Takes one endpoint's answer to the client. `settle` is true the first time: an attempt ends once. */
-  function relay(upstream: Upstream, id: string, settle: () => boolean): Dispatcher.DispatchHandler {
-    let ignored = false;
-    return {
-      onRequestStart(started) {
-        controller = started;
-        if (gone || late) started.abort(new Error("the client went away"));
-      },
-      onResponseStart(current, status, _headers, statusMessage) {
-        if (status < 200) return;
-        if (mayRepeat() && retry?.codes.includes(status)) {
-          ignored = true;
-          current.abort(new Error("this answer asks for another try"));
-          return;
-        }
-        const headers = answerHeaders(current.rawHeaders as Buffer[]);
-        sendHead(response, status, statusMessage, headers);
-        // What has come with the header section goes out with it; a header section alone must not wait for a body.
-        process.nextTick(flushHead);
-      },
-      onResponseData(current, chunk) {
-        if (ignored || sink.write(chunk)) return;
-        current.pause();
-        watchIdle(request, true, limits.clientIdle);
-        response.once("drain", () => {
-          watchIdle(request, false, limits.clientIdle);
-          current.resume();
-        });
-      },
-      onResponseEnd(current) {
-        if (!settle()) return;
-        upstream.inFlight--;
-        if (ignored) return again(upstream, answers.unreachable);
-        // A list from HTTP/1.1, an object from HTTP/2.
-        const raw = current.rawTrailers as Buffer[] | Record<string, string> | null | undefined;
-        const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
-        if (Object.keys(trailers).length > 0) (response as ServerResponse).addTrailers(trailers);
-        response.end();
-        if (body && !request.complete) lingerFor(request, response, limits.linger);
-      },
-      onResponseError(_current, error) {
-        if (!settle()) return;
-        upstream.inFlight--;
-        if (ignored) again(upstream, answers.unreachable);
-        else failed(upstream, error, id);
-      },
-    };
-  }
+    function after(ms: number, act: () => void): NodeJS.Timeout {
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        act();
+      }, ms);
+      timers.add(timer);
+      return timer;
+    }
 
-  function answerHeaders(raw: Buffer[]): string[] {
-    let headers = responseHeaders(raw);
-    if ("status" in routed) return headers;
-    const { responseFields, responseChanges } = routed;
-    if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
-    for (const changes of responseChanges) headers = changedFields(headers, changes);
-    return headers;
-  }
+    function done(timer: NodeJS.Timeout | undefined): void {
+      if (!timer) return;
+      clearTimeout(timer);
+      timers.delete(timer);
+    }
 
-  /** The route allows a further try, and the request can be sent again. */
-  function mayRepeat(): boolean {
-    return retry !== undefined && attempts <= retry.attempts && !body?.touched && !gone && !late;
-  }
+    /** The whole request has taken too long. */
+    function giveUp(): void {
+      if (gone || response.writableEnded) return;
+      late = true;
+      controller?.abort(tooLate());
+      if (response.headersSent) cutOff(response);
+      else sendAnswer(request, response, answers.timeout, routed.id);
+    }
 
-  function again(upstream: Upstream, answer: Answer): void {
-    metrics.retried();
-    if (!retry) return attempt(answer);
-    tried.delete(upstream);
-    if (retry.backoff > 0) after(retry.backoff, () => attempt(answer));
-    else attempt(answer);
-  }
+    function attempt(failure: Answer = answers.noEndpoints): void {
+      if (gone || late) return;
+      let upstream = upstreams.pick(pool, tried, routed);
+      if (upstream === undefined && attempts === 0 && routed.fallbackPool !== undefined) {
+        pool = routed.fallbackPool;
+        upstream = upstreams.pick(pool, tried);
+      }
+      // With a policy of its own it is not another endpoint that is asked for, but another try.
+      if (upstream === undefined && retry && attempts > 0) upstream = upstreams.pick(pool, new Set());
+      if (upstream === undefined || upstream === "full") return answerWith(upstream ? answers.overloaded : failure);
+      cookieFor = affinity && pool === routed.pool && upstream.id !== routed.sticky ? upstream : undefined;
+      tried.add(upstream);
+      attempts++;
+      upstream.inFlight++;
+      controller = undefined;
+      let attempted = true;
+      const unconnected =
+        timeouts.connect === undefined || timeouts.connect >= limits.connect
+          ? undefined
+          : after(timeouts.connect, () => {
+              if (!controller && attempted) handler.onResponseError?.(undefined as never, tooLate());
+            });
+      const overdue = timeouts.backendRequest
+        ? after(timeouts.backendRequest, () => {
+            if (controller) controller.abort(tooLate());
+            else if (attempted) handler.onResponseError?.(undefined as never, tooLate());
+          })
+        : undefined;
+      const handler = relay(upstream, routed.id, () => {
+        const once = attempted;
+        attempted = false;
+        done(overdue);
+        done(unconnected);
+        return once;
+      });
+      try {
+        upstream.connections().dispatch(
+          {
+            method,
+            path: routed.path,
+            headers: routed.headers,
+            body: body?.open() ?? null,
+            ...(timeouts.read === undefined ? {} : { headersTimeout: timeouts.read, bodyTimeout: timeouts.read }),
+          },
+          handler,
+        );
+      } catch (error) {
+        handler.onResponseError?.(undefined as never, error as Error);
+      }
+    }
 
-  function flushHead(): void {
-    if (!response.writableEnded && !response.destroyed && response instanceof ServerResponse) response.flushHeaders();
-  }
+    /** Takes one endpoint's answer to the client. `settle` is true the first time: an attempt ends once. */
+    function relay(upstream: Upstream, id: string, settle: () => boolean): Dispatcher.DispatchHandler {
+      let ignored = false;
+      let replaced = 0;
+      return {
+        onRequestStart(started) {
+          controller = started;
+          if (gone || late) started.abort(new Error("the client went away"));
+        },
+        onResponseStart(current, status, _headers, statusMessage) {
+          if (status < 200) return;
+          if (mayRepeat() && retry?.codes.includes(status)) {
+            ignored = true;
+            current.abort(new Error("this answer asks for another try"));
+            return;
+          }
+          if (routed.errorPages?.codes.includes(status)) {
+            replaced = status;
+            current.abort(new Error("another answer takes its place"));
+            return;
+          }
+          const headers = answerHeaders(current.rawHeaders as Buffer[]);
+          sendHead(response, status, statusMessage, headers);
+          // What has come with the header section goes out with it; a header section alone must not wait for a body.
+          process.nextTick(flushHead);
+        },
+        onResponseData(current, chunk) {
+          if (ignored || replaced || sink.write(chunk)) return;
+          current.pause();
+          watchIdle(request, true, limits.clientIdle);
+          response.once("drain", () => {
+            watchIdle(request, false, limits.clientIdle);
+            current.resume();
+          });
+        },
+        onResponseEnd(current) {
+          if (!settle()) return;
+          upstream.inFlight--;
+          if (ignored) return again(upstream, answers.unreachable);
+          if (replaced) return answerWith({ status: replaced, text: "The endpoint could not serve this request." });
+          // A list from HTTP/1.1, an object from HTTP/2.
+          const raw = current.rawTrailers as Buffer[] | Record<string, string> | null | undefined;
+          const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
+          if (Object.keys(trailers).length > 0) (response as ServerResponse).addTrailers(trailers);
+          response.end();
+          if (body && !request.complete) lingerFor(request, response, limits.linger);
+        },
+        onResponseError(_current, error) {
+          if (!settle()) return;
+          upstream.inFlight--;
+          if (ignored) again(upstream, answers.unreachable);
+          else if (replaced) answerWith({ status: replaced, text: "The endpoint could not serve this request." });
+          else failed(upstream, error, id);
+        },
+      };
+    }
 
-  function failed(upstream: Upstream, error: Error, id: string): void {
-    if (gone || late) return;
-    if (response.headersSent) return cutOff(response);
-    if (body?.tooLarge) return sendAnswer(request, response, answers.bodyTooLarge, id);
-    const sent = controller !== undefined;
-    if (!sent) upstream.avoid();
-    const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-    if (mayRepeat()) return again(upstream, answer);
-    if (!retry && attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
-      // It was an old connection that failed and not the endpoint.
-      if (sent) tried.delete(upstream);
+    function answerHeaders(raw: Buffer[]): string[] {
+      let headers = responseHeaders(raw);
+      if (affinity && cookieFor) {
+        const { name, value } = affinityField(affinity, cookieFor.id, routed.facts, context.clock.now());
+        headers.push(name, value);
+      }
+      return changed(headers);
+    }
+
+    function changed(fields: string[]): string[] {
+      let headers = fields;
+      const { responseFields, responseChanges } = routed;
+      if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
+      for (const changes of responseChanges) headers = changedFields(headers, changes);
+      return headers;
+    }
+
+    /** An answer of our own, or the page of the backend that has those of its status. */
+    function answerWith(answer: Answer): void {
+      const { errorPages, facts, headers } = routed;
+      if (!errorPages?.codes.includes(answer.status) || response.headersSent)
+        return sendAnswer(request, response, answer, routed.id);
+      void fetchErrorPage(errorPages, { upstreams, facts, headers, status: answer.status }).then((page) => {
+        if (gone || late || response.headersSent) return;
+        if (!page) return sendAnswer(request, response, answer, routed.id);
+        sendHead(
+          response,
+          page.status,
+          undefined,
+          changed([...page.headers, "content-length", String(page.body.length)]),
+        );
+        if (method === "HEAD") response.end();
+        else response.end(page.body);
+      });
+    }
+
+    /** The route allows a further try, and the request can be sent again. */
+    function mayRepeat(): boolean {
+      return retry !== undefined && attempts <= retry.attempts && !body?.touched && !gone && !late;
+    }
+
+    function again(upstream: Upstream, answer: Answer): void {
       metrics.retried();
-      return attempt(answer);
+      if (!retry) return attempt(answer);
+      tried.delete(upstream);
+      if (retry.backoff > 0) after(retry.backoff, () => attempt(answer));
+      else attempt(answer);
     }
-    sendAnswer(request, response, answer, id);
+
+    function flushHead(): void {
+      if (!response.writableEnded && !response.destroyed && response instanceof ServerResponse) response.flushHeaders();
+    }
+
+    function failed(upstream: Upstream, error: Error, id: string): void {
+      if (gone || late) return;
+      if (response.headersSent) return cutOff(response);
+      if (body?.tooLarge) return sendAnswer(request, response, answers.bodyTooLarge, id);
+      const sent = controller !== undefined;
+      if (!sent) upstream.avoid();
+      const answer = timedOut(error) ? answers.timeout : answers.unreachable;
+      if (mayRepeat()) return again(upstream, answer);
+      if (!retry && attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
+        // It was an old connection that failed and not the endpoint.
+        if (sent) tried.delete(upstream);
+        metrics.retried();
+        return attempt(answer);
+      }
+      answerWith(answer);
+    }
   }
 }
 

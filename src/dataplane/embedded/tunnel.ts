@@ -6,7 +6,7 @@ import { openTls } from "./backend-tls.ts";
 import { changedFields } from "./changes.ts";
 import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
-import { type Entry, type ProxyContext, route } from "./proxy.ts";
+import { type Entry, authorized, type ProxyContext, route, type Routed } from "./proxy.ts";
 import { timedOut } from "./retry.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -35,96 +35,106 @@ export function tunnel(
   });
 
   const protocol = request.headers.upgrade ?? "";
-  const routed = route(context, entry, request);
-  if ("status" in routed) return refuse(routed, routed.id);
-  if (hasBody(request)) return refuse(bodied, routed.id);
-  const headers = [...routed.headers, "connection", "Upgrade", "upgrade", protocol];
-  const tried = new Set<Upstream>();
-  attempt();
+  const first = route(context, entry, request);
+  if ("status" in first) return refuse(first, first.id);
+  socket.once("close", () => first.release.forEach((release) => release()));
+  if (hasBody(request)) return refuse(bodied, first.id);
+  const asking = new AbortController();
+  socket.once("close", () => asking.abort());
+  authorized(context, entry, first, asking.signal, (next) => {
+    if (state.done) return;
+    if ("status" in next) refuse(next, next.id);
+    else proceed(next);
+  });
 
-  function attempt(failure: Answer = answers.noEndpoints): void {
-    if (state.done || "status" in routed) return;
-    const upstream = upstreams.pick(routed.pool, tried);
-    if (upstream === undefined || upstream === "full")
-      return refuse(upstream ? answers.overloaded : failure, routed.id);
-    tried.add(upstream);
-    upstream.inFlight++;
-    let connected = false;
-    const { address, port, tls } = upstream;
-    const secured = (): Duplex =>
-      openTls({ ...tls?.(), host: address, port, timeout: limits.connect }, ["http/1.1"], () => {});
-    const outgoing = openRequest({
-      host: address,
-      port,
-      ...(tls ? { createConnection: secured } : {}),
-      method: request.method ?? "GET",
-      path: routed.path,
-      headers,
-      agent: false,
-      maxHeaderSize: limits.headerBytes,
-      timeout: limits.connect,
-    });
-    state.outgoing = outgoing;
-    outgoing.once("close", () => upstream.inFlight--);
-    outgoing.once("socket", (upstreamSocket) => {
-      upstreamSocket.once(tls ? "secureConnect" : "connect", () => {
-        connected = true;
-        outgoing.setTimeout(limits.responseStart);
-      });
-    });
-    outgoing.once("timeout", () => outgoing.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
-    let failed = false;
-    outgoing.on("error", (error) => {
-      if (state.done || failed) return;
-      failed = true;
-      const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-      if (connected || tried.size >= limits.tries) return refuse(answer, routed.id);
-      upstream.avoid();
-      metrics.retried();
-      attempt(answer);
-    });
-    outgoing.once("response", (answer) => relay(answer));
-    outgoing.once("upgrade", (answer, upstreamSocket, upstreamHead) => {
-      state.code = 101;
+  function proceed(routed: Routed): void {
+    const headers = [...routed.headers, "connection", "Upgrade", "upgrade", protocol];
+    const tried = new Set<Upstream>();
+    attempt();
+
+    function attempt(failure: Answer = answers.noEndpoints): void {
+      if (state.done) return;
+      const upstream = upstreams.pick(routed.pool, tried, routed);
+      if (upstream === undefined || upstream === "full")
+        return refuse(upstream ? answers.overloaded : failure, routed.id);
+      tried.add(upstream);
       upstream.inFlight++;
-      upstreamSocket.once("close", () => upstream.inFlight--);
-      join(answer, upstreamSocket, upstreamHead);
-    });
-    outgoing.end();
-  }
-
-  function answerHeaders(raw: readonly string[]): string[] {
-    const headers = responseHeaders(raw);
-    if ("status" in routed) return headers;
-    return routed.responseChanges.reduce<string[]>((fields, changes) => changedFields(fields, changes), headers);
-  }
-
-  /** The endpoint answers without changing the protocol. */
-  function relay(answer: IncomingMessage): void {
-    const response = responseOn(request, socket);
-    state.code = answer.statusCode ?? 502;
-    sendHead(response, state.code, answer.statusMessage, answerHeaders(answer.rawHeaders));
-    answer.pipe(response);
-    answer.on("error", () => socket.destroy());
-  }
-
-  function join(answer: IncomingMessage, upstreamSocket: Duplex, upstreamHead: Buffer): void {
-    const lines = ["HTTP/1.1 101 Switching Protocols"];
-    const kept = [...answerHeaders(answer.rawHeaders), "connection", "Upgrade"];
-    kept.push("upgrade", answer.headers.upgrade ?? protocol);
-    for (let i = 0; i < kept.length; i += 2) lines.push(`${kept[i]}: ${kept[i + 1]}`);
-    socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
-    if (upstreamHead.length > 0) socket.write(upstreamHead);
-    if (head.length > 0) upstreamSocket.write(head);
-    const end = (): void => {
-      socket.destroy();
-      upstreamSocket.destroy();
-    };
-    for (const side of [socket, upstreamSocket as Socket]) {
-      side.setTimeout(limits.responseIdle, end);
-      side.on("error", end).on("close", end);
+      let connected = false;
+      const { address, port, tls } = upstream;
+      const secured = (): Duplex =>
+        openTls({ ...tls?.(), host: address, port, timeout: limits.connect }, ["http/1.1"], () => {});
+      const outgoing = openRequest({
+        host: address,
+        port,
+        ...(tls ? { createConnection: secured } : {}),
+        method: request.method ?? "GET",
+        path: routed.path,
+        headers,
+        agent: false,
+        maxHeaderSize: limits.headerBytes,
+        timeout: limits.connect,
+      });
+      state.outgoing = outgoing;
+      outgoing.once("close", () => upstream.inFlight--);
+      outgoing.once("socket", (upstreamSocket) => {
+        upstreamSocket.once(tls ? "secureConnect" : "connect", () => {
+          connected = true;
+          outgoing.setTimeout(routed.timeouts.read ?? limits.responseStart);
+        });
+      });
+      outgoing.once("timeout", () => outgoing.destroy(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })));
+      let failed = false;
+      outgoing.on("error", (error) => {
+        if (state.done || failed) return;
+        failed = true;
+        const answer = timedOut(error) ? answers.timeout : answers.unreachable;
+        if (connected || tried.size >= limits.tries) return refuse(answer, routed.id);
+        upstream.avoid();
+        metrics.retried();
+        attempt(answer);
+      });
+      outgoing.once("response", (answer) => relay(answer));
+      outgoing.once("upgrade", (answer, upstreamSocket, upstreamHead) => {
+        state.code = 101;
+        upstream.inFlight++;
+        upstreamSocket.once("close", () => upstream.inFlight--);
+        join(answer, upstreamSocket, upstreamHead);
+      });
+      outgoing.end();
     }
-    socket.pipe(upstreamSocket).pipe(socket);
+
+    function answerHeaders(raw: readonly string[]): string[] {
+      const headers = responseHeaders(raw);
+      return routed.responseChanges.reduce<string[]>((fields, changes) => changedFields(fields, changes), headers);
+    }
+
+    /** The endpoint answers without changing the protocol. */
+    function relay(answer: IncomingMessage): void {
+      const response = responseOn(request, socket);
+      state.code = answer.statusCode ?? 502;
+      sendHead(response, state.code, answer.statusMessage, answerHeaders(answer.rawHeaders));
+      answer.pipe(response);
+      answer.on("error", () => socket.destroy());
+    }
+
+    function join(answer: IncomingMessage, upstreamSocket: Duplex, upstreamHead: Buffer): void {
+      const lines = ["HTTP/1.1 101 Switching Protocols"];
+      const kept = [...answerHeaders(answer.rawHeaders), "connection", "Upgrade"];
+      kept.push("upgrade", answer.headers.upgrade ?? protocol);
+      for (let i = 0; i < kept.length; i += 2) lines.push(`${kept[i]}: ${kept[i + 1]}`);
+      socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
+      if (upstreamHead.length > 0) socket.write(upstreamHead);
+      if (head.length > 0) upstreamSocket.write(head);
+      const end = (): void => {
+        socket.destroy();
+        upstreamSocket.destroy();
+      };
+      for (const side of [socket, upstreamSocket as Socket]) {
+        side.setTimeout(limits.responseIdle, end);
+        side.on("error", end).on("close", end);
+      }
+      socket.pipe(upstreamSocket).pipe(socket);
+    }
   }
 
   function refuse(answer: Answer, id: string): void {

@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
+import { createHash } from "node:crypto";
 import type { buildConnector, Pool as ConnectionPool } from "undici";
 import type { BackendTls, Certificate, Pool } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
@@ -10,6 +11,8 @@ import type { Limits } from "./limits.ts";
 export interface Upstream {
   readonly address: string;
   readonly port: number;
+  /** Names it to clients that stay with it; the same in every process. */
+  readonly id: string;
   /** How TLS to it is made; absent in clear. Throws when that is not possible as it is asked for. */
   readonly tls?: () => ConnectionOptions;
   /** Requests and tunnels under way. */
@@ -18,6 +21,14 @@ export interface Upstream {
   connections(): ConnectionPool;
   /** A connection failed: for a short while others come first. */
   avoid(): void;
+}
+
+/** What makes one endpoint better than another, as long as it is ready. */
+export interface Choice {
+  /** `Upstream.id` */
+  readonly sticky?: string;
+  /** Requests with the same text have the same endpoint, whatever happens to the others (rendezvous hashing). */
+  readonly hashKey?: string;
 }
 
 /** Which upstreams stand behind which pool. */
@@ -32,7 +43,7 @@ export interface Upstreams {
    * The ready endpoint with the fewest requests under way, in turn where several have; none of `tried`. `undefined`
    * when there is none, "full" when all have as many requests as they may.
    */
-  pick(pool: string, tried: ReadonlySet<Upstream>): Upstream | "full" | undefined;
+  pick(pool: string, tried: ReadonlySet<Upstream>, choice?: Choice): Upstream | "full" | undefined;
   /** Settles when all connections are closed. */
   close(): Promise<void>;
 }
@@ -74,6 +85,7 @@ export function createUpstreams(
       const tls = pool.tls && optionsOf(pool.tls);
       const created: Shared = {
         key,
+        id: createHash("sha256").update(`${address} ${port}`).digest("hex").slice(0, 32),
         address,
         port,
         ...(tls ? { tls } : {}),
@@ -170,11 +182,17 @@ export function createUpstreams(
       for (const pool of pools) if (balanced.has(pool.key)) released.push(...set(pool));
       release(released);
     },
-    pick(key, tried) {
+    pick(key, tried, { sticky, hashKey } = {}) {
       const pool = balanced.get(key);
       if (!pool || pool.ready.length === 0) return undefined;
       const { ready } = pool;
       const now = clock.now();
+      const wanted =
+        sticky === undefined && hashKey === undefined
+          ? undefined
+          : (ready.find(({ id }) => id === sticky) ??
+            (hashKey === undefined ? undefined : highest(ready, tried, hashKey)));
+      if (wanted && !tried.has(wanted) && wanted.inFlight < limits.requestsPerEndpoint) return wanted;
       let best: Shared | undefined;
       let bestLoad = Number.POSITIVE_INFINITY;
       let untried = false;
@@ -198,7 +216,19 @@ export function createUpstreams(
   };
 }
 
+/** Who has the highest hash of key and endpoint. It is the address that counts, so that all processes choose alike. */
+function highest(ready: readonly Shared[], tried: ReadonlySet<Upstream>, key: string): Shared | undefined {
+  let best: Shared | undefined;
+  let most = "";
+  for (const candidate of ready) {
+    if (tried.has(candidate)) continue;
+    const hash = createHash("md5").update(`${candidate.address} ${candidate.port} ${key}`).digest("hex");
+    if (hash >= most) [best, most] = [candidate, hash];
+  }
+  return best;
+}
+
 /** Connections are shared only by those that ask for the same identity. */
-function identityOf({ serverName, subjectAltNames, authorities, client }: BackendTls): string {
-  return JSON.stringify([serverName, subjectAltNames, authorities, client?.secret, client?.version]);
+function identityOf({ serverName, subjectAltNames, authorities, unverified, client }: BackendTls): string {
+  return JSON.stringify([serverName, subjectAltNames, authorities, unverified, client?.secret, client?.version]);
 }

@@ -15,6 +15,8 @@ export type PatternNode =
   | { readonly type: "empty" }
   | { readonly type: "set"; readonly ranges: Ranges }
   | { readonly type: "assert"; readonly assertion: Assertion }
+  /** Numbered from 1, in the order of their opening parentheses. Only where they are asked for. */
+  | { readonly type: "capture"; readonly index: number; readonly part: PatternNode }
   | { readonly type: "concat"; readonly parts: readonly PatternNode[] }
   | { readonly type: "alternate"; readonly parts: readonly PatternNode[] }
   | {
@@ -66,11 +68,12 @@ const posix: Readonly<Record<string, Ranges>> = {
 const escapes: Readonly<Record<string, number>> = { a: 7, f: 12, t: 9, n: 10, r: 13, v: 11 };
 
 /** Reads a pattern in the syntax of RE2 as Go has it. Throws PatternError. */
-export function parsePattern(source: string): PatternNode {
+export function parsePattern(source: string, captures = false): PatternNode {
   const text = Array.from(source);
   if (text.some((char) => isSurrogate(char.codePointAt(0) ?? 0))) throw failure("invalid UTF-8", "");
   let at = 0;
   let nesting = 0;
+  let captured = 0;
   let flags: Flags = { ignoreCase: false, multiLine: false, dotAll: false, swapGreed: false };
   const names = new Set<string>();
 
@@ -194,6 +197,7 @@ export function parsePattern(source: string): PatternNode {
     const start = at;
     at++;
     const outer = flags;
+    let index = 0;
     if (text[at] === "?") {
       const named = /^\?P?<([^>]*)>/.exec(ahead(256));
       const look = /^\?<?[=!]/.exec(ahead(3));
@@ -204,15 +208,16 @@ export function parsePattern(source: string): PatternNode {
         if (names.has(name)) throw failure("duplicate capture group name", name);
         names.add(name);
         at += all.length;
+        index = ++captured;
       } else if (setFlags(start)) return undefined;
-    }
+    } else index = ++captured;
     if (++nesting > maxNesting) throw failure("expression nests too deeply", source);
     const body = alternation();
     nesting--;
     if (text[at] !== ")") throw failure("missing closing )", source);
     at++;
     flags = outer;
-    return body;
+    return captures && index > 0 ? { type: "capture", index, part: body } : body;
   };
 
   /** Reads `?flags:` or `?flags)`. True when it was the latter: the flags hold to the end of the group around. */

@@ -231,6 +231,9 @@ function programOf(tree: PatternNode, source: string): { code: Instruction[]; se
       case "concat":
         for (const part of node.parts) write(part);
         return;
+      case "capture":
+        write(node.part);
+        return;
       case "alternate": {
         const jumps: { second: number; first: number }[] = [];
         node.parts.forEach((part, i) => {

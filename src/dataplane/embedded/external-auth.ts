@@ -1,0 +1,136 @@
+import {
+  type ExternalAuth,
+  type Field,
+  type HeaderChanges,
+  type Listener,
+  matchOn,
+  renderTemplate,
+  type RequestFacts,
+} from "../../routing/index.ts";
+import { type Answer, answers } from "./answer.ts";
+import { changedFields } from "./changes.ts";
+import type { Upstreams } from "./upstream.ts";
+
+/** How long the authorization service has for its answer, in milliseconds; without one nobody is let in. */
+const patience = 10_000;
+
+/** Fields of the request that the question has: what a browser or a program shows of itself, and nothing about its body. */
+const dropped = [
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "transfer-encoding",
+  "expect",
+  "if-modified-since",
+  "if-none-match",
+  "range",
+];
+
+export interface Question {
+  readonly upstreams: Upstreams;
+  readonly listener: Listener;
+  readonly facts: RequestFacts;
+  /** Fields for the backend. */
+  readonly headers: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** Asks whether a request may pass: changes of the backend's fields when it may, the answer for the client when it may not. */
+export async function askAuthorization(
+  auth: ExternalAuth,
+  { upstreams, listener, facts, headers, signal }: Question,
+): Promise<{ readonly changes: HeaderChanges } | Answer> {
+  const text = renderTemplate(auth.path, facts);
+  const path = text.startsWith("/") ? text : `/${text}`;
+  const host = auth.host === "" ? facts.host : auth.host;
+  const pool = auth.pool ?? poolFor(listener, host, path);
+  const upstream = pool === undefined ? undefined : upstreams.pick(pool, new Set());
+  const failed: Answer = { ...answers.misconfigured, text: "The authorization service did not answer." };
+  if (upstream === undefined || upstream === "full") return failed;
+
+  const original = `${facts.scheme}://${facts.httpHost}${facts.path}${facts.query}`;
+  const set: Field[] = [
+    { name: "host", value: host },
+    { name: "x-original-url", value: original },
+    { name: "x-original-method", value: facts.method },
+    { name: "x-sent-from", value: "fairlead" },
+    {
+      name: "x-auth-request-redirect",
+      value: auth.redirect ? renderTemplate(auth.redirect, facts) : facts.path + facts.query,
+    },
+  ];
+  const asked = withoutBody(changedFields(headers, { set, add: [], remove: dropped }));
+  upstream.inFlight++;
+  try {
+    const answer = await upstream.connections().request({
+      method: (auth.method ?? "GET") as "GET",
+      path,
+      headers: asked,
+      headersTimeout: patience,
+      bodyTimeout: patience,
+      signal,
+    });
+    await answer.body.dump();
+    const value = (name: string): string | undefined => {
+      const found = answer.headers[name];
+      return Array.isArray(found) ? found.join(", ") : found;
+    };
+    if (answer.statusCode >= 200 && answer.statusCode < 300) return { changes: changesOf(auth.responseHeaders, value) };
+    const cookies = [answer.headers["set-cookie"] ?? []]
+      .flat()
+      .map((cookie) => ({ name: "set-cookie", value: cookie }));
+    if (answer.statusCode === 401 && auth.signin) {
+      const target = renderTemplate(auth.signin, facts);
+      const joined = target.includes(`${auth.signinParameter}=`)
+        ? target
+        : `${target}${target.includes("?") ? "&" : "?"}${auth.signinParameter}=${encodeURIComponent(original)}`;
+      return { status: 302, text: "Look there.", fields: [{ name: "location", value: joined }, ...cookies] };
+    }
+    if (answer.statusCode === 401) {
+      const challenge = value("www-authenticate");
+      const asks = challenge === undefined ? [] : [{ name: "www-authenticate", value: challenge }];
+      return { status: 401, text: "Authorization is needed.", fields: [...asks, ...cookies] };
+    }
+    if (answer.statusCode === 403) return { status: 403, text: "This is not allowed.", fields: cookies };
+    return failed;
+  } catch {
+    upstream.avoid();
+    return failed;
+  } finally {
+    upstream.inFlight--;
+  }
+}
+
+/** What the service did not say, the client must not say in its place. */
+function changesOf(names: readonly string[], value: (name: string) => string | undefined): HeaderChanges {
+  const set = names.flatMap((name) => {
+    const said = value(name);
+    return said === undefined ? [] : [{ name, value: said }];
+  });
+  return { set, add: [], remove: names.filter((name) => value(name) === undefined) };
+}
+
+/** The pool that a request for a host and a path would be led to, whatever guards it. */
+function poolFor(listener: Listener, host: string, path: string): string | undefined {
+  const mark = path.indexOf("?");
+  const found = matchOn(listener, {
+    host,
+    path: mark < 0 ? path : path.slice(0, mark),
+    query: mark < 0 ? "" : path.slice(mark),
+    method: "GET",
+    header: () => undefined,
+    serverName: listener.protocol === "HTTP" ? undefined : host,
+  });
+  return found.outcome === "route" ? found.route.rule.backends[0]?.pool : undefined;
+}
+
+// `changedFields` leaves alone what says how long a message is: the question has no body at all.
+function withoutBody(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (/^(?:content-length|transfer-encoding|te|trailer)$/i.test(name)) continue;
+    kept.push(name, headers[i + 1] as string);
+  }
+  return kept;
+}

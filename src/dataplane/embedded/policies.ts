@@ -1,0 +1,166 @@
+import {
+  type Affinity,
+  type Canary,
+  cookieOf,
+  type ExternalAuth,
+  type Field,
+  type PolicyFilter,
+  type RequestFacts,
+  renderTemplate,
+  wholePattern,
+} from "../../routing/index.ts";
+import { compileCaptures, type Captures } from "../../kube/index.ts";
+import type { Answer } from "./answer.ts";
+import type { Guards } from "./guards.ts";
+
+type ErrorPages = Extract<PolicyFilter, { type: "ErrorPages" }>;
+
+/** What policies have decided of a request so far. */
+export interface Applied {
+  path: string;
+  bodyBytes: number;
+  /** Whoever is let in by his address needs no password. */
+  trusted: boolean;
+  /** He is not, but a password would do. */
+  stranger: boolean;
+  authorize?: ExternalAuth;
+  errorPages?: ErrorPages;
+  /** To be called when the request is done. */
+  readonly release: (() => void)[];
+}
+
+export interface PolicyRequest {
+  readonly facts: RequestFacts;
+  readonly guards: Guards;
+  /** Bytes that the client says its body has; 0 when it does not. */
+  readonly length: number;
+}
+
+const patterns = new Map<string, Captures | undefined>();
+
+function capturesOf(source: string): Captures | undefined {
+  if (!patterns.has(source)) {
+    if (patterns.size >= 4096) patterns.clear();
+    let compiled: Captures | undefined;
+    try {
+      compiled = compileCaptures(source);
+    } catch {
+      // The path of such a rule is no expression either: it was told when it was read.
+    }
+    patterns.set(source, compiled);
+  }
+  return patterns.get(source);
+}
+
+const forbidden = { status: 403, text: "This client is not allowed here." } satisfies Answer;
+
+/** Applies one policy: an answer, or what `applied` says afterwards. */
+export function applyPolicy(filter: PolicyFilter, applied: Applied, request: PolicyRequest): Answer | undefined {
+  const { facts, guards } = request;
+  switch (filter.type) {
+    case "SslRedirect":
+      // Whoever asks for a certificate must find the way in clear.
+      if (facts.scheme === "https" || facts.path.startsWith("/.well-known/acme-challenge/")) return undefined;
+      return redirect(filter.status, `https://${facts.host}${facts.path}${facts.query}`);
+    case "UrlRedirect":
+      if (filter.path !== undefined && filter.path !== facts.path) return undefined;
+      return redirect(filter.status, renderTemplate(filter.url, facts));
+    case "RegexRewrite":
+      applied.path = rewritten(filter, applied.path);
+      return undefined;
+    case "BodyLimit":
+      if (request.length > filter.bytes) return { status: 413, text: "The request body is too large." };
+      applied.bodyBytes = Math.min(applied.bodyBytes, filter.bytes);
+      return undefined;
+    case "RateLimit":
+      return guards.rate(filter, facts.client) ? undefined : { status: filter.status, text: "Too many requests." };
+    case "ConnectionLimit": {
+      const release = guards.connect(filter, facts.client);
+      if (!release) return { status: filter.status, text: "Too many requests at once." };
+      applied.release.push(release);
+      return undefined;
+    }
+    case "SourceRanges": {
+      const denied = guards.inRanges(filter.deny, facts.client);
+      const let_in = !denied && (filter.allow.length === 0 || guards.inRanges(filter.allow, facts.client));
+      if (filter.satisfyAny) {
+        applied.trusted = let_in;
+        applied.stranger = !let_in;
+        return undefined;
+      }
+      return let_in ? undefined : forbidden;
+    }
+    case "BasicAuth": {
+      if (applied.trusted) return undefined;
+      if (guards.knows(filter.users, facts.header("authorization"))) {
+        applied.stranger = false;
+        return undefined;
+      }
+      const realm = filter.realm.replaceAll(/["\\]/g, "\\$&");
+      return {
+        status: 401,
+        text: "A name and a password are needed.",
+        fields: [{ name: "www-authenticate", value: `Basic realm="${realm}"` }],
+      };
+    }
+    case "ExternalAuth":
+      if (applied.trusted) return undefined;
+      applied.stranger = false;
+      applied.authorize = filter;
+      return undefined;
+    case "ErrorPages":
+      applied.errorPages = filter;
+      return undefined;
+    default:
+      return filter satisfies never;
+  }
+}
+
+/** After all policies: a client that nothing has let in. */
+export function verdictOf({ stranger }: Applied): Answer | undefined {
+  return stranger ? forbidden : undefined;
+}
+
+function redirect(status: number, location: string): Answer {
+  return { status, text: "Look there.", fields: [{ name: "location", value: location }] };
+}
+
+function rewritten({ pattern, replacement }: Extract<PolicyFilter, { type: "RegexRewrite" }>, path: string): string {
+  const groups = capturesOf(pattern)?.(path);
+  if (!groups) return path;
+  const text = replacement.replaceAll(/\$(\d)/g, (_, digit: string) => groups[Number(digit)] ?? "");
+  return text.startsWith("/") ? text : `/${text}`;
+}
+
+/** True when a canary takes the request: by header, then by cookie, then by chance (ingress-nginx's order). */
+export function takesCanary(canary: Canary, facts: RequestFacts, random: () => number): boolean {
+  const { header, cookie, weight, total } = canary;
+  const value = header && facts.header(header.name);
+  if (header && value !== undefined) {
+    if (header.value !== undefined) {
+      if (value === header.value) return true;
+    } else if (header.pattern !== undefined) {
+      if (wholePattern(`.*(?:${header.pattern}).*`)?.test(value)) return true;
+    } else if (value === "always") return true;
+    else if (value === "never") return false;
+  }
+  if (cookie !== undefined) {
+    const said = cookieOf(facts.header("cookie"), cookie);
+    if (said === "always") return true;
+    if (said === "never") return false;
+  }
+  return random() * total < weight;
+}
+
+/** The cookie that keeps a client with its endpoint. */
+export function affinityField(affinity: Affinity, endpoint: string, facts: RequestFacts, now: number): Field {
+  const { cookie, path = "/", domain, secure, sameSite, maxAge, expires } = affinity;
+  const parts = [`${cookie}=${endpoint}`, `Path=${path}`];
+  if (domain !== undefined) parts.push(`Domain=${domain}`);
+  if (expires !== undefined) parts.push(`Expires=${new Date(now + expires * 1000).toUTCString()}`);
+  if (maxAge !== undefined) parts.push(`Max-Age=${maxAge}`);
+  parts.push("HttpOnly");
+  if (secure || facts.scheme === "https") parts.push("Secure");
+  if (sameSite !== undefined) parts.push(`SameSite=${sameSite}`);
+  return { name: "set-cookie", value: parts.join("; ") };
+}

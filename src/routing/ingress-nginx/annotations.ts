@@ -1,0 +1,197 @@
+/** Before every annotation of ingress-nginx. */
+export const prefix = "nginx.ingress.kubernetes.io/";
+
+/** What becomes of an annotation: it means the same here; it is not needed; or it is refused, since to leave it out would be unsafe. */
+export type Disposition =
+  | { readonly kind: "served" }
+  | { readonly kind: "ignored"; readonly why: string }
+  | { readonly kind: "refused"; readonly why: string };
+
+const served: Disposition = { kind: "served" };
+const ignored = (why: string): Disposition => ({ kind: "ignored", why });
+const refused = (why: string): Disposition => ({ kind: "refused", why });
+
+const buffers = ignored("bodies and answers are streamed here, and memory is bounded without it");
+const subrequests = ignored("connections to the authorization service are kept and shared without it");
+const modsecurity = refused(
+  "there is no ModSecurity here: a firewall that is asked for must not be missing in silence",
+);
+const fastcgi = refused("FastCGI is not spoken");
+const tracing = ignored("trace context is passed on unchanged");
+const telling = ignored("it changes what is logged only");
+const rawConfiguration = refused("raw configuration is never pasted");
+const gone = ignored("ingress-nginx itself no longer knows it");
+const clientCertificates = refused(
+  "client certificates are asked for by a Gateway's spec.tls.frontend, not yet by Ingresses",
+);
+const own = ignored("ciphers and protocols are those that are safe today, for all hosts");
+
+/** Every annotation that ingress-nginx knows or knew, without the prefix. */
+export const annotations: Readonly<Record<string, Disposition>> = {
+  "server-alias": served,
+  "allowlist-source-range": served,
+  "whitelist-source-range": served,
+  "backend-protocol": served,
+  "auth-realm": served,
+  "auth-secret": served,
+  "auth-secret-type": served,
+  "auth-type": served,
+  canary: served,
+  "canary-by-cookie": served,
+  "canary-by-header": served,
+  "canary-by-header-pattern": served,
+  "canary-by-header-value": served,
+  "canary-weight": served,
+  "canary-weight-total": served,
+  "auth-tls-error-page": clientCertificates,
+  "auth-tls-match-cn": clientCertificates,
+  "auth-tls-pass-certificate-to-upstream": clientCertificates,
+  "auth-tls-secret": clientCertificates,
+  "auth-tls-verify-client": clientCertificates,
+  "auth-tls-verify-depth": clientCertificates,
+  "client-body-buffer-size": buffers,
+  "configuration-snippet": served,
+  "connection-proxy-header": ignored(
+    "the Connection field is between two neighbours (RFC 9110 section 7.6.1): connections to endpoints are kept",
+  ),
+  "cors-allow-credentials": served,
+  "cors-allow-headers": served,
+  "cors-allow-methods": served,
+  "cors-allow-origin": served,
+  "cors-expose-headers": served,
+  "cors-max-age": served,
+  "enable-cors": served,
+  "custom-headers": refused(
+    "headers from a ConfigMap are not read yet: put them into configuration-snippet as more_set_headers",
+  ),
+  "custom-http-errors": served,
+  "default-backend": served,
+  "denylist-source-range": served,
+  "disable-proxy-intercept-errors": served,
+  "enable-global-auth": served,
+  "auth-always-set-cookie": ignored("cookies of the authorization service are passed on when it lets nobody in"),
+  "auth-cache-duration": ignored("answers of the authorization service are not kept: each request is asked for"),
+  "auth-cache-key": ignored("answers of the authorization service are not kept: each request is asked for"),
+  "auth-keepalive": subrequests,
+  "auth-keepalive-requests": subrequests,
+  "auth-keepalive-share-vars": subrequests,
+  "auth-keepalive-timeout": subrequests,
+  "auth-method": served,
+  "auth-proxy-set-headers": refused("headers from a ConfigMap are not read yet"),
+  "auth-request-redirect": served,
+  "auth-response-headers": served,
+  "auth-signin": served,
+  "auth-signin-redirect-param": served,
+  "auth-snippet": rawConfiguration,
+  "auth-url": served,
+  "fastcgi-index": fastcgi,
+  "fastcgi-params-configmap": fastcgi,
+  "http2-push-preload": ignored("browsers no longer take pushes"),
+  "load-balance": ignored("the endpoint with the fewest requests is taken"),
+  "enable-access-log": telling,
+  "enable-rewrite-log": telling,
+  "mirror-host": served,
+  "mirror-request-body": ignored("a copy has the body"),
+  "mirror-target": served,
+  "enable-modsecurity": modsecurity,
+  "enable-owasp-core-rules": modsecurity,
+  "modsecurity-snippet": modsecurity,
+  "modsecurity-transaction-id": modsecurity,
+  "enable-opentelemetry": tracing,
+  "opentelemetry-operation-name": tracing,
+  "opentelemetry-trust-incoming-span": tracing,
+  "proxy-body-size": served,
+  "proxy-buffer-size": buffers,
+  "proxy-buffering": buffers,
+  "proxy-buffers-number": buffers,
+  "proxy-busy-buffers-size": buffers,
+  "proxy-connect-timeout": served,
+  "proxy-cookie-domain": refused("cookies are passed on as they are"),
+  "proxy-cookie-path": refused("cookies are passed on as they are"),
+  "proxy-http-version": ignored("HTTP/1.1 is spoken, or what backend-protocol says"),
+  "proxy-max-temp-file-size": buffers,
+  "proxy-next-upstream": ignored("what was surely not processed is sent to another endpoint"),
+  "proxy-next-upstream-timeout": ignored("what was surely not processed is sent to another endpoint"),
+  "proxy-next-upstream-tries": ignored("three endpoints are tried at most"),
+  "proxy-read-timeout": served,
+  "proxy-redirect-from": served,
+  "proxy-redirect-to": served,
+  "proxy-request-buffering": buffers,
+  "proxy-send-timeout": ignored("proxy-read-timeout and the limit of an idle connection hold for sending too"),
+  "proxy-ssl-ciphers": own,
+  "proxy-ssl-name": served,
+  "proxy-ssl-protocols": own,
+  "proxy-ssl-secret": served,
+  "proxy-ssl-server-name": served,
+  "proxy-ssl-verify": served,
+  "proxy-ssl-verify-depth": ignored("chains of any depth are verified to the given authorities"),
+  "limit-allowlist": served,
+  "limit-burst-multiplier": served,
+  "limit-connections": served,
+  "limit-rate": ignored("answers are sent as fast as the client takes them"),
+  "limit-rate-after": ignored("answers are sent as fast as the client takes them"),
+  "limit-rpm": served,
+  "limit-rps": served,
+  "limit-whitelist": served,
+  "from-to-www-redirect": served,
+  "permanent-redirect": served,
+  "permanent-redirect-code": served,
+  "relative-redirects": ignored("redirects name the whole URL"),
+  "temporal-redirect": served,
+  "temporal-redirect-code": served,
+  "app-root": served,
+  "force-ssl-redirect": served,
+  "preserve-trailing-slash": ignored("the path of a redirect is always that of the request"),
+  "rewrite-target": served,
+  "ssl-redirect": served,
+  "use-regex": served,
+  satisfy: served,
+  "server-snippet": rawConfiguration,
+  "service-upstream": ignored("endpoints are asked directly: with the same answers, and without a second balancing"),
+  affinity: served,
+  "affinity-canary-behavior": ignored("a canary is drawn before the endpoint"),
+  "affinity-mode": ignored("a client stays with its endpoint as long as that exists (persistent)"),
+  "session-cookie-change-on-failure": served,
+  "session-cookie-conditional-samesite-none": ignored("browsers that need it are gone"),
+  "session-cookie-domain": served,
+  "session-cookie-expires": served,
+  "session-cookie-max-age": served,
+  "session-cookie-name": served,
+  "session-cookie-path": served,
+  "session-cookie-samesite": served,
+  "session-cookie-secure": served,
+  "ssl-ciphers": own,
+  "ssl-prefer-server-ciphers": own,
+  "ssl-passthrough": refused("passthrough is a TLSRoute of the Gateway API here, not yet an Ingress"),
+  "stream-snippet": rawConfiguration,
+  "upstream-hash-by": served,
+  "upstream-hash-by-subset": ignored("one endpoint has all requests of one text"),
+  "upstream-hash-by-subset-size": ignored("one endpoint has all requests of one text"),
+  "upstream-vhost": served,
+  "use-port-in-redirects": ignored("ports are named in redirects where they are not the usual ones"),
+  "x-forwarded-prefix": served,
+  // Names of former versions, which are still on live objects.
+  "secure-backends": gone,
+  "session-cookie-hash": gone,
+  "enable-websockets": gone,
+  "grpc-backend": gone,
+  "add-base-url": gone,
+  "base-url-scheme": gone,
+  "ssl-redirect-code": gone,
+  "lua-resty-waf": modsecurity,
+  "global-rate-limit": refused(
+    "a limit over several processes is not kept; limit-rps and limit-rpm are, for each process",
+  ),
+  "global-rate-limit-window": gone,
+  "global-rate-limit-key": gone,
+  "global-rate-limit-ignored-cidrs": gone,
+  "enable-influxdb": gone,
+  "lua-resty-waf-mode": gone,
+};
+
+/** What becomes of an annotation by its whole name; `undefined` when it is none of ingress-nginx's. */
+export function dispositionOf(name: string): Disposition | undefined {
+  if (!name.startsWith(prefix)) return undefined;
+  const short = name.slice(prefix.length);
+  return Object.hasOwn(annotations, short) ? annotations[short] : ignored("ingress-nginx does not know it either");
+}

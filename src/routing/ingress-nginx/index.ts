@@ -1,0 +1,3 @@
+export { annotations, dispositionOf, prefix as annotationPrefix, type Disposition } from "./annotations.ts";
+export { readSettings, type NginxOptions, type NginxSettings } from "./settings.ts";
+export { readNginxIngresses, type NginxInput } from "./translate.ts";

@@ -1,0 +1,372 @@
+import type { Ingress } from "../../kube/index.ts";
+import type { Cors, Filter } from "../filters.ts";
+import { refOf } from "../owner.ts";
+import type { Affinity } from "../policies.ts";
+import type { Problem } from "../problem.ts";
+import type { Template } from "../template.ts";
+import { dispositionOf, prefix } from "./annotations.ts";
+import { readSnippet } from "./snippet.ts";
+import {
+  booleanOf,
+  expressionOf,
+  fieldNameOf,
+  fieldValueOf,
+  integerOf,
+  listOf,
+  onOff,
+  oneOf,
+  rangesOf,
+  secondsOf,
+  serviceUrlOf,
+  type ServiceUrl,
+  sizeOf,
+  statusOf,
+  templateOf,
+  urlOf,
+  ValueFault,
+} from "./values.ts";
+
+/** Data of ingress-nginx's ConfigMap. */
+export type NginxOptions = Readonly<Record<string, string>>;
+
+/** What the annotations of one Ingress say, with the ConfigMap's defaults. */
+export interface NginxSettings {
+  readonly useRegex: boolean;
+  readonly rewriteTarget?: string;
+  readonly appRoot?: string;
+  readonly sslRedirect: boolean;
+  readonly forceSslRedirect: boolean;
+  readonly redirectCode: number;
+  readonly redirect?: { readonly url: Template; readonly status: number };
+  readonly wwwRedirect: boolean;
+  readonly aliases: readonly string[];
+  readonly protocol: "HTTP" | "HTTPS" | "GRPC" | "GRPCS";
+  readonly backendTls: { readonly name: string; readonly verify: boolean; readonly secret?: string };
+  readonly connect: number;
+  readonly read: number;
+  readonly bodyBytes: number;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly satisfyAny: boolean;
+  readonly basic?: { readonly realm: string; readonly secret: string; readonly layout: "file" | "map" };
+  readonly external?: {
+    readonly url: ServiceUrl | { readonly host: string; readonly rest: string };
+    readonly method?: string;
+    readonly signin?: Template;
+    readonly signinParameter: string;
+    readonly responseHeaders: readonly string[];
+    readonly redirect?: Template;
+  };
+  readonly cors?: Cors;
+  readonly limits: readonly { readonly requests: number; readonly seconds: number }[];
+  readonly connections?: number;
+  readonly burst: number;
+  readonly exempt: readonly string[];
+  readonly affinity?: Affinity;
+  readonly hashBy?: Template;
+  readonly canary?: {
+    readonly header?: { readonly name: string; readonly value?: string; readonly pattern?: string };
+    readonly cookie?: string;
+    readonly weight: number;
+    readonly total: number;
+  };
+  readonly errorCodes: readonly number[];
+  readonly defaultBackend?: string;
+  readonly mirror?: ServiceUrl;
+  readonly vhost?: string;
+  readonly forwardedPrefix?: string;
+  readonly snippet: readonly Filter[];
+  /** Why its routes must not be served: something that guards them cannot be. */
+  readonly closed?: string;
+  readonly problems: readonly Problem[];
+}
+
+const corsDefaults = {
+  methods: "GET, PUT, POST, DELETE, PATCH, OPTIONS",
+  headers:
+    "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization",
+};
+
+/** Reads the annotations of one Ingress. What cannot be read is a problem; where it guards something, its routes are closed. */
+export function readSettings(ingress: Ingress, options: NginxOptions = {}): NginxSettings {
+  const object = refOf(ingress);
+  const given = ingress.metadata.annotations ?? {};
+  const problems: Problem[] = [];
+  let closed: string | undefined;
+
+  const report = (name: string, message: string, remedy: string): void =>
+    void problems.push({
+      object,
+      field: `metadata.annotations[${prefix}${name}]`,
+      reason: "InvalidAnnotation",
+      message,
+      remedy,
+    });
+
+  for (const name of Object.keys(given)) {
+    const disposition = dispositionOf(name);
+    if (disposition?.kind !== "refused") continue;
+    const short = name.slice(prefix.length);
+    report(short, `${disposition.why}; requests to this Ingress get 500`, "remove the annotation");
+    closed ??= short;
+  }
+
+  /** The annotation's value, else the ConfigMap's, else `fallback`. A value that cannot be used is reported; a guard then stays shut. */
+  function value<T>(name: string, read: (text: string) => T, fallback: T, option?: string, guards = false): T {
+    const text = given[prefix + name];
+    if (text !== undefined) {
+      try {
+        return read(text);
+      } catch (error) {
+        if (!(error instanceof ValueFault)) throw error;
+        report(
+          name,
+          `${error.message}${guards ? "; requests to this Ingress get 500" : "; it is left out"}`,
+          `correct ${prefix}${name}`,
+        );
+        if (guards) closed ??= name;
+        return fallback;
+      }
+    }
+    const general = option === undefined ? undefined : options[option];
+    if (general === undefined || general === "") return fallback;
+    try {
+      return read(general);
+    } catch (error) {
+      if (!(error instanceof ValueFault)) throw error;
+      if (guards) closed ??= `${option ?? ""} of the ConfigMap`;
+      return fallback;
+    }
+  }
+  const maybe = <T>(name: string, read: (text: string) => T, guards = false): T | undefined =>
+    value<T | undefined>(name, read, undefined, undefined, guards);
+  const has = (name: string): boolean => (given[prefix + name] ?? "") !== "";
+
+  const temporal = has("temporal-redirect");
+  const target = maybe(temporal ? "temporal-redirect" : "permanent-redirect", urlOf);
+  const status = temporal
+    ? value("temporal-redirect-code", (text) => statusOf(text, [301, 302, 303, 307, 308]), 302)
+    : value("permanent-redirect-code", (text) => statusOf(text, [301, 302, 303, 307, 308]), 301);
+
+  const allowName = has("allowlist-source-range") ? "allowlist-source-range" : "whitelist-source-range";
+  const exemptName = has("limit-allowlist") ? "limit-allowlist" : "limit-whitelist";
+  const authType = has("auth-type")
+    ? value("auth-type", (text) => oneOf(text, ["basic", "digest"]), undefined, undefined, true)
+    : undefined;
+  if (authType === "digest") {
+    report("auth-type", "digest authentication is not served; requests to this Ingress get 500", "use basic over TLS");
+    closed ??= "auth-type";
+  }
+  const secret = maybe("auth-secret", secretNameOf, true);
+  if (authType === "basic" && secret === undefined && closed === undefined) {
+    report(
+      "auth-secret",
+      "auth-type needs a Secret; requests to this Ingress get 500",
+      "name a Secret with the key auth",
+    );
+    closed ??= "auth-secret";
+  }
+  const authUrl = has("auth-url")
+    ? maybe("auth-url", serviceUrlOf, true)
+    : options["global-auth-url"] && value("enable-global-auth", booleanOf, true)
+      ? value("", serviceUrlOf, undefined, "global-auth-url", true)
+      : undefined;
+  const canary = value("canary", booleanOf, false);
+  const corsOn = value("enable-cors", booleanOf, false);
+  const affinityOn = has("affinity") && maybe("affinity", (text) => oneOf(text, ["cookie"])) !== undefined;
+  const burst = value("limit-burst-multiplier", (text) => integerOf(text, 1, 1_000_000), 5);
+  const rps = value("limit-rps", (text) => integerOf(text, 0, 1_000_000), 0, undefined, true);
+  const rpm = value("limit-rpm", (text) => integerOf(text, 0, 60_000_000), 0, undefined, true);
+  const connections = value("limit-connections", (text) => integerOf(text, 0, 1_000_000), 0, undefined, true);
+  const hashBy = maybe("upstream-hash-by", templateOf);
+  const appRoot = maybe("app-root", pathOf);
+  const rewriteTarget = maybe("rewrite-target", rewriteOf);
+  const mirror = maybe("mirror-target", mirrorOf);
+  const vhost = maybe("upstream-vhost", hostOf);
+  const forwardedPrefix = maybe("x-forwarded-prefix", fieldValueOf);
+  const defaultBackend = maybe("default-backend", nameOf);
+  const snippet = maybe("configuration-snippet", readSnippet, true) ?? [];
+  const intercept = !value("disable-proxy-intercept-errors", booleanOf, false);
+  const errorCodes = value("custom-http-errors", codesOf, [], intercept ? "custom-http-errors" : undefined);
+  const sslSecret = maybe("proxy-ssl-secret", secretNameOf, true);
+
+  const tlsName = maybe("proxy-ssl-name", hostOf) ?? "";
+  const tlsVerify = value("proxy-ssl-verify", onOff, false, undefined, true);
+  return {
+    useRegex: value("use-regex", booleanOf, false),
+    ...(rewriteTarget === undefined || rewriteTarget === "" ? {} : { rewriteTarget }),
+    ...(appRoot === undefined ? {} : { appRoot }),
+    sslRedirect: value("ssl-redirect", booleanOf, true, "ssl-redirect"),
+    forceSslRedirect: value("force-ssl-redirect", booleanOf, false, "force-ssl-redirect"),
+    redirectCode: Number(options["http-redirect-code"] ?? 308),
+    ...(target ? { redirect: { url: target, status } } : {}),
+    wwwRedirect: value("from-to-www-redirect", booleanOf, false),
+    aliases: value("server-alias", aliasesOf, []),
+    protocol: value(
+      "backend-protocol",
+      (text) => oneOf(text, ["HTTP", "HTTPS", "GRPC", "GRPCS"]),
+      "HTTP",
+      undefined,
+      true,
+    ),
+    backendTls: { name: tlsName, verify: tlsVerify, ...(sslSecret === undefined ? {} : { secret: sslSecret }) },
+    connect: value("proxy-connect-timeout", secondsOf, 5_000, "proxy-connect-timeout"),
+    read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
+    bodyBytes: value("proxy-body-size", sizeOf, 1 << 20, "proxy-body-size"),
+    allow: value(allowName, rangesOf, [], "whitelist-source-range", true),
+    deny: value("denylist-source-range", rangesOf, [], "denylist-source-range", true),
+    satisfyAny: value("satisfy", (text) => oneOf(text, ["any", "all"]), "all") === "any",
+    ...(authType === "basic" && secret !== undefined
+      ? {
+          basic: {
+            realm: value("auth-realm", fieldValueOf, ""),
+            secret,
+            layout:
+              value(
+                "auth-secret-type",
+                (text) => oneOf(text, ["auth-file", "auth-map"]),
+                "auth-file",
+                undefined,
+                true,
+              ) === "auth-map"
+                ? "map"
+                : "file",
+          } as const,
+        }
+      : {}),
+    ...(authUrl ? { external: readExternal(authUrl) } : {}),
+    ...(corsOn ? { cors: readCors() } : {}),
+    limits: [...(rps > 0 ? [{ requests: rps, seconds: 1 }] : []), ...(rpm > 0 ? [{ requests: rpm, seconds: 60 }] : [])],
+    ...(connections > 0 ? { connections } : {}),
+    burst,
+    exempt: value(exemptName, rangesOf, []),
+    ...(affinityOn ? { affinity: readAffinity() } : {}),
+    ...(hashBy ? { hashBy } : {}),
+    ...(canary ? { canary: readCanary() } : {}),
+    errorCodes,
+    ...(defaultBackend === undefined ? {} : { defaultBackend }),
+    ...(mirror ? { mirror } : {}),
+    ...(vhost === undefined ? {} : { vhost }),
+    ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
+    snippet,
+    ...(closed === undefined ? {} : { closed }),
+    problems,
+  };
+
+  function readExternal(url: NonNullable<typeof authUrl>): NonNullable<NginxSettings["external"]> {
+    const method = maybe("auth-method", (text) =>
+      oneOf(text, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    );
+    const signin = value("auth-signin", urlOf, undefined, "global-auth-signin");
+    const redirect = maybe("auth-request-redirect", templateOf);
+    return {
+      url,
+      ...(method === undefined ? {} : { method }),
+      ...(signin === undefined ? {} : { signin }),
+      signinParameter: value("auth-signin-redirect-param", fieldNameOf, "rd", "global-auth-signin-redirect-param"),
+      responseHeaders: value(
+        "auth-response-headers",
+        (text) => listOf(text).map((name) => fieldNameOf(name).toLowerCase()),
+        [],
+        "global-auth-response-headers",
+      ),
+      ...(redirect === undefined ? {} : { redirect }),
+    };
+  }
+
+  function readCors(): Cors {
+    const list = (name: string, fallback: string): string[] =>
+      value(name, (text) => listOf(fieldValueOf(text)), listOf(fallback));
+    return {
+      allowOrigins: list("cors-allow-origin", "*"),
+      allowMethods: list("cors-allow-methods", corsDefaults.methods),
+      allowHeaders: list("cors-allow-headers", corsDefaults.headers),
+      exposeHeaders: list("cors-expose-headers", ""),
+      allowCredentials: value("cors-allow-credentials", booleanOf, true),
+      maxAge: value("cors-max-age", (text) => integerOf(text, 0, 1_000_000_000), 1_728_000),
+    };
+  }
+
+  function readAffinity(): Affinity {
+    const attribute = (text: string): string => {
+      if (!/^[A-Za-z0-9._~/:-]*$/.test(text)) throw new ValueFault("letters, digits and -._~/: are needed");
+      return text;
+    };
+    const [path, domain] = [maybe("session-cookie-path", attribute), maybe("session-cookie-domain", attribute)];
+    const sameSite = maybe("session-cookie-samesite", (text) => oneOf(text, ["None", "Lax", "Strict"]));
+    const maxAge = maybe("session-cookie-max-age", (text) => integerOf(text, 0, 3_155_760_000));
+    const expires = maybe("session-cookie-expires", (text) => integerOf(text, 0, 3_155_760_000));
+    return {
+      cookie: value("session-cookie-name", fieldNameOf, "INGRESSCOOKIE"),
+      secure: value("session-cookie-secure", booleanOf, false),
+      changeOnFailure: value("session-cookie-change-on-failure", booleanOf, false),
+      ...(path === undefined ? {} : { path }),
+      ...(domain === undefined ? {} : { domain }),
+      ...(sameSite === undefined ? {} : { sameSite }),
+      ...(maxAge === undefined ? {} : { maxAge }),
+      ...(expires === undefined ? {} : { expires }),
+    };
+  }
+
+  function readCanary(): NonNullable<NginxSettings["canary"]> {
+    const name = maybe("canary-by-header", (text) => fieldNameOf(text).toLowerCase());
+    const exact = maybe("canary-by-header-value", fieldValueOf);
+    const pattern = exact === undefined ? maybe("canary-by-header-pattern", expressionOf) : undefined;
+    const cookie = maybe("canary-by-cookie", fieldNameOf);
+    const header =
+      name === undefined
+        ? undefined
+        : { name, ...(exact === undefined ? {} : { value: exact }), ...(pattern === undefined ? {} : { pattern }) };
+    return {
+      ...(header ? { header } : {}),
+      ...(cookie === undefined ? {} : { cookie }),
+      weight: value("canary-weight", (text) => integerOf(text, 0, 1_000_000), 0),
+      total: value("canary-weight-total", (text) => integerOf(text, 1, 1_000_000), 100),
+    };
+  }
+}
+
+function secretNameOf(text: string): string {
+  if (!/^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/.test(text)) throw new ValueFault("the name of a Secret is needed");
+  return text;
+}
+
+function nameOf(text: string): string {
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) throw new ValueFault("the name of a Service is needed");
+  return text;
+}
+
+function hostOf(text: string): string {
+  if (!/^[A-Za-z0-9._-]{1,253}(?::\d{1,5})?$/.test(text)) throw new ValueFault("a host name is needed");
+  return text;
+}
+
+function pathOf(text: string): string {
+  if (!/^\/[A-Za-z0-9\-._~!&'()*+,;=:@%/?#]*$/.test(text)) throw new ValueFault("a path such as /app is needed");
+  return text;
+}
+
+function rewriteOf(text: string): string {
+  if (text !== "" && !/^\/?[A-Za-z0-9\-._~!&'()*+,=:@%/?$]*$/.test(text))
+    throw new ValueFault("a path such as /$2 is needed");
+  return text;
+}
+
+function mirrorOf(text: string): ServiceUrl {
+  const url = serviceUrlOf(text);
+  if (!("service" in url) || url.secure)
+    throw new ValueFault("copies are sent to Services only: http://NAME.NAMESPACE.svc.cluster.local:PORT$request_uri");
+  return url;
+}
+
+function aliasesOf(text: string): string[] {
+  return listOf(text).map((alias) => {
+    if (!/^(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/.test(alias))
+      throw new ValueFault(`${JSON.stringify(alias)} is not a host name`);
+    return alias;
+  });
+}
+
+function codesOf(text: string): number[] {
+  return listOf(text).map((code) => integerOf(code, 300, 599));
+}

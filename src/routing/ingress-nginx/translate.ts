@@ -1,0 +1,427 @@
+import type { Ingress, Secret, Service } from "../../kube/index.ts";
+import { expressionFault } from "../expression.ts";
+import type { Filter } from "../filters.ts";
+import type { BackendTls, Route, Rule } from "../model.ts";
+import { refOf } from "../owner.ts";
+import { poolKey, type PoolTarget } from "../pool.ts";
+import type { Canary } from "../policies.ts";
+import type { Problem } from "../problem.ts";
+import { type Backend, plainPath, readIngress, type Reading } from "../reading.ts";
+import { parseTemplate, type Template } from "../template.ts";
+import { type NginxOptions, type NginxSettings, readSettings } from "./settings.ts";
+import type { ServiceUrl } from "./values.ts";
+
+export interface NginxInput {
+  readonly options: NginxOptions;
+  /** By `namespace/name`. */
+  readonly service: (key: string) => Service | undefined;
+  readonly secret: (key: string) => Secret | undefined;
+}
+
+/** An Ingress with its raw paths: what they mean depends on the other Ingresses of their hosts. */
+interface Draft {
+  readonly ingress: Ingress;
+  readonly settings: NginxSettings;
+  readonly reading: Reading;
+  readonly backends: Backend[];
+  readonly problems: Problem[];
+}
+
+/** What all Ingresses say of the hosts together. */
+interface Hosts {
+  readonly named: ReadonlySet<string>;
+  /** Hosts of which all paths are expressions: one `use-regex` or `rewrite-target` is enough. */
+  readonly regex: ReadonlySet<string>;
+  readonly secure: ReadonlySet<string>;
+  /** `HOST PATH` of every rule. */
+  readonly paths: ReadonlySet<string>;
+}
+
+/**
+ * What Ingresses mean to ingress-nginx, its surprising behaviours included: where one Ingress of a host has `use-regex` or
+ * `rewrite-target`, all paths of that host are expressions, case-insensitive and bound at their begin only, the longest first; a prefix
+ * with a slash at its end sends requests without it there; empty segments of a path do not count. `ingresses` is oldest first.
+ */
+export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxInput): Map<Ingress, Reading> {
+  const drafts = ingresses.map((ingress) => draftOf(ingress, input));
+  const hosts = hostsOf(drafts);
+  const canaries = new Map<string, Canary>();
+  for (const draft of drafts) {
+    const { canary } = draft.settings;
+    if (!canary) continue;
+    for (const route of draft.reading.routes) {
+      const [backend] = route.rule.backends;
+      const key = pathKey(route);
+      // Of several the oldest counts.
+      if (backend?.pool !== undefined && !canaries.has(key))
+        canaries.set(key, { ...canary, pool: backend.pool, owner: route.owner });
+    }
+  }
+  const readings = new Map<Ingress, Reading>();
+  for (const draft of drafts) readings.set(draft.ingress, finish(draft, hosts, canaries, input));
+  return readings;
+}
+
+function draftOf(ingress: Ingress, input: NginxInput): Draft {
+  const settings = readSettings(ingress, input.options);
+  const problems = [...settings.problems];
+  const tls = tlsOf(ingress, settings, input, problems);
+  const reading = readIngress(ingress, {
+    pathOf: (path, type) =>
+      path.startsWith("/")
+        ? { type: type === "Exact" ? "Exact" : "Prefix", value: path }
+        : { refused: "the path does not begin with a slash" },
+    targetOf: (target) => reached(target, settings, tls),
+  });
+  return { ingress, settings, reading, backends: [...reading.backends], problems: [...problems, ...reading.problems] };
+}
+
+function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTls | undefined): PoolTarget {
+  if (protocol === "HTTP") return target;
+  if (protocol === "GRPC") return { ...target, protocol: "h2c" };
+  const serverName = tls?.serverName || `${target.service}.${target.namespace}.svc`;
+  return {
+    ...target,
+    protocol: protocol === "GRPCS" ? "h2c" : "http",
+    ...(tls ? { tls: { ...tls, serverName: tls.unverified && tls.serverName === "" ? "" : serverName } } : {}),
+    variant: `tls ${JSON.stringify([tls?.serverName, tls?.unverified, tls?.client?.secret, tls?.client?.version, tls?.authorities])}`,
+  };
+}
+
+function tlsOf(
+  ingress: Ingress,
+  settings: NginxSettings,
+  input: NginxInput,
+  problems: Problem[],
+): BackendTls | undefined {
+  if (settings.protocol !== "HTTPS" && settings.protocol !== "GRPCS") return undefined;
+  const { name, verify, secret } = settings.backendTls;
+  const found = secret === undefined ? undefined : ownSecret(ingress, secret, "proxy-ssl-secret", input, problems);
+  const ca = Buffer.from(found?.data?.["ca.crt"] ?? "", "base64").toString("latin1");
+  const object = refOf(ingress);
+  const client =
+    found?.data?.["tls.crt"] === undefined
+      ? undefined
+      : {
+          hostname: "",
+          secret: refOf(found),
+          version: versionOf(found),
+          owner: { object, field: "metadata.annotations[nginx.ingress.kubernetes.io/proxy-ssl-secret]" },
+        };
+  return {
+    serverName: name,
+    subjectAltNames: [],
+    authorities: ca === "" ? "System" : ca,
+    ...(verify ? {} : { unverified: true }),
+    ...(client ? { client } : {}),
+  };
+}
+
+const versionOf = (secret: Secret): string => `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}`;
+
+/** A Secret of the Ingress's own namespace: whoever may write Ingresses in one namespace must not use what is in another. */
+function ownSecret(
+  ingress: Ingress,
+  name: string,
+  annotation: string,
+  input: NginxInput,
+  problems: Problem[],
+): Secret | undefined {
+  const namespace = ingress.metadata.namespace ?? "";
+  const [first = "", second] = name.split("/");
+  const [where, what] = second === undefined ? [namespace, first] : [first, second];
+  const found = where === namespace ? input.secret(`${where}/${what}`) : undefined;
+  if (!found)
+    problems.push({
+      object: refOf(ingress),
+      field: `metadata.annotations[nginx.ingress.kubernetes.io/${annotation}]`,
+      reason: "SecretNotFound",
+      message:
+        where === namespace
+          ? `Secret ${where}/${what} does not exist; requests to this Ingress get 500`
+          : `Secret ${where}/${what} is in another namespace; requests to this Ingress get 500`,
+      remedy: `create Secret ${what} in namespace ${namespace}`,
+    });
+  return found;
+}
+
+function hostsOf(drafts: readonly Draft[]): Hosts {
+  const [named, regex, secure, paths] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<string>()];
+  for (const { ingress, settings, reading } of drafts) {
+    for (const host of reading.hosts) {
+      named.add(host);
+      if (settings.useRegex || settings.rewriteTarget !== undefined) regex.add(host);
+    }
+    if (!settings.canary) for (const route of reading.routes) paths.add(pathKey(route));
+    for (const { hosts } of ingress.spec.tls ?? []) for (const host of hosts ?? reading.hosts) secure.add(host);
+  }
+  return { named, regex, secure, paths };
+}
+
+const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}`;
+
+function finish(draft: Draft, hosts: Hosts, canaries: ReadonlyMap<string, Canary>, input: NginxInput): Reading {
+  const { ingress, settings, reading, backends, problems } = draft;
+  // A canary has no routes of its own.
+  if (settings.canary) return { hosts: [], routes: [], backends, problems };
+  const context: RuleContext = { draft, hosts, input, extra: new Map() };
+  const routes: Route[] = [];
+  const aliases = settings.aliases.filter((alias) => !hosts.named.has(alias));
+  const served = new Set(reading.hosts);
+  for (const raw of reading.routes) {
+    const first = raw.host === reading.hosts.find((host) => host !== "");
+    for (const host of [raw.host, ...(first ? aliases : [])]) {
+      served.add(host);
+      const route = { ...raw, host, id: host === raw.host ? raw.id : `${raw.id} as ${host}` };
+      routes.push(...routesFor(route, hosts.regex.has(raw.host), canaries.get(pathKey(raw)), context));
+    }
+  }
+  if (settings.wwwRedirect) {
+    for (const host of reading.hosts) {
+      if (host === "" || host.startsWith("*.")) continue;
+      const other = host.startsWith("www.") ? host.slice(4) : `www.${host}`;
+      if (hosts.named.has(other)) continue;
+      served.add(other);
+      routes.push(toHost(ingress, other, host));
+    }
+  }
+  const fallback = reading.fallback && {
+    ...reading.fallback,
+    rule: ruleOf(reading.fallback, undefined, context),
+  };
+  backends.push(...[...context.extra].map(([key, { target, field }]) => ({ key, target, field })));
+  return {
+    hosts: [...served],
+    routes,
+    ...(fallback ? { fallback } : {}),
+    backends,
+    problems,
+    mergeSlashes: true,
+  };
+}
+
+function toHost(ingress: Ingress, from: string, to: string): Route {
+  const owner = {
+    object: refOf(ingress),
+    field: "metadata.annotations[nginx.ingress.kubernetes.io/from-to-www-redirect]",
+  };
+  const id = `${owner.object.namespace ?? ""}/${owner.object.name} ${from} to ${to}`;
+  const url: Template = [{ variable: "scheme" }, `://${to}`, { variable: "request_uri" }];
+  return {
+    id,
+    host: from,
+    path: { type: "Prefix", value: "" },
+    headers: [],
+    query: [],
+    rule: { id, filters: [{ type: "UrlRedirect", url, status: 308 }], backends: [], timeouts: {}, owner },
+    owner,
+  };
+}
+
+interface RuleContext {
+  readonly draft: Draft;
+  readonly hosts: Hosts;
+  readonly input: NginxInput;
+  /** Pools beside those of the paths. */
+  readonly extra: Map<string, { target: PoolTarget; field: string }>;
+}
+
+function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, context: RuleContext): Route[] {
+  const { draft, hosts } = context;
+  const path = raw.path?.value ?? "/";
+  const fault = (message: string): Route[] => {
+    draft.problems.push({
+      object: raw.owner.object,
+      field: `${raw.owner.field}.path`,
+      reason: "InvalidPath",
+      message,
+      remedy: "use a path such as /shop, or an expression in the syntax of RE2",
+    });
+    return [];
+  };
+  const rule = ruleOf(raw, canary, context);
+  if (regex) {
+    const wrong = expressionFault(path);
+    if (wrong) return fault(wrong);
+    return [{ ...raw, path: { type: "RegularExpression", value: `(?i)(?:${path}).*` }, rule }];
+  }
+  const match = plainPath(path, raw.path?.type ?? "Prefix");
+  if ("refused" in match) return fault(match.refused);
+  const routes: Route[] = [{ ...raw, path: match, rule }];
+  const bare = path.replace(/\/+$/, "");
+  if (match.type === "Prefix" && path !== bare && bare !== "" && !hosts.paths.has(`${raw.host} ${bare}`)) {
+    const url: Template = [
+      { variable: "scheme" },
+      "://",
+      { variable: "http_host" },
+      `${match.value}/`,
+      { variable: "is_args" },
+      { variable: "args" },
+    ];
+    const id = `${raw.id} with a slash`;
+    routes.push({
+      ...raw,
+      id,
+      path: { type: "Exact", value: match.value },
+      rule: { id, filters: [{ type: "UrlRedirect", url, status: 301 }], backends: [], timeouts: {}, owner: raw.owner },
+    });
+  }
+  return routes;
+}
+
+function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext): Rule {
+  const { settings } = context.draft;
+  const filters = filtersOf(raw, context);
+  const fallback =
+    settings.defaultBackend === undefined ? undefined : firstPort(settings.defaultBackend, "default-backend", context);
+  return {
+    ...raw.rule,
+    id: raw.id,
+    filters,
+    timeouts: { connect: settings.connect, read: settings.read },
+    ...(settings.affinity ? { affinity: settings.affinity } : {}),
+    ...(settings.hashBy ? { hashBy: settings.hashBy } : {}),
+    ...(canary ? { canary } : {}),
+    ...(fallback === undefined ? {} : { fallbackPool: fallback }),
+  };
+}
+
+/** In the order of nginx's phases: redirects, limits, who may, and what is changed on the way to the backend. */
+function filtersOf(raw: Route, context: RuleContext): Filter[] {
+  const { draft, hosts, input } = context;
+  const { ingress, settings } = draft;
+  const filters: Filter[] = [];
+  const id = raw.id;
+  if (settings.closed !== undefined) return [{ type: "Unsupported", what: settings.closed }];
+  const closed = (what: string): Filter[] => [{ type: "Unsupported", what }];
+
+  if (settings.forceSslRedirect || (settings.sslRedirect && hosts.secure.has(raw.host)))
+    filters.push({ type: "SslRedirect", status: settings.redirectCode });
+  if (settings.appRoot !== undefined)
+    filters.push({
+      type: "UrlRedirect",
+      url: [{ variable: "scheme" }, "://", { variable: "http_host" }, settings.appRoot],
+      status: 302,
+      path: "/",
+    });
+  if (settings.redirect) filters.push({ type: "UrlRedirect", ...settings.redirect });
+  if (settings.cors) filters.push({ type: "Cors", cors: settings.cors });
+  filters.push(...settings.snippet);
+  if (settings.bodyBytes > 0) filters.push({ type: "BodyLimit", bytes: settings.bodyBytes });
+  for (const { requests, seconds } of settings.limits)
+    filters.push({
+      type: "RateLimit",
+      id: `${id} ${seconds}`,
+      requests,
+      seconds,
+      burst: requests * settings.burst,
+      exempt: settings.exempt,
+      status: statusOption(input.options["limit-req-status-code"]),
+    });
+  if (settings.connections !== undefined)
+    filters.push({
+      type: "ConnectionLimit",
+      id,
+      connections: settings.connections,
+      exempt: settings.exempt,
+      status: statusOption(input.options["limit-conn-status-code"]),
+    });
+  if (settings.allow.length + settings.deny.length > 0)
+    filters.push({ type: "SourceRanges", allow: settings.allow, deny: settings.deny, satisfyAny: settings.satisfyAny });
+  if (settings.basic) {
+    const secret = ownSecret(ingress, settings.basic.secret, "auth-secret", input, draft.problems);
+    if (!secret) return closed("auth-secret");
+    const users = { secret: refOf(secret), version: versionOf(secret), layout: settings.basic.layout };
+    filters.push({ type: "BasicAuth", realm: settings.basic.realm, users });
+  }
+  if (settings.external) {
+    const { url, method, signin, signinParameter, responseHeaders, redirect } = settings.external;
+    const path = parseTemplate(url.rest);
+    if ("fault" in path) return closed("auth-url");
+    const own = !("service" in url);
+    // Another host is asked only where it is one of ours: who writes Ingresses must not make us connect to anyone.
+    if (own && !url.host.startsWith("$") && !hosts.named.has(url.host)) {
+      draft.problems.push({
+        object: refOf(ingress),
+        field: "metadata.annotations[nginx.ingress.kubernetes.io/auth-url]",
+        reason: "InvalidAnnotation",
+        message: `${url.host} is neither a Service nor a host of an Ingress here; requests to this Ingress get 500`,
+        remedy: "name a Service: http://NAME.NAMESPACE.svc.cluster.local:PORT/path",
+      });
+      return closed("auth-url");
+    }
+    filters.push({
+      type: "ExternalAuth",
+      ...(own ? {} : { pool: extraPool(url, "auth-url", context) }),
+      host: url.host.startsWith("$") ? "" : url.host,
+      path,
+      ...(method === undefined ? {} : { method }),
+      ...(signin ? { signin } : {}),
+      signinParameter,
+      responseHeaders,
+      ...(redirect ? { redirect } : {}),
+    });
+  }
+  if (settings.vhost !== undefined) filters.push({ type: "Rewrite", hostname: settings.vhost });
+  const path = raw.path?.value ?? "/";
+  if (settings.rewriteTarget !== undefined && settings.rewriteTarget !== path) {
+    if (settings.forwardedPrefix !== undefined)
+      filters.push({
+        type: "RequestHeaders",
+        changes: { set: [{ name: "X-Forwarded-Prefix", value: settings.forwardedPrefix }], add: [], remove: [] },
+      });
+    filters.push({ type: "RegexRewrite", pattern: `(?i)${path}`, replacement: settings.rewriteTarget });
+  }
+  if (settings.mirror) {
+    const pool = extraPool(settings.mirror, "mirror-target", context);
+    filters.push({ type: "Mirror", pool, numerator: 1, denominator: 1 });
+  }
+  if (settings.errorCodes.length > 0) {
+    const pool = firstPort(settings.defaultBackend, "custom-http-errors", context);
+    const { namespace = "", name } = ingress.metadata;
+    const [, service = "", port = ""] = /^[^/]*\/([^:]*):([^/@]*)/.exec(raw.rule.backends[0]?.pool ?? "") ?? [];
+    if (pool !== undefined)
+      filters.push({
+        type: "ErrorPages",
+        codes: settings.errorCodes,
+        pool,
+        about: { "x-namespace": namespace, "x-ingress-name": name, "x-service-name": service, "x-service-port": port },
+      });
+  }
+  return filters;
+}
+
+function statusOption(text: string | undefined): number {
+  const code = Number(text ?? 503);
+  return code >= 400 && code <= 599 ? code : 503;
+}
+
+function extraPool(url: ServiceUrl, field: string, { extra }: RuleContext): string {
+  const target: PoolTarget = {
+    namespace: url.namespace,
+    service: url.service,
+    port: { number: url.port },
+    ...(url.secure
+      ? {
+          protocol: "http",
+          tls: { serverName: url.host, subjectAltNames: [], authorities: "System", unverified: true },
+          variant: "auth",
+        }
+      : {}),
+  };
+  const key = poolKey(target);
+  extra.set(key, { target, field: `metadata.annotations[nginx.ingress.kubernetes.io/${field}]` });
+  return key;
+}
+
+/** The pool of a Service's first port; without a name, that of the ConfigMap's default backend. */
+function firstPort(name: string | undefined, field: string, context: RuleContext): string | undefined {
+  const { draft, input, extra } = context;
+  const namespace = draft.ingress.metadata.namespace ?? "";
+  if (name === undefined) return undefined;
+  const [port] = input.service(`${namespace}/${name}`)?.spec.ports ?? [];
+  const target: PoolTarget = { namespace, service: name, port: { number: port?.port ?? 80 } };
+  const key = poolKey(target);
+  extra.set(key, { target, field: `metadata.annotations[nginx.ingress.kubernetes.io/${field}]` });
+  return key;
+}

@@ -1,0 +1,105 @@
+import type { ObjectRef, Owner } from "./model.ts";
+import type { Template } from "./template.ts";
+
+/** A Secret with users: never read into the model itself. */
+export interface UsersSecret {
+  readonly secret: ObjectRef;
+  /** Changes whenever the users do. */
+  readonly version: string;
+  /** `file`: lines `name:hash` in the key `auth`. `map`: a key is a name, its value the hash. */
+  readonly layout: "file" | "map";
+}
+
+/** Asks another server whether a request may pass (ingress-nginx `auth-url`). */
+export interface ExternalAuth {
+  readonly type: "ExternalAuth";
+  /** Pool of the server that is asked. Absent: the one that a request for `host` and `path` is led to. */
+  readonly pool?: string;
+  /** Host header of the question; "" for that of the request. */
+  readonly host: string;
+  /** Path and query. */
+  readonly path: Template;
+  /** Default: GET. */
+  readonly method?: string;
+  /** Where a client is sent whom the server answered 401. */
+  readonly signin?: Template;
+  /** Query parameter of `signin` that says where the client wanted to go. */
+  readonly signinParameter: string;
+  /** Fields of the server's answer that the backend gets, in lower case. */
+  readonly responseHeaders: readonly string[];
+  /** `X-Auth-Request-Redirect` of the question. Default: path and query of the request. */
+  readonly redirect?: Template;
+}
+
+/** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
+export type PolicyFilter =
+  /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
+  | { readonly type: "RegexRewrite"; readonly pattern: string; readonly replacement: string }
+  /** Clients without TLS are sent to `https`. */
+  | { readonly type: "SslRedirect"; readonly status: number }
+  /** `path`: only requests for this very path. */
+  | { readonly type: "UrlRedirect"; readonly url: Template; readonly status: number; readonly path?: string }
+  /**
+   * 403 for clients outside `allow` (when there is any) or in `deny`. `satisfyAny`: whoever is let in by this needs no password, and
+   * whoever has one needs not be let in.
+   */
+  | {
+      readonly type: "SourceRanges";
+      readonly allow: readonly string[];
+      readonly deny: readonly string[];
+      readonly satisfyAny: boolean;
+    }
+  | { readonly type: "BasicAuth"; readonly realm: string; readonly users: UsersSecret }
+  | ExternalAuth
+  /** By client, in this process: so many requests in `seconds`, and `burst` more at once. */
+  | {
+      readonly type: "RateLimit";
+      readonly id: string;
+      readonly requests: number;
+      readonly seconds: number;
+      readonly burst: number;
+      readonly exempt: readonly string[];
+      readonly status: number;
+    }
+  /** Requests at once by client, in this process. */
+  | {
+      readonly type: "ConnectionLimit";
+      readonly id: string;
+      readonly connections: number;
+      readonly exempt: readonly string[];
+      readonly status: number;
+    }
+  /** 413 beyond so many bytes. */
+  | { readonly type: "BodyLimit"; readonly bytes: number }
+  /** Answers with these codes are replaced by those of `pool`, which is told of the request in header fields. */
+  | {
+      readonly type: "ErrorPages";
+      readonly codes: readonly number[];
+      readonly pool: string;
+      readonly about: Readonly<Record<string, string>>;
+    };
+
+/** A cookie that says which endpoint a client has. */
+export interface Affinity {
+  readonly cookie: string;
+  readonly path?: string;
+  readonly domain?: string;
+  readonly secure: boolean;
+  readonly sameSite?: "None" | "Lax" | "Strict";
+  /** Seconds. */
+  readonly maxAge?: number;
+  readonly expires?: number;
+  /** A client whose endpoint failed gets another one for good. */
+  readonly changeOnFailure: boolean;
+}
+
+/** A second backend for some requests: by header, then by cookie, then by chance. */
+export interface Canary {
+  readonly pool: string;
+  readonly header?: { readonly name: string; readonly value?: string; readonly pattern?: string };
+  readonly cookie?: string;
+  /** Share of `total`. */
+  readonly weight: number;
+  readonly total: number;
+  readonly owner: Owner;
+}
