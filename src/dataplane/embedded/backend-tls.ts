@@ -33,7 +33,11 @@ export function wrongIdentity(
   { serverName, subjectAltNames }: Pick<BackendTls, "serverName" | "subjectAltNames">,
   certificate: PeerCertificate,
 ): Error | undefined {
-  if (subjectAltNames.length === 0) return checkServerIdentity(serverName, certificate);
+  if (subjectAltNames.length === 0) {
+    const wrong = checkServerIdentity(serverName, certificate);
+    // By its own code undici would take it for a fault of requests with another Host header, and leave this one waiting for ever.
+    return wrong && new Error(wrong.message);
+  }
   const uris = urisOf(certificate.subjectaltname ?? "");
   const fits = subjectAltNames.some(({ type, value }) =>
     type === "URI" ? uris.has(value) : checkServerIdentity(value, certificate) === undefined,

@@ -63,7 +63,7 @@ export async function askAuthorization(
   upstream.inFlight++;
   try {
     const answer = await upstream.connections().request({
-      method: (auth.method ?? "GET") as "GET",
+      method: auth.method ?? "GET",
       path,
       headers: asked,
       headersTimeout: patience,

@@ -1,0 +1,160 @@
+import { createServer as createHttps } from "node:https";
+import type { AddressInfo } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
+import { selfSigned } from "../../dataplane/certificates.ts";
+import type { Fixture } from "../../dataplane/suite.ts";
+import { lab } from "../fixture.ts";
+
+async function secureBackend(name: string): Promise<{ port: number; certificate: string }> {
+  const pair = selfSigned([name]);
+  const server = createHttps({ cert: pair["tls.crt"], key: pair["tls.key"] }, (request, response) =>
+    response.end(JSON.stringify({ name: "secure", url: request.url })),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { port: (server.address() as AddressInfo).port, certificate: pair["tls.crt"] };
+}
+
+export function backendsContract(made: Fixture): void {
+  test("backend-protocol HTTPS: over TLS, whoever answers, unless proxy-ssl-verify is on", async () => {
+    const { ingress, cluster, seen, get } = await lab(made, []);
+    const backend = await secureBackend("backend.test");
+    cluster.service("web", [backend]);
+    cluster.secret("ca", { "ca.crt": backend.certificate });
+    cluster.secret("other", { "ca.crt": selfSigned(["else.test"])["tls.crt"] });
+    await ingress("web", { "backend-protocol": "HTTPS" });
+    expect((await seen("/x")).name).toBe("secure");
+    const verified = { "backend-protocol": "HTTPS", "proxy-ssl-verify": "on", "proxy-ssl-name": "backend.test" };
+    await ingress("web", { ...verified, "proxy-ssl-secret": "shop/other" });
+    expect((await get("/")).status).toBe(502);
+    await ingress("web", { ...verified, "proxy-ssl-secret": "shop/ca", "proxy-ssl-name": "wrong.test" });
+    expect((await get("/")).status).toBe(502);
+    await ingress("web", { ...verified, "proxy-ssl-secret": "shop/ca" });
+    expect((await seen("/x")).name).toBe("secure");
+    await ingress("web", {});
+    expect((await get("/")).status).toBe(502);
+  });
+
+  test("proxy-read-timeout: 504 when a backend is slower", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    cluster.service("web", [
+      await made.backend("web", (request, response) => void (request.url === "/fast" && response.end("ok"))),
+    ]);
+    await ingress("web", { "proxy-read-timeout": "1" });
+    expect((await get("/slow")).status).toBe(504);
+    expect((await get("/fast")).status).toBe(200);
+  });
+
+  test("upstream-vhost: the Host header of the backend", async () => {
+    const { ingress, seen } = await lab(made);
+    await ingress("web", { "upstream-vhost": "inner.example.com" });
+    expect((await seen("/")).headers["host"]).toBe("inner.example.com");
+  });
+
+  test("enable-cors: preflights are answered, and answers are marked", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", {
+      "enable-cors": "true",
+      "cors-allow-origin": "https://a.test, https://*.b.test",
+      "cors-expose-headers": "X-Own",
+      "cors-max-age": "600",
+    });
+    const preflight = (origin: string) =>
+      get("/", { method: "OPTIONS", headers: { origin, "access-control-request-method": "PUT" } });
+    const reply = await preflight("https://x.b.test");
+    expect([reply.status, reply.headers["access-control-allow-origin"]]).toEqual([204, "https://x.b.test"]);
+    expect(reply.headers["access-control-allow-methods"]).toBe("GET, PUT, POST, DELETE, PATCH, OPTIONS");
+    expect(reply.headers["access-control-max-age"]).toBe("600");
+    expect((await preflight("https://evil.test")).headers["access-control-allow-origin"]).toBeUndefined();
+    const plain = await get("/", { headers: { origin: "https://a.test" } });
+    expect(plain.headers["access-control-allow-origin"]).toBe("https://a.test");
+    expect(plain.headers["access-control-allow-credentials"]).toBe("true");
+    expect(
+      (await get("/", { headers: { origin: "https://c.test" } })).headers["access-control-allow-origin"],
+    ).toBeUndefined();
+  });
+
+  test("custom-http-errors: the pages of the default backend, told of the request", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    cluster.service("web", [
+      await made.backend("web", (request, response) => response.writeHead(Number(request.url?.slice(1))).end("own")),
+    ]);
+    cluster.service("pages", [
+      await made.backend("pages", (request, response) => {
+        response.writeHead(request.headers["x-code"] === "503" ? 503 : 200, { "content-type": "application/json" });
+        response.end(JSON.stringify({ url: request.url, ...request.headers }));
+      }),
+    ]);
+    await ingress("web", { "custom-http-errors": "404,401,503", "default-backend": "pages" });
+    const page = await get("/404", { headers: { accept: "text/html" } });
+    expect(JSON.parse(page.body)).toMatchObject({
+      url: "/",
+      "x-code": "404",
+      "x-format": "text/html",
+      "x-original-uri": "/404",
+      "x-namespace": "shop",
+      "x-ingress-name": "web",
+      "x-service-name": "web",
+      "x-service-port": "80",
+    });
+    expect(page.status).toBe(200);
+    expect((await get("/503")).status).toBe(503);
+    // A backend that forgets the code must not let anyone in (CVE-2026-24513).
+    expect((await get("/401")).status).toBe(401);
+    expect([(await get("/418")).status, (await get("/418")).body]).toEqual([418, "own"]);
+  });
+
+  test("mirror-target: a copy for a Service", async () => {
+    const { ingress, cluster, seen } = await lab(made);
+    let copied: string | undefined;
+    cluster.service("copy", [
+      await made.backend("copy", (request, response) => {
+        copied = request.url;
+        response.end();
+      }),
+    ]);
+    await ingress("web", { "mirror-target": "http://copy.shop.svc.cluster.local$request_uri" });
+    expect((await seen("/a?b=c")).name).toBe("web");
+    while (copied === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(copied).toBe("/a?b=c");
+  });
+
+  test("configuration-snippet: header fields and redirects are read, and nothing else", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", {
+      "configuration-snippet": `# for the browser
+        more_set_headers "X-Frame-Options: DENY" "X-Two: 2";
+        add_header X-Added 'a value' always;
+        proxy_set_header X-To-Backend yes;
+        more_clear_headers Content-Type;`,
+    });
+    const reply = await get("/");
+    expect(reply.headers).toMatchObject({ "x-frame-options": "DENY", "x-two": "2", "x-added": "a value" });
+    expect(reply.headers["content-type"]).toBeUndefined();
+    expect(JSON.parse(reply.body).headers["x-to-backend"]).toBe("yes");
+    await ingress("web", { "configuration-snippet": "return 302 https://else.test$request_uri;" });
+    const redirected = await get("/x");
+    expect([redirected.status, redirected.headers.location]).toEqual([302, "https://else.test/x"]);
+  });
+
+  test("the ConfigMap's options are what annotations do not say", async () => {
+    const { ingress, get } = await lab(made, ["web"], {
+      nginxOptions: {
+        "proxy-body-size": "10",
+        "whitelist-source-range": "192.0.2.0/24",
+        "limit-req-status-code": "429",
+      },
+    });
+    await ingress("web", {});
+    expect((await get("/")).status).toBe(403);
+    await ingress("web", { "whitelist-source-range": "127.0.0.0/8" });
+    expect((await get("/", { method: "POST", body: "more than ten bytes" })).status).toBe(413);
+    await ingress("web", { "whitelist-source-range": "127.0.0.0/8", "limit-rpm": "1", "limit-burst-multiplier": "1" });
+    const statuses = [];
+    for (let i = 0; i < 3; i++) statuses.push((await get("/")).status);
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+}

@@ -1,0 +1,232 @@
+import { expect, test } from "vitest";
+import type { Fixture } from "../../dataplane/suite.ts";
+import { lab } from "../fixture.ts";
+
+const basic = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString("base64")}` });
+
+export function guardsContract(made: Fixture): void {
+  test.each(["whitelist-source-range", "allowlist-source-range"])(
+    "%s lets in who is in it, and nobody else",
+    async (name) => {
+      const { ingress, get } = await lab(made);
+      await ingress("web", { [name]: "10.0.0.0/8, 127.0.0.0/8" });
+      expect((await get("/")).status).toBe(200);
+      await ingress("web", { [name]: "10.0.0.0/8" });
+      expect((await get("/")).status).toBe(403);
+      expect((await get("/", { headers: { "x-forwarded-for": "10.1.1.1", "x-real-ip": "10.1.1.1" } })).status).toBe(
+        403,
+      );
+    },
+  );
+
+  test("denylist-source-range keeps out who is in it, and nobody else", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "denylist-source-range": "127.0.0.1" });
+    expect((await get("/")).status).toBe(403);
+    await ingress("web", { "denylist-source-range": "192.0.2.0/24" });
+    expect((await get("/")).status).toBe(200);
+  });
+
+  test("a range of a client behind a trusted forwarder is that of the client", async () => {
+    const { ingress, get } = await lab(made, ["web"], { trustedForwarders: ["127.0.0.0/8"] });
+    await ingress("web", { "whitelist-source-range": "10.0.0.0/8" });
+    expect((await get("/", { headers: { "x-forwarded-for": "10.1.1.1" } })).status).toBe(200);
+    expect((await get("/", { headers: { "x-forwarded-for": "192.0.2.1" } })).status).toBe(403);
+  });
+
+  test("a guard whose value cannot be read stays shut, and says why", async () => {
+    const { ingress, get, cluster } = await lab(made, ["web"]);
+    await ingress("one", { "whitelist-source-range": "everyone" });
+    await ingress("two", {}, [{}], { host: "two.test" });
+    expect((await get("/")).status).toBe(500);
+    expect((await get("/", { host: "two.test" })).status).toBe(200);
+    expect(cluster.ingress.current()?.problems).toMatchObject([
+      {
+        reason: "InvalidAnnotation",
+        field: "metadata.annotations[nginx.ingress.kubernetes.io/whitelist-source-range]",
+      },
+    ]);
+  });
+
+  test("auth-type basic: the right password, a wrong one, none, and a Secret that is not there", async () => {
+    const { ingress, get, seen, cluster } = await lab(made);
+    const annotations = { "auth-type": "basic", "auth-secret": "users", "auth-realm": "Private" };
+    await ingress("web", annotations);
+    expect((await get("/", { headers: basic("ann:secret") })).status).toBe(500);
+    cluster.secret("users", { auth: "ann:{PLAIN}secret\nbob:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/\n" });
+    await cluster.served();
+    const reply = await get("/");
+    expect([reply.status, reply.headers["www-authenticate"]]).toEqual([401, 'Basic realm="Private"']);
+    expect((await get("/", { headers: basic("ann:wrong") })).status).toBe(401);
+    expect((await get("/", { headers: basic("eve:secret") })).status).toBe(401);
+    expect((await seen("/", { headers: basic("ann:secret") })).name).toBe("web");
+    expect((await seen("/", { headers: basic("bob:myPassword") })).name).toBe("web");
+    cluster.secret("users", { auth: "ann:{PLAIN}changed\n" });
+    await cluster.served();
+    expect((await get("/", { headers: basic("ann:secret") })).status).toBe(401);
+    expect((await get("/", { headers: basic("ann:changed") })).status).toBe(200);
+  });
+
+  test("auth-secret-type auth-map", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.secret("users", { ann: "{PLAIN}secret" });
+    await ingress("web", { "auth-type": "basic", "auth-secret": "users", "auth-secret-type": "auth-map" });
+    expect((await get("/", { headers: basic("ann:secret") })).status).toBe(200);
+    expect((await get("/", { headers: basic("ann:x") })).status).toBe(401);
+  });
+
+  test("satisfy any: an address or a password", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.secret("users", { auth: "ann:{PLAIN}secret" });
+    const guards = { "auth-type": "basic", "auth-secret": "users", satisfy: "any" };
+    await ingress("web", { ...guards, "whitelist-source-range": "127.0.0.0/8" });
+    expect((await get("/")).status).toBe(200);
+    await ingress("web", { ...guards, "whitelist-source-range": "192.0.2.0/24" });
+    expect((await get("/")).status).toBe(401);
+    expect((await get("/", { headers: basic("ann:secret") })).status).toBe(200);
+    await ingress("web", { satisfy: "any", "whitelist-source-range": "192.0.2.0/24" });
+    expect((await get("/")).status).toBe(403);
+    await ingress("web", { ...guards, satisfy: "all", "whitelist-source-range": "192.0.2.0/24" });
+    expect((await get("/", { headers: basic("ann:secret") })).status).toBe(403);
+  });
+
+  test("auth-url: asked for each request; 2xx lets in, 401 and 403 do not, anything else is an error", async () => {
+    const { ingress, get, seen, cluster } = await lab(made);
+    const asked: Record<string, unknown>[] = [];
+    const service = await made.backend("auth", (request, response) => {
+      asked.push({ url: request.url, method: request.method, ...request.headers });
+      const status = Number(request.headers["x-want"] ?? 200);
+      response.writeHead(status, { "x-user": "ann", "www-authenticate": "Custom", "set-cookie": "a=b" });
+      response.end("no");
+    });
+    cluster.service("auth", [service]);
+    await ingress("web", {
+      "auth-url": "http://auth.shop.svc.cluster.local/check?x=1",
+      "auth-response-headers": "X-User, X-Group",
+    });
+    const { headers } = await seen("/path?q=1", {
+      method: "POST",
+      body: "text",
+      headers: { "x-user": "mallory", "x-group": "root" },
+    });
+    expect(headers["x-user"]).toBe("ann");
+    expect(headers["x-group"]).toBeUndefined();
+    expect(asked[0]).toMatchObject({
+      url: "/check?x=1",
+      method: "GET",
+      host: "auth.shop.svc.cluster.local",
+      "x-original-url": "http://shop.test/path?q=1",
+      "x-original-method": "POST",
+      "x-auth-request-redirect": "/path?q=1",
+    });
+    expect(asked[0]).not.toHaveProperty("content-length");
+    expect((await get("/", { headers: { "x-want": "401" } })).status).toBe(401);
+    expect((await get("/", { headers: { "x-want": "401" } })).headers["www-authenticate"]).toBe("Custom");
+    expect((await get("/", { headers: { "x-want": "403" } })).status).toBe(403);
+    expect((await get("/", { headers: { "x-want": "302" } })).status).toBe(500);
+    await service.close();
+    expect((await get("/")).status).toBe(500);
+  });
+
+  test("auth-signin: a client that is not known is sent there, with where it wanted to go", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.service("auth", [await made.backend("auth", (_request, response) => response.writeHead(401).end())]);
+    await ingress("web", {
+      "auth-url": "http://auth.shop.svc.cluster.local/",
+      "auth-signin": "https://login.test/start",
+    });
+    const reply = await get("/a?b=c");
+    expect([reply.status, reply.headers.location]).toEqual([
+      302,
+      `https://login.test/start?rd=${encodeURIComponent("http://shop.test/a?b=c")}`,
+    ]);
+  });
+
+  test("auth-url on a host of its own: the request for it is led as the routes say", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    const service = await made.backend("auth", (request, response) =>
+      response.writeHead(request.headers["authorization"] === "Bearer good" ? 202 : 401).end(),
+    );
+    cluster.service("auth", [service]);
+    await ingress("oauth", {}, [{ path: "/oauth2", service: "auth" }]);
+    await ingress("web", { "auth-url": "https://$host/oauth2/auth" });
+    expect((await get("/")).status).toBe(401);
+    expect((await get("/", { headers: { authorization: "Bearer good" } })).status).toBe(200);
+  });
+
+  test("auth-url to anywhere else is refused, and nobody gets in", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "auth-url": "http://169.254.169.254/latest" });
+    expect((await get("/")).status).toBe(500);
+  });
+
+  test("WebSockets are guarded too", async () => {
+    const { ingress, get } = await lab(made);
+    const upgrade = { connection: "Upgrade", upgrade: "websocket" };
+    await ingress("web", { "whitelist-source-range": "192.0.2.0/24" });
+    expect((await get("/", { headers: upgrade })).status).toBe(403);
+    await ingress("web", { "auth-url": "http://nobody.shop.svc.cluster.local/" });
+    expect((await get("/", { headers: upgrade })).status).toBe(500);
+  });
+
+  test("limit-rps: what is beyond rate and burst gets 503; other clients and exempt ones do not", async () => {
+    const { ingress, get } = await lab(made, ["web"], { trustedForwarders: ["127.0.0.0/8"] });
+    await ingress("web", { "limit-rpm": "1", "limit-burst-multiplier": "2", "limit-whitelist": "10.0.0.0/8" });
+    const statusOf = async (client: string) => (await get("/", { headers: { "x-forwarded-for": client } })).status;
+    const statuses = [];
+    for (let i = 0; i < 5; i++) statuses.push(await statusOf("192.0.2.1"));
+    expect(statuses).toEqual([200, 200, 200, 503, 503]);
+    expect(await statusOf("192.0.2.2")).toBe(200);
+    for (let i = 0; i < 5; i++) expect(await statusOf("10.0.0.1")).toBe(200);
+  });
+
+  test("limit-connections: so many at once", async () => {
+    const { ingress, get, cluster } = await lab(made, []);
+    const held: (() => void)[] = [];
+    cluster.service("web", [
+      await made.backend("web", (_request, response) => void held.push(() => response.end("ok"))),
+    ]);
+    await ingress("web", { "limit-connections": "2" });
+    const first = [get("/"), get("/")];
+    while (held.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect((await get("/")).status).toBe(503);
+    for (const release of held.splice(0)) release();
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
+    const again = get("/");
+    while (held.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (const release of held) release();
+    expect((await again).status).toBe(200);
+  });
+
+  test.each([true, false])("proxy-body-size: 413 beyond, chunked: %s; 0 is no limit", async (chunked) => {
+    const { ingress, get } = await lab(made);
+    const options = (bytes: number) => ({
+      method: "POST",
+      body: Buffer.alloc(bytes, "x"),
+      headers: chunked ? { "transfer-encoding": "chunked" } : { "content-length": String(bytes) },
+    });
+    await ingress("web", { "proxy-body-size": "1k" });
+    expect((await get("/", options(1024))).status).toBe(200);
+    expect((await get("/", options(1025))).status).toBe(413);
+    await ingress("web", { "proxy-body-size": "0" });
+    expect((await get("/", options(3 << 20))).status).toBe(200);
+    await ingress("web", {});
+    expect((await get("/", options((1 << 20) + 1))).status).toBe(413);
+  });
+
+  test.each([
+    ["server-snippet", "deny all;"],
+    ["configuration-snippet", "deny all;"],
+    ["configuration-snippet", 'content_by_lua_block { os.execute("id") }'],
+    ["auth-snippet", "proxy_set_header X y;"],
+    ["modsecurity-snippet", "SecRuleEngine On"],
+    ["enable-modsecurity", "true"],
+    ["auth-tls-secret", "shop/ca"],
+    ["auth-type", "digest"],
+  ])("%s: %s is refused loudly, and nothing is served past it", async (name, value) => {
+    const { ingress, get, cluster } = await lab(made);
+    await ingress("web", { [name]: value });
+    expect((await get("/")).status).toBe(500);
+    expect(cluster.ingress.current()?.problems[0]).toMatchObject({ reason: "InvalidAnnotation" });
+  });
+}

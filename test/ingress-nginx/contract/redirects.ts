@@ -1,0 +1,74 @@
+import { expect, test } from "vitest";
+import { selfSigned } from "../../dataplane/certificates.ts";
+import type { Fixture } from "../../dataplane/suite.ts";
+import { lab } from "../fixture.ts";
+
+export function redirectsContract(made: Fixture): void {
+  test("ssl-redirect: to https where the host has TLS, with 308, unless it is off", async () => {
+    const { ingress, get, seen, cluster } = await lab(made);
+    cluster.secret("pair", selfSigned(["shop.test"]));
+    const tls = [{ hosts: ["shop.test"], secretName: "pair" }];
+    await ingress("web", {}, [{}], { tls });
+    const reply = await get("/a%20b?c=d");
+    expect([reply.status, reply.headers.location]).toEqual([308, "https://shop.test/a%20b?c=d"]);
+    expect((await seen("/a", { tls: {} })).url).toBe("/a");
+    await ingress("web", { "ssl-redirect": "false" }, [{}], { tls });
+    expect((await seen("/a")).url).toBe("/a");
+  });
+
+  test("force-ssl-redirect: also without TLS of its own; ACME's challenges are let through", async () => {
+    const { ingress, get, seen } = await lab(made);
+    await ingress("web", {});
+    expect((await seen("/")).name).toBe("web");
+    await ingress("web", { "force-ssl-redirect": "true" });
+    expect((await get("/x")).status).toBe(308);
+    expect((await seen("/.well-known/acme-challenge/token")).name).toBe("web");
+  });
+
+  test("a forwarder that is trusted may say that its client has TLS, and nobody else", async () => {
+    const headers = { "x-forwarded-proto": "https" };
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "force-ssl-redirect": "true" });
+    expect((await get("/", { headers })).status).toBe(308);
+    const trusting = await lab(made, ["web"], { trustedForwarders: ["127.0.0.0/8"] });
+    await trusting.ingress("web", { "force-ssl-redirect": "true" });
+    expect((await trusting.get("/", { headers })).status).toBe(200);
+  });
+
+  test.each([
+    [{ "permanent-redirect": "https://other.test/x" }, 301],
+    [{ "permanent-redirect": "https://other.test/x", "permanent-redirect-code": "308" }, 308],
+    [{ "temporal-redirect": "https://other.test/x" }, 302],
+    [{ "temporal-redirect": "https://other.test/x", "temporal-redirect-code": "307" }, 307],
+    [{ "temporal-redirect": "https://other.test/x", "permanent-redirect": "https://not.test/" }, 302],
+  ])("%o answers %i", async (annotations, status) => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", annotations);
+    const reply = await get("/anything?x=1");
+    expect([reply.status, reply.headers.location]).toEqual([status, "https://other.test/x"]);
+  });
+
+  test("permanent-redirect with variables", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "permanent-redirect": "https://new.test$request_uri" });
+    expect((await get("/a?b=c")).headers.location).toBe("https://new.test/a?b=c");
+  });
+
+  test("app-root: only for the root", async () => {
+    const { ingress, get, seen } = await lab(made);
+    await ingress("web", { "app-root": "/app1" });
+    const reply = await get("/");
+    expect([reply.status, reply.headers.location]).toEqual([302, "http://shop.test/app1"]);
+    expect((await seen("/app1")).url).toBe("/app1");
+  });
+
+  test("from-to-www-redirect, both ways, with 308", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "from-to-www-redirect": "true" });
+    await ingress("www", { "from-to-www-redirect": "true" }, [{}], { host: "www.other.test" });
+    const www = await get("/x?y=z", { host: "www.shop.test" });
+    expect([www.status, www.headers.location]).toEqual([308, "http://shop.test/x?y=z"]);
+    const bare = await get("/x", { host: "other.test" });
+    expect([bare.status, bare.headers.location]).toEqual([308, "http://www.other.test/x"]);
+  });
+}

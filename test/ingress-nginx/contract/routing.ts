@@ -1,0 +1,208 @@
+import { expect, test } from "vitest";
+import { match } from "../../../src/routing/index.ts";
+import type { Fixture } from "../../dataplane/suite.ts";
+import { lab } from "../fixture.ts";
+
+export function routingContract(made: Fixture): void {
+  test("rewrite-target puts what was captured in the place of the path", async () => {
+    const { ingress, seen, get } = await lab(made);
+    await ingress("web", { "rewrite-target": "/$2" }, [
+      { path: "/something(/|$)(.*)", pathType: "ImplementationSpecific" },
+    ]);
+    expect((await seen("/something")).url).toBe("/");
+    expect((await seen("/something/")).url).toBe("/");
+    expect((await seen("/something/new?a=b")).url).toBe("/new?a=b");
+    expect((await seen("/SomeThing/new")).url).toBe("/new");
+    expect((await get("/other")).status).toBe(404);
+  });
+
+  test("rewrite-target without groups is the whole path", async () => {
+    const { ingress, seen } = await lab(made);
+    await ingress("web", { "rewrite-target": "/fixed" }, [{ path: "/app" }]);
+    expect((await seen("/app/deep/er?x=1")).url).toBe("/fixed?x=1");
+  });
+
+  test("x-forwarded-prefix is sent along with a rewrite, and not without", async () => {
+    const { ingress, seen } = await lab(made);
+    await ingress("one", { "rewrite-target": "/", "x-forwarded-prefix": "/app" }, [{ path: "/app" }]);
+    await ingress("two", { "x-forwarded-prefix": "/plain" }, [{}], { host: "plain.test" });
+    expect((await seen("/app")).headers["x-forwarded-prefix"]).toBe("/app");
+    expect((await seen("/", { host: "plain.test" })).headers["x-forwarded-prefix"]).toBeUndefined();
+  });
+
+  test("surprise 1: expressions are bound at their begin only, and without regard to case", async () => {
+    const { ingress, seen } = await lab(made);
+    await ingress("web", { "use-regex": "true" }, [{ path: "/[A-Z]{3}", pathType: "ImplementationSpecific" }]);
+    expect((await seen("/uuid")).url).toBe("/uuid");
+    expect((await seen("/ABC/d")).url).toBe("/ABC/d");
+  });
+
+  test("surprise 2: use-regex on one Ingress makes expressions of all paths of its host, and of no other", async () => {
+    const { ingress, seen, get } = await lab(made, ["web", "other"]);
+    await ingress("one", { "use-regex": "true" }, [{ path: "/api/v[0-9]+", pathType: "ImplementationSpecific" }]);
+    await ingress("two", {}, [{ path: "/headers", pathType: "Exact", service: "other" }]);
+    await ingress("three", {}, [{ path: "/headers", pathType: "Exact", service: "other" }], { host: "plain.test" });
+    expect((await seen("/HEADERSX")).name).toBe("other");
+    expect((await get("/HEADERSX", { host: "plain.test" })).status).toBe(404);
+    expect((await seen("/headers", { host: "plain.test" })).name).toBe("other");
+  });
+
+  test("surprise 3: so does rewrite-target", async () => {
+    const { ingress, seen } = await lab(made, ["web", "other"]);
+    await ingress("one", { "rewrite-target": "/x" }, [{ path: "/a" }]);
+    await ingress("two", {}, [{ path: "/Exact", pathType: "Exact", service: "other" }]);
+    expect((await seen("/exactly")).name).toBe("other");
+  });
+
+  test("surprise 4: a path with a slash at its end sends requests without it there", async () => {
+    const { ingress, get, seen } = await lab(made, ["web", "other"]);
+    await ingress("one", {}, [
+      { path: "/foo/" },
+      { path: "/bar/" },
+      { path: "/bar", pathType: "Exact", service: "other" },
+    ]);
+    const reply = await get("/foo?a=b");
+    expect([reply.status, reply.headers.location]).toEqual([301, "http://shop.test/foo/?a=b"]);
+    expect((await seen("/foo/x")).name).toBe("web");
+    expect((await seen("/bar")).name).toBe("other");
+  });
+
+  test("surprise 5: slashes are merged and dot segments resolved before a path is matched", async () => {
+    const { ingress, seen } = await lab(made, ["web", "other"]);
+    await ingress("one", {}, [{ path: "/a/b" }, { path: "/secret", service: "other" }]);
+    expect((await seen("//a///b")).name).toBe("web");
+    expect((await seen("/a/b/../../secret")).name).toBe("other");
+    expect((await seen("/%73ecret")).name).toBe("other");
+  });
+
+  test("the longest expression is asked first, and what no engine without backtracking can do is refused alone", async () => {
+    const { ingress, seen, get, cluster } = await lab(made, ["web", "other"]);
+    await ingress("one", { "use-regex": "true" }, [
+      { path: "/a.*", pathType: "ImplementationSpecific" },
+      { path: "/a/long", pathType: "ImplementationSpecific", service: "other" },
+      { path: "/x(?!y)", pathType: "ImplementationSpecific" },
+    ]);
+    expect((await seen("/a/long/er")).name).toBe("other");
+    expect((await seen("/abc")).name).toBe("web");
+    expect((await get("/xz")).status).toBe(404);
+    expect(cluster.ingress.current()?.problems.map(({ reason }) => reason)).toContain("InvalidPath");
+  });
+
+  test("what is served is what the oracle says", async () => {
+    const { ingress, cluster, get } = await lab(made, ["web", "other"]);
+    await ingress("one", { "use-regex": "true" }, [
+      { path: "/r/(a|b)+$", pathType: "ImplementationSpecific" },
+      { path: "/r", service: "other" },
+    ]);
+    await ingress("two", {}, [{ path: "/p/" }, { path: "/p/q", service: "other" }], { host: "two.test" });
+    const model = cluster.ingress.current()?.model;
+    if (!model) throw new Error("there is no model");
+    for (const host of ["shop.test", "two.test"])
+      for (const path of ["/r/ab", "/r/abc", "/R/B", "/r", "/p", "/p/", "/p/q", "/p/qq", "//p//q", "/", "/p/../r/a"]) {
+        const expected = match(model, { host, path });
+        const reply = await get(path, { host });
+        const pool = expected.outcome === "route" ? expected.route.rule.backends[0]?.pool : undefined;
+        if (pool === undefined) expect([host, path, reply.status]).toEqual([host, path, expect.toBeOneOf([301, 404])]);
+        else expect([host, path, pool]).toEqual([host, path, `shop/${JSON.parse(reply.body).name as string}:80`]);
+      }
+  });
+
+  test("server-alias: further hosts, unless they are somebody's own", async () => {
+    const { ingress, seen } = await lab(made, ["web", "other"]);
+    await ingress("one", { "server-alias": "alias.test, own.test" });
+    await ingress("two", {}, [{ service: "other" }], { host: "own.test" });
+    expect((await seen("/", { host: "alias.test" })).name).toBe("web");
+    expect((await seen("/", { host: "own.test" })).name).toBe("other");
+  });
+
+  test("canary: by header, then by cookie, then by weight", async () => {
+    const { ingress, seen } = await lab(made, ["web", "next"]);
+    await ingress("main", {});
+    await ingress(
+      "canary",
+      { canary: "true", "canary-by-header": "X-Canary", "canary-by-cookie": "canary", "canary-weight": "0" },
+      [{ service: "next" }],
+    );
+    const nameOf = async (headers: Record<string, string>) => (await seen("/", { headers })).name;
+    expect(await nameOf({})).toBe("web");
+    expect(await nameOf({ "x-canary": "always" })).toBe("next");
+    expect(await nameOf({ "x-canary": "never", cookie: "canary=always" })).toBe("web");
+    expect(await nameOf({ "x-canary": "other", cookie: "canary=always" })).toBe("next");
+    expect(await nameOf({ cookie: "canary=never" })).toBe("web");
+    await ingress("canary", { canary: "true", "canary-by-cookie": "canary", "canary-weight": "100" }, [
+      { service: "next" },
+    ]);
+    expect(await nameOf({})).toBe("next");
+    expect(await nameOf({ cookie: "canary=never" })).toBe("web");
+    await ingress("canary", { canary: "true", "canary-weight": "50" }, [{ service: "next" }]);
+    const names = new Set<string>();
+    for (let i = 0; i < 60 && names.size < 2; i++) names.add(await nameOf({}));
+    expect(names.size).toBe(2);
+  });
+
+  test("canary-by-header-value and -pattern", async () => {
+    const { ingress, seen } = await lab(made, ["web", "next"]);
+    await ingress("main", {});
+    const nameOf = async (value: string) => (await seen("/", { headers: { region: value } })).name;
+    await ingress("canary", { canary: "true", "canary-by-header": "Region", "canary-by-header-value": "us" }, [
+      { service: "next" },
+    ]);
+    expect([await nameOf("us"), await nameOf("always"), await nameOf("eu")]).toEqual(["next", "web", "web"]);
+    await ingress("canary", { canary: "true", "canary-by-header": "Region", "canary-by-header-pattern": "^(us|eu)$" }, [
+      { service: "next" },
+    ]);
+    expect([await nameOf("eu"), await nameOf("asia")]).toEqual(["next", "web"]);
+  });
+
+  test("a canary alone serves nothing", async () => {
+    const { ingress, get } = await lab(made, ["next"]);
+    await ingress("canary", { canary: "true", "canary-weight": "100" }, [{ service: "next" }]);
+    expect((await get("/")).status).toBe(404);
+  });
+
+  test("affinity: a client stays with its endpoint, and others have others", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    cluster.service("web", await Promise.all(["a", "b", "c"].map((name) => made.backend(name))));
+    await ingress("web", {
+      affinity: "cookie",
+      "session-cookie-name": "STICK",
+      "session-cookie-max-age": "600",
+      "session-cookie-samesite": "Lax",
+      "session-cookie-path": "/p",
+    });
+    const first = await get("/");
+    const [cookie = ""] = first.headers["set-cookie"] ?? [];
+    expect(cookie).toMatch(/^STICK=[0-9a-f]+; Path=\/p; Max-Age=600; HttpOnly; SameSite=Lax$/);
+    const own = cookie.split(";", 1)[0] ?? "";
+    const { name } = JSON.parse(first.body) as { name: string };
+    for (let i = 0; i < 10; i++) {
+      const reply = await get("/", { headers: { cookie: own } });
+      expect(JSON.parse(reply.body).name).toBe(name);
+      expect(reply.headers["set-cookie"]).toBeUndefined();
+    }
+    const names = new Set<string>();
+    for (let i = 0; i < 12; i++) names.add(JSON.parse((await get("/")).body).name as string);
+    expect(names.size).toBe(3);
+  });
+
+  test("upstream-hash-by: the same text has the same endpoint", async () => {
+    const { ingress, cluster, seen } = await lab(made, []);
+    cluster.service("web", await Promise.all(["a", "b", "c"].map((name) => made.backend(name))));
+    await ingress("web", { "upstream-hash-by": "$http_x_user" });
+    const nameOf = async (user: string) => (await seen("/", { headers: { "x-user": user } })).name;
+    const all = new Set<string>();
+    for (let user = 0; user < 12; user++) {
+      const name = await nameOf(`user-${user}`);
+      all.add(name);
+      for (let i = 0; i < 3; i++) expect(await nameOf(`user-${user}`)).toBe(name);
+    }
+    expect(all.size).toBeGreaterThan(1);
+  });
+
+  test("default-backend takes over where no endpoint is", async () => {
+    const { ingress, cluster, seen } = await lab(made, ["spare"]);
+    cluster.service("web", []);
+    await ingress("web", { "default-backend": "spare" });
+    expect((await seen("/x")).name).toBe("spare");
+  });
+}

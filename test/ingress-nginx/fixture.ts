@@ -1,0 +1,84 @@
+import { expect } from "vitest";
+import type { IngressSpec } from "../../src/kube/index.ts";
+import { resources } from "../../src/kube/index.ts";
+import { type Reply, send, type SendOptions } from "../dataplane/clients.ts";
+import type { TestCluster } from "../dataplane/cluster.ts";
+import type { Fixture } from "../dataplane/suite.ts";
+
+export const prefix = "nginx.ingress.kubernetes.io/";
+
+export interface PathSpec {
+  readonly path?: string;
+  readonly pathType?: string;
+  readonly service?: string;
+}
+
+/** A cluster with ingress-nginx's class, and what a test puts into it. */
+export interface NginxLab {
+  readonly cluster: TestCluster;
+  /** An Ingress with annotations, without their prefix. Served when it settles. */
+  ingress(
+    name: string,
+    annotations: Readonly<Record<string, string>>,
+    paths?: readonly PathSpec[],
+    more?: Partial<IngressSpec> & { readonly host?: string },
+  ): Promise<void>;
+  get(path: string, options?: SendOptions): Promise<Reply>;
+  /** What the backend saw. */
+  seen(path: string, options?: SendOptions): Promise<Seen>;
+}
+
+export interface Seen {
+  readonly name: string;
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Opens a cluster with the echo backends `services`. */
+export async function lab(
+  made: Fixture,
+  services: readonly string[] = ["web"],
+  options: Parameters<Fixture["cluster"]>[0] = {},
+): Promise<NginxLab> {
+  const cluster = await made.cluster(options);
+  cluster.client.put(resources.IngressClass, {
+    metadata: { name: "nginx" },
+    spec: { controller: "k8s.io/ingress-nginx" },
+  });
+  for (const name of services) cluster.service(name, [await made.backend(name)]);
+  const own: NginxLab = {
+    cluster,
+    async ingress(name, annotations, paths = [{}], { host = "shop.test", ...spec } = {}) {
+      cluster.addIngress(
+        name,
+        {
+          ingressClassName: "nginx",
+          rules: [
+            {
+              ...(host === "" ? {} : { host }),
+              http: {
+                paths: paths.map(({ path = "/", pathType = "Prefix", service = "web" }) => ({
+                  path,
+                  pathType,
+                  backend: { service: { name: service, port: { number: 80 } } },
+                })),
+              },
+            },
+          ],
+          ...spec,
+        },
+        Object.fromEntries(Object.entries(annotations).map(([key, value]) => [prefix + key, value])),
+      );
+      await cluster.served();
+    },
+    get: (path, sendOptions) => send(cluster, path, sendOptions),
+    async seen(path, sendOptions) {
+      const reply = await send(cluster, path, sendOptions);
+      expect([path, reply.status, reply.body]).toEqual([path, 200, expect.any(String)]);
+      return JSON.parse(reply.body) as Seen;
+    },
+  };
+  return own;
+}
