@@ -17,15 +17,15 @@ export interface PathSpec {
 export interface NginxLab {
   readonly cluster: TestCluster;
   /** An Ingress with annotations, without their prefix. Served when it settles. */
-  ingress(
+  readonly ingress: (
     name: string,
     annotations: Readonly<Record<string, string>>,
     paths?: readonly PathSpec[],
     more?: Partial<IngressSpec> & { readonly host?: string },
-  ): Promise<void>;
-  get(path: string, options?: SendOptions): Promise<Reply>;
+  ) => Promise<void>;
+  readonly get: (path: string, options?: SendOptions) => Promise<Reply>;
   /** What the backend saw. */
-  seen(path: string, options?: SendOptions): Promise<Seen>;
+  readonly seen: (path: string, options?: SendOptions) => Promise<Seen>;
 }
 
 export interface Seen {
