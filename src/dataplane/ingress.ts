@@ -13,6 +13,7 @@ import {
   type NginxOptions,
   type Problem,
   readKeyPair,
+  routesOf,
   textOf,
   translateIngresses,
   type Translation,
@@ -20,7 +21,7 @@ import {
 import { serviceOfSlice } from "../services/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
-import type { BoundListener, DataPlane } from "./dataplane.ts";
+import type { BoundListener, DataPlane, Refusal } from "./dataplane.ts";
 import { usersOf } from "./users.ts";
 import { sameStatus, statusOf } from "./ingress-status.ts";
 
@@ -179,7 +180,7 @@ export function startIngress(options: IngressOptions): Ingress {
   async function applyModel(): Promise<void> {
     const begin = clock.now();
     const next = translate();
-    await dataplane.apply({
+    const { refused } = await dataplane.apply({
       model: next.model,
       keyPair: ({ secret }) => {
         const found = secrets.get(secret);
@@ -195,7 +196,8 @@ export function startIngress(options: IngressOptions): Ingress {
         return known;
       },
     });
-    current = next;
+    current =
+      refused.length === 0 ? next : { ...next, problems: [...next.problems, ...refusalProblems(next, refused)] };
     memory.keepPools(next.model.pools);
     isReady();
     served = new Set(next.served.map(keyOf));
@@ -298,6 +300,26 @@ export function startIngress(options: IngressOptions): Ingress {
       enqueueStatuses();
     },
   };
+}
+
+/** What the data plane cannot do, said on the Ingresses that ask for it. */
+function refusalProblems({ model }: Translation, refused: readonly Refusal[]): Problem[] {
+  const features = new Map<string, Set<string>>();
+  for (const { route, feature } of refused) features.set(route, (features.get(route) ?? new Set()).add(feature));
+  const problems = new Map<string, Problem>();
+  for (const listener of model.listeners)
+    for (const { id, owner } of routesOf(listener)) {
+      const missing = features.get(id);
+      if (!missing) continue;
+      problems.set(id, {
+        object: owner.object,
+        field: owner.field,
+        reason: "UnsupportedFeature",
+        message: `this data plane cannot do ${[...missing].sort().join(", ")}`,
+        remedy: "use a data plane that can, such as embedded, or leave it out",
+      });
+    }
+  return [...problems.values()];
 }
 
 /** True when only what the API server and other controllers write differs, such as the status. */

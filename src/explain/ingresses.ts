@@ -35,6 +35,7 @@ export function ingressExposures(objects: ClusterObjects, options: IngressOption
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     controllerName: options.controllerName,
+    nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: {} },
     ports: options.ports,
   });
   const routes = model.listeners.filter(({ protocol }) => protocol === "HTTP").flatMap((l) => [...routesOf(l)]);

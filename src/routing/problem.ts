@@ -16,6 +16,7 @@ export interface Problem {
     | "InvalidHost"
     | "InvalidPath"
     | "InvalidAnnotation"
+    | "UnsupportedFeature"
     | "Conflict";
   readonly message: string;
   readonly remedy: string;

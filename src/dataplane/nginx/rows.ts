@@ -107,7 +107,8 @@ function routeRow({ path, method, headers, query, rule }: Route): RowValue {
     ...(method === undefined ? {} : { method }),
     ...(headers.length === 0 ? {} : { headers: fields(headers) }),
     ...(query.length === 0 ? {} : { query: fields(query) }),
-    filters: rule.filters.map(filterRow),
+    // A limit of bodies that is not kept lets nobody in who should stay out: it is refused, and the rest is served.
+    filters: rule.filters.filter(({ type }) => type !== "BodyLimit").map(filterRow),
     backends: rule.backends.map(backendRow),
     weight: rule.backends.reduce((sum, { weight }) => sum + weight, 0),
     ...(request === undefined ? {} : { requestTimeout: request }),

@@ -62,6 +62,7 @@ export function factsOf(cluster: Cluster, options: FactsOptions): Facts {
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     controllerName: options.controllerName,
+    nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: {} },
     ports: options.ports ?? { http: 80, https: 443 },
   });
   return {
