@@ -15,6 +15,14 @@ import type { Feature, Refusal } from "./dataplane.ts";
 
 type Pools = ReadonlyMap<string, Pool>;
 
+/** What a route can be served without: its own limits take the place of the route's, and the refusal says so. All else keeps requests out. */
+export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
+  "BodyLimit",
+  "ConnectTimeout",
+  "ReadTimeout",
+  "MergedSlashes",
+]);
+
 /** What a data plane must be able to do to serve a route. */
 export function featuresOf(route: Route, listener: Listener, pools: Pools): Feature[] {
   const features = new Set<Feature>();

@@ -106,7 +106,7 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
   }
 
   function ruleRow({ filters, backends, timeouts }: Rule): Row[] {
-    const row: Row[] = filters.map(filterRow);
+    const row: Row[] = filters.filter(({ type }) => type !== "BodyLimit").map(filterRow);
     const limit = Math.min(timeouts.request || Infinity, timeouts.backendRequest || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
     for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
@@ -224,8 +224,8 @@ function filterRow(filter: Filter): Row {
     }
     case "Mirror":
     case "Unsupported":
-      return ["no"];
     default:
-      return filter satisfies never;
+      // What guards requests and cannot be done keeps all of them out; the refusal says so.
+      return ["no"];
   }
 }
