@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,6 +10,9 @@ import { type Lab, type LabUser, noKernel, noUnprivileged, openLab } from "../su
 const why: Readonly<Record<LabUser, string | undefined>> = { root: noKernel, unprivileged: noUnprivileged };
 const megabytes = randomBytes(10 << 20);
 const checksum = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex");
+
+/** `script` gives a program a terminal. */
+const noScript = spawnSync("script", ["--version"]).status === 0 ? "" : " (skipped: needs script of util-linux)";
 
 /** Processes of this machine whose command line has `text`. */
 async function running(text: string): Promise<number> {
@@ -43,6 +47,9 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
       ["SPDY", "false"],
     ])("%s", (name, flag) => {
       const env = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: flag, KUBECTL_PORT_FORWARD_WEBSOCKETS: flag };
+      const connection = () => ({ ...env, KUBECONFIG: cluster.kubeconfig, HOME: lab.dir });
+      const startKubectl = (args: readonly string[]) =>
+        lab.start(join(clientPrograms() ?? "", "kubectl"), args, connection(), { input: true });
       const kubectl = (args: readonly string[], input?: string | Uint8Array) =>
         cluster.kubectl(args, { env, ...(input === undefined ? {} : { input }) });
 
@@ -99,6 +106,54 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
         const words = ["run", `cat-${name.toLowerCase()}`, "--image=shell", "-i", "--rm", "--restart=Never", "--quiet"];
         const result = await kubectl([...words, "--command", "--", "sh", "-c", "read line; echo got $line"], "one\n");
         expect(result.stdout).toContain("got one");
+      });
+
+      it("attach joins a container that runs, a second time too, and gives it input", async () => {
+        const pod = `talker-${name.toLowerCase()}`;
+        const script = 'while read line; do [ "$line" = stop ] && exit 3; echo "got $line"; done';
+        const overrides = { spec: { containers: [{ name: pod, image: "shell", args: ["-c", script], stdin: true }] } };
+        const words = ["run", pod, "--image=shell", "--restart=Never", "--overrides", JSON.stringify(overrides)];
+        printed(await kubectl(words));
+        printed(await kubectl(["wait", "--for=condition=Ready", `pod/${pod}`, "--timeout=30s"]));
+        const first = startKubectl(["attach", "-i", pod]);
+        try {
+          first.write("one\n");
+          await eventually("it is answered", async () => first.output().includes("got one") || undefined);
+        } finally {
+          await first.stop();
+        }
+        const second = await kubectl(["attach", "-i", pod, "-c", pod], "two\nstop\n");
+        expect(second.stdout).toContain("got two");
+        expect(second.stdout).not.toContain("got one");
+        await eventually("it has ended as it was told", async () => {
+          const path = "{.status.containerStatuses[0].state.terminated.exitCode}";
+          return (await kubectl(["get", "pod", pod, "-o", `jsonpath=${path}`])).stdout === "3" || undefined;
+        });
+      });
+
+      it.skipIf(noScript !== "")(`attach has a terminal where both sides have one${noScript}`, async () => {
+        const pod = `terminal-${name.toLowerCase()}`;
+        const script = 'while read line; do [ "$line" = stop ] && exit 0; echo "$line: $(tty) $(stty size)"; done';
+        const container = { name: pod, image: "shell", args: ["-c", script], stdin: true, tty: true };
+        const overrides = JSON.stringify({ spec: { containers: [container] } });
+        printed(await kubectl(["run", pod, "--image=shell", "--restart=Never", "--overrides", overrides]));
+        printed(await kubectl(["wait", "--for=condition=Ready", `pod/${pod}`, "--timeout=30s"]));
+        const program = join(clientPrograms() ?? "", "kubectl");
+        const line = `stty rows 33 cols 101; exec ${program} attach -it ${pod}`;
+        const session = lab.start("script", ["-qec", line, "/dev/null"], connection(), { input: true });
+        try {
+          await eventually("the terminal has the size of this one", async () => {
+            session.write("where\n");
+            return /where: \/dev\/pts\/\d+ 33 101/.test(session.output()) || undefined;
+          });
+          session.write("stop\n");
+          await eventually("the pod has ended", async () => {
+            const { stdout } = await kubectl(["get", "pod", pod, "-o", "jsonpath={.status.phase}"]);
+            return stdout === "Succeeded" || undefined;
+          });
+        } finally {
+          await session.stop();
+        }
       });
 
       it("debug adds a container to a running pod", async () => {
@@ -164,6 +219,39 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
         await client.stop();
         await eventually("it is gone", async () => (await running(`sleep\0${marker}`)) === 0 || undefined);
       });
+    });
+
+    it("kubectl proxy leads plain HTTP to the API: reads, writes, watches and what is behind Services", async () => {
+      const proxy = cluster.startKubectl(["proxy", "--port=0"]);
+      try {
+        const address = await eventually("it listens", async () => /127\.0\.0\.1:\d+/.exec(proxy.output())?.[0]);
+        const curl = async (...words: string[]): Promise<string> =>
+          printed(await lab.run("curl", ["-s", "--max-time", "20", ...words]));
+        expect(JSON.parse(await curl(`http://${address}/version`))).toMatchObject({ major: "1" });
+        const maps = `http://${address}/api/v1/namespaces/default/configmaps`;
+        const body = JSON.stringify({ metadata: { name: "by-proxy" }, data: { k: "v" } });
+        const made = await curl("-H", "content-type: application/json", "-d", body, maps);
+        expect(JSON.parse(made)).toMatchObject({ kind: "ConfigMap", data: { k: "v" } });
+        const watched = await curl(`${maps}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name=by-proxy`);
+        expect(JSON.parse(watched.split("\n")[0] ?? "")).toMatchObject({
+          type: "ADDED",
+          object: { metadata: { name: "by-proxy" } },
+        });
+        const page = await curl(`http://${address}/api/v1/namespaces/default/services/web/proxy/a/b?c=d`);
+        expect(JSON.parse(page)).toMatchObject({ pod: "web", path: "/a/b?c=d" });
+        const code = await curl(
+          "-o",
+          "/dev/null",
+          "-w",
+          "%{http_code}",
+          "-X",
+          "POST",
+          maps.replace("configmaps", "pods/web/exec"),
+        );
+        expect(code).toBe("403");
+      } finally {
+        await proxy.stop();
+      }
     });
 
     it("proxies to pods, Services and nodes", async () => {

@@ -22,7 +22,12 @@ export interface Lab {
   /** What to start so that a program runs in the lab, for who looks after the process themselves: its id is the program's. */
   inside(file: string, args: readonly string[]): readonly [string, readonly string[]];
   /** Starts a program that goes on until it is stopped. */
-  start(file: string, args: readonly string[], env?: Record<string, string>): Running;
+  start(
+    file: string,
+    args: readonly string[],
+    env?: Record<string, string>,
+    options?: { readonly input?: boolean },
+  ): Running;
   close(): Promise<void>;
 }
 
@@ -30,6 +35,8 @@ export interface Lab {
 export interface Running {
   /** What it has printed so far, on both outputs. */
   output(): string;
+  /** Gives it input, where it was started with some. */
+  write(text: string): void;
   /** Ends it (SIGTERM, or another signal) and settles when it has ended. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -96,16 +103,19 @@ export async function openLab(user: LabUser): Promise<Lab> {
     inside,
     run: (file, args, options = {}) =>
       systemCommands.run(...inside(file, args), { timeout: 120_000, ...options, env: { HOME: dir, ...options.env } }),
-    start(file, args, env = {}) {
+    start(file, args, env = {}, { input = false } = {}) {
       const child = spawn(...inside(file, args), {
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
         env: { ...process.env, HOME: dir, ...env },
       });
       let output = "";
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
+      // It may end before it has read everything.
+      child.stdin?.on("error", () => {});
+      for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (output += String(chunk)));
       const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
       return {
         output: () => output,
+        write: (text) => void child.stdin?.write(text),
         async stop(signal = "SIGTERM") {
           child.kill(signal);
           await ended;
