@@ -5,7 +5,7 @@ import { root } from "./prepare.mjs";
 import { setup } from "./setup.mjs";
 
 const args = process.argv.slice(2);
-if (!setup({ system: !args.includes("--no-system") })) process.exit(1);
+if (!setup({ system: !args.includes("--no-system"), tests: false })) process.exit(1);
 const child = spawn(process.execPath, [join(root, "fairlead"), "demo", ...args.filter((a) => a !== "--no-system")], {
   stdio: "inherit",
 });

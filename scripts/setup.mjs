@@ -1,12 +1,15 @@
 // Everything that `npm run demo` and `npm test` need, installed by themselves. Can be repeated: does only what is missing.
 // Usage: node scripts/setup.mjs [--no-system]
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { prepare } from "./prepare.mjs";
 
-/** Programs that the kernel data plane uses, the Debian package of each, and what is off without it. */
+/**
+ * Programs, the Debian packages of each, and what is off without it. `service`: what the package would start, and again at every
+ * boot, on ports that are the user's; it is left off. `tests`: only tests and further subcommands need it.
+ */
 const programs = [
   { program: "nft", package: "nftables", without: "Services go through the userspace proxy instead of the kernel" },
   { program: "ip", package: "iproute2", without: "pods share the machine's network on loopback addresses" },
@@ -15,19 +18,46 @@ const programs = [
     package: "conntrack",
     without: "UDP clients keep a removed endpoint until their flow times out",
   },
-  { program: "etcd", package: "etcd-server", without: "the tests with a real etcd are skipped" },
-  { program: "bird", package: "bird2", without: "`fairlead bgp` does not start and its tests are skipped" },
-  { program: "keepalived", package: "keepalived", without: "`fairlead vip` does not start and its tests are skipped" },
-  { program: "etcdctl", package: "etcd-client", without: "nothing shows what is in an etcd by hand" },
-  {
-    program: "nginx",
-    package: "nginx libnginx-mod-http-lua libnginx-mod-stream",
-    without: "the data plane `nginx` is not there and its tests are skipped",
-  },
   {
     program: "iptables",
     package: "iptables",
     without: "a firewall that drops forwarded packets is not opened for pods",
+  },
+  {
+    program: "etcd",
+    package: "etcd-server",
+    service: "etcd",
+    tests: true,
+    without: "the tests with a real etcd are skipped",
+  },
+  { program: "etcdctl", package: "etcd-client", tests: true, without: "nothing shows what is in an etcd by hand" },
+  {
+    program: "keepalived",
+    package: "keepalived",
+    service: "keepalived",
+    tests: true,
+    without: "`fairlead vip` does not start and its tests are skipped",
+  },
+  {
+    program: "bird",
+    package: "bird2",
+    service: "bird",
+    tests: true,
+    without: "`fairlead bgp` does not start and its tests are skipped",
+  },
+  {
+    program: "haproxy",
+    package: "haproxy",
+    service: "haproxy",
+    tests: true,
+    without: "the data plane `haproxy` is not there and its tests are skipped",
+  },
+  {
+    program: "nginx",
+    package: "nginx libnginx-mod-http-lua libnginx-mod-stream",
+    service: "nginx",
+    tests: true,
+    without: "the data plane `nginx` is not there and its tests are skipped",
   },
 ];
 
@@ -70,30 +100,50 @@ function aptInstall(packages) {
   return false;
 }
 
-function installSystem() {
-  const missing = programs.filter((p) => !installed(p.program));
+/** While `work` runs, no package starts a service: Debian asks this file. One that is there already is the user's, and stays. */
+function withoutServices(work) {
+  const policy = "/usr/sbin/policy-rc.d";
+  try {
+    writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755, flag: "wx" });
+  } catch (error) {
+    if (error.code !== "EEXIST") say(`services of the packages may start: ${error.message}`);
+    return work();
+  }
+  try {
+    return work();
+  } finally {
+    rmSync(policy, { force: true });
+  }
+}
+
+function installSystem({ tests }) {
+  const missing = programs.filter((p) => (tests || !p.tests) && !installed(p.program));
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   const isDebian = existsSync("/etc/debian_version") && installed("apt-get");
   const names = missing.flatMap((p) => p.package.split(" "));
   if (isRoot && isDebian) {
     say(`installing Debian packages: ${names.join(" ")}`);
-    if (aptInstall(names)) return;
+    // A package that one Debian lacks does not keep out the others.
+    withoutServices(() => aptInstall(names) || missing.forEach((p) => aptInstall(p.package.split(" "))));
+    const services = missing.flatMap(({ service }) => service ?? []);
+    if (services.length > 0 && existsSync("/run/systemd/system"))
+      spawnSync("systemctl", ["--quiet", "disable", ...services], { stdio: "ignore" });
   }
   const why = !isRoot ? "not root" : isDebian ? "not installed" : "not Debian";
-  for (const { program, package: name, without } of missing) {
+  for (const { program, package: name, without } of missing.filter((p) => !installed(p.program))) {
     say(`off: ${program} (package ${name}, ${why}): ${without}`);
   }
 }
 
-/** Runs every step. Returns false when what cannot be done without (npm packages, the build) failed. */
-export function setup({ system }) {
+/** Runs every step; without `tests` only what a cluster needs. Returns false when what cannot be done without (npm packages, the build) failed. */
+export function setup({ system, tests = true }) {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     say(`Node ${process.versions.node} is too old: Fairlead needs 20.19 or newer`);
     return false;
   }
-  if (system) installSystem();
+  if (system) installSystem({ tests });
   else say("Debian packages: left alone (--no-system)");
   return prepare(say);
 }
