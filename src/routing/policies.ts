@@ -89,8 +89,6 @@ export interface Affinity {
   /** Seconds. */
   readonly maxAge?: number;
   readonly expires?: number;
-  /** A client whose endpoint failed gets another one for good. */
-  readonly changeOnFailure: boolean;
 }
 
 /** A second backend for some requests: by header, then by cookie, then by chance. */

@@ -299,7 +299,6 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     return {
       cookie: value("session-cookie-name", fieldNameOf, "INGRESSCOOKIE"),
       secure: value("session-cookie-secure", booleanOf, false),
-      changeOnFailure: value("session-cookie-change-on-failure", booleanOf, false),
       ...(path === undefined ? {} : { path }),
       ...(domain === undefined ? {} : { domain }),
       ...(sameSite === undefined ? {} : { sameSite }),
