@@ -50,21 +50,20 @@ const slice = (on: string, ready = true): EndpointSlice => ({
 const service = (
   spec: object = {},
   status: object = { loadBalancer: { ingress: [{ ip: "198.51.100.1" }] } },
-): Service =>
-  ({
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { namespace: "shop", name: "web", uid: "1" },
-    spec: {
-      type: "LoadBalancer",
-      clusterIP: "10.96.0.9",
-      clusterIPs: ["10.96.0.9"],
-      selector: { app: "web" },
-      ports: [{ port: 80, targetPort: 8080, protocol: "TCP" }],
-      ...spec,
-    },
-    status,
-  }) as Service;
+): Service => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { namespace: "shop", name: "web", uid: "1" },
+  spec: {
+    type: "LoadBalancer",
+    clusterIP: "10.96.0.9",
+    clusterIPs: ["10.96.0.9"],
+    selector: { app: "web" },
+    ports: [{ port: 80, targetPort: 8080, protocol: "TCP" }],
+    ...spec,
+  },
+  status,
+});
 const pending = (reason: string, message: string) =>
   service({}, { conditions: [{ type: "fairlead.dev/AddressAssigned", status: "False", reason, message }] });
 
