@@ -103,6 +103,18 @@ describe.skipIf(noVipLab)(`addresses by VRRP on three nodes${noVipLab ? ` (${noV
     }
     const { dual } = await probe.stop();
     expect(dual).toBe(0);
+    // A node that starts anew meanwhile, as after a restart of the machine, takes part as it last did.
+    const [holder = ""] = await lab.holders(vip);
+    const other = lab.nodes.find((node) => node !== holder && node !== before) ?? "";
+    await lab.stopAgent(other, "SIGKILL");
+    await lab.killDaemon(other, "parent");
+    await lab.killDaemon(other, "child").catch(() => {});
+    await lab.startAgent(other);
+    for (let tries = 0; !(await lab.log(other)).includes("takes part as it last did"); tries++) {
+      if (tries > 200) throw new Error(`it does not take part: ${await lab.log(other)}`);
+      await sleep(100);
+    }
+    expect(await lab.holders(vip)).toEqual([holder]);
     await lab.startApi();
     await holderOf(lab, vip, (node) => node !== before);
   });

@@ -48,6 +48,8 @@ const renewPause = 10_000;
 /** Milliseconds that changes are gathered before they are acted on. */
 const gather = 50;
 const healthPause = 1_000;
+/** Milliseconds that the API gets at the start before the node takes part without it. */
+const patience = 5_000;
 /** Milliseconds that a load has to be uneven before anything moves, and the most groups that move at once. */
 const unevenFor = 5_000;
 const mostMoves = 8;
@@ -70,7 +72,12 @@ export function startVipAgent(options: VipAgentOptions): Component {
 
   const run = async (): Promise<void> => {
     await daemon.ready;
-    await ensureDefinitions(client, { clock, signal });
+    const isThere = ensureDefinitions(client, { clock, signal, retry: true });
+    const isLate = await Promise.race([isThere.then(() => false), clock.sleep(patience, signal).then(() => true)]);
+    if (isLate && (await options.unhealthy?.()) === undefined && (await daemon.resume())) {
+      log.warn({}, "the API does not answer: this node takes part as it last did");
+    }
+    await isThere;
     const pools = informers.of(addressPools);
     const claims = informers.of(addressClaims);
     const nodes = informers.of(resources.Node);

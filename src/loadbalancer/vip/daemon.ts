@@ -14,6 +14,8 @@ import type { VrrpInstance } from "./plan.ts";
 export interface VipDaemon extends Component {
   /** Makes it so. What has not changed is not touched; a change of who is barred needs no reload. Throws VipConfigError. */
   apply(instances: readonly VrrpInstance[]): Promise<void>;
+  /** Starts with the instances that an earlier start has left, where there are any and keepalived does not run. Whether there were. */
+  resume(): Promise<boolean>;
   /** Names of instances whose addresses this node holds. */
   holds(): ReadonlySet<string>;
   /** Bars instances beside those that are barred by their plan, until they are given up; then lets them run again. */
@@ -215,6 +217,7 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
       // What may be on the node is written down before it is there.
       await replaceFile(file("addresses.json"), JSON.stringify(recorded));
       await replaceFile(files.config, text);
+      await replaceFile(file("instances.json"), JSON.stringify(instances));
       config = text;
       if (pid !== undefined && instances.length > 0) process.kill(pid, "SIGHUP");
       if (pid !== undefined) await replaceFile(file("addresses.json"), JSON.stringify({ addresses }));
@@ -273,6 +276,13 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     ready,
     stopped: ready.then(run).catch((error: unknown) => log.error({ error: messageOf(error) }, "vip ended")),
     apply: (instances) => inTurn(() => make(instances)),
+    resume: () =>
+      inTurn(async () => {
+        const text = pid === undefined ? await readFile(file("instances.json"), "utf8").catch(() => "[]") : "[]";
+        const instances = JSON.parse(text) as readonly VrrpInstance[];
+        if (instances.length > 0) await make(instances);
+        return instances.length > 0;
+      }),
     holds: () => held,
     onChange: (listener) => void listeners.push(listener),
     failure: () => failure,
