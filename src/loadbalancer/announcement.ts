@@ -2,6 +2,7 @@ import { findCondition, parseIp, type IpFamily, type Lease, type Node } from "..
 import type { BgpPeer, BgpSession } from "./bgp/definitions.ts";
 import { planBgp } from "./bgp/plan.ts";
 import { announcedCondition, type AddressClaim, type AddressPool, type AnnounceSpec } from "./definitions.ts";
+import { isHeard, leaseSeconds } from "./node-lease.ts";
 import { drainReason, mayAnnounce, nodeAddress, standingOf, type TrafficState } from "./eligibility.ts";
 
 /** What announcing addresses depends on, as the API has it. */
@@ -59,8 +60,6 @@ export interface Announcement {
   /** The first cause, where something is wrong. */
   readonly fault?: AnnounceFault;
 }
-
-const silentAfter = 40_000;
 
 /** How an address is announced, and what is wrong with that. Undefined: it is of no pool that is announced. Pure. */
 export function announcementOf(question: AnnounceQuestion): Announcement | undefined {
@@ -125,10 +124,7 @@ function noNode({ nodes, family, announce, poolName }: Given): AnnounceFault | u
 function notHeld(given: Given): AnnounceFault | undefined {
   const { nodes, family, announce, claim, objects, now, poolName, address } = given;
   const eligible = nodes.filter((node) => mayAnnounce(node, family, announce));
-  const lives = (node: string) => {
-    const lease = objects.leases.find(({ metadata }) => metadata.name === `fairlead-vip-${node}`);
-    return lease !== undefined && now - Date.parse(lease.spec.renewTime ?? "") < silentAfter;
-  };
+  const lives = (node: string) => isHeard(objects.leases, "vip", node, now);
   const alive = eligible.filter(({ metadata }) => lives(metadata.name));
   const object = `AddressClaim ${claim.metadata.name}`;
   const { holder } = claim.status ?? {};
@@ -140,7 +136,7 @@ function notHeld(given: Given): AnnounceFault | undefined {
       object: `AddressPool ${poolName}`,
       field: "spec.announce",
       problem: `\`fairlead vip\` runs on none of the nodes that may hold ${address}`,
-      evidence: [`none has renewed its Lease kube-system/fairlead-vip-NODE for ${silentAfter / 1000} s: ${names}`],
+      evidence: [`none has renewed its Lease kube-system/fairlead-vip-NODE for ${leaseSeconds} s: ${names}`],
       remedy: "run `fairlead vip` on these nodes",
     };
   }
@@ -198,13 +194,19 @@ function notServed(given: Given, why: readonly (string | undefined)[]): Announce
 }
 
 function byBgp(given: Given): Announcement {
-  const { objects, address, poolName } = given;
+  const { objects, address, poolName, now } = given;
   const covers = (prefix: string) => isInside(address, prefix);
-  const told = objects.sessions
+  // What a node that has gone said last is not what is.
+  const sessions = objects.sessions.map((one) =>
+    isHeard(objects.leases, "bgp", one.spec.node, now)
+      ? one
+      : { ...one, status: { state: "Unknown", message: `\`fairlead bgp\` on node ${one.spec.node} is not heard of` } },
+  );
+  const told = sessions
     .filter(({ status }) => status?.state === "Established" && status.prefixes?.some(covers))
     .map(({ spec, status }) => ({ ...spec, isFallback: status?.fallback?.some(covers) ?? false }))
     .sort((a, b) => Number(a.isFallback) - Number(b.isFallback) || (a.node < b.node ? -1 : 1));
-  const down = objects.sessions.filter(({ status }) => status?.state !== "Established");
+  const down = sessions.filter(({ status }) => status?.state !== "Established");
   const fault = noNode(given) ?? notTold(given, told.length, down);
   return { address, pool: poolName, protocol: "BGP", told, down, ...(fault ? { fault } : {}) };
 }

@@ -85,10 +85,10 @@ const pool = (announce: object) => ({
   metadata: { name: "public" },
   spec: { addresses: ["198.51.100.0/24"], announce },
 });
-const lease = (name: string, renewTime = fresh) => ({
+const lease = (name: string, renewTime = fresh, agent = "vip") => ({
   apiVersion: "coordination.k8s.io/v1",
   kind: "Lease",
-  metadata: { namespace: "kube-system", name: `fairlead-vip-${name}` },
+  metadata: { namespace: "kube-system", name: `fairlead-${agent}-${name}` },
   spec: { renewTime },
 });
 const session = (on: string, status: BgpSession["status"]): BgpSession => ({
@@ -119,6 +119,7 @@ const bgp: AnnounceObjects = {
   claims: [claim({})],
   peers: [tor],
   sessions: [session("node-1", up), session("node-2", up)],
+  leases: [lease("node-1", fresh, "bgp"), lease("node-2", fresh, "bgp")],
 };
 const healthy: ClusterObjects = {
   ...noObjects,
@@ -326,6 +327,12 @@ const faults: readonly (readonly [fault: string, objects: Partial<ClusterObjects
     /there is no BGPPeer/,
   ],
   ["BGP: no agent", { announcing: { ...bgp, sessions: [] } }, "address-not-announced", /`fairlead bgp` runs on none/],
+  [
+    "BGP: both nodes have gone, and their sessions were up",
+    { announcing: { ...bgp, leases: [lease("node-1", stale, "bgp")] } },
+    "address-not-announced",
+    /node node-1 is not heard of/,
+  ],
   [
     "BGP: the router does not answer",
     down("Socket: Connection refused"),

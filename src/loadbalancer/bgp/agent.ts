@@ -6,6 +6,7 @@ import { birdConfig, BgpConfigError, protocolName } from "./config.ts";
 import { startBirdDaemon, type BirdDaemon } from "./daemon.ts";
 import { bgpPeers, bgpSessions } from "./definitions.ts";
 import { planBgp, type BgpNeighbor, type BgpPlan } from "./plan.ts";
+import { createNodeLease, leasePrefixes } from "../node-lease.ts";
 import { createSessionReporter } from "./report.ts";
 
 export interface BgpAgentOptions {
@@ -27,7 +28,7 @@ export interface BgpAgentOptions {
 
 const gather = 50;
 const healthPause = 1_000;
-const reportPause = 10_000;
+const renewPause = 10_000;
 /** Milliseconds that the API gets at the start before what was last known is announced without it. */
 const patience = 5_000;
 const secretAge = 30_000;
@@ -70,9 +71,15 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
       events,
       signal,
     });
-    let reportAt = 0;
+    let renewAt = 0;
+    const lease = createNodeLease(client, {
+      name: `${leasePrefixes.bgp}${nodeName}`,
+      holder: nodeName,
+      annotation: "fairlead.dev/bgp-peers",
+      clock,
+    });
     while (!signal.aborted) {
-      if (!dirty) await pause(reportPause);
+      if (!dirty) await pause(renewPause);
       if (signal.aborted) break;
       await clock.sleep(gather, signal).catch(() => {});
       dirty = false;
@@ -83,7 +90,11 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
         const neighbors = await usable(plan, passwords, faults);
         await apply(plan, neighbors, passwords);
         await report({ plan, neighbors, faults, state: daemon.state(), failure: daemon.failure() });
-        if (clock.now() >= reportAt) reportAt = clock.now() + reportPause;
+        // Without it nobody could tell a session that is from one whose node has gone.
+        if (clock.now() >= renewAt) {
+          await lease.renew(neighbors.map(({ name }) => name).join(","));
+          renewAt = clock.now() + renewPause;
+        }
       } catch (error) {
         if (signal.aborted) break;
         log.warn({ error: messageOf(error) }, "bgp: trying again");

@@ -1,5 +1,4 @@
 import {
-  formatMicroTime,
   formatTime,
   isStatus,
   resources,
@@ -18,6 +17,7 @@ import {
   type AddressClaim,
   type AnnounceSpec,
 } from "../definitions.ts";
+import { createNodeLease, leaseNamespace, leasePrefixes, leaseSeconds } from "../node-lease.ts";
 import { startVipDaemon, type VipDaemon } from "./daemon.ts";
 import { planVips, type VipPlan } from "./plan.ts";
 import { surplus } from "./placement.ts";
@@ -41,9 +41,7 @@ export interface VipAgentOptions {
   readonly log: Logger;
 }
 
-const leaseNamespace = "kube-system";
 const peersAnnotation = "fairlead.dev/vip-peers";
-const leaseSeconds = 40;
 const renewPause = 10_000;
 /** Milliseconds that changes are gathered before they are acted on. */
 const gather = 50;
@@ -98,7 +96,12 @@ export function startVipAgent(options: VipAgentOptions): Component {
     for (const informer of all) informer.onChange(changed);
     daemon.onChange(changed);
 
-    const lease = createNodeLease(client, nodeName, clock);
+    const lease = createNodeLease(client, {
+      name: leaseName(nodeName),
+      holder: nodeName,
+      annotation: peersAnnotation,
+      clock,
+    });
     const compute = (): VipPlan =>
       planVips({
         node: nodeName,
@@ -124,8 +127,8 @@ export function startVipAgent(options: VipAgentOptions): Component {
         acknowledged ||= isKnownToAll(plan, leases.list());
         if (acknowledged || plan.instances.length === 0) await daemon.apply(plan.instances);
         // What others may rely on is told only once keepalived has been told.
-        if (clock.now() >= renewAt || lease.peers() !== plan.peers.join(",")) {
-          await lease.renew(plan.peers);
+        if (clock.now() >= renewAt || lease.told() !== plan.peers.join(",")) {
+          await lease.renew(plan.peers.join(","));
           renewAt = clock.now() + renewPause;
         }
         await reported(plan, claims.list());
@@ -208,33 +211,8 @@ function excessOf(plan: VipPlan, daemon: VipDaemon): string[] {
   return spare.slice(0, Math.min(count, mostMoves)).map(({ name }) => name);
 }
 
-const leasePrefix = "fairlead-vip-";
+const leasePrefix = leasePrefixes.vip;
 const leaseName = (node: string) => `${leasePrefix}${node}`;
-
-/** A node's sign of life, with the addresses it exchanges adverts with. */
-function createNodeLease(client: Client, node: string, clock: Clock) {
-  let told: string | undefined;
-  return {
-    peers: () => told,
-    async renew(peers: readonly string[]): Promise<void> {
-      const text = peers.join(",");
-      const name = { namespace: leaseNamespace, name: leaseName(node) };
-      const spec = {
-        holderIdentity: node,
-        leaseDurationSeconds: leaseSeconds,
-        renewTime: formatMicroTime(clock.now()),
-      };
-      const annotations = { [peersAnnotation]: text };
-      try {
-        await client.patch(resources.Lease, name, { type: "merge", body: { metadata: { annotations }, spec } });
-      } catch (error) {
-        if (!isStatus(error, "NotFound")) throw error;
-        await client.create(resources.Lease, { metadata: { ...name, annotations }, spec });
-      }
-      told = text;
-    },
-  };
-}
 
 interface ReporterOptions {
   readonly client: Client;
