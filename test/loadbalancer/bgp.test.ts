@@ -73,8 +73,8 @@ describe.skipIf(noBgpLab)(`addresses by BGP on three nodes${noBgpLab ? ` (${noBg
     const seen = await probe.stop();
     expect(seen.answers[node]).toBeUndefined();
     expect(seen.answers["nobody"]).toBeUndefined();
-    // A third of the flows were that node's, and the kernel moves no others than those and their neighbours in its table.
-    expect(seen.hit).toBeLessThanOrEqual(16);
+    // About a third of the flows were that node's; those of the others are moved without a loss.
+    expect(seen.hit).toBeLessThanOrEqual(18);
     await lab.rejoin(node);
     await hops(...lab.nodes);
   });

@@ -77,7 +77,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
         answers,
       };
       process.stdout.write(`${JSON.stringify(report)}\n`);
-    }, 200);
+    }, 1000);
   }
 });
 process.stdin.on("end", () => process.exit(0));
