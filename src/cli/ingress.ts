@@ -154,6 +154,7 @@ async function run(flags: Flags): Promise<void> {
     nginx: {
       controllers: [nginxControllerName, ...(flags.ingressNginx ? ["k8s.io/ingress-nginx"] : [])],
       options: () => (optionsFrom && configMaps?.get(optionsFrom)?.data) ?? {},
+      ...(configMaps ? { known: configMaps.synced } : {}),
     },
     signal,
     clock,

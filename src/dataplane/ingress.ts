@@ -50,7 +50,12 @@ export interface IngressOptions {
   /** Of several that serve the same Ingresses one writes statuses, events and the class. Default: this one. */
   readonly leading?: () => boolean;
   /** Classes whose Ingresses mean what they mean to ingress-nginx: their controllers' names, and its ConfigMap. */
-  readonly nginx?: { readonly controllers: readonly string[]; readonly options: () => NginxOptions };
+  readonly nginx?: {
+    readonly controllers: readonly string[];
+    readonly options: () => NginxOptions;
+    /** Settles when `options` are known: before, nothing may be served without the guards that they have. */
+    readonly known?: Promise<void>;
+  };
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -82,6 +87,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
   const memory = createTranslationMemory();
+  const knownOptions = options.nginx?.known ?? Promise.resolve();
   const usersBySecret = new WeakMap<Secret, ReadonlyMap<string, string>>();
 
   let current: Translation | undefined;
@@ -105,7 +111,7 @@ export function startIngress(options: IngressOptions): Ingress {
 
   const controller = startController({
     name: "ingress",
-    after: [ingresses, classes, services, secrets, slices].map((informer) => informer.synced),
+    after: [...[ingresses, classes, services, secrets, slices].map((informer) => informer.synced), knownOptions],
     reconcile: async (key) => {
       // Whoever begins to lead comes here again.
       if (!leading() && key !== "model" && key !== "pools") return;
