@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Folders under src/, and the same under dist/. */
+/** Folders under src/, and the same under the folder of the build. */
 const assets = ["dataplane/nginx/lua"];
 
-export function copyAssets() {
-  for (const path of assets) cpSync(join(root, "src", path), join(root, "dist", path), { recursive: true });
+export function copyAssets(build = "dist") {
+  for (const path of assets) cpSync(join(root, "src", path), join(root, build, path), { recursive: true });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) copyAssets();

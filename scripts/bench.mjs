@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { copyAssets } from "./assets.mjs";
 import { prepare, root } from "./prepare.mjs";
 
 const [name = "", ...args] = process.argv.slice(2);
@@ -14,4 +15,5 @@ if (!existsSync(join(root, "bench", `${name}.ts`))) {
 if (!prepare((line) => console.error(`bench: ${line}`))) process.exit(1);
 const run = (...a) => spawnSync(process.execPath, a, { cwd: root, stdio: "inherit" }).status ?? 1;
 const compiled = run("node_modules/typescript/bin/tsc", "-p", "bench/tsconfig.json");
+copyAssets(".cache/bench/src");
 process.exitCode = compiled || run("--expose-gc", join(root, ".cache/bench/bench", `${name}.js`), ...args);

@@ -110,8 +110,9 @@ export function readListeners(gateway: Gateway, sets: readonly ListenerSet[], in
 
   function finish(draft: Draft): ListenerEntry {
     const conflict = conflicts.get(draft);
-    const accepted =
-      conflict && draft.accepted.status === "True" ? no("Accepted", conflict.reason, conflict.message) : draft.accepted;
+    // A protocol that is not served here and has no place on this port either: the port is what can be changed.
+    const replaceable = draft.accepted.status === "True" || draft.accepted.reason === "UnsupportedProtocol";
+    const accepted = conflict && replaceable ? no("Accepted", conflict.reason, conflict.message) : draft.accepted;
     return {
       ...draft,
       accepted,

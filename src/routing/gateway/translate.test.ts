@@ -321,6 +321,19 @@ describe("listeners that want the same", () => {
     ]);
   });
 
+  test("a protocol that is not served, on a port that another has, is a conflict first", () => {
+    const world = {
+      gateways: [gateway([http("x")], allowed)],
+      listenerSets: [listenerSet("s", [http("t", { protocol: "TCP" }), http("u", { protocol: "TCP", port: 81 })])],
+      protocols: new Set(["HTTP", "HTTPS"]),
+    };
+    expect(entries(world)).toEqual([
+      ["x", "Accepted", "NoConflicts", true],
+      ["t", "ProtocolConflict", "ProtocolConflict", false],
+      ["u", "UnsupportedProtocol", "NoConflicts", false],
+    ]);
+  });
+
   test("TCP and UDP can share a number", () => {
     expect(entries({ gateways: [gateway([http("t", { protocol: "TCP" }), http("u", { protocol: "UDP" })])] })).toEqual([
       ["t", "Accepted", "NoConflicts", true],
