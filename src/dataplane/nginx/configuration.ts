@@ -224,9 +224,9 @@ function serverText({ id, port, secure, clientPort }: NginxListener, settings: N
     `server { listen ${socketAddress(settings.address, port)}${secure ? " ssl http2" : ""};`,
     secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,
-    // Error pages and mirrors go through the server again, and have been decided on.
-    "if ($fl_begun) { break; }",
-    `set $fl_begun 1; set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_upgrade ""; set $fl_kind ""; set $fl_h2c ""; set $fl_target ""; set $fl_mirrors "";`,
+    // Error pages and mirrors go through the server again, and are decided on by nobody: also not what was refused before.
+    'if ($uri ~ "^/\u0001") { break; }',
+    `set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_upgrade ""; set $fl_kind ""; set $fl_h2c ""; set $fl_target ""; set $fl_mirrors "";`,
     "set $fl_authority $http_host;",
     `set_by_lua_block $fl_pool { return ${program("request", `decide("${word(id)}")`)} }`,
     `if ($fl_kind) { rewrite ^ ${inner("$fl_kind")} last; }`,
