@@ -29,8 +29,9 @@ function serveUdp({ address, port }) {
 
 /** Milliseconds to wait for an answer: several times as long as until a lost packet is sent again. */
 const patience = 8000;
-/** What was answered later than this had a packet lost on its way: Linux sends a SYN again after one second. */
+/** What was answered later than this may have had a packet lost on its way: Linux sends a SYN again after one second. */
 const sentAgain = 990;
+let late = 0;
 
 /** Resolves with the first line, or "refused", "silent", or the error code. */
 function once({ address, port, source, timeout = patience, hold = false }) {
@@ -50,8 +51,7 @@ function once({ address, port, source, timeout = patience, hold = false }) {
       socket.off("data", read);
       socket.setTimeout(0);
       if (hold) held.push(socket);
-      const took = Math.round(performance.now() - begun);
-      if (took > sentAgain) console.error(`agent: ${address}:${port} answered after ${took} ms: a packet was lost`);
+      if (performance.now() - begun > sentAgain) late++;
       done(text.trim());
     };
     socket.on("data", read);
@@ -79,6 +79,7 @@ const actions = {
   /** `count` connections, some at once; how often each answer came. */
   async ask({ count = 1, atOnce = 16, protocol, ...options }) {
     const answers = {};
+    const lateBefore = late;
     let left = count;
     const worker = async () => {
       while (left-- > 0) {
@@ -87,6 +88,11 @@ const actions = {
       }
     };
     await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
+    const { address, port } = options;
+    if (late > lateBefore)
+      console.error(
+        `agent: ${late - lateBefore} of ${count} from ${address}:${port} came after a second: packets lost, or a busy machine`,
+      );
     return answers;
   },
   /** Whether the connections that were kept open still echo; they are closed by it. */
