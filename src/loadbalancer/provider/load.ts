@@ -10,11 +10,18 @@ export class ProviderModuleError extends Error {
 
 const functions = ["list", "observe", "plan", "planRemoval", "apply", "addresses"] as const;
 
-/** Loads a provider from an ES module that exports `createProvider(config)`. Throws ProviderModuleError naming what is missing. */
+/** Providers that come with Fairlead, loaded when one is named. */
+const builtIn = new Map<string, () => Promise<ProviderModule>>([["openstack", () => import("../openstack/index.ts")]]);
+
+/**
+ * Loads a provider that comes with Fairlead, by its name, or from an ES module that exports `createProvider(config)`. Throws
+ * ProviderModuleError naming what is missing, ProviderConfigError for a configuration that one of ours cannot use.
+ */
 export async function loadProvider(path: string, config: unknown): Promise<LoadBalancerProvider> {
   let module: Partial<ProviderModule>;
   try {
-    module = (await import(pathToFileURL(resolve(path)).href)) as Partial<ProviderModule>;
+    const ours = builtIn.get(path);
+    module = ours ? await ours() : ((await import(pathToFileURL(resolve(path)).href)) as Partial<ProviderModule>);
   } catch (error) {
     throw new ProviderModuleError(`${path} cannot be loaded: ${messageOf(error)}`);
   }

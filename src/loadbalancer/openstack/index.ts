@@ -1,0 +1,1 @@
+export { createProvider, openstackClass } from "./provider.ts";
