@@ -20,6 +20,8 @@ export interface ProviderConfig {
   /** As it stands there, in the file that `NAMEFile` names, or in a variable of the environment. */
   secret(name: string, variable: string): string;
   optionalSecret(name: string, variable: string): string | undefined;
+  /** Certificates of a file, as `createApi` wants them. */
+  pem(name: string): { readonly ca?: string };
   /** An http or https URL without credentials, query and slash at its end. */
   url(name: string, variable?: string): string;
 }
@@ -79,6 +81,15 @@ export function readConfig(
       const found = optionalSecret(name, variable);
       if (found) return found;
       throw complain(`config.${name} is missing; give it, config.${name}File or the variable ${variable}`);
+    },
+    pem(name) {
+      const path = optional(name);
+      if (path === undefined) return {};
+      try {
+        return { ca: readFileSync(path, "utf8") };
+      } catch (error) {
+        throw complain(`config.${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
     },
     url(name, variable) {
       const text = optional(name) ?? (variable === undefined ? undefined : env[variable]);

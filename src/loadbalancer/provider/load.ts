@@ -11,7 +11,10 @@ export class ProviderModuleError extends Error {
 const functions = ["list", "observe", "plan", "planRemoval", "apply", "addresses"] as const;
 
 /** Providers that come with Fairlead, loaded when one is named. */
-const builtIn = new Map<string, () => Promise<ProviderModule>>([["openstack", () => import("../openstack/index.ts")]]);
+const builtIn = new Map<string, () => Promise<ProviderModule>>([
+  ["openstack", () => import("../openstack/index.ts")],
+  ["f5", () => import("../f5/index.ts")],
+]);
 
 /**
  * Loads a provider that comes with Fairlead, by its name, or from an ES module that exports `createProvider(config)`. Throws

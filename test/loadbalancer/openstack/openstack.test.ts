@@ -9,7 +9,7 @@ import { installOpenStack, startOpenStack, type OpenStack } from "./servers.ts";
 // OPENSTACK=full cuts off at every call, and holds both ways of making it to the contract.
 const why = await installOpenStack();
 const isFull = process.env["OPENSTACK"] === "full";
-const cuts = isFull ? Array.from({ length: 120 }, (_, i) => i + 1) : [3, 8, 17, 30];
+const cuts = isFull ? Array.from({ length: 120 }, (_, i) => i + 1) : [3, 17];
 const signal = new AbortController().signal;
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.min(ms, 50)));
 
@@ -84,7 +84,7 @@ describe.skipIf(why)(`OpenStack's own Keystone and Octavia${why ? ` (skipped: ${
   }
   const nothing = [0, 0, 0, 0, 0];
 
-  test.each(isFull ? [true, false] : [true])(
+  test.each(isFull ? [true, false] : [])(
     "the contract is kept; all parts in one call: %s",
     { timeout: 300_000 },
     async (oneCall) => {

@@ -1,0 +1,1 @@
+export { createProvider, f5Class } from "./provider.ts";
