@@ -179,7 +179,8 @@ export function openstackProvider(
       case "drop":
         await octavia.remove(input.kind, input.id, signal);
         return { state: "done" };
-      case "members":
+      default:
+        // All members of a pool at once.
         await octavia.setMembers(input.pool, input.members, signal);
         return { state: "done" };
     }

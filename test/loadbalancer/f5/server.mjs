@@ -58,6 +58,7 @@ function clash() {
     if (seen.has(`${address}:${number}`)) return `${address}:${number} is in use by another virtual server`;
     seen.add(`${address}:${number}`);
   }
+  return undefined;
 }
 
 /** Does a change later, as a task. */
@@ -76,7 +77,7 @@ function submit(change, tenant, declaration) {
   writes++;
   const task = { id: randomUUID(), done: false, results: [{ code: 0, message: "in progress", tenant: "" }] };
   tasks.set(task.id, task);
-  setTimeout(async () => {
+  const work = async () => {
     const before = structuredClone([...tenants]);
     const undo = (code, message, response) => {
       tenants.clear();
@@ -93,7 +94,8 @@ function submit(change, tenant, declaration) {
       await haproxy.apply(frontends());
     }
     task.done = true;
-  }, mode.delay);
+  };
+  setTimeout(() => void work(), mode.delay);
   return [202, { id: task.id, results: [{ code: 0, message: "Declaration successfully submitted", tenant: "" }] }];
 }
 
@@ -152,7 +154,7 @@ function answer(method, url, body) {
   return [405, { code: 405, message: "no" }];
 }
 
-createServer(async (request, response) => {
+async function serve(request, response) {
   const url = new URL(request.url, "http://x");
   let text = "";
   for await (const chunk of request) text += chunk;
@@ -178,9 +180,14 @@ createServer(async (request, response) => {
     return send(401, { code: 401, message: "X-F5-Auth-Token does not exist." });
   const [status, value] = answer(request.method, url, body);
   // The answer is lost, what it did is not.
-  if (request.method !== "GET" && take("lose")) return request.socket.destroy();
-  send(status, value);
-}).listen(Number(port), "127.0.0.1", () => console.log("ready"));
+  if (request.method !== "GET" && take("lose")) request.socket.destroy();
+  else send(status, value);
+  return undefined;
+}
+
+createServer((request, response) => void serve(request, response)).listen(Number(port), "127.0.0.1", () =>
+  console.log("ready"),
+);
 
 process.on("SIGTERM", () => {
   haproxy.close();
