@@ -65,11 +65,15 @@ describe.skipIf(why)(`F5 by AS3: Service, declaration, data path, pod${why ? ` (
     await kubectl("apply", "-f", file);
   };
   const answers = (address: string, port: number) =>
-    eventually(`${address}:${port} answers`, async () => {
-      const { ok, failures } = await load(lab, { url: `http://${address}:${port}/`, count: 10 });
-      if (ok !== 10) throw new Error(JSON.stringify(failures[0]));
-      return true;
-    });
+    eventually(
+      `${address}:${port} answers`,
+      async () => {
+        const { ok, failures } = await load(lab, { url: `http://${address}:${port}/`, count: 10 });
+        if (ok !== 10) throw new Error(JSON.stringify(failures[0]));
+        return true;
+      },
+      90,
+    );
 
   beforeAll(async () => {
     lab = await openLab(user);
