@@ -17,8 +17,8 @@ export class ControlError extends Error {
   }
 }
 
-/** Milliseconds for an answer. */
-const patience = 10_000;
+/** Milliseconds for an answer. Whoever asks again may: a batch that is applied twice is applied once. */
+const patience = 3_000;
 
 export function createControl(socketPath: string): Control {
   const ask = (method: string, path: string, body?: Buffer): Promise<string> =>
