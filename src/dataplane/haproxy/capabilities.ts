@@ -12,6 +12,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "DefaultBackend",
   "TLSTermination",
   "HTTP2",
+  "CleartextHTTP2",
   "Weights",
   "Redirect",
   "RequestHeaderModification",

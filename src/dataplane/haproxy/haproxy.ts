@@ -11,7 +11,7 @@ import { certificatesFor, type CertificateList } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
-import { endOrphan, pidFile } from "./orphan.ts";
+import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
 import { luaProgram } from "./program.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
@@ -65,6 +65,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let pools = new Map<string, Pool>();
   let state: State | undefined;
   let instance: Instance | undefined;
+  /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
+  let serving = { ports: "", declared: "", socket: "" };
   let generation = 0;
   const draining = new Set<Instance>();
   let standard: KeyPair | undefined;
@@ -106,6 +108,13 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       next.set(listener.name, { listener, ...opened });
     }
     return { next, gone: [...gone.values()] };
+  }
+
+  /** Whatever of ports a process cannot change while it runs. */
+  function shapeOf(opened: ReadonlyMap<string, Port>): string {
+    return JSON.stringify(
+      frontendsOf(opened).map(({ tag, protocol, port, socket }) => [tag, protocol, port, socket.fd]),
+    );
   }
 
   function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: ListeningSocket })[] {
@@ -182,13 +191,18 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     });
     instance = started;
     state = next;
+    const old = serving.socket;
+    serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared) };
     await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
     sync.begun(started.runtime, path);
     void started.ended.then((why) => {
       draining.delete(started);
       if (instance === started && !signal.aborted) died(why);
     });
-    if (before) release(before);
+    if (!before) return;
+    release(before);
+    // Until then it accepts connections too, and serves them as before.
+    await untilDeaf(old);
   }
 
   function release(old: Instance): void {
@@ -254,13 +268,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         configuration = given;
         const { path } = await ownDirectory();
         const { next, gone } = await openPorts(model.listeners);
-        const shape = (each: ReadonlyMap<string, Port>): string =>
-          JSON.stringify(frontendsOf(each).map(({ tag, protocol, port, socket }) => [tag, protocol, port, socket.fd]));
-        let cold = !instance || shape(next) !== shape(ports);
+        let cold = !instance || shapeOf(next) !== serving.ports;
         ports = next;
         pools = new Map(model.pools);
         const assigned = assignSlots(slots, pools.values(), sync.leaving());
-        cold ||= JSON.stringify(assigned.declared) !== JSON.stringify(slots.declared);
+        cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
         await change(stateOf(given, path), cold);
         for (const { socket } of gone) socket?.close();

@@ -28,6 +28,11 @@ export async function endOrphan(directory: string): Promise<void> {
       // It has ended.
     }
   }, grace).unref();
+  await untilDeaf(socket);
+}
+
+/** Settles when a process that was told to drain listens no more, on its runtime socket as on its ports; after two seconds in any case. */
+export async function untilDeaf(socket: string): Promise<void> {
   for (let i = 0; i < 200 && (await answers(socket)); i++) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 

@@ -53,7 +53,7 @@ export function assignSlots(before: Slots, pools: Iterable<Pool>, leaving: Reado
   }
   for (const kind of ["http", "tcp"] as const) {
     const most = next[kind];
-    if (most > declared[kind]) declared[kind] = most + Math.max(32, most >> 2);
+    if (most > declared[kind] || declared[kind] === 0) declared[kind] = most + Math.max(32, most >> 2);
   }
   return { taken, declared };
 }

@@ -19,7 +19,7 @@ export interface Cannots {
   readonly refuse?: readonly string[];
   /** A target with another authority than Host is refused. */
   readonly authority?: string;
-  /** A lost POST is told by a closed connection, as the endpoint told it. */
+  /** What an endpoint loses by closing an idle connection is not repeated: the client's connection is closed in the same way. */
   readonly lost?: string;
 }
 
