@@ -40,4 +40,4 @@ function keywordsOf(pool: Pool, tls: TlsFiles | undefined): string[] | undefined
 }
 
 /** An idle connection is kept for some seconds only, so that it is we who close it, and a server that goes is soon free of them. */
-const always = ["pool-purge-delay", "2s"];
+const always = ["pool-max-conn", "-1", "pool-purge-delay", "2s"];
