@@ -17,40 +17,62 @@ const remarks = [];
 /** More files than this fail because something is broken, not by chance: they are not asked again. */
 const mostRetried = 4;
 
-for (const step of staticSteps) count[runStep(step) ? "passed" : "failed"]++;
+/** Suites that have their servers and namespaces for themselves, and run beside all others: half of the time is waiting. */
+const beside = [
+  "test/admission",
+  "test/aggregation",
+  "test/apiserver",
+  "test/bad-input",
+  "test/consistency",
+  "test/fuzz",
+  "test/golden",
+  "test/loadbalancer/openstack",
+  "test/loadbalancer/stability",
+  "test/operations",
+  "test/security",
+  "test/store",
+];
+
+for (const step of staticSteps) count[(await runStep(step)) ? "passed" : "failed"]++;
 
 mkdirSync(join(root, ".cache"), { recursive: true });
-for (const project of ["unit", "system"]) {
-  const first = runTests(project, []);
-  const failing = first.files.filter(hasFailed);
-  // The system tests meet real clocks, packets and processes. What fails once and passes alone is told, not hidden.
-  const again =
-    project === "system" && failing.length > 0 && failing.length <= mostRetried
-      ? runTests(
-          project,
-          failing.map((file) => relative(root, file.name)),
-        )
-      : { ok: first.ok, files: [] };
-  for (const file of first.files) {
-    const second = again.files.find(({ name }) => name === file.name);
+tallyAll(await runTests("unit"), []);
+const lanes = await Promise.all([
+  runTests(
+    "system",
+    beside.map((path) => `--exclude=${path}**`),
+  ),
+  runTests("system", beside, "system-beside"),
+]);
+const first = { ok: lanes.every(({ ok }) => ok), files: lanes.flatMap(({ files }) => files) };
+const died = lanes.some(({ ok, files }) => !ok && !files.some(hasFailed));
+const failing = first.files.filter(hasFailed).map((file) => relative(root, file.name));
+// These tests meet real clocks, packets and processes. What fails once and passes alone is told, not hidden.
+if (!died && failing.length > 0 && failing.length <= mostRetried) {
+  const second = await runTests("system", failing, "system-second");
+  tallyAll({ ok: second.ok, files: first.files }, second.files);
+} else tallyAll(first, []);
+
+/** Counts what the files of a run say, or what they said when they were asked again. */
+function tallyAll({ ok, files }, again) {
+  const failedBefore = count.failed;
+  for (const file of files) {
+    const second = again.find(({ name }) => name === file.name);
     if (second && !hasFailed(second))
       for (const test of failedTests(file)) remarks.push(`flaky: ${nameOf(file, test)} (passed at the second run)`);
     tally(second ?? file);
   }
   // A runner that died has no failed test of its own.
-  if (!again.ok && count.failed === 0) count.failed++;
+  if (!ok && count.failed === failedBefore) count.failed++;
 }
 
 /** Runs a project, or some files of it: whether all passed, and the files with their results, as vitest's JSON reporter writes them. */
-function runTests(project, files) {
-  const report = join(root, ".cache", `tests-${project}.json`);
+async function runTests(project, args = [], name = project) {
+  const report = join(root, ".cache", `tests-${name}.json`);
   rmSync(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-  const ok = runStep([
-    files.length > 0 ? `${project} tests, second run` : `${project} tests`,
-    "npx",
-    ["--no-install", "vitest", "run", "--project", project, ...reporters, ...files],
-  ]);
+  const step = [`${name} tests`, "npx", ["--no-install", "vitest", "run", "--project", project, ...reporters, ...args]];
+  const ok = await runStep(step, { quiet: name === "system-beside" });
   return { ok, files: readReport(report) };
 }
 
