@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createApi, type ApiRequest } from "../provider/api.ts";
 import { ProviderFailure } from "../provider/contract.ts";
 import { shape, textIn, type Shape } from "../provider/shape.ts";
@@ -40,6 +41,8 @@ export interface Octavia {
 
 const pageSize = 500;
 const mostPages = 200;
+/** Milliseconds after which a new token is in another second than a refused one. */
+const revocationGrain = 1_100;
 
 export function createOctavia(config: OpenStackConfig, keystone: Keystone = createKeystone(config)): Octavia {
   let last: Token | undefined;
@@ -69,8 +72,10 @@ export function createOctavia(config: OpenStackConfig, keystone: Keystone = crea
         ...(json === undefined ? {} : { json }),
       };
       const answer = await api.call(request, signal);
-      if (answer.status === 401 && tries === 0) {
+      if (answer.status === 401 && tries < 2) {
         keystone.refused(token);
+        // Who revokes tokens revokes those of the same second too, also one that was given after: Keystone counts whole seconds.
+        if (tries > 0) await sleep(revocationGrain, undefined, { signal });
         continue;
       }
       if (answer.status >= 300) throw new OctaviaError(answer.status, api.failureOf(request, answer));
