@@ -44,9 +44,9 @@ export interface Backend {
   repair(): void;
   /**
    * Takes no part in new connections any more and applies nothing; connections that it carries go on until they end. What it has
-   * put into the kernel stays until it is removed.
+   * put into the kernel stays until it is removed. Resolves when no change of its own is under way: before, what is removed could come back.
    */
-  retire(): void;
+  retire(): Promise<void>;
   /** TCP connections that end with this process; none in kernel modes, but for NodePorts on localhost. */
   connections(): readonly CarriedConnection[];
   readonly stopped: Promise<void>;

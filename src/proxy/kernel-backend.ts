@@ -129,7 +129,10 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
       return tables.failure;
     },
     repair: () => tables.rebuild(),
-    retire: () => retired.abort(new Error("another mode serves from now on")),
+    retire() {
+      retired.abort(new Error("another mode serves from now on"));
+      return tables.stopped.catch(() => {});
+    },
     connections: () => [],
     stopped: tables.stopped.then(() => kernel.close()),
   };

@@ -55,8 +55,7 @@ export function withLocalNodePorts(
     },
     repair: () => kernel.repair(),
     retire() {
-      kernel.retire();
-      local.retire();
+      return Promise.all([kernel.retire(), local.retire()]).then(() => {});
     },
     connections: () => local.connections(),
     stopped: Promise.all([kernel.stopped, local.stopped]).then(() => {}),

@@ -71,7 +71,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       return next;
     } catch (error) {
       coming = undefined;
-      next.retire();
+      await next.retire();
       all.delete(next);
       await options.remove(mode).catch((failed: unknown) => log.error({ error: failed, mode }, "left-overs stay"));
       throw error;
@@ -97,7 +97,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       });
       current = next;
       coming = undefined;
-      old.retire();
+      await old.retire();
       await options.remove(old.mode);
       log.info({ from: old.mode, to: mode }, "Services are served in another mode");
     } finally {
@@ -137,7 +137,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
     repair: () => current.repair(),
     retire() {
       retire = true;
-      for (const backend of each()) backend.retire();
+      return Promise.all(each().map((backend) => backend.retire())).then(() => {});
     },
     connections: () => [...all].flatMap((backend) => backend.connections()),
     stopped: new Promise((resolve, reject) => {

@@ -190,6 +190,7 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       // To close a socket resets who has connected and was not accepted yet; nobody else comes here any more.
       const close = () => listeners.forEach(({ listener }) => listener?.close());
       clock.sleep(acceptTime, signal).then(close, close);
+      return Promise.resolve();
     },
     connections: () => [...connections].flatMap(carried),
     stopped: new Promise((resolve) =>
