@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../client/index.ts";
 import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
+import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
 import { BgpConfigError } from "./config.ts";
 import { askBird, readBfd, readProtocols, type BirdSession } from "./control.ts";
 
@@ -70,17 +71,9 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
 
   async function prepare(): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    pid = await running();
+    pid = await runningDaemon(file("bird.pid"), config);
     wanted = pid !== undefined;
     if (pid !== undefined) log.info({ pid }, "BIRD runs already and is adopted");
-  }
-
-  /** The BIRD of an earlier start, when it still runs. */
-  async function running(): Promise<number | undefined> {
-    const found = Number((await readFile(file("bird.pid"), "utf8").catch(() => "")).trim());
-    if (!Number.isInteger(found) || found <= 1) return undefined;
-    const command = await readFile(`/proc/${found}/cmdline`, "utf8").catch(() => "");
-    return command.split("\0").includes(config) ? found : undefined;
   }
 
   async function make(files: ReadonlyMap<string, string>): Promise<void> {
@@ -234,21 +227,4 @@ const flat = ({ sessions, bfd, prefixes }: BirdState) => [[...sessions], [...bfd
 function readPrefixes(lines: readonly string[]): string[] {
   const found = lines.flatMap((line) => /^([0-9a-fA-F:.]+\/\d+)\s/.exec(line)?.[1] ?? []);
   return [...new Set(found)].sort();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function signalTo(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It is gone, which is what was wanted.
-  }
 }

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { bitsOf, parseIp } from "../../kube/index.ts";
 import { messageOf } from "../../client/index.ts";
 import { runOrThrow, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
+import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
 import { keepalivedConfig, VipConfigError, type VipFiles } from "./config.ts";
 import type { VrrpInstance } from "./plan.ts";
 
@@ -89,19 +90,10 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
       await runOrThrow(commands, "mkfifo", ["-m", "0600", files.fifo]);
     }
     config = await readFile(files.config, "utf8").catch(() => "");
-    pid = await running();
+    pid = await runningDaemon(file("keepalived.pid"), files.config);
     if (pid === undefined) await clean();
     else log.info({ pid }, "keepalived runs already and is adopted");
     listen();
-  }
-
-  /** The keepalived of an earlier start, when it still runs. */
-  async function running(): Promise<number | undefined> {
-    const text = await readFile(file("keepalived.pid"), "utf8").catch(() => "");
-    const found = Number(text.trim());
-    if (!Number.isInteger(found) || found <= 1) return undefined;
-    const command = await readFile(`/proc/${found}/cmdline`, "utf8").catch(() => "");
-    return command.split("\0").includes(files.config) ? found : undefined;
   }
 
   /** States come as lines in a pipe, so no script is run. They say that something changed; what is held the kernel says. */
@@ -248,9 +240,9 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     pid = undefined;
     if (which === undefined) return;
     signalTo(which, "SIGTERM");
-    for (let waited = 0; alive(which) && waited < 5_000; waited += 50)
+    for (let waited = 0; isAlive(which) && waited < 5_000; waited += 50)
       await new Promise((done) => setTimeout(done, 50));
-    if (alive(which)) signalTo(which, "SIGKILL");
+    if (isAlive(which)) signalTo(which, "SIGKILL");
     await clean();
   }
 
@@ -258,7 +250,7 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     for (let looks = 0; !signal.aborted; looks++) {
       await clock.sleep(lookPause, signal).catch(() => {});
       if (signal.aborted) break;
-      if (pid !== undefined && !alive(pid)) ended(pid, "found gone");
+      if (pid !== undefined && !isAlive(pid)) ended(pid, "found gone");
       if (pid === undefined && wanted.length > 0) await inTurn(ensure).catch(() => {});
       else if (pid !== undefined && looks % 100 === 99) failures = 0;
       // What someone else takes off or puts on a node is seen as well.
@@ -298,23 +290,6 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
       });
     },
   };
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function signalTo(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It is gone, which is what was wanted.
-  }
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
