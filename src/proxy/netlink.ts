@@ -186,6 +186,8 @@ export async function openNetlink(): Promise<Netlink> {
   }
   const asking = open(0);
   const listening = open(changesGroup);
+  // To close a socket of netfilter waits until all that was removed from nftables is freed, some 10 ms: none is opened for a look.
+  const counting = open(0);
   const size = Buffer.alloc(4);
   put(size, backlog, 0, 4);
   setOption(listening, solSocket, receiveBufferForce, size, size.length);
@@ -232,18 +234,15 @@ export async function openNetlink(): Promise<Netlink> {
       return answered;
     },
     generation() {
-      // On the other socket, so that it disturbs no list that is being read; what is told of changes there is kept in order.
-      const own = open(0);
-      try {
-        const data = encode({ kind: kinds.getGeneration, family: "ip", texts: [], list: false }, ++sequence);
-        if (Number(send(own, data, data.length, 0)) < 0) throw new NetlinkError(koffi.errno());
-        const answer = take(own);
-        if (typeof answer === "number") throw new NetlinkError(answer);
-        const [message] = decode(answer).messages;
-        return message ? generationIn(message) : 0;
-      } finally {
-        shut(own);
-      }
+      if (closed) throw new NetlinkError(9);
+      // On a socket of its own, so that it disturbs no list that is being read.
+      while (typeof take(counting) !== "number");
+      const data = encode({ kind: kinds.getGeneration, family: "ip", texts: [], list: false }, ++sequence);
+      if (Number(send(counting, data, data.length, 0)) < 0) throw new NetlinkError(koffi.errno());
+      const answer = take(counting);
+      if (typeof answer === "number") throw new NetlinkError(answer);
+      const [message] = decode(answer).messages;
+      return message ? generationIn(message) : 0;
     },
     changes(visit) {
       let complete = true;
@@ -262,8 +261,7 @@ export async function openNetlink(): Promise<Netlink> {
     close() {
       if (closed) return;
       closed = true;
-      shut(asking);
-      shut(listening);
+      for (const fd of [asking, listening, counting]) shut(fd);
     },
   };
 }
