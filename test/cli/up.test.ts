@@ -107,6 +107,44 @@ describe("fairlead up and down", () => {
     expect(printed(await cluster.kubectl(["get", "cm", "large", "-o", "jsonpath={.data.value}"]))).toBe(value);
   });
 
+  it("keeps its hands off a damaged write-ahead log too, and loses nothing of a sound one", async () => {
+    lab = await openLab(user);
+    cluster = await upCluster(lab);
+    const value = randomBytes(30_000).toString("base64");
+    await writeFile(join(lab.dir, "value"), value);
+    // The first is followed by others: what comes after it was acknowledged as well.
+    for (const name of ["first", "second", "third"])
+      printed(await cluster.kubectl(["create", "configmap", name, `--from-file=${join(lab.dir, "value")}`]));
+    process.kill(await cluster.pid(), "SIGKILL");
+    const store = join(cluster.dir, "store");
+    const logs = await Promise.all(["wal-0", "wal-1"].map(async (name) => [name, await readFile(join(store, name))]));
+    const [name, log] = logs.find(([, bytes]) => bytes?.includes(value.slice(0, 100))) as [string, Buffer];
+    const file = join(store, name);
+    const flipped = (at: number) => {
+      const copy = Buffer.from(log);
+      copy[at] = (copy[at] ?? 0) ^ 1;
+      return copy;
+    };
+    const damages: Readonly<Record<string, Buffer>> = {
+      "its header": flipped(8),
+      "an acknowledged write that others follow": flipped(log.indexOf(value.slice(0, 100)) + 5000),
+      "no log at all": Buffer.from("not a log"),
+    };
+    for (const [what, bytes] of Object.entries(damages)) {
+      await writeFile(file, bytes);
+      const { code, stderr } = await fairlead(lab, "up", "--dir", cluster.dir);
+      const last = stderr.trim().split("\n").at(-1) ?? "";
+      const told = expect.stringMatching(/^error: .*nothing was changed; .*/) as string;
+      expect({ what, code, last }).toEqual({ what, code: 12, last: told });
+      expect([what, last]).toEqual([what, expect.stringContaining(file)]);
+      expect([what, (await readFile(file)).equals(bytes)]).toEqual([what, true]);
+    }
+    await writeFile(file, log);
+    await cluster.up();
+    for (const map of ["first", "second", "third"])
+      expect(printed(await cluster.kubectl(["get", "cm", map, "-o", "jsonpath={.data.value}"]))).toBe(value);
+  });
+
   it.each([
     [["up", "--api-port", "none"], 2, /--api-port/],
     [["up", "--config", "/nowhere.yaml"], 16, /--config/],
