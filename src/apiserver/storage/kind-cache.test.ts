@@ -12,7 +12,7 @@ function setUp(): {
   readonly drop: (name: string) => void;
 } {
   let revision = 0;
-  const cache = createKindCache(Pod, () => revision);
+  const cache = createKindCache(Pod);
   const key = (name: string): string => keyFor(Pod, { namespace: "n", name });
   const object = (name: string, labels: Record<string, string>): KubeObject => ({
     apiVersion: "v1",

@@ -39,7 +39,6 @@ export interface KindCache {
   load(key: string, revision: number, stored: Uint8Array): void;
   /** For the feed alone: a change. */
   apply(key: string, revision: number, stored: Uint8Array | undefined): void;
-  progress(revision: number): void;
   /** Drops everything and ends all watchers: the past from `revision` on is unknown. */
   reset(revision: number): void;
 }
@@ -52,7 +51,7 @@ const windowLeast = 100;
 /** The newest changes keep their frames: watchers that are not slow have taken them by then. */
 const framesKept = 128;
 
-export function createKindCache(resource: Resource, current: () => number): KindCache {
+export function createKindCache(resource: Resource): KindCache {
   const make = entryMaker(resource);
   const entries = new Map<string, Entry>();
   /** Keys in order. */
@@ -101,7 +100,7 @@ export function createKindCache(resource: Resource, current: () => number): Kind
     make,
     follow(from, selects) {
       if (from < horizon) return "expired";
-      const watcher = createWatcher(selects, Math.max(from, current()));
+      const watcher = createWatcher(selects);
       for (let i = firstAfter(past, from); i < past.length; i++) watcher.offer(past[i] as Change);
       watchers.add(watcher);
       return watcher;
@@ -130,9 +129,6 @@ export function createKindCache(resource: Resource, current: () => number): Kind
       const change = createChange(revision, before, after);
       remember(change);
       for (const watcher of watchers) watcher.offer(change);
-    },
-    progress(revision) {
-      for (const watcher of watchers) watcher.progress(revision);
     },
     reset(revision) {
       entries.clear();

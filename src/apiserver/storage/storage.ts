@@ -80,8 +80,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   let following = false;
   const waiting = new Set<{ revision: number; settle: (reached: boolean) => void }>();
   const caches = new Map<string, KindCache>();
-  const newCache = (kind: Resource): KindCache => createKindCache(kind, () => revision);
-  for (const kind of kinds) caches.set(nameOf(kind), newCache(kind));
+  for (const kind of kinds) caches.set(nameOf(kind), createKindCache(kind));
   /** Kinds that are being read, with the changes that came meanwhile. */
   const joining = new Map<string, Joining>();
   /** Counts how often everything was read: what was joining then begins anew. */
@@ -102,7 +101,6 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
   const advance = (to: number): void => {
     if (to <= revision) return;
     revision = to;
-    for (const cache of caches.values()) cache.progress(to);
     for (const waiter of waiting) {
       if (waiter.revision > to) continue;
       waiting.delete(waiter);
@@ -169,7 +167,7 @@ export function startStorage({ store, kinds, signal, clock, log }: StorageOption
       // Changes that came before the objects were read are in them; those that came after are in `changes`, all of them by then.
       if (!(await reached(at)) || joining.get(name) !== mine) break;
       if (begun !== loads) continue;
-      const cache = newCache(kind);
+      const cache = createKindCache(kind);
       cache.reset(at);
       for (const item of items) cache.load(item.key, item.modRevision, item.value);
       for (const { key, revision: changed, value } of mine.changes) if (changed > at) cache.apply(key, changed, value);

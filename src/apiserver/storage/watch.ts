@@ -64,7 +64,7 @@ export async function openWatch(options: WatchOptions): Promise<WatchFrames> {
 const lookedAt = 1000;
 
 function framesOf(
-  { selects, query, form, clock, signal }: WatchOptions,
+  { storage, selects, query, form, clock, signal }: WatchOptions,
   watcher: Watcher,
   forget: () => void,
   given: readonly Entry[],
@@ -100,7 +100,8 @@ function framesOf(
     const seen = watcher.take();
     if (seen) return made(seen);
     if (watcher.ended || timer.over || !query.bookmarks || !timer.bookmarkDue()) return undefined;
-    return bookmark(form, watcher.revision, false);
+    // All changes that the caches hold were offered, and none is left to be taken.
+    return bookmark(form, storage.revision, false);
   };
   return watchFrames({
     take,

@@ -12,15 +12,11 @@ export interface Seen {
 export interface Watcher {
   /** Called in order for each change of the kind. */
   offer(change: Change): void;
-  /** Everything up to this revision has been offered. */
-  progress(revision: number): void;
   /** The next change seen or `undefined` when there is none at hand. */
   take(): Seen | undefined;
   /** Settles when `take` may give something, or the watcher has ended, or was nudged. */
   more(): Promise<void>;
   nudge(): void;
-  /** All changes up to and including this revision have been taken (when `take` gives nothing). */
-  readonly revision: number;
   /** Why no more will come: the watcher was too slow, or was ended. */
   readonly ended: "slow" | "closed" | undefined;
   end(): void;
@@ -33,7 +29,7 @@ const bufferLimit = 8192;
  * A bounded queue between the cache and one client. An object that leaves the selection is DELETED for this watcher, one that
  * enters it ADDED (as etcd3's and the cacher's watches do).
  */
-export function createWatcher(selects: (entry: Entry) => boolean, revision: number): Watcher {
+export function createWatcher(selects: (entry: Entry) => boolean): Watcher {
   let queue: Seen[] = [];
   let next = 0;
   let ended: Watcher["ended"];
@@ -61,9 +57,6 @@ export function createWatcher(selects: (entry: Entry) => boolean, revision: numb
       queue.push(seen);
       notify();
     },
-    progress(to) {
-      revision = Math.max(revision, to);
-    },
     take() {
       const seen = queue[next];
       if (!seen) return undefined;
@@ -84,9 +77,6 @@ export function createWatcher(selects: (entry: Entry) => boolean, revision: numb
       });
     },
     nudge: notify,
-    get revision() {
-      return revision;
-    },
     get ended() {
       return ended;
     },
