@@ -20,11 +20,11 @@ import {
 import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
 import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
-import { CliError, systemCodeOf } from "./errors.ts";
+import { CliError } from "./errors.ts";
 import { keepHeapSmall } from "./heap.ts";
-import { startIngressStatus } from "./ingress-status.ts";
 import { clientFor } from "./loadbalancer.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
+import { startStatusEndpoint } from "./status-endpoint.ts";
 
 interface Flags {
   readonly kubeconfig?: string;
@@ -111,7 +111,6 @@ function secondsOf(text: string): number {
 }
 
 async function run(flags: Flags): Promise<void> {
-  const statusAt = addressAndPort(flags.statusAddress);
   await requireDataPlane(flags.dataplane);
   const published =
     flags.publishService === undefined ? undefined : objectName("--publish-service", flags.publishService);
@@ -181,13 +180,13 @@ async function run(flags: Flags): Promise<void> {
     const closed = ingress.listeners().find(({ port }) => port === undefined);
     return closed && `${closed.name}: ${closed.error ?? "its port is not open"}`;
   };
-  const status = await startIngressStatus({ ...statusAt, unserved, metrics }).catch((error: unknown) => {
-    stop.abort(error);
-    throw new CliError(
-      "PORT_IN_USE",
-      `--status-address ${flags.statusAddress}: ${systemCodeOf(error) ?? String(error)}`,
-    );
-  });
+  const at = flags.statusAddress;
+  const status = await startStatusEndpoint({ option: "--status-address", at, unready: unserved, metrics }).catch(
+    (error: unknown) => {
+      stop.abort(error);
+      throw error;
+    },
+  );
 
   const election = startLeaderElection({
     client,
@@ -270,10 +269,4 @@ function objectName(option: string, text: string): { namespace: string; name: st
   if (!namespace || !name || rest.length > 0)
     throw new CliError("USAGE", `${option} ${JSON.stringify(text)} is not NAMESPACE/NAME`);
   return { namespace, name };
-}
-
-function addressAndPort(text: string): { address: string; port: number } {
-  const [, address = "", port = ""] = /^\[?([0-9a-fA-F:.]+?)\]?:(\d+)$/.exec(text) ?? [];
-  if (!address) throw new CliError("USAGE", `--status-address ${JSON.stringify(text)} is not IP:PORT`);
-  return { address, port: portOf(port) };
 }

@@ -19,8 +19,9 @@ import {
   reservationsOf,
   type LoadBalancerProvider,
 } from "../loadbalancer/index.ts";
-import { createLogger, systemClock, systemCommands, type LogLevel } from "../system/index.ts";
+import { createLogger, createMetrics, systemClock, systemCommands, type LogLevel } from "../system/index.ts";
 import { CliError } from "./errors.ts";
+import { startStatusEndpoint } from "./status-endpoint.ts";
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
@@ -43,6 +44,7 @@ export function loadbalancerCommand(): Command {
     .option("--config <file>", "YAML or JSON: cluster (a name), pools, and providers: a list of { module, config }")
     .option("--no-probe", "do not ask the network whether an address is in use before it is given")
     .option("--leader-elect-namespace <namespace>", "namespace of the Lease", "kube-system")
+    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics, as 0.0.0.0:10258; not served by default")
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
     .addHelpText(
       "after",
@@ -69,6 +71,7 @@ interface RunOptions {
   readonly pool?: readonly string[];
   readonly probe: boolean;
   readonly leaderElectNamespace: string;
+  readonly statusAddress?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -141,17 +144,25 @@ async function run(options: Options & RunOptions): Promise<void> {
   const pools = [...(options.pool ?? []), ...(file.pools ?? [])];
   const providers = await Promise.all((file.providers ?? []).map(({ module, config }) => loadOrFail(module, config)));
   const clock = systemClock;
+  const metrics = createMetrics();
+  /** A process that waits to lead is ready: it does what it is there for. */
+  let unready: string | undefined;
   const lead = async (signal: AbortSignal) => {
     setMaxListeners(0, signal);
     const informers = createInformers(client, { signal, log });
     const probe = options.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {};
-    const part = startLoadBalancer({ client, informers, pools, ...probe, signal, clock, log });
-    part.ready.catch((error: unknown) => log.error({ error: String(error) }, "the load balancer does not start"));
+    const part = startLoadBalancer({ client, informers, pools, ...probe, metrics, signal, clock, log });
+    unready = "the Services have not been read";
+    part.ready.then(
+      () => (unready = undefined),
+      (error: unknown) => log.error({ error: String(error) }, "the load balancer does not start"),
+    );
     const cluster = file.cluster ?? "kubernetes";
     const others = providers.map((provider) =>
-      startProviderController({ client, informers, provider, cluster, signal, clock, log }),
+      startProviderController({ client, informers, provider, cluster, metrics, signal, clock, log }),
     );
     await Promise.all([part, ...others].map(({ stopped }) => stopped));
+    unready = undefined;
   };
   try {
     const { parsePools } = await import("../loadbalancer/index.ts");
@@ -160,6 +171,11 @@ async function run(options: Options & RunOptions): Promise<void> {
     if (error instanceof PoolError) throw new CliError("USAGE", `--pool: ${error.message}`);
     throw error;
   }
+  const at = options.statusAddress;
+  const endpoint =
+    at === undefined
+      ? undefined
+      : await startStatusEndpoint({ option: "--status-address", at, unready: () => unready, metrics });
   await startLeaderElection({
     client,
     clock,
@@ -169,6 +185,7 @@ async function run(options: Options & RunOptions): Promise<void> {
     identity: `${hostname()}_${process.pid}`,
     lead,
   }).stopped;
+  endpoint?.close();
 }
 
 async function reservations(options: Options & { readonly output: string }): Promise<void> {

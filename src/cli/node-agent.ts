@@ -1,6 +1,5 @@
 import { setMaxListeners } from "node:events";
 import { access, constants } from "node:fs/promises";
-import { createServer } from "node:http";
 import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import { createInformers } from "../client/index.ts";
@@ -8,16 +7,14 @@ import type { VipAgentOptions } from "../loadbalancer/index.ts";
 import {
   createLogger,
   createMetrics,
-  metricsType,
   systemClock,
   systemCommands,
   type Component,
-  type Logger,
   type LogLevel,
-  type Metrics,
 } from "../system/index.ts";
 import { CliError } from "./errors.ts";
 import { clientFor } from "./loadbalancer.ts";
+import { startStatusEndpoint } from "./status-endpoint.ts";
 
 /** Options that the agents which announce addresses have in common. */
 export interface NodeAgentOptions {
@@ -48,7 +45,10 @@ export function nodeAgentCommand(name: string, { dir, program }: { dir: string; 
       "--health-url <url>",
       "give the addresses up while this does not answer 200, for example http://127.0.0.1:10256/healthz",
     )
-    .option("--metrics-bind-address <address>", "where /metrics is served, as 127.0.0.1:10259; not served by default")
+    .option(
+      "--metrics-bind-address <address>",
+      "where /metrics, /healthz and /readyz are served, as 127.0.0.1:10259; not served by default",
+    )
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"));
 }
 
@@ -69,7 +69,6 @@ export async function runNodeAgent(
   process.on("unhandledRejection", (error) => log.error({ error: String(error) }, "a failure that nobody handled"));
   const { healthUrl, metricsBindAddress } = options;
   const metrics = createMetrics();
-  if (metricsBindAddress !== undefined) await serveMetrics(metrics, metricsBindAddress, signal, log);
   const agent = start({
     client,
     informers: createInformers(client, { signal, log }),
@@ -82,8 +81,27 @@ export async function runNodeAgent(
     clock: systemClock,
     log,
   });
+  let unready: string | undefined = "the agent has not begun";
+  agent.ready.then(
+    () => (unready = undefined),
+    () => {},
+  );
+  const endpoint =
+    metricsBindAddress === undefined
+      ? undefined
+      : await startStatusEndpoint({
+          option: "--metrics-bind-address",
+          at: metricsBindAddress,
+          unready: () => unready,
+          metrics,
+        }).catch(async (error: unknown) => {
+          stop.abort(error);
+          await agent.stopped;
+          throw error;
+        });
   await agent.ready;
   await agent.stopped;
+  endpoint?.close();
 }
 
 /** Why the data plane does not say that it is well. */
@@ -95,34 +113,6 @@ async function askHealth(url: string): Promise<string | undefined> {
     const { cause } = error as Error;
     return `${url} does not answer: ${cause instanceof Error ? cause.message : String(error)}`;
   }
-}
-
-async function serveMetrics(metrics: Metrics, at: string, signal: AbortSignal, log: Logger): Promise<void> {
-  const [, host, port] = /^\[?([0-9a-fA-F:.]+)\]?:(\d{1,5})$/.exec(at) ?? [];
-  if (host === undefined || Number(port) > 65_535) {
-    throw new CliError("USAGE", `--metrics-bind-address: ADDRESS:PORT is needed, not ${JSON.stringify(at)}`);
-  }
-  const server = createServer((request, response) => {
-    if (request.method !== "GET" || request.url !== "/metrics") {
-      response.writeHead(404).end();
-      return;
-    }
-    metrics.text().then(
-      (text) => void response.writeHead(200, { "content-type": metricsType }).end(text),
-      (error: unknown) => {
-        log.warn({ error: String(error) }, "the metrics cannot be told");
-        response.writeHead(500).end();
-      },
-    );
-  });
-  signal.addEventListener("abort", () => void server.close(), { once: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new CliError("USAGE", `--metrics-bind-address: ${at} cannot be listened on: ${error.message}`)),
-    );
-    server.listen(Number(port), host, resolve);
-  });
-  server.unref();
 }
 
 async function needProgram(program: "keepalived" | "bird"): Promise<void> {

@@ -16,6 +16,7 @@ import { ServiceProblem } from "../provider.ts";
 import { refusal, type LoadBalancerProvider } from "./contract.ts";
 import { converge, remove, type Convergence } from "./converge.ts";
 import { exposureKey, exposureOf } from "./exposure.ts";
+import { withFigures } from "./figures.ts";
 
 export interface ProviderControllerOptions {
   readonly client: Client;
@@ -46,7 +47,8 @@ const finalizerOf = ({ name }: LoadBalancerProvider) => `fairlead.dev/${name}-lo
  * and it goes only when the provider sees nothing left. Whatever dies when, the next start looks and goes on.
  */
 export function startProviderController(options: ProviderControllerOptions): Component {
-  const { client, informers, provider, cluster, signal, clock } = options;
+  const { client, informers, cluster, signal, clock, metrics } = options;
+  const provider = metrics ? withFigures(options.provider, metrics, clock) : options.provider;
   const log = options.log.child({ provider: provider.name });
   const lookAgain = options.lookAgain ?? defaultLookAgain;
   const services = informers.of(resources.Service);
@@ -58,11 +60,10 @@ export function startProviderController(options: ProviderControllerOptions): Com
   /** Before when the other side wants to hear nothing, by Service. */
   const notBefore = new Map<string, number>();
   let swept = false;
-  const calls = options.metrics?.counter(
-    "fairlead_provider_syncs_total",
-    "Times a load balancer was brought up to date.",
-    ["provider", "outcome"],
-  );
+  const syncs = metrics?.counter("fairlead_provider_syncs_total", "Times a load balancer was brought up to date.", [
+    "provider",
+    "outcome",
+  ]);
 
   const isOurs = ({ spec }: Service) =>
     spec.type === "LoadBalancer" && spec.loadBalancerClass === provider.loadBalancerClass;
@@ -142,7 +143,7 @@ export function startProviderController(options: ProviderControllerOptions): Com
         : result.state === "pending"
           ? (["False", "Pending", result.message] as const)
           : (["False", result.reason, result.message] as const);
-    calls?.(provider.name, result.state).inc();
+    syncs?.(provider.name, result.state).inc();
     const old = findCondition(service.status?.conditions, providerCondition);
     const conditions = setCondition<Condition>(
       service.status?.conditions,
@@ -181,7 +182,7 @@ export function startProviderController(options: ProviderControllerOptions): Com
     signal,
     clock,
     log,
-    ...(options.metrics ? { metrics: options.metrics } : {}),
+    ...(metrics ? { metrics } : {}),
   });
   const concerns = (service: Service | undefined) => service !== undefined && (isOurs(service) || isMarked(service));
   // What an earlier start has left is looked at also where no Service asks for anything.

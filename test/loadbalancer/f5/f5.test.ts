@@ -30,14 +30,15 @@ describe.skipIf(why)(`F5 by AS3: Service, declaration, data path, pod${why ? ` (
 
   const kubectl = async (...args: string[]) => printed(await cluster.kubectl(args));
   const service = async (name: string) => JSON.parse(await kubectl("get", "service", name, "-o", "json")) as Service;
-  const ask = async (method: string, path: string, body?: object) => {
-    const script = `const r = await fetch(${JSON.stringify(url + path)}, { method: "${method}", body: ${JSON.stringify(body ? JSON.stringify(body) : null)} ?? undefined }); console.log(await r.text())`;
+  const ask = async (method: string, path: string, body?: object, of = url) => {
+    const script = `const r = await fetch(${JSON.stringify(of + path)}, { method: "${method}", body: ${JSON.stringify(body ? JSON.stringify(body) : null)} ?? undefined }); console.log(await r.text())`;
     return printed(await lab.run(process.execPath, ["--input-type=module", "-e", script]));
   };
   const state = async () => JSON.parse(await ask("GET", "/_test/state")) as State;
   const mode = (body: object) => ask("POST", "/_test/mode", body);
   const startController = () => {
     const words = ["loadbalancer", "--no-probe", "--kubeconfig", cluster.kubeconfig, "--config", config];
+    words.push("--status-address", "127.0.0.1:10258");
     controller = lab.start(process.execPath, [join(repository, "fairlead"), ...words]);
   };
   const addressOf = (name: string) =>
@@ -104,6 +105,11 @@ describe.skipIf(why)(`F5 by AS3: Service, declaration, data path, pod${why ? ` (
     const address = await addressOf("web");
     expect(address).toBe("127.99.0.10");
     await answers(address, 7_080);
+    const figures = await ask("GET", "/metrics", undefined, "http://127.0.0.1:10258");
+    expect(figures).toMatch(
+      /fairlead_provider_call_duration_seconds_count\{provider="f5",call="apply",outcome="done"\} \d/,
+    );
+    expect(await ask("GET", "/readyz", undefined, "http://127.0.0.1:10258")).toBe("ok\n\n");
     const { writes, invalid } = await state();
     expect(invalid).toEqual([]);
     await controller.stop();
