@@ -35,6 +35,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Look for what keeps traffic from where it should go, and what puts it right",
     load: async () => (await import("./doctor.ts")).doctorCommand(),
   },
+  migrate: {
+    summary: "Say what a move from ingress-nginx changes, replay its access log, write Gateway API objects",
+    load: async () => (await import("./migrate.ts")).migrateCommand(),
+  },
   demo: {
     summary: "Bring up an example and send requests through every way",
     load: async () => (await import("./demo.ts")).demoCommand(),

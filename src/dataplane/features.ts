@@ -21,7 +21,18 @@ export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "ConnectTimeout",
   "ReadTimeout",
   "MergedSlashes",
+  "StrictTransport",
 ]);
+
+/** The filters of a rule that a data plane must do, or keep the route's requests out. */
+export function neededFilters(filters: readonly Filter[]): Filter[] {
+  return filters.filter(({ type }) => !(dispensable as ReadonlySet<string>).has(type));
+}
+
+/** Ids of the routes that must answer 500, since something is refused that they cannot be without. */
+export function keptOut(refused: readonly Refusal[]): Set<string> {
+  return new Set(refused.flatMap(({ route, feature }) => (dispensable.has(feature) ? [] : [route])));
+}
 
 /** What a data plane must be able to do to serve a route. */
 export function featuresOf(route: Route, listener: Listener, pools: Pools): Feature[] {

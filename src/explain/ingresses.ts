@@ -35,7 +35,8 @@ export function ingressExposures(objects: ClusterObjects, options: IngressOption
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     controllerName: options.controllerName,
-    nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: {} },
+    // Whoever serves them: what they mean is the same.
+    nginx: { controllers: ["fairlead.dev/ingress-nginx", "k8s.io/ingress-nginx"], options: {} },
     ports: options.ports,
   });
   const routes = model.listeners.filter(({ protocol }) => protocol === "HTTP").flatMap((l) => [...routesOf(l)]);

@@ -45,3 +45,5 @@ export { textOf } from "./owner.ts";
 export * from "./gateway/index.ts";
 export { createPoolMemory, type PoolMemory } from "./pool.ts";
 export * from "./ingress-nginx/index.ts";
+export { outcomeOf, rewrittenPath, type AskedRequest, type Outcome } from "./outcome.ts";
+export * from "./migrate/index.ts";

@@ -35,6 +35,8 @@ export interface ExternalAuth {
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
   | { readonly type: "RegexRewrite"; readonly pattern: string; readonly replacement: string }
+  /** `Strict-Transport-Security` of answers over TLS (RFC 6797 section 7.2). */
+  | { readonly type: "StrictTransport"; readonly value: string }
   /** Clients without TLS are sent to `https`. */
   | { readonly type: "SslRedirect"; readonly status: number }
   /** `path`: only requests for this very path. */

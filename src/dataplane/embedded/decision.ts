@@ -111,6 +111,12 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
       case "ResponseHeaders":
         responseChanges.push(filter.changes);
         return undefined;
+      case "StrictTransport": {
+        const set = [{ name: "strict-transport-security", value: filter.value }];
+        // In clear it has no meaning, and anybody could have put it there.
+        if (request.clientScheme === "https") responseChanges.push({ set, add: [], remove: [] });
+        return undefined;
+      }
       case "Redirect": {
         const { scheme, host, port, query } = request;
         const target = { scheme, host, port, path: found.path, query };

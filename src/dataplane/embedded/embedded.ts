@@ -42,6 +42,7 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "Redirect",
   "RequestHeaderModification",
   "RegexRewrite",
+  "StrictTransport",
   "SslRedirect",
   "UrlRedirect",
   "SourceRanges",

@@ -7,9 +7,9 @@ import {
   type PolicyFilter,
   type RequestFacts,
   renderTemplate,
+  rewrittenPath,
   wholePattern,
 } from "../../routing/index.ts";
-import { compileCaptures, type Captures } from "../../kube/index.ts";
 import type { Answer } from "./answer.ts";
 import type { Guards } from "./guards.ts";
 
@@ -36,26 +36,14 @@ export interface PolicyRequest {
   readonly length: number;
 }
 
-const patterns = new Map<string, Captures | undefined>();
-
-function capturesOf(source: string): Captures | undefined {
-  if (!patterns.has(source)) {
-    if (patterns.size >= 4096) patterns.clear();
-    let compiled: Captures | undefined;
-    try {
-      compiled = compileCaptures(source);
-    } catch {
-      // The path of such a rule is no expression either: it was told when it was read.
-    }
-    patterns.set(source, compiled);
-  }
-  return patterns.get(source);
-}
-
 const forbidden = { status: 403, text: "This client is not allowed here." } satisfies Answer;
 
 /** Applies one policy: an answer, or what `applied` says afterwards. */
-export function applyPolicy(filter: PolicyFilter, applied: Applied, request: PolicyRequest): Answer | undefined {
+export function applyPolicy(
+  filter: Exclude<PolicyFilter, { type: "StrictTransport" }>,
+  applied: Applied,
+  request: PolicyRequest,
+): Answer | undefined {
   const { facts, guards } = request;
   switch (filter.type) {
     case "SslRedirect":
@@ -66,7 +54,7 @@ export function applyPolicy(filter: PolicyFilter, applied: Applied, request: Pol
       if (filter.path !== undefined && filter.path !== facts.path) return undefined;
       return redirect(filter.status, renderTemplate(filter.url, facts));
     case "RegexRewrite":
-      applied.path = rewritten(filter, applied.path);
+      applied.path = rewrittenPath(filter, applied.path);
       return undefined;
     case "BodyLimit":
       if (request.length > filter.bytes) return { status: 413, text: "The request body is too large." };
@@ -123,13 +111,6 @@ export function verdictOf({ stranger }: Applied): Answer | undefined {
 
 function redirect(status: number, location: string): Answer {
   return { status, text: "Look there.", fields: [{ name: "location", value: location }] };
-}
-
-function rewritten({ pattern, replacement }: Extract<PolicyFilter, { type: "RegexRewrite" }>, path: string): string {
-  const groups = capturesOf(pattern)?.(path);
-  if (!groups) return path;
-  const text = replacement.replaceAll(/\$(\d)/g, (_, digit: string) => groups[Number(digit)] ?? "");
-  return text.startsWith("/") ? text : `/${text}`;
 }
 
 /** True when a canary takes the request: by header, then by cookie, then by chance (ingress-nginx's order). */

@@ -5,7 +5,7 @@ import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { selfSigned } from "../self-signed.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
-import { dispensable } from "../features.ts";
+import { keptOut } from "../features.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
 import { certificatesFor, type CertificateList } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
@@ -130,9 +130,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   }
 
   function stateOf({ model, keyPair }: Configuration, path: string): State {
-    const refused = new Set(
-      refusedBy(model).flatMap(({ route, feature }) => (dispensable.has(feature) ? [] : [route])),
-    );
+    const refused = keptOut(refusedBy(model));
     const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
     for (const [key, slot] of slots.taken) {
       const pool = pools.get(key);

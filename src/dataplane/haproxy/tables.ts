@@ -12,8 +12,9 @@ import {
   serverFor,
   type StreamRoute,
 } from "../../routing/index.ts";
-import { keyOf } from "./command.ts";
 import { type Row, rowText } from "./row.ts";
+import { keyOf } from "./command.ts";
+import { neededFilters } from "../features.ts";
 import type { Slot } from "./slots.ts";
 
 /** Rows of one map: key to value. */
@@ -106,7 +107,7 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
   }
 
   function ruleRow({ filters, backends, timeouts }: Rule): Row[] {
-    const row: Row[] = filters.filter(({ type }) => type !== "BodyLimit").map(filterRow);
+    const row: Row[] = neededFilters(filters).map(filterRow);
     const limit = Math.min(timeouts.request || Infinity, timeouts.backendRequest || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
     for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));

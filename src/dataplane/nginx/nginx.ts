@@ -8,7 +8,7 @@ import { type Clock, type CommandRunner, type Logger, systemClock, systemCommand
 import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
-import { refusalsOf } from "../features.ts";
+import { keptOut, refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
 import { capabilities } from "./capabilities.ts";
 import { configurationText, layout, type NginxListener } from "./configuration.ts";
@@ -223,9 +223,11 @@ export function startNginx(options: NginxOptions): DataPlane {
         const next = configuration.model;
         await replaceListeners(next);
         model = next;
+        const refused = refusalsOf(next, capabilities);
         const context = {
           idOf: (listener: Listener) => open.get(listener.name)?.id,
           keyPair: configuration.keyPair,
+          refused: keptOut(refused),
         };
         rows = rowsOf(next, context);
         const changes = changesBetween(before, rows);
@@ -239,7 +241,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           at,
           changes.filter(([, row]) => row === undefined),
         );
-        return { refused: refusalsOf(next, capabilities) };
+        return { refused };
       }),
     updatePools: (pools: readonly Pool[]) =>
       enqueue(async (at) => {

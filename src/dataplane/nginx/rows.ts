@@ -11,6 +11,7 @@ import type {
   Server,
 } from "../../routing/index.ts";
 import type { KeyPair } from "../dataplane.ts";
+import { neededFilters } from "../features.ts";
 import { encodeRow, type RowValue } from "./encoding.ts";
 
 /** Encoded rows by name. Names and values may hold any text: nothing reads them but by their length. */
@@ -21,6 +22,8 @@ export interface RowContext {
   /** Short name of a listener in rows and configuration; `undefined`: it is not served. */
   readonly idOf: (listener: Listener) => string | undefined;
   readonly keyPair: (certificate: Certificate) => KeyPair | undefined;
+  /** Routes that must answer 500: something that they ask for is not done here. */
+  readonly refused: ReadonlySet<string>;
 }
 
 /** All rows of a model. Those of pools are apart: they change most. */
@@ -64,7 +67,8 @@ function addListener(rows: Rows, id: string, listener: Listener, context: RowCon
   for (const server of servers.values()) addServer(rows, `${id}/${server.hostname}`, server, context);
 }
 
-function addServer(rows: Rows, at: string, server: Server, { keyPair }: RowContext): void {
+function addServer(rows: Rows, at: string, server: Server, { keyPair, refused }: RowContext): void {
+  const routeRow = (route: Route): RowValue => rowOfRoute(route, refused.has(route.id));
   for (const [name, certificate] of server.tls?.certificates ?? []) {
     const pair = keyPair(certificate);
     if (pair) rows.set(`certificate/${at}/${name}`, encodeRow({ certificate: pair.certificate, key: pair.key }));
@@ -79,12 +83,15 @@ function addServer(rows: Rows, at: string, server: Server, { keyPair }: RowConte
       ...(fallback ? { fallback: routeRow(fallback) } : {}),
     }),
   );
-  for (const [host, routes] of exact) rows.set(`host/${at}/${host}`, hostRow(routes));
-  for (const [suffix, routes] of wildcard) rows.set(`host/${at}/*${suffix}`, hostRow(routes));
-  if (any) rows.set(`host/${at}/`, hostRow(any));
+  for (const [host, routes] of exact) rows.set(`host/${at}/${host}`, hostRow(routes, routeRow));
+  for (const [suffix, routes] of wildcard) rows.set(`host/${at}/*${suffix}`, hostRow(routes, routeRow));
+  if (any) rows.set(`host/${at}/`, hostRow(any, routeRow));
 }
 
-function hostRow({ exact, regex, prefix, longestPrefix, fallback }: HostRoutes): Buffer {
+function hostRow(
+  { exact, regex, prefix, longestPrefix, fallback }: HostRoutes,
+  routeRow: (route: Route) => RowValue,
+): Buffer {
   const byPath = (table: ReadonlyMap<string, readonly Route[]>): RowValue =>
     Object.fromEntries([...table].map(([path, routes]) => [`p${path}`, routes.map(routeRow)]));
   return encodeRow({
@@ -97,18 +104,19 @@ function hostRow({ exact, regex, prefix, longestPrefix, fallback }: HostRoutes):
   });
 }
 
-function routeRow({ path, method, headers, query, rule }: Route): RowValue {
+function rowOfRoute({ path, method, headers, query, rule }: Route, refused: boolean): RowValue {
   const fields = (list: Route["headers"]): RowValue[] =>
     list.map(({ type, name, value }) => ({ regex: type === "RegularExpression", name, value }));
   const { request, backendRequest } = rule.timeouts;
-  const filtered = rule.filters.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
+  // A limit that is not kept lets nobody in who should stay out: it is refused, and the rest is served.
+  const filters = refused ? [{ type: "Unsupported" }] : neededFilters(rule.filters).map(filterRow);
+  const filtered = filters.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
   return {
     ...(path ? { path: { type: path.type, value: path.value } } : {}),
     ...(method === undefined ? {} : { method }),
     ...(headers.length === 0 ? {} : { headers: fields(headers) }),
     ...(query.length === 0 ? {} : { query: fields(query) }),
-    // A limit of bodies that is not kept lets nobody in who should stay out: it is refused, and the rest is served.
-    filters: rule.filters.filter(({ type }) => type !== "BodyLimit").map(filterRow),
+    filters,
     backends: rule.backends.map(backendRow),
     weight: rule.backends.reduce((sum, { weight }) => sum + weight, 0),
     ...(request === undefined ? {} : { requestTimeout: request }),

@@ -62,7 +62,8 @@ export function factsOf(cluster: Cluster, options: FactsOptions): Facts {
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     controllerName: options.controllerName,
-    nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: {} },
+    // Whoever serves them: what they mean is the same.
+    nginx: { controllers: ["fairlead.dev/ingress-nginx", "k8s.io/ingress-nginx"], options: {} },
     ports: options.ports ?? { http: 80, https: 443 },
   });
   return {

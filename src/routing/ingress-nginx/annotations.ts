@@ -4,11 +4,14 @@ export const prefix = "nginx.ingress.kubernetes.io/";
 /** What becomes of an annotation: it means the same here; it is not needed; or it is refused, since to leave it out would be unsafe. */
 export type Disposition =
   | { readonly kind: "served" }
-  | { readonly kind: "ignored"; readonly why: string }
+  /** `seen`: clients or backends may see that it is left out. */
+  | { readonly kind: "ignored"; readonly why: string; readonly seen?: true }
   | { readonly kind: "refused"; readonly why: string };
 
 const served: Disposition = { kind: "served" };
 const ignored = (why: string): Disposition => ({ kind: "ignored", why });
+/** Left out, and some will see it. */
+const missing = (why: string): Disposition => ({ kind: "ignored", why, seen: true });
 const refused = (why: string): Disposition => ({ kind: "refused", why });
 
 const buffers = ignored("bodies and answers are streamed here, and memory is bounded without it");
@@ -51,7 +54,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "auth-tls-verify-depth": clientCertificates,
   "client-body-buffer-size": buffers,
   "configuration-snippet": served,
-  "connection-proxy-header": ignored(
+  "connection-proxy-header": missing(
     "the Connection field is between two neighbours (RFC 9110 section 7.6.1): connections to endpoints are kept",
   ),
   "cors-allow-credentials": served,
@@ -69,9 +72,9 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "denylist-source-range": served,
   "disable-proxy-intercept-errors": served,
   "enable-global-auth": served,
-  "auth-always-set-cookie": ignored("cookies of the authorization service are passed on when it lets nobody in"),
-  "auth-cache-duration": ignored("answers of the authorization service are not kept: each request is asked for"),
-  "auth-cache-key": ignored("answers of the authorization service are not kept: each request is asked for"),
+  "auth-always-set-cookie": missing("cookies of the authorization service are passed on when it lets nobody in"),
+  "auth-cache-duration": missing("answers of the authorization service are not kept: each request is asked for"),
+  "auth-cache-key": missing("answers of the authorization service are not kept: each request is asked for"),
   "auth-keepalive": subrequests,
   "auth-keepalive-requests": subrequests,
   "auth-keepalive-share-vars": subrequests,
@@ -87,11 +90,11 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "fastcgi-index": fastcgi,
   "fastcgi-params-configmap": fastcgi,
   "http2-push-preload": ignored("browsers no longer take pushes"),
-  "load-balance": ignored("the endpoint with the fewest requests is taken"),
+  "load-balance": missing("the endpoint with the fewest requests is taken"),
   "enable-access-log": telling,
   "enable-rewrite-log": telling,
-  "mirror-host": ignored("a copy has the Host header of the request"),
-  "mirror-request-body": ignored("a copy has the body"),
+  "mirror-host": missing("a copy has the Host header of the request"),
+  "mirror-request-body": missing("a copy has the body"),
   "mirror-target": served,
   "enable-modsecurity": modsecurity,
   "enable-owasp-core-rules": modsecurity,
@@ -108,14 +111,14 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "proxy-connect-timeout": served,
   "proxy-cookie-domain": refused("cookies are passed on as they are"),
   "proxy-cookie-path": refused("cookies are passed on as they are"),
-  "proxy-http-version": ignored("HTTP/1.1 is spoken, or what backend-protocol says"),
+  "proxy-http-version": missing("HTTP/1.1 is spoken, or what backend-protocol says"),
   "proxy-max-temp-file-size": buffers,
-  "proxy-next-upstream": ignored("what was surely not processed is sent to another endpoint"),
-  "proxy-next-upstream-timeout": ignored("what was surely not processed is sent to another endpoint"),
-  "proxy-next-upstream-tries": ignored("three endpoints are tried at most"),
+  "proxy-next-upstream": missing("what was surely not processed is sent to another endpoint"),
+  "proxy-next-upstream-timeout": missing("what was surely not processed is sent to another endpoint"),
+  "proxy-next-upstream-tries": missing("three endpoints are tried at most"),
   "proxy-read-timeout": served,
-  "proxy-redirect-from": ignored("Location and Refresh of backends are passed on as they are"),
-  "proxy-redirect-to": ignored("Location and Refresh of backends are passed on as they are"),
+  "proxy-redirect-from": missing("Location and Refresh of backends are passed on as they are"),
+  "proxy-redirect-to": missing("Location and Refresh of backends are passed on as they are"),
   "proxy-request-buffering": buffers,
   "proxy-send-timeout": ignored("proxy-read-timeout and the limit of an idle connection hold for sending too"),
   "proxy-ssl-ciphers": own,
@@ -126,24 +129,24 @@ export const annotations: Readonly<Record<string, Disposition>> = {
     "the server name is sent when proxy-ssl-name says one, or the certificate is verified",
   ),
   "proxy-ssl-verify": served,
-  "proxy-ssl-verify-depth": ignored("chains of any depth are verified to the given authorities"),
+  "proxy-ssl-verify-depth": missing("chains of any depth are verified to the given authorities"),
   "limit-allowlist": served,
   "limit-burst-multiplier": served,
   "limit-connections": served,
-  "limit-rate": ignored("answers are sent as fast as the client takes them"),
-  "limit-rate-after": ignored("answers are sent as fast as the client takes them"),
+  "limit-rate": missing("answers are sent as fast as the client takes them"),
+  "limit-rate-after": missing("answers are sent as fast as the client takes them"),
   "limit-rpm": served,
   "limit-rps": served,
   "limit-whitelist": served,
   "from-to-www-redirect": served,
   "permanent-redirect": served,
   "permanent-redirect-code": served,
-  "relative-redirects": ignored("redirects name the whole URL"),
+  "relative-redirects": missing("redirects name the whole URL"),
   "temporal-redirect": served,
   "temporal-redirect-code": served,
   "app-root": served,
   "force-ssl-redirect": served,
-  "preserve-trailing-slash": ignored("the path of a redirect is always that of the request"),
+  "preserve-trailing-slash": missing("the path of a redirect is always that of the request"),
   "rewrite-target": served,
   "ssl-redirect": served,
   "use-regex": served,
@@ -151,8 +154,8 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "server-snippet": rawConfiguration,
   "service-upstream": ignored("endpoints are asked directly: with the same answers, and without a second balancing"),
   affinity: served,
-  "affinity-canary-behavior": ignored("a canary is drawn before the endpoint"),
-  "affinity-mode": ignored("a client stays with its endpoint as long as that exists (persistent)"),
+  "affinity-canary-behavior": missing("a canary is drawn before the endpoint"),
+  "affinity-mode": missing("a client stays with its endpoint as long as that exists (persistent)"),
   "session-cookie-change-on-failure": ignored("a client whose endpoint fails gets another one for good"),
   "session-cookie-conditional-samesite-none": ignored("browsers that need it are gone"),
   "session-cookie-domain": served,
@@ -167,10 +170,10 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "ssl-passthrough": refused("passthrough is a TLSRoute of the Gateway API here, not yet an Ingress"),
   "stream-snippet": rawConfiguration,
   "upstream-hash-by": served,
-  "upstream-hash-by-subset": ignored("one endpoint has all requests of one text"),
-  "upstream-hash-by-subset-size": ignored("one endpoint has all requests of one text"),
+  "upstream-hash-by-subset": missing("one endpoint has all requests of one text"),
+  "upstream-hash-by-subset-size": missing("one endpoint has all requests of one text"),
   "upstream-vhost": served,
-  "use-port-in-redirects": ignored("ports are named in redirects where they are not the usual ones"),
+  "use-port-in-redirects": missing("ports are named in redirects where they are not the usual ones"),
   "x-forwarded-prefix": served,
   // Names of former versions, which are still on live objects.
   "secure-backends": gone,

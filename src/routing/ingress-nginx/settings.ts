@@ -12,6 +12,7 @@ import {
   fieldNameOf,
   fieldValueOf,
   integerOf,
+  isFieldName,
   listOf,
   onOff,
   oneOf,
@@ -76,6 +77,10 @@ export interface NginxSettings {
   readonly vhost?: string;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
+  /** Value of `Strict-Transport-Security`. */
+  readonly strictTransport?: string;
+  /** Fields of answers that nobody outside may see. */
+  readonly hidden: readonly string[];
   /** Why its routes must not be served: something that guards them cannot be. */
   readonly closed?: string;
   readonly problems: readonly Problem[];
@@ -249,16 +254,26 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(vhost === undefined ? {} : { vhost }),
     ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
     snippet,
+    ...strictTransportOf(options),
+    hidden: listOf(options["hide-headers"] ?? "").filter((name) => isFieldName(name)),
     ...(closed === undefined ? {} : { closed }),
     problems,
   };
 
   function readExternal(url: NonNullable<typeof authUrl>): NonNullable<NginxSettings["external"]> {
-    const method = maybe("auth-method", (text) =>
-      oneOf(text, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    const method = value<string | undefined>(
+      "auth-method",
+      (text) => oneOf(text, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+      undefined,
+      "global-auth-method",
     );
     const signin = value("auth-signin", urlOf, undefined, "global-auth-signin");
-    const redirect = maybe("auth-request-redirect", templateOf);
+    const redirect = value<Template | undefined>(
+      "auth-request-redirect",
+      templateOf,
+      undefined,
+      "global-auth-request-redirect",
+    );
     return {
       url,
       ...(method === undefined ? {} : { method }),
@@ -323,6 +338,22 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       total: value("canary-weight-total", (text) => integerOf(text, 1, 1_000_000), 100),
     };
   }
+}
+
+/** HSTS is on unless the ConfigMap says otherwise. A value that cannot be read is that of ingress-nginx's default. */
+function strictTransportOf(options: NginxOptions): { strictTransport?: string } {
+  const isOn = (name: string, fallback: boolean): boolean => {
+    try {
+      return booleanOf(options[name] ?? String(fallback));
+    } catch {
+      return fallback;
+    }
+  };
+  if (!isOn("hsts", true)) return {};
+  const age = /^\d{1,10}$/.test(options["hsts-max-age"] ?? "") ? options["hsts-max-age"] : "31536000";
+  const subdomains = isOn("hsts-include-subdomains", true) ? "; includeSubDomains" : "";
+  const preload = isOn("hsts-preload", false) ? "; preload" : "";
+  return { strictTransport: `max-age=${age}${subdomains}${preload}` };
 }
 
 function secretNameOf(text: string): string {

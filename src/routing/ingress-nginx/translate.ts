@@ -295,6 +295,10 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   if (settings.closed !== undefined) return [{ type: "Unsupported", what: settings.closed }];
   const closed = (what: string): Filter[] => [{ type: "Unsupported", what }];
 
+  if (settings.strictTransport !== undefined)
+    filters.push({ type: "StrictTransport", value: settings.strictTransport });
+  if (settings.hidden.length > 0)
+    filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
   if (settings.forceSslRedirect || (settings.sslRedirect && hosts.secure.has(raw.host)))
     filters.push({ type: "SslRedirect", status: settings.redirectCode });
   if (settings.appRoot !== undefined)

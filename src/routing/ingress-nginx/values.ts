@@ -58,8 +58,12 @@ export function rangesOf(text: string): string[] {
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
+export function isFieldName(text: string): boolean {
+  return token.test(text);
+}
+
 export function fieldNameOf(text: string): string {
-  if (!token.test(text)) throw new ValueFault(`${JSON.stringify(text)} is not the name of a header field`);
+  if (!isFieldName(text)) throw new ValueFault(`${JSON.stringify(text)} is not the name of a header field`);
   return text;
 }
 

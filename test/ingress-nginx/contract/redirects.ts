@@ -16,6 +16,17 @@ export function redirectsContract(made: Fixture): void {
     expect((await seen("/a")).url).toBe("/a");
   });
 
+  test("Strict-Transport-Security is told over TLS only, as ingress-nginx does unless told otherwise", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.secret("pair", selfSigned(["shop.test"]));
+    const tls = [{ hosts: ["shop.test"], secretName: "pair" }];
+    await ingress("web", { "ssl-redirect": "false" }, [{}], { tls });
+    expect((await get("/")).headers).not.toHaveProperty("strict-transport-security");
+    expect((await get("/", { tls: {} })).headers["strict-transport-security"]).toBe(
+      "max-age=31536000; includeSubDomains",
+    );
+  });
+
   test("force-ssl-redirect: also without TLS of its own; ACME's challenges are let through", async () => {
     const { ingress, get, seen } = await lab(made);
     await ingress("web", {});

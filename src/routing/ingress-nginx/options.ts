@@ -1,0 +1,90 @@
+import type { Disposition } from "./annotations.ts";
+
+const served = [
+  "ssl-redirect",
+  "force-ssl-redirect",
+  "http-redirect-code",
+  "proxy-body-size",
+  "proxy-connect-timeout",
+  "proxy-read-timeout",
+  "whitelist-source-range",
+  "denylist-source-range",
+  "custom-http-errors",
+  "limit-req-status-code",
+  "limit-conn-status-code",
+  "global-auth-url",
+  "global-auth-method",
+  "global-auth-signin",
+  "global-auth-signin-redirect-param",
+  "global-auth-response-headers",
+  "global-auth-request-redirect",
+  "hsts",
+  "hsts-max-age",
+  "hsts-include-subdomains",
+  "hsts-preload",
+  "hide-headers",
+] as const;
+
+/** What clients or backends see when it is not what ingress-nginx makes of it. */
+const seen: Readonly<Record<string, string>> = {
+  "use-forwarded-headers": "whose X-Forwarded-* are believed is said by --trusted-forwarder CIDR",
+  "compute-full-forwarded-for": "X-Forwarded-For is written anew, and added to behind trusted forwarders",
+  "forwarded-for-header": "the client's address is read from X-Forwarded-For",
+  "proxy-real-ip-cidr": "whose X-Forwarded-* are believed is said by --trusted-forwarder CIDR",
+  "enable-real-ip": "whose X-Forwarded-* are believed is said by --trusted-forwarder CIDR",
+  "use-proxy-protocol": "the PROXY protocol is not read from clients",
+  "large-client-header-buffers": "the data plane has its own limits of header fields",
+  "client-header-buffer-size": "the data plane has its own limits of header fields",
+  "use-gzip": "answers are passed on as the backend made them",
+  "enable-brotli": "answers are passed on as the backend made them",
+  "ssl-protocols": "TLS 1.2 and 1.3 only, with ciphers that are safe today",
+  "ssl-ciphers": "TLS 1.2 and 1.3 only, with ciphers that are safe today",
+  "load-balance": "the endpoint with the fewest requests is taken",
+  "upstream-hash-by": "set it for each Ingress by the annotation",
+  "keep-alive": "the data plane has its own limits of idle connections",
+  "keep-alive-requests": "the data plane has its own limits of idle connections",
+  "log-format-upstream": "the access log has a format of its own",
+  "log-format-escape-json": "the access log has a format of its own",
+  "access-log-path": "the access log has a format of its own",
+  "skip-access-log-urls": "the access log has a format of its own",
+  "disable-access-log": "the access log has a format of its own",
+  "no-tls-redirect-locations": "only /.well-known/acme-challenge/ is never redirected",
+  "no-auth-locations": "guards hold for every path of their Ingress",
+  "service-upstream": "endpoints are asked directly",
+  "enable-underscores-in-headers": "names of fields may have underscores",
+  "retry-non-idempotent": "what a backend may have begun is repeated only where the method allows it",
+  "proxy-next-upstream": "what was surely not processed is sent to another endpoint",
+  "generate-request-id": "X-Request-ID is kept when harmless, else made",
+  "limit-rate": "answers are sent as fast as the client takes them",
+  "limit-rate-after": "answers are sent as fast as the client takes them",
+  "proxy-add-original-uri-header": "X-Original-Uri is not added",
+  "add-headers": "headers from a ConfigMap are not read: put them into configuration-snippet as more_set_headers",
+  "proxy-set-headers": "headers from a ConfigMap are not read: put them into configuration-snippet as proxy_set_header",
+  "default-type": "a type that the backend does not say is not made up",
+};
+
+/** What would keep somebody out, and must not be missing in silence. */
+const guards: Readonly<Record<string, string>> = {
+  "block-cidrs": "use denylist-source-range",
+  "block-user-agents": "clients are not told apart by what they call themselves",
+  "block-referers": "clients are not told apart by what they call themselves",
+  "enable-modsecurity": "there is no ModSecurity here",
+  "enable-owasp-modsecurity-crs": "there is no ModSecurity here",
+  "modsecurity-snippet": "there is no ModSecurity here",
+  "main-snippet": "raw configuration is never pasted",
+  "http-snippet": "raw configuration is never pasted",
+  "server-snippet": "raw configuration is never pasted",
+  "location-snippet": "raw configuration is never pasted",
+  "stream-snippet": "raw configuration is never pasted",
+  "global-auth-snippet": "raw configuration is never pasted",
+};
+
+const known = new Set<string>(served);
+
+/** What becomes of a key of ingress-nginx's ConfigMap. */
+export function optionOf(name: string): Disposition {
+  if (known.has(name)) return { kind: "served" };
+  if (Object.hasOwn(guards, name)) return { kind: "refused", why: guards[name] ?? "" };
+  if (Object.hasOwn(seen, name)) return { kind: "ignored", why: seen[name] ?? "", seen: true };
+  return { kind: "ignored", why: "it tunes nginx itself" };
+}
