@@ -34,9 +34,10 @@ const offered = `application/json, application/yaml, ${protobufType}`;
 
 /**
  * Picks the best form that can be given; throws StatusError NotAcceptable when there is none. `messages`: there are protobuf messages of
- * the objects themselves, as custom resources have none. Tables have none either; metadata always has.
+ * the objects themselves, as custom resources have none. Tables have none either; metadata always has. `tables`: there are tables, as
+ * there are of everything but what is answered and not stored.
  */
-export function negotiate(header: string | undefined, messages = true): Wanted {
+export function negotiate(header: string | undefined, messages = true, tables = true): Wanted {
   for (const { type, parameters } of parseAccept(header)) {
     const encoding = encodings.get(type);
     if (!encoding) continue;
@@ -46,7 +47,7 @@ export function negotiate(header: string | undefined, messages = true): Wanted {
       continue;
     }
     if (g !== "meta.k8s.io" || v !== "v1") continue;
-    if (as === "Table" && encoding === "protobuf") continue;
+    if (as === "Table" && (encoding === "protobuf" || !tables)) continue;
     if (as === "Table" || as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") return { as, encoding };
   }
   throw messages

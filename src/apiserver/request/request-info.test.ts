@@ -21,6 +21,10 @@ describe("request info", () => {
     ["GET", "/api/v1/namespaces/a/pods/b/log", { verb: "get", resource: "pods", name: "b", subresource: "log" }],
     ["GET", "/api/v1/pods?watch=true", { verb: "watch", resource: "pods", namespace: "" }],
     ["GET", "/api/v1/pods?watch=0", { verb: "list" }],
+    ["GET", "/api/v1/watch/pods", { verb: "watch", resource: "pods", namespace: "", name: "" }],
+    ["GET", "/api/v1/watch/namespaces/a/pods/b", { verb: "watch", resource: "pods", namespace: "a", name: "b" }],
+    ["GET", "/apis/apps/v1/watch/deployments", { verb: "watch", group: "apps", resource: "deployments" }],
+    ["POST", "/api/v1/watch/namespaces/a/pods", { verb: "create", resource: "watch" }],
     ["HEAD", "/api/v1/nodes/n", { verb: "get", resource: "nodes", name: "n" }],
     [
       "POST",

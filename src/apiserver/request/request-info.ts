@@ -41,6 +41,9 @@ export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query
   const [group = "", version, ...rest] = core ? ["", ...parts.slice(1)] : parts.slice(1);
   if (version === undefined || rest.length === 0) return other;
 
+  // The deprecated form of a watch has it in its path, and may name one object.
+  const watches = rest[0] === "watch" && rest.length > 1 && method === "GET";
+  if (watches) rest.shift();
   let namespace = "";
   let [resource = "", name = "", subresource = ""] = rest;
   if (resource === "namespaces" && name) {
@@ -53,7 +56,7 @@ export function requestInfo(request: Pick<ApiRequest, "method" | "path" | "query
   return {
     type: "resource",
     path,
-    verb: subresource ? verbOf(method, name, noQuery) : verbOf(method, name, query),
+    verb: watches ? "watch" : verbOf(method, name, subresource ? noQuery : query),
     group,
     version,
     resource,

@@ -8,6 +8,7 @@ import type { Connector } from "../connect/index.ts";
 import { methodNotAllowed, notFound, notSupported, timestamp, type Registry } from "../registry/index.ts";
 import { readObject } from "../request/body.ts";
 import { writeQuery } from "../request/params.ts";
+import { negotiate } from "../request/negotiate.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import { objectResponse, pageNotFound } from "../request/respond.ts";
 import { warningHeader } from "../request/warnings.ts";
@@ -72,6 +73,7 @@ export function createResources(
       throw served.conversion ? notSupported(served.resource, info.verb) : methodNotAllowed();
   };
   const answerPart = async (request: ApiRequest, info: ResourceInfo, served: Served): Promise<ApiResponse> => {
+    if (actionParts.has(info.subresource)) checkAccept(request);
     switch (info.subresource) {
       case "status":
       case "approval":
@@ -128,6 +130,7 @@ export function createResources(
       if (pods) {
         if (info.name || !info.namespace) throw notFoundPath();
         if (info.verb !== "create") throw methodNotAllowed();
+        checkAccept(request);
         return bindPod(actions, request, { ...info, resource: "pods", subresource: "binding" }, pods);
       }
     }
@@ -158,6 +161,14 @@ export function createResources(
   };
 }
 
+/** Parts to which something is sent that is not stored. */
+const actionParts: ReadonlySet<string> = new Set(["binding", "eviction", "token"]);
+
+/** What is answered and not stored has no table: who takes nothing else is told before anything is done. Throws StatusError. */
+function checkAccept({ headers }: ApiRequest): void {
+  negotiate(headers["accept"], true, false);
+}
+
 /** 404 for a part that a kind does not have. */
 function notServed({ name }: ResourceInfo, { resource, conversion }: Served): StatusError {
   return conversion ? notFound(resource, name) : notFoundPath();
@@ -181,6 +192,7 @@ async function answerReview(
   context: ReviewContext,
 ): Promise<ApiResponse> {
   if (info.verb !== "create") throw methodNotAllowed();
+  checkAccept(request);
   const warnings: string[] = [];
   const { fieldValidation } = writeQuery(request.query, "CreateOptions");
   const object = await readObject<KubeObject>(request, review.resource, fieldValidation, (text) => warnings.push(text));

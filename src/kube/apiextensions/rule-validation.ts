@@ -55,7 +55,9 @@ export function* validateRules(
   }
   const total = spent.reduce((sum, { cost }) => sum + cost, 0);
   if (total <= estimatedPerDefinition) return;
-  const most = spent.sort((a, b) => b.cost - a.cost).slice(0, 4);
+  // What costs less than a hundredth of what is allowed is not to blame.
+  const heavy = spent.filter(({ cost }) => cost >= estimatedPerDefinition / 100);
+  const most = heavy.sort((a, b) => b.cost - a.cost).slice(0, 4);
   for (const { at } of most)
     yield fault.forbidden(
       at,
