@@ -16,12 +16,13 @@ import { createAuditor, type AuditPolicy, type AuditRecord, type AuditSink } fro
 import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { CustomResources } from "./custom/index.ts";
-import { createDiscovery, type HealthCheck } from "./discovery/index.ts";
+import { createDiscovery } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
 import { errorText, statusOf, unavailable } from "./failure.ts";
 import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
 import { withKnown, type ApiHandler, type ApiRequest, type ApiResponse } from "./handler.ts";
+import { healthChecks } from "./health-checks.ts";
 import { createIdentity, type AuthenticationOptions } from "./identity.ts";
 import { createIntake, requestTime } from "./intake/index.ts";
 import { startMaintenance } from "./maintenance.ts";
@@ -213,25 +214,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   let started = false;
   let leaving = false;
-  const hook = (name: string, isDone: () => boolean): HealthCheck => ({
-    name: `poststarthook/${name}`,
-    check: () => (isDone() ? undefined : "not finished"),
+  const checks = healthChecks({
+    following: () => storage.following,
+    loaded: () => storage.revision > 0,
+    started: () => started,
+    customKinds: () => (lost ? "custom resources are not served" : undefined),
+    store: storeProblem,
+    leaving: () => leaving,
   });
-  const checks: HealthCheck[] = [
-    { name: "ping", check: () => undefined },
-    { name: "etcd", check: () => (storage.following ? undefined : "the store does not tell of changes") },
-    hook("rbac/bootstrap-roles", () => started),
-    hook("scheduling/bootstrap-system-priority-classes", () => started),
-    hook("start-system-namespaces-controller", () => started),
-    hook("start-service-ip-repair-controllers", () => started),
-    {
-      // Requests wait until the kinds that are defined are known: only when they never will be, something is wrong.
-      name: "poststarthook/crd-informer-synced",
-      check: () => (lost ? "custom resources are not served" : undefined),
-    },
-    { name: "etcd-readiness", readyOnly: true, check: storeProblem },
-    { name: "shutdown", readyOnly: true, check: () => (leaving ? "process is shutting down" : undefined) },
-  ];
 
   /** Requests that come early wait for the first state, but not for ever. */
   const isLoaded = (): Promise<boolean> | true => storage.revision > 0 || storage.reached(1, patience);

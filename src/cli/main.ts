@@ -104,6 +104,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     program.addCommand(command, { hidden: entry.hidden ?? false });
   }
   for (const command of [program, ...program.commands]) throwInsteadOfExit(command);
+  outliveReaders();
   try {
     if (argv.length === 0) {
       program.outputHelp();
@@ -118,6 +119,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     console.error(errorLine(error));
     return exitCodeOf(error);
   }
+}
+
+/** Who reads what is printed may go (`fairlead status | head`): that is no fault, and a cluster in the foreground goes on. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
 }
 
 function throwInsteadOfExit(command: Command): void {

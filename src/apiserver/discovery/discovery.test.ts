@@ -188,16 +188,28 @@ describe("health and version", () => {
   it("says that all is well, and in detail", async () => {
     await vi.waitFor(async () => expect((await api.call("GET", "/readyz")).text).toBe("ok"));
     const hooks = [
+      // Kubernetes' end-to-end tests look for these.
+      "generic-apiserver-start-informers",
+      "start-kube-apiserver-admission-initializer",
+      "start-apiextensions-informers",
+      "start-apiextensions-controllers",
+      "crd-informer-synced",
+      "bootstrap-controller",
       "rbac/bootstrap-roles",
       "scheduling/bootstrap-system-priority-classes",
       "start-system-namespaces-controller",
       "start-service-ip-repair-controllers",
-      "crd-informer-synced",
+      "start-cluster-authentication-info-controller",
+      "start-kube-aggregator-informers",
+      "apiservice-registration-controller",
+      "apiservice-status-available-controller",
+      "apiservice-openapi-controller",
+      "kube-apiserver-autoregistration",
     ].map((name) => `[+]poststarthook/${name} ok\n`);
-    const common = `[+]ping ok\n[+]etcd ok\n${hooks.join("")}`;
+    const common = `[+]ping ok\n[+]log ok\n[+]etcd ok\n${hooks.join("")}[+]autoregister-completion ok\n`;
     expect((await api.call("GET", "/livez?verbose")).text).toBe(`${common}livez check passed\n`);
     expect((await api.call("GET", "/readyz?verbose")).text).toBe(
-      `${common}[+]etcd-readiness ok\n[+]shutdown ok\nreadyz check passed\n`,
+      `${common}[+]informer-sync ok\n[+]etcd-readiness ok\n[+]shutdown ok\nreadyz check passed\n`,
     );
     expect((await api.call("GET", "/healthz?verbose&exclude=etcd&exclude=b&exclude=a")).text).toBe(
       `${common.replace("etcd ok", "etcd excluded: ok")}warn: some health checks cannot be excluded: no matches for "a","b"\nhealthz check passed\n`,

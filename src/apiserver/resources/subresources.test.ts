@@ -424,3 +424,39 @@ describe("admission", () => {
     expect((await api.call("POST", ingresses, annotated)).body.spec.ingressClassName).toBeUndefined();
   });
 });
+
+describe("what is answered and not stored", () => {
+  const onlyTable = { headers: { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" } };
+  const review = { spec: { resourceAttributes: { verb: "get", resource: "pods" } } };
+
+  it("has no table: who takes nothing else is refused before anything is done", async () => {
+    await api.call("POST", pods, pod("a"));
+    for (const [url, body] of [
+      ["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review],
+      [`${pods}/a/eviction`, { metadata: { name: "a" } }],
+      [`${pods}/a/binding`, { metadata: { name: "a" }, target: { name: "n" } }],
+      ["/api/v1/namespaces/default/bindings", { metadata: { name: "a" }, target: { name: "n" } }],
+      ["/api/v1/namespaces/default/serviceaccounts/default/token", { spec: {} }],
+    ] as const) {
+      const { status, body: answer } = await api.call("POST", url, body, onlyTable);
+      expect([url, status, answer.reason]).toEqual([url, 406, "NotAcceptable"]);
+    }
+    expect((await api.call("GET", `${pods}/a`)).body.spec.nodeName).toBeUndefined();
+    const either = { headers: { accept: `${onlyTable.headers.accept},application/json` } };
+    const { body } = await api.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, either);
+    expect(body.status.allowed).toBe(true);
+  });
+});
+
+describe("a watch by its path", () => {
+  it("tells of one object, or of all", async () => {
+    await api.call("POST", pods, pod("a"));
+    await api.call("POST", pods, pod("b"));
+    const one = await api.watch("/api/v1/watch/namespaces/default/pods/b");
+    expect(await one.next()).toMatchObject({ type: "ADDED", object: { metadata: { name: "b" } } });
+    one.stop();
+    const all = await api.watch("/api/v1/watch/pods");
+    expect(await all.next()).toMatchObject({ type: "ADDED", object: { metadata: { name: "a" } } });
+    all.stop();
+  });
+});
