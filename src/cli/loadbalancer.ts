@@ -28,6 +28,8 @@ const collect = (value: string, before: readonly string[] | undefined) => [...(b
 interface Options {
   readonly kubeconfig?: string;
   readonly context?: string;
+  /** URL of the API, over what the kubeconfig says. */
+  readonly server?: string;
 }
 
 export function loadbalancerCommand(): Command {
@@ -118,13 +120,13 @@ async function loadOrFail(module: string, config: unknown): Promise<LoadBalancer
 }
 
 /** A client for the cluster that a kubeconfig names. Throws CliError. */
-export async function clientFor({ kubeconfig, context }: Options): Promise<Client> {
+export async function clientFor({ kubeconfig, context, server }: Options): Promise<Client> {
   try {
     const config = await loadKubeconfig({
       ...(kubeconfig === undefined ? {} : { path: kubeconfig }),
       ...(context === undefined ? {} : { context }),
     });
-    return createHttpClient(config);
+    return createHttpClient(server === undefined ? config : { ...config, server: server.replace(/\/+$/, "") });
   } catch (error) {
     if (error instanceof ClientError) throw new CliError("BAD_FILE", error.message, undefined, { cause: error });
     throw error;

@@ -63,6 +63,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Announce addresses of Services to routers by BGP",
     load: async () => (await import("./bgp.ts")).bgpCommand(),
   },
+  "keepalived-vip": {
+    summary: "Hold the addresses of a keepalived-vip ConfigMap",
+    load: async () => (await import("./keepalived-vip.ts")).keepalivedVipCommand(),
+  },
   provider: {
     summary: "Hold a load balancer provider against the contract",
     load: async () => (await import("./provider.ts")).providerCommand(),

@@ -115,7 +115,7 @@ async function askHealth(url: string): Promise<string | undefined> {
   }
 }
 
-async function needProgram(program: "keepalived" | "bird"): Promise<void> {
+export async function needProgram(program: "keepalived" | "bird"): Promise<void> {
   if (process.getuid?.() !== 0) throw new CliError("NOT_PERMITTED", "addresses can only be announced by root");
   for (const folder of (process.env["PATH"] ?? "").split(":").concat("/usr/sbin", "/sbin")) {
     const found = await access(`${folder}/${program}`, constants.X_OK).then(

@@ -10,6 +10,8 @@ export interface StatusEndpointOptions {
   /** Why this process does not do its whole work yet; `undefined` when it does. */
   readonly unready: () => string | undefined;
   readonly metrics: Metrics;
+  /** What is at other paths. */
+  readonly more?: (path: string) => [status: number, body: string, type?: string] | undefined;
 }
 
 export interface StatusEndpoint {
@@ -33,6 +35,8 @@ export async function startStatusEndpoint(options: StatusEndpointOptions): Promi
       return why === undefined ? [200, "ok\n"] : [503, `${why}\n`];
     }
     if (path === "/metrics") return [200, await metrics.text(), metricsType];
+    const other = options.more?.(path);
+    if (other) return other;
     return [404, "there are /healthz, /livez, /readyz and /metrics\n"];
   };
   const server = createServer((request, response) => {

@@ -40,6 +40,10 @@ export type Feature =
   | "ConnectTimeout"
   | "ReadTimeout"
   | "MergedSlashes"
+  /** `Pool.balance`, `Pool.proxyProtocol`, `Listener.address` */
+  | "BalanceAlgorithm"
+  | "ProxyProtocol"
+  | "ListenerAddress"
   // Kinds of the Gateway API
   | "HTTPRoute"
   | "GRPCRoute"
@@ -112,6 +116,8 @@ export interface BoundListener {
   /** `Listener.name` */
   readonly name: string;
   readonly protocol: ListenerProtocol;
+  /** `Listener.address` */
+  readonly address?: string;
   /** Port that the model asks for. */
   readonly wanted: number;
   /** Port that answers: another one when `wanted` could not be had, none with `error`. */

@@ -22,6 +22,7 @@ export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "ReadTimeout",
   "MergedSlashes",
   "StrictTransport",
+  "BalanceAlgorithm",
 ]);
 
 /** The filters of a rule that a data plane must do, or keep the route's requests out. */
@@ -47,6 +48,7 @@ export function featuresOf(route: Route, listener: Listener, pools: Pools): Feat
   if (route.query.length > 0) features.add("HTTPRouteQueryParamMatching");
   if ([...route.headers, ...route.query].some(({ type }) => type === "RegularExpression"))
     features.add("RegularExpression");
+  if (listener.address !== undefined) features.add("ListenerAddress");
   addRule(features, route.rule, pools);
   for (const server of listener.servers.values())
     if (server.kind === "http" && routesOfHost(server.hosts, route.host)?.mergeSlashes) features.add("MergedSlashes");
@@ -59,10 +61,22 @@ function routesOfHost({ exact, wildcard, any }: HostTable, host: string): HostRo
 }
 
 /** The same for connections and datagrams. */
-export function featuresOfStream(_route: StreamRoute, listener: Listener, terminated: boolean): Feature[] {
-  if (listener.protocol === "TCP") return ["TCPRoute"];
-  if (listener.protocol === "UDP") return ["UDPRoute"];
-  return ["TLSRoute", ...(terminated ? (["TLSRouteModeTerminate"] as const) : [])];
+export function featuresOfStream(
+  { rule }: StreamRoute,
+  listener: Listener,
+  pools: Pools,
+  terminated: boolean,
+): Feature[] {
+  const features = new Set<Feature>(listener.address === undefined ? [] : ["ListenerAddress"]);
+  for (const { pool } of rule.backends) if (pool !== undefined) addPool(features, pools.get(pool));
+  if (listener.protocol === "TCP") return ["TCPRoute", ...features];
+  if (listener.protocol === "UDP") return ["UDPRoute", ...features];
+  return ["TLSRoute", ...(terminated ? (["TLSRouteModeTerminate"] as const) : []), ...features];
+}
+
+function addPool(features: Set<Feature>, pool: Pool | undefined): void {
+  if (pool?.balance !== undefined && pool.balance !== "leastconn") features.add("BalanceAlgorithm");
+  if (pool?.proxyProtocol !== undefined) features.add("ProxyProtocol");
 }
 
 function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
@@ -70,6 +84,7 @@ function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
   for (const filter of rule.filters) addFilter(features, filter, rule);
   for (const { pool: key, filters } of rule.backends) {
     const pool = key === undefined ? undefined : pools.get(key);
+    addPool(features, pool);
     if (pool?.protocol === "h2c") features.add("HTTPRouteBackendProtocolH2C");
     if (pool?.tls) features.add(pool.tls.unverified ? "UnverifiedBackendTls" : "BackendTLSPolicy");
     if (pool?.tls?.client) features.add("GatewayBackendClientCertificate");
@@ -143,7 +158,7 @@ export function refusalsOf(model: RoutingModel, capabilities: ReadonlySet<Featur
     for (const server of listener.servers.values()) {
       if (server.kind !== "stream") continue;
       for (const route of streamsOf({ ...listener, servers: new Map([[server.hostname, server]]) }))
-        refuse(route.id, featuresOfStream(route, listener, server.tls !== undefined));
+        refuse(route.id, featuresOfStream(route, listener, model.pools, server.tls !== undefined));
     }
   }
   return refused;

@@ -102,13 +102,14 @@ const words: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "is on an address that this host does not have",
 };
 
-/** A listener's port, or port + 8000 where it cannot be had; the model's `bindPort` has no other. Never rejects. */
+/** A listener's port on its address, or the `usual` one, or port + 8000 where it cannot be had; the model's `bindPort` has no other. Never rejects. */
 export async function openPort(
   sockets: Sockets,
-  { name, protocol, port: wanted, bindPort }: Listener,
-  address: string,
+  { name, protocol, port: wanted, bindPort, address: own }: Listener,
+  usual: string,
 ): Promise<{ readonly bound: BoundListener; readonly socket?: ListeningSocket }> {
-  const about = { name, protocol, wanted };
+  const about = { name, protocol, wanted, ...(own === undefined ? {} : { address: own }) };
+  const address = own ?? usual;
   const text = (port: number, code: string): string => `port ${port} ${words[code] ?? code}`;
   const first = await sockets.listen(address, bindPort ?? wanted);
   if (typeof first !== "string") return { bound: { ...about, port: first.port }, socket: first };

@@ -21,8 +21,8 @@ export interface ClaimBook {
   shared(sharing: string): readonly string[];
   /** The lowest address of a range that nobody has, or has had; `isBarred` is asked beside. */
   free(range: AddressRange, isBarred: (address: string) => boolean): string | undefined;
-  /** The VRRP router id, 1 to 255, that the fewest addresses of a family have. */
-  quietestGroup(family: IpFamily): number;
+  /** The VRRP router id, 1 to 255, that the fewest addresses of a family have; the first such `from` this one on. */
+  quietestGroup(family: IpFamily, from?: number): number;
   /** How many addresses of the ranges are held, and how many kept for who had them. */
   count(ranges: readonly AddressRange[]): { assigned: number; reserved: number };
 }
@@ -111,10 +111,13 @@ export function createClaimBook(): ClaimBook {
       if (!unclaimed || !isBarred(unclaimed.address)) return unclaimed?.address;
       return firstFree(range, unclaimed.value, (address) => claims.has(address) || isBarred(address))?.address;
     },
-    quietestGroup(family) {
+    quietestGroup(family, from = 1) {
       const counts = groups[family];
-      let best = 1;
-      for (let group = 2; group <= 255; group++) if ((counts[group] ?? 0) < (counts[best] ?? 0)) best = group;
+      let best = from;
+      for (let i = 1; i < 255; i++) {
+        const group = ((from - 1 + i) % 255) + 1;
+        if ((counts[group] ?? 0) < (counts[best] ?? 0)) best = group;
+      }
       return best;
     },
     count(ranges) {

@@ -21,7 +21,7 @@ export {
 export { announcementOf, type AnnounceFault, type Announcement, type AnnounceObjects } from "./announcement.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
-export { startVipAgent, stopVipDaemon, VipConfigError, type VipAgentOptions } from "./vip/index.ts";
+export { startVipAgent, stopVipDaemon, VipConfigError, type VipAgent, type VipAgentOptions } from "./vip/index.ts";
 export {
   bgpPeers,
   bgpSessions,
@@ -32,3 +32,4 @@ export {
   type BgpSession,
 } from "./bgp/index.ts";
 export * from "./provider/index.ts";
+export * from "./front-ends/keepalived-vip/index.ts";

@@ -57,13 +57,19 @@ export function startAddressController(options: AddressControllerOptions): Compo
   const isOurs = ({ spec }: Service) =>
     spec.type === "LoadBalancer" && (spec.loadBalancerClass ?? defaultClass) === provider.loadBalancerClass;
 
+  /** Another controller's: whatever it has, and the condition that says so, are not from us. */
+  const isOthers = ({ spec }: Service) =>
+    spec.type === "LoadBalancer" &&
+    spec.loadBalancerClass !== undefined &&
+    spec.loadBalancerClass !== provider.loadBalancerClass;
+
   async function reconcile(key: string): Promise<void> {
     if (!observed) await exclusive(observe);
     const service = services.get(nameOfKey(key));
     const holder = holders.get(key);
     // Gone without our doing, or gone and made anew under the same name.
     if (holder !== undefined && holder !== service?.metadata.uid) await release(key, holder);
-    if (!service) waiting.delete(key);
+    if (!service || isOthers(service)) waiting.delete(key);
     else if (isOurs(service) && !service.metadata.deletionTimestamp) await assign(key, service);
     else await withdraw(key, service);
   }
@@ -74,7 +80,9 @@ export function startAddressController(options: AddressControllerOptions): Compo
     const all = services.list().filter(isOurs);
     for (const holder of await provider.observe(all)) {
       const { service, uid } = holder;
-      if (services.get(nameOfKey(service))?.metadata.uid === uid) {
+      const found = services.get(nameOfKey(service));
+      if (found?.metadata.uid === uid) {
+        if (isOthers(found)) continue;
         holders.set(service, uid);
         controller.enqueue(service);
       } else {
@@ -197,7 +205,7 @@ export function startAddressController(options: AddressControllerOptions): Compo
     else controller.enqueue(key);
   });
   const concerns = (service: Service | undefined) =>
-    service !== undefined && (isOurs(service) || isMarked(service) || hasCondition(service));
+    service !== undefined && !isOthers(service) && (isOurs(service) || isMarked(service) || hasCondition(service));
   services.onChange(({ before, after }) => {
     const service = after ?? before;
     if (service && (concerns(before) || concerns(after))) controller.enqueue(keyOf(service));

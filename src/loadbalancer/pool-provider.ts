@@ -17,6 +17,10 @@ export interface PoolProviderOptions {
   readonly informers: Informers;
   /** Pools beside those of the API. */
   readonly flags: readonly Pool[];
+  /** The only class of Services that it serves. Default: `poolClass`, and Services without a class. */
+  readonly loadBalancerClass?: string;
+  /** The VRRP router id that is given first. Default 1. */
+  readonly firstGroup?: number;
   /** Asked before an address is given that nobody has claimed. Absent: nobody is asked. */
   readonly probe?: AddressProbe;
   readonly metrics?: Metrics;
@@ -131,7 +135,7 @@ export function createPoolProvider(options: PoolProviderOptions): AddressProvide
     const spec: AddressClaimSpec = {
       address,
       ...(pool ? { pool } : {}),
-      group: old?.group ?? book.quietestGroup(ip?.family ?? "IPv4"),
+      group: old?.group ?? book.quietestGroup(ip?.family ?? "IPv4", options.firstGroup),
       owners: [...others, owner],
     };
     await record.write(spec);
@@ -161,8 +165,8 @@ export function createPoolProvider(options: PoolProviderOptions): AddressProvide
   }
 
   return {
-    loadBalancerClass: poolClass,
-    isDefault: true,
+    loadBalancerClass: options.loadBalancerClass ?? poolClass,
+    isDefault: options.loadBalancerClass === undefined,
     onChange: (listener) => void listeners.push(listener),
 
     async observe(services) {
@@ -184,7 +188,8 @@ export function createPoolProvider(options: PoolProviderOptions): AddressProvide
       }
       await adopt(services);
       report();
-      const holders = [...book.all()].flatMap(({ owners }) => owners ?? []);
+      // Others may hold addresses too, such as a ConfigMap of keepalived-vip: they give them back themselves.
+      const holders = [...book.all()].flatMap(({ owners }) => owners ?? []).filter(({ kind }) => kind === "Service");
       const identities = new Map(holders.map((one) => [one.uid, { service: ownerKey(one), uid: one.uid }]));
       return [...identities.values()];
     },

@@ -48,6 +48,12 @@ export interface BackendTls {
   readonly client?: Certificate;
 }
 
+/**
+ * Who of a pool's endpoints gets a request or a connection: the next in turn, the one with the fewest under way, the first that is not
+ * full, or for each client address always the same. Without a word a data plane takes what it does best.
+ */
+export type Balance = "roundrobin" | "leastconn" | "first" | "source";
+
 /** One port of one Service, and the endpoints behind it. */
 export interface Pool {
   /** Unique in a model. */
@@ -57,6 +63,9 @@ export interface Pool {
   readonly port: string;
   readonly protocol: BackendProtocol;
   readonly tls?: BackendTls;
+  readonly balance?: Balance;
+  /** Version of the PROXY protocol by which endpoints are told who the client is. Pools of `tcp` only. */
+  readonly proxyProtocol?: 1 | 2;
   readonly endpoints: readonly Endpoint[];
   /** Why there can be no endpoints: the Service or its port does not exist, its TLS is not clear. Its requests get 503. */
   readonly absent?: string;
@@ -248,6 +257,8 @@ export interface Listener {
   readonly name: string;
   /** Port as clients see it. */
   readonly port: number;
+  /** The only address it answers on. Default: what the data plane was told. */
+  readonly address?: string;
   /** Port that the data plane opens, when something before it leads there from `port`. */
   readonly bindPort?: number;
   readonly protocol: ListenerProtocol;

@@ -6,7 +6,7 @@ import {
   type ServicePort,
 } from "../kube/index.ts";
 import { endpointsOfPort, type Family, type ServiceEndpoint, servesWhileTerminating } from "../services/index.ts";
-import type { BackendProtocol, BackendTls, Endpoint, Pool } from "./model.ts";
+import type { BackendProtocol, BackendTls, Balance, Endpoint, Pool } from "./model.ts";
 
 /** A Service port as an object names it. */
 export interface PoolTarget {
@@ -16,6 +16,8 @@ export interface PoolTarget {
   /** Default: as the Service port's `appProtocol` says. */
   readonly protocol?: BackendProtocol;
   readonly tls?: BackendTls;
+  readonly balance?: Balance;
+  readonly proxyProtocol?: 1 | 2;
   /** Why nothing can be sent there, even though it exists. */
   readonly unclear?: string;
   /** Keeps pools of the same Service port apart that are reached in different ways. */
@@ -45,7 +47,16 @@ export interface PoolOf {
 export function poolOf(target: PoolTarget, service: Service | undefined, slices: readonly EndpointSlice[]): PoolOf {
   const { namespace, service: name } = target;
   const port = String(target.port?.name ?? target.port?.number ?? "");
-  const empty = { key: poolKey(target), service: { namespace, name }, port, protocol: "http", endpoints: [] } as const;
+  const { balance, proxyProtocol } = target;
+  const empty = {
+    key: poolKey(target),
+    service: { namespace, name },
+    port,
+    protocol: "http",
+    endpoints: [],
+    ...(balance === undefined ? {} : { balance }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  } as const;
   const absent = (absence: Absence, why: string) => ({ pool: { ...empty, absent: why }, absence });
 
   if (!service) return absent("ServiceNotFound", `Service ${namespace}/${name} does not exist`);
@@ -117,7 +128,7 @@ interface Known {
 
 /** Reached in the same way. Their keys are the same already. */
 function sameWay(a: PoolTarget, b: PoolTarget): boolean {
-  if (a.unclear !== b.unclear) return false;
+  if (a.unclear !== b.unclear || a.balance !== b.balance || a.proxyProtocol !== b.proxyProtocol) return false;
   return a.tls === b.tls || JSON.stringify(a.tls) === JSON.stringify(b.tls);
 }
 

@@ -77,7 +77,7 @@ export interface VipLabOptions {
   readonly addresses: readonly string[];
   readonly announce?: AnnounceSpec;
   /** The subcommand that nodes run. Default vip. */
-  readonly agent?: "vip" | "bgp";
+  readonly agent?: "vip" | "bgp" | "keepalived-vip";
 }
 
 let labs = 0;

@@ -19,20 +19,20 @@ export function portOrder({ port, bindPort }: Listener): readonly number[] {
 }
 
 /**
- * Binds the listener's port on `address`; where that is not permitted or in use, port + 8000, unless the model says which
+ * Binds the listener's port on its address, or the `usual` one; where that is not permitted or in use, port + 8000, unless the model says which
  * port to bind. Never rejects.
  */
-export async function bindPort(server: Server, listener: Listener, address: string): Promise<BoundListener> {
+export async function bindPort(server: Server, listener: Listener, usual: string): Promise<BoundListener> {
   const { name, protocol, port: wanted, bindPort } = listener;
+  const bound = { name, protocol, wanted, ...(listener.address === undefined ? {} : { address: listener.address }) };
+  const address = listener.address ?? usual;
   if (bindPort !== undefined) {
     const failure = await tryBind(server, bindPort, address);
-    const bound = { name, protocol, wanted };
     return failure === undefined
       ? { ...bound, port: bindPort }
       : { ...bound, error: `port ${bindPort} ${words[failure] ?? failure}` };
   }
   const failure = await tryBind(server, wanted, address);
-  const bound = { name, protocol, wanted };
   if (failure === undefined) return { ...bound, port: (server.address() as AddressInfo).port };
   const other = wanted + fallbackOffset;
   const first = `port ${wanted} ${words[failure] ?? failure}`;

@@ -18,8 +18,9 @@ interface Session {
 export async function openDatagrams(
   context: StreamContext,
   first: Listener,
-  { address }: { readonly address: string },
+  options: { readonly address: string },
 ): Promise<OpenListener> {
+  const address = first.address ?? options.address;
   const { upstreams, limits } = context;
   let listener = first;
   const sessions = new Map<string, Session>();
@@ -36,7 +37,7 @@ export async function openDatagrams(
     // Whoever comes when all places are taken is not served: an old client is worth more than a forged one.
     if (sessions.size >= limits.connections) return undefined;
     const pool = pickBackend(matchStream(listener, "")?.route?.rule.backends ?? [])?.pool;
-    const upstream = pool === undefined ? undefined : upstreams.pick(pool, new Set());
+    const upstream = pool === undefined ? undefined : upstreams.pick(pool, new Set(), { client: client.address });
     if (upstream === undefined || upstream === "full") return undefined;
     const socket = createSocket(upstream.address.includes(":") ? "udp6" : "udp4");
     const session = { socket, upstream, timer: setTimeout(() => end(key), limits.datagramIdle) };
@@ -82,6 +83,7 @@ export async function openDatagrams(
 
 async function bind(listener: Listener, address: string): Promise<{ socket?: Socket; bound: BoundListener }> {
   const { name, protocol, port: wanted } = listener;
+  const about = { name, protocol, wanted, ...(listener.address === undefined ? {} : { address }) };
   let error: string | undefined;
   for (const port of portOrder(listener)) {
     const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -89,12 +91,12 @@ async function bind(listener: Listener, address: string): Promise<{ socket?: Soc
       const listening = once(socket, "listening");
       socket.bind(port, address);
       await listening;
-      const bound = { name, protocol, wanted, port: socket.address().port };
+      const bound = { ...about, port: socket.address().port };
       return { socket, bound: error === undefined ? bound : { ...bound, error } };
     } catch (caught) {
       socket.close();
       error ??= `port ${port}/udp: ${(caught as NodeJS.ErrnoException).code ?? String(caught)}`;
     }
   }
-  return { bound: { name, protocol, wanted, ...(error === undefined ? {} : { error }) } };
+  return { bound: { ...about, ...(error === undefined ? {} : { error }) } };
 }

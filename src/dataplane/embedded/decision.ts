@@ -44,6 +44,8 @@ export interface Decision {
   readonly authorize?: ExternalAuth;
   readonly errorPages?: Applied["errorPages"];
   readonly affinity?: Affinity;
+  /** Address of the client. */
+  readonly client: string;
   /** Its value in the request. */
   readonly sticky?: string;
   /** Requests with the same text go to the same endpoint. */
@@ -196,6 +198,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     bodyBytes: applied.bodyBytes,
     ...(applied.authorize ? { authorize: applied.authorize } : {}),
     ...(applied.errorPages ? { errorPages: applied.errorPages } : {}),
+    client: facts.client,
     ...(affinity ? { affinity } : {}),
     ...(sticky === undefined ? {} : { sticky }),
     ...(hashBy ? { hashKey: renderTemplate(hashBy, facts) } : {}),

@@ -60,6 +60,9 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "ConnectTimeout",
   "ReadTimeout",
   "MergedSlashes",
+  "BalanceAlgorithm",
+  "ProxyProtocol",
+  "ListenerAddress",
   "HTTPRoute",
   "GRPCRoute",
   "TLSRoute",
@@ -202,5 +205,6 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
 /** A listener goes on with its port: only what it serves may differ. */
 function isSamePort(next: Listener, bound: BoundListener): boolean {
   const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
-  return next.port === bound.wanted && next.protocol === bound.protocol && !moved;
+  const there = next.address === bound.address;
+  return next.port === bound.wanted && next.protocol === bound.protocol && there && !moved;
 }

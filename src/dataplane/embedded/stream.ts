@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { StreamRoute } from "../../routing/index.ts";
+import { proxyHeader } from "../proxy-protocol.ts";
 import { pickBackend } from "./decision.ts";
 import type { Limits } from "./limits.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
@@ -25,14 +26,15 @@ export function forwardStream(
   const pool = route && pickBackend(route.rule.backends)?.pool;
   if (pool === undefined) return reset(client);
   const tried = new Set<Upstream>();
+  const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = client;
   attempt(pool);
 
   function attempt(key: string): void {
-    const upstream = tried.size < limits.tries ? upstreams.pick(key, tried) : undefined;
+    const upstream = tried.size < limits.tries ? upstreams.pick(key, tried, { client: remoteAddress }) : undefined;
     if (upstream === undefined || upstream === "full" || client.destroyed) return reset(client);
     tried.add(upstream);
     upstream.inFlight++;
-    const { address: host, port, tls } = upstream;
+    const { address: host, port, tls, proxyProtocol } = upstream;
     const endpoint = tls ? connectTls({ ...tls(), host, port }) : connect({ host, port, allowHalfOpen: true });
     let connected = false;
     endpoint.setNoDelay(true);
@@ -48,6 +50,8 @@ export function forwardStream(
     endpoint.on("error", () => endpoint.destroy());
     endpoint.once(tls ? "secureConnect" : "connect", () => {
       connected = true;
+      const ends = { source: remoteAddress, sourcePort: remotePort, destination: localAddress };
+      if (proxyProtocol) endpoint.write(proxyHeader(proxyProtocol, { ...ends, destinationPort: localPort }));
       join(endpoint);
     });
     client.once("close", () => endpoint.destroy());

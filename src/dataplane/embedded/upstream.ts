@@ -15,6 +15,8 @@ export interface Upstream {
   readonly id: string;
   /** How TLS to it is made; absent in clear. Throws when that is not possible as it is asked for. */
   readonly tls?: () => ConnectionOptions;
+  /** Version of the PROXY protocol that it is told the client by. */
+  readonly proxyProtocol?: 1 | 2;
   /** Requests and tunnels under way. */
   inFlight: number;
   /** Connections to it; opened by the first request. */
@@ -29,6 +31,8 @@ export interface Choice {
   readonly sticky?: string;
   /** Requests with the same text have the same endpoint, whatever happens to the others (rendezvous hashing). */
   readonly hashKey?: string;
+  /** Address of the client, for pools whose `balance` is `source`. */
+  readonly client?: string;
 }
 
 /** Which upstreams stand behind which pool. */
@@ -40,8 +44,8 @@ export interface Upstreams {
   /** The same for some pools. */
   update(pools: Iterable<Pool>): void;
   /**
-   * The ready endpoint with the fewest requests under way, in turn where several have; none of `tried`. `undefined`
-   * when there is none, "full" when all have as many requests as they may.
+   * The ready endpoint with the fewest requests under way, in turn where several have, unless the pool's `balance` says otherwise; none of
+   * `tried`. `undefined` when there is none, "full" when all have as many requests as they may.
    */
   pick(pool: string, tried: ReadonlySet<Upstream>, choice?: Choice): Upstream | "full" | undefined;
   /** Settles when all connections are closed. */
@@ -78,8 +82,8 @@ export function createUpstreams(
 
   function take(pool: Pool, address: string, port: number): Shared {
     const origin = `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
-    const { protocol } = pool;
-    const key = `${protocol} ${origin}${pool.tls ? ` ${identityOf(pool.tls)}` : ""}`;
+    const { protocol, proxyProtocol } = pool;
+    const key = `${protocol}${proxyProtocol ?? ""} ${origin}${pool.tls ? ` ${identityOf(pool.tls)}` : ""}`;
     let upstream = shared.get(key);
     if (!upstream) {
       const tls = pool.tls && optionsOf(pool.tls);
@@ -89,6 +93,7 @@ export function createUpstreams(
         address,
         port,
         ...(tls ? { tls } : {}),
+        ...(proxyProtocol ? { proxyProtocol } : {}),
         inFlight: 0,
         users: 0,
         avoidUntil: 0,
@@ -182,10 +187,12 @@ export function createUpstreams(
       for (const pool of pools) if (balanced.has(pool.key)) released.push(...set(pool));
       release(released);
     },
-    pick(key, tried, { sticky, hashKey } = {}) {
+    pick(key, tried, choice = {}) {
       const pool = balanced.get(key);
       if (!pool || pool.ready.length === 0) return undefined;
       const { ready } = pool;
+      const { balance } = pool.pool;
+      const { sticky, hashKey = balance === "source" ? choice.client : undefined } = choice;
       const now = clock.now();
       const wanted =
         sticky === undefined && hashKey === undefined
@@ -196,12 +203,14 @@ export function createUpstreams(
       let best: Shared | undefined;
       let bestLoad = Number.POSITIVE_INFINITY;
       let untried = false;
+      const begin = balance === "first" ? 0 : pool.turn;
       for (let i = 0; i < ready.length; i++) {
-        const candidate = ready[(pool.turn + i) % ready.length] as Shared;
+        const candidate = ready[(begin + i) % ready.length] as Shared;
         if (tried.has(candidate)) continue;
         untried = true;
         if (candidate.inFlight >= limits.requestsPerEndpoint) continue;
-        const load = candidate.inFlight + (candidate.avoidUntil > now ? limits.requestsPerEndpoint : 0);
+        const under = balance === "roundrobin" || balance === "first" ? 0 : candidate.inFlight;
+        const load = under + (candidate.avoidUntil > now ? limits.requestsPerEndpoint : 0);
         if (load < bestLoad) [best, bestLoad] = [candidate, load];
       }
       if (best) pool.turn = (ready.indexOf(best) + 1) % ready.length;

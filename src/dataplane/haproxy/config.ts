@@ -1,6 +1,6 @@
 import type { ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
-import { type Slot, type SlotKind, slotNames, type Slots } from "./slots.ts";
+import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
 
 /** A frontend of the configuration. */
 export interface Frontend {
@@ -158,16 +158,17 @@ export function configText(input: ConfigInput): string {
     else streamFrontend(frontend);
   }
 
-  const kinds: readonly [SlotKind, string][] = [
-    ["http", "pools"],
-    ["tcp", "streams"],
-  ];
-  for (const [kind, defaults] of kinds)
+  for (const kind of slotKinds) {
+    const [protocol, balance] = kind.split("-");
     for (const slot of slotNames(slots, kind)) {
-      section(`backend ${slot} from ${defaults}`);
+      section(`backend ${slot} from ${protocol === "http" ? "pools" : "streams"}`);
+      if (balance !== undefined) say(`balance ${balance}`);
+      // Who stays with one server stays there when others come and go.
+      if (balance === "source") say("hash-type consistent");
       for (const { name, address, keywords } of input.servers.get(slot) ?? [])
         say("server", name, address, ...keywords);
     }
+  }
   lines.push("");
   return lines.join("\n");
 

@@ -91,7 +91,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     for (const listener of listeners) {
       const before = ports.get(listener.name);
       const moved = listener.bindPort !== undefined && listener.bindPort !== before?.bound.port;
-      if (before?.socket && before.bound.wanted === listener.port && !moved) {
+      const there = before?.bound.address === listener.address;
+      if (before?.socket && before.bound.wanted === listener.port && there && !moved) {
         gone.delete(listener.name);
         next.set(listener.name, { ...before, listener, bound: { ...before.bound, protocol: listener.protocol } });
       } else if (listener.protocol === "UDP") {

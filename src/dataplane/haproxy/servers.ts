@@ -36,6 +36,7 @@ function keywordsOf(pool: Pool, tls: TlsFiles | undefined): string[] | undefined
     keywords.push("alpn", pool.protocol === "h2c" ? "h2" : "http/1.1");
     if (tls.client !== undefined) keywords.push("crt", tls.client);
   } else if (pool.protocol === "h2c") keywords.push("proto", "h2");
+  if (pool.proxyProtocol !== undefined) keywords.push(pool.proxyProtocol === 1 ? "send-proxy" : "send-proxy-v2");
   return [...keywords, ...always];
 }
 

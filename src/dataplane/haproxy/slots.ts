@@ -1,7 +1,7 @@
-import type { Pool } from "../../routing/index.ts";
+import type { Balance, Pool } from "../../routing/index.ts";
 
-/** What kind of backend of the configuration a pool needs. */
-export type SlotKind = "http" | "tcp";
+/** What kind of backend of the configuration a pool needs: what cannot be changed while HAProxy runs. */
+export type SlotKind = "http" | "tcp" | `${"http" | "tcp"}-${Exclude<Balance, "leastconn">}`;
 
 /** The name of a backend that a pool has taken, or that is spare. */
 export type Slot = string;
@@ -14,17 +14,35 @@ export interface Slots {
   readonly declared: Readonly<Record<SlotKind, number>>;
 }
 
-export const noSlots: Slots = { taken: new Map(), declared: { http: 0, tcp: 0 } };
+const letters: Readonly<Record<SlotKind, string>> = {
+  http: "h",
+  "http-roundrobin": "hr",
+  "http-first": "hf",
+  "http-source": "hs",
+  tcp: "t",
+  "tcp-roundrobin": "tr",
+  "tcp-first": "tf",
+  "tcp-source": "ts",
+};
 
-const letter = { http: "h", tcp: "t" } as const;
+/** All kinds. */
+export const slotKinds = Object.keys(letters) as SlotKind[];
 
-export function kindOf(pool: Pool): SlotKind {
-  return pool.protocol === "tcp" || pool.protocol === "udp" ? "tcp" : "http";
+const none = (): Record<SlotKind, number> =>
+  Object.fromEntries(slotKinds.map((kind) => [kind, 0])) as Record<SlotKind, number>;
+
+export const noSlots: Slots = { taken: new Map(), declared: none() };
+
+export function kindOf({ protocol, balance }: Pool): SlotKind {
+  const kind = protocol === "tcp" || protocol === "udp" ? "tcp" : "http";
+  return balance === undefined || balance === "leastconn" ? kind : `${kind}-${balance}`;
 }
+
+const isOf = (slot: Slot, kind: SlotKind): boolean => slot.replace(/\d+$/, "") === letters[kind];
 
 /** All names of a kind. */
 export function slotNames({ declared }: Slots, kind: SlotKind): Slot[] {
-  return Array.from({ length: declared[kind] }, (_, index) => `${letter[kind]}${index}`);
+  return Array.from({ length: declared[kind] }, (_, index) => `${letters[kind]}${index}`);
 }
 
 /**
@@ -38,22 +56,24 @@ export function assignSlots(before: Slots, pools: Iterable<Pool>, leaving: Reado
   for (const pool of pools) {
     const kind = kindOf(pool);
     const slot = before.taken.get(pool.key);
-    if (slot?.startsWith(letter[kind])) {
+    if (slot !== undefined && isOf(slot, kind)) {
       taken.set(pool.key, slot);
       used.add(slot);
     } else waiting.push({ key: pool.key, kind });
   }
   const declared = { ...before.declared };
-  const next = { http: 0, tcp: 0 };
+  const next = none();
   for (const { key, kind } of waiting) {
-    while (used.has(`${letter[kind]}${next[kind]}`)) next[kind]++;
-    const slot = `${letter[kind]}${next[kind]++}`;
+    while (used.has(`${letters[kind]}${next[kind]}`)) next[kind]++;
+    const slot = `${letters[kind]}${next[kind]++}`;
     used.add(slot);
     taken.set(key, slot);
   }
-  for (const kind of ["http", "tcp"] as const) {
+  for (const kind of slotKinds) {
     const most = next[kind];
-    if (most > declared[kind] || declared[kind] === 0) declared[kind] = most + Math.max(32, most >> 2);
+    // The usual two have spares from the start.
+    const begun = declared[kind] > 0 || (most === 0 && kind.includes("-"));
+    if (most > declared[kind] || !begun) declared[kind] = most + Math.max(32, most >> 2);
   }
   return { taken, declared };
 }

@@ -41,6 +41,13 @@ export interface VipAgentOptions {
   readonly log: Logger;
 }
 
+export interface VipAgent extends Component {
+  /** Why keepalived does not do what it is to; undefined: it does, or has nothing to do. */
+  failure(): string | undefined;
+  /** Addresses that this node holds now. */
+  holds(): readonly string[];
+}
+
 const peersAnnotation = "fairlead.dev/vip-peers";
 const renewPause = 10_000;
 /** Milliseconds that changes are gathered before they are acted on. */
@@ -57,7 +64,7 @@ const sliceIndex = "service";
  * Holds the addresses that pools announce by VRRP, as one of the cluster's nodes. The API says which addresses and nodes there are; who holds
  * what is between the nodes' keepaliveds, which go on when the API or this process is away.
  */
-export function startVipAgent(options: VipAgentOptions): Component {
+export function startVipAgent(options: VipAgentOptions): VipAgent {
   const { client, informers, nodeName, signal, clock } = options;
   const log = options.log.child({ component: "vip", node: nodeName });
   const daemon = startVipDaemon({ ...options, release: options.release ?? true });
@@ -193,7 +200,16 @@ export function startVipAgent(options: VipAgentOptions): Component {
       if (!signal.aborted) log.error({ error: messageOf(error) }, "vip ended");
     })
     .then(() => daemon.stopped);
-  return { name: "vip", ready: daemon.ready, stopped };
+  return {
+    name: "vip",
+    ready: daemon.ready,
+    stopped,
+    failure: () => daemon.failure(),
+    holds: () => {
+      const held = daemon.holds();
+      return (plan?.instances ?? []).flatMap(({ name, addresses }) => (held.has(name) ? addresses : []));
+    },
+  };
 }
 
 const nameOf = (key: string) => {

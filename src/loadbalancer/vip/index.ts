@@ -1,4 +1,4 @@
-export { startVipAgent, type VipAgentOptions } from "./agent.ts";
+export { startVipAgent, type VipAgent, type VipAgentOptions } from "./agent.ts";
 export { place, priorityOf, surplus } from "./placement.ts";
 export { stopVipDaemon } from "./stop.ts";
 export { keepalivedConfig, VipConfigError } from "./config.ts";

@@ -1,0 +1,154 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resources } from "../../../src/kube/index.ts";
+import { addressClaims } from "../../../src/loadbalancer/index.ts";
+import { holderOf, noVipLab, openVipLab, sleep, type VipLab } from "../../support/vip-lab.ts";
+import { repository } from "../../support/lab.ts";
+
+const missing = noVipLab ?? (spawnSync("haproxy", ["-v"]).error ? "needs haproxy" : undefined);
+const configMap = { namespace: "default", name: "vip-configmap" };
+
+describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` (${missing})` : ""}`, () => {
+  let lab: VipLab;
+  let proxyLogs = "";
+
+  beforeAll(async () => {
+    lab = await openVipLab({ nodes: 3, addresses: ["10.9.0.190"], agent: "keepalived-vip" });
+    for (const [pod, address] of [
+      ["echo", "10.9.0.210"],
+      ["other", "10.9.0.211"],
+    ] as const) {
+      await lab.join(pod, [address]);
+      const script = join(repository, "test/support/tcp-tell.mjs");
+      const child = lab.startOn(pod, process.execPath, script, pod, "0.0.0.0", "8080");
+      await once(child.stdout ?? child, "data");
+      // No packet of theirs has to go through the node that the client talks to.
+      await service(pod === "echo" ? "default" : "elsewhere", "echoheaders", address);
+    }
+    for (const node of lab.nodes) {
+      await lab.on(node, "sysctl", "-qw", "net.ipv4.ip_forward=1");
+      const program = join(repository, "fairlead");
+      const flags = ["--kubeconfig", join(lab.dir, "kubeconfig"), "--node", node];
+      const proxy = lab.startOn(node, process.execPath, program, "proxy", ...flags);
+      for (const stream of [proxy.stdout, proxy.stderr])
+        stream?.on("data", (chunk: Buffer) => (proxyLogs = `${proxyLogs}${node} ${String(chunk)}`.slice(-4000)));
+    }
+    for (const node of lab.nodes)
+      await lab.startAgent(node, "--services-configmap=default/vip-configmap", "--use-unicast=true", "--vrid=100");
+  });
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  async function service(namespace: string, name: string, ...pods: string[]): Promise<void> {
+    if (namespace !== "default")
+      await lab.client.create(resources.Namespace, { metadata: { name: namespace }, spec: {} });
+    const metadata = { namespace, name };
+    await lab.client.create(resources.Service, { metadata, spec: { ports: [{ port: 80, targetPort: 8080 }] } });
+    await lab.client.create(resources.EndpointSlice, {
+      metadata: { ...metadata, labels: { "kubernetes.io/service-name": name } },
+      addressType: "IPv4",
+      ports: [{ name: "", port: 8080, protocol: "TCP" }],
+      endpoints: pods.map((address) => ({ addresses: [address] })),
+    });
+  }
+
+  async function vips(data: Record<string, string>): Promise<void> {
+    const found = await lab.client.get(resources.ConfigMap, configMap).catch(() => undefined);
+    if (found) await lab.client.update(resources.ConfigMap, { ...found, data });
+    else await lab.client.create(resources.ConfigMap, { metadata: configMap, data });
+  }
+
+  const ask = (address: string): Promise<string> =>
+    lab.on("client", process.execPath, join(repository, "test/support/tcp-ask.mjs"), address, "80");
+
+  async function answers(address: string, wanted: RegExp): Promise<string> {
+    let last = "";
+    for (let tries = 0; tries < 60; tries++) {
+      last = (await ask(address)).trim();
+      if (wanted.test(last)) return last;
+      await sleep(200);
+    }
+    const logs = await Promise.all(lab.nodes.map((node) => lab.log(node)));
+    const told = JSON.stringify(await states());
+    throw new Error(
+      `${address} answers ${last}, not ${String(wanted)}: ${told}\n${proxyLogs}\n${logs.join("\n").slice(-4000)}`,
+    );
+  }
+
+  async function states(): Promise<Record<string, { state: string; holder?: string }>> {
+    const { metadata } = await lab.client.get(resources.ConfigMap, configMap);
+    return JSON.parse(metadata.annotations?.["fairlead.dev/vip-status"] ?? "{}") as never;
+  }
+
+  test("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is", async () => {
+    await vips({
+      "10.9.0.150": "default/echoheaders",
+      "10.9.0.151": "default/echoheaders:PROXY",
+      "10.9.0.152": "",
+      "10.9.0.153": "elsewhere/echoheaders",
+      "10.9.0.154": "default/echoheaders:DR",
+    });
+    // The same port and the same name behind addresses of their own.
+    expect(await answers("10.9.0.150", /^echo /)).toBe('echo ""');
+    expect(await answers("10.9.0.153", /^other /)).toBe('other ""');
+    expect(await answers("10.9.0.151", /PROXY/)).toMatch(
+      /^echo "PROXY TCP4 10\.9\.0\.20\d 10\.9\.0\.151 \d+ 80\\r\\n"$/,
+    );
+    const holder = await holderOf(lab, "10.9.0.152");
+    for (let tries = 0; (await states())["10.9.0.152"]?.holder !== holder && tries < 100; tries++) await sleep(100);
+    expect(await states()).toMatchObject({
+      "10.9.0.150": { state: "Serving" },
+      "10.9.0.151": { state: "Serving" },
+      "10.9.0.152": { state: "Held", holder },
+      "10.9.0.154": { state: "Invalid", reason: "UnsupportedMethod" },
+    });
+    // Not one node for all of them: whoever has too many gives some up after a while.
+    const ends = ["150", "151", "152", "153"];
+    const held = () => Promise.all(ends.map((end) => holderOf(lab, `10.9.0.${end}`)));
+    for (let tries = 0; new Set(await held()).size < 2 && tries < 100; tries++) await sleep(200);
+    expect(new Set(await held()).size).toBeGreaterThan(1);
+    const { items } = await lab.client.list(addressClaims);
+    expect(items.every(({ spec }) => (spec.group ?? 0) >= 100)).toBe(true);
+  });
+
+  test("keepalived is killed: no second holder, and both ways serve again", async () => {
+    for (const end of ["150", "151"]) {
+      const address = `10.9.0.${end}`;
+      const before = await holderOf(lab, address);
+      await lab.killDaemon(before, "parent");
+      await lab.killDaemon(before, "child").catch(() => {});
+      await holderOf(lab, address);
+      await answers(address, /^echo /);
+      expect(await lab.holders(address)).toHaveLength(1);
+    }
+  });
+
+  test("endpoints go: the address stays and refuses; they come back: it serves, by both ways", async () => {
+    const slice = { namespace: "default", name: "echoheaders" };
+    const found = await lab.client.get(resources.EndpointSlice, slice);
+    await lab.client.update(resources.EndpointSlice, { ...found, endpoints: [] });
+    await answers("10.9.0.150", /error (?:ECONNREFUSED|ECONNRESET)/);
+    await answers("10.9.0.151", /error /);
+    expect(await lab.holders("10.9.0.150")).toHaveLength(1);
+    const now = await lab.client.get(resources.EndpointSlice, slice);
+    await lab.client.update(resources.EndpointSlice, { ...now, endpoints: [{ addresses: ["10.9.0.211"] }] });
+    await answers("10.9.0.150", /^other /);
+    await answers("10.9.0.151", /^other /);
+  });
+
+  test("/health is of the daemon, and the last key takes all along", async () => {
+    const health = await lab.on("node-1", "curl", "-sf", "http://127.0.0.1:8080/health");
+    expect(health).toBe("OK\n");
+    await vips({});
+    for (let tries = 0; tries < 150; tries++) {
+      const left = await lab.client.list(addressClaims);
+      const held = await Promise.all(["150", "151", "152", "153"].map((end) => lab.holders(`10.9.0.${end}`)));
+      if (left.items.length + held.flat().length === 0) return;
+      await sleep(100);
+    }
+    throw new Error("something is left");
+  });
+});
