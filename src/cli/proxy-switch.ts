@@ -1,10 +1,16 @@
-import { existsSync } from "node:fs";
-import { Command } from "commander";
-import { askProxy, ControlError, type ProxyStatus } from "../proxy/index.ts";
+import { Command, Option } from "commander";
+import {
+  askConnections,
+  askProxy,
+  ControlError,
+  isAnswered,
+  type ProxyStatus,
+  type ServiceConnection,
+} from "../proxy/index.ts";
 import { proxySocket } from "./cluster/node.ts";
 import { clusterDirectory, defaultDirectory } from "./directory.ts";
 import { CliError } from "./errors.ts";
-import { table } from "./output.ts";
+import { parseOutput, render, table, type OutputFormat } from "./output.ts";
 import { defaultProxySettings } from "./proxy-settings.ts";
 import type { ProxyMode } from "./settings.ts";
 import { readState } from "./state.ts";
@@ -49,23 +55,96 @@ Examples:
 }
 
 export function statusCommandOfProxy(): Command {
-  return withPlace(new Command("status").description("Show the mode and state of a running proxy.")).action(
-    async (where: Where) => {
-      const rows: string[][] = [];
-      for (const { name, path } of await socketsOf(where)) {
-        const { mode, services, failure } = await asked(path);
-        rows.push([name, mode, String(services), failure ?? "in force"]);
+  return withPlace(
+    new Command("status").description(
+      "Show the mode and state of a running proxy, and how many connections are left to endpoints that were taken out.",
+    ),
+  )
+    .addOption(outputOption())
+    .action(async ({ output, ...where }: Where & Output) => {
+      const all: (ProxyStatus & { readonly proxy: string })[] = [];
+      for (const { name, path } of await socketsOf(where)) all.push({ proxy: name, ...(await asked(path)) });
+      if (output !== "table") {
+        process.stdout.write(await render(all, output));
+        return;
       }
+      const rows = all.map(({ proxy, mode, services, failure }) => [
+        proxy,
+        mode,
+        String(services),
+        failure ?? "in force",
+      ]);
       process.stdout.write(table(["PROXY", "MODE", "SERVICES", "RULES"], rows));
-    },
-  );
+      const draining = all.flatMap((one) =>
+        one.draining.map(({ service, endpoint, connections, seconds }) => [
+          one.proxy,
+          service,
+          endpoint,
+          String(connections),
+          `${seconds}s`,
+        ]),
+      );
+      if (draining.length > 0)
+        process.stdout.write(`\n${table(["PROXY", "DRAINING", "ENDPOINT", "CONNECTIONS LEFT", "SINCE"], draining)}`);
+    });
 }
+
+/** Lines of connections that are shown. */
+const shown = 1_000;
+
+export function connectionsCommand(): Command {
+  return withPlace(new Command("connections").description("List the TCP connections to Services that go by a proxy."))
+    .option("--service <name>", "of one Service: NAMESPACE/NAME, or NAME in the namespace default")
+    .addOption(outputOption())
+    .addHelpText(
+      "after",
+      `
+In userspace mode age and bytes are known; in the other modes the kernel counts bytes where net.netfilter.nf_conntrack_acct is 1.
+
+Examples:
+  fairlead proxy connections --service default/web
+  fairlead proxy connections --dir ~/.fairlead --node node-2 -o json`,
+    )
+    .action(async ({ service, output, ...where }: Where & Output & { readonly service?: string }) => {
+      const key = service === undefined || service.includes("/") ? service : `default/${service}`;
+      const all: (ServiceConnection & { readonly proxy: string })[] = [];
+      for (const { name, path } of await socketsOf(where))
+        for (const one of await reached(path, () => askConnections(path, key))) all.push({ proxy: name, ...one });
+      if (output !== "table") {
+        process.stdout.write(await render(all, output));
+        return;
+      }
+      const number = (value: number | undefined, unit = "") => (value === undefined ? "-" : `${value}${unit}`);
+      const rows = all
+        .slice(0, shown)
+        .map((one) => [
+          one.proxy,
+          one.service,
+          one.client,
+          one.frontend,
+          one.endpoint,
+          number(one.seconds, "s"),
+          number(one.received),
+          number(one.sent),
+        ]);
+      const head = ["PROXY", "SERVICE", "CLIENT", "FRONTEND", "ENDPOINT", "AGE", "RECEIVED", "SENT"];
+      process.stdout.write(table(head, rows));
+      if (all.length > shown) process.stdout.write(`and ${all.length - shown} more: -o json has them\n`);
+    });
+}
+
+interface Output {
+  readonly output: OutputFormat;
+}
+
+const outputOption = (): Option =>
+  new Option("-o, --output <format>", "table, json or yaml").default("table").argParser(parseOutput);
 
 /** The sockets that are meant, each with a name for the user. */
 async function socketsOf({ controlSocket, dir, node }: Where): Promise<{ name: string; path: string }[]> {
   if (controlSocket !== undefined) return [{ name: "proxy", path: controlSocket }];
   const own = defaultProxySettings.controlSocket;
-  if (dir === undefined && existsSync(own)) return [{ name: "proxy", path: own }];
+  if (dir === undefined && (await isAnswered(own))) return [{ name: "proxy", path: own }];
   const directory = clusterDirectory(dir ?? defaultDirectory);
   const state = await readState(directory);
   if (!state) {
@@ -81,9 +160,13 @@ async function socketsOf({ controlSocket, dir, node }: Where): Promise<{ name: s
     .map((name) => ({ name, path: proxySocket(directory, name) }));
 }
 
-async function asked(path: string, switchTo?: ProxyMode): Promise<ProxyStatus> {
+function asked(path: string, switchTo?: ProxyMode): Promise<ProxyStatus> {
+  return reached(path, () => askProxy(path, switchTo === undefined ? {} : { switchTo }));
+}
+
+async function reached<T>(path: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await askProxy(path, switchTo === undefined ? {} : { switchTo });
+    return await ask();
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
     if (error.reached) throw new CliError("REFUSED", error.message, "see the proxy's log", { cause: error });

@@ -22,7 +22,7 @@ import { terminal } from "./narrator.ts";
 import { followFiles } from "./proxy-files.ts";
 import { givenRange } from "./proxy-objects.ts";
 import { defaultProxySettings, parseBindAddress, readProxySettings, type ProxySettings } from "./proxy-settings.ts";
-import { statusCommandOfProxy, switchCommand } from "./proxy-switch.ts";
+import { connectionsCommand, statusCommandOfProxy, switchCommand } from "./proxy-switch.ts";
 import { readConfigFile } from "./settings.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
 
@@ -99,7 +99,7 @@ Examples:
     )
     .action(proxy);
   for (const name of withoutEffect) command.addOption(new Option(`--${name} <value>`).hideHelp());
-  return command.addCommand(switchCommand()).addCommand(statusCommandOfProxy());
+  return command.addCommand(switchCommand()).addCommand(statusCommandOfProxy()).addCommand(connectionsCommand());
 }
 
 type Flags = Readonly<Record<string, unknown>> & { readonly config?: string; readonly cleanup?: boolean };

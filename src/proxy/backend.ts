@@ -1,3 +1,4 @@
+import type { ServiceConnection } from "./connections.ts";
 import type { FrontendKind, NodePlan, Protocol, ProxyContext } from "../services/index.ts";
 
 export type ProxyMode = "nftables" | "iptables" | "userspace";
@@ -49,5 +50,7 @@ export interface Backend {
   retire(): Promise<void>;
   /** TCP connections that end with this process; none in kernel modes, but for NodePorts on localhost. */
   connections(): readonly CarriedConnection[];
+  /** Connections to Services that go by this node now; asked for rarely, as it may list all that the kernel follows. */
+  serviceConnections(): Promise<readonly ServiceConnection[]>;
   readonly stopped: Promise<void>;
 }

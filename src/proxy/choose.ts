@@ -1,10 +1,11 @@
-import type { ProxyContext } from "../services/index.ts";
+import type { Packet, ProxyContext } from "../services/index.ts";
 import type { Clock, CommandRunner, Logger } from "../system/index.ts";
 import type { Backend, ProxyMode } from "./backend.ts";
 import type { Syncs } from "./figures.ts";
 import { withLocalNodePorts } from "./local-node-ports.ts";
+import type { LoggedPacket } from "./packet-log.ts";
 import { openNetlink, type Netlink } from "./netlink.ts";
-import { createUserspaceBackend } from "./userspace/index.ts";
+import { createUserspaceBackend, warnOfFileLimit } from "./userspace/index.ts";
 
 export interface ChooseOptions {
   readonly mode: ProxyMode | "auto";
@@ -13,6 +14,11 @@ export interface ChooseOptions {
   readonly commands: CommandRunner;
   /** Told of each step that brings rules into force. */
   readonly syncs?: Syncs;
+  /** See `KernelOptions`. */
+  readonly serviceOf?: (packet: Packet) => string | undefined;
+  /** See `UserspaceOptions`. */
+  readonly logged?: (packet: LoggedPacket) => void;
+  readonly held?: (service: string) => void;
 }
 
 /** This machine cannot run the mode that was asked for. */
@@ -59,6 +65,7 @@ export async function chooseBackend(
     if (mode === "nftables") throw new ProxyModeError(mode, reason);
     log.info({ reason }, "nftables cannot be used: Services are served in user space");
   }
+  warnOfFileLimit(log);
   return { backend: createUserspaceBackend({ ...parts, ...told, context, log }), reason };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Service } from "../kube/index.ts";
 import { createServiceModel, type ProxyContext } from "../services/index.ts";
+import type { ProxyMode } from "./backend.ts";
 import { createComplaints } from "./complaints.ts";
 
 const context: ProxyContext = {
@@ -28,13 +29,14 @@ function parts() {
       void said.push(`${about.metadata.name ?? ""} ${reason} ${message}`),
     flush: () => Promise.resolve(),
   };
-  const complaints = createComplaints(events, "node1", () => context);
+  let mode: ProxyMode = "nftables";
+  const complaints = createComplaints(events, "node1", { context: () => context, mode: () => mode });
   const model = createServiceModel(context);
   const tell = () => {
     for (const key of model.keys()) complaints.update(key, model.service(key), model.plan(key), []);
     return said.splice(0);
   };
-  return { model, tell, complaints, said };
+  return { model, tell, complaints, said, setMode: (next: ProxyMode) => (mode = next) };
 }
 
 describe("what is not served as asked for", () => {
@@ -61,6 +63,18 @@ describe("what is not served as asked for", () => {
       "thief FrontendConflict spec.externalIPs[0]: 10.96.0.2 80/TCP is answered for Service default/owner, not for this one: " +
         "it is that Service's cluster IP; take another address or port",
     ]);
+  });
+
+  test("what an annotation asks for and the mode cannot do", () => {
+    const { model, tell, setMode } = parts();
+    const plain = service("web", { clusterIP: "10.96.0.1" });
+    const annotations = { "fairlead.dev/balance": "source-hash", "fairlead.dev/hold": "10" };
+    model.upsertService({ ...plain, metadata: { ...plain.metadata, annotations } });
+    expect(tell()).toEqual([expect.stringContaining("nftables mode refuses at once")]);
+    setMode("iptables");
+    expect(tell().join()).toContain("iptables mode has no such choice");
+    setMode("userspace");
+    expect(tell()).toEqual([]);
   });
 
   test("the same nodePort twice, and in one Service", () => {

@@ -1,7 +1,8 @@
 import type { EventRecorder } from "../client/index.ts";
 import type { Service } from "../kube/index.ts";
 import { ignoredFields, livesOnLoopback, type NodePlan, type ProxyContext } from "../services/index.ts";
-import type { FrontendState } from "./backend.ts";
+import type { FrontendState, ProxyMode } from "./backend.ts";
+import { beyondMode } from "./mode-limits.ts";
 
 /** Tells on a Service, by events, what of it is not served as asked for. The same is told once, until it has been otherwise. */
 export interface Complaints {
@@ -23,11 +24,16 @@ interface Complaint {
 }
 
 /** @param nodeName where the proxy runs: other nodes may serve what this one does not */
-export function createComplaints(events: EventRecorder, nodeName: string, context: () => ProxyContext): Complaints {
+export function createComplaints(
+  events: EventRecorder,
+  nodeName: string,
+  { context, mode }: { readonly context: () => ProxyContext; readonly mode: () => ProxyMode },
+): Complaints {
   const told = new Map<string, string>();
   return {
     update(key, service, plan, frontends) {
       const complaints = service ? complaintsOf(service, plan, frontends, nodeName, livesOnLoopback(context())) : [];
+      for (const message of beyondMode(plan, mode())) complaints.push({ reason: "FieldIgnored", message });
       const text = complaints.map(({ message }) => message).join("\n");
       if (text === (told.get(key) ?? "")) return;
       const before = new Set((told.get(key) ?? "").split("\n"));

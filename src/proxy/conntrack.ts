@@ -4,7 +4,8 @@ import type { Family, NodePlan, ProxyContext } from "../services/index.ts";
 /**
  * Keeps UDP and SCTP from sticking to endpoints that are gone. The kernel asks the nat chains only for the first packet of a flow,
  * so a client that goes on sending from one port would be led to a dead address for ever, or to whoever has that address next. TCP
- * is left alone: established connections end by themselves. Only flows of Services are ever touched.
+ * is left alone, as established connections end by themselves, unless the Service asks for their end: then the client's next packet is led
+ * to another endpoint, which does not know the connection and resets it. Only flows of Services are ever touched.
  */
 export interface ConntrackCleaner {
   /** What the Service is from now on. */
@@ -14,8 +15,8 @@ export interface ConntrackCleaner {
   run(): void;
 }
 
-/** Protocols that have no end of their own, or none that this kernel waits for. */
-const protocols = ["UDP", "SCTP"] as const;
+/** Those that have no end of their own, or none that this kernel waits for; and TCP, where a Service asks for that. */
+const protocols = ["UDP", "SCTP", "TCP"] as const;
 type Watched = (typeof protocols)[number];
 
 /** One flow in the kernel's table, as far as it matters here. */
@@ -50,7 +51,7 @@ export function createConntrackCleaner(options: {
 }): ConntrackCleaner {
   const { commands, log, signal } = options;
   let { context } = options;
-  const known: Readonly<Record<Watched, Known>> = { UDP: nothingKnown(), SCTP: nothingKnown() };
+  const known: Readonly<Record<Watched, Known>> = { UDP: nothingKnown(), SCTP: nothingKnown(), TCP: nothingKnown() };
   const ofService = new Map<string, ReadonlyMap<string, Claim>>();
   let running = false;
   let missing = false;
@@ -107,6 +108,8 @@ export function createConntrackCleaner(options: {
         const now = after.get(id);
         if (!now) {
           of.allowed.delete(frontend);
+          // Connections of a Service that is gone, or asks no more for their end, end by themselves.
+          if (protocol === "TCP") continue;
           of.gone.add(frontend);
           of.wanted = true;
         } else if (endpoints.size === 0 || [...endpoints].some((one) => !now.endpoints.has(one))) of.wanted = true;
@@ -138,8 +141,8 @@ interface Claim {
 
 function claimsOf(plan: NodePlan | undefined): Map<string, Claim> {
   const claims = new Map<string, Claim>();
-  for (const { protocol, serving, frontends, family } of plan?.ports ?? []) {
-    if (protocol === "TCP") continue;
+  for (const { protocol, serving, frontends, family, resetRemoved } of plan?.ports ?? []) {
+    if (protocol === "TCP" && !resetRemoved) continue;
     const endpoints = new Set(serving.map(({ address }) => address));
     for (const { address, port } of frontends) {
       const frontend = `${address ?? family} ${port}`;

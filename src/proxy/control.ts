@@ -3,6 +3,8 @@ import { createServer, request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import type { Clock, Logger } from "../system/index.ts";
 import type { ProxyMode } from "./backend.ts";
+import type { ServiceConnection } from "./connections.ts";
+import type { DrainingEndpoint } from "./draining.ts";
 
 /** What a running proxy says of itself on its control socket. */
 export interface ProxyStatus {
@@ -10,11 +12,14 @@ export interface ProxyStatus {
   readonly services: number;
   /** Why the rules are not up to date. */
   readonly failure?: string;
+  /** Endpoints that were taken out and have connections left. */
+  readonly draining: readonly DrainingEndpoint[];
 }
 
 /** What can be asked of a running proxy. */
 export interface Controlled {
-  readonly status: () => ProxyStatus;
+  readonly status: () => Promise<ProxyStatus>;
+  readonly connections: () => Promise<readonly ServiceConnection[]>;
   readonly switchTo: (mode: ProxyMode) => Promise<void>;
 }
 
@@ -30,7 +35,7 @@ const retryEvery = 10_000;
 const modes: readonly string[] = ["nftables", "iptables", "userspace"] satisfies ProxyMode[];
 
 /**
- * Answers on a Unix socket until the signal aborts: `GET /status`, and `POST /switch?to=MODE`, which answers when it is done. A socket that
+ * Answers on a Unix socket until the signal aborts: `GET /status`, `GET /connections`, and `POST /switch?to=MODE`, which answers when it is done. A socket that
  * another process answers on is left to it; it is tried again later.
  */
 export function serveControl(options: ControlOptions): void {
@@ -69,24 +74,34 @@ export function serveControl(options: ControlOptions): void {
 }
 
 async function answer(
-  { status, switchTo }: Controlled,
+  { status, connections, switchTo }: Controlled,
   { method, url = "" }: IncomingMessage,
 ): Promise<readonly [number, object]> {
   const { pathname, searchParams } = new URL(url, "http://proxy");
-  if (method === "GET" && pathname === "/status") return [200, status()];
+  if (method === "GET" && pathname === "/status") return [200, await status()];
+  if (method === "GET" && pathname === "/connections") {
+    const service = searchParams.get("service");
+    try {
+      const all = await connections();
+      return [200, service === null ? all : all.filter((one) => one.service === service)];
+    } catch (error) {
+      return [503, { error: error instanceof Error ? error.message : String(error) }];
+    }
+  }
   if (method !== "POST" || pathname !== "/switch")
-    return [404, { error: "there are GET /status and POST /switch?to=MODE" }];
+    return [404, { error: "there are GET /status, GET /connections and POST /switch?to=MODE" }];
   const to = searchParams.get("to") ?? "";
   if (!modes.includes(to)) return [400, { error: `there is no mode ${JSON.stringify(to)}: use ${modes.join(", ")}` }];
   try {
     await switchTo(to as ProxyMode);
-    return [200, status()];
+    return [200, await status()];
   } catch (error) {
-    return [409, { ...status(), error: error instanceof Error ? error.message : String(error) }];
+    return [409, { ...(await status()), error: error instanceof Error ? error.message : String(error) }];
   }
 }
 
-function isAnswered(path: string): Promise<boolean> {
+/** Whether a proxy, or something else, answers on this socket; one that was killed leaves its file behind. */
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     const done = (is: boolean): void => {
@@ -110,9 +125,21 @@ export class ControlError extends Error {
   }
 }
 
-/** Asks the proxy that answers on this socket. Throws `ControlError`. */
+/** Asks the proxy that answers on this socket how it is, or tells it to switch. Throws `ControlError`. */
 export function askProxy(path: string, how: { readonly switchTo?: ProxyMode } = {}): Promise<ProxyStatus> {
-  const [method, target] = how.switchTo === undefined ? ["GET", "/status"] : ["POST", `/switch?to=${how.switchTo}`];
+  return how.switchTo === undefined ? ask(path, "GET", "/status") : ask(path, "POST", `/switch?to=${how.switchTo}`);
+}
+
+/** Connections to Services, or to one (`namespace/name`), that go by the proxy on this socket. Throws `ControlError`. */
+export function askConnections(path: string, service?: string): Promise<readonly ServiceConnection[]> {
+  return ask(
+    path,
+    "GET",
+    service === undefined ? "/connections" : `/connections?service=${encodeURIComponent(service)}`,
+  );
+}
+
+function ask<T extends object>(path: string, method: string, target: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath: path, method, path: target }, (response) => {
       const parts: Buffer[] = [];
@@ -120,7 +147,7 @@ export function askProxy(path: string, how: { readonly switchTo?: ProxyMode } = 
       response.on("error", (error) => reject(new ControlError(error.message, true, { cause: error })));
       response.on("end", () => {
         try {
-          const said = JSON.parse(Buffer.concat(parts).toString()) as ProxyStatus & { readonly error?: string };
+          const said = JSON.parse(Buffer.concat(parts).toString()) as T & { readonly error?: string };
           if (response.statusCode === 200) resolve(said);
           else reject(new ControlError(said.error ?? `status ${response.statusCode}`, true));
         } catch (error) {

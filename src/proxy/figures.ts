@@ -3,6 +3,7 @@ import type { Clock, Metrics } from "../system/index.ts";
 import type { NodePlan } from "../services/index.ts";
 import type { Program } from "../tables/index.ts";
 import type { ProxyMode } from "./backend.ts";
+import type { DrainingEndpoint } from "./draining.ts";
 
 /** What brings rows into force tells each time how long it took, or that it failed. */
 export interface Syncs {
@@ -14,6 +15,8 @@ export interface Syncs {
   /** How many sockets on localhost serve NodePorts is asked so from now on. */
   readonly localNodePorts: (open: () => number) => void;
   readonly localNodePortFailed: () => void;
+  /** How many connections wait for an endpoint, and how many endpoints are tried last, is asked so from now on. */
+  readonly userspace: (of: { held: () => number; failing: () => number; carried: () => number }) => void;
 }
 
 /** Figures of a proxy, under kube-proxy's names where it has the same. */
@@ -27,6 +30,8 @@ export interface ProxyFigures {
   queued(done?: Promise<void>): void;
   /** The plan of a Service is another now. */
   planned(key: string, plan: NodePlan | undefined): void;
+  /** Endpoints that are about to go are asked for so. */
+  draining(left: () => Promise<readonly DrainingEndpoint[]>): void;
   /** An answer on the port of health. */
   answered(path: "healthz" | "livez", code: number): void;
 }
@@ -141,6 +146,13 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
         local.open = open;
       },
       localNodePortFailed: () => localFailed.inc(),
+      userspace({ held, failing, carried }) {
+        gauge("fairlead_proxy_held_connections", "Connections that wait for an endpoint.").from(held);
+        gauge("fairlead_proxy_failing_endpoints", "Endpoints tried last because connects to them keep failing.").from(
+          failing,
+        );
+        gauge("fairlead_proxy_carried_connections", "TCP connections that this process carries.").from(carried);
+      },
       cleaned(seconds, deleted) {
         cleaning.observe(seconds);
         cleaned.inc(deleted);
@@ -191,6 +203,14 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
         if (counts[policy] > 0) withoutLocal[policy].set(key, counts[policy]);
         else withoutLocal[policy].delete(key);
       }
+    },
+    draining(left) {
+      gauge("fairlead_proxy_draining_endpoints", "Endpoints that were taken out and have TCP connections left.").from(
+        async () => (await left()).length,
+      );
+      gauge("fairlead_proxy_draining_connections", "TCP connections left to endpoints that were taken out.").from(
+        async () => (await left()).reduce((sum, { connections }) => sum + connections, 0),
+      );
     },
     answered: (path, code) => answers[path](String(code)).inc(),
   };

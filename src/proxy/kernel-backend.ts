@@ -1,7 +1,8 @@
 import type { Clock, CommandRunner, Logger } from "../system/index.ts";
-import type { Frontend, NodePlan, ProxyContext } from "../services/index.ts";
+import type { Frontend, NodePlan, Packet, ProxyContext } from "../services/index.ts";
 import { createTables, isolating, type Program, type Row } from "../tables/index.ts";
 import type { Backend, FrontendState, ProxyMode } from "./backend.ts";
+import { connectionsInKernel } from "./connections.ts";
 import { createConntrackCleaner } from "./conntrack.ts";
 import { told, type Syncs } from "./figures.ts";
 
@@ -13,6 +14,8 @@ export interface KernelOptions {
   readonly log: Logger;
   /** Told of each transaction. */
   readonly syncs?: Syncs;
+  /** The Service that a packet goes to; absent: connections are not told apart. */
+  readonly serviceOf?: (packet: Packet) => string | undefined;
 }
 
 /** What differs between the programs that the kernel runs. */
@@ -134,6 +137,8 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
       return tables.stopped.catch(() => {});
     },
     connections: () => [],
+    serviceConnections: async () =>
+      options.serviceOf ? connectionsInKernel(options.commands, context.families, options.serviceOf) : [],
     stopped: tables.stopped.then(() => kernel.close()),
   };
 }

@@ -2,6 +2,7 @@ import type { NodePlan, ProxyContext } from "../services/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
 import type { Backend } from "./backend.ts";
 import type { Syncs } from "./figures.ts";
+import type { LoggedPacket } from "./packet-log.ts";
 import { createUserspaceBackend } from "./userspace/index.ts";
 
 const localhost = { IPv4: "127.0.0.1", IPv6: "::1" } as const;
@@ -19,6 +20,7 @@ export function withLocalNodePorts(
     readonly clock: Clock;
     readonly log: Logger;
     readonly syncs?: Syncs;
+    readonly logged?: (packet: LoggedPacket) => void;
   },
 ): Backend {
   const { context, signal, clock, log, syncs } = options;
@@ -32,6 +34,7 @@ export function withLocalNodePorts(
     log,
     context: onLocalhost(context),
     ...(syncs ? { openFailed: syncs.localNodePortFailed } : {}),
+    ...(options.logged ? { logged: options.logged } : {}),
   });
   syncs?.localNodePorts(() => local.listeners());
   return {
@@ -58,6 +61,7 @@ export function withLocalNodePorts(
       return Promise.all([kernel.retire(), local.retire()]).then(() => {});
     },
     connections: () => local.connections(),
+    serviceConnections: async () => [...(await kernel.serviceConnections()), ...(await local.serviceConnections())],
     stopped: Promise.all([kernel.stopped, local.stopped]).then(() => {}),
   };
 }

@@ -153,15 +153,31 @@ const [afNetlink, raw, nonBlocking, closeOnExec, netfilter] = [16, 3, 0o4000, 0o
 /** The group that is told of changes in nftables. */
 const changesGroup = 1 << 6;
 const [solSocket, receiveBufferForce] = [1, 33];
-const [again, noBufferSpace] = [11, 105];
 const bufferSize = 1 << 17;
 /** Bytes the kernel may hold for us of what changes. */
 const backlog = 4 << 20;
 /** Buffers read in one turn of the event loop. */
 const oneTurn = 32;
 
-/** Opens it in the network namespace that this thread is in. Throws where there is no foreign function interface or no right to do so. */
-export async function openNetlink(): Promise<Netlink> {
+/** A socket of the netfilter family that never waits. */
+export interface NetlinkSocket {
+  /** Throws `NetlinkError`. */
+  send(data: Buffer): void;
+  /** The bytes of one message, good until the next call, or the number of the error why there are none. */
+  take(): Buffer | number;
+  /** Bytes that the kernel may hold for us. */
+  hold(bytes: number): void;
+  close(): void;
+}
+
+/** `take` found nothing; something was lost because it was not taken in time. */
+export const [again, noBufferSpace] = [11, 105];
+
+/**
+ * Opens sockets in the network namespace that this thread is in. Rejects where there is no foreign function interface; what it gives throws
+ * `NetlinkError` where there is no right to open one.
+ */
+export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocket> {
   const { default: koffi } = await import("koffi");
   const libc = koffi.load("libc.so.6");
   const socket = libc.func("int socket(int domain, int type, int protocol)");
@@ -170,8 +186,9 @@ export async function openNetlink(): Promise<Netlink> {
   const send = libc.func("long send(int fd, const void *data, size_t length, int flags)");
   const receive = libc.func("long recv(int fd, void *data, size_t length, int flags)");
   const shut = libc.func("int close(int fd)");
+  const buffer = Buffer.alloc(bufferSize);
 
-  function open(groups: number): number {
+  return (groups) => {
     const fd = Number(socket(afNetlink, raw | nonBlocking | closeOnExec, netfilter));
     if (fd < 0) throw new NetlinkError(koffi.errno());
     const address = Buffer.alloc(12);
@@ -182,40 +199,50 @@ export async function openNetlink(): Promise<Netlink> {
       shut(fd);
       throw new NetlinkError(errno);
     }
-    return fd;
-  }
+    return {
+      send(data) {
+        if (Number(send(fd, data, data.length, 0)) < 0) throw new NetlinkError(koffi.errno());
+      },
+      take() {
+        const length = Number(receive(fd, buffer, buffer.length, 0));
+        return length < 0 ? koffi.errno() : buffer.subarray(0, length);
+      },
+      hold(bytes) {
+        const size = Buffer.alloc(4);
+        put(size, bytes, 0, 4);
+        setOption(fd, solSocket, receiveBufferForce, size, size.length);
+      },
+      close: () => shut(fd),
+    };
+  };
+}
+
+/** Opens it in the network namespace that this thread is in. Throws where there is no foreign function interface or no right to do so. */
+export async function openNetlink(): Promise<Netlink> {
+  const open = await netlinkSockets();
   const asking = open(0);
   const listening = open(changesGroup);
   // To close a socket of netfilter waits until all that was removed from nftables is freed, some 10 ms: none is opened for a look.
   const counting = open(0);
-  const size = Buffer.alloc(4);
-  put(size, backlog, 0, 4);
-  setOption(listening, solSocket, receiveBufferForce, size, size.length);
-  const buffer = Buffer.alloc(bufferSize);
+  listening.hold(backlog);
   let sequence = 0;
   let closed = false;
   /** One question at a time: answers to two would mix. */
   let turn: Promise<unknown> = Promise.resolve();
 
-  /** The bytes of one message, or why there are none. */
-  function take(fd: number): Buffer | number {
-    const length = Number(receive(fd, buffer, buffer.length, 0));
-    return length < 0 ? koffi.errno() : buffer.subarray(0, length);
-  }
-
   function say(question: Question): void {
     if (closed) throw new NetlinkError(9);
     const data = encode(question, ++sequence);
     // What an earlier question left behind when its visitor threw.
-    while (typeof take(asking) !== "number");
-    if (Number(send(asking, data, data.length, 0)) < 0) throw new NetlinkError(koffi.errno());
+    while (typeof asking.take() !== "number");
+    asking.send(data);
   }
 
   async function listen(question: Question, visit: (answer: Message) => void): Promise<void> {
     say(question);
     let errno = 0;
     for (let i = 1; ; i++) {
-      const data = take(asking);
+      const data = asking.take();
       if (typeof data === "number") throw new NetlinkError(data);
       const received = decode(data);
       errno ||= received.errno;
@@ -236,10 +263,9 @@ export async function openNetlink(): Promise<Netlink> {
     generation() {
       if (closed) throw new NetlinkError(9);
       // On a socket of its own, so that it disturbs no list that is being read.
-      while (typeof take(counting) !== "number");
-      const data = encode({ kind: kinds.getGeneration, family: "ip", texts: [], list: false }, ++sequence);
-      if (Number(send(counting, data, data.length, 0)) < 0) throw new NetlinkError(koffi.errno());
-      const answer = take(counting);
+      while (typeof counting.take() !== "number");
+      counting.send(encode({ kind: kinds.getGeneration, family: "ip", texts: [], list: false }, ++sequence));
+      const answer = counting.take();
       if (typeof answer === "number") throw new NetlinkError(answer);
       const [message] = decode(answer).messages;
       return message ? generationIn(message) : 0;
@@ -248,7 +274,7 @@ export async function openNetlink(): Promise<Netlink> {
       let complete = true;
       for (;;) {
         if (closed) return true;
-        const data = take(listening);
+        const data = listening.take();
         if (typeof data !== "number") {
           for (const message of decode(data).messages) visit(message);
           continue;
@@ -261,7 +287,7 @@ export async function openNetlink(): Promise<Netlink> {
     close() {
       if (closed) return;
       closed = true;
-      for (const fd of [asking, listening, counting]) shut(fd);
+      for (const one of [asking, listening, counting]) one.close();
     },
   };
 }

@@ -5,6 +5,7 @@ import {
   familiesIn,
   type Family,
   type NodePlan,
+  type Packet,
   type ProxyContext,
   type ServiceModel,
 } from "../services/index.ts";
@@ -14,12 +15,14 @@ import { canaryKey, openCanary } from "./canary.ts";
 import { chooseBackend } from "./choose.ts";
 import { createComplaints } from "./complaints.ts";
 import { serveControl } from "./control.ts";
+import { createDraining } from "./draining.ts";
 import { guardDatapath } from "./datapath-guard.ts";
 import { createProxyFigures } from "./figures.ts";
 import { createHandover } from "./handover.ts";
 import { createHealthChecks } from "./health-checks.ts";
 import { countingRules } from "./iptables/rule-count.ts";
 import { createLatency, type Latency } from "./latency.ts";
+import { createPacketLog } from "./packet-log.ts";
 import { createProgress } from "./progress.ts";
 import { keepTranslating, removeProxy } from "./remove.ts";
 import { followServiceCidrs } from "./service-cidrs.ts";
@@ -110,8 +113,20 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const figures = createProxyFigures(metrics, clock, context.families[0] ?? "IPv4");
   const { syncs } = figures;
   const counted = countingRules(commands, metrics);
+  const root = process.getuid?.() === 0;
+  const packets = createPacketLog({ model, kernel: root, signal, clock, log });
+  const held = (key: string): void => {
+    const service = model.service(key);
+    const message = `a client waits on node ${nodeName} for an endpoint`;
+    if (service) options.events?.event(service, "Normal", "ConnectionsWaiting", message);
+  };
+  const serviceOf = (packet: Packet) => model.route(packet).hit?.service;
   const choose = (mode: ProxyMode | "auto") =>
-    chooseBackend({ mode, signal, clock, commands: counted, syncs }, context, log);
+    chooseBackend(
+      { mode, signal, clock, commands: counted, syncs, serviceOf, held, logged: (packet) => packets.tell(packet) },
+      context,
+      log,
+    );
   const first = await choose(options.mode);
   // It opens with the proxy that tells of itself, or when a mode is to be tried.
   let opened: ReturnType<typeof openCanary> | undefined;
@@ -121,7 +136,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const ownAddresses = async (own: boolean): Promise<void> => options.ownAddresses?.(own, context.serviceCidrs);
   const handover = createHandover({
     commands: counted,
-    kernel: process.getuid?.() === 0,
+    kernel: root,
     mode: () => backend.mode,
     connections: () => backend.connections(),
     ownAddresses,
@@ -144,6 +159,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     signal,
     log,
   });
+  const draining = createDraining(clock, () => backend.serviceConnections());
+  figures.draining(() => draining.left());
   const progress = createProgress(clock);
   const latency = createLatency();
   const health = createHealthChecks({
@@ -159,7 +176,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     log,
   });
 
-  const complaints = options.events && createComplaints(options.events, nodeName, () => context);
+  const complaints =
+    options.events && createComplaints(options.events, nodeName, { context: () => context, mode: () => backend.mode });
 
   let node: Node | undefined;
   let serving = false;
@@ -194,6 +212,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     const plan: NodePlan | undefined = model.plan(key);
     backend.update(key, plan);
     figures.planned(key, plan);
+    draining.update(key, plan);
+    if (plan?.ports.some((port) => port.log)) packets.open();
     health.update(key, plan?.healthCheck);
     complaints?.update(key, model.service(key), plan, backend.frontends(key));
   };
@@ -287,12 +307,21 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     await backend.switchTo(mode);
   }
   if (options.control !== undefined) {
-    const status = () => ({
+    const status = async () => ({
       mode: backend.mode,
       services: [...model.keys()].length,
+      draining: await draining.left().catch(() => []),
       ...(backend.failure ? { failure: backend.failure.message } : {}),
     });
-    serveControl({ path: options.control, status, switchTo, signal, clock, log });
+    serveControl({
+      path: options.control,
+      status,
+      connections: () => backend.serviceConnections(),
+      switchTo,
+      signal,
+      clock,
+      log,
+    });
   }
 
   return {

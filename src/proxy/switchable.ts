@@ -140,6 +140,11 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       return Promise.all(each().map((backend) => backend.retire())).then(() => {});
     },
     connections: () => [...all].flatMap((backend) => backend.connections()),
+    async serviceConnections() {
+      const lists = await Promise.all([...all].map((backend) => backend.serviceConnections()));
+      // Modes that were before carry some yet, and two kernel modes see the same.
+      return [...new Map(lists.flat().map((one) => [`${one.client} ${one.frontend}`, one])).values()];
+    },
     stopped: new Promise((resolve, reject) => {
       signal.addEventListener(
         "abort",

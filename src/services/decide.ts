@@ -1,6 +1,7 @@
-import { overrideAnnotation } from "./extras.ts";
+import { balanceAnnotation, overrideAnnotation } from "./extras.ts";
 import { addressSet, isLoopback, parseCidr, type AddressSet, type Family } from "./address.ts";
 import type { ServiceEndpoint } from "./endpoints.ts";
+import { endpointFor } from "./hashing.ts";
 import type { Frontend, PortPlan, ProxyContext } from "./plan.ts";
 
 /** Where a client is: in a pod, on this node itself, or elsewhere. */
@@ -13,8 +14,10 @@ export type Decision = {
 } & (
   | {
       readonly verdict: "forward";
-      /** One of these, each as likely as the other unless affinity picks. */
+      /** One of these, each as likely as its weight is unless affinity or `picked` says which. */
       readonly endpoints: readonly ServiceEndpoint[];
+      /** The one that this client's address leads to. */
+      readonly picked?: ServiceEndpoint;
       /** Whether the endpoint sees the node's address in place of the client's. A client that is the endpoint itself is always masked. */
       readonly masquerade: boolean;
       readonly affinitySeconds?: number;
@@ -89,12 +92,18 @@ export function decide(
   const masquerade = internal
     ? (context.masqueradeAll ?? false) || (source.class !== "pod" && tellsPods(context, port.family))
     : frontend.policy === "Cluster" || source.class === "node";
+  const picked = port.balance === "source-hash" ? endpointFor(source.address, pool.endpoints) : undefined;
+  const hashed = {
+    field: `metadata.annotations[${balanceAnnotation}]`,
+    reason: "source-hash: the client's address picks",
+  };
   return {
     verdict: "forward",
     endpoints: pool.endpoints,
+    ...(picked ? { picked } : {}),
     masquerade,
     ...(port.affinitySeconds === undefined ? {} : { affinitySeconds: port.affinitySeconds }),
-    because: [policy, from],
+    because: picked ? [policy, hashed, from] : [policy, from],
   };
 }
 

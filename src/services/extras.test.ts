@@ -62,7 +62,7 @@ describe("weights", () => {
   });
 
   test("without annotations the endpoints are the very same", () => {
-    expect(extrasOf(service({}))).toEqual({ drop: false, ignored: [] });
+    expect(extrasOf(service({}))).toEqual({ drop: false, log: false, resetRemoved: false, ignored: [] });
     const endpoints: ServiceEndpoint[] = [];
     expect(weighted(endpoints, () => 7)).toBe(endpoints);
   });
@@ -72,5 +72,53 @@ test("drop answers nobody, and says who ordered it", () => {
   expect(pool({ "fairlead.dev/override": "drop" })).toMatchObject({
     verdict: "drop",
     because: [{ field: "metadata.annotations[fairlead.dev/override]" }, { field: "spec.clusterIP" }],
+  });
+});
+
+describe("other extras", () => {
+  const fieldsOf = (annotations: Record<string, string>, spec: object = {}) => {
+    const plain = service(annotations);
+    return ignoredFields({ ...plain, spec: { ...plain.spec, ...spec } }).map(
+      ({ field, reason }) => `${field} ${reason}`,
+    );
+  };
+
+  test("are read; what is not understood is named and left out", () => {
+    const good = {
+      "fairlead.dev/override": "log, drop",
+      "fairlead.dev/balance": "least-connections",
+      "fairlead.dev/hold": "30",
+      "fairlead.dev/removed-endpoints": "reset",
+    };
+    expect(fieldsOf(good)).toEqual([]);
+    expect(extrasOf(service(good))).toMatchObject({
+      drop: true,
+      log: true,
+      balance: "least-connections",
+      holdSeconds: 30,
+      resetRemoved: true,
+    });
+    const bad = {
+      "fairlead.dev/override": "log,stop",
+      "fairlead.dev/balance": "round-robin",
+      "fairlead.dev/hold": "0",
+      "fairlead.dev/removed-endpoints": "yes",
+    };
+    expect(fieldsOf(bad)).toHaveLength(4);
+    expect(extrasOf(service(bad))).toEqual({ drop: false, log: true, resetRemoved: false, ignored: expect.anything() });
+  });
+
+  test("source-hash leads a client to one endpoint, and says so; affinity goes before it", () => {
+    const model = createServiceModel(context);
+    model.upsertService(service({ "fairlead.dev/balance": "source-hash" }));
+    model.upsertSlice(slice);
+    const packet = { source: "10.42.0.9", destination: "10.96.0.1", protocol: "TCP", port: 80 } as const;
+    const { decision } = model.route(packet);
+    expect(decision).toMatchObject({ verdict: "forward", picked: { port: 8080 } });
+    expect(decision?.because[1]?.field).toBe("metadata.annotations[fairlead.dev/balance]");
+    const sticky = service({ "fairlead.dev/balance": "source-hash" });
+    model.upsertService({ ...sticky, spec: { ...sticky.spec, sessionAffinity: "ClientIP" } });
+    expect(model.route(packet).decision).not.toHaveProperty("picked");
+    expect(fieldsOf({ "fairlead.dev/balance": "source-hash" }, { sessionAffinity: "ClientIP" })).toHaveLength(1);
   });
 });

@@ -5,4 +5,12 @@ export * from "./plan.ts";
 export * from "./decide.ts";
 export * from "./model.ts";
 export * from "./ignored-fields.ts";
-export { overrideAnnotation, weightsAnnotation } from "./extras.ts";
+export { bucketCount, bucketOf, bucketsOf, clientSeed, endpointFor } from "./hashing.ts";
+export {
+  balanceAnnotation,
+  holdAnnotation,
+  overrideAnnotation,
+  removedAnnotation,
+  weightsAnnotation,
+} from "./extras.ts";
+export type { Balance } from "./extras.ts";

@@ -1,7 +1,7 @@
 import { keyOf, type EndpointSlice, type Service } from "../kube/index.ts";
 import { addressSet, isLoopback, isProxyable, parseCidr, readAddress, withoutNested, type Family } from "./address.ts";
 import { endpointsOfPort, isPort, type Protocol, type ServiceEndpoint } from "./endpoints.ts";
-import { extrasOf, weighted, type Extras } from "./extras.ts";
+import { extrasOf, weighted, type Balance, type Extras } from "./extras.ts";
 import { poolsOf, type NodeView, type Pool, type Pools } from "./pools.ts";
 
 /** What the decision depends on beside the objects. */
@@ -61,6 +61,14 @@ export interface PortPlan {
   readonly anywhere: boolean;
   /** An administrator has ordered that nobody is answered. */
   readonly ordered?: "drop";
+  /** An administrator wants new connections to be told of, up to a limit. */
+  readonly log?: true;
+  /** How an endpoint is chosen; absent: at random, or in turn. */
+  readonly balance?: Balance;
+  /** For so many seconds a connection waits for an endpoint, where the mode can let it. */
+  readonly holdSeconds?: number;
+  /** Established TCP connections to endpoints that are gone are ended. */
+  readonly resetRemoved?: true;
   /** Seconds that a client address stays with an endpoint; absent: no affinity. */
   readonly affinitySeconds?: number;
 }
@@ -96,6 +104,7 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
   const allowLoopback = livesOnLoopback(context);
   const seen = new Set<string>();
   const extras = extrasOf(service);
+  const orders = ordersOf(extras, affinitySeconds !== undefined);
 
   const planPort = (family: Family, port: SpecPort, index: number): PortPlan => {
     const name = port.name ?? "";
@@ -116,7 +125,7 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
         external,
       }),
       ...(affinitySeconds === undefined ? {} : { affinitySeconds }),
-      ...(extras.drop ? { ordered: "drop" as const } : {}),
+      ...orders,
     };
   };
   const ports = context.families
@@ -137,6 +146,19 @@ export function planService(service: Service, slices: Iterable<EndpointSlice>, c
     key,
     ports,
     ...(healthPort ? { healthCheck: { port: healthPort, localEndpoints: localAddresses.size } } : {}),
+  };
+}
+
+/** What annotations ask for of every port. */
+function ordersOf({ drop, log, balance, holdSeconds, resetRemoved }: Extras, hasAffinity: boolean) {
+  const hashes = balance === "source-hash";
+  return {
+    ...(drop ? { ordered: "drop" as const } : {}),
+    ...(log ? { log: true as const } : {}),
+    // Who stays with an endpoint anyway is not led by a hash.
+    ...(balance && !(hashes && hasAffinity) ? { balance } : {}),
+    ...(holdSeconds === undefined ? {} : { holdSeconds }),
+    ...(resetRemoved ? { resetRemoved: true as const } : {}),
   };
 }
 

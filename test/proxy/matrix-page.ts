@@ -15,6 +15,23 @@ else differs a rule counts as kept. Nor does it see by which interface a client 
 | row | rule | nftables | iptables | userspace |
 | ---: | --- | --- | --- | --- |
 `;
+const tail = `
+## Beyond the Service API
+
+Off unless an annotation asks for it; without them all is as with kube-proxy. \`test/proxy/extras.test.ts\` tries them with packets, in both families.
+[expose-a-service.md](expose-a-service.md#in-uneven-shares-by-hash-to-nobody) says how they are written.
+
+| annotation | nftables | iptables | userspace |
+| --- | --- | --- | --- |
+| \`fairlead.dev/weights\` | yes | yes | yes |
+| \`fairlead.dev/balance: source-hash\` | yes | cannot: nothing there looks up by a hash; drawn at random, and an event says so | yes |
+| \`fairlead.dev/balance: least-connections\` | cannot: the kernel does not count them; an event says so | cannot, as well | yes |
+| \`fairlead.dev/override: drop\` | yes | yes | UDP; TCP is refused |
+| \`fairlead.dev/override: log\` | yes | yes | yes, but for connections that the system refuses |
+| \`fairlead.dev/removed-endpoints: reset\` | yes: the client learns it by its next packet | as nftables | yes: at once |
+| \`fairlead.dev/hold\` | cannot: refused at once; an event says so | cannot, as well | TCP |
+| endpoints that keep failing are tried last | cannot: a packet is led once | cannot, as well | always |
+`;
 const columns = ["nftables", "iptables", "userspace"];
 
 /** The page with the column of one mode as it was seen; the others stay as they are. */
@@ -41,5 +58,5 @@ export function pageOf(mode: string, verdicts: Verdicts, before: string): string
   return `${head}${lines
     .sort((a, b) => a.row - b.row)
     .map(({ text }) => text)
-    .join("\n")}\n`;
+    .join("\n")}\n${tail}`;
 }

@@ -154,6 +154,6 @@ describe.skipIf(whyNoLab)(`switching between modes${why}`, () => {
     await expect(askProxy(control, { switchTo: "ipvs" as ProxyMode })).rejects.toThrow(
       'there is no mode "ipvs": use nftables, iptables, userspace',
     );
-    expect(await askProxy(control)).toEqual({ mode: "nftables", services: 1 });
+    expect(await askProxy(control)).toEqual({ mode: "nftables", services: 1, draining: [] });
   });
 });

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
-import { startProxy, type Proxy } from "../../src/proxy/index.ts";
+import { askConnections, startProxy, type Proxy } from "../../src/proxy/index.ts";
 import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
 import { service, slice } from "./objects.ts";
 
@@ -19,6 +21,8 @@ describe("Services in user space", () => {
   let proxy: Proxy;
   let stop: AbortController;
   const open: (Server | UdpSocket)[] = [];
+  const events: string[] = [];
+  const control = join(tmpdir(), `fairlead-userspace-${process.pid}.sock`);
 
   beforeEach(async () => {
     client = createFakeClient();
@@ -34,7 +38,13 @@ describe("Services in user space", () => {
       clock: systemClock,
       log: silentLogger,
       commands: systemCommands,
+      control,
+      events: {
+        event: (_, type, reason, message) => void events.push(`${type} ${reason} ${message}`),
+        flush: () => Promise.resolve(),
+      },
     });
+    events.length = 0;
     await proxy.ready;
   });
   afterEach(async () => {
@@ -252,6 +262,71 @@ describe("Services in user space", () => {
     other.close();
     await expect.poll(() => proxy.frontends(), { timeout: 5_000 }).toEqual([]);
     expect(await ask()).toBe(podAt(1));
+  });
+
+  const annotated = (annotations: Record<string, string>) => {
+    const plain = web();
+    return { ...plain, metadata: { ...plain.metadata, annotations } };
+  };
+
+  test("least-connections: the next goes to who has the fewest; each is listed with its endpoint and bytes until it ends", async () => {
+    for (const i of [1, 2]) await pod(i);
+    client.put(resources.Service, annotated({ "fairlead.dev/balance": "least-connections" }));
+    client.put(resources.EndpointSlice, endpoints(1));
+    await settled();
+    const held: Socket[] = [];
+    const hold = async (): Promise<void> => {
+      const socket = connect({ host: vip, port });
+      held.push(socket);
+      await once(socket, "data");
+    };
+    for (let i = 0; i < 4; i++) await hold();
+    client.put(resources.EndpointSlice, endpoints(1, 2));
+    await settled();
+    for (let i = 0; i < 4; i++) await hold();
+    const listed = await askConnections(control, "default/web");
+    const of = (i: number) => listed.filter((one) => one.endpoint === `${podAt(i)}:${target}`);
+    expect([of(1).length, of(2).length]).toEqual([4, 4]);
+    expect(listed[0]).toMatchObject({
+      service: "default/web",
+      protocol: "TCP",
+      frontend: `${vip}:${port}`,
+      received: 0,
+    });
+    expect(listed[0]?.sent).toBeGreaterThan(5);
+    for (const socket of held.splice(0)) socket.destroy();
+    await expect.poll(() => askConnections(control), { timeout: 5_000 }).toEqual([]);
+  });
+
+  test("an endpoint that keeps failing is tried last: it costs clients nothing any more", async () => {
+    await pod(1);
+    client.put(resources.Service, web());
+    client.put(resources.EndpointSlice, endpoints(1, 2));
+    await settled();
+    // Nobody listens at the second: half of all are led there first, until it has failed three times.
+    for (let i = 0; i < 20; i++) expect(await ask()).toBe(podAt(1));
+    const server = await pod(2);
+    for (let i = 0; i < 4; i++) expect(await ask()).toBe(podAt(1));
+    server.close();
+  });
+
+  test("hold: clients of a Service without endpoints wait for one, are refused when none comes in time, and at once without it", async () => {
+    await pod(1);
+    client.put(resources.Service, annotated({ "fairlead.dev/hold": "20" }));
+    client.put(resources.EndpointSlice, endpoints());
+    await settled();
+    const waiting = [ask(), ask()];
+    await expect.poll(() => events.length, { timeout: 5_000 }).toBe(1);
+    expect(events[0]).toContain("ConnectionsWaiting");
+    client.put(resources.EndpointSlice, endpoints(1));
+    expect(await Promise.all(waiting)).toEqual([podAt(1), podAt(1)]);
+    client.put(resources.Service, annotated({ "fairlead.dev/hold": "1" }));
+    client.put(resources.EndpointSlice, endpoints());
+    await settled();
+    expect(await ask()).toBe("ECONNRESET");
+    client.put(resources.Service, web());
+    await settled();
+    expect(await ask()).toBe("ECONNREFUSED");
   });
 
   describe("UDP", () => {

@@ -3,7 +3,7 @@ import { openLibrary } from "../../../src/proxy/nftables/library.ts";
 import * as iptables from "../../../src/proxy/iptables/rows.ts";
 import { nothingStale, restoreOf } from "../../../src/proxy/iptables/restore.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "../../../src/proxy/nftables/rows.ts";
-import { drawsOf, scriptOf } from "../../../src/proxy/nftables/script.ts";
+import { addedChains, scriptOf } from "../../../src/proxy/nftables/script.ts";
 import { createServiceModel, type NodePlan } from "../../../src/services/index.ts";
 import { removeProxy } from "../../../src/proxy/index.ts";
 import { runOrThrow, systemCommands } from "../../../src/system/index.ts";
@@ -68,7 +68,7 @@ export async function measureBareNftables(services: number, endpoints: number, l
   const [firstPlan] = plans(1, endpoints);
   for (const plan of plans(services, endpoints)) rows.push(...rowsOfPlan(plan, [], numbers, context));
   const all = unique(rows);
-  const full = scriptOf({ reset: true, remove: [], add: all }, [...drawsOf(all).values()], ["IPv4"]).script;
+  const full = scriptOf({ reset: true, remove: [], add: all }, [...addedChains(all).values()], ["IPv4"]).script;
   const before = firstPlan ? rowsOfPlan(firstPlan, [], numbers, context) : [];
   const after = rowsOfPlan(moved(endpoints), before, numbers, context);
   const there = scriptOf({ reset: false, ...difference(before, after) }, [], ["IPv4"]).script;

@@ -9,6 +9,7 @@ import {
   type Route,
   type ServiceEndpoint,
   overrideAnnotation,
+  balanceAnnotation,
   weightsAnnotation,
 } from "../../services/index.ts";
 import type { Cluster } from "../cluster.ts";
@@ -142,6 +143,12 @@ function fate(cluster: Cluster, client: PacketClient, to: Address, node: string)
       text: `a client address stays with its endpoint for ${decision.affinitySeconds} s after its last connection`,
       owner: { object, field: "spec.sessionAffinity" },
     });
+  if (decision.picked)
+    hops.push({
+      step: "affinity",
+      text: `the client's address leads to ${at(decision.picked.address, decision.picked.port)}, on every node; drawn at random in iptables mode`,
+      owner: { object, field: `metadata.annotations[${balanceAnnotation}]` },
+    });
   const endpoints = endpointsOf(cluster, client, hit, decision, node);
   hops.push(sourceHop(client, route, decision, endpoints, node));
   const chosen = endpoints.filter(({ odds }) => odds > 0);
@@ -237,15 +244,22 @@ function endpointsOf(
   const all = new Map(known.map((one) => [idOf(one), one]));
   for (const one of chosen) all.set(idOf(one), one);
   const shares = chosen.reduce((sum, { weight = 1 }) => sum + weight, 0);
+  const picked = decision?.verdict === "forward" && decision.picked ? idOf(decision.picked) : undefined;
   return [...all.values()]
     .map((endpoint): TracedEndpoint => {
       const takes = ids.has(idOf(endpoint));
+      if (takes && picked !== undefined) {
+        const is = idOf(endpoint) === picked;
+        return { ...viewOf(cluster, endpoint), odds: is ? 1 : 0, ...(is ? {} : { why: otherClients }) };
+      }
       const why = takes ? undefined : whyPassed(endpoint, port, frontend.policy === "Local", node);
       const odds = takes ? (endpoint.weight ?? 1) / shares : 0;
       return { ...viewOf(cluster, endpoint), odds, ...(why ? { why } : {}) };
     })
     .sort((a, b) => b.odds - a.odds);
 }
+
+const otherClients = `${balanceAnnotation} is source-hash: other clients' addresses lead there`;
 
 function whyPassed(endpoint: ServiceEndpoint, port: PortPlan, local: boolean, node: string): string {
   if (!endpoint.ready)

@@ -22,6 +22,7 @@ import { chainsOf, endpointChain } from "./names.ts";
  *     nodeports  protocol, port              chain to go to
  *     refused    address, protocol, port, sources ("" for all)    reject or drop: no endpoint
  *     refused-nodeports  protocol, port      reject or drop
+ *     logged     address, protocol, port     told of before it is refused; logged-nodeports as well
  *     guarded    address, protocol, port     whoever has not come in by now may not
  *     vips       address                     a load balancer's: ports that nobody has are refused
  *
@@ -78,6 +79,7 @@ function rowsOfPort(port: PortPlan, object: string, pods: readonly string[]): Ro
         ...entries,
         // A number after a chain is its share.
         ...endpoints.flatMap(({ weight }, i) => [members[i] ?? "", ...(weight === undefined ? [] : [weight])]),
+        ...(port.log ? ["log"] : []),
       ],
     );
   };
@@ -131,6 +133,7 @@ function rowsOfPort(port: PortPlan, object: string, pods: readonly string[]): Ro
     const served = local ? hasLocal : hasCluster;
     if (!served) {
       const verdict = port.anywhere ? "drop" : "reject";
+      if (port.log) add(address === undefined ? "logged-nodeports" : "logged", where, [], from);
       if (address === undefined) add("refused-nodeports", where, [verdict], from);
       else for (const range of sourceRanges ?? [""]) add("refused", [...where, range], [verdict], from);
     }

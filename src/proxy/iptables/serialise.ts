@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import type { Family } from "../../services/index.ts";
 import type { Atom, Row } from "../../tables/index.ts";
+import { logBurst, logGroup, logRate, logSize } from "../packet-log.ts";
 import { serviceChain } from "./names.ts";
 
 /** A rule, and the chain it is in. */
@@ -62,6 +63,9 @@ export function isChain({ table }: Row): boolean {
   return placeOf(table).name === "chains";
 }
 
+/** Hands the first packets of connections to who tells of them. */
+const logRule = `-m limit --limit ${logRate}/second --limit-burst ${logBurst} -j NFLOG --nflog-group ${logGroup} --nflog-size ${logSize}`;
+
 const toPort = (kind: string, number: string): string => `-p ${kind} -m ${kind} --dport ${number}`;
 
 /** A row of a shared chain as its rule; undefined when a field is not what its column takes. Nothing else reaches iptables. */
@@ -106,9 +110,17 @@ function sharedRule(table: string, { key, value }: Row, family: Family): Omit<Ru
         : { table: "filter", chain: "KUBE-EXTERNAL-SERVICES", rule: `${match} -j KUBE-REFUSED-NODEPORTS` };
     }
     case "nodeports":
+    case "logged-nodeports":
     case "refused-nodeports": {
       const [kind, number] = [protocol(first), port(key[1])];
       if (kind === undefined || number === undefined) return undefined;
+      if (table === "logged-nodeports")
+        return {
+          table: "filter",
+          chain: "KUBE-REFUSED-NODEPORTS",
+          rule: `${toPort(kind, number)} ${logRule}`,
+          first: true,
+        };
       if (table === "nodeports") {
         const chain = chainName(value[0]);
         return chain === undefined
@@ -138,6 +150,8 @@ function addressRule(
     const chain = chainName(value[0]);
     return chain === undefined ? undefined : { table: "nat", chain: "KUBE-SERVICES", rule: `${match} -j ${chain}` };
   }
+  if (table === "logged")
+    return { table: "filter", chain: "KUBE-EXTERNAL-SERVICES", rule: `${match} ${logRule}`, first: true };
   if (table === "guarded") return { table: "filter", chain: "KUBE-PROXY-FIREWALL", rule: `${match} -j DROP` };
   const verdict = verdictOf(value[0]);
   const sources = key[3] === "" ? "" : range(key[3], family);
@@ -201,6 +215,8 @@ function poolRules(
   const entries = integer(count, 0, 64);
   if (transport === undefined || seconds === undefined || entries === undefined) return undefined;
   const rules: (string | undefined)[] = [];
+  const isLogged = rest.at(-1) === "log";
+  if (isLogged) rules.push(logRule);
   for (let i = 0; i < Number(entries); i++) {
     const [to, number] = [host(rest[2 * i], family), port(rest[2 * i + 1])];
     rules.push(
@@ -210,7 +226,7 @@ function poolRules(
     );
   }
   const members: { readonly chain: string | undefined; weight: number }[] = [];
-  for (const atom of rest.slice(2 * Number(entries))) {
+  for (const atom of rest.slice(2 * Number(entries), isLogged ? -1 : undefined)) {
     const last = members.at(-1);
     if (typeof atom === "string") members.push({ chain: chainName(atom), weight: 1 });
     else if (last && integer(atom, 1, 100) !== undefined) last.weight = atom;

@@ -200,7 +200,7 @@ export interface KernelRules {
   readonly draws: readonly string[];
 }
 
-const drawChain = /^(?:spread|stick)-/;
+const drawChain = /^(?:spread|stick|hash|log)-/;
 
 /** Undefined when there is no such table. Throws `NetlinkError`. */
 export async function rulesInKernel(netlink: Netlink, family: Family): Promise<KernelRules | undefined> {

@@ -5,7 +5,7 @@ import { attribute, familyNumber, kinds, nameIn, type Message, type Netlink } fr
 import { createTamperWatch } from "../tamper-watch.ts";
 import { intactChains, readTables, stampScript, tablesOf, type KernelState } from "./read-back.ts";
 import { tableOf } from "./ruleset.ts";
-import { drawsOf, scriptOf } from "./script.ts";
+import { addedChains, scriptOf } from "./script.ts";
 
 /** A program that can tell what others have done to it. */
 export interface NftablesProgram extends Program {
@@ -46,10 +46,10 @@ export function createNftablesProgram(
     netlink ? readTables(netlink, tables).catch(() => undefined) : Promise.resolve(undefined);
   return {
     check(transaction) {
-      const missing = [...drawsOf(transaction.add)].filter(([name]) => transaction.reset || !chains.has(name));
+      const missing = [...addedChains(transaction.add)].filter(([name]) => transaction.reset || !chains.has(name));
       const { script } = scriptOf(
         transaction,
-        missing.map(([, draw]) => draw),
+        missing.map(([, chain]) => chain),
         families,
       );
       return nft.check(script);
@@ -57,10 +57,10 @@ export function createNftablesProgram(
     async apply(transaction) {
       const { reset } = transaction;
       const known = reset ? new Set<string>() : chains;
-      const missing = [...drawsOf(transaction.add)].filter(([name]) => !known.has(name));
+      const missing = [...addedChains(transaction.add)].filter(([name]) => !known.has(name));
       const { script, refused } = scriptOf(
         transaction,
-        missing.map(([, draw]) => draw),
+        missing.map(([, chain]) => chain),
         families,
       );
       await run(script, reset);

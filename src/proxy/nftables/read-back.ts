@@ -9,7 +9,7 @@ import { placeOf } from "./serialise.ts";
 /** What a table of ours holds. */
 export interface KernelState {
   readonly rows: readonly Row[];
-  /** Chains that were added to the program, as `drawsOf` names them. */
+  /** Chains that were added to the program, as `addedChains` names them. */
   readonly chains: ReadonlySet<string>;
 }
 

@@ -7,7 +7,7 @@ import type {
   ProxyContext,
   ServiceEndpoint,
 } from "../../services/index.ts";
-import { loadBalancerAddresses, parseCidr, tellsPods, withoutNested } from "../../services/index.ts";
+import { bucketsOf, loadBalancerAddresses, parseCidr, tellsPods, withoutNested } from "../../services/index.ts";
 import type { Owner, Row } from "../../tables/index.ts";
 import { arrange, number } from "./arrange.ts";
 import { endpointMask, kinds, largestEndpoint, poolMark } from "./marks.ts";
@@ -148,13 +148,16 @@ function kindOf({ kind, policy, sourceRanges }: Frontend): number {
 function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before: Before): Row[] {
   const { affinitySeconds } = port;
   const name = (table: string) => tableFor(table, port.family);
-  if (pool.endpoints.length === 0) return [row(name("pools"), [mark], [port.anywhere ? "drop" : "refuse"], owner)];
+  const poolRow = (...verdict: Row["value"]) =>
+    row(name("pools"), [mark], port.log ? ["log", ...verdict] : verdict, owner);
+  if (pool.endpoints.length === 0) return [poolRow(port.anywhere ? "drop" : "refuse")];
 
+  const hashes = port.balance === "source-hash" && affinitySeconds === undefined && pool.endpoints.length > 1;
   const shares = sharesOf(pool.endpoints, affinitySeconds === undefined ? slotSizes : largestEndpoint);
-  if (affinitySeconds === undefined && shares.length <= slotSizes) {
+  if (!hashes && affinitySeconds === undefined && shares.length <= slotSizes) {
     const slots = arrange(before.slots.get(mark) ?? [], shares, endpointId);
     return [
-      row(name("pools"), [mark], ["pick", slots.length], owner),
+      poolRow("pick", slots.length),
       ...slots.map((endpoint, i) => row(name("slots"), [mark, i], [endpoint.address, endpoint.port], owner)),
     ];
   }
@@ -163,14 +166,18 @@ function poolRows(port: PortPlan, pool: Pool, mark: number, owner: Owner, before
   const numbers = number(before.numbers.get(mark) ?? new Map(), members.map(endpointId));
   const markOf = (endpoint: ServiceEndpoint) => mark + (numbers.get(endpointId(endpoint)) ?? 0);
   const marks = members.map(markOf);
+  if (hashes) {
+    // An endpoint beyond those that have a number gets no clients of its own: theirs go by the first.
+    const buckets = [...bucketsOf(pool.endpoints)];
+    return [
+      poolRow("hash", buckets.length),
+      ...buckets.map((one, i) => row(name("ids"), [mark, i], [marks[one] ?? marks[0] ?? mark], owner)),
+      ...members.map((one, i) => row(name("endpoints"), [marks[i] ?? mark], [one.address, one.port], owner)),
+    ];
+  }
   const draws = arrange(before.draws.get(mark) ?? [], sharesOf(members, largestEndpoint).map(markOf), String);
   return [
-    row(
-      name("pools"),
-      [mark],
-      affinitySeconds === undefined ? ["spread", draws.length] : ["stick", draws.length, affinitySeconds],
-      owner,
-    ),
+    affinitySeconds === undefined ? poolRow("spread", draws.length) : poolRow("stick", draws.length, affinitySeconds),
     ...draws.map((endpoint, i) => row(name("ids"), [mark, i], [endpoint], owner)),
     ...members.map((one, i) => row(name("endpoints"), [marks[i] ?? mark], [one.address, one.port], owner)),
   ];

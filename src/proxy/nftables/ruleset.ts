@@ -1,4 +1,5 @@
-import type { Family } from "../../services/index.ts";
+import { clientSeed, type Family } from "../../services/index.ts";
+import { logBurst, logGroup, logRate, logSize } from "../packet-log.ts";
 import { chosen, endpointMask, hex, kindMask, kinds, localPool, masquerade, masqueradeBit, poolMask } from "./marks.ts";
 
 /** How nft calls a family. */
@@ -142,8 +143,11 @@ export const slotSizes = 64;
 
 /** How a pool of `count` endpoints is drawn from. */
 export interface Draw {
-  /** pick: from `slots`, up to `slotSizes`; spread: from `ids`; stick: from `ids`, and clients are remembered. */
-  readonly way: "pick" | "spread" | "stick";
+  /**
+   * pick: from `slots`, up to `slotSizes`; spread: from `ids`; stick: from `ids`, and clients are remembered; hash: from `ids`, which has
+   * a row for each of `count` buckets of client addresses.
+   */
+  readonly way: "pick" | "spread" | "stick" | "hash";
   readonly count: number;
   /** How long a client is remembered. */
   readonly seconds?: number;
@@ -169,9 +173,11 @@ export function drawChains(draw: Draw, family: Family): string {
   );
 }
 
-function body({ count, seconds }: Draw, flags: number, family: Family): string {
+function body({ way, count, seconds }: Draw, flags: number, family: Family): string {
   const ip = familyName[family];
-  const draw = `meta mark set (${pool}) . numgen random mod ${count} map @ids`;
+  const index =
+    way === "hash" ? `jhash ${ip} saddr mod ${count} seed ${hex(clientSeed)}` : `numgen random mod ${count}`;
+  const draw = `meta mark set (${pool}) . ${index} map @ids`;
   const forward = `meta mark set meta mark | ${hex(flags)}\n  ${translatable} dnat ${ip} to ${poolAndEndpoint} map @endpoints`;
   if (seconds === undefined) return `  ${draw}\n  ${forward}\n  drop\n`;
 
@@ -190,6 +196,16 @@ function body({ count, seconds }: Draw, flags: number, family: Family): string {
 `;
 }
 
+/** Name of the chain that tells of a packet and then does as `verdict` says: it is added when the first pool wants it. */
+export function logChainOf(verdict: "refuse" | "drop" | Draw): string {
+  return `log-${typeof verdict === "object" ? chainOf(verdict) : verdict}`;
+}
+
+export function logChain(verdict: "refuse" | "drop" | Draw): string {
+  const then = typeof verdict === "object" ? `goto ${chainOf(verdict)}` : verdict === "refuse" ? "goto refuse" : "drop";
+  return `chain ${logChainOf(verdict)} {\n  limit rate ${logRate}/second burst ${logBurst} packets log group ${logGroup} snaplen ${logSize}\n  ${then}\n}\n`;
+}
+
 function pickChain(count: number, family: Family): string {
   const slot = `${pool} . numgen random mod ${count}`;
   return `chain ${chainOf({ way: "pick", count })} {\n  ${translatable} dnat ${familyName[family]} to ${slot} map @slots\n  drop\n}\n`;
@@ -205,6 +221,7 @@ export function probeOf(family: Family): string {
   return (
     programOf(family) +
     drawChains({ way: "spread", count: 2 }, family) +
-    drawChains({ way: "stick", count: 2, seconds: 60 }, family)
+    drawChains({ way: "stick", count: 2, seconds: 60 }, family) +
+    drawChains({ way: "hash", count: 1024 }, family)
   );
 }

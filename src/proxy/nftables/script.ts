@@ -1,44 +1,50 @@
 import type { Row, Transaction } from "../../tables/index.ts";
 import type { Family } from "../../services/index.ts";
-import { chainOf, drawChains, programOf, tableOf, type Draw } from "./ruleset.ts";
-import { element, elementKey, placeOf, verdictOf } from "./serialise.ts";
+import { chainOf, drawChains, logChain, logChainOf, programOf, tableOf } from "./ruleset.ts";
+import { element, elementKey, isLogged, placeOf, verdictOf } from "./serialise.ts";
 
 /** Elements in one command: long commands are slow to parse, many short ones as well. */
 const batch = 2_000;
 
-/** A way to draw, in one family. */
-export interface FamilyDraw extends Draw {
+/** A chain that rows lead to and that is not in the program from the start. */
+export interface AddedChain {
   readonly family: Family;
+  /** As nft reads it, in its table. */
+  readonly text: string;
 }
 
-/** The chains that the rows lead to and that are not in the program from the start, by family and name. */
-export function drawsOf(rows: readonly Row[]): Map<string, FamilyDraw> {
-  const draws = new Map<string, FamilyDraw>();
+/** The chains that the rows lead to and that are not in the program from the start, by family and name, in the order in which they are made. */
+export function addedChains(rows: readonly Row[]): Map<string, AddedChain> {
+  const chains = new Map<string, AddedChain>();
   for (const row of rows) {
     const { name, family } = placeOf(row.table);
     const verdict = name === "pools" ? verdictOf(row.value) : undefined;
-    if (typeof verdict === "object" && verdict.way !== "pick")
-      draws.set(`${family} ${chainOf(verdict)}`, { ...verdict, family });
+    if (verdict === undefined) continue;
+    if (typeof verdict === "object" && verdict.way !== "pick") {
+      const id = `${family} ${chainOf(verdict)}`;
+      if (!chains.has(id)) chains.set(id, { family, text: drawChains(verdict, family) });
+    }
+    if (isLogged(row.value)) chains.set(`${family} ${logChainOf(verdict)}`, { family, text: logChain(verdict) });
   }
-  return draws;
+  return chains;
 }
 
 /**
  * The transaction in the language of nft: one script, which the kernel takes as a whole or not at all, and the rows that are
  * left out of it because they do not fit.
- * @param missing draw chains that do not exist yet
+ * @param missing chains that do not exist yet
  */
 export function scriptOf(
   transaction: Transaction,
-  missing: readonly FamilyDraw[],
+  missing: readonly AddedChain[],
   families: readonly Family[],
 ): { script: string; refused: readonly Row[] } {
   const head = families
     .map((family) => {
       const table = tableOf(family);
       const chains = missing
-        .filter((draw) => draw.family === family)
-        .map((draw) => drawChains(draw, family))
+        .filter((chain) => chain.family === family)
+        .map(({ text }) => text)
         .join("");
       return transaction.reset
         ? `add table ${table}\ndelete table ${table}\ntable ${table} {\n${programOf(family)}\n${chains}}\n`

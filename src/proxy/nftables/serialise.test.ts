@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Atom } from "../../tables/index.ts";
-import { scriptOf } from "./script.ts";
+import { addedChains, scriptOf } from "./script.ts";
 import { element } from "./serialise.ts";
 
 const of = (table: string, key: Atom[], value: Atom[] = []) =>
@@ -67,7 +67,7 @@ test("a script removes before it adds, and makes the chains that are missing", (
       remove: [{ table: "pools", key: [0x800], value: ["pick", 2], owner }],
       add: [{ table: "pools", key: [0x800], value: ["spread", 77], owner }],
     },
-    [{ way: "spread", count: 77, family: "IPv4" }],
+    [...addedChains([{ table: "pools", key: [0x800], value: ["spread", 77], owner }]).values()],
     ["IPv4"],
   );
   const order = [

@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import type { Family } from "../../services/index.ts";
 import type { Atom, Row } from "../../tables/index.ts";
 import { hex, largestEndpoint } from "./marks.ts";
-import { chainOf, slotSizes, type Draw } from "./ruleset.ts";
+import { chainOf, logChainOf, slotSizes, type Draw } from "./ruleset.ts";
 
 type Write = (atom: Atom | undefined) => string | undefined;
 
@@ -61,16 +61,29 @@ export function placeOf(table: string): { readonly name: string; readonly family
 }
 
 const seconds = integer(1, 86_400);
+const most = new Map([
+  ["pick", slotSizes],
+  ["spread", largestEndpoint],
+  ["stick", largestEndpoint],
+  ["hash", 8192],
+]);
+
+/** Whether the packets of a pool are told of before its verdict: `["log", ...]`. */
+export function isLogged(value: readonly Atom[]): boolean {
+  return value[0] === "log" && value[1] !== "log";
+}
 
 /**
  * What a pool does, from the value of its row: `["refuse"]`, `["drop"]`, or a way to draw: `["pick", count]`,
- * `["spread", count]`, `["stick", count, seconds]`. Undefined when it is none of these.
+ * `["spread", count]`, `["stick", count, seconds]`, `["hash", count]`; any of them after `"log"`. Undefined when it is none of these.
  */
 export function verdictOf(value: readonly Atom[]): "refuse" | "drop" | Draw | undefined {
+  if (isLogged(value)) return verdictOf(value.slice(1));
   const [action, size, time] = value;
   if ((action === "refuse" || action === "drop") && value.length === 1) return action;
-  const count = Number(integer(1, action === "pick" ? slotSizes : largestEndpoint)(size));
+  const count = Number(integer(1, most.get(String(action)) ?? 0)(size));
   if (!count) return undefined;
+  if (action === "hash" && value.length === 2) return { way: action, count };
   if ((action === "pick" || action === "spread") && value.length === 2) return { way: action, count };
   if (action === "stick" && value.length === 3 && seconds(time)) return { way: action, count, seconds: Number(time) };
   return undefined;
@@ -78,6 +91,7 @@ export function verdictOf(value: readonly Atom[]): "refuse" | "drop" | Draw | un
 
 function verdict(value: readonly Atom[]): string | undefined {
   const found = verdictOf(value);
+  if (found !== undefined && isLogged(value)) return `goto ${logChainOf(found)}`;
   if (found === "refuse") return "goto refuse";
   return typeof found === "object" ? `goto ${chainOf(found)}` : found;
 }

@@ -12,11 +12,15 @@ import {
 import type { Clock, Logger } from "../../system/index.ts";
 import type { Backend, CarriedConnection, FrontendState } from "../backend.ts";
 import type { Syncs } from "../figures.ts";
-import { createBalancer, type Affinity, type Balancer } from "./balancer.ts";
+import { placeText, type ServiceConnection } from "../connections.ts";
+import type { LoggedPacket } from "../packet-log.ts";
+import { createBalancer, idOf, type Affinity, type Balancer } from "./balancer.ts";
+import { createLedger, type Flow, type Ledger } from "./ledger.ts";
 import { createListener, type Listener } from "./listener.ts";
 import type { Connection, Connections, OpenServer, Target } from "./target.ts";
 import { openTcpServer } from "./tcp.ts";
 import { openUdpServer } from "./udp.ts";
+import { createWaitingRoom } from "./waiting-room.ts";
 
 export interface UserspaceOptions {
   readonly context: ProxyContext;
@@ -24,12 +28,20 @@ export interface UserspaceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of each Service that is served anew. */
-  readonly syncs?: Pick<Syncs, "done">;
+  readonly syncs?: Pick<Syncs, "done" | "userspace">;
   /** Told of each socket that could not be opened. */
   readonly openFailed?: () => void;
+  /** Told of clients of Services that are logged. */
+  readonly logged?: (packet: LoggedPacket) => void;
+  /** Told of a Service for which a client waits, while nobody waited before. */
+  readonly held?: (service: string) => void;
 }
 
 export interface UserspaceBackend extends Backend {
+  /** Endpoints that are tried last because they keep failing. */
+  failing(): number;
+  /** Connections that wait for an endpoint. */
+  held(): number;
   /** Sockets that take clients now. */
   listeners(): number;
 }
@@ -58,8 +70,18 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
   const served = new Map<string, Map<string, Served>>();
   const opening = new Set<Promise<void>>();
   const connections: Connections = new Set();
-  const affinities = new Map<string, Affinity>();
+  /** Of Service ports that are gone. */
+  const past = new Set<PortState>();
+  const states = new Map<string, PortState>();
+  const waiting = createWaitingRoom({ clock, signal, ...(options.held ? { first: options.held } : {}) });
   const warn = createLimiter(clock, (problem) => log.warn({ problem }, "a connection or listener failed"));
+
+  const failing = (): number => {
+    let count = 0;
+    for (const { ledger } of states.values()) count += ledger.failing();
+    return count;
+  };
+  options.syncs?.userspace({ held: () => waiting.count, failing, carried: () => connections.size });
 
   function apply(key: string, plan: NodePlan | undefined): void {
     const begun = performance.now();
@@ -76,28 +98,68 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
         openOrClose(known);
         known.listener?.refresh();
         after.set(id, known);
-      } else after.set(id, serve(port, frontend, address));
+      } else after.set(id, serve(key, port, frontend, address));
     }
     if (after.size > 0) served.set(key, after);
     else served.delete(key);
-    const ids = new Set(plan?.ports.map(affinityId));
-    for (const { port } of before.values()) if (!ids.has(affinityId(port))) affinities.delete(affinityId(port));
+    const ids = new Set(plan?.ports.map(stateId));
+    for (const { port } of before.values()) if (!ids.has(stateId(port))) leave(stateId(port));
+    for (const port of plan?.ports ?? []) {
+      const ledger = states.get(stateId(port))?.ledger;
+      ledger?.keep(port.serving);
+      if (ledger && port.resetRemoved) endRemoved(ledger, port);
+    }
+    waiting.wake(key);
     options.syncs?.done((performance.now() - begun) / 1000, false);
   }
 
-  function serve(port: PortPlan, frontend: Frontend, address: string): Served {
-    const affinity: Affinity = affinities.get(affinityId(port)) ?? new Map();
-    affinities.set(affinityId(port), affinity);
-    const balancer = createBalancer(clock, affinity, Math.floor(Math.random() * 1_000));
+  /** Connections of a Service port that is gone go on, and are known until the last has ended. */
+  function leave(id: string): void {
+    const state = states.get(id);
+    if (!state) return;
+    states.delete(id);
+    for (const _ of state.ledger.flows()) {
+      past.add(state);
+      break;
+    }
+  }
+
+  function serve(service: string, port: PortPlan, frontend: Frontend, address: string): Served {
+    const state = states.get(stateId(port)) ?? { service, affinity: new Map(), ledger: createLedger(clock) };
+    states.set(stateId(port), state);
+    const { ledger } = state;
+    const balancer = createBalancer(clock, state.affinity, Math.floor(Math.random() * 1_000));
+    const decisionFor = (client: string) =>
+      // Who comes from the address it goes to is this machine: that is how it reaches addresses of its own.
+      decide(
+        one.port,
+        one.frontend,
+        { address: client, class: client === address ? "node" : classify(client) },
+        context,
+      );
     const target: Target = {
       endpointsFor(client) {
-        // Who comes from the address it goes to is this machine: that is how it reaches addresses of its own.
-        const of = client === address ? "node" : classify(client);
-        const decision = decide(one.port, one.frontend, { address: client, class: of }, context);
+        const decision = decisionFor(client);
         if (decision.verdict !== "forward") return [];
-        return balancer.order(decision.endpoints, client, decision.affinitySeconds);
+        const { endpoints, affinitySeconds, picked } = decision;
+        let order = balancer.order(endpoints, client, affinitySeconds);
+        if (one.port.balance === "least-connections" && affinitySeconds === undefined) order = ledger.leastFirst(order);
+        if (picked) order = [picked, ...order.filter((other) => other !== picked)];
+        return ledger.failingLast(order);
       },
       reached: (client, endpoint) => balancer.reached(client, endpoint, one.port.affinitySeconds),
+      began: (client, endpoint) => ledger.began(client, endpoint),
+      failed: (endpoint) => ledger.failed(endpoint),
+      hold(client) {
+        const { holdSeconds } = one.port;
+        if (holdSeconds === undefined || decisionFor(client).verdict !== "reject") return Promise.resolve(false);
+        return waiting.wait(service, holdSeconds, () => one.port.anywhere);
+      },
+      came({ remoteAddress: source, remotePort: sourcePort }) {
+        if (!one.port.log || source === undefined || sourcePort === undefined) return;
+        const { protocol, port: number } = one.frontend;
+        options.logged?.({ source, sourcePort, destination: address, port: number, protocol });
+      },
     };
     const one: Served = { port, frontend, balancer, address, target, listener: undefined };
     openOrClose(one);
@@ -193,6 +255,20 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       return Promise.resolve();
     },
     connections: () => [...connections].flatMap(carried),
+    serviceConnections() {
+      const all: ServiceConnection[] = [];
+      for (const state of [...states.values(), ...past]) {
+        let count = 0;
+        for (const flow of state.ledger.flows()) {
+          all.push(...described(state.service, flow, clock.now()));
+          count++;
+        }
+        if (count === 0) past.delete(state);
+      }
+      return Promise.resolve(all);
+    },
+    failing,
+    held: () => waiting.count,
     stopped: new Promise((resolve) =>
       signal.addEventListener(
         "abort",
@@ -218,11 +294,39 @@ function leadsSomewhere({ port, frontend }: Pick<Served, "port" | "frontend">): 
   const isLocal = frontend.policy === "Local";
   const has = (pool: PortPlan["local"]) => pool.endpoints.length > 0;
   const reaches = isLocal ? has(port.local) || (frontend.kind !== "ClusterIP" && has(port.cluster)) : has(port.cluster);
-  return reaches || (port.anywhere && frontend.protocol === "UDP");
+  const holds = port.holdSeconds !== undefined && !port.anywhere && frontend.protocol === "TCP";
+  return reaches || holds || (port.anywhere && frontend.protocol === "UDP");
+}
+
+/** What the frontends of a Service port share. */
+interface PortState {
+  readonly service: string;
+  readonly affinity: Affinity;
+  readonly ledger: Ledger;
+}
+
+/** Connections to endpoints that are gone are told so at once. */
+function endRemoved(ledger: Ledger, port: PortPlan): void {
+  const ids = new Set(port.serving.map(idOf));
+  for (const { client, endpoint } of ledger.flows()) if (!ids.has(endpoint)) client.resetAndDestroy();
+}
+
+function described(service: string, { client, endpoint, since }: Flow, now: number): ServiceConnection[] {
+  const { bytesRead: received, bytesWritten: sent } = client;
+  return carried(client).map((one) => ({
+    service,
+    protocol: "TCP",
+    client: placeText(one.client, one.clientPort),
+    frontend: placeText(one.address, one.port),
+    endpoint,
+    seconds: Math.round((now - since) / 1000),
+    received,
+    sent,
+  }));
 }
 
 /** The frontends of a Service port share their affinity, in each family. */
-function affinityId({ family, id }: PortPlan): string {
+function stateId({ family, id }: PortPlan): string {
   return `${family} ${id}`;
 }
 

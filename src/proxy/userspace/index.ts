@@ -1,1 +1,2 @@
 export { createUserspaceBackend } from "./backend.ts";
+export { warnOfFileLimit } from "./file-limit.ts";

@@ -6,6 +6,14 @@ export interface Target {
   /** Endpoints in the order to try them; empty: the client is refused. */
   endpointsFor(client: string): readonly ServiceEndpoint[];
   reached(client: string, endpoint: ServiceEndpoint): void;
+  /** Is told that a connection is carried to an endpoint; what it gives is to be called when the connection ends. */
+  began(client: Connection, endpoint: ServiceEndpoint): () => void;
+  /** Is told that an endpoint did not take a connection. */
+  failed(endpoint: ServiceEndpoint): void;
+  /** Where there is no endpoint: resolves when there is one, with false at once or when there is none in time. */
+  hold(client: string): Promise<boolean>;
+  /** Is told of each client that comes. */
+  came(from: Pick<Connection, "remoteAddress" | "remotePort">): void;
 }
 
 /** An open socket that serves one frontend. */
@@ -28,4 +36,14 @@ export type OpenServer = (
 export type Connections = Set<Connection>;
 
 /** The client's side of one. */
-export type Connection = Pick<Socket, "destroy" | "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
+export type Connection = Pick<
+  Socket,
+  | "destroy"
+  | "resetAndDestroy"
+  | "bytesRead"
+  | "bytesWritten"
+  | "remoteAddress"
+  | "remotePort"
+  | "localAddress"
+  | "localPort"
+>;

@@ -26,7 +26,10 @@ export const openTcpServer: OpenServer = (where, target, report, connections) =>
 
 async function serve(client: Socket, target: Target, report: (problem: string) => void): Promise<void> {
   const address = client.remoteAddress ?? "";
-  for (const endpoint of target.endpointsFor(address).slice(0, attempts)) {
+  target.came(client);
+  let endpoints = target.endpointsFor(address);
+  if (endpoints.length === 0 && (await target.hold(address))) endpoints = target.endpointsFor(address);
+  for (const endpoint of endpoints.slice(0, attempts)) {
     if (client.destroyed) return;
     try {
       const upstream = await reach(endpoint);
@@ -35,10 +38,12 @@ async function serve(client: Socket, target: Target, report: (problem: string) =
         return;
       }
       target.reached(address, endpoint);
+      client.once("close", target.began(client, endpoint));
       join(client, upstream);
       return;
     } catch (error) {
       // Nothing has been sent yet, so another endpoint may answer in its place.
+      target.failed(endpoint);
       report(`${endpoint.address}:${endpoint.port}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }

@@ -54,6 +54,7 @@ function createSessions(server: Socket, target: Target, report: (problem: string
   }
 
   function begin(id: string, from: RemoteInfo): Session | undefined {
+    target.came({ remoteAddress: from.address, remotePort: from.port });
     const [endpoint] = target.endpointsFor(from.address);
     if (!endpoint) return undefined;
     const [[oldestId, oldest] = []] = open;
