@@ -35,7 +35,7 @@ export * from "./values/image.ts";
 export * from "./values/intstr.ts";
 export * from "./values/ip.ts";
 export * from "./values/names.ts";
-export { compilePattern, PatternError, type Pattern } from "./values/pattern.ts";
+export { compilePattern, PatternError, patternProgram, type Instruction, type Pattern } from "./values/pattern.ts";
 export { compileCaptures, type Captures } from "./values/captures.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";

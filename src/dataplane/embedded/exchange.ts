@@ -13,7 +13,8 @@ export interface Target {
   readonly query: string;
 }
 
-const absolute = /^https?:\/\/([^/?#@]*)([^?]*)/i;
+/** Without an authority, or with a user name, it is no good (RFC 9110 section 4.2). */
+const absolute = /^https?:\/\/([^/?#@]+)([^?]*)/i;
 
 /** Reads host and path of a request, or says why they are ambiguous (RFC 9112 sections 3.2 and 6.1, RFC 9113 section 8.3.1). */
 export function readTarget(request: Incoming): Target | { readonly refused: string } {
@@ -30,6 +31,10 @@ export function readTarget(request: Incoming): Target | { readonly refused: stri
     if (host !== undefined && host !== request.authority) return { refused: "Host and :authority differ" };
     host = request.authority;
   }
+  // The parser takes lines of HTTP/0.9 and of versions that do not begin with one.
+  if (!("stream" in request) && request.httpVersion !== "1.1" && request.httpVersion !== "1.0")
+    return { refused: "the version is not one of HTTP/1" };
+  if (url.includes("#")) return { refused: "the request target has a fragment" };
   const encoding = request.headers["transfer-encoding"];
   if (encoding !== undefined) {
     if (request.httpVersion === "1.0") return { refused: "HTTP/1.0 has no Transfer-Encoding" };
@@ -39,7 +44,7 @@ export function readTarget(request: Incoming): Target | { readonly refused: stri
   if (url[0] !== "/") {
     const parts = absolute.exec(url);
     if (!parts) return { refused: "the request target is not a path" };
-    host = parts[1] ?? "";
+    host = parts[1] as string;
     rest = `${parts[2] || "/"}${url.slice(parts[0].length)}`;
   }
   const mark = rest.indexOf("?");

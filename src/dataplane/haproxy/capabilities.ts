@@ -1,12 +1,14 @@
-import { type Listener, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
+import { type Listener, type Route, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { automatonOf } from "./expression.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "ExactPath",
   "PrefixPath",
+  "RegularExpression",
   "HeaderMatching",
   "WildcardHost",
   "DefaultBackend",
@@ -50,7 +52,17 @@ export function refusedBy(model: RoutingModel): Refusal[] {
   for (const listener of model.listeners)
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
+  for (const listener of model.listeners)
+    for (const route of routesOf(listener))
+      if (expressionsOf(route).some((each) => automatonOf(each) === undefined))
+        refused.push({ route: route.id, feature: "RegularExpression" });
   return refused;
+}
+
+function expressionsOf({ path, headers, query }: Route): string[] {
+  return [...(path ? [path] : []), ...headers, ...query].flatMap(({ type, value }) =>
+    type === "RegularExpression" ? [value] : [],
+  );
 }
 
 /** What a port as a whole asks for: who must be shown a certificate is never served without. */

@@ -182,7 +182,7 @@ export function configText(input: ConfigInput): string {
     say("http-request set-header x-request-id %[var(txn.id)]");
 
     page(405, "This method is not allowed here.", "if { method TRACE CONNECT }");
-    page(400, "Bad request: what HTTP is that?", "unless { req.ver 1.1 2.0 1.0 }");
+    page(400, "Bad request: what HTTP is that?", "if { fc_http_major 1 } !{ req.ver 1.1 1.0 }");
     page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
     page(400, "Bad request: there must be one Host.", "if { req.hdr_cnt(host) gt 1 }");
     page(400, "Bad request: no codings in HTTP/1.0.", "if { req.ver 1.0 } { req.hdr(transfer-encoding) -m found }");
@@ -211,6 +211,16 @@ export function configText(input: ConfigInput): string {
     say("http-request del-header", foreign, "-m", "reg", ...others);
     for (const [name, value] of told) say("http-request set-header", name, value, ...others);
     if (trusting) say("http-request lua.forwarded", scheme, port, "if", "believed");
+
+    // An absolute target with a user name or without an authority is an error (RFC 9110 section 4.2).
+    say("http-request set-var(txn.absolute) url if { fc_http_major 1 } !{ url_beg / }");
+    page(
+      400,
+      "Bad request: what target is that?",
+      "if { var(txn.absolute) -m found } !{ var(txn.absolute) -i -m reg ^https?://[^/?#@]+([/?#]|$) }",
+    );
+    // It is passed on as a path. Its authority is that of Host: HAProxy refuses any other.
+    say("http-request set-uri %[pathq] if { var(txn.absolute) -m found }");
 
     // What the native tables know; the rest is the program's.
     say(

@@ -157,7 +157,7 @@ end
 local function parameter(request, name)
   if not request.parameters then
     request.parameters = {}
-    for pair in request.query:gmatch("[^&]+") do
+    for pair in request.query:sub(2):gmatch("[^&]+") do
       local key, value = pair:match("^([^=]*)=?(.*)$")
       key = form_decoded(key)
       if request.parameters[key] == nil then request.parameters[key] = form_decoded(value) end
@@ -166,15 +166,88 @@ local function parameter(request, name)
   return request.parameters[name]
 end
 
+-- Expressions, as automata that are in many places at once: linear in the length of the text.
+local automata = setmetatable({}, { __mode = "k" })
+
+local function automaton_of(part, text)
+  local code = automata[part]
+  if code then return code end
+  code = {}
+  for word in text:gmatch("%S+") do
+    local op, first, rest = word:match("^(%a):?(%d*):?(.*)$")
+    local step = { op = op, next = tonumber(first) }
+    if op == "j" then step.other = tonumber(rest)
+    elseif op == "a" then step.condition = rest
+    elseif op == "s" then
+      step.takes = {}
+      for low, high in rest:gmatch("(%d+)-(%d+)") do
+        for byte = tonumber(low), tonumber(high) do step.takes[byte] = true end
+      end
+    end
+    code[#code + 1] = step
+  end
+  automata[part] = code
+  return code
+end
+
+local function is_word(byte)
+  return byte ~= nil and (byte == 95 or (byte >= 48 and byte <= 57) or (byte >= 65 and byte <= 90) or (byte >= 97 and byte <= 122))
+end
+
+local conditions = {
+  beginText = function(before) return before == nil end,
+  endText = function(_, after) return after == nil end,
+  beginLine = function(before) return before == nil or before == 10 end,
+  endLine = function(_, after) return after == nil or after == 10 end,
+  wordBoundary = function(before, after) return is_word(before) ~= is_word(after) end,
+  noWordBoundary = function(before, after) return is_word(before) == is_word(after) end,
+}
+
+local function runs(code, text)
+  local places = { 0 }
+  local before
+  for at = 1, #text + 1 do
+    local after = text:byte(at)
+    local seen, next_places, stack = {}, {}, places
+    while #stack > 0 do
+      local place = stack[#stack]
+      stack[#stack] = nil
+      if not seen[place] then
+        seen[place] = true
+        local step = code[place + 1]
+        if step.op == "m" then return true
+        elseif step.op == "j" then
+          stack[#stack + 1] = step.next
+          stack[#stack + 1] = step.other
+        elseif step.op == "a" then
+          if conditions[step.condition](before, after) then stack[#stack + 1] = step.next end
+        elseif after and step.takes[after] then next_places[#next_places + 1] = step.next end
+      end
+    end
+    if #next_places == 0 then return false end
+    places = next_places
+    before = after
+  end
+  return false
+end
+
+-- The last word of a part is a text, or an automaton.
+local function holds(part, actual)
+  if part[2] == "Exact" then return actual == part[#part] end
+  return part[#part] ~= "" and runs(automaton_of(part, part[#part]), actual)
+end
+
 local function accepts(row, request)
   for _, part in ipairs(row) do
     local kind = part[1]
     if kind == "method" then
       if part[2] ~= request.method then return false end
+    elseif kind == "path" then
+      if part[2] == "RegularExpression" and not holds(part, request.path) then return false end
     elseif kind == "header" or kind == "query" then
       local actual
       if kind == "header" then actual = header(request, part[3]) else actual = parameter(request, part[3]) end
-      if actual == nil or part[2] ~= "Exact" or actual ~= part[4] then return false end
+      if actual == nil or not holds(part, actual) then return false end
     end
   end
   return true
@@ -194,6 +267,10 @@ local function route_in(tag, server, host, meta, request)
   local path = request.path
   local exact = first_of(look(key_of("e", tag, server, host, path)), request)
   if exact then return exact end
+  for i = 3, #meta do
+    local row = row_of(meta[i])
+    if row and accepts(row, request) then return meta[i] end
+  end
   local longest = tonumber(meta[1])
   local stop = #path
   local function cut(from)
@@ -372,9 +449,8 @@ local function serve(txn, item, request)
       elseif part[3] ~= "" then port = wellknown(part[3])
       else port = request.port end
       local target = changed_path(request.path, part[6], part[7], matched)
-      local query = request.query ~= "" and ("?" .. request.query) or ""
       local shown = port == wellknown(scheme) and "" or (":" .. port)
-      stop(txn, tonumber(part[2]), scheme .. "://" .. host .. shown .. target .. query)
+      stop(txn, tonumber(part[2]), scheme .. "://" .. host .. shown .. target .. request.query)
       return true
     elseif kind == "rewrite" then
       path = changed_path(path, part[3], part[4], matched)
@@ -422,7 +498,9 @@ end
 
 core.register_action("route", { "http-req" }, function(txn, tag)
   local host = canonical_host(txn.sf:req_hdr("host"))
-  local sent = txn.sf:path()
+  local target = txn.sf:pathq()
+  local mark = target:find("?", 1, true)
+  local sent = mark and target:sub(1, mark - 1) or target
   local path = canonical_path(sent)
   if not host or not path then return stop(txn, 400) end
   local info = parsed(look(key_of("l", tag)) or "HTTP 0 0")
@@ -434,7 +512,7 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   end
   if not server then return stop(txn, 404) end
   local request = {
-    host = host, path = path, query = txn.sf:query(), method = txn.sf:method(), headers = txn.http:req_get_headers(),
+    host = host, path = path, query = mark and target:sub(mark) or "", method = txn.sf:method(), headers = txn.http:req_get_headers(),
     scheme = secure and "https" or "http", port = tonumber(info[3]),
   }
   local item = route_for(tag, server, request)

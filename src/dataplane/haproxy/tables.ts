@@ -12,6 +12,7 @@ import {
   serverFor,
   type StreamRoute,
 } from "../../routing/index.ts";
+import { automatonOf } from "./expression.ts";
 import { type Row, rowText } from "./row.ts";
 import { keyOf } from "./command.ts";
 import { neededFilters } from "../features.ts";
@@ -91,7 +92,7 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
     if (refused.has(route.id) || rule.backends.length !== 1 || backend?.pool === undefined) return undefined;
     if (backend.weight === 0 || backend.filters.length + rule.filters.length > 0) return undefined;
     if (rule.timeouts.request !== undefined || rule.timeouts.backendRequest !== undefined) return undefined;
-    if ("headers" in route && conditional(route)) return undefined;
+    if ("headers" in route && (conditional(route) || route.path?.type === "RegularExpression")) return undefined;
     return slots.get(backend.pool);
   }
 
@@ -192,13 +193,18 @@ function conditional({ method, headers, query }: Route): boolean {
 
 function conditionsOf({ path, method, headers, query }: Route): Row[] {
   const fields = (kind: string, list: readonly FieldMatch[]): Row[] =>
-    list.map(({ type, name, value }) => [kind, type, name, value]);
+    list.map(({ type, name, value }) => [kind, type, name, wanted(type, value)]);
   return [
-    ...(path ? [["path", path.type, path.value]] : []),
+    ...(path ? [["path", path.type, wanted(path.type, path.value)]] : []),
     ...(method === undefined ? [] : [["method", method]]),
     ...fields("header", headers),
     ...fields("query", query),
   ];
+}
+
+/** What is compared with: a text, or the automaton of an expression. One that is too large matches nothing: the route is refused. */
+function wanted(type: string, value: string): string {
+  return type === "RegularExpression" ? (automatonOf(value) ?? "") : value;
 }
 
 function filterRow(filter: Filter): Row {

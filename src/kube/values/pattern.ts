@@ -20,7 +20,8 @@ const maxInstructions = 50_000;
 /** Remembered transitions of one pattern; beyond, all are forgotten and found anew. */
 const maxTransitions = 1 << 18;
 
-type Instruction =
+/** A step of a program: one character of a set, two ways to go on, a condition on where it is, or the end. Numbers are those of instructions. */
+export type Instruction =
   | { readonly op: "set"; readonly set: number; next: number }
   | { readonly op: "split"; first: number; second: number }
   | { readonly op: "assert"; readonly assertion: Assertion; next: number }
@@ -34,6 +35,14 @@ interface State {
   /** Kind of the character before. */
   readonly before: number;
   readonly next: (State | undefined)[];
+}
+
+/** A pattern as a program for an automaton that is in many places at once, for whoever matches it elsewhere. It begins at 0. Throws PatternError. */
+export function patternProgram(source: string): {
+  readonly code: readonly Instruction[];
+  readonly sets: readonly Ranges[];
+} {
+  return programOf(parsePattern(source), source);
 }
 
 /** Compiles a pattern. Throws PatternError, with a message in the words of Go's `regexp/syntax`. */
