@@ -42,6 +42,7 @@ export {
 export { poolOf, type PoolTarget } from "./pool.ts";
 export { readKeyPair, type InspectKeyPair } from "./tls.ts";
 export { textOf } from "./owner.ts";
+export { classSelector, type ClassVerdict } from "./ingress-class.ts";
 export * from "./gateway/index.ts";
 export { createPoolMemory, type PoolMemory } from "./pool.ts";
 export * from "./ingress-nginx/index.ts";

@@ -1,15 +1,18 @@
 // A real HAProxy that does what a contract server was told: the data path behind a cloud or an appliance that cannot be had in a test.
 import { spawn } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Frontends are { name, address, port, sticky, members: [{ address, port }] }, TCP only. A connection that stands stays over changes. */
+/**
+ * Frontends are { name, address, port, sticky, members: [{ address, port }] } for TCP, or { name, address, port, tls: [PEM], http: [{ hostname,
+ * path, members }] }, where the first rule that matches counts. A connection that stands stays over changes.
+ */
 export function createHaproxy(folder) {
   let child;
-  let text = "";
+  let seen = "";
   let last = Promise.resolve();
   const word = (value) => {
-    if (!/^[A-Za-z0-9_.:-]{1,128}$/.test(String(value))) throw new Error(`not for HAProxy: ${JSON.stringify(value)}`);
+    if (!/^[A-Za-z0-9_.:/-]{1,128}$/.test(String(value))) throw new Error(`not for HAProxy: ${JSON.stringify(value)}`);
     return String(value);
   };
   const render = (frontends) =>
@@ -21,18 +24,53 @@ export function createHaproxy(folder) {
       "  timeout connect 5s",
       "  timeout client 30s",
       "  timeout server 30s",
-      ...frontends.flatMap(({ name, address, port, sticky, members }) => [
-        `listen ${word(name)}`,
-        `  bind ${word(address)}:${word(port)}`,
-        `  balance ${sticky ? "source" : "roundrobin"}`,
-        ...members.map((one, i) => `  server s${i} ${word(one.address)}:${word(one.port)}`),
-      ]),
+      ...frontends.filter(({ http }) => http).flatMap(renderHttp),
+      ...frontends
+        .filter(({ http }) => !http)
+        .flatMap(({ name, address, port, sticky, members }) => [
+          `listen ${word(name)}`,
+          `  bind ${word(address)}:${word(port)}`,
+          `  balance ${sticky ? "source" : "roundrobin"}`,
+          ...members.map((one, i) => `  server s${i} ${word(one.address)}:${word(one.port)}`),
+        ]),
       "",
     ].join("\n");
+  const renderHttp = ({ name, address, port, tls = [], http }) => {
+    const condition = ({ hostname = "", path = "" }, i) => [
+      ...(hostname.startsWith("*.")
+        ? [`  acl r${i} hdr(host),field(1,:) -i -m end ${word(hostname.slice(1))}`]
+        : hostname
+          ? [`  acl r${i} hdr(host),field(1,:) -i ${word(hostname)}`]
+          : []),
+      ...(path ? [`  acl p${i} path_beg ${word(path)}`] : []),
+      `  use_backend ${word(name)}.${i}${hostname || path ? ` if${hostname ? ` r${i}` : ""}${path ? ` p${i}` : ""}` : ""}`,
+    ];
+    return [
+      `frontend ${word(name)}`,
+      "  mode http",
+      `  bind ${word(address)}:${word(port)}${tls.length > 0 ? ` ssl crt ${join(folder, word(name))}/` : ""}`,
+      ...http.flatMap(condition),
+      ...http.flatMap(({ members }, i) => [
+        `backend ${word(name)}.${i}`,
+        "  mode http",
+        ...members.map((one, j) => `  server s${j} ${word(one.address)}:${word(one.port)}`),
+      ]),
+    ];
+  };
+  async function writeCertificates(frontends) {
+    for (const { name, tls = [] } of frontends) {
+      if (tls.length === 0) continue;
+      await mkdir(join(folder, word(name)), { recursive: true });
+      for (const [i, pem] of tls.entries()) await writeFile(join(folder, name, `${i}.pem`), pem);
+    }
+  }
   async function apply(frontends) {
+    const certificates = JSON.stringify(frontends.map(({ tls }) => tls));
     const next = render(frontends);
-    if (next === text) return;
-    text = next;
+    if (next + certificates === seen) return;
+    seen = next + certificates;
+    const text = next;
+    await writeCertificates(frontends);
     const old = child;
     child = undefined;
     if (frontends.length === 0) {

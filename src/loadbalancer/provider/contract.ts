@@ -25,7 +25,46 @@ export interface ExposureTarget {
   readonly addresses: readonly string[];
 }
 
-/** What should be: one Service as a load balancer has to have it. Plain data, sorted, so that equal ones are equal as JSON. */
+/** Where requests of an Ingress go: one port of a Service. */
+export interface HttpBackend {
+  readonly namespace: string;
+  readonly service: string;
+  /** The Service's. */
+  readonly uid: string;
+  /** The Service's port, and the pods'. */
+  readonly port: number;
+  readonly targetPort: number;
+  readonly nodePort?: number;
+  /** Pods that are ready, with `HttpCapabilities.endpoints`; otherwise none. */
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[];
+}
+
+export interface HttpRule {
+  /** "": any; `*.example.com`: one label more. */
+  readonly host: string;
+  readonly path: string;
+  readonly match: "Exact" | "Prefix";
+  readonly backend: HttpBackend;
+}
+
+export interface HttpCertificate {
+  /** Name of the Secret, in the Ingress's namespace. */
+  readonly name: string;
+  readonly hosts: readonly string[];
+  /** PEM; absent where there is no such Secret: what the provider has under this name may do. */
+  readonly pair?: { readonly certificate: string; readonly key: string };
+}
+
+/** What an Ingress asks for. */
+export interface HttpExposure {
+  /** The first that matches counts: longer hosts and paths come first, as the Ingress API orders them. */
+  readonly rules: readonly HttpRule[];
+  /** Where requests go that no rule matches. */
+  readonly fallback?: HttpBackend;
+  readonly certificates: readonly HttpCertificate[];
+}
+
+/** What should be: one Service or Ingress as a load balancer has to have it. Plain data, sorted, so that equal ones are equal as JSON. */
 export interface Exposure {
   readonly key: ExposureKey;
   readonly families: readonly IpFamily[];
@@ -38,13 +77,25 @@ export interface Exposure {
   readonly healthCheckNodePort?: number;
   /** The address that the Service asks for. */
   readonly requestedAddress?: string;
-  /** Annotations of the Service whose names begin with what the provider asks for in `capabilities.annotations`. */
+  /** Annotations whose names begin with what the provider asks for in `capabilities.annotations`. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** It is an Ingress: requests are led by host and path, and `ports` are 80 and, with certificates, 443. */
+  readonly http?: HttpExposure;
+}
+
+/** What a provider can do for Ingresses. */
+export interface HttpCapabilities {
+  readonly tls: boolean;
+  /** Paths that match as a whole. */
+  readonly exactPaths: boolean;
+  /** It reaches pods by itself, and has to know them. */
+  readonly endpoints: boolean;
 }
 
 /** What a provider can do. What it cannot is refused in a condition before anything is made. */
 export interface Capabilities {
   readonly families: readonly IpFamily[];
+  /** Of Services; none: it serves only Ingresses. */
   readonly protocols: readonly PortProtocol[];
   /** Different protocols in one load balancer. */
   readonly mixedProtocols: boolean;
@@ -59,6 +110,8 @@ export interface Capabilities {
   readonly mostPorts: number;
   /** Beginnings of annotations that it reads. */
   readonly annotations: readonly string[];
+  /** Absent: it serves no Ingresses. */
+  readonly http?: HttpCapabilities;
 }
 
 /** One change of the provider's objects. `apply` may be called again with the same step after a crash: it must end the same. */
@@ -103,6 +156,10 @@ export interface LoadBalancerProvider<Observed = unknown> {
   readonly name: string;
   /** Services with this class are its. */
   readonly loadBalancerClass: string;
+  /** `spec.controller` of the IngressClasses that are its. */
+  readonly ingressController?: string;
+  /** Milliseconds between two looks at whether something has changed by itself. Default: the core's, 5 minutes. */
+  readonly lookAgain?: number;
   readonly capabilities: Capabilities;
   /** All that exists for Services of this cluster, also what is half made. */
   list(cluster: string, signal: AbortSignal): Promise<readonly ExposureKey[]>;
@@ -116,6 +173,11 @@ export interface LoadBalancerProvider<Observed = unknown> {
   apply(step: ProviderStep, signal: AbortSignal): Promise<StepResult>;
   /** Where clients reach it; empty while it is being made. */
   addresses(observed: Observed): readonly ProvidedAddress[];
+  /**
+   * Tells of changes as they happen, until the connection ends or the signal aborts; then it is called again. `onChange` without a key: anything
+   * may have changed. Without it, changes are seen after `lookAgain`.
+   */
+  watch?(cluster: string, onChange: (key?: ExposureKey) => void, signal: AbortSignal): Promise<void>;
 }
 
 /** A provider's module says no. */
@@ -137,8 +199,10 @@ export interface ProviderModule {
   createProvider(config: unknown): LoadBalancerProvider | Promise<LoadBalancerProvider>;
 }
 
-/** Why a provider cannot do what a Service asks for, in words for a condition; undefined: it can. Pure. */
+/** Why a provider cannot do what a Service or an Ingress asks for, in words for a condition; undefined: it can. Pure. */
 export function refusal(exposure: Exposure, can: Capabilities): string | undefined {
+  if (exposure.http) return httpRefusal(exposure.http, can);
+  if (can.protocols.length === 0) return "spec.loadBalancerClass: Services are not supported, use an Ingress";
   const { ports, families, sourceRanges, sessionAffinity, requestedAddress, healthCheckNodePort } = exposure;
   const family = families.find((one) => !can.families.includes(one));
   if (family) return `spec.ipFamilies: ${family} is not supported; use ${can.families.join(", ")}`;
@@ -158,6 +222,16 @@ export function refusal(exposure: Exposure, can: Capabilities): string | undefin
   }
   if (!can.withoutNodePorts && ports.some(({ nodePort }) => nodePort === undefined)) {
     return "spec.allocateLoadBalancerNodePorts: node ports are needed; set it to true";
+  }
+  return undefined;
+}
+
+function httpRefusal({ rules, certificates }: HttpExposure, { http: can }: Capabilities): string | undefined {
+  if (!can) return "spec.ingressClassName: Ingresses are not supported; use another class";
+  if (certificates.length > 0 && !can.tls) return "spec.tls is not supported; remove it";
+  const exact = rules.find(({ match }) => match === "Exact");
+  if (exact && !can.exactPaths) {
+    return `spec.rules: pathType Exact (${exact.path}) is not supported; use Prefix`;
   }
   return undefined;
 }

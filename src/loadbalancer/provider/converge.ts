@@ -23,7 +23,8 @@ export type Convergence =
       readonly reason: FailureReason;
       readonly message: string;
       readonly again?: number;
-      readonly addresses: readonly ProvidedAddress[];
+      /** Absent: it could not be seen which there are. */
+      readonly addresses?: readonly ProvidedAddress[];
     };
 
 /** Rounds of looking, planning and doing in one call, and steps in one round. */
@@ -59,7 +60,7 @@ async function rounds<T>(
   signal: AbortSignal,
   plan: (observed: T | undefined) => readonly ProviderStep[],
 ): Promise<Convergence> {
-  let addresses: readonly ProvidedAddress[] = [];
+  let addresses: readonly ProvidedAddress[] | undefined;
   let count = 0;
   let last = "";
   try {
@@ -68,20 +69,23 @@ async function rounds<T>(
       const observed = await provider.observe(key, signal);
       addresses = observed === undefined ? [] : provider.addresses(observed);
       const steps = plan(observed);
-      if (steps.length === 0) return { state: "done", addresses, steps: count };
+      const known = addresses;
+      if (steps.length === 0) return { state: "done", addresses: known, steps: count };
       for (const step of steps.slice(0, mostSteps)) {
         signal.throwIfAborted();
         last = step.summary;
         const result = await provider.apply(step, signal);
-        if (result.state !== "done") return { ...result, message: `${step.summary}: ${result.message}`, addresses };
+        if (result.state !== "done")
+          return { ...result, message: `${step.summary}: ${result.message}`, addresses: known };
         count++;
       }
     }
   } catch (error) {
     if (!(error instanceof ProviderFailure)) throw error;
     const { reason, message, again } = error;
-    return { state: "failed", reason, message, ...(again === undefined ? {} : { again }), addresses };
+    const more = { ...(again === undefined ? {} : { again }), ...(addresses ? { addresses } : {}) };
+    return { state: "failed", reason, message, ...more };
   }
   const message = `the provider ${provider.name} does not come to an end: after ${count} steps it still wants to ${last}`;
-  return { state: "failed", reason: "Broken", message, addresses };
+  return { state: "failed", reason: "Broken", message, ...(addresses ? { addresses } : {}) };
 }

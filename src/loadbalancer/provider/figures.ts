@@ -29,9 +29,14 @@ export function withFigures<T>(
     }
   }
 
+  const { ingressController, lookAgain, watch } = provider;
   return {
     name: provider.name,
     loadBalancerClass: provider.loadBalancerClass,
+    ...(ingressController === undefined ? {} : { ingressController }),
+    ...(lookAgain === undefined ? {} : { lookAgain }),
+    // How long it listens is no figure of a call.
+    ...(watch ? { watch: (...args: Parameters<typeof watch>) => watch.apply(provider, args) } : {}),
     capabilities: provider.capabilities,
     list: (cluster, signal) =>
       timed(

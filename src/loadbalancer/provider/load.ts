@@ -14,6 +14,7 @@ const functions = ["list", "observe", "plan", "planRemoval", "apply", "addresses
 const builtIn = new Map<string, () => Promise<ProviderModule>>([
   ["openstack", () => import("../openstack/index.ts")],
   ["f5", () => import("../f5/index.ts")],
+  ["rancher", () => import("../rancher/index.ts")],
 ]);
 
 /**

@@ -158,7 +158,7 @@ describe("the controller", () => {
     await quiet();
     expect(await look()).toEqual({
       ips: ["192.0.2.1"],
-      condition: "True Ready: the load balancer is as the Service asks for",
+      condition: "True Ready: the load balancer is as it is asked for",
       finalizers: ["fairlead.dev/fake-load-balancer"],
     });
     const { writes } = cloud;

@@ -1,5 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import { ProviderFailure, refusal, type Capabilities, type Exposure, type LoadBalancerProvider } from "./contract.ts";
+import {
+  ProviderFailure,
+  refusal,
+  type Capabilities,
+  type Exposure,
+  type HttpExposure,
+  type LoadBalancerProvider,
+} from "./contract.ts";
 import { converge, remove, type Convergence } from "./converge.ts";
 
 /** One rule of the contract, and whether a provider keeps it. */
@@ -21,12 +28,28 @@ export interface ContractOptions {
 
 const cluster = "fairlead-contract";
 
-/** Load balancers that the suite makes, and removes. */
+/**
+ * What the suite's Ingresses ask for. Who looks backends up somewhere must know Service `web` in namespace `contract`, with this UID.
+ */
+const contractService = { namespace: "contract", service: "web", uid: "11111111-2222-4333-8444-0000000000aa" };
+function httpOf(path: string): HttpExposure {
+  const backend = {
+    ...contractService,
+    port: 80,
+    targetPort: 8080,
+    nodePort: 30_080,
+    endpoints: [{ address: "10.240.1.1", port: 8080 }],
+  };
+  return { rules: [{ host: "contract.example", path, match: "Prefix", backend }], fallback: backend, certificates: [] };
+}
+
+/** Load balancers that the suite makes, and removes. For who serves no Services they are Ingresses. */
 function exposures(can: Capabilities): { first: Exposure; changed: Exposure; second: Exposure } {
   const protocol = can.protocols[0] ?? "TCP";
   const families = can.families.slice(0, 1);
   const v6 = families[0] === "IPv6";
   const target = (node: string, last: number) => ({ node, addresses: [v6 ? `fd00:a::${last}` : `10.240.0.${last}`] });
+  const http = can.protocols.length === 0 ? can.http : undefined;
   const port = (name: string, number: number, nodePort: number) => ({ name, protocol, port: number, nodePort });
   const make = (name: string, uid: string, more: Partial<Exposure>): Exposure => ({
     key: { cluster, namespace: "contract", name, uid },
@@ -36,6 +59,7 @@ function exposures(can: Capabilities): { first: Exposure; changed: Exposure; sec
     sourceRanges: [],
     sessionAffinity: "None",
     annotations: {},
+    ...(http ? { http: httpOf("/") } : {}),
     ...more,
   });
   const uid = "11111111-2222-4333-8444-";
@@ -43,7 +67,10 @@ function exposures(can: Capabilities): { first: Exposure; changed: Exposure; sec
     can.mostPorts > 1 ? [port("http", 80, 30_081), port("more", 8443, 30_443)] : [port("http", 81, 30_081)];
   return {
     first: make("one", `${uid}000000000001`, {}),
-    changed: make("one", `${uid}000000000001`, { ports: several, targets: [target("node-2", 2), target("node-3", 3)] }),
+    changed: make("one", `${uid}000000000001`, {
+      ...(http ? { http: httpOf("/changed") } : { ports: several }),
+      targets: [target("node-2", 2), target("node-3", 3)],
+    }),
     second: make("n".repeat(253), `${uid}000000000002`, {}),
   };
 }
@@ -103,12 +130,15 @@ export async function runContract(options: ContractOptions): Promise<readonly Co
       provider.loadBalancerClass.includes("/"),
       "loadBalancerClass: a name with a domain is needed, as example.com/name",
     );
-    insist(can.families.length > 0 && can.protocols.length > 0, "capabilities: no family or no protocol");
+    insist(
+      can.families.length > 0 && (can.protocols.length > 0 || can.http !== undefined),
+      "capabilities: no family, or neither a protocol nor http",
+    );
     insist(
       Number.isInteger(can.mostPorts) && can.mostPorts > 0,
       "capabilities.mostPorts: a whole number above 0 is needed",
     );
-    insist(refusal(first, can) === undefined, `a plain Service is refused: ${refusal(first, can)}`);
+    insist(refusal(first, can) === undefined, `a plain Service or Ingress is refused: ${refusal(first, can)}`);
   });
   await check("what an earlier run has left can be removed", clear);
   await check("of what does not exist it sees nothing", async () => {

@@ -1,0 +1,1 @@
+export { createProvider, rancherController, rancherProvider } from "./provider.ts";
