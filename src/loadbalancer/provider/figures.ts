@@ -29,14 +29,16 @@ export function withFigures<T>(
     }
   }
 
-  const { ingressController, lookAgain, watch } = provider;
+  const { ingressController, lookAgain } = provider;
   return {
     name: provider.name,
     loadBalancerClass: provider.loadBalancerClass,
     ...(ingressController === undefined ? {} : { ingressController }),
     ...(lookAgain === undefined ? {} : { lookAgain }),
     // How long it listens is no figure of a call.
-    ...(watch ? { watch: (...args: Parameters<typeof watch>) => watch.apply(provider, args) } : {}),
+    ...(provider.watch
+      ? { watch: async (cluster, onChange, signal) => provider.watch?.(cluster, onChange, signal) }
+      : {}),
     capabilities: provider.capabilities,
     list: (cluster, signal) =>
       timed(
