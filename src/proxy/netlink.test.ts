@@ -54,6 +54,7 @@ describe("what others change", () => {
     const netlink: Netlink = {
       ask: () => Promise.resolve(),
       generation: () => generation,
+      commit: () => {},
       changes(visit) {
         for (const message of told.splice(0)) visit(message);
         const complete = !lost;

@@ -1,6 +1,6 @@
 import { endianness } from "node:os";
 
-/** A look at nftables by netlink, without nft: nothing is changed by it. */
+/** The kernel's nftables by netlink, without nft. */
 export interface Netlink {
   /**
    * Asks, and hands each answer to `visit`, whose buffer is only good meanwhile. Throws `NetlinkError`: `ENOENT` when there is no such
@@ -9,6 +9,11 @@ export interface Netlink {
   ask(question: Question, visit: (answer: Message) => void): Promise<void>;
   /** The generation of the rules: it grows by one with each transaction, whoever makes it. */
   generation(): number;
+  /**
+   * Applies a batch of messages (`createMessages`), all of it or nothing: the kernel has done so when this returns. Throws `NetlinkError` when
+   * it was refused.
+   */
+  commit(batch: Buffer): void;
   /** Hands over what was told of changes since the last call; false when some was lost. */
   changes(visit: (change: Message) => void): boolean;
   close(): void;
@@ -28,6 +33,7 @@ export class NetlinkError extends Error {
 /** Message types of linux/netfilter/nf_tables.h. */
 export const kinds = {
   newTable: 0,
+  getTable: 1,
   delTable: 2,
   newChain: 3,
   getChain: 4,
@@ -152,10 +158,13 @@ export function decode(data: Buffer): Received {
 const [afNetlink, raw, nonBlocking, closeOnExec, netfilter] = [16, 3, 0o4000, 0o2000000, 12];
 /** The group that is told of changes in nftables. */
 const changesGroup = 1 << 6;
-const [solSocket, receiveBufferForce] = [1, 33];
+const [solSocket, sendBufferForce, receiveBufferForce] = [1, 32, 33];
 const bufferSize = 1 << 17;
 /** Bytes the kernel may hold for us of what changes. */
 const backlog = 4 << 20;
+/** Bytes that one batch may have without asking the kernel for more. */
+const smallBatch = 1 << 20;
+const protocolError = 71;
 /** Buffers read in one turn of the event loop. */
 const oneTurn = 32;
 
@@ -167,6 +176,8 @@ export interface NetlinkSocket {
   take(): Buffer | number;
   /** Bytes that the kernel may hold for us. */
   hold(bytes: number): void;
+  /** Bytes that one message to the kernel may have. */
+  allow(bytes: number): void;
   close(): void;
 }
 
@@ -187,6 +198,11 @@ export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocke
   const receive = libc.func("long recv(int fd, void *data, size_t length, int flags)");
   const shut = libc.func("int close(int fd)");
   const buffer = Buffer.alloc(bufferSize);
+  const setSize = (fd: number, name: number, bytes: number): void => {
+    const size = Buffer.alloc(4);
+    put(size, bytes, 0, 4);
+    setOption(fd, solSocket, name, size, size.length);
+  };
 
   return (groups) => {
     const fd = Number(socket(afNetlink, raw | nonBlocking | closeOnExec, netfilter));
@@ -207,11 +223,8 @@ export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocke
         const length = Number(receive(fd, buffer, buffer.length, 0));
         return length < 0 ? koffi.errno() : buffer.subarray(0, length);
       },
-      hold(bytes) {
-        const size = Buffer.alloc(4);
-        put(size, bytes, 0, 4);
-        setOption(fd, solSocket, receiveBufferForce, size, size.length);
-      },
+      hold: (bytes) => setSize(fd, receiveBufferForce, bytes),
+      allow: (bytes) => setSize(fd, sendBufferForce, bytes),
       close: () => shut(fd),
     };
   };
@@ -225,6 +238,9 @@ export async function openNetlink(): Promise<Netlink> {
   // To close a socket of netfilter waits until all that was removed from nftables is freed, some 10 ms: none is opened for a look.
   const counting = open(0);
   listening.hold(backlog);
+  const committing = open(0);
+  /** Bytes that may be sent at once. */
+  let largestBatch = 0;
   let sequence = 0;
   let closed = false;
   /** One question at a time: answers to two would mix. */
@@ -270,6 +286,27 @@ export async function openNetlink(): Promise<Netlink> {
       const [message] = decode(answer).messages;
       return message ? generationIn(message) : 0;
     },
+    commit(batch) {
+      if (closed) throw new NetlinkError(9);
+      while (typeof committing.take() !== "number");
+      if (batch.length > largestBatch) {
+        largestBatch = Math.max(batch.length, smallBatch);
+        committing.allow(largestBatch);
+      }
+      // The kernel is through with all of it when this returns, whatever signals come meanwhile; its answers wait.
+      committing.send(batch);
+      let errno = 0;
+      let acknowledged = false;
+      for (;;) {
+        const answer = committing.take();
+        if (answer === again) break;
+        if (typeof answer === "number") throw new NetlinkError(answer);
+        const received = decode(answer);
+        errno ||= received.errno;
+        acknowledged ||= received.done;
+      }
+      if (errno !== 0 || !acknowledged) throw new NetlinkError(errno || protocolError);
+    },
     changes(visit) {
       let complete = true;
       for (;;) {
@@ -287,7 +324,7 @@ export async function openNetlink(): Promise<Netlink> {
     close() {
       if (closed) return;
       closed = true;
-      for (const one of [asking, listening, counting]) one.close();
+      for (const one of [asking, listening, counting, committing]) one.close();
     },
   };
 }

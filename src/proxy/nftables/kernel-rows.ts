@@ -10,6 +10,7 @@ import {
   NetlinkError,
   type Message,
   type Netlink,
+  type Question,
 } from "../netlink.ts";
 import { familyName } from "./ruleset.ts";
 
@@ -227,15 +228,23 @@ export async function rulesInKernel(netlink: Netlink, family: Family): Promise<K
   return rules === 0 ? undefined : { digest: hash.digest("hex"), draws: [...draws] };
 }
 
+/** Whether there is our table. Throws `NetlinkError`. */
+export function hasTable(netlink: Netlink, family: Family): Promise<boolean> {
+  return exists(netlink, family, kinds.getTable, [[1, tableName]]);
+}
+
 /** Whether the table has a chain of this name. Throws `NetlinkError`. */
-export async function hasChain(netlink: Netlink, family: Family, chain: string): Promise<boolean> {
-  let found = false;
-  const texts = [
+export function hasChain(netlink: Netlink, family: Family, chain: string): Promise<boolean> {
+  return exists(netlink, family, kinds.getChain, [
     [1, tableName],
     [3, chain],
-  ] as const;
+  ]);
+}
+
+async function exists(netlink: Netlink, family: Family, kind: number, texts: Question["texts"]): Promise<boolean> {
+  let found = false;
   try {
-    await netlink.ask({ kind: kinds.getChain, family: familyName[family], texts, list: false }, () => (found = true));
+    await netlink.ask({ kind, family: familyName[family], texts, list: false }, () => (found = true));
   } catch (error) {
     if (error instanceof NetlinkError && error.code === "ENOENT") return false;
     throw error;

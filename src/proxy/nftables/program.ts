@@ -1,11 +1,13 @@
-import type { Program } from "../../tables/index.ts";
+import type { Program, Row, Transaction } from "../../tables/index.ts";
+import { batchOf, isPlain } from "./elements.ts";
+import { steps } from "./fresh-build.ts";
 import type { Nft } from "./nft.ts";
 import type { Family } from "../../services/index.ts";
-import { attribute, familyNumber, kinds, nameIn, type Message, type Netlink } from "../netlink.ts";
+import { attribute, familyNumber, kinds, nameIn, NetlinkError, type Message, type Netlink } from "../netlink.ts";
 import { createTamperWatch } from "../tamper-watch.ts";
-import { intactChains, readTables, stampScript, tablesOf, type KernelState } from "./read-back.ts";
+import { intactChains, isEmpty, readTables, stampScript, tablesOf, type KernelState } from "./read-back.ts";
 import { tableOf } from "./ruleset.ts";
-import { addedChains, scriptOf } from "./script.ts";
+import { addedChains, scriptOf, type AddedChain } from "./script.ts";
 
 /** A program that can tell what others have done to it. */
 export interface NftablesProgram extends Program {
@@ -34,6 +36,63 @@ export function createNftablesProgram(
     await watch.ownChange(() => nft.run(script).then(() => 1), fresh);
   }
 
+  /**
+   * Hands rows to the kernel itself. Undefined when that is not possible or the kernel refuses: nothing has changed then, and nft, which takes all
+   * kinds of rows, either does it or says in words why not.
+   */
+  async function commit({ remove, add }: Transaction): Promise<readonly Row[] | undefined> {
+    const arePlain = [remove, add].every((rows) => rows.every(({ table }) => isPlain(table)));
+    if (!netlink || !watch || !arePlain) return undefined;
+    const { batch, refused } = batchOf(remove, add);
+    if (!batch) return refused;
+    let isDone = false;
+    await watch.ownChange(() => {
+      isDone = accepts(netlink, batch);
+      return Promise.resolve(isDone ? 1 : 0);
+    }, false);
+    return isDone ? refused : undefined;
+  }
+
+  /**
+   * Builds everything where there is nothing of ours yet, in steps that each leave the machine in order. Undefined when that cannot be done:
+   * then all is built in one transaction, whatever is there.
+   */
+  async function buildFresh(rows: readonly Row[], added: readonly AddedChain[]): Promise<readonly Row[] | undefined> {
+    if (!netlink || !watch || !(await isEmpty(netlink, families).catch(() => false))) return undefined;
+    const { first, batches, last } = steps(rows);
+    const begin = scriptOf({ reset: true, remove: [], add: first }, added, families);
+    const end = scriptOf({ reset: false, remove: [], add: last }, [], families);
+    const refused = [...begin.refused, ...end.refused];
+    let isDone = false;
+    await watch.ownChange(async () => {
+      await nft.run(begin.script);
+      let made = 1;
+      for (const add of batches) {
+        const part = batchOf([], add);
+        refused.push(...part.refused);
+        if (!part.batch) continue;
+        if (!accepts(netlink, part.batch)) return made;
+        made++;
+        // Others in this process get their turns.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (end.script !== "") {
+        await nft.run(end.script);
+        made++;
+      }
+      isDone = true;
+      return made;
+    }, true);
+    return isDone ? refused : undefined;
+  }
+
+  /** In the language of nft: whatever the rows are, in one transaction. */
+  async function inWords(transaction: Transaction, added: readonly AddedChain[]): Promise<readonly Row[]> {
+    const { script, refused } = scriptOf(transaction, added, families);
+    if (script !== "") await run(script, transaction.reset);
+    return refused;
+  }
+
   /** Marks the tables as this program's, so that the next process can take them over. */
   async function stamp(): Promise<void> {
     if (!netlink) return;
@@ -58,12 +117,13 @@ export function createNftablesProgram(
       const { reset } = transaction;
       const known = reset ? new Set<string>() : chains;
       const missing = [...addedChains(transaction.add)].filter(([name]) => !known.has(name));
-      const { script, refused } = scriptOf(
-        transaction,
-        missing.map(([, chain]) => chain),
-        families,
-      );
-      await run(script, reset);
+      const added = missing.map(([, chain]) => chain);
+      const built = reset
+        ? await buildFresh(transaction.add, added)
+        : added.length === 0
+          ? await commit(transaction)
+          : undefined;
+      const refused = built ?? (await inWords(transaction, added));
       chains = new Set([...known, ...missing.map(([name]) => name)]);
       if (reset) await stamp();
       return refused;
@@ -79,6 +139,17 @@ export function createNftablesProgram(
       return touched === "lost" ? ours : ours.filter((table) => touched.has(table));
     },
   };
+}
+
+/** False when the kernel refuses; nothing has changed then. */
+function accepts(netlink: Netlink, batch: Buffer): boolean {
+  try {
+    netlink.commit(batch);
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError) return false;
+    throw error;
+  }
 }
 
 /** Tables that packets write to. */

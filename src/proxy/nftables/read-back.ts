@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Family } from "../../services/index.ts";
 import type { Row } from "../../tables/index.ts";
-import { hasChain, ownSets, rowsInKernel, rulesInKernel } from "./kernel-rows.ts";
+import { hasChain, hasTable, ownSets, rowsInKernel, rulesInKernel } from "./kernel-rows.ts";
 import { NetlinkError, type Netlink } from "../netlink.ts";
 import { programOf, tableOf } from "./ruleset.ts";
 import { placeOf } from "./serialise.ts";
@@ -43,6 +43,12 @@ export async function intactChains(netlink: Netlink, families: readonly Family[]
     for (const draw of rules.draws) chains.add(`${family} ${draw}`);
   }
   return chains;
+}
+
+/** Whether there is nothing of ours: neither table exists. Throws `NetlinkError`. */
+export async function isEmpty(netlink: Netlink, families: readonly Family[]): Promise<boolean> {
+  for (const family of families) if (await hasTable(netlink, family)) return false;
+  return true;
 }
 
 /** The script that stamps tables that have just been built. Throws `NetlinkError`. */

@@ -89,11 +89,17 @@ export function verdictOf(value: readonly Atom[]): "refuse" | "drop" | Draw | un
   return undefined;
 }
 
-function verdict(value: readonly Atom[]): string | undefined {
+/** Where the packets of a pool go, from the value of its row: dropped, or to a chain; undefined when it is no such value. */
+export function targetOf(value: readonly Atom[]): "drop" | { readonly chain: string } | undefined {
   const found = verdictOf(value);
-  if (found !== undefined && isLogged(value)) return `goto ${logChainOf(found)}`;
-  if (found === "refuse") return "goto refuse";
-  return typeof found === "object" ? `goto ${chainOf(found)}` : found;
+  if (found !== undefined && isLogged(value)) return { chain: logChainOf(found) };
+  if (found === "refuse") return { chain: "refuse" };
+  return typeof found === "object" ? { chain: chainOf(found) } : found;
+}
+
+function verdict(value: readonly Atom[]): string | undefined {
+  const target = targetOf(value);
+  return typeof target === "object" ? `goto ${target.chain}` : target;
 }
 
 /** The row as an element of its map or set; undefined when a field is not what its column takes. */
