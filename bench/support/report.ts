@@ -16,17 +16,17 @@ export interface Figure {
 export function createReport(json: boolean): (figure: Figure) => void {
   const round = (number: number) => Number(number.toPrecision(4));
   return ({ name, value, unit, baseline, against = "baseline", goal, cpu }) => {
-    const bound = goal && ("least" in goal ? { goal: `>= ${goal.least}` } : { goal: `<= ${goal.most}` });
+    const bound = goal && ("least" in goal ? { goal: `>= ${round(goal.least)}` } : { goal: `<= ${round(goal.most)}` });
     const met = goal && { met: "least" in goal ? value >= goal.least : value <= goal.most };
     const held = baseline === undefined ? {} : { baseline: round(baseline), ratio: round(value / baseline), against };
     const spent = cpu === undefined ? {} : { cpuMicroseconds: Math.round(cpu) };
     if (json) console.log(JSON.stringify({ name, value: round(value), unit, ...held, ...bound, ...met, ...spent }));
     else {
       const beside = baseline === undefined ? "" : `   (${against} ${round(baseline)}, x${round(value / baseline)})`;
-      const wanted = bound ? `[${bound.goal}]` : "";
+      const wanted = bound ? `[${bound.goal}${met?.met ? "" : ": not met"}]` : "";
       const used = cpu === undefined ? "" : `   ${Math.round(cpu)} us CPU`;
       console.log(
-        `${name.padEnd(46)} ${String(round(value)).padStart(9)} ${unit.padEnd(4)} ${wanted.padEnd(12)}${beside}${used}`,
+        `${name.padEnd(46)} ${String(round(value)).padStart(9)} ${unit.padEnd(4)} ${wanted.padEnd(20)}${beside}${used}`,
       );
     }
   };

@@ -4,8 +4,9 @@ import { ownRanges } from "../../../src/cli/cluster/local-ranges.ts";
 import { keepHeapSmall } from "../../../src/cli/heap.ts";
 import { createHttpClient, createInformers, loadKubeconfig } from "../../../src/client/index.ts";
 import { resources } from "../../../src/kube/index.ts";
-import { startProxy, type ProxyMode } from "../../../src/proxy/index.ts";
+import { startProxy, type Proxy, type ProxyMode } from "../../../src/proxy/index.ts";
 import { createLogger, systemClock, systemCommands } from "../../../src/system/index.ts";
+import { quantile } from "../report.ts";
 import { context } from "./objects.ts";
 
 /** What the worker sends. Times are of the monotonic clock that all processes share, in nanoseconds. */
@@ -37,6 +38,26 @@ const begun = performance.now();
 const before = cpu();
 const client = createHttpClient(await loadKubeconfig({ path: kubeconfig }));
 const informers = createInformers(client, { signal: stop.signal, log });
+/** Milliseconds from a change's arrival here, before the proxy has seen it, to its being in force. */
+let took: number[] = [];
+let serving: Proxy | undefined;
+informers.of(resources.EndpointSlice).onChange(({ before: old, after }) => {
+  const arrived = performance.now();
+  const address = after?.endpoints?.[0]?.addresses[0];
+  if (!old || !serving || address === undefined) return;
+  const { settled } = serving;
+  // The proxy is told after this.
+  queueMicrotask(() => {
+    settled().then(
+      () => {
+        const at = process.hrtime.bigint();
+        took.push(performance.now() - arrived);
+        send({ type: "applied", address, at: String(at) });
+      },
+      () => {},
+    );
+  });
+});
 const proxy = await startProxy({
   client,
   informers,
@@ -53,23 +74,18 @@ const proxy = await startProxy({
 });
 await proxy.ready;
 send({ type: "ready", milliseconds: performance.now() - begun, cpu: cpu() - before });
-informers.of(resources.EndpointSlice).onChange(({ before: old, after }) => {
-  const address = after?.endpoints?.[0]?.addresses[0];
-  if (!old || address === undefined) return;
-  void proxy
-    .settled()
-    .then(() => send({ type: "applied", address, at: String(process.hrtime.bigint()) }))
-    .catch(() => {});
-});
+serving = proxy;
 
 process.on("message", () => {
   const failure = proxy.failure();
+  const figures = took;
+  took = [];
   send({
     type: "figures",
     rss: process.memoryUsage().rss,
     cpu: cpu(),
-    p50: proxy.latency.quantile(0.5) ?? Number.NaN,
-    p99: proxy.latency.quantile(0.99) ?? Number.NaN,
+    p50: quantile(figures, 0.5),
+    p99: quantile(figures, 0.99),
     ...(failure === undefined ? {} : { failure }),
   });
 });
