@@ -67,6 +67,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Hold the addresses of a keepalived-vip ConfigMap",
     load: async () => (await import("./keepalived-vip.ts")).keepalivedVipCommand(),
   },
+  "hp-loadbalancer": {
+    summary: "Follow the ConfigMaps of HP's service-loadbalancer",
+    load: async () => (await import("./hp-loadbalancer.ts")).hpLoadbalancerCommand(),
+  },
   provider: {
     summary: "Hold a load balancer provider against the contract",
     load: async () => (await import("./provider.ts")).providerCommand(),

@@ -33,3 +33,4 @@ export {
 } from "./bgp/index.ts";
 export * from "./provider/index.ts";
 export * from "./front-ends/keepalived-vip/index.ts";
+export * from "./front-ends/hp-loadbalancer/index.ts";
