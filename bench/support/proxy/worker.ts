@@ -44,11 +44,11 @@ let serving: Proxy | undefined;
 informers.of(resources.EndpointSlice).onChange(({ before: old, after }) => {
   const arrived = performance.now();
   const address = after?.endpoints?.[0]?.addresses[0];
-  if (!old || !serving || address === undefined) return;
-  const { settled } = serving;
+  const now = serving;
+  if (!old || !now || address === undefined) return;
   // The proxy is told after this.
   queueMicrotask(() => {
-    settled().then(
+    now.settled().then(
       () => {
         const at = process.hrtime.bigint();
         took.push(performance.now() - arrived);
