@@ -26,6 +26,23 @@ describe.skipIf(withoutKubectl !== undefined)(`an aggregated API server${why}`, 
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
 
+  const type = "com.example.wardle.v1.Flunder";
+  const openApi = {
+    swagger: "2.0",
+    info: { title: "wardle", version: "v1" },
+    paths: {
+      [`/apis/${group}/v1/flunders`]: { get: { responses: { 200: { schema: { $ref: `#/definitions/${type}` } } } } },
+    },
+    definitions: {
+      [type]: {
+        description: "Flunder is what the server beside has.",
+        type: "object",
+        properties: { size: { type: "integer", description: "how large it is" } },
+        "x-kubernetes-group-version-kind": [{ group, version: "v1", kind: "Flunder" }],
+      },
+    },
+  };
+
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? "/", "https://server");
     const certificate = (request.socket as TLSSocket).getPeerCertificate().subject?.CN;
@@ -35,6 +52,10 @@ describe.skipIf(withoutKubectl !== undefined)(`an aggregated API server${why}`, 
         { name: "flunders", singularName: "flunder", namespaced: true, kind: "Flunder", verbs, shortNames: ["fl"] },
       ];
       send(response, 200, list("APIResourceList", { groupVersion: `${group}/v1`, resources }));
+      return;
+    }
+    if (pathname === "/openapi/v2") {
+      send(response, 200, openApi);
       return;
     }
     askers.push({
@@ -123,6 +144,20 @@ metadata: { name: ${name} }
     expect(askers.at(-1)).toMatchObject({ user: "eve", groups: "system:authenticated" });
     expect(await kubectl.complains("get flunders --as adam")).toContain(
       'User "adam" cannot list resource "flunders" in API group "wardle.example.com"',
+    );
+  });
+
+  it("tells of its types in OpenAPI v2, to kubectl in protobuf", async () => {
+    const explained = async (): Promise<string> =>
+      (await kubectl.run("explain flunders.size --output=plaintext-openapiv2")).stdout;
+    await expect.poll(explained, { timeout: 10_000 }).toContain("how large it is");
+    const document = JSON.parse(await kubectl.prints("get --raw /openapi/v2")) as {
+      paths: Record<string, unknown>;
+      definitions: Record<string, unknown>;
+    };
+    expect(document.definitions[type]).toEqual(openApi.definitions[type]);
+    expect(Object.keys(document.paths)).toEqual(
+      expect.arrayContaining([`/apis/${group}/v1/flunders`, "/apis/apps/v1/namespaces/{namespace}/deployments"]),
     );
   });
 

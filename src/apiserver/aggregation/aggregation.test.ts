@@ -128,6 +128,43 @@ describe("in the API", () => {
     });
   });
 
+  test("what it says of its types is in OpenAPI v2, and what is no document does no harm", async () => {
+    const resources = [
+      { name: "flunders", singularName: "flunder", namespaced: true, kind: "Flunder", verbs: ["get"] },
+    ];
+    let document: object | string = "no document";
+    await start(
+      createFakeEgress((_, { path }) => {
+        if (path !== "/openapi/v2") return { body: { kind: "APIResourceList", resources } };
+        return { body: document };
+      }),
+    );
+    await expect.poll(condition).toEqual(["True", "Passed", "all checks passed"]);
+    const types = async (): Promise<unknown> => (await api.call("GET", "/openapi/v2")).body.definitions["ex.Flunder"];
+    expect(await types()).toBeUndefined();
+    const flunder = { type: "object", description: "a flunder", properties: { size: { type: "integer" } } };
+    document = {
+      swagger: "2.0",
+      paths: { "/apis/wardle.example.com/v1/flunders": { get: { schema: { $ref: "#/definitions/ex.Flunder" } } } },
+      definitions: { "ex.Flunder": flunder },
+    };
+    await expect
+      .poll(
+        async () => {
+          await api.clock.advance(61_000);
+          return types();
+        },
+        { timeout: 10_000 },
+      )
+      .toEqual(flunder);
+    const accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    const { bytes } = await api.call("GET", "/openapi/v2", undefined, { headers: { accept } });
+    expect(Buffer.from(bytes).includes("a flunder")).toBe(true);
+    await api.call("DELETE", url);
+    await api.clock.advance(300);
+    expect(await types()).toBeUndefined();
+  });
+
   test("one that does not is not, is asked again, and is said to be stale", async () => {
     let down = true;
     const egress = createFakeEgress(() => {

@@ -1,6 +1,6 @@
 import { isStatus, resources, type APIService, type EndpointSlice, type Service } from "../../kube/index.ts";
 import type { Clock, Component, Logger } from "../../system/index.ts";
-import type { CatalogGroup } from "../discovery/index.ts";
+import { documentFrom, type CatalogGroup, type DocumentV2, type RemoteGroups } from "../discovery/index.ts";
 import { originOf, readAnswer, type Egress } from "../egress/index.ts";
 import { ownContext, timestamp, type Registry } from "../registry/index.ts";
 import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
@@ -21,13 +21,6 @@ export interface WatchServersOptions {
   readonly after: Promise<unknown>;
 }
 
-/** What the servers behind APIServices have, as last heard. */
-export interface RemoteGroups extends Component {
-  all(): readonly CatalogGroup[];
-  /** Another text after each change. */
-  readonly version: string;
-}
-
 /** Milliseconds between two looks for changes of what is stored. */
 const look = 250;
 /** Milliseconds after which a server is asked again: one that did not answer, and one that did. */
@@ -36,6 +29,16 @@ const askAgain = { failed: 2_000, passed: 15_000 };
 const patience = 5_000;
 /** Bytes that it may take. */
 const mostAnswer = 4 << 20;
+/** Milliseconds after which a server is asked for its OpenAPI document again, as in kube-aggregator. */
+const askDocument = 60_000;
+
+/** What a server says of its types, when it was asked last, and of which state of it that holds. */
+interface Documented {
+  readonly generation: string;
+  readonly at: number;
+  readonly etag?: string;
+  readonly document?: DocumentV2;
+}
 
 interface Known {
   readonly state: string;
@@ -47,10 +50,11 @@ interface Known {
  * Asks the servers behind APIServices what they have, now and then and when something about them has changed, and writes their condition
  * `Available`. One loop; servers are asked at once.
  */
-export function watchServers(options: WatchServersOptions): RemoteGroups {
+export function watchServers(options: WatchServersOptions): RemoteGroups & Component {
   const { storage, registry, egress, services, client, clock, log, signal, after } = options;
   const known = new Map<string, Known>();
   const groups = new Map<string, CatalogGroup>();
+  const documents = new Map<string, Documented>();
   let version = 0;
 
   const remember = (name: string, group: CatalogGroup | undefined): void => {
@@ -86,6 +90,34 @@ export function watchServers(options: WatchServersOptions): RemoteGroups {
     } catch (error) {
       return { condition: answered(url, `Get "${url}": ${(error as Error).message}`) };
     }
+  };
+
+  /** Servers need not have an OpenAPI v2 document: what is none is left out. */
+  const askForDocument = async (one: Aggregated): Promise<void> => {
+    const { name, generation } = one;
+    const last = documents.get(name);
+    const isSame = last?.generation === generation;
+    if (isSame && clock.now() - last.at < askDocument) return;
+    const headers = {
+      ...userHeaders(aggregatorUser),
+      accept: "application/json",
+      ...(isSame && last.etag !== undefined ? { "if-none-match": last.etag } : {}),
+    };
+    const open = { method: "GET", path: "/openapi/v2", headers, timeout: patience, signal };
+    const next = await (async (): Promise<Pick<Documented, "etag" | "document">> => {
+      const answer = await egress.open(targetOf(one, await client()), open);
+      const body = await readAnswer(answer, mostAnswer);
+      if (answer.status === 304 && last?.document) return last;
+      if (answer.status !== 200) return {};
+      const { etag } = answer.headers;
+      const document = documentFrom(JSON.parse(body.toString()));
+      return { document, ...(typeof etag === "string" ? { etag } : {}) };
+    })().catch((error: unknown): Pick<Documented, "document"> => {
+      log.debug({ server: name, error: String(error) }, "an aggregated server has no OpenAPI v2 document");
+      return {};
+    });
+    documents.set(name, { ...next, generation, at: clock.now() });
+    if (next.document !== last?.document) version++;
   };
 
   const tell = async ({ name }: Aggregated, condition: Condition): Promise<void> => {
@@ -124,6 +156,7 @@ export function watchServers(options: WatchServersOptions): RemoteGroups {
     const heard = groups.get(one.name);
     remember(one.name, group ?? { group: one.group, version: one.version, entries: heard?.entries ?? [], stale: true });
     await tell(one, condition);
+    if (passed) await askForDocument(one);
   };
 
   const round = async (): Promise<void> => {
@@ -131,6 +164,7 @@ export function watchServers(options: WatchServersOptions): RemoteGroups {
     for (const name of known.keys()) {
       if (all.some((one) => one.name === name)) continue;
       known.delete(name);
+      if (documents.delete(name)) version++;
       remember(name, undefined);
     }
     if (all.length === 0) return;
@@ -159,6 +193,13 @@ export function watchServers(options: WatchServersOptions): RemoteGroups {
     stopped: run().catch(() => {}),
     // An APIService that was deleted is gone for the next request, not only for the next look.
     all: () => services.all().flatMap(({ name }) => groups.get(name) ?? []),
+    documents: () =>
+      [...services.all()]
+        .sort((a, b) => b.groupPriority - a.groupPriority || b.versionPriority - a.versionPriority)
+        .flatMap(({ name, group, version: of }) => {
+          const { document } = documents.get(name) ?? {};
+          return document ? [{ group, version: of, document }] : [];
+        }),
     get version() {
       return `${version} ${storage.of(resources.APIService).changed}`;
     },

@@ -6,6 +6,7 @@ import { bindingKind } from "../resources/pod-actions.ts";
 import type { ResourceVerb } from "../request/request-info.ts";
 import { reviews } from "../resources/reviews.ts";
 import type { Catalog, Served } from "../resources/index.ts";
+import type { RemoteDocument } from "./merge-v2.ts";
 import { byPriority } from "./priority.ts";
 
 /** A collection or a part of an object, as discovery shows it. */
@@ -142,6 +143,8 @@ export interface Groups {
 /** What other servers have that are reached through this one. */
 export interface RemoteGroups {
   all(): readonly CatalogGroup[];
+  /** Their OpenAPI v2 documents, as far as they have any; of higher priority first. */
+  documents(): readonly RemoteDocument[];
   /** Another text after each change. */
   readonly version: string;
 }

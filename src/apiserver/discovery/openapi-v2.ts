@@ -1,9 +1,11 @@
-import { definitionNamed, definitionNames, type Definition } from "../../kube/index.ts";
+import { definitionNamed, definitionNames, isObject, type Definition } from "../../kube/index.ts";
 import { messageField, textField, type Encoded } from "../protobuf/writer.ts";
 import type { Body } from "../storage/index.ts";
 import { describe } from "./descriptions.ts";
-import type { CatalogGroup, Groups } from "./groups.ts";
+import type { CatalogGroup, Groups, RemoteGroups } from "./groups.ts";
 import { listSchema } from "./list-schema.ts";
+import { mergeV2 } from "./merge-v2.ts";
+import { pathsOfV2 } from "./openapi-v2-paths.ts";
 import type { OpenApiDocument } from "./openapi.ts";
 import { hashOf } from "./paths.ts";
 import { toV2 } from "./to-v2.ts";
@@ -16,21 +18,19 @@ export const openApiV2Given = "application/com.github.proto-openapi.spec.v2.v1.0
 const info = { title: "Kubernetes", version: "v1.35.0" };
 
 /**
- * `/openapi/v2`: the types, without the paths, which clients read from v3. kubectl asks for it to check objects of kinds that v3 does
- * not name. Made when first asked for after a change.
+ * `/openapi/v2`: paths and types of this server and of those behind APIServices. The form in protobuf has no paths: its readers take them from
+ * v3. kubectl asks for it to check objects of kinds that v3 does not name. Made when first asked for after a change.
  */
-export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => OpenApiDocument {
+export function createOpenApiV2(groups: Groups, remote: RemoteGroups): (asProtobuf: boolean) => OpenApiDocument {
   let version: string | undefined;
   const made = new Map<boolean, OpenApiDocument>();
   return (asProtobuf) => {
-    if (version !== groups.version) made.clear();
-    version = groups.version;
+    const now = `${groups.version} ${remote.version}`;
+    if (version !== now) made.clear();
+    version = now;
     let document = made.get(asProtobuf);
     if (!document) {
-      const all = definitionsOf(groups.all());
-      const bytes = asProtobuf
-        ? documentBytes(all)
-        : Buffer.from(JSON.stringify({ swagger: "2.0", info, paths: {}, definitions: all }));
+      const bytes = asProtobuf ? documentBytes(groups, remote) : documentJson(groups, remote);
       // Kept as bytes alone: as an object it would be several times as large.
       const body: Body = {
         get object() {
@@ -42,6 +42,35 @@ export function createOpenApiV2(groups: Groups): (asProtobuf: boolean) => OpenAp
       made.set(asProtobuf, document);
     }
     return document;
+  };
+}
+
+function documentJson(groups: Groups, remote: RemoteGroups): Buffer {
+  const all = groups.all();
+  const paths = Object.assign({}, ...all.map(pathsOfV2)) as Record<string, object>;
+  const definitions = Object.fromEntries(
+    Object.entries(definitionsOf(all)).map(([name, definition]) => [name, described(name, definition)]),
+  );
+  const merged = mergeV2({ paths, definitions }, remote.documents());
+  return Buffer.from(JSON.stringify({ swagger: "2.0", info, ...merged }));
+}
+
+/** A definition with what the program says of it and its fields. */
+function described(owner: string, definition: Definition, field?: string): Definition {
+  const description = definition.description ?? describe(owner, field);
+  const { items, additionalProperties, properties } = definition;
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...definition,
+    ...(items ? { items: described(owner, items, "") } : {}),
+    ...(additionalProperties ? { additionalProperties: described(owner, additionalProperties, "") } : {}),
+    ...(properties
+      ? {
+          properties: Object.fromEntries(
+            Object.entries(properties).map(([name, property]) => [name, described(owner, property, name)]),
+          ),
+        }
+      : {}),
   };
 }
 
@@ -60,9 +89,10 @@ function definitionsOf(groups: readonly CatalogGroup[]): Readonly<Record<string,
 
 // Field numbers are those of gnostic's openapiv2/OpenAPIv2.proto.
 
-function documentBytes(all: Readonly<Record<string, Definition>>): Buffer {
-  const schemas = Object.entries(all).map(([name, definition]) =>
-    messageField(1, namedSchema(name, schema(name, definition))),
+function documentBytes(groups: Groups, remote: RemoteGroups): Buffer {
+  const { definitions } = mergeV2({ paths: {}, definitions: definitionsOf(groups.all()) }, remote.documents());
+  const schemas = Object.entries(definitions).map(([name, definition]) =>
+    messageField(1, namedSchema(name, schema(name, wellFormed(definition)))),
   );
   return Buffer.concat([
     textField(1, "2.0"),
@@ -70,6 +100,28 @@ function documentBytes(all: Readonly<Record<string, Definition>>): Buffer {
     messageField(8),
     messageField(9, ...schemas),
   ]);
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+
+/** What can be said in a message of a definition that another server wrote: whatever has not the type that it should have is left out. */
+function wellFormed(value: unknown, depth = 0): Definition {
+  if (!isObject(value) || depth > 64) return {};
+  const inner = (one: unknown): Definition => wellFormed(one, depth + 1);
+  const { $ref, format, description, type, required, items, additionalProperties, properties, ...rest } = value;
+  return {
+    ...Object.fromEntries(Object.entries(rest).filter(([name]) => name.startsWith("x-"))),
+    ...(isText($ref) ? { $ref } : {}),
+    ...(isText(format) ? { format } : {}),
+    ...(isText(description) ? { description } : {}),
+    ...(isText(type) ? { type: type as NonNullable<Definition["type"]> } : {}),
+    ...(Array.isArray(required) ? { required: required.filter(isText) } : {}),
+    ...(isObject(items) ? { items: inner(items) } : {}),
+    ...(isObject(additionalProperties) ? { additionalProperties: inner(additionalProperties) } : {}),
+    ...(isObject(properties)
+      ? { properties: Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, inner(one)])) }
+      : {}),
+  };
 }
 
 function namedSchema(name: string, value: Encoded): Encoded {

@@ -108,7 +108,7 @@ function createOpenApi(
   groups: Groups,
   remote: RemoteGroups,
 ): (request: ApiRequest, path: string) => ApiResponse | undefined {
-  const v2 = createOpenApiV2(groups);
+  const v2 = createOpenApiV2(groups, remote);
   const v3 = createOpenApiV3(groups);
   return (request, path) => {
     if (path === "/openapi/v2") {
