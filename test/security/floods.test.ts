@@ -232,6 +232,24 @@ describe("HTTP/2", () => {
   });
 });
 
+describe("HTTP/2", () => {
+  it("as many headers as a user has groups are read, many more are refused with an answer", async () => {
+    const session = http2.connect(`https://127.0.0.1:${port}`, { ca, maxSendHeaderBlockLength: 4 << 20 });
+    const ask = (many: number): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const headers = Object.fromEntries(Array.from({ length: many }, (_, i) => [`x-${i}`, "a"]));
+        const stream = session.request({ ":path": "/livez", ...headers });
+        stream.on("response", ({ ":status": status = 0 }) => resolve(status));
+        stream.on("error", reject);
+        stream.resume();
+      });
+    expect(await ask(1_000)).toBe(200);
+    expect(await ask(2_500)).toBe(431);
+    expect(await ask(1)).toBe(200);
+    session.destroy();
+  });
+});
+
 describe("HTTP/1.1", () => {
   const ask = (headers: Record<string, string>): Promise<number | string> =>
     new Promise((resolve) => {

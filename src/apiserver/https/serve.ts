@@ -66,6 +66,8 @@ const mostConnections = 10_000;
 const mostStreams = 250;
 /** Bytes of all headers of a request, as Go's servers take: tokens with many groups are long. */
 const mostHeaders = 1 << 20;
+/** Headers of a request over HTTP/2: who acts for a user of many groups sends one for each. */
+const mostHeaderPairs = 2_000;
 
 /**
  * Serves the API over TLS, HTTP/1.1 and HTTP/2. Client certificates are asked for but not needed: who shows none is anonymous.
@@ -85,6 +87,8 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     handshakeTimeout: handshakeTime,
     minVersion: "TLSv1.2",
     maxSessionMemory: 64,
+    // Twice as many are read, so that who sends too many gets an answer.
+    maxHeaderListPairs: 2 * mostHeaderPairs,
     settings: { maxConcurrentStreams: mostStreams, initialWindowSize: 1 << 20, maxHeaderListSize: mostHeaders },
   });
   // What serves HTTP/1.1 beside HTTP/2 has no option for it.
@@ -136,6 +140,11 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     if (session) {
       open.set(session, (open.get(session) ?? 0) + 1);
       stream.on("close", () => open.set(session, (open.get(session) ?? 1) - 1));
+    }
+    if (rawHeaders.length > 2 * mostHeaderPairs) {
+      stream.on("error", () => {});
+      stream.respond({ ":status": 431 }, { endStream: true });
+      return;
     }
     void exchange(parts, http2Arrival(stream, headers, flags, rawHeaders));
   };

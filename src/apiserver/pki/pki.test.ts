@@ -1,12 +1,13 @@
-import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { FakeClock } from "../../system/index.ts";
 import { kubeconfigText } from "./kubeconfig.ts";
-import { openPki, PkiError } from "./pki.ts";
+import { openPki } from "./pki.ts";
+import { PkiError } from "./pki-error.ts";
 
 let dir: string;
 let clock: FakeClock;
@@ -97,3 +98,27 @@ describe("kubeconfig", () => {
     });
   });
 });
+
+describe("keys of service-account tokens", () => {
+  it.each([
+    ["sa.key", "garbage", "it can not be read"],
+    ["sa.key", "", "it can not be read"],
+    ["sa.key", weakKey(), "RSA of 2048 bits or more"],
+    ["sa.pub", "garbage", "it can not be read"],
+    ["sa-old.pub", "garbage", "it can not be read"],
+  ])("%s that is none is told at the start, and stays as it is", async (name, text, why) => {
+    await openPki(dir, clock);
+    writeFileSync(join(dir, name), text);
+    const error = await openPki(dir, clock).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(PkiError);
+    expect(String(error)).toContain(join(dir, name));
+    expect(String(error)).toContain(why);
+    expect(String(error)).toContain("remove it");
+    expect(readFileSync(join(dir, name), "utf8")).toBe(text);
+  });
+});
+
+function weakKey(): string {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+}

@@ -10,8 +10,9 @@ import {
   type KeyPair,
   type ServerSubject,
 } from "./authority.ts";
-import { openAccountKeys, type AccountKeyTexts } from "./account-keys.ts";
+import { hasAccountKeys, openAccountKeys, type AccountKeyTexts } from "./account-keys.ts";
 import { readText, writePrivate } from "./files.ts";
+import { PkiError } from "./pki-error.ts";
 import { createSigner, type CertificateSigner } from "./request.ts";
 
 /** The cluster's certificates in a folder. */
@@ -35,27 +36,18 @@ export interface FrontProxyPki {
   client(name: string, subject: ClientSubject): Promise<KeyPair>;
 }
 
-/** The folder holds something that is no authority. Nothing was overwritten. */
-export class PkiError extends Error {
-  readonly code: "CORRUPT";
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "PkiError";
-    this.code = "CORRUPT";
-  }
-}
-
 /** A certificate is made anew when it has less left than this, in milliseconds. */
 const renewBefore = 30 * 86_400_000;
 
 /**
  * Opens the certificates in `dir`, which is made when it is missing; a first start makes the authority. Files are written whole or not
- * at all, keys readable by the owner alone. Throws PkiError when the authority there can not be used.
+ * at all, keys readable by the owner alone. Throws PkiError when the authority or a key of tokens that is there can not be used.
  */
 export async function openPki(dir: string, clock: Clock): Promise<Pki> {
   const authority = (await loadAuthority(dir, "ca")) ?? (await makeAuthority(dir, "ca", "fairlead-ca", clock));
-  let keys: Promise<AccountKeyTexts> | undefined;
+  // Those that are there are looked at now: who can not use them is told at the start, not by the first token.
+  let keys = (await hasAccountKeys(dir)) ? openAccountKeys(dir) : undefined;
+  await keys;
   let proxies: Promise<KeyPair> | undefined;
   const keep = async (
     authority: KeyPair,
