@@ -71,6 +71,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Follow the ConfigMaps of HP's service-loadbalancer",
     load: async () => (await import("./hp-loadbalancer.ts")).hpLoadbalancerCommand(),
   },
+  "service-loadbalancer": {
+    summary: "Serve all Services by path, host or port, as service-loadbalancer did",
+    load: async () => (await import("./service-loadbalancer.ts")).serviceLoadbalancerCommand(),
+  },
   provider: {
     summary: "Hold a load balancer provider against the contract",
     load: async () => (await import("./provider.ts")).providerCommand(),

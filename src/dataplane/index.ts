@@ -1,6 +1,6 @@
 export type * from "./dataplane.ts";
 export { featuresOf, refusalsOf } from "./features.ts";
-export { inspectKeyPair } from "./certificate.ts";
+export { certificateNames, inspectAuthorities, inspectKeyPair } from "./certificate.ts";
 export { startEmbedded, type EmbeddedOptions } from "./embedded/embedded.ts";
 export { missingFor, startDataPlane, type DataPlaneName, type DataPlaneOptions } from "./choose.ts";
 export { startNginx, type NginxOptions } from "./nginx/nginx.ts";

@@ -34,3 +34,4 @@ export {
 export * from "./provider/index.ts";
 export * from "./front-ends/keepalived-vip/index.ts";
 export * from "./front-ends/hp-loadbalancer/index.ts";
+export * from "./front-ends/service-loadbalancer/index.ts";

@@ -32,6 +32,7 @@ export { serverFor, streamFor } from "./server.ts";
 export { wholePattern } from "./expression.ts";
 export { canonicalPath } from "./path.ts";
 export { canonicalHost } from "./host.ts";
+export { createHostTable, type HostTableBuilder } from "./host-table.ts";
 export {
   createTranslationMemory,
   translateIngresses,
