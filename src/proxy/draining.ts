@@ -29,7 +29,8 @@ const fresh = 1_000;
 
 /** @param connections lists those that go by this node */
 export function createDraining(clock: Clock, connections: () => Promise<readonly ServiceConnection[]>): Draining {
-  const takes = new Map<string, ReadonlySet<string>>();
+  /** One text a Service, as there may be tens of thousands. */
+  const takes = new Map<string, string>();
   const out = new Map<string, { readonly service: string; readonly endpoint: string; readonly since: number }>();
   let last: { readonly at: number; readonly answer: Promise<readonly DrainingEndpoint[]> } | undefined;
 
@@ -52,14 +53,17 @@ export function createDraining(clock: Clock, connections: () => Promise<readonly
   return {
     update(service, plan) {
       const now = new Set(plan?.ports.flatMap(takesNew) ?? []);
-      for (const endpoint of takes.get(service) ?? []) {
+      const text = [...now].join(" ");
+      const before = takes.get(service) ?? "";
+      if (text === before) return;
+      for (const endpoint of before === "" ? [] : before.split(" ")) {
         if (now.has(endpoint)) continue;
         out.set(`${service} ${endpoint}`, { service, endpoint, since: clock.now() });
         last = undefined;
         const [oldest] = out.keys();
         if (out.size > most && oldest !== undefined) out.delete(oldest);
       }
-      if (now.size > 0) takes.set(service, now);
+      if (text !== "") takes.set(service, text);
       else takes.delete(service);
       if (out.size > 0) for (const endpoint of now) out.delete(`${service} ${endpoint}`);
     },

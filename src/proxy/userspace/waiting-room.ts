@@ -19,8 +19,13 @@ export function createWaitingRoom(options: {
   readonly first?: (service: string) => void;
 }): WaitingRoom {
   const { clock, signal } = options;
-  const rooms = new Map<string, Set<() => void>>();
+  const rooms = new Map<string, Set<AbortController>>();
+  const theres = new WeakMap<AbortController, () => boolean>();
   let count = 0;
+  const end = (): void => {
+    for (const room of rooms.values()) for (const ended of room) ended.abort("the proxy ends");
+  };
+  signal.addEventListener("abort", end, { once: true });
   return {
     get count() {
       return count;
@@ -31,19 +36,17 @@ export function createWaitingRoom(options: {
       if (room.size === 0) options.first?.(service);
       rooms.set(service, room);
       const ended = new AbortController();
-      const check = (): void => {
-        if (there()) ended.abort();
-      };
-      room.add(check);
+      theres.set(ended, there);
+      room.add(ended);
       count++;
-      await clock.sleep(seconds * 1000, AbortSignal.any([ended.signal, signal])).catch(() => {});
+      await clock.sleep(seconds * 1000, ended.signal).catch(() => {});
       count--;
-      room.delete(check);
+      room.delete(ended);
       if (room.size === 0 && rooms.get(service) === room) rooms.delete(service);
-      return ended.signal.aborted;
+      return ended.signal.aborted && !signal.aborted;
     },
     wake(service) {
-      for (const check of rooms.get(service) ?? []) check();
+      for (const ended of rooms.get(service) ?? []) if (theres.get(ended)?.()) ended.abort("there is an endpoint");
     },
   };
 }
