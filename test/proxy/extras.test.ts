@@ -145,14 +145,16 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
         await eventually("the first to be told of", async () => (await ask(), logged.length > 0 ? true : undefined));
         await told("forward");
         if (!inKernel) return;
-        // Somebody else flushes the rules: they come back, and what they log.
-        await systemCommands.run("nft", ["flush", "ruleset"]);
-        await eventually("the rules", async () =>
-          podOf(await ask()).some((pod) => pod.includes("42")) ? true : undefined,
-        );
-        logged = [];
-        await ask();
-        await told("forward");
+        if (family === "IPv4") {
+          // Somebody else flushes the rules: they come back, and what they log.
+          await systemCommands.run("nft", ["flush", "ruleset"]);
+          await eventually("the rules", async () =>
+            podOf(await ask()).some((pod) => pod.includes("42")) ? true : undefined,
+          );
+          logged = [];
+          await ask();
+          await told("forward");
+        }
         await put(service("log,drop"));
         expect(await ask()).toEqual({ silent: 1 });
         await told("drop");
