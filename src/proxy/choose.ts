@@ -5,7 +5,7 @@ import type { Syncs } from "./figures.ts";
 import { withLocalNodePorts } from "./local-node-ports.ts";
 import type { LoggedPacket } from "./packet-log.ts";
 import { openNetlink, type Netlink } from "./netlink.ts";
-import { createUserspaceBackend, warnOfFileLimit } from "./userspace/index.ts";
+import { createUserspaceBackend, warnOfFileLimit, type Resting } from "./userspace/index.ts";
 
 export interface ChooseOptions {
   readonly mode: ProxyMode | "auto";
@@ -19,6 +19,8 @@ export interface ChooseOptions {
   /** See `UserspaceOptions`. */
   readonly logged?: (packet: LoggedPacket) => void;
   readonly held?: (service: string) => void;
+  /** Of the modes of one process. */
+  readonly resting?: Resting;
 }
 
 /** This machine cannot run the mode that was asked for. */

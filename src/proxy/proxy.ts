@@ -22,12 +22,13 @@ import { createHandover } from "./handover.ts";
 import { createHealthChecks } from "./health-checks.ts";
 import { countingRules } from "./iptables/rule-count.ts";
 import { createLatency, type Latency } from "./latency.ts";
-import { createPacketLog } from "./packet-log.ts";
+import { createPacketLog, type LoggedPacket } from "./packet-log.ts";
 import { createProgress } from "./progress.ts";
 import { keepTranslating, removeProxy } from "./remove.ts";
 import { followServiceCidrs } from "./service-cidrs.ts";
 import { serveStatus, type StatusPorts } from "./status-server.ts";
 import { createSwitchable } from "./switchable.ts";
+import { createResting } from "./userspace/index.ts";
 
 /** What the proxy reads the cluster through: a client, or caches that it shares with other parts of the process. */
 type Source =
@@ -121,12 +122,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     if (service) options.events?.event(service, "Normal", "ConnectionsWaiting", message);
   };
   const serviceOf = (packet: Packet) => model.route(packet).hit?.service;
+  const logged = (packet: LoggedPacket) => packets.tell(packet);
+  const resting = createResting();
   const choose = (mode: ProxyMode | "auto") =>
-    chooseBackend(
-      { mode, signal, clock, commands: counted, syncs, serviceOf, held, logged: (packet) => packets.tell(packet) },
-      context,
-      log,
-    );
+    chooseBackend({ mode, signal, clock, commands: counted, syncs, serviceOf, held, logged, resting }, context, log);
   const first = await choose(options.mode);
   // It opens with the proxy that tells of itself, or when a mode is to be tried.
   let opened: ReturnType<typeof openCanary> | undefined;

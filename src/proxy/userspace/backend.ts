@@ -16,7 +16,8 @@ import { placeText, type ServiceConnection } from "../connections.ts";
 import type { LoggedPacket } from "../packet-log.ts";
 import { createBalancer, idOf, type Affinity, type Balancer } from "./balancer.ts";
 import { createLedger, type Flow, type Ledger } from "./ledger.ts";
-import { createListener, type Listener } from "./listener.ts";
+import { createListener } from "./listener.ts";
+import { createAim, createResting, type Aimed, type Resting } from "./resting.ts";
 import type { Connection, Connections, OpenServer, Target } from "./target.ts";
 import { openTcpServer } from "./tcp.ts";
 import { openUdpServer } from "./udp.ts";
@@ -35,6 +36,8 @@ export interface UserspaceOptions {
   readonly logged?: (packet: LoggedPacket) => void;
   /** Told of a Service for which a client waits, while nobody waited before. */
   readonly held?: (service: string) => void;
+  /** What is shared with the user spaces before and after this one in the same process. */
+  readonly resting?: Resting;
 }
 
 export interface UserspaceBackend extends Backend {
@@ -54,14 +57,14 @@ interface Served {
   readonly address: string;
   readonly target: Target;
   /** Absent for what cannot be served in user space, and while nobody would be led anywhere: then the system refuses. */
-  listener: Listener | undefined;
+  aimed: Aimed | undefined;
 }
 
 const servers: Partial<Record<Frontend["protocol"], OpenServer>> = { TCP: openTcpServer, UDP: openUdpServer };
 
 /** Services through sockets of this process: no root, no kernel program. The client's address is not preserved. */
 export function createUserspaceBackend(options: UserspaceOptions): UserspaceBackend {
-  const { signal, clock, log } = options;
+  const { signal, clock, log, resting = createResting() } = options;
   let context = options.context;
   let classify = createClassifier(context);
   let started = false;
@@ -89,14 +92,14 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
     const after = new Map<string, Served>();
     // What goes is closed first: its address may be wanted by another port of the same Service.
     const wanted = new Map((plan ? endpointsOf(plan, context) : []).map((one) => [one.id, one]));
-    for (const [id, one] of before) if (!wanted.has(id)) one.listener?.close();
+    for (const [id, one] of before) if (!wanted.has(id)) one.aimed?.listener.close();
     for (const [id, { port, frontend, address }] of wanted) {
       const known = before.get(id);
       if (known) {
         known.port = port;
         known.frontend = frontend;
         openOrClose(known);
-        known.listener?.refresh();
+        known.aimed?.listener.refresh();
         after.set(id, known);
       } else after.set(id, serve(key, port, frontend, address));
     }
@@ -161,7 +164,7 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
         options.logged?.({ source, sourcePort, destination: address, port: number, protocol });
       },
     };
-    const one: Served = { port, frontend, balancer, address, target, listener: undefined };
+    const one: Served = { port, frontend, balancer, address, target, aimed: undefined };
     openOrClose(one);
     return one;
   }
@@ -171,15 +174,22 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
     const { frontend, address, target } = one;
     const open = servers[frontend.protocol];
     if (!open || !leadsSomewhere(one)) {
-      one.listener?.close();
-      one.listener = undefined;
+      one.aimed?.listener.close();
+      one.aimed = undefined;
       return;
     }
-    if (one.listener) return;
-    one.listener = createListener({
+    if (one.aimed) return;
+    one.aimed = resting.take(placeOf(one));
+    if (one.aimed) {
+      one.aimed.aim(target);
+      one.aimed.listener.refresh();
+      return;
+    }
+    const aiming = createAim(target);
+    const listener = createListener({
       address,
       port: frontend.port,
-      open: (where) => open(where, target, warn, connections),
+      open: (where) => open(where, aiming.target, warn, connections),
       report(problem) {
         options.openFailed?.();
         warn(problem);
@@ -187,12 +197,14 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       signal,
       clock,
     });
-    const { tried } = one.listener;
+    one.aimed = { listener, aim: (next) => aiming.aim(next) };
+    const { tried } = listener;
     opening.add(tried);
     void tried.then(() => opening.delete(tried));
   }
 
-  function stateOf(service: string, { frontend, address, listener }: Served): FrontendState {
+  function stateOf(service: string, { frontend, address, aimed }: Served): FrontendState {
+    const listener = aimed?.listener;
     const { kind, protocol, port } = frontend;
     const actual = listener?.actualPort;
     const problem = protocol === "SCTP" ? "SCTP needs the nftables or iptables mode" : listener?.problem;
@@ -236,7 +248,7 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
     listeners() {
       let open = 0;
       for (const of of served.values())
-        for (const { listener } of of.values()) if (listener?.actualPort !== undefined) open++;
+        for (const { aimed } of of.values()) if (aimed?.listener.actualPort !== undefined) open++;
       return open;
     },
     failure: undefined,
@@ -248,9 +260,14 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       plans.clear();
       // The next mode opens NodePorts on localhost itself.
       const wanted = ({ frontend, address }: Served) => frontend.address === undefined && isLoopback(address);
-      for (const one of listeners) if (wanted(one)) one.listener?.close();
+      const left: [string, Aimed][] = [];
+      for (const one of listeners) {
+        if (wanted(one)) one.aimed?.listener.close();
+        else if (one.aimed) left.push([placeOf(one), one.aimed]);
+      }
+      for (const [place, aimed] of left) resting.rest(place, aimed);
       // To close a socket resets who has connected and was not accepted yet; nobody else comes here any more.
-      const close = () => listeners.forEach(({ listener }) => listener?.close());
+      const close = () => left.forEach(([place, aimed]) => resting.close(place, aimed));
       clock.sleep(acceptTime, signal).then(close, close);
       return Promise.resolve();
     },
@@ -273,7 +290,7 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       signal.addEventListener(
         "abort",
         () => {
-          for (const of of served.values()) for (const one of of.values()) one.listener?.close();
+          for (const of of served.values()) for (const one of of.values()) one.aimed?.listener.close();
           for (const connection of connections) connection.destroy();
           resolve();
         },
@@ -283,8 +300,11 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
   };
 }
 
+const placeOf = ({ frontend, address }: Served): string => `${frontend.protocol} ${address} ${frontend.port}`;
+
 /** Whether it answers where it should, or need not answer at all. */
-function isPlain({ frontend, listener }: Served): boolean {
+function isPlain({ frontend, aimed }: Served): boolean {
+  const listener = aimed?.listener;
   if (frontend.protocol === "SCTP" || listener?.problem !== undefined) return false;
   return listener?.actualPort === undefined || listener.actualPort === frontend.port;
 }

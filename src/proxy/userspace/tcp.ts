@@ -58,7 +58,10 @@ function reach(endpoint: ServiceEndpoint): Promise<Socket> {
       reject(error);
     };
     upstream.once("error", fail);
-    upstream.setTimeout(connectTimeout, () => fail(new Error("no answer to connect")));
+    // The answer may be there and not read yet, when this process was kept from running for so long.
+    upstream.setTimeout(connectTimeout, () =>
+      setImmediate(() => upstream.connecting && fail(new Error("no answer to connect"))),
+    );
     upstream.once("connect", () => {
       upstream.setTimeout(0);
       upstream.off("error", fail);
