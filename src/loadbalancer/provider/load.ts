@@ -15,6 +15,7 @@ const builtIn = new Map<string, () => Promise<ProviderModule>>([
   ["openstack", () => import("../openstack/index.ts")],
   ["f5", () => import("../f5/index.ts")],
   ["rancher", () => import("../rancher/index.ts")],
+  ["aws", () => import("../aws/index.ts")],
 ]);
 
 /**

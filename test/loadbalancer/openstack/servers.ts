@@ -1,37 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, runOrThrow, systemCommands } from "../../../src/system/index.ts";
 import { repository } from "../../support/lab.ts";
+import { venvOf } from "../../support/venv.ts";
 
 /** OpenStack's own packages, as they are on PyPI. */
 const packages = ["octavia==19.0.0", "keystone==30.0.0", "openstacksdk==4.22.0"];
 
-const venv = join(repository, ".cache", "openstack", packages.join(",").replaceAll(/[^a-z0-9.]+/g, "-"));
-const python = join(venv, "bin", "python");
-
-/** Makes sure of OpenStack's packages; why they cannot be had, or undefined. The first time takes a minute. */
-export async function installOpenStack(): Promise<string | undefined> {
-  const done = join(venv, "installed");
-  try {
-    await access(done);
-    return undefined;
-  } catch {
-    // Not there yet, or not whole.
-  }
-  try {
-    await mkdir(venv, { recursive: true });
-    await runOrThrow(systemCommands, "python3", ["-m", "venv", "--clear", venv], { timeout: 120_000 });
-    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    await runOrThrow(systemCommands, python, [...pip, ...packages], { timeout: 600_000 });
-    await runOrThrow(systemCommands, "touch", [done]);
-    return undefined;
-  } catch (error) {
-    return `OpenStack's packages cannot be installed from PyPI: ${String(error).slice(0, 200)}`;
-  }
-}
+const { python, install } = venvOf("openstack", packages);
+export const installOpenStack = install;
 
 /** What Octavia does with what is pending; see octavia_server.py. */
 export interface Mode {

@@ -1,0 +1,1 @@
+export { awsClass, awsProvider, createProvider } from "./provider.ts";

@@ -1,0 +1,262 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { createProvider } from "../../../src/loadbalancer/aws/index.ts";
+import { freePort, runOrThrow, systemCommands } from "../../../src/system/index.ts";
+import { eventually } from "../../support/cluster.ts";
+import { venvOf } from "../../support/venv.ts";
+
+// moto's server has AWS's API, and boto3, AWS's own client, reads back what was made. No packets are sent: moto has no data path.
+const { python, install } = venvOf("aws", ["moto[ec2,elbv2,sts,server]==5.2.5", "boto3==1.44.5"]);
+const why = await install();
+const secretAccessKey = "aws-correct-horse-battery";
+const signal = new AbortController().signal;
+
+const service = (more: Partial<Exposure> = {}): Exposure => ({
+  key: { cluster: "lab", namespace: "ns", name: "web", uid: "u-1" },
+  families: ["IPv4"],
+  ports: [
+    { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
+    { name: "dns", protocol: "UDP", port: 53, nodePort: 30_053 },
+  ],
+  targets: [
+    { node: "a", addresses: ["10.0.0.1"] },
+    { node: "b", addresses: ["10.0.0.2"] },
+  ],
+  sourceRanges: [],
+  sessionAffinity: "None",
+  annotations: {},
+  ...more,
+});
+const backend = (name: string, nodePort: number) => ({
+  namespace: "ns",
+  service: name,
+  uid: `uid-${name}`,
+  port: 80,
+  targetPort: 8080,
+  nodePort,
+  endpoints: [],
+});
+describe.skipIf(why)(`AWS's API in moto's server${why ? ` (skipped: ${why})` : ""}`, { timeout: 300_000 }, () => {
+  let moto: ChildProcess;
+  let folder = "";
+  let endpoint = "";
+  let network: { vpc: string; subnets: string[] };
+
+  /** What AWS's own client sees. */
+  const boto = async (program: string) => {
+    const text = [
+      "import json, boto3",
+      `new = lambda name: boto3.client(name, region_name="us-east-1", endpoint_url=${JSON.stringify(endpoint)}, aws_access_key_id="x", aws_secret_access_key="y")`,
+      'elb, ec2, iam = new("elbv2"), new("ec2"), new("iam")',
+      program,
+    ].join("\n");
+    return JSON.parse(await runOrThrow(systemCommands, python, ["-c", text], { timeout: 120_000 })) as unknown;
+  };
+  const provider = (more: object = {}) => {
+    const keys = { accessKeyId: "AKIDEXAMPLE", secretAccessKey };
+    return createProvider({
+      region: "us-east-1",
+      endpoint,
+      ...network,
+      pollMs: 20,
+      timeoutMs: 60_000,
+      ...keys,
+      ...more,
+    });
+  };
+  const settle = async (work: () => ReturnType<typeof converge>) => {
+    for (let tries = 0; tries < 50; tries++) {
+      const result = await work();
+      if (result.state === "done") return result;
+      if (result.state === "failed") throw new Error(`${result.reason}: ${result.message}`);
+      await sleep(result.again);
+    }
+    throw new Error("it does not come to rest");
+  };
+  const counts = () =>
+    boto(
+      'print(json.dumps([len(elb.describe_load_balancers()["LoadBalancers"]), len(elb.describe_target_groups()["TargetGroups"])]))',
+    );
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fairlead-aws-"));
+    const port = await freePort();
+    endpoint = `http://127.0.0.1:${port}`;
+    moto = spawn(python, ["-m", "moto.server", "-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
+    await eventually("moto answers", async () => (await fetch(`${endpoint}/moto-api/data.json`)).ok || undefined, 120);
+    network = (await boto(`
+vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+subnets = [ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=f"us-east-1{'ab'[i]}")["Subnet"]["SubnetId"] for i in range(2)]
+print(json.dumps({"vpc": vpc, "subnets": subnets}))`)) as typeof network;
+  });
+  afterAll(async () => {
+    const ended = once(moto, "exit");
+    moto.kill("SIGKILL");
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test("the contract is kept, cut off after every step", async () => {
+    const results = await runContract({ create: () => Promise.resolve(provider()), sleep: (ms) => sleep(ms), signal });
+    expect(results.filter(({ ok }) => !ok)).toEqual([]);
+    expect(await counts()).toEqual([0, 0]);
+  });
+
+  test("a Service is a Network Load Balancer, as AWS's own client reads it", async () => {
+    const web = service({ sessionAffinity: "ClientIP", healthCheckNodePort: 32_000 });
+    const { addresses } = await settle(() => converge(provider(), web, signal));
+    expect(addresses).toEqual([{ hostname: expect.stringContaining("amazonaws.com") as string }]);
+    const read = `
+lb = elb.describe_load_balancers()["LoadBalancers"][0]
+arn = lb["LoadBalancerArn"]
+groups = {g["TargetGroupArn"]: g for g in elb.describe_target_groups(LoadBalancerArn=arn)["TargetGroups"]}
+def group(l):
+    g = groups[l["DefaultActions"][0]["TargetGroupArn"]]
+    targets = sorted([t["Target"]["Id"], t["Target"]["Port"]] for t in elb.describe_target_health(TargetGroupArn=g["TargetGroupArn"])["TargetHealthDescriptions"])
+    sticky = [a["Value"] for a in elb.describe_target_group_attributes(TargetGroupArn=g["TargetGroupArn"])["Attributes"] if a["Key"] == "stickiness.enabled"]
+    return [g["Protocol"], g["TargetType"], g["HealthCheckProtocol"], g["HealthCheckPort"], g.get("HealthCheckPath"), sticky, targets]
+print(json.dumps([lb["Type"], lb["Scheme"], sorted([[l["Port"], l["Protocol"], group(l)] for l in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]])]))`;
+    const rest = (nodePort: number) => [
+      "HTTP",
+      "32000",
+      "/healthz",
+      ["true"],
+      [
+        ["10.0.0.1", nodePort],
+        ["10.0.0.2", nodePort],
+      ],
+    ];
+    expect(await boto(read)).toEqual([
+      "network",
+      "internal",
+      [
+        [53, "UDP", ["UDP", "ip", ...rest(30_053)]],
+        [80, "TCP", ["TCP", "ip", ...rest(30_080)]],
+      ],
+    ]);
+    expect(await converge(provider(), web, signal)).toMatchObject({ state: "done", steps: 0 });
+    await settle(() => remove(provider(), web.key, signal));
+    expect(await counts()).toEqual([0, 0]);
+  });
+
+  test("an Ingress is an Application Load Balancer; what someone has changed is put right", async () => {
+    const [shop, blog] = [backend("shop", 30_001), backend("blog", 30_002)];
+    const http = {
+      rules: [
+        { host: "a.example", path: "/exact", match: "Exact" as const, backend: blog },
+        { host: "a.example", path: "/shop/", match: "Prefix" as const, backend: shop },
+        { host: "", path: "/", match: "Prefix" as const, backend: blog },
+      ],
+      certificates: [],
+    };
+    const uploaded = `
+made = iam.upload_server_certificate(ServerCertificateName="web", CertificateBody="x", PrivateKey="y")
+print(json.dumps(made["ServerCertificateMetadata"]["Arn"]))`;
+    const certificate = await boto(uploaded);
+    const annotations = { "alb.ingress.kubernetes.io/certificate-arn": String(certificate) };
+    const web = service({
+      key: { ...service().key, uid: "u-2" },
+      ports: [{ name: "http", protocol: "TCP", port: 80 }],
+      http,
+      annotations,
+    });
+    await settle(() => converge(provider(), web, signal));
+    const read = `
+arn = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+ports = {g["TargetGroupArn"]: g["Port"] for g in elb.describe_target_groups()["TargetGroups"]}
+def values(r):
+    return [[c["Field"], c.get("Values") or (c.get("HostHeaderConfig") or c.get("PathPatternConfig"))["Values"]] for c in r["Conditions"]]
+out = []
+for l in sorted(elb.describe_listeners(LoadBalancerArn=arn)["Listeners"], key=lambda l: l["Port"]):
+    rules = sorted(elb.describe_rules(ListenerArn=l["ListenerArn"])["Rules"], key=lambda r: (r["IsDefault"], r["Priority"]))
+    out.append([l["Port"], l["Protocol"], [c["CertificateArn"] for c in l.get("Certificates", [])], [[r["Priority"], values(r), ports.get(r["Actions"][0].get("TargetGroupArn"), r["Actions"][0]["Type"])] for r in rules]])
+print(json.dumps(out))`;
+    const rules = [
+      [
+        "1",
+        [
+          ["host-header", ["a.example"]],
+          ["path-pattern", ["/exact"]],
+        ],
+        30_002,
+      ],
+      [
+        "2",
+        [
+          ["host-header", ["a.example"]],
+          ["path-pattern", ["/shop", "/shop/*"]],
+        ],
+        30_001,
+      ],
+      ["3", [["path-pattern", ["/*"]]], 30_002],
+      ["default", [], "fixed-response"],
+    ];
+    const wanted = [
+      [80, "HTTP", [], rules],
+      [443, "HTTPS", [certificate], rules],
+    ];
+    expect(await boto(read)).toEqual(wanted);
+    expect(await converge(provider(), web, signal)).toMatchObject({ state: "done", steps: 0 });
+    await boto(`
+arn = elb.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+first = [r for r in elb.describe_rules(ListenerArn=listeners[0]["ListenerArn"])["Rules"] if r["Priority"] == "1"][0]
+elb.delete_rule(RuleArn=first["RuleArn"])
+elb.delete_listener(ListenerArn=listeners[1]["ListenerArn"])
+group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.99", "Port": 1}])
+print(1)`);
+    await settle(() => converge(provider(), web, signal));
+    expect(await boto(read)).toEqual(wanted);
+    await settle(() => remove(provider(), web.key, signal));
+    expect(await counts()).toEqual([0, 0]);
+  });
+
+  test("a role is taken with keys, or with the token of a file", async () => {
+    const roleArn = "arn:aws:iam::123456789012:role/balancers";
+    await boto(`
+iam.create_role(RoleName="balancers", AssumeRolePolicyDocument="{}")
+print(1)`);
+    const file = join(folder, "token");
+    // A JSON Web Token as a cluster gives it; nobody here checks its signature.
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    await writeFile(file, `${part({ alg: "none" })}.${part({ sub: "system:serviceaccount:kube-system:fairlead" })}.x`);
+    for (const more of [
+      { roleArn },
+      { roleArn, webIdentityTokenFile: file, accessKeyId: undefined, secretAccessKey: undefined },
+    ]) {
+      const one = provider(more);
+      await settle(() => converge(one, service(), signal));
+      await settle(() => remove(one, service().key, signal));
+    }
+    const missing = await converge(provider({ roleArn, webIdentityTokenFile: "/nowhere" }), service(), signal);
+    expect(missing).toMatchObject({ state: "failed", reason: "Credentials" });
+  });
+
+  test("what cannot be is refused, and nothing is made", async () => {
+    const refused = async (desired: Exposure, words: RegExp) => {
+      const result = await converge(provider(), desired, signal);
+      expect(result).toMatchObject({ state: "failed", reason: "Refused" });
+      expect("message" in result ? result.message : "").toMatch(words);
+    };
+    const [first] = service().ports;
+    await refused(
+      service({ ports: [...service().ports, { ...(first as NonNullable<typeof first>), protocol: "UDP" }] }),
+      /TCP and UDP on one port/,
+    );
+    const annotations = { "service.beta.kubernetes.io/aws-load-balancer-subnets": "x; rm" };
+    await refused(service({ annotations }), /no id of a subnet/);
+    const tls = { rules: [], certificates: [{ name: "s", hosts: [] }] };
+    await refused(service({ http: tls }), /certificate-arn/);
+    const elsewhere = provider({ subnets: ["subnet-nowhere"] });
+    const result = await converge(elsewhere, service({ ports: [] }), signal);
+    expect(result).toMatchObject({ state: "failed", reason: "Refused" });
+    expect(await counts()).toEqual([0, 0]);
+  });
+});
