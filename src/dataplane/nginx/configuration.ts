@@ -108,7 +108,8 @@ export function configurationText(settings: NginxSettings): string {
     "daemon off;",
     "error_log stderr warn;",
     `worker_processes ${whole(settings.workers)};`,
-    "worker_shutdown_timeout 10s;",
+    // After a reload: long connections may go on for so long. When the data plane ends, its master is told to hurry.
+    "worker_shutdown_timeout 600s;",
     `events { worker_connections ${whole(limits.connections + 2048)}; multi_accept on; }`,
     "http {",
     `lua_package_path "${paths.program}/?.lua;;";`,

@@ -1,0 +1,143 @@
+// Everything a data plane is told changes, twenty times a second, under clients that never stop: nobody loses a request, and a
+// change that is told as done holds for the next request. HITLESS=full: for two minutes and 5,000 routes (`npm run soak:dataplane`).
+import { Agent, request as httpRequest } from "node:http";
+import { afterEach, describe, expect, test } from "vitest";
+import { type DataPlaneName, missingFor, startDataPlane } from "../../../src/dataplane/index.ts";
+import { createTranslationMemory } from "../../../src/routing/index.ts";
+import { createMetrics, silentLogger } from "../../../src/system/index.ts";
+import { selfSigned } from "../certificates.ts";
+import { freePorts } from "../../support/etcd.ts";
+import { startBackends } from "./backends.ts";
+import { startLoad } from "./load.ts";
+import { type Fixed, modelOf, otherRoutes, webPool, type Wish } from "./model.ts";
+
+const form =
+  process.env.HITLESS === "full"
+    ? { changes: 2_400, rate: 60, clients: 6, others: 5_000 }
+    : { changes: 100, rate: 25, clients: 4, others: 200 };
+/** Changes per second. */
+const pace = 20;
+/** Every so many changes a port comes or goes: that is a process that takes over. nginx closes idle connections then (docs/gateway-api.md), and is spared. */
+const portEvery = { embedded: 24, haproxy: 24, nginx: Infinity };
+const names = ["a", "b", "c"];
+
+const clean: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const each of clean.splice(0).reverse()) await each();
+});
+
+const agent = new Agent({ keepAlive: false });
+function get(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      { host: "127.0.0.1", port, path, agent, headers: { host: "shop.test" } },
+      (response) => {
+        response.resume();
+        response.on("end", () => resolve(response.statusCode ?? 0));
+      },
+    );
+    request.on("error", reject);
+    request.end();
+  });
+}
+
+const planes: readonly DataPlaneName[] = ["embedded", "haproxy", "nginx"];
+for (const name of planes) {
+  const missing = await missingFor(name);
+  describe.skipIf(missing !== undefined)(
+    `changes of ${name}${missing === undefined ? "" : ` (skipped: ${missing})`}`,
+    () => {
+      test("cost nobody a request, and hold when they are told as done", { timeout: 900_000 }, async () => {
+        const stop = new AbortController();
+        const backends = await startBackends(names);
+        clean.push(() => backends.close());
+        const plane = startDataPlane(name, {
+          address: "127.0.0.1",
+          signal: stop.signal,
+          log: silentLogger,
+          metrics: createMetrics(),
+        });
+        clean.push(async () => {
+          stop.abort();
+          await plane.stopped;
+        });
+        const [http = 0, https = 0, extraPort = 0] = await freePorts(3);
+        const fixed: Fixed = {
+          backends,
+          ports: { http, https },
+          others: otherRoutes(form.others),
+          memory: createTranslationMemory(),
+        };
+        const pairs = Array.from({ length: 4 }, () => selfSigned(["shop.test"]));
+        let wish: Wish = { ready: names, routes: [], certificate: 0 };
+        const keyPair = () => {
+          const pair = pairs[wish.certificate % pairs.length];
+          return pair && { certificate: pair["tls.crt"], key: pair["tls.key"] };
+        };
+        let model = modelOf(wish, fixed);
+        await plane.apply({ model, keyPair });
+
+        /** When an endpoint was told as gone, by name. */
+        const gone = new Map<string, number>();
+        const late: string[] = [];
+        const load = startLoad({
+          ports: fixed.ports,
+          rate: form.rate,
+          clients: form.clients,
+          seen(backend, began) {
+            if (began > (gone.get(backend) ?? Infinity)) late.push(`${backend} got a request after it was gone`);
+          },
+        });
+        const took = new Map<string, number[]>();
+        for (let change = 1; change <= form.changes; change++) {
+          const begun = performance.now();
+          const kind =
+            change % portEvery[name] === 0
+              ? "port"
+              : (["endpoints", "route", "endpoints", "certificate"][change % 4] ?? "");
+          const added = `n${change}`;
+          if (kind === "endpoints") {
+            const out = change % 8 < 4 ? names[change % names.length] : undefined;
+            const ready = names.filter((each) => each !== out);
+            for (const each of ready) gone.delete(each);
+            wish = { ...wish, ready };
+          } else if (kind === "route") wish = { ...wish, routes: [...wish.routes.slice(-20), added] };
+          else if (kind === "certificate") wish = { ...wish, certificate: wish.certificate + 1 };
+          else if (wish.extraPort === undefined) wish = { ...wish, extraPort };
+          else wish = { ready: wish.ready, routes: wish.routes, certificate: wish.certificate };
+          model = modelOf(wish, fixed);
+          const told = performance.now();
+          if (kind === "endpoints") await plane.updatePools([webPool(model)]);
+          else await plane.apply({ model, keyPair });
+          const done = performance.now();
+          took.set(kind, [...(took.get(kind) ?? []), done - told]);
+          if (kind === "endpoints") for (const each of names) if (!wish.ready.includes(each)) gone.set(each, done);
+          if (kind === "route" && (await get(http, `/route/${added}`)) !== 200)
+            late.push(`route ${added} is not served`);
+          if (kind === "port" && wish.extraPort !== undefined && (await get(extraPort, "/")) !== 200)
+            late.push("the new port does not serve");
+          await new Promise((resolve) => setTimeout(resolve, Math.max(0, 1000 / pace - (performance.now() - begun))));
+        }
+        await load.stop();
+        console.log(
+          [
+            `${name}: ${[...load.served].map(([kind, count]) => `${count} ${kind}`).join(", ")}; repeated ${load.repeated()}, failed ${load.failed.length}`,
+            ...[...took].map(
+              ([kind, times]) =>
+                `  ${kind}: ${times.length} changes, p50 ${at(times, 0.5)} ms, p99 ${at(times, 0.99)} ms`,
+            ),
+          ].join("\n"),
+        );
+        expect(load.failed).toEqual([]);
+        expect(late).toEqual([]);
+        for (const kind of ["GET", "POST", "HTTP/2", "gRPC", "WebSocket"])
+          expect(load.served.get(kind) ?? 0, kind).toBeGreaterThan(10);
+      });
+    },
+  );
+}
+
+function at(times: readonly number[], quantile: number): string {
+  const sorted = times.toSorted((a, b) => a - b);
+  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? 0).toFixed(1);
+}
