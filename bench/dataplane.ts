@@ -1,7 +1,7 @@
 // The embedded data plane beside the same requests sent straight to the backend, in the same run. Backend and load have
 // a thread each; figures of a machine with few cores are for comparison only.
-// With --dataplane nginx: nginx as Fairlead runs it beside a hand-written nginx.conf (needs wrk).
-// Usage: npm run bench:dataplane -- [--dataplane embedded] [--seconds 2] [--rounds 3] [--connections 64] [--ingresses 5000] [--json]
+// Against other programs: `npm run bench:l7`.
+// Usage: npm run bench:dataplane -- [--seconds 2] [--rounds 3] [--connections 64] [--ingresses 5000] [--json]
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -105,7 +105,6 @@ async function runLoad(load: Load): Promise<void> {
 async function main(): Promise<void> {
   const { values: flags } = parseArgs({
     options: {
-      dataplane: { type: "string", default: "embedded" },
       seconds: { type: "string", default: "2" },
       rounds: { type: "string", default: "3" },
       connections: { type: "string", default: "64" },
@@ -120,18 +119,9 @@ async function main(): Promise<void> {
     const round = (number: number): number => Number(number.toPrecision(4));
     const compared = baseline === undefined ? {} : { baseline: round(baseline), ratio: round(value / baseline) };
     if (flags.json) return console.log(JSON.stringify({ name, value: round(value), unit, ...compared }));
-    const beside =
-      baseline === undefined
-        ? ""
-        : `  (${flags.dataplane === "nginx" ? "by hand" : "direct"} ${round(baseline)}, ratio ${round(value / baseline)})`;
+    const beside = baseline === undefined ? "" : `  (direct ${round(baseline)}, ratio ${round(value / baseline)})`;
     console.log(`${name.padEnd(46)} ${round(value)} ${unit}${beside}`);
   }
-
-  if (flags.dataplane === "nginx") {
-    const { benchNginx } = await import("./support/dataplane/nginx.ts");
-    return benchNginx({ seconds: Number(flags.seconds), rounds: Number(flags.rounds), connections, report });
-  }
-  if (flags.dataplane !== "embedded") throw new Error(`--dataplane ${flags.dataplane}: use embedded or nginx`);
 
   const file = new URL(import.meta.url);
   const backend = new Worker(file, { workerData: { role: "backend" } });

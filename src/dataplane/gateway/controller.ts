@@ -243,6 +243,7 @@ function run(options: GatewayOptions): GatewayController {
       },
       protocols: protocolsOf(dataplane),
       mixedTls: dataplane.capabilities.has("TLSRouteModeMixed"),
+      endsTls: dataplane.capabilities.has("TLSRouteModeTerminate"),
       bindPort: (gateway, transport, port) => bindPorts.of(gateway, transport, port),
       memory,
     });

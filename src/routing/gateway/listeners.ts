@@ -62,6 +62,8 @@ export interface ListenerInput extends References {
   readonly protocols: ReadonlySet<string>;
   /** It can end TLS on one server name of a port and pass it through on another. */
   readonly mixedTls: boolean;
+  /** It can end the TLS of listeners for TLS, and not only pass it through. Default: it can. */
+  readonly endsTls?: boolean;
 }
 
 /** Reads the listeners of a Gateway and of the ListenerSets that name it, and settles who has which port and host name. */
@@ -203,9 +205,11 @@ function draftOf(spec: ListenerSpec, holder: KubeObject, field: string, gateway:
   const hasHost = spec.protocol !== "TCP" && spec.protocol !== "UDP";
   const accepted = !input.protocols.has(spec.protocol)
     ? no("Accepted", "UnsupportedProtocol", `protocol ${spec.protocol} is not supported`)
-    : clients && !clients.validation
-      ? no("Accepted", "NoValidCACertificate", clients.faults.map(({ message }) => message).join("; "))
-      : yes("Accepted");
+    : spec.protocol === "TLS" && terminates && input.endsTls === false
+      ? no("Accepted", "UnsupportedValue", `${field}.tls.mode Terminate is not supported for TLS: use Passthrough`)
+      : clients && !clients.validation
+        ? no("Accepted", "NoValidCACertificate", clients.faults.map(({ message }) => message).join("; "))
+        : yes("Accepted");
   return {
     spec,
     holder,

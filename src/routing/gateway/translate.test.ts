@@ -334,6 +334,17 @@ describe("listeners that want the same", () => {
     ]);
   });
 
+  test("TLS that must end, where it can only be passed through, is no value that is supported", () => {
+    const listeners = [
+      http("p", { protocol: "TLS", tls: { mode: "Passthrough" } }),
+      http("q", { protocol: "TLS", port: 81, tls: { mode: "Terminate" } }),
+    ];
+    expect(entries({ gateways: [gateway(listeners)], endsTls: false })).toEqual([
+      ["p", "Accepted", "NoConflicts", true],
+      ["q", "UnsupportedValue", "NoConflicts", false],
+    ]);
+  });
+
   test("TCP and UDP can share a number", () => {
     expect(entries({ gateways: [gateway([http("t", { protocol: "TCP" }), http("u", { protocol: "UDP" })])] })).toEqual([
       ["t", "Accepted", "NoConflicts", true],

@@ -55,6 +55,7 @@ export interface GatewayInput {
   /** What the data plane can do: protocols of listeners, and TLS that ends on some names of a port and not on others. */
   readonly protocols: ReadonlySet<string>;
   readonly mixedTls: boolean;
+  readonly endsTls?: boolean;
   /** Port that the data plane opens for a port of a Gateway. The same for the same, always. */
   readonly bindPort: (gateway: string, transport: "TCP" | "UDP", port: number) => number;
   /** For who translates again and again. */
