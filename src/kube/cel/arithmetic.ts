@@ -28,8 +28,10 @@ export const checkedUint = (value: bigint): UintValue =>
   value < 0n || value > maxUint ? fail("unsigned integer overflow") : uintOf(value);
 export const checkedDuration = (nanos: bigint): DurationValue =>
   nanos < minInt || nanos > maxInt ? fail("duration overflow") : durationOf(nanos);
-export const checkedTimestamp = (nanos: bigint): TimestampValue =>
-  nanos < minTimestamp || nanos > maxTimestamp ? fail("timestamp overflow") : timestampOf(nanos);
+/** Undefined outside of what CEL calls a time. */
+export const withinTime = (nanos: bigint): TimestampValue | undefined =>
+  nanos < minTimestamp || nanos > maxTimestamp ? undefined : timestampOf(nanos);
+export const checkedTimestamp = (nanos: bigint): TimestampValue => withinTime(nanos) ?? fail("timestamp overflow");
 
 export function add(a: Value, b: Value): Value {
   if (typeof a === "bigint" && typeof b === "bigint") return intOf(a + b);

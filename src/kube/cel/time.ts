@@ -1,4 +1,4 @@
-import { checkedTimestamp } from "./arithmetic.ts";
+import { withinTime } from "./arithmetic.ts";
 import { durationOf, fail, type DurationValue, type TimestampValue } from "./values.ts";
 
 const second = 1_000_000_000n;
@@ -35,7 +35,7 @@ export function formatDuration({ nanos }: DurationValue): string {
   return `${nanos < 0n ? "-" : ""}${absolute / second}${fraction ? `.${fraction}` : ""}s`;
 }
 
-/** Reads an RFC 3339 time to the nanosecond; undefined when it is none. */
+/** Reads an RFC 3339 time to the nanosecond; undefined when it is none, or none that CEL has (years 1 to 9999). */
 export function readTimestamp(text: string): TimestampValue | undefined {
   const match = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/.exec(text);
   if (!match) return undefined;
@@ -46,14 +46,14 @@ export function readTimestamp(text: string): TimestampValue | undefined {
   if (Number(offsetHours) > 23 || Number(offsetMinutes) > 59) return undefined;
   const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === "-" ? -60 : 60);
   const time = date / 1000 + Number(hour) * 3600 + Number(minute) * 60 + Number(seconds) - offset;
-  return checkedTimestamp(BigInt(time) * second + BigInt(fraction.slice(0, 9).padEnd(9, "0")));
+  return withinTime(BigInt(time) * second + BigInt(fraction.slice(0, 9).padEnd(9, "0")));
 }
 
 /** Reads `YYYY-MM-DD`, the OpenAPI format `date`. */
 export function readDate(text: string): TimestampValue | undefined {
   const match = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text);
   const date = match && utc(Number(match[1]), Number(match[2]), Number(match[3]));
-  return date === undefined || date === null ? undefined : checkedTimestamp(BigInt(date) * 1_000_000n);
+  return date === undefined || date === null ? undefined : withinTime(BigInt(date) * 1_000_000n);
 }
 
 /** Milliseconds of midnight; undefined when there is no such day. `Date.UTC` takes years below 100 for the last century. */
