@@ -41,7 +41,7 @@ const begun: readonly (readonly [string, object])[] = [
 const methods = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
 /** What upstream too says with 500, of bodies that do not fit. */
 const honest =
-  /failed to create typed patch object|expected a |unknown patch type|failed to merge config|unable to find api field|Error on|failed to|no kubelet|no endpoints|not registered|must have|not identical|does not contain declared|without merge key|no elements in|cannot|unable|unexpected|expected/i;
+  /failed to create typed patch object|expected a |unknown patch type|failed to merge config|unable to find api field|Error on|failed to|no kubelet|no endpoints|not registered|must have|not identical|does not contain declared|without merge key|no elements in|cannot|unable|unexpected|expected|^\[?target\.(kind|name): /i;
 
 /** `[method, path with query, headers, body]`; a body that is a text is sent as it is, all else as JSON. */
 export const requests: Target = {
