@@ -63,6 +63,7 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`rules that ar
       },
       sticky: { clusterIP: "10.96.0.21", sessionAffinity: "ClientIP" },
       empty: { clusterIP: "10.96.0.22" },
+      hashed: { clusterIP: "10.96.0.24" },
       near: {
         type: "NodePort",
         ports: [{ port: 80, nodePort: 30081 }],
@@ -72,7 +73,12 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`rules that ar
     };
     for (const [name, spec] of Object.entries(kinds)) {
       const lb = name === "plain" ? ["10.97.0.1", "fd97::1"] : [];
-      client.put(resources.Service, service(name, spec, { lb }));
+      const plain = service(name, spec, { lb });
+      const annotations = { "fairlead.dev/balance": "source-hash", "fairlead.dev/override": "log" };
+      client.put(
+        resources.Service,
+        name === "hashed" ? { ...plain, metadata: { ...plain.metadata, annotations } } : plain,
+      );
       if (name === "empty") continue;
       if (name !== "plain") {
         client.put(resources.EndpointSlice, slice(name, pods));
