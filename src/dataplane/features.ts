@@ -1,11 +1,10 @@
 import {
   type Filter,
   type HostRoutes,
-  type HostTable,
   type Listener,
   type Pool,
   type Route,
-  routesOf,
+  routesOfHost,
   type RoutingModel,
   type Rule,
   type StreamRoute,
@@ -36,7 +35,7 @@ export function keptOut(refused: readonly Refusal[]): Set<string> {
 }
 
 /** What a data plane must be able to do to serve a route. */
-export function featuresOf(route: Route, listener: Listener, pools: Pools): Feature[] {
+export function featuresOf(route: Route, listener: Listener, pools: Pools, mergeSlashes = false): Feature[] {
   const features = new Set<Feature>();
   if (!route.path) features.add("DefaultBackend");
   else if (route.path.type === "RegularExpression") features.add("RegularExpression");
@@ -50,14 +49,8 @@ export function featuresOf(route: Route, listener: Listener, pools: Pools): Feat
     features.add("RegularExpression");
   if (listener.address !== undefined) features.add("ListenerAddress");
   addRule(features, route.rule, pools);
-  for (const server of listener.servers.values())
-    if (server.kind === "http" && routesOfHost(server.hosts, route.host)?.mergeSlashes) features.add("MergedSlashes");
+  if (mergeSlashes) features.add("MergedSlashes");
   return [...features];
-}
-
-function routesOfHost({ exact, wildcard, any }: HostTable, host: string): HostRoutes | undefined {
-  if (host === "") return any;
-  return host.startsWith("*.") ? wildcard.get(host.slice(1)) : exact.get(host);
 }
 
 /** The same for connections and datagrams. */
@@ -68,15 +61,37 @@ export function featuresOfStream(
   terminated: boolean,
 ): Feature[] {
   const features = new Set<Feature>(listener.address === undefined ? [] : ["ListenerAddress"]);
-  for (const { pool } of rule.backends) if (pool !== undefined) addPool(features, pools.get(pool));
+  for (const { pool: key } of rule.backends) {
+    const pool = key === undefined ? undefined : pools.get(key);
+    for (const feature of pool ? sendingFeatures(pool) : none) features.add(feature);
+  }
   if (listener.protocol === "TCP") return ["TCPRoute", ...features];
   if (listener.protocol === "UDP") return ["UDPRoute", ...features];
   return ["TLSRoute", ...(terminated ? (["TLSRouteModeTerminate"] as const) : []), ...features];
 }
 
-function addPool(features: Set<Feature>, pool: Pool | undefined): void {
-  if (pool?.balance !== undefined && pool.balance !== "leastconn") features.add("BalanceAlgorithm");
-  if (pool?.proxyProtocol !== undefined) features.add("ProxyProtocol");
+const none: readonly Feature[] = [];
+
+/** What a pool asks for whatever is sent to it. */
+function sendingFeatures({ balance, proxyProtocol }: Pool): readonly Feature[] {
+  if (balance === undefined && proxyProtocol === undefined) return none;
+  return [
+    ...(balance !== undefined && balance !== "leastconn" ? (["BalanceAlgorithm"] as const) : []),
+    ...(proxyProtocol === undefined ? [] : (["ProxyProtocol"] as const)),
+  ];
+}
+
+/** The same for requests. */
+function poolFeatures(pool: Pool): readonly Feature[] {
+  const { protocol, tls } = pool;
+  const sending = sendingFeatures(pool);
+  if (protocol !== "h2c" && !tls) return sending;
+  const features: Feature[] = [...sending, ...(protocol === "h2c" ? (["HTTPRouteBackendProtocolH2C"] as const) : [])];
+  if (!tls) return features;
+  features.push(tls.unverified ? "UnverifiedBackendTls" : "BackendTLSPolicy");
+  if (tls.client) features.push("GatewayBackendClientCertificate");
+  if (tls.subjectAltNames.length > 0) features.push("BackendTLSPolicySANValidation");
+  return features;
 }
 
 function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
@@ -84,11 +99,7 @@ function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
   for (const filter of rule.filters) addFilter(features, filter, rule);
   for (const { pool: key, filters } of rule.backends) {
     const pool = key === undefined ? undefined : pools.get(key);
-    addPool(features, pool);
-    if (pool?.protocol === "h2c") features.add("HTTPRouteBackendProtocolH2C");
-    if (pool?.tls) features.add(pool.tls.unverified ? "UnverifiedBackendTls" : "BackendTLSPolicy");
-    if (pool?.tls?.client) features.add("GatewayBackendClientCertificate");
-    if ((pool?.tls?.subjectAltNames.length ?? 0) > 0) features.add("BackendTLSPolicySANValidation");
+    for (const feature of pool ? poolFeatures(pool) : none) features.add(feature);
     for (const filter of filters) {
       addFilter(features, filter, rule);
       if (filter.type === "RequestHeaders") features.add("HTTPRouteBackendRequestHeaderModification");
@@ -147,18 +158,43 @@ function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {
   }
 }
 
+/** What was found of hosts, by what the data plane can do and whether TLS ends there: a host that is the same needs no second look. */
+const known = new WeakMap<
+  ReadonlySet<Feature>,
+  readonly [clear: WeakMap<HostRoutes, Refusals>, secure: WeakMap<HostRoutes, Refusals>]
+>();
+type Refusals = readonly Refusal[];
+
 /** The routes of a model that a data plane with these capabilities does not serve. */
 export function refusalsOf(model: RoutingModel, capabilities: ReadonlySet<Feature>): Refusal[] {
   const refused: Refusal[] = [];
-  const refuse = (route: string, features: readonly Feature[]): void => {
-    for (const feature of features) if (!capabilities.has(feature)) refused.push({ route, feature });
-  };
+  const missing = (route: string, features: readonly Feature[]): Refusal[] =>
+    features.flatMap((feature) => (capabilities.has(feature) ? [] : [{ route, feature }]));
+  let found = known.get(capabilities);
+  if (!found) known.set(capabilities, (found = [new WeakMap(), new WeakMap()]));
+  // Pools change without their hosts: what was found holds only while no pool asks for what is not there.
+  const plain = [...model.pools.values()].every((pool) => poolFeatures(pool).every((each) => capabilities.has(each)));
   for (const listener of model.listeners) {
-    for (const route of routesOf(listener)) refuse(route.id, featuresOf(route, listener, model.pools));
+    const remembers = plain && listener.address === undefined;
+    const ofHosts = found[listener.protocol === "HTTP" ? 0 : 1];
     for (const server of listener.servers.values()) {
-      if (server.kind !== "stream") continue;
+      if (server.kind === "http") {
+        const { exact, wildcard, any, fallback } = server.hosts;
+        for (const host of [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])]) {
+          let one = remembers ? ofHosts.get(host) : undefined;
+          if (!one) {
+            one = [...routesOfHost(host)].flatMap((route) =>
+              missing(route.id, featuresOf(route, listener, model.pools, host.mergeSlashes ?? false)),
+            );
+            if (remembers) ofHosts.set(host, one);
+          }
+          for (const each of one) refused.push(each);
+        }
+        if (fallback) refused.push(...missing(fallback.id, featuresOf(fallback, listener, model.pools, false)));
+        continue;
+      }
       for (const route of streamsOf({ ...listener, servers: new Map([[server.hostname, server]]) }))
-        refuse(route.id, featuresOfStream(route, listener, model.pools, server.tls !== undefined));
+        refused.push(...missing(route.id, featuresOfStream(route, listener, model.pools, server.tls !== undefined)));
     }
   }
   return refused;

@@ -1,5 +1,5 @@
 export type * from "./model.ts";
-export { certificatesOf, routesOf, streamsOf } from "./model.ts";
+export { certificatesOf, routesOf, routesOfHost, streamsOf } from "./model.ts";
 export {
   allowsOrigin,
   changedPath,
@@ -49,3 +49,4 @@ export { createPoolMemory, type PoolMemory } from "./pool.ts";
 export * from "./ingress-nginx/index.ts";
 export { outcomeOf, rewrittenPath, type AskedRequest, type Outcome } from "./outcome.ts";
 export * from "./migrate/index.ts";
+export { canaryShare } from "./canary.ts";

@@ -1,13 +1,13 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
-import { createHostTable } from "./host-table.ts";
 import { classSelector } from "./ingress-class.ts";
-import { type NginxOptions, readNginxIngresses } from "./ingress-nginx/index.ts";
-import type { Listener, ListenerProtocol, ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
+import { createIngressHosts, type IngressHosts } from "./ingress-hosts.ts";
+import { createNginxMemory, type NginxMemory, type NginxOptions, readNginxIngresses } from "./ingress-nginx/index.ts";
+import type { Listener, ListenerProtocol, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
 import { createPoolMemory, poolOf, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
 import { readIngress, type Reading } from "./reading.ts";
-import { readTls, type InspectKeyPair } from "./tls.ts";
+import { type InspectKeyPair, type InspectSecret, inspectSecret, readTls } from "./tls.ts";
 
 /** Look-ups are by `namespace/name`, so that a translation costs what the Ingresses use and not what exists. */
 export interface IngressInput {
@@ -34,6 +34,9 @@ export interface IngressInput {
 export interface TranslationMemory {
   readonly readIngress: (ingress: Ingress) => Reading;
   readonly poolOf: typeof poolOf;
+  readonly hosts: IngressHosts;
+  readonly nginx: NginxMemory;
+  readonly inspectSecret: InspectSecret;
   /** Forgets all other pools; Ingresses are forgotten with their objects. */
   keepPools(keys: { has(key: string): boolean }): void;
 }
@@ -41,7 +44,15 @@ export interface TranslationMemory {
 export function createTranslationMemory(): TranslationMemory {
   const readings = new WeakMap<Ingress, Reading>();
   const pools = createPoolMemory();
+  const pairs = new WeakMap<Secret, string | undefined>();
   return {
+    hosts: createIngressHosts(),
+    nginx: createNginxMemory(),
+    // The object is another one whenever its data are.
+    inspectSecret(secret, inspect) {
+      if (!pairs.has(secret)) pairs.set(secret, inspectSecret(secret, inspect));
+      return pairs.get(secret);
+    },
     readIngress(ingress) {
       let reading = readings.get(ingress);
       if (!reading) readings.set(ingress, (reading = readIngress(ingress)));
@@ -61,30 +72,37 @@ export interface Translation {
   readonly targets: ReadonlyMap<string, PoolTarget>;
 }
 
+const noOptions: NginxOptions = {};
+
 /** What Ingress objects mean (networking.k8s.io/v1). Faults become problems; all else still works. */
 export function translateIngresses(input: IngressInput): Translation {
-  const memory = input.memory ?? { readIngress, poolOf };
+  const memory = input.memory ?? createTranslationMemory();
   const problems: Problem[] = [];
   const pools = new Map<string, Pool>();
   const absences = new Map<string, Absence>();
   const targets = new Map<string, PoolTarget>();
-  const hosts = createHostTable("Ingress", (problem) => problems.push(problem));
-
   const { served, nginx } = selectServed(input, problems);
-  const compatible = readNginxIngresses(nginx, { ...input, options: input.nginx?.options ?? {} });
+  const compatible = readNginxIngresses(nginx, {
+    service: input.service,
+    secret: input.secret,
+    options: input.nginx?.options ?? noOptions,
+    memory: memory.nginx,
+  });
+  const readings: Reading[] = [];
   for (const ingress of served) {
     const reading = compatible.get(ingress) ?? memory.readIngress(ingress);
+    readings.push(reading);
     problems.push(...reading.problems);
     for (const backend of reading.backends) {
       if ("unsupported" in backend) pools.set(backend.key, backend.unsupported);
-      else addPool(refOf(ingress), backend.key, backend.target, backend.field);
+      else addPool(ingress, backend.key, backend.target, backend.field);
     }
-    for (const host of reading.hosts) hosts.addHost(host, reading.mergeSlashes);
-    for (const route of reading.routes) hosts.add(route);
-    if (reading.fallback) hosts.addDefault(reading.fallback, reading.hosts);
   }
-  const table = hosts.finish();
-  const tls = readTls(served, input);
+  const table = memory.hosts.table(readings, (problem) => problems.push(problem));
+  const tls = readTls(served, {
+    secret: input.secret,
+    inspect: (secret) => memory.inspectSecret(secret, input.inspect),
+  });
   problems.push(...tls.problems);
 
   const owner: Owner = { object: { kind: "IngressClass", name: input.controllerName }, field: "" };
@@ -99,10 +117,10 @@ export function translateIngresses(input: IngressInput): Translation {
     return { name, port, ...(bindPort === undefined ? {} : { bindPort }), protocol, servers: new Map([["", only]]) };
   }
 
-  function addPool(object: ObjectRef, key: string, target: PoolTarget, field: string): void {
-    const serviceKey = `${target.namespace}/${target.service}`;
+  function addPool(ingress: Ingress, key: string, target: PoolTarget, field: string): void {
+    const serviceKey = (): string => `${target.namespace}/${target.service}`;
     if (!targets.has(key)) {
-      const { pool, absence } = memory.poolOf(target, input.service(serviceKey), input.slices(serviceKey));
+      const { pool, absence } = memory.poolOf(target, input.service(serviceKey()), input.slices(serviceKey()));
       pools.set(key, pool);
       targets.set(key, target);
       if (absence) absences.set(key, absence);
@@ -110,11 +128,11 @@ export function translateIngresses(input: IngressInput): Translation {
     const absence = absences.get(key);
     if (!absence) return;
     problems.push({
-      object,
+      object: refOf(ingress),
       field: `${field}.service${absence === "ServicePortNotFound" ? ".port" : ".name"}`,
       reason: absence,
       message: `${pools.get(key)?.absent ?? ""}; its requests get 503`,
-      remedy: remedyOf(absence, target, input.service(serviceKey)),
+      remedy: remedyOf(absence, target, input.service(serviceKey())),
     });
   }
 }

@@ -272,17 +272,20 @@ export interface RoutingModel {
   readonly pools: ReadonlyMap<string, Pool>;
 }
 
+/** All routes of a host, each once. */
+export function* routesOfHost({ exact, regex, prefix, fallback }: HostRoutes): Generator<Route> {
+  for (const routes of exact.values()) yield* routes;
+  yield* regex;
+  for (const routes of prefix.values()) yield* routes;
+  if (fallback) yield fallback;
+}
+
 /** All routes of a listener for HTTP, each once. */
 export function* routesOf(listener: Listener): Generator<Route> {
   for (const server of listener.servers.values()) {
     if (server.kind !== "http") continue;
     const { exact, wildcard, any, fallback } = server.hosts;
-    for (const host of [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])]) {
-      for (const routes of host.exact.values()) yield* routes;
-      yield* host.regex;
-      for (const routes of host.prefix.values()) yield* routes;
-      if (host.fallback) yield host.fallback;
-    }
+    for (const host of [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])]) yield* routesOfHost(host);
     if (fallback) yield fallback;
   }
 }

@@ -64,7 +64,8 @@ export function outcomeOf(model: RoutingModel, request: AskedRequest): Outcome {
   }
   const { route, host } = found;
   const query = request.query === undefined || request.query === "" ? "" : `?${request.query.replace(/^\?/, "")}`;
-  const port = request.scheme === "https" ? 443 : 80;
+  const listener = model.listeners.find(({ name }) => name === request.listener);
+  const port = listener?.port ?? (request.scheme === "https" ? 443 : 80);
   const facts: RequestFacts = {
     scheme: request.scheme,
     host,

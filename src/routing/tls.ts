@@ -7,10 +7,19 @@ import type { Problem } from "./problem.ts";
 /** Says what is wrong with a PEM certificate chain and its private key; `undefined` when a server can use them. */
 export type InspectKeyPair = (certificate: string, key: string) => string | undefined;
 
+/** The same for a Secret. */
+export type InspectSecret = (secret: Secret, inspect: InspectKeyPair) => string | undefined;
+
+/** Says what is wrong with the key pair of a `kubernetes.io/tls` Secret. */
+export const inspectSecret: InspectSecret = (secret, inspect) => {
+  const pair = readKeyPair(secret);
+  return typeof pair === "string" ? pair : inspect(pair.certificate, pair.key);
+};
+
 export interface TlsInput {
   /** By `namespace/name`. */
   readonly secret: (key: string) => Secret | undefined;
-  readonly inspect: InspectKeyPair;
+  readonly inspect: (secret: Secret) => string | undefined;
 }
 
 export interface TlsTable {
@@ -38,9 +47,8 @@ export function readTls(ingresses: readonly Ingress[], input: TlsInput): TlsTabl
     // Without a Secret the hosts are served with the default certificate.
     if (!tls.secretName) return;
     const secret = input.secret(`${namespace}/${tls.secretName}`);
-    const version = secret && keyPairOf(secret);
-    if (!secret || typeof version !== "object") {
-      const wrong = secret ? (version as string) : undefined;
+    const wrong = secret && input.inspect(secret);
+    if (!secret || wrong !== undefined) {
       problems.push({
         object,
         field: `${field}.secretName`,
@@ -66,18 +74,10 @@ export function readTls(ingresses: readonly Ingress[], input: TlsInput): TlsTabl
       certificates.set(name, {
         hostname: name,
         secret: refOf(secret),
-        version: version.version,
+        version: `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}`,
         owner: { object, field: `${field}.secretName` },
       });
     }
-  }
-
-  function keyPairOf(secret: Secret): { version: string } | string {
-    const pair = readKeyPair(secret);
-    if (typeof pair === "string") return pair;
-    const wrong = input.inspect(pair.certificate, pair.key);
-    if (wrong) return wrong;
-    return { version: `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}` };
   }
 }
 

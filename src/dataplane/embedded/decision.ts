@@ -1,6 +1,7 @@
 import {
   type Affinity,
   type Backend,
+  canaryShare,
   changedPath,
   cookieOf,
   corsFields,
@@ -19,7 +20,7 @@ import type { Answer } from "./answer.ts";
 import { answers } from "./answer.ts";
 import { changedFields } from "./changes.ts";
 import type { Guards } from "./guards.ts";
-import { type Applied, applyPolicy, takesCanary, verdictOf } from "./policies.ts";
+import { type Applied, applyPolicy, verdictOf } from "./policies.ts";
 
 /** What is done with a request that has found its route. */
 export interface Decision {
@@ -172,7 +173,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const shut = verdictOf(applied);
   if (shut) return instead(shut);
   let pool: string;
-  if (rule.canary && takesCanary(rule.canary, facts, random)) pool = rule.canary.pool;
+  if (rule.canary && random() < canaryShare(rule.canary, facts.header)) pool = rule.canary.pool;
   else {
     const backend = pickBackend(rule.backends, random);
     if (backend?.pool === undefined) return instead(answers.misconfigured);

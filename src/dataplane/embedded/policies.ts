@@ -1,14 +1,11 @@
 import {
   type Affinity,
-  type Canary,
-  cookieOf,
   type ExternalAuth,
   type Field,
   type PolicyFilter,
   type RequestFacts,
   renderTemplate,
   rewrittenPath,
-  wholePattern,
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
 import type { Guards } from "./guards.ts";
@@ -111,26 +108,6 @@ export function verdictOf({ stranger }: Applied): Answer | undefined {
 
 function redirect(status: number, location: string): Answer {
   return { status, text: "Look there.", fields: [{ name: "location", value: location }] };
-}
-
-/** True when a canary takes the request: by header, then by cookie, then by chance (ingress-nginx's order). */
-export function takesCanary(canary: Canary, facts: RequestFacts, random: () => number): boolean {
-  const { header, cookie, weight, total } = canary;
-  const value = header && facts.header(header.name);
-  if (header && value !== undefined) {
-    if (header.value !== undefined) {
-      if (value === header.value) return true;
-    } else if (header.pattern !== undefined) {
-      if (wholePattern(`.*(?:${header.pattern}).*`)?.test(value)) return true;
-    } else if (value === "always") return true;
-    else if (value === "never") return false;
-  }
-  if (cookie !== undefined) {
-    const said = cookieOf(facts.header("cookie"), cookie);
-    if (said === "always") return true;
-    if (said === "never") return false;
-  }
-  return random() * total < weight;
 }
 
 /** The cookie that keeps a client with its endpoint. */

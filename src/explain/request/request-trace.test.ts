@@ -11,6 +11,12 @@ const classes: IngressClass[] = [
     spec: { controller: "example.com/us" },
   },
 ];
+const nginxClass: IngressClass = {
+  apiVersion: "networking.k8s.io/v1",
+  kind: "IngressClass",
+  metadata: { name: "nginx" },
+  spec: { controller: "k8s.io/ingress-nginx" },
+};
 const service: Service = {
   apiVersion: "v1",
   kind: "Service",
@@ -61,7 +67,8 @@ function trace(
 ): RequestTrace {
   const translation = translateIngresses({
     ingresses,
-    classes,
+    classes: [...classes, nginxClass],
+    nginx: { controllers: ["k8s.io/ingress-nginx"], options: {} },
     service: (key) => (key === "shop/web" ? service : undefined),
     slices: (key) => (key === "shop/web" ? [slice] : []),
     secret: () => undefined,
@@ -151,5 +158,56 @@ describe("traceRequest", () => {
     expect(found.candidates).toHaveLength(30);
     expect(found.more).toBe(70);
     expect(found.candidates[0]).toMatchObject({ route: "a.example Prefix /p50", taken: true });
+  });
+});
+
+describe("Ingresses of ingress-nginx", () => {
+  const annotated = (name: string, annotations: Record<string, string>, paths: object[]): Ingress => {
+    const made = ingress(name, [["n.example", paths]], { ingressClassName: "nginx" });
+    const prefix = "nginx.ingress.kubernetes.io/";
+    made.metadata.annotations = Object.fromEntries(
+      Object.entries(annotations).map(([key, value]) => [prefix + key, value]),
+    );
+    return made;
+  };
+
+  it("tells a redirect that an annotation makes, and where to", () => {
+    const found = trace("http://n.example/x?y=1", [annotated("n", { "force-ssl-redirect": "true" }, [path("/")])]);
+    expect(found).toMatchObject({
+      verdict: "answer",
+      status: 308,
+      reason: "a filter answers it with a redirect to https://n.example/x?y=1",
+    });
+  });
+
+  it("tells what keeps everybody out", () => {
+    const found = trace("http://n.example/", [annotated("n", { "server-snippet": "deny all;" }, [path("/")])]);
+    expect(found).toMatchObject({ verdict: "answer", status: 500, reason: "server-snippet cannot be served" });
+  });
+
+  it("tells the odds of a canary, by weight and by header", () => {
+    const both = [
+      annotated("main", {}, [path("/")]),
+      annotated("canary", { canary: "true", "canary-weight": "20", "canary-by-header": "x-c" }, [path("/", "none")]),
+    ];
+    const odds = (headers: Record<string, string> = {}) =>
+      trace("http://n.example/", both, headers).backends.map((each) => [each.service, each.odds]);
+    expect(odds()).toEqual([
+      ["shop/web", 0.8],
+      ["shop/none", 0.2],
+    ]);
+    expect(odds({ "x-c": "always" })).toEqual([
+      ["shop/web", 0],
+      ["shop/none", 1],
+    ]);
+  });
+
+  it("says of an expression whether it matches", () => {
+    const paths = [path("/v[0-9]", "none"), path("/", "web")];
+    const found = trace("http://n.example/other", [annotated("n", { "use-regex": "true" }, paths)]);
+    expect(found.candidates.map(({ taken, why }) => [taken, why])).toEqual([
+      [true, "taken"],
+      [false, "path: /other does not match (?i)(?:/v[0-9]).*"],
+    ]);
   });
 });

@@ -1,4 +1,6 @@
 import {
+  type AskedRequest,
+  canaryShare,
   canonicalHost,
   canonicalPath,
   certificateFor,
@@ -6,6 +8,8 @@ import {
   type HostTable,
   type Listener,
   matchOn,
+  type Outcome,
+  outcomeOf,
   type Owner,
   poolsOf,
   type RequestView,
@@ -14,6 +18,7 @@ import {
   serverFor,
   textOf,
   type Translation,
+  wholePattern,
 } from "../../routing/index.ts";
 
 /** A request as a client would send it. */
@@ -120,11 +125,26 @@ export function traceRequest(
     const status = found.outcome === "refused" ? 400 : found.outcome === "misdirected" ? 421 : 404;
     return { ...base, filters: [], backends: [], verdict: "refuse", status, reason: found.why };
   }
+  const asked: AskedRequest = {
+    host: authority,
+    path: raw,
+    query: url.search,
+    method,
+    headers: question.headers,
+    listener: listener.name,
+    scheme: secure ? "https" : "http",
+    ...(secure ? { serverName: url.hostname } : {}),
+  };
   const { rule } = found.route;
-  const pools = poolsOf(model, found.route);
   const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
-  const backends = pools.map(({ pool, weight }): TracedBackend => {
-    const odds = total > 0 ? weight / total : 0;
+  const { canary } = rule;
+  const share = canary ? canaryShare(canary, view.header) : 0;
+  const canaryPool = canary && model.pools.get(canary.pool);
+  const pools = [
+    ...poolsOf(model, found.route).map(({ pool, weight }) => ({ pool, odds: (weight / total) * (1 - share) })),
+    ...(canaryPool ? [{ pool: canaryPool, odds: share }] : []),
+  ];
+  const backends = pools.map(({ pool, odds }): TracedBackend => {
     const ready = pool.endpoints.filter((endpoint) => endpoint.ready).length;
     return {
       service: `${pool.service.namespace}/${pool.service.name}`,
@@ -139,19 +159,26 @@ export function traceRequest(
       ...(pool.absent ? { absent: pool.absent } : {}),
     };
   });
-  return { ...base, filters: rule.filters.map(wordsOf), backends, ...ending(rule.filters, backends) };
+  return {
+    ...base,
+    filters: rule.filters.map(wordsOf),
+    backends,
+    ...ending(outcomeOf(model, asked), backends),
+  };
 }
 
 function ending(
-  filters: readonly Filter[],
+  outcome: Outcome,
   backends: readonly TracedBackend[],
 ): Pick<RequestTrace, "verdict" | "status" | "reason"> {
-  for (const filter of filters) {
-    if (filter.type === "Redirect")
-      return { verdict: "answer", status: filter.redirect.status, reason: "a filter answers it with a redirect" };
-    if (filter.type === "Unsupported")
-      return { verdict: "answer", status: 500, reason: `a filter cannot be done here: ${filter.what}` };
-  }
+  if (outcome.kind === "redirect")
+    return {
+      verdict: "answer",
+      status: outcome.status,
+      reason: `a filter answers it with a redirect to ${outcome.location}`,
+    };
+  if (outcome.kind === "answer" && backends.length > 0)
+    return { verdict: "answer", status: outcome.status, reason: outcome.why };
   const live = backends.filter(({ endpoints }) => endpoints.some(({ ready }) => ready));
   const count = live.reduce((sum, { endpoints }) => sum + endpoints.filter(({ ready }) => ready).length, 0);
   if (backends.length === 0)
@@ -203,10 +230,7 @@ function candidatesOf(listener: Listener, view: RequestView, chosen: Route | und
       return no(`host: ${mostSpecific || "any host"} is more specific and decides alone`, 8);
     if (canonical === undefined) return no("the path has no clear meaning", 7);
     if (route.path && !coversPath(route.path, canonical))
-      return no(
-        `path: ${canonical} is not ${route.path.type === "Prefix" ? "below" : "the same as"} ${route.path.value || "/"}`,
-        6,
-      );
+      return no(`path: ${canonical} ${notThere[route.path.type]} ${route.path.value || "/"}`, 6);
     if (route.method !== undefined && route.method !== view.method)
       return no(`method: ${view.method} is not ${route.method}`, 5);
     for (const { name, type, value } of route.headers) {
@@ -239,6 +263,8 @@ function rather(winner: Route, loser: Route): string {
   return `${name} (${winner.owner.field}) is older`;
 }
 
+const notThere = { Prefix: "is not below", Exact: "is not the same as", RegularExpression: "does not match" } as const;
+
 /** The most specific host of an Ingress table that covers a name. */
 function hostInCharge({ exact, wildcard, any }: HostTable, host: string): string | undefined {
   if (exact.has(host)) return host;
@@ -257,7 +283,7 @@ function coversHost(pattern: string, host: string, oneLabel: boolean): boolean {
 function coversPath({ type, value }: NonNullable<Route["path"]>, path: string): boolean {
   if (type === "Exact") return path === value;
   if (type === "Prefix") return path === value || path.startsWith(`${value}/`);
-  return true;
+  return wholePattern(value)?.test(path) ?? false;
 }
 
 /** A filter in a few words: its type, and what it says. */

@@ -1,4 +1,4 @@
 export { annotations, dispositionOf, prefix as annotationPrefix, type Disposition } from "./annotations.ts";
 export { optionOf } from "./options.ts";
 export { readSettings, type NginxOptions, type NginxSettings } from "./settings.ts";
-export { readNginxIngresses, type NginxInput } from "./translate.ts";
+export { createNginxMemory, readNginxIngresses, type NginxInput, type NginxMemory } from "./translate.ts";

@@ -6,7 +6,7 @@ import { refOf } from "../owner.ts";
 import { poolKey, type PoolTarget } from "../pool.ts";
 import type { Canary } from "../policies.ts";
 import type { Problem } from "../problem.ts";
-import { type Backend, plainPath, readIngress, type Reading } from "../reading.ts";
+import { plainPath, readIngress, type Reading } from "../reading.ts";
 import { parseTemplate, type Template } from "../template.ts";
 import { type NginxOptions, type NginxSettings, readSettings } from "./settings.ts";
 import type { ServiceUrl } from "./values.ts";
@@ -16,6 +16,20 @@ export interface NginxInput {
   /** By `namespace/name`. */
   readonly service: (key: string) => Service | undefined;
   readonly secret: (key: string) => Secret | undefined;
+  /** For who reads again and again: only what has to be otherwise is read anew. */
+  readonly memory?: NginxMemory;
+}
+
+/** What was read before. Forgotten with its Ingresses, and when the options change. */
+export interface NginxMemory {
+  /** As JSON. */
+  options: string;
+  drafts: WeakMap<Ingress, Remembered<Draft>>;
+  readings: WeakMap<Draft, Remembered<Reading>>;
+}
+
+export function createNginxMemory(): NginxMemory {
+  return { options: "", drafts: new WeakMap(), readings: new WeakMap() };
 }
 
 /** An Ingress with its raw paths: what they mean depends on the other Ingresses of their hosts. */
@@ -23,18 +37,70 @@ interface Draft {
   readonly ingress: Ingress;
   readonly settings: NginxSettings;
   readonly reading: Reading;
-  readonly backends: Backend[];
-  readonly problems: Problem[];
+  readonly problems: readonly Problem[];
+  /** What it adds to paths of others, by `HOST PATH`. */
+  readonly canaries: ReadonlyMap<string, Canary>;
+  /** `HOST PATH` of its rules. */
+  readonly paths: ReadonlySet<string>;
 }
 
-/** What all Ingresses say of the hosts together. */
-interface Hosts {
-  readonly named: ReadonlySet<string>;
-  /** Hosts of which all paths are expressions: one `use-regex` or `rewrite-target` is enough. */
-  readonly regex: ReadonlySet<string>;
-  readonly secure: ReadonlySet<string>;
-  /** `HOST PATH` of every rule. */
-  readonly paths: ReadonlySet<string>;
+/** What all Ingresses say of a host together. */
+interface Host {
+  /** All its paths are expressions: one `use-regex` or `rewrite-target` is enough. */
+  regex: boolean;
+  /** Has a certificate, or asks for one. */
+  secure: boolean;
+  /** A rule names it. */
+  named: boolean;
+  /** Those that have paths of their own on it. */
+  readonly drafts: Draft[];
+  /** By `HOST PATH`; of several the oldest counts. */
+  canaries?: Map<string, Canary>;
+}
+
+/** What an Ingress may ask of everything else. */
+interface World {
+  service: Service | undefined;
+  secret: Secret | undefined;
+  named: boolean;
+  regex: boolean;
+  secure: boolean;
+  /** A rule has this `HOST PATH`. */
+  path: boolean;
+  canaries: ReadonlyMap<string, Canary> | undefined;
+}
+
+type Ask = <K extends keyof World>(what: K, key: string) => World[K];
+
+/** What was worked out, and all that was asked for it: while the answers are the same, so is it. */
+interface Remembered<T> {
+  readonly value: T;
+  readonly answers: readonly (readonly [what: keyof World, key: string, answer: unknown])[];
+}
+
+function holds(answers: Remembered<unknown>["answers"], ask: Ask): boolean {
+  for (const [what, key, answer] of answers) if (ask(what, key) !== answer) return false;
+  return true;
+}
+
+/** Asks for each host once. */
+function remembering<T>(ask: (host: string) => T): (host: string) => T {
+  const known = new Map<string, T>();
+  return (host) => {
+    if (!known.has(host)) known.set(host, ask(host));
+    return known.get(host) as T;
+  };
+}
+
+function recall<T>(known: Remembered<T> | undefined, ask: Ask, make: (ask: Ask) => T): Remembered<T> {
+  if (known && holds(known.answers, ask)) return known;
+  const answers: [keyof World, string, unknown][] = [];
+  const value = make((what, key) => {
+    const answer = ask(what, key);
+    answers.push([what, key, answer]);
+    return answer;
+  });
+  return { value, answers };
 }
 
 /**
@@ -43,29 +109,44 @@ interface Hosts {
  * with a slash at its end sends requests without it there; empty segments of a path do not count. `ingresses` is oldest first.
  */
 export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxInput): Map<Ingress, Reading> {
-  const drafts = ingresses.map((ingress) => draftOf(ingress, input));
-  const hosts = hostsOf(drafts);
-  const canaries = new Map<string, Canary>();
-  for (const draft of drafts) {
-    const { canary } = draft.settings;
-    if (!canary) continue;
-    for (const route of draft.reading.routes) {
-      const [backend] = route.rule.backends;
-      const key = pathKey(route);
-      // Of several the oldest counts.
-      if (backend?.pool !== undefined && !canaries.has(key))
-        canaries.set(key, { ...canary, pool: backend.pool, owner: route.owner });
-    }
+  const { options, memory = createNginxMemory() } = input;
+  const said = JSON.stringify(options);
+  if (memory.options !== said) {
+    memory.options = said;
+    memory.drafts = new WeakMap();
   }
+  let hosts: ReadonlyMap<string, Host> = new Map();
+  const answers: { [K in keyof World]: (key: string) => World[K] } = {
+    service: input.service,
+    secret: input.secret,
+    named: (host) => hosts.get(host)?.named ?? false,
+    regex: (host) => hosts.get(host)?.regex ?? false,
+    secure: (host) => hosts.get(host)?.secure ?? false,
+    path: (key) => hosts.get(key.slice(0, key.indexOf(" ")))?.drafts.some(({ paths }) => paths.has(key)) ?? false,
+    canaries: (host) => hosts.get(host)?.canaries,
+  };
+  const ask: Ask = (what, key) => answers[what](key);
+  const drafts = ingresses.map((ingress) => {
+    const known = memory.drafts.get(ingress);
+    const draft = recall(known, ask, (asked) => draftOf(ingress, options, asked));
+    if (draft !== known) memory.drafts.set(ingress, draft);
+    return draft.value;
+  });
+  hosts = hostsOf(drafts);
   const readings = new Map<Ingress, Reading>();
-  for (const draft of drafts) readings.set(draft.ingress, finish(draft, hosts, canaries, input));
+  for (const draft of drafts) {
+    const known = memory.readings.get(draft);
+    const reading = recall(known, ask, (asked) => finish(draft, options, asked));
+    if (reading !== known) memory.readings.set(draft, reading);
+    readings.set(draft.ingress, reading.value);
+  }
   return readings;
 }
 
-function draftOf(ingress: Ingress, input: NginxInput): Draft {
-  const settings = readSettings(ingress, input.options);
+function draftOf(ingress: Ingress, options: NginxOptions, ask: Ask): Draft {
+  const settings = readSettings(ingress, options);
   const problems = [...settings.problems];
-  const tls = tlsOf(ingress, settings, input, problems);
+  const tls = tlsOf(ingress, settings, ask, problems);
   const reading = readIngress(ingress, {
     pathOf: (path, type) =>
       path.startsWith("/")
@@ -73,7 +154,16 @@ function draftOf(ingress: Ingress, input: NginxInput): Draft {
         : { refused: "the path does not begin with a slash" },
     targetOf: (target) => reached(target, settings, tls),
   });
-  return { ingress, settings, reading, backends: [...reading.backends], problems: [...problems, ...reading.problems] };
+  const canaries = new Map<string, Canary>();
+  const paths = new Set<string>();
+  for (const route of reading.routes) {
+    const key = pathKey(route);
+    const [backend] = route.rule.backends;
+    if (!settings.canary) paths.add(key);
+    else if (backend?.pool !== undefined)
+      canaries.set(key, { ...settings.canary, pool: backend.pool, owner: route.owner });
+  }
+  return { ingress, settings, reading, problems: [...problems, ...reading.problems], canaries, paths };
 }
 
 function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTls | undefined): PoolTarget {
@@ -88,15 +178,10 @@ function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTl
   };
 }
 
-function tlsOf(
-  ingress: Ingress,
-  settings: NginxSettings,
-  input: NginxInput,
-  problems: Problem[],
-): BackendTls | undefined {
+function tlsOf(ingress: Ingress, settings: NginxSettings, ask: Ask, problems: Problem[]): BackendTls | undefined {
   if (settings.protocol !== "HTTPS" && settings.protocol !== "GRPCS") return undefined;
   const { name, verify, secret } = settings.backendTls;
-  const found = secret === undefined ? undefined : ownSecret(ingress, secret, "proxy-ssl-secret", input, problems);
+  const found = secret === undefined ? undefined : ownSecret(ingress, secret, "proxy-ssl-secret", ask, problems);
   const ca = Buffer.from(found?.data?.["ca.crt"] ?? "", "base64").toString("latin1");
   const object = refOf(ingress);
   const client =
@@ -124,13 +209,13 @@ function ownSecret(
   ingress: Ingress,
   name: string,
   annotation: string,
-  input: NginxInput,
+  ask: Ask,
   problems: Problem[],
 ): Secret | undefined {
   const namespace = ingress.metadata.namespace ?? "";
   const [first = "", second] = name.split("/");
   const [where, what] = second === undefined ? [namespace, first] : [first, second];
-  const found = where === namespace ? input.secret(`${where}/${what}`) : undefined;
+  const found = where === namespace ? ask("secret", `${where}/${what}`) : undefined;
   if (!found)
     problems.push({
       object: refOf(ingress),
@@ -145,42 +230,60 @@ function ownSecret(
   return found;
 }
 
-function hostsOf(drafts: readonly Draft[]): Hosts {
-  const [named, regex, secure, paths] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<string>()];
-  for (const { ingress, settings, reading } of drafts) {
-    for (const host of reading.hosts) {
-      named.add(host);
-      if (settings.useRegex || settings.rewriteTarget !== undefined) regex.add(host);
+function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
+  const hosts = new Map<string, Host>();
+  const hostOf = (name: string): Host => {
+    let host = hosts.get(name);
+    if (!host) hosts.set(name, (host = { regex: false, secure: false, named: false, drafts: [] }));
+    return host;
+  };
+  for (const draft of drafts) {
+    const { ingress, settings, reading } = draft;
+    for (const name of reading.hosts) {
+      const host = hostOf(name);
+      host.named = true;
+      if (settings.useRegex || settings.rewriteTarget !== undefined) host.regex = true;
+      if (!settings.canary) host.drafts.push(draft);
+      else
+        for (const [key, canary] of draft.canaries) {
+          if (!key.startsWith(`${name} `)) continue;
+          host.canaries ??= new Map();
+          if (!host.canaries.has(key)) host.canaries.set(key, canary);
+        }
     }
-    if (!settings.canary) for (const route of reading.routes) paths.add(pathKey(route));
-    for (const { hosts } of ingress.spec.tls ?? []) for (const host of hosts ?? reading.hosts) secure.add(host);
+    for (const { hosts: names } of ingress.spec.tls ?? [])
+      for (const name of names ?? reading.hosts) hostOf(name).secure = true;
   }
-  return { named, regex, secure, paths };
+  return hosts;
 }
 
 const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}`;
 
-function finish(draft: Draft, hosts: Hosts, canaries: ReadonlyMap<string, Canary>, input: NginxInput): Reading {
-  const { ingress, settings, reading, backends, problems } = draft;
+function finish(draft: Draft, options: NginxOptions, ask: Ask): Reading {
+  const { ingress, settings, reading } = draft;
+  const backends = [...reading.backends];
+  const problems = [...draft.problems];
   // A canary has no routes of its own.
   if (settings.canary) return { hosts: [], routes: [], backends, problems };
-  const context: RuleContext = { draft, hosts, input, extra: new Map() };
+  const context: RuleContext = { draft, options, ask, problems, extra: new Map() };
+  const regex = remembering((host) => ask("regex", host));
+  const canaries = remembering((host) => ask("canaries", host));
   const routes: Route[] = [];
-  const aliases = settings.aliases.filter((alias) => !hosts.named.has(alias));
+  const aliases = settings.aliases.filter((alias) => !ask("named", alias));
   const served = new Set(reading.hosts);
   for (const raw of reading.routes) {
     const first = raw.host === reading.hosts.find((host) => host !== "");
     for (const host of [raw.host, ...(first ? aliases : [])]) {
       served.add(host);
       const route = { ...raw, host, id: host === raw.host ? raw.id : `${raw.id} as ${host}` };
-      routes.push(...routesFor(route, hosts.regex.has(raw.host), canaries.get(pathKey(raw)), context));
+      routes.push(...routesFor(route, regex(raw.host), canaries(raw.host)?.get(pathKey(raw)), context));
     }
   }
   if (settings.wwwRedirect) {
     for (const host of reading.hosts) {
       if (host === "" || host.startsWith("*.")) continue;
       const other = host.startsWith("www.") ? host.slice(4) : `www.${host}`;
-      if (hosts.named.has(other)) continue;
+      if (ask("named", other)) continue;
       served.add(other);
       routes.push(toHost(ingress, other, host));
     }
@@ -220,17 +323,18 @@ function toHost(ingress: Ingress, from: string, to: string): Route {
 
 interface RuleContext {
   readonly draft: Draft;
-  readonly hosts: Hosts;
-  readonly input: NginxInput;
+  readonly options: NginxOptions;
+  readonly ask: Ask;
+  readonly problems: Problem[];
   /** Pools beside those of the paths. */
   readonly extra: Map<string, { target: PoolTarget; field: string }>;
 }
 
 function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, context: RuleContext): Route[] {
-  const { draft, hosts } = context;
+  const { ask, problems } = context;
   const path = raw.path?.value ?? "/";
   const fault = (message: string): Route[] => {
-    draft.problems.push({
+    problems.push({
       object: raw.owner.object,
       field: `${raw.owner.field}.path`,
       reason: "InvalidPath",
@@ -249,7 +353,7 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
   if ("refused" in match) return fault(match.refused);
   const routes: Route[] = [{ ...raw, path: match, rule }];
   const bare = path.replace(/\/+$/, "");
-  if (match.type === "Prefix" && path !== bare && bare !== "" && !hosts.paths.has(`${raw.host} ${bare}`)) {
+  if (match.type === "Prefix" && path !== bare && bare !== "" && !ask("path", `${raw.host} ${bare}`)) {
     const url: Template = [
       { variable: "scheme" },
       "://",
@@ -288,7 +392,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext): R
 
 /** In the order of nginx's phases: redirects, limits, who may, and what is changed on the way to the backend. */
 function filtersOf(raw: Route, context: RuleContext): Filter[] {
-  const { draft, hosts, input } = context;
+  const { draft, options, ask, problems } = context;
   const { ingress, settings } = draft;
   const filters: Filter[] = [];
   const id = raw.id;
@@ -299,7 +403,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: "StrictTransport", value: settings.strictTransport });
   if (settings.hidden.length > 0)
     filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
-  if (settings.forceSslRedirect || (settings.sslRedirect && hosts.secure.has(raw.host)))
+  if (settings.forceSslRedirect || (settings.sslRedirect && ask("secure", raw.host)))
     filters.push({ type: "SslRedirect", status: settings.redirectCode });
   if (settings.appRoot !== undefined)
     filters.push({
@@ -320,7 +424,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       seconds,
       burst: requests * settings.burst,
       exempt: settings.exempt,
-      status: statusOption(input.options["limit-req-status-code"]),
+      status: statusOption(options["limit-req-status-code"]),
     });
   if (settings.connections !== undefined)
     filters.push({
@@ -328,12 +432,12 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       id,
       connections: settings.connections,
       exempt: settings.exempt,
-      status: statusOption(input.options["limit-conn-status-code"]),
+      status: statusOption(options["limit-conn-status-code"]),
     });
   if (settings.allow.length + settings.deny.length > 0)
     filters.push({ type: "SourceRanges", allow: settings.allow, deny: settings.deny, satisfyAny: settings.satisfyAny });
   if (settings.basic) {
-    const secret = ownSecret(ingress, settings.basic.secret, "auth-secret", input, draft.problems);
+    const secret = ownSecret(ingress, settings.basic.secret, "auth-secret", ask, problems);
     if (!secret) return closed("auth-secret");
     const users = { secret: refOf(secret), version: versionOf(secret), layout: settings.basic.layout };
     filters.push({ type: "BasicAuth", realm: settings.basic.realm, users });
@@ -344,8 +448,8 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     if ("fault" in path) return closed("auth-url");
     const own = !("service" in url);
     // Another host is asked only where it is one of ours: who writes Ingresses must not make us connect to anyone.
-    if (own && !url.host.startsWith("$") && !hosts.named.has(url.host)) {
-      draft.problems.push({
+    if (own && !url.host.startsWith("$") && !ask("named", url.host)) {
+      problems.push({
         object: refOf(ingress),
         field: "metadata.annotations[nginx.ingress.kubernetes.io/auth-url]",
         reason: "InvalidAnnotation",
@@ -420,10 +524,10 @@ function extraPool(url: ServiceUrl, field: string, { extra }: RuleContext): stri
 
 /** The pool of a Service's first port; without a name, that of the ConfigMap's default backend. */
 function firstPort(name: string | undefined, field: string, context: RuleContext): string | undefined {
-  const { draft, input, extra } = context;
+  const { draft, ask, extra } = context;
   const namespace = draft.ingress.metadata.namespace ?? "";
   if (name === undefined) return undefined;
-  const [port] = input.service(`${namespace}/${name}`)?.spec.ports ?? [];
+  const [port] = ask("service", `${namespace}/${name}`)?.spec.ports ?? [];
   const target: PoolTarget = { namespace, service: name, port: { number: port?.port ?? 80 } };
   const key = poolKey(target);
   extra.set(key, { target, field: `metadata.annotations[nginx.ingress.kubernetes.io/${field}]` });
