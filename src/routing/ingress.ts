@@ -4,7 +4,7 @@ import { createIngressHosts, type IngressHosts } from "./ingress-hosts.ts";
 import { createNginxMemory, type NginxMemory, type NginxOptions, readNginxIngresses } from "./ingress-nginx/index.ts";
 import type { Listener, ListenerProtocol, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
-import { createPoolMemory, poolOf, type Absence, type PoolTarget } from "./pool.ts";
+import { createPoolMemory, type poolOf, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
 import { readIngress, type Reading } from "./reading.ts";
 import { type InspectKeyPair, type InspectSecret, inspectSecret, readTls } from "./tls.ts";

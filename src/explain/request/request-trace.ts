@@ -138,7 +138,7 @@ export function traceRequest(
   const { rule } = found.route;
   const total = rule.backends.reduce((sum, { weight }) => sum + weight, 0);
   const { canary } = rule;
-  const share = canary ? canaryShare(canary, view.header) : 0;
+  const share = canary ? canaryShare(canary, (name) => view.header(name)) : 0;
   const canaryPool = canary && model.pools.get(canary.pool);
   const pools = [
     ...poolsOf(model, found.route).map(({ pool, weight }) => ({ pool, odds: (weight / total) * (1 - share) })),
