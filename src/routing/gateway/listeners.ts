@@ -203,9 +203,10 @@ function draftOf(spec: ListenerSpec, holder: KubeObject, field: string, gateway:
   if (clients) faults.push(...clients.faults);
 
   const hasHost = spec.protocol !== "TCP" && spec.protocol !== "UDP";
+  const onlyPassed = spec.protocol === "TLS" && terminates && input.endsTls === false;
   const accepted = !input.protocols.has(spec.protocol)
     ? no("Accepted", "UnsupportedProtocol", `protocol ${spec.protocol} is not supported`)
-    : spec.protocol === "TLS" && terminates && input.endsTls === false
+    : onlyPassed
       ? no("Accepted", "UnsupportedValue", `${field}.tls.mode Terminate is not supported for TLS: use Passthrough`)
       : clients && !clients.validation
         ? no("Accepted", "NoValidCACertificate", clients.faults.map(({ message }) => message).join("; "))
@@ -216,7 +217,7 @@ function draftOf(spec: ListenerSpec, holder: KubeObject, field: string, gateway:
     owner,
     hostname: hasHost ? (spec.hostname ?? "").toLowerCase() : "",
     transport: spec.protocol === "UDP" ? "UDP" : "TCP",
-    kinds,
+    kinds: onlyPassed ? [] : kinds,
     certificates,
     ...(clients?.validation ? { clients: clients.validation } : {}),
     accepted,
