@@ -1,6 +1,6 @@
 // Clients that never stop: HTTP/1.1 kept alive, with and without bodies, HTTP/2, gRPC, WebSockets.
 import { Agent, request as httpRequest } from "node:http";
-import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
+import { type ClientHttp2Session, constants, connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { WebSocket } from "ws";
 
 export interface Ports {
@@ -13,7 +13,10 @@ export interface Load {
   readonly served: ReadonlyMap<string, number>;
   /** What went wrong; never more than a hundred of it. */
   readonly failed: readonly string[];
-  /** Idle connections that were closed under a request on its way: a client may repeat it (RFC 9110 section 9.2.2), and these did. */
+  /**
+   * What a client may repeat, and these did: requests under which an idle connection was closed (RFC 9110 section 9.2.2), and streams
+   * that were refused unread as their connection came to its end (RFC 9113 section 8.7).
+   */
   repeated(): number;
   stop(): Promise<void>;
 }
@@ -130,8 +133,13 @@ export function startLoad({ ports, rate, clients, seen }: LoadOptions): Load {
       request.on("response", (fields) => (status = Number(fields[":status"])));
       request.on("trailers", (fields) => (trailers = fields));
       request.on("data", (chunk) => (text += String(chunk)));
-      request.on("error", reject);
+      request.on("error", (error) => {
+        if (request.rstCode !== constants.NGHTTP2_REFUSED_STREAM) return reject(error);
+        repeated++;
+        stream(headers, body).then(resolve, reject);
+      });
       request.on("close", () => {
+        if (request.rstCode === constants.NGHTTP2_REFUSED_STREAM) return;
         if (status === 200 && request.rstCode === 0) resolve({ text, trailers });
         else reject(new Error(`${status} ${JSON.stringify(text)} code ${request.rstCode}`));
       });
