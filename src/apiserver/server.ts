@@ -24,7 +24,7 @@ import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
 import { withKnown, type ApiHandler, type ApiRequest, type ApiResponse } from "./handler.ts";
 import { healthChecks } from "./health-checks.ts";
 import { createIdentity, type AuthenticationOptions } from "./identity.ts";
-import { createIntake, requestTime } from "./intake/index.ts";
+import { createIntake, createLane, givingWay, requestTime } from "./intake/index.ts";
 import { startMaintenance } from "./maintenance.ts";
 import { metricsGroup } from "./metrics-api/kinds.ts";
 import type { createMetricsApi } from "./metrics-api/metrics-api.ts";
@@ -96,6 +96,8 @@ const isDamaged = (error: unknown): boolean => error instanceof StoreError && er
  */
 export interface ApiServer extends Component {
   readonly handler: ApiHandler;
+  /** The same for controllers in this process: their writes give way to requests over the network while these keep it busy. */
+  readonly inBackground: ApiHandler;
   /** Says who a client is: for those who bring requests from outside. */
   readonly authenticator: Authenticator;
   /** From now on `/readyz` fails: no further clients are wanted. */
@@ -334,6 +336,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   return {
     name: "apiserver",
     handler,
+    inBackground: givingWay(handler, createLane({ underWay: () => intake.underWay })),
     authenticator,
     leave() {
       leaving = true;

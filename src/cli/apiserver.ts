@@ -10,7 +10,7 @@ import { startControllers } from "./cluster/controllers.ts";
 import { startControlPlane } from "./cluster/control-plane.ts";
 import { clusterDirectory, makeDirectory, takeDirectory } from "./directory.ts";
 import { CliError } from "./errors.ts";
-import { keepHeapSmall } from "./heap.ts";
+import { keepServerHeapSmall } from "./heap.ts";
 import { openLog } from "./log.ts";
 import { terminal } from "./narrator.ts";
 import { withServerOptions } from "./server-options.ts";
@@ -78,7 +78,7 @@ async function run(flags: Flags): Promise<void> {
     let running: { drain(): Promise<void> } | undefined;
     const ended = untilSignal(stop, () => running?.drain());
     surviveFaults(log);
-    keepHeapSmall();
+    keepServerHeapSmall();
     const network = advertiseAddress?.startsWith("127.") ? "loopback" : "namespaces";
     const usual = addressPlan(network, 1);
     const plan = { ...usual, node: (number: number) => (number === 1 && advertiseAddress) || usual.node(number) };

@@ -4,7 +4,7 @@ import { systemClock, systemCommands } from "../system/index.ts";
 import { decideCapabilities, gatherFacts } from "./capabilities.ts";
 import { requireDataPlane } from "./data-plane.ts";
 import { clusterDirectory, defaultDirectory, makeDirectory, takeDirectory } from "./directory.ts";
-import { keepHeapSmall } from "./heap.ts";
+import { keepServerHeapSmall } from "./heap.ts";
 import { openLog } from "./log.ts";
 import { takeNetwork } from "./machine-lock.ts";
 import { type Narrator, parentNarrator, terminal } from "./narrator.ts";
@@ -116,7 +116,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
     let running: { drain(): Promise<void> } | undefined;
     const ended = untilSignal(stop, () => running?.drain());
     surviveFaults(log);
-    keepHeapSmall();
+    keepServerHeapSmall();
 
     const [{ startCluster }] = await Promise.all(loading);
     const cluster = await startCluster({

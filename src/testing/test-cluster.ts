@@ -127,7 +127,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     const { startControllers } = await import("../controllers/index.ts");
     const groups = ["system:authenticated"];
     const client = createLocalClient(
-      apiserver.handler,
+      apiserver.inBackground,
       { name: "system:kube-controller-manager", groups },
       { fieldManager: "kube-controller-manager" },
     );

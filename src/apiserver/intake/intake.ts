@@ -20,6 +20,8 @@ export interface Intake {
   /** Takes the request's seats, once it is known who asks: nothing, or what is to be waited for. Throws TooManyRequests. */
   enter(request: ApiRequest, info: RequestInfo, user: UserInfo): Promise<void> | undefined;
   readonly draining: boolean;
+  /** Requests that are worked on now, without those that go on for as long as they like. */
+  readonly underWay: number;
   /** Turns new requests away, except those for health, and ends watches. Settles when nothing is under way, or `patience` milliseconds have passed. */
   drain(patience: number): Promise<void>;
 }
@@ -80,6 +82,9 @@ export function createIntake({ metrics, flowControl, sizeOf }: IntakeOptions): I
   return {
     get draining() {
       return draining;
+    },
+    get underWay() {
+      return now.reading + now.mutating;
     },
     async answer(request, info, make) {
       const { origin, query } = request;

@@ -38,6 +38,9 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
+/** Who writes, in `managedFields`: `system:kube-scheduler` is `kube-scheduler`. */
+const managerOf = ({ name }: UserInfo): string => name.replace(/^.*:/, "");
+
 /** A store and the API over it, answering over HTTPS and in process. */
 export interface ControlPlane {
   /** `https://127.0.0.1:6443`, as in the kubeconfig. */
@@ -49,6 +52,8 @@ export interface ControlPlane {
   signToken(draft: LegacyDraft): Promise<string>;
   /** A client in process that is this user. */
   clientOf(user: UserInfo): Client;
+  /** The same, whose writes give way to requests over the network while these keep the process busy. */
+  backgroundClientOf(user: UserInfo): Client;
   /**
    * Ends the API for its clients, before the signal ends it for good: `/readyz` fails; after the delay of the settings no connection is taken
    * any more, requests under way end, then watches do. Settles when nothing is under way, at the latest after a minute and that delay.
@@ -158,7 +163,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     pki,
     shared: store.shared,
     signToken: async (draft) => api.signLegacyToken((await accountKeys()).signing, draft),
-    clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: as.name.replace(/^.*:/, "") }),
+    clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: managerOf(as) }),
+    backgroundClientOf: (as) => createLocalClient(apiserver.inBackground, as, { fieldManager: managerOf(as) }),
     async drain() {
       apiserver.leave();
       if (settings.shutdownDelayDuration > 0) await clock.sleep(settings.shutdownDelayDuration, signal).catch(() => {});

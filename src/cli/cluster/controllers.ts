@@ -19,7 +19,10 @@ export function startControllers(context: ControllersContext): Component[] {
     "controllers",
     async (signal) => {
       const { startControllers: start } = await import("../../controllers/index.ts");
-      const client = controlPlane.clientOf({ name: "system:kube-controller-manager", groups: [authenticated] });
+      const client = controlPlane.backgroundClientOf({
+        name: "system:kube-controller-manager",
+        groups: [authenticated],
+      });
       return start({
         client,
         informers,
