@@ -6,6 +6,7 @@ import { birdConfig, BgpConfigError, protocolName } from "./config.ts";
 import { startBirdDaemon, type BirdDaemon } from "./daemon.ts";
 import { bgpPeers, bgpSessions } from "./definitions.ts";
 import { planBgp, type BgpNeighbor, type BgpPlan } from "./plan.ts";
+import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leasePrefixes } from "../node-lease.ts";
 import { createSessionReporter } from "./report.ts";
 
@@ -27,7 +28,6 @@ export interface BgpAgentOptions {
 }
 
 const gather = 50;
-const healthPause = 1_000;
 const renewPause = 10_000;
 /** Milliseconds that the API gets at the start before what was last known is announced without it. */
 const patience = 5_000;
@@ -44,20 +44,15 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
   const daemon = startBirdDaemon({ ...options, release: options.release ?? true });
   const events = createEventRecorder(client, { component: "fairlead-bgp", host: nodeName, log, clock, signal });
   let plan: BgpPlan | undefined;
-  let unhealthy: string | undefined;
-  let dirty = true;
-  let wake = () => {};
-  const changed = () => {
-    dirty = true;
-    wake();
-  };
+  const alarm = createAlarm(clock, signal);
+  const changed = () => alarm.ring();
+  const unhealthy = watchHealth({ ask: options.unhealthy, changed, signal, clock, log });
 
   const run = async (): Promise<void> => {
     await daemon.ready;
-    void watchHealth();
     const known = learn();
     const isLate = await Promise.race([known.then(() => false), clock.sleep(patience, signal).then(() => true)]);
-    if (isLate && unhealthy === undefined && (await daemon.resume())) {
+    if (isLate && unhealthy() === undefined && (await daemon.resume())) {
       log.warn({}, "the API does not answer: what was last known is announced");
     }
     const compute = await known;
@@ -79,10 +74,10 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
       clock,
     });
     while (!signal.aborted) {
-      if (!dirty) await pause(renewPause);
+      await alarm.wait(renewPause);
       if (signal.aborted) break;
       await clock.sleep(gather, signal).catch(() => {});
-      dirty = false;
+      alarm.settled();
       const faults = new Map<string, string>();
       try {
         plan = compute();
@@ -99,7 +94,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
         if (signal.aborted) break;
         log.warn({ error: messageOf(error) }, "bgp: trying again");
         await clock.sleep(1_000, signal).catch(() => {});
-        dirty = true;
+        changed();
       }
     }
   };
@@ -140,7 +135,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
         announce: (name) => pools.get({ name })?.spec?.announce,
         service: (key) => services.get(nameOf(key)),
         slices: (key) => slices.by(sliceIndex, key),
-        ...(unhealthy === undefined ? {} : { unhealthy }),
+        ...unhealthyOf(unhealthy()),
       });
   }
 
@@ -164,25 +159,6 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
     if (routerId === undefined || neighbors.length === 0) return daemon.apply(undefined);
     const recover = neighbors.some(({ spec }) => spec.gracefulRestart);
     await daemon.apply(birdConfig(routerId, neighbors, passwords.known), { recover });
-  }
-
-  /** Until something changes, or for so many milliseconds. */
-  const pause = async (ms: number): Promise<void> => {
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    await Promise.race([woken, clock.sleep(ms, signal).catch(() => {})]);
-  };
-
-  async function watchHealth(): Promise<void> {
-    const ask = options.unhealthy;
-    while (ask && !signal.aborted) {
-      const now = await ask().catch((error: unknown) => messageOf(error));
-      if (now !== unhealthy) {
-        unhealthy = now;
-        log[now === undefined ? "info" : "warn"]({ reason: now }, "the health of this node's data plane has changed");
-        changed();
-      }
-      await clock.sleep(healthPause, signal).catch(() => {});
-    }
   }
 
   if (options.metrics) tellOfSessions(options.metrics, daemon, () => plan);

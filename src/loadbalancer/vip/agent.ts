@@ -17,6 +17,7 @@ import {
   type AddressClaim,
   type AnnounceSpec,
 } from "../definitions.ts";
+import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leaseNamespace, leasePrefixes, leaseSeconds } from "../node-lease.ts";
 import { startVipDaemon, type VipDaemon } from "./daemon.ts";
 import { planVips, type VipPlan } from "./plan.ts";
@@ -52,7 +53,6 @@ const peersAnnotation = "fairlead.dev/vip-peers";
 const renewPause = 10_000;
 /** Milliseconds that changes are gathered before they are acted on. */
 const gather = 50;
-const healthPause = 1_000;
 /** Milliseconds that the API gets at the start before the node takes part without it. */
 const patience = 5_000;
 /** Milliseconds that a load has to be uneven before anything moves, and the most groups that move at once. */
@@ -70,10 +70,11 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
   const daemon = startVipDaemon({ ...options, release: options.release ?? true });
   const events = createEventRecorder(client, { component: "fairlead-vip", host: nodeName, log, clock, signal });
   let plan: VipPlan | undefined;
-  let unhealthy: string | undefined;
   /** All other nodes know this one: before that it would hear nobody and take everything. */
   let acknowledged = false;
-  let wake = () => {};
+  const alarm = createAlarm(clock, signal);
+  const changed = () => alarm.ring();
+  const unhealthy = watchHealth({ ask: options.unhealthy, changed, signal, clock, log });
 
   const run = async (): Promise<void> => {
     await daemon.ready;
@@ -95,11 +96,6 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     });
     const all = [pools, claims, nodes, services, leases, slices];
     await Promise.all(all.map(({ synced }) => synced));
-    let dirty = true;
-    const changed = () => {
-      dirty = true;
-      wake();
-    };
     for (const informer of all) informer.onChange(changed);
     daemon.onChange(changed);
 
@@ -117,18 +113,17 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
         announce: (name) => pools.get({ name })?.spec?.announce ?? options.announce?.(name),
         service: (key) => services.get(nameOf(key)),
         slices: (key) => slices.by(sliceIndex, key),
-        ...(unhealthy === undefined ? {} : { unhealthy }),
+        ...unhealthyOf(unhealthy()),
       });
     const reported = createReporter({ client, nodeName, clock, log, events, daemon });
-    void watchHealth(changed);
     let renewAt = 0;
     let unevenSince: number | undefined;
     let moving = false;
     while (!signal.aborted) {
-      if (!dirty) await pause(renewPause);
+      await alarm.wait(renewPause);
       if (signal.aborted) break;
       await clock.sleep(gather, signal).catch(() => {});
-      dirty = false;
+      alarm.settled();
       try {
         plan = compute();
         acknowledged ||= isKnownToAll(plan, leases.list());
@@ -143,7 +138,7 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
         if (signal.aborted) break;
         log.warn({ error: messageOf(error) }, "vip: trying again");
         await clock.sleep(1_000, signal).catch(() => {});
-        dirty = true;
+        changed();
         continue;
       }
       const excess = excessOf(plan, daemon);
@@ -160,12 +155,6 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     }
   };
 
-  /** Until something changes, or for so many milliseconds. */
-  const pause = async (ms: number): Promise<void> => {
-    const woken = new Promise<void>((resolve) => (wake = resolve));
-    await Promise.race([woken, clock.sleep(ms, signal).catch(() => {})]);
-  };
-
   const isKnownToAll = (now: VipPlan, leases: readonly Lease[]): boolean => {
     const sources = [...new Set(now.instances.map(({ source }) => source))];
     if (sources.length === 0) return false;
@@ -179,20 +168,6 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
       return known.length === 0 || sources.every((source) => known.includes(source));
     });
   };
-
-  async function watchHealth(changed: () => void): Promise<void> {
-    const ask = options.unhealthy;
-    if (!ask) return;
-    while (!signal.aborted) {
-      const now = await ask().catch((error: unknown) => messageOf(error));
-      if (now !== unhealthy) {
-        unhealthy = now;
-        log[now === undefined ? "info" : "warn"]({ reason: now }, "the health of this node's data plane has changed");
-        changed();
-      }
-      await clock.sleep(healthPause, signal).catch(() => {});
-    }
-  }
 
   if (options.metrics) tellOfVips(options.metrics, daemon, () => plan);
   const stopped = run()

@@ -62,7 +62,7 @@ describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (
 
   async function answers(address: string, wanted: RegExp): Promise<void> {
     let last = "";
-    for (let tries = 0; tries < 60; tries++) {
+    for (let tries = 0; tries < 150; tries++) {
       last = await lab.on("client", process.execPath, join(repository, "test/support/tcp-ask.mjs"), address, "80");
       if (wanted.test(last)) return;
       await sleep(200);

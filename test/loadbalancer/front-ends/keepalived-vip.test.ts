@@ -66,7 +66,7 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
 
   async function answers(address: string, wanted: RegExp): Promise<string> {
     let last = "";
-    for (let tries = 0; tries < 60; tries++) {
+    for (let tries = 0; tries < 150; tries++) {
       last = (await ask(address)).trim();
       if (wanted.test(last)) return last;
       await sleep(200);

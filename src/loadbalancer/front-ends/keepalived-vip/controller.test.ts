@@ -3,6 +3,7 @@ import { createFakeClient, createInformers, type FakeClient } from "../../../cli
 import { resources, type Service } from "../../../kube/index.ts";
 import { FakeClock, silentLogger } from "../../../system/index.ts";
 import { addressClaims, addressPools } from "../../definitions.ts";
+import type { AddressProbe } from "../../probe.ts";
 import { frontEndLabel } from "../twin.ts";
 import { startKeepalivedVip, statusAnnotation } from "./controller.ts";
 
@@ -22,7 +23,7 @@ async function quiet(): Promise<void> {
   for (let i = 0; i < 12; i++) await clock.advance(500);
 }
 
-async function start(more: { proxyMode?: boolean; withdraw?: boolean } = {}): Promise<void> {
+async function start(more: { proxyMode?: boolean; withdraw?: boolean; probe?: AddressProbe } = {}): Promise<void> {
   const { signal } = stop;
   const informers = createInformers(client, { signal, log: silentLogger });
   const controller = startKeepalivedVip({
@@ -190,4 +191,30 @@ test("a Service without a selector: its slices are copied", async () => {
   await client.delete(resources.EndpointSlice, { namespace: "default", name: "a-1" });
   await quiet();
   expect(await copies()).toEqual([]);
+});
+
+test("an address that somebody on the network has is not taken, and tried again; our own answer is no stranger's", async () => {
+  service("default", "a");
+  service("default", "b");
+  let stranger: string | undefined = "answers ARP";
+  const asked: string[] = [];
+  // Whatever a node holds answers at once, before anybody is told of it.
+  const inUse = async (address: string): Promise<string | undefined> => {
+    asked.push(address);
+    if (address === "10.4.0.50") return stranger;
+    return client.get(addressClaims, { name: address }).then(
+      () => "answers ARP",
+      () => undefined,
+    );
+  };
+  await start({ probe: { inUse } });
+  await vips({ "10.4.0.50": "default/a", "10.4.0.51": "default/b" });
+  expect(await states()).toMatchObject({
+    "10.4.0.50": { state: "Waiting", reason: "AddressTaken", message: expect.stringContaining("someone else") },
+    "10.4.0.51": { state: "Serving" },
+  });
+  expect(asked).toEqual(["10.4.0.50", "10.4.0.51"]);
+  stranger = undefined;
+  for (let i = 0; i < 130; i++) await clock.advance(500);
+  expect((await states())["10.4.0.50"]).toMatchObject({ state: "Serving" });
 });

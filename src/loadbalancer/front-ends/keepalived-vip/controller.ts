@@ -4,12 +4,12 @@ import type { Clock, Component, Logger, Metrics } from "../../../system/index.ts
 import { addressClaims, addressPools, ensureDefinitions, type AnnounceSpec } from "../../definitions.ts";
 import { startAddressController } from "../../load-balancer.ts";
 import { createPoolProvider } from "../../pool-provider.ts";
-import type { AddressProbe } from "../../probe.ts";
+import { noProbe, type AddressProbe } from "../../probe.ts";
 import { changedKey, createServiceView } from "../service-view.ts";
 import { frontEndLabel } from "../twin.ts";
 import { createTwinKeeper } from "../twin-keeper.ts";
 import { readVips, type VipFault } from "./config-map.ts";
-import { createHeldAddresses } from "./held-addresses.ts";
+import { createHeldAddresses, probeAgain } from "./held-addresses.ts";
 import { frontEnd, planVips, sharingKey, statesOf, vipClass, type PlanInput, type VipState } from "./plan.ts";
 
 /** Annotation of the ConfigMap: what became of each of its keys, as JSON. */
@@ -49,14 +49,15 @@ export function startKeepalivedVip(options: KeepalivedVipOptions): Component {
   const pool = poolOfConfigMap(configMap);
   const configMaps = informers.of(resources.ConfigMap);
   const view = createServiceView(informers);
+  const probe = options.probe ?? noProbe;
   const keeper = createTwinKeeper({ client, frontEnd, view });
-  const held = createHeldAddresses(client, () => informers.of(addressClaims), firstGroup);
+  const held = createHeldAddresses(client, () => informers.of(addressClaims), firstGroup, probe);
   const events = createEventRecorder(client, { component: frontEnd, log, clock, signal });
   let told = new Set<string>();
   let targets = new Set<string>();
   let loaded = false;
 
-  async function reconcile(): Promise<void> {
+  async function reconcile(): Promise<void | { again: number }> {
     if (!loaded) {
       await held.load();
       loaded = true;
@@ -83,8 +84,8 @@ export function startKeepalivedVip(options: KeepalivedVipOptions): Component {
       sharing: `${sharingKey(source)} Cluster`,
     };
     const unheld = await held.hold(owner, pool, plan.held, clock.now());
-    const refused = await keeper.keep(plan.twins);
-    if (!found) return;
+    const refused = await keeper.keep(plan.twins.filter(({ vip }) => !unheld.has(vip.address)));
+    if (!found) return undefined;
     const claims = informers.of(addressClaims);
     const states = statesOf({
       vips,
@@ -97,6 +98,7 @@ export function startKeepalivedVip(options: KeepalivedVipOptions): Component {
     });
     tell(found, states, faults);
     await writeStates(found, states);
+    return unheld.size > 0 ? { again: probeAgain } : undefined;
   }
 
   async function keepPool(addresses: readonly string[]): Promise<void> {
@@ -142,6 +144,8 @@ export function startKeepalivedVip(options: KeepalivedVipOptions): Component {
         ...options,
         log,
         flags: [],
+        // What is held for the ConfigMap answers as soon as a node has it: that is nobody else.
+        probe: { inUse: async (address) => (held.isClaimed(address) ? undefined : probe.inUse(address)) },
         loadBalancerClass: vipClass,
         firstGroup,
       }),
