@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources, type Draft, type Service } from "../../src/kube/index.ts";
-import { askConnections, askProxy, removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
+import { askConnections, askProxy, isAnswered, removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
 import { silentLogger, systemClock, systemCommands, type Logger } from "../../src/system/index.ts";
 import { eventually } from "../support/cluster.ts";
 import { addressesOf, createField, families, ownAddresses, podCount, type Field } from "./field.ts";
@@ -27,7 +27,8 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
     let logged: Record<string, unknown>[] = [];
     let tests = 0;
     const dir = mkdtempSync(join(tmpdir(), "fairlead-extras-"));
-    const control = join(dir, "proxy.sock");
+    /** Each proxy has its own: that of the one before may not be closed yet. */
+    let control = "";
     const log: Logger = {
       ...silentLogger,
       info: (fields, text) => {
@@ -49,6 +50,7 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
     });
     beforeEach(async () => {
       tests++;
+      control = join(dir, `proxy-${tests}.sock`);
       logged = [];
       client = createFakeClient();
       stop = new AbortController();
@@ -67,6 +69,7 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
         commands: systemCommands,
       });
       await proxy.ready;
+      await eventually("the control socket", async () => (await isAnswered(control)) || undefined);
     });
     afterEach(async () => {
       stop.abort();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
-import { askConnections, startProxy, type Proxy } from "../../src/proxy/index.ts";
+import { askConnections, isAnswered, startProxy, type Proxy } from "../../src/proxy/index.ts";
 import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
 import { service, slice } from "./objects.ts";
 
@@ -22,10 +22,13 @@ describe("Services in user space", () => {
   let stop: AbortController;
   const open: (Server | UdpSocket)[] = [];
   const events: string[] = [];
-  const control = join(tmpdir(), `fairlead-userspace-${process.pid}.sock`);
+  /** Each proxy has its own: that of the one before may not be closed yet. */
+  let control = "";
+  let tests = 0;
 
   beforeEach(async () => {
     client = createFakeClient();
+    control = join(tmpdir(), `fairlead-userspace-${process.pid}-${++tests}.sock`);
     stop = new AbortController();
     proxy = await startProxy({
       client,
@@ -46,6 +49,7 @@ describe("Services in user space", () => {
     });
     events.length = 0;
     await proxy.ready;
+    await expect.poll(() => isAnswered(control), { timeout: 10_000 }).toBe(true);
   });
   afterEach(async () => {
     stop.abort();
