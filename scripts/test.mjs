@@ -26,6 +26,7 @@ const beside = [
   "test/consistency",
   "test/fuzz",
   "test/golden",
+  "test/loadbalancer/aws",
   "test/loadbalancer/openstack",
   "test/loadbalancer/stability",
   "test/operations",
