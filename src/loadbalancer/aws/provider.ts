@@ -1,5 +1,11 @@
 import { readConfig } from "../provider/config.ts";
-import { ProviderFailure, type ExposureKey, type LoadBalancerProvider, type StepResult } from "../provider/contract.ts";
+import {
+  failedStep,
+  ProviderFailure,
+  type ExposureKey,
+  type LoadBalancerProvider,
+  type StepResult,
+} from "../provider/contract.ts";
 import {
   annotationPrefixes,
   balancerName,
@@ -416,9 +422,7 @@ export function awsProvider(elb: Elb, settings: AwsSettings, poll: number): Load
         // What an earlier try has made is there: the next look goes on from it.
         if (error instanceof AwsError && /^Duplicate(LoadBalancerName|TargetGroupName|Listener)/.test(error.code))
           return done;
-        if (!(error instanceof ProviderFailure)) throw error;
-        const { reason, message, again } = error;
-        return { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+        return failedStep(error);
       }
     },
     addresses: ({ balancer }) => (balancer?.state === "active" ? [{ hostname: balancer.hostname }] : []),

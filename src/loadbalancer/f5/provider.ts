@@ -3,6 +3,7 @@ import { formatIp, parseIp } from "../../kube/index.ts";
 import { parsePools, PoolError } from "../pools.ts";
 import { ProviderConfigError, readConfig } from "../provider/config.ts";
 import {
+  failedStep,
   ProviderFailure,
   type Exposure,
   type ExposureKey,
@@ -161,9 +162,7 @@ export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProv
         try {
           return await (desired ? put({ ...rest, desired }, signal) : remove(rest, signal));
         } catch (error) {
-          if (!(error instanceof ProviderFailure)) throw error;
-          const { reason, message, again } = error;
-          return { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+          return failedStep(error);
         }
       }),
     // Its virtual servers translate source addresses: what arrives at a node does not have this address.

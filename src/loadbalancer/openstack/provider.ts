@@ -1,4 +1,10 @@
-import { ProviderFailure, type ExposureKey, type LoadBalancerProvider, type StepResult } from "../provider/contract.ts";
+import {
+  failedStep,
+  ProviderFailure,
+  type ExposureKey,
+  type LoadBalancerProvider,
+  type StepResult,
+} from "../provider/contract.ts";
 import { readOpenStackConfig, type OpenStackConfig } from "./config.ts";
 import { annotationPrefixes } from "./desired.ts";
 import { isPending, readBalancer, readListener, readPool, type Balancer, type Observed } from "./model.ts";
@@ -233,9 +239,7 @@ export function openstackProvider(
         return await run(input as OctaviaStep, signal);
       } catch (error) {
         if (error instanceof OctaviaError) return meaning(input as OctaviaStep, error, signal);
-        if (!(error instanceof ProviderFailure)) throw error;
-        const { reason, message, again } = error;
-        return { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+        return failedStep(error);
       }
     },
     addresses({ balancer: { status, address }, pools }) {

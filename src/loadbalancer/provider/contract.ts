@@ -193,6 +193,13 @@ export class ProviderFailure extends Error {
   }
 }
 
+/** What a refusal that was thrown is as the result of a step; anything else is thrown on. */
+export function failedStep(error: unknown): StepResult {
+  if (!(error instanceof ProviderFailure)) throw error;
+  const { reason, message, again } = error;
+  return { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+}
+
 /** What a third party's ES module exports. */
 export interface ProviderModule {
   /** `config` is what the configuration says for this provider. */

@@ -1,5 +1,11 @@
 import { readConfig } from "../provider/config.ts";
-import { ProviderFailure, type ExposureKey, type LoadBalancerProvider, type StepResult } from "../provider/contract.ts";
+import {
+  failedStep,
+  ProviderFailure,
+  type ExposureKey,
+  type LoadBalancerProvider,
+  type StepResult,
+} from "../provider/contract.ts";
 import { textIn, type Shape } from "../provider/shape.ts";
 import { createCattle, type Cattle, type CattleVersion } from "./cattle.ts";
 import {
@@ -403,9 +409,7 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
       try {
         return await run(input as RancherStep, signal);
       } catch (error) {
-        if (!(error instanceof ProviderFailure)) throw error;
-        const { reason, message, again } = error;
-        return { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+        return failedStep(error);
       }
     },
     addresses: ({ balancer }) => (balancer?.addresses ?? []).map((ip) => ({ ip, ipMode: "Proxy" as const })),
