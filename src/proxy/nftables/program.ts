@@ -54,11 +54,12 @@ export function createNftablesProgram(
   }
 
   /**
-   * Builds everything where there is nothing of ours yet, in steps that each leave the machine in order. Undefined when that cannot be done:
+   * Builds many rows where there is nothing of ours yet, in steps that each leave the machine in order. Undefined when that cannot be done:
    * then all is built in one transaction, whatever is there.
    */
   async function buildFresh(rows: readonly Row[], added: readonly AddedChain[]): Promise<readonly Row[] | undefined> {
-    if (!netlink || !watch || !(await isEmpty(netlink, families).catch(() => false))) return undefined;
+    // Up to that size nft reads a script in a moment, and one transaction is as quick.
+    if (!netlink || !watch || rows.length <= smallBuild || !(await isEmpty(netlink, families).catch(() => false))) return undefined;
     const { first, batches, last } = steps(rows);
     const begin = scriptOf({ reset: true, remove: [], add: first }, added, families);
     const end = scriptOf({ reset: false, remove: [], add: last }, [], families);
@@ -140,6 +141,9 @@ export function createNftablesProgram(
     },
   };
 }
+
+/** Rows that are always built in one transaction. */
+const smallBuild = 10_000;
 
 /** False when the kernel refuses; nothing has changed then. */
 function accepts(netlink: Netlink, batch: Buffer): boolean {

@@ -268,7 +268,9 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
       for (const [place, aimed] of left) resting.rest(place, aimed);
       // To close a socket resets who has connected and was not accepted yet; nobody else comes here any more.
       const close = () => left.forEach(([place, aimed]) => resting.close(place, aimed));
-      clock.sleep(acceptTime, signal).then(close, close);
+      // When this process was kept from running for so long, they are accepted first.
+      const closeAfter = () => void setImmediate(close);
+      clock.sleep(acceptTime, signal).then(closeAfter, close);
       return Promise.resolve();
     },
     connections: () => [...connections].flatMap(carried),

@@ -69,6 +69,7 @@ test("user space that serves again goes on with the listeners it had, and their 
   await clock.advance(2_000);
   expect(await said()).toBe("second");
   await clock.advance(2_000);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
   expect(await said()).toBe("ECONNREFUSED");
   stop.abort();
   for (const server of servers) server.close();
