@@ -59,7 +59,8 @@ export function createNftablesProgram(
    */
   async function buildFresh(rows: readonly Row[], added: readonly AddedChain[]): Promise<readonly Row[] | undefined> {
     // Up to that size nft reads a script in a moment, and one transaction is as quick.
-    if (!netlink || !watch || rows.length <= smallBuild || !(await isEmpty(netlink, families).catch(() => false))) return undefined;
+    if (!netlink || !watch || rows.length <= smallBuild || !(await isEmpty(netlink, families).catch(() => false)))
+      return undefined;
     const { first, batches, last } = steps(rows);
     const begin = scriptOf({ reset: true, remove: [], add: first }, added, families);
     const end = scriptOf({ reset: false, remove: [], add: last }, [], families);
