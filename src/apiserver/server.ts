@@ -80,6 +80,8 @@ export interface ApiServerOptions {
   readonly audit?: { readonly policy: AuditPolicy; readonly sink: AuditSink };
   /** Priority and fairness of requests over the network, by FlowSchemas. Absent: none, nor the objects that every cluster has. */
   readonly flowControl?: FlowControlSettings;
+  /** Admission policies get a status, as kube-controller-manager writes it. Default true. */
+  readonly policyStatus?: boolean;
 }
 
 export interface FlowControlSettings {
@@ -331,7 +333,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
   const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });
-  const policyStatus = keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready });
+  const policyStatus =
+    options.policyStatus === false
+      ? []
+      : [keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready })];
   const cidrs = keepServiceCidrs({ registry, storage, serviceCidr, clock, log, signal, after: ready });
   return {
     name: "apiserver",
@@ -351,7 +356,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       installed,
       maintenance.stopped,
       kept.stopped,
-      policyStatus.stopped,
+      ...policyStatus.map(({ stopped }) => stopped),
       cidrs.stopped,
       aggregation.stopped,
       keptFlows?.stopped,

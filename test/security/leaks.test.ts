@@ -173,6 +173,49 @@ describe.skipIf(noUnprivileged)(
       }
     });
 
+    it("when webhooks that cannot be reached, or are not who they should be, are asked about them", async () => {
+      const { clusters } = parse(await readFile(cluster.kubeconfig, "utf8")) as {
+        clusters: { cluster: Record<string, string> }[];
+      };
+      // The API server itself is there, and no webhook; with another authority than its own it is not even spoken to.
+      const { server = "", "certificate-authority-data": caBundle = "" } = clusters[0]?.cluster ?? {};
+      const webhook = (name: string, failurePolicy: string, url: string) => ({
+        name: `${name}.leaks.example.com`,
+        failurePolicy,
+        sideEffects: "None",
+        admissionReviewVersions: ["v1"],
+        clientConfig: { url, caBundle },
+        matchConditions: [{ name: "only", expression: `object.metadata.name == "${name}"` }],
+        rules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["secrets"] }],
+      });
+      printed(
+        await apply({
+          apiVersion: "admissionregistration.k8s.io/v1",
+          kind: "ValidatingWebhookConfiguration",
+          metadata: { name: "leaks" },
+          webhooks: [
+            webhook("passed-over", "Ignore", "https://127.0.0.1:1/ask"),
+            webhook("silent", "Fail", "https://127.0.0.1:1/ask"),
+            webhook("wrong", "Fail", `${server}/healthz`),
+          ],
+        }),
+      );
+      for (const namespace of namespaces) {
+        const make = (name: string) =>
+          kubectl([
+            ...["create", "secret", "generic", name, "-n", namespace],
+            `--from-literal=k=${mark(`shown to a webhook, ${name}, in ${namespace}`)}`,
+          ]);
+        await eventually(
+          "a webhook that is silent is in the way",
+          async () => /failed calling webhook "silent/.test((await make("silent")).stderr) || undefined,
+        );
+        printed(await make("passed-over"));
+        expect((await make("wrong")).stderr).toMatch(/failed calling webhook "wrong\.leaks\.example\.com"/);
+      }
+      printed(await kubectl(["delete", "validatingwebhookconfiguration", "leaks"]));
+    });
+
     it("nowhere in logs, audit events, figures, events or files", async () => {
       const raw = async (path: string): Promise<string> => (await kubectl(["get", "--raw", path])).stdout;
       const places = new Map<string, string>([["what `up` printed", said]]);
