@@ -123,6 +123,13 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
     "Time from the arrival of an EndpointSlice to its rules being in force.",
     changeBuckets,
   );
+  // 0 in the kernel's modes: a figure that comes and goes with the mode is missed by those who watch it.
+  const held = gauge("fairlead_proxy_held_connections", "Connections that wait for an endpoint.");
+  const failing = gauge(
+    "fairlead_proxy_failing_endpoints",
+    "Endpoints tried last because connects to them keep failing.",
+  );
+  const carried = gauge("fairlead_proxy_carried_connections", "TCP connections that this process carries.");
   const answers = {
     healthz: metrics.counter("kubeproxy_proxy_healthz_total", "Answers on /healthz, by status code.", ["code"]),
     livez: metrics.counter("kubeproxy_proxy_livez_total", "Answers on /livez, by status code.", ["code"]),
@@ -146,12 +153,10 @@ export function createProxyFigures(metrics: Metrics, clock: Clock, family: strin
         local.open = open;
       },
       localNodePortFailed: () => localFailed.inc(),
-      userspace({ held, failing, carried }) {
-        gauge("fairlead_proxy_held_connections", "Connections that wait for an endpoint.").from(held);
-        gauge("fairlead_proxy_failing_endpoints", "Endpoints tried last because connects to them keep failing.").from(
-          failing,
-        );
-        gauge("fairlead_proxy_carried_connections", "TCP connections that this process carries.").from(carried);
+      userspace(of) {
+        held.from(of.held);
+        failing.from(of.failing);
+        carried.from(of.carried);
       },
       cleaned(seconds, deleted) {
         cleaning.observe(seconds);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { readConfig } from "../provider/config.ts";
 import {
   failedStep,
@@ -240,15 +241,16 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
     const version = await cattle.version(signal);
     const there = await balancerNamed(desired.name, version, signal);
     if (!there) return failed("Conflict", `load balancer ${desired.name} is gone`);
-    const { id } = readBalancer(there, version);
+    const found = readBalancer(there, version);
+    const { id } = found;
     const ids = new Map<string, string>();
     for (const { target } of desired.rules) {
       const text = targetText(target, version);
       if (ids.has(text)) continue;
-      const found = await idOf(target, version, signal);
-      if (found === undefined)
+      const serviceId = await idOf(target, version, signal);
+      if (serviceId === undefined)
         return pending(`Rancher does not know Service ${target.namespace}/${target.service} yet`);
-      ids.set(text, found);
+      ids.set(text, serviceId);
     }
     const idFor = ({ target }: { target: Target }) => ids.get(targetText(target, version)) ?? "";
     const certificates = await certificateIds(desired.certificates, signal);
@@ -260,8 +262,18 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
         serviceId,
         ports: desired.rules.filter((rule) => idFor(rule) === serviceId).map((rule) => linkOf(rule, isOnlyPort)),
       }));
-      const body = { ...stickinessOf(desired, version), defaultCertificateId, certificateIds: others };
-      await cattle.update(balancers, id, body, signal);
+      const hasRest =
+        isDeepStrictEqual(desired.stickiness, found.stickiness) &&
+        isDeepStrictEqual(
+          [defaultCertificateId ?? "", ...[...others].sort()],
+          [found.defaultCertificateId, ...found.certificateIds],
+        );
+      if (!hasRest) {
+        // Rancher is busy after it, and takes no links meanwhile: only what differs is written, or the two would never come to rest.
+        const body = { ...stickinessOf(desired, version), defaultCertificateId, certificateIds: others };
+        await cattle.update(balancers, id, body, signal);
+        return pending("Rancher takes over stickiness and certificates before the service links");
+      }
       const now = await cattle.get(balancers, id, signal);
       if (now && (await cattle.act(now, "setservicelinks", signal, { serviceLinks: links }))) return done;
       return pending("Rancher takes no service links now");
