@@ -115,7 +115,8 @@ describe("fairlead up and down", () => {
     const newestLog = async () => {
       const both = ["wal-0", "wal-1"].map(async (name) => ({ name, bytes: await readFile(join(store, name)) }));
       const [a, b] = (await Promise.all(both)) as [{ name: string; bytes: Buffer }, { name: string; bytes: Buffer }];
-      return a.bytes.readUIntBE(6, 6) > b.bytes.readUIntBE(6, 6) ? a : b;
+      const generation = (bytes: Buffer) => (bytes.length < 12 ? -1 : bytes.readUIntBE(6, 6));
+      return generation(a.bytes) > generation(b.bytes) ? a : b;
     };
     // The log goes to the tables by the megabyte. Two of the maps are to be in it, and it far from full.
     const values: string[] = [];
