@@ -203,7 +203,12 @@ describe.skipIf(noUnprivileged)(
       for (const namespace of namespaces) {
         const make = (name: string) =>
           kubectl([
-            ...["create", "secret", "generic", name, "-n", namespace],
+            "create",
+            "secret",
+            "generic",
+            name,
+            "-n",
+            namespace,
             `--from-literal=k=${mark(`shown to a webhook, ${name}, in ${namespace}`)}`,
           ]);
         await eventually(
