@@ -270,7 +270,17 @@ function forms(value: string): string[] {
   return [value, ...shifted];
 }
 
+/** Those that are there: a running kubelet replaces some. */
 async function filesOf(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  const files: string[] = [];
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) files.push(...(await filesOf(path)));
+    else if (entry.isFile()) files.push(path);
+  }
+  return files;
 }
