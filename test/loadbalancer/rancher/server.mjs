@@ -208,6 +208,8 @@ export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
 
   function publish(one) {
     setTimeout(() => {
+      // It may be busy with what came in the meantime: its hosts are told when that is over.
+      if (one.state === "updating-active") return publish(one);
       if (one.state !== "active") return;
       one.endpoints = [host];
       push(one);
