@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
 import type { CommandResult } from "../../src/system/index.ts";
-import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
+import { printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab } from "../support/lab.ts";
 import { writeChart } from "./helm/chart.ts";
 
@@ -107,13 +107,14 @@ describe.skipIf(why)(`Helm 4${why ? ` (skipped: ${why})` : ""}`, () => {
     });
 
     it("is uninstalled, but for what is to be kept", async () => {
-      const said = printed(await helm("uninstall", "shop", "--wait", "--cascade", "foreground", "--timeout", "90s"));
+      // Helm's watcher may take what it has not yet heard of for gone, and end too soon (helm/helm#32230); this one asks the server.
+      const flags = ["--wait=legacy", "--cascade", "foreground", "--timeout", "90s"];
+      const said = printed(await helm("uninstall", "shop", ...flags));
       expect(said).toContain('release "shop" uninstalled');
       expect(await there("cm/shop-kept")).toBe(true);
       expect(await there("cm/shop-post-delete")).toBe(true);
-      // Helm's wait takes what it has no status of yet for gone: what is deleted in the foreground may outlast it by a moment.
       for (const name of ["deploy/shop", "cm/shop", "crane/shop", "clusterrole/shop", "pvc/shop", "pv/shop"])
-        await eventually(`${name} is gone`, async () => !(await there(name)) || undefined);
+        expect([name, await there(name)]).toEqual([name, false]);
       expect(await there("crd/cranes.harbour.example.com")).toBe(true);
       expect(await releases()).toEqual([]);
     });
