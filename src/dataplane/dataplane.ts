@@ -27,6 +27,7 @@ export type Feature =
   | "UrlRedirect"
   | "SourceRanges"
   | "BasicAuth"
+  | "DigestAuth"
   | "ExternalAuth"
   | "RateLimit"
   | "ConnectionLimit"

@@ -52,6 +52,8 @@ export type PolicyFilter =
       readonly satisfyAny: boolean;
     }
   | { readonly type: "BasicAuth"; readonly realm: string; readonly users: UsersSecret }
+  /** The same, but the password itself is never sent (RFC 7616, MD5). What the users' passwords are checked by is `REALM:MD5`, as htdigest writes it. */
+  | { readonly type: "DigestAuth"; readonly realm: string; readonly users: UsersSecret }
   | ExternalAuth
   /** By client, in this process: so many requests in `seconds`, and `burst` more at once. */
   | {

@@ -41,6 +41,8 @@ export interface Decision {
   readonly facts: RequestFacts;
   /** Bytes of the body. */
   readonly bodyBytes: number;
+  /** Whether its password is right is not known yet: an answer when it is not. */
+  readonly checking?: Applied["checking"];
   /** Must be asked first. */
   readonly authorize?: ExternalAuth;
   readonly errorPages?: Applied["errorPages"];
@@ -197,6 +199,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     ...(rule.retry ? { retry: rule.retry } : {}),
     facts,
     bodyBytes: applied.bodyBytes,
+    ...(applied.checking ? { checking: applied.checking } : {}),
     ...(applied.authorize ? { authorize: applied.authorize } : {}),
     ...(applied.errorPages ? { errorPages: applied.errorPages } : {}),
     client: facts.client,

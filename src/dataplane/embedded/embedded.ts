@@ -47,6 +47,7 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "UrlRedirect",
   "SourceRanges",
   "BasicAuth",
+  "DigestAuth",
   "ExternalAuth",
   "RateLimit",
   "ConnectionLimit",

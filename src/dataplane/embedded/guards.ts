@@ -1,7 +1,9 @@
 import type { PolicyFilter, UsersSecret } from "../../routing/index.ts";
 import { addressSet } from "../../services/index.ts";
 import type { Clock } from "../../system/index.ts";
+import { createDigests, type DigestRequest, type DigestVerdict } from "./digest.ts";
 import { rememberingPasswords } from "./passwords.ts";
+import { createSystemCrypt } from "./system-crypt.ts";
 
 type RateLimit = Extract<PolicyFilter, { type: "RateLimit" }>;
 type ConnectionLimit = Extract<PolicyFilter, { type: "ConnectionLimit" }>;
@@ -13,8 +15,10 @@ export interface Guards {
   /** What gives the place back when the request is done; `undefined` when there is none. */
   connect(limit: ConnectionLimit, client: string): (() => void) | undefined;
   inRanges(ranges: readonly string[], client: string): boolean;
-  /** True for the name and password of a user of a Secret, as the Authorization header has them. */
-  knows(users: UsersSecret, authorization: string | undefined): boolean;
+  /** True for the name and password of a user of a Secret, as the Authorization header has them; later, where that is slow to tell. */
+  knows(users: UsersSecret, authorization: string | undefined): boolean | Promise<boolean>;
+  /** The same for digest authentication, where the password itself is not sent. */
+  digest(users: UsersSecret, request: DigestRequest): DigestVerdict;
 }
 
 /** Clients that are remembered for one limit. Beyond it the oldest is forgotten, as nginx's zones do. */
@@ -33,7 +37,8 @@ export function createGuards(
   const buckets = new Map<string, Map<string, Bucket>>();
   const counts = new Map<string, number>();
   const sets = new WeakMap<readonly string[], ReturnType<typeof addressSet>>();
-  const fits = rememberingPasswords();
+  const fits = rememberingPasswords(createSystemCrypt());
+  const digests = createDigests(clock);
 
   function inRanges(ranges: readonly string[], client: string): boolean {
     if (ranges.length === 0) return false;
@@ -90,5 +95,6 @@ export function createGuards(
       const entry = colon < 0 ? undefined : usersOf(users)?.get(text.slice(0, colon));
       return entry !== undefined && fits(text.slice(colon + 1), entry);
     },
+    digest: (users, request) => digests.check(usersOf(users) ?? new Map(), request),
   };
 }

@@ -1,13 +1,14 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Crypt } from "./system-crypt.ts";
 
 /** Verdicts that are remembered, since some hashes take a while to work out. */
 const most = 1024;
 
 /**
  * True when a password belongs to an entry of an htpasswd file: `$apr1$` and `$1$` (MD5 in 1,000 rounds), `{SHA}`, `{SSHA}`, `{PLAIN}`.
- * Others are never true.
+ * `undefined` for those that only crypt(3) knows; others are never true.
  */
-export function passwordFits(password: string, entry: string): boolean {
+export function passwordFits(password: string, entry: string): boolean | undefined {
   const crypt = /^\$(apr1|1)\$([^$]{1,8})\$/.exec(entry);
   if (crypt) return same(md5Crypt(password, crypt[2] ?? "", `$${crypt[1]}$`), entry);
   if (entry.startsWith("{SHA}")) return same(createHash("sha1").update(password).digest("base64"), entry.slice(5));
@@ -17,20 +18,42 @@ export function passwordFits(password: string, entry: string): boolean {
     const salted = createHash("sha1").update(password).update(bytes.subarray(20)).digest();
     return bytes.length > 20 && timingSafeEqual(salted, bytes.subarray(0, 20));
   }
-  return false;
+  return isCryptEntry(entry) ? undefined : false;
 }
 
-/** `passwordFits`, remembering what was right. */
-export function rememberingPasswords(): typeof passwordFits {
+/** What an entry may ask of crypt(3): work that ends soon. bcrypt costs 2^cost, SHA-2 its rounds; 13 letters are traditional DES. */
+function isCryptEntry(entry: string): boolean {
+  const [, cost] = /^\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}$/.exec(entry) ?? [];
+  if (cost !== undefined) return Number(cost) <= 14;
+  const [, rounds = "5000"] = /^\$[56]\$(?:rounds=(\d{1,9})\$)?[^$:\s]{0,16}\$[./0-9A-Za-z]{43,86}$/.exec(entry) ?? [
+    "",
+  ];
+  if (entry.startsWith("$5$") || entry.startsWith("$6$")) return rounds !== "" && Number(rounds) <= 500_000;
+  return /^[./0-9A-Za-z]{13}$/.test(entry);
+}
+
+/** Whether a password belongs to an entry; later, where that is slow to tell. Never rejects. */
+export type PasswordCheck = (password: string, entry: string) => boolean | Promise<boolean>;
+
+/** `passwordFits`, with `crypt` for what it does not know, and remembering what was right. */
+export function rememberingPasswords(crypt: Crypt): PasswordCheck {
   const right = new Set<string>();
   return (password, entry) => {
     // What is kept is of no use to whoever reads memory without the entry itself.
     const id = createHash("sha256").update(entry).update("\0").update(password).digest("base64");
     if (right.has(id)) return true;
-    if (!passwordFits(password, entry)) return false;
-    if (right.size >= most) right.clear();
-    right.add(id);
-    return true;
+    const remember = (fits: boolean): boolean => {
+      if (!fits) return false;
+      if (right.size >= most) right.clear();
+      right.add(id);
+      return true;
+    };
+    const known = passwordFits(password, entry);
+    if (known !== undefined) return remember(known);
+    return crypt(password, entry).then(
+      (hash) => remember(hash !== undefined && same(hash, entry)),
+      () => false,
+    );
   };
 }
 

@@ -20,6 +20,8 @@ export interface Applied {
   trusted: boolean;
   /** He is not, but a password would do. */
   stranger: boolean;
+  /** A password that is slow to tell: an answer when it is wrong. */
+  checking?: Promise<Answer | undefined>;
   authorize?: ExternalAuth;
   errorPages?: ErrorPages;
   /** To be called when the request is done. */
@@ -77,16 +79,24 @@ export function applyPolicy(
     }
     case "BasicAuth": {
       if (applied.trusted) return undefined;
-      if (guards.knows(filter.users, facts.header("authorization"))) {
-        applied.stranger = false;
-        return undefined;
-      }
-      const realm = filter.realm.replaceAll(/["\\]/g, "\\$&");
-      return {
-        status: 401,
-        text: "A name and a password are needed.",
-        fields: [{ name: "www-authenticate", value: `Basic realm="${realm}"` }],
-      };
+      const known = guards.knows(filter.users, facts.header("authorization"));
+      const unknown = challenge(`Basic realm="${quoted(filter.realm)}"`);
+      if (known === false) return unknown;
+      applied.stranger = false;
+      if (known !== true) applied.checking = known.then((fits) => (fits ? undefined : unknown));
+      return undefined;
+    }
+    case "DigestAuth": {
+      if (applied.trusted) return undefined;
+      const { realm, users } = filter;
+      const { method, path, query } = facts;
+      const verdict = guards.digest(users, { realm, method, path, query, field: facts.header("authorization") });
+      if (verdict !== "known")
+        return challenge(
+          `Digest realm="${quoted(realm)}", qop="auth", algorithm=MD5, nonce="${verdict.nonce}"${verdict.stale ? ", stale=true" : ""}`,
+        );
+      applied.stranger = false;
+      return undefined;
     }
     case "ExternalAuth":
       if (applied.trusted) return undefined;
@@ -100,6 +110,14 @@ export function applyPolicy(
       return filter satisfies never;
   }
 }
+
+function challenge(value: string): Answer {
+  const fields = [{ name: "www-authenticate", value }];
+  return { status: 401, text: "A name and a password are needed.", fields };
+}
+
+/** As the inside of a quoted string (RFC 9110 section 5.6.4). */
+const quoted = (text: string): string => text.replaceAll(/["\\]/g, "\\$&");
 
 /** After all policies: a client that nothing has let in. */
 export function verdictOf({ stranger }: Applied): Answer | undefined {

@@ -108,7 +108,14 @@ export function authorized(
   signal: AbortSignal,
   proceed: (routed: Routed | (Answer & { id: string })) => void,
 ): void {
-  const { authorize, facts, headers, id } = routed;
+  const { authorize, checking, facts, headers, id } = routed;
+  if (checking) {
+    const { checking: _done, ...next } = routed;
+    void checking.then((answer) =>
+      answer ? proceed({ id, ...answer }) : authorized(context, entry, next, signal, proceed),
+    );
+    return;
+  }
   if (!authorize) return proceed(routed);
   const { upstreams } = context;
   void askAuthorization(authorize, { upstreams, listener: entry.listener(), facts, headers, signal }).then((answer) =>
@@ -158,7 +165,7 @@ export function serve(
   if ("status" in first) return sendAnswer(request, response, first, first.id);
   ({ release } = first);
   // Nearly all requests need no leave: they go on in the same turn.
-  if (first.authorize)
+  if (first.authorize || first.checking)
     return authorized(context, entry, first, asking.signal, (next) => {
       if (response.destroyed) return;
       if ("status" in next) sendAnswer(request, response, next, next.id);

@@ -49,7 +49,12 @@ export interface NginxSettings {
   readonly allow: readonly string[];
   readonly deny: readonly string[];
   readonly satisfyAny: boolean;
-  readonly basic?: { readonly realm: string; readonly secret: string; readonly layout: "file" | "map" };
+  readonly passwords?: {
+    readonly scheme: "BasicAuth" | "DigestAuth";
+    readonly realm: string;
+    readonly secret: string;
+    readonly layout: "file" | "map";
+  };
   readonly external?: {
     readonly url: ServiceUrl | { readonly host: string; readonly rest: string };
     readonly method?: string;
@@ -158,12 +163,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const authType = has("auth-type")
     ? value("auth-type", (text) => oneOf(text, ["basic", "digest"]), undefined, undefined, true)
     : undefined;
-  if (authType === "digest") {
-    report("auth-type", "digest authentication is not served; requests to this Ingress get 500", "use basic over TLS");
-    closed ??= "auth-type";
-  }
   const secret = maybe("auth-secret", secretNameOf, true);
-  if (authType === "basic" && secret === undefined && closed === undefined) {
+  if (authType !== undefined && secret === undefined && closed === undefined) {
     report(
       "auth-secret",
       "auth-type needs a Secret; requests to this Ingress get 500",
@@ -221,9 +222,10 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     allow: value(allowName, rangesOf, [], "whitelist-source-range", true),
     deny: value("denylist-source-range", rangesOf, [], "denylist-source-range", true),
     satisfyAny: value("satisfy", (text) => oneOf(text, ["any", "all"]), "all") === "any",
-    ...(authType === "basic" && secret !== undefined
+    ...(authType !== undefined && secret !== undefined
       ? {
-          basic: {
+          passwords: {
+            scheme: authType === "digest" ? "DigestAuth" : "BasicAuth",
             realm: value("auth-realm", fieldValueOf, ""),
             secret,
             layout:

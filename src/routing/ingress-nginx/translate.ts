@@ -436,11 +436,12 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     });
   if (settings.allow.length + settings.deny.length > 0)
     filters.push({ type: "SourceRanges", allow: settings.allow, deny: settings.deny, satisfyAny: settings.satisfyAny });
-  if (settings.basic) {
-    const secret = ownSecret(ingress, settings.basic.secret, "auth-secret", ask, problems);
+  if (settings.passwords) {
+    const { scheme, realm, layout } = settings.passwords;
+    const secret = ownSecret(ingress, settings.passwords.secret, "auth-secret", ask, problems);
     if (!secret) return closed("auth-secret");
-    const users = { secret: refOf(secret), version: versionOf(secret), layout: settings.basic.layout };
-    filters.push({ type: "BasicAuth", realm: settings.basic.realm, users });
+    const users = { secret: refOf(secret), version: versionOf(secret), layout };
+    filters.push({ type: scheme, realm, users });
   }
   if (settings.external) {
     const { url, method, signin, signinParameter, responseHeaders, redirect } = settings.external;

@@ -182,6 +182,7 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
         case "SourceRanges":
           throw new NotWritable("it is guarded by source ranges, and the Gateway API has no such filter");
         case "BasicAuth":
+        case "DigestAuth":
           throw new NotWritable("it is guarded by passwords, and the Gateway API has no such filter");
         case "ExternalAuth":
           throw new NotWritable("it is guarded by auth-url, and no filter of the standard channel is");

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import type { Fixture } from "../../dataplane/suite.ts";
 import { lab } from "../fixture.ts";
@@ -65,6 +66,53 @@ export function guardsContract(made: Fixture): void {
     await cluster.served();
     expect((await get("/", { headers: basic("ann:secret") })).status).toBe(401);
     expect((await get("/", { headers: basic("ann:changed") })).status).toBe(200);
+  });
+
+  test("auth-secret: bcrypt, SHA-512 and DES as htpasswd writes them, on WebSockets too", async () => {
+    const { ingress, get, seen, cluster } = await lab(made);
+    const users = [
+      "ann:$6$rounds=1000$saltsalt$LAV5VE5Y7w1d73x1mFNspYWUpazfmwv2SoepNXNKJ/otop/Zok96Hr8Q13LEv0DRY/x8v0/crpIjl8NJSAqXV/",
+      "bob:abNANd1rDfiNc",
+      "eve:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",
+    ];
+    cluster.secret("users", { auth: users.join("\n") });
+    await ingress("web", { "auth-type": "basic", "auth-secret": "users" });
+    for (const name of ["ann", "bob", "eve"]) {
+      expect((await get("/", { headers: basic(`${name}:wrong`) })).status).toBe(401);
+      expect(
+        (await get("/", { headers: { ...basic(`${name}:wrong`), connection: "Upgrade", upgrade: "x" } })).status,
+      ).toBe(401);
+      expect((await seen("/", { headers: basic(`${name}:secret`) })).name).toBe("web");
+    }
+  });
+
+  test("auth-type digest: each answer counts once, for its own target, and only while its question is new", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    const md5 = (text: string) => createHash("md5").update(text).digest("hex");
+    cluster.secret("users", { auth: `ann:Private:${md5("ann:Private:secret")}\n` });
+    await ingress("web", { "auth-type": "digest", "auth-secret": "users", "auth-realm": "Private" });
+    const challenge = (await get("/a")).headers["www-authenticate"] ?? "";
+    const [, nonce = ""] = /nonce="([^"]+)"/.exec(challenge) ?? [];
+    expect(challenge).toBe(`Digest realm="Private", qop="auth", algorithm=MD5, nonce="${nonce}"`);
+    const answer = (count: number, { uri = "/a?b=c", password = "secret", method = "GET", asked = nonce } = {}) => {
+      const nc = count.toString(16).padStart(8, "0");
+      const first = md5(`ann:Private:${password}`);
+      const response = md5(`${first}:${asked}:${nc}:c0ffee:auth:${md5(`${method}:${uri}`)}`);
+      return {
+        authorization: `Digest username="ann", realm="Private", nonce="${asked}", uri="${uri}", qop=auth, nc=${nc}, cnonce="c0ffee", response="${response}"`,
+      };
+    };
+    const statusOf = async (headers: Record<string, string>) => (await get("/a?b=c", { headers })).status;
+    expect(await statusOf(answer(1))).toBe(200);
+    expect(await statusOf(answer(1))).toBe(401);
+    expect(await statusOf(answer(3))).toBe(200);
+    expect(await statusOf(answer(2))).toBe(200);
+    expect(await statusOf(answer(4, { password: "wrong" }))).toBe(401);
+    expect(await statusOf(answer(4, { uri: "/other" }))).toBe(401);
+    expect(await statusOf(answer(4, { method: "DELETE" }))).toBe(401);
+    expect(await statusOf(answer(4, { asked: `${nonce.slice(0, -1)}~` }))).toBe(401);
+    expect(await statusOf(basic("ann:secret"))).toBe(401);
+    expect(await statusOf(answer(4))).toBe(200);
   });
 
   test("auth-secret-type auth-map", async () => {
@@ -222,7 +270,6 @@ export function guardsContract(made: Fixture): void {
     ["modsecurity-snippet", "SecRuleEngine On"],
     ["enable-modsecurity", "true"],
     ["auth-tls-secret", "shop/ca"],
-    ["auth-type", "digest"],
   ])("%s: %s is refused loudly, and nothing is served past it", async (name, value) => {
     const { ingress, get, cluster } = await lab(made);
     await ingress("web", { [name]: value });
