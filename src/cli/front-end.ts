@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { type Client, createInformers, type Informers, startLeaderElection } from "../client/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, type Metrics, systemClock } from "../system/index.ts";
 import { CliError } from "./errors.ts";
@@ -75,5 +75,18 @@ export function leadOne(
       setMaxListeners(0, until);
       await lead(until);
     },
+  });
+}
+
+/** This machine's first address that others can reach. */
+export function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+}
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

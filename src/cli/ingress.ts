@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { hostname, networkInterfaces } from "node:os";
+import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import {
   createEventRecorder,
@@ -21,6 +21,7 @@ import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
 import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
+import { aborted, objectName, ownAddress } from "./front-end.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { clientFor } from "./loadbalancer.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
@@ -250,23 +251,4 @@ async function serveGateways(
     if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
   });
   await gateway.stopped;
-}
-
-function ownAddress(): string {
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-function objectName(option: string, text: string): { namespace: string; name: string } {
-  const [namespace = "", name = "", ...rest] = text.split("/");
-  if (!namespace || !name || rest.length > 0)
-    throw new CliError("USAGE", `${option} ${JSON.stringify(text)} is not NAMESPACE/NAME`);
-  return { namespace, name };
 }

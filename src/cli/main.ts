@@ -75,6 +75,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: "Serve all Services by path, host or port, as service-loadbalancer did",
     load: async () => (await import("./service-loadbalancer.ts")).serviceLoadbalancerCommand(),
   },
+  "lb-controller": {
+    summary: "Serve Ingresses as Rancher's lb-controller did",
+    load: async () => (await import("./lb-controller.ts")).lbControllerCommand(),
+  },
   provider: {
     summary: "Hold a load balancer provider against the contract",
     load: async () => (await import("./provider.ts")).providerCommand(),

@@ -35,3 +35,4 @@ export * from "./provider/index.ts";
 export * from "./front-ends/keepalived-vip/index.ts";
 export * from "./front-ends/hp-loadbalancer/index.ts";
 export * from "./front-ends/service-loadbalancer/index.ts";
+export * from "./front-ends/lb-controller/index.ts";

@@ -41,8 +41,9 @@ export {
   type TranslationMemory,
 } from "./ingress.ts";
 export { poolOf, type PoolTarget } from "./pool.ts";
-export { readKeyPair, type InspectKeyPair } from "./tls.ts";
-export { textOf } from "./owner.ts";
+export { readKeyPair, readTls, type InspectKeyPair } from "./tls.ts";
+export { plainPath, readIngress, type Reading } from "./reading.ts";
+export { oldestFirst, refOf, textOf } from "./owner.ts";
 export { classSelector, type ClassVerdict } from "./ingress-class.ts";
 export * from "./gateway/index.ts";
 export { createPoolMemory, type PoolMemory } from "./pool.ts";

@@ -1,13 +1,9 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { ProviderFailure, type Exposure, type ExposureKey, type HttpBackend } from "../provider/contract.ts";
-
-/** Beginnings of the annotations of lb-controller. */
-export const annotationPrefixes = ["http.port", "https.port", "allow.http", "scale", "config", "io.rancher."] as const;
+import type { Exposure, ExposureKey, HttpBackend } from "../provider/contract.ts";
+import { frontends, readStickiness, stickinessName, whole, type Stickiness } from "./annotations.ts";
 
 const scheduler = "io.rancher.scheduler.";
-const stickinessName = "io.rancher.stickiness.policy";
-
 /** A Service of the cluster as Rancher knows it. */
 export interface Target {
   readonly namespace: string;
@@ -23,16 +19,6 @@ export interface Rule {
   readonly path: string;
   readonly target: Target;
   readonly targetPort: number;
-}
-
-export interface Stickiness {
-  readonly name: string;
-  readonly cookie: string;
-  readonly domain: string;
-  readonly mode: string;
-  readonly indirect: boolean;
-  readonly nocache: boolean;
-  readonly postonly: boolean;
 }
 
 export interface WantedCertificate {
@@ -69,8 +55,6 @@ export function balancerName({ namespace, name }: ExposureKey, separator: string
   const hash = createHash("sha256").update(`${namespace}/${name}`).digest("hex").slice(0, 12);
   return `${whole.replaceAll(/[^a-z0-9-]/g, "-").slice(0, mostName - 13)}-${hash}`;
 }
-
-const refused = (message: string) => new ProviderFailure("Refused", message);
 
 /** Pure. Throws ProviderFailure Refused for an annotation that cannot be read. */
 export function desiredOf({ key, http, annotations }: Exposure, separator: string): Desired {
@@ -114,35 +98,6 @@ const certificateName = (balancer: string, secret: string) => {
   return `${balancer.slice(0, 40)}-${hash}-${secret.slice(0, 100)}`;
 };
 
-function frontends(annotations: Readonly<Record<string, string>>, tls: boolean) {
-  const allow = annotations["allow.http"]?.trim().toLowerCase();
-  if (allow !== undefined && !["true", "false", "t", "f", "1", "0"].includes(allow)) {
-    throw refused(`annotation allow.http: true or false is needed, not ${JSON.stringify(allow.slice(0, 40))}`);
-  }
-  const port = (name: string, otherwise: number) => {
-    const text = annotations[name];
-    return text === undefined ? otherwise : whole(name, text, 1, 65_535);
-  };
-  const all = [
-    ...(allow === undefined || ["true", "t", "1"].includes(allow)
-      ? [{ port: port("http.port", 80), protocol: "http" as const }]
-      : []),
-    ...(tls ? [{ port: port("https.port", 443), protocol: "https" as const }] : []),
-  ];
-  if (all.length === 0) throw refused("annotation allow.http: without HTTP a certificate is needed; add spec.tls");
-  if (all[0]?.port === all[1]?.port)
-    throw refused("annotations http.port and https.port: two different ports are needed");
-  return all;
-}
-
-function whole(name: string, text: string, least: number, most: number): number {
-  const number = /^\d{1,5}$/.test(text.trim()) ? Number(text) : Number.NaN;
-  if (number >= least && number <= most) return number;
-  throw refused(
-    `annotation ${name}: a whole number from ${least} to ${most} is needed, not ${JSON.stringify(text.slice(0, 40))}`,
-  );
-}
-
 /** Scheduling labels have a colon where annotations, which cannot, have a point. */
 function labelsOf(annotations: Readonly<Record<string, string>>): Record<string, string> {
   const labels = Object.entries(annotations).flatMap(([name, value]) => {
@@ -151,25 +106,6 @@ function labelsOf(annotations: Readonly<Record<string, string>>): Record<string,
     return [[`${scheduler}${name.slice(scheduler.length).replace(".", ":")}`, value] as const];
   });
   return Object.fromEntries(labels);
-}
-
-/** Lines of `name: value`, as lb-controller reads them. */
-function readStickiness(text: string): Stickiness {
-  const texts = { name: "", cookie: "", domain: "", mode: "" };
-  const flags = { indirect: false, nocache: false, postonly: false };
-  for (const line of text.split("\n").map((one) => one.trim())) {
-    if (line === "") continue;
-    const at = line.indexOf(":");
-    const [name, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    if (at < 0) throw refused(`annotation ${stickinessName}: ${JSON.stringify(line.slice(0, 40))} is no "name: value"`);
-    if (Object.hasOwn(texts, name)) texts[name as keyof typeof texts] = value;
-    else if (Object.hasOwn(flags, name)) flags[name as keyof typeof flags] = value.toLowerCase() === "true";
-    else throw refused(`annotation ${stickinessName}: ${JSON.stringify(name.slice(0, 40))} is unknown`);
-  }
-  if (!["", "insert", "rewrite", "prefix"].includes(texts.mode)) {
-    throw refused(`annotation ${stickinessName}: mode: insert, rewrite or prefix is needed`);
-  }
-  return { ...texts, mode: texts.mode || "insert", ...flags };
 }
 
 /** The first of those that match the same counts. */

@@ -1,7 +1,7 @@
 import type { ExposureKey } from "../provider/contract.ts";
 import { numberIn, textIn, type Shape } from "../provider/shape.ts";
 import type { CattleVersion } from "./cattle.ts";
-import type { Stickiness } from "./desired.ts";
+import type { Stickiness } from "./annotations.ts";
 
 /** Where a rule of Rancher's leads: its own id of the Service. */
 export interface FoundRule {

@@ -9,15 +9,8 @@ import {
 } from "../provider/contract.ts";
 import { textIn, type Shape } from "../provider/shape.ts";
 import { createCattle, type Cattle, type CattleVersion } from "./cattle.ts";
-import {
-  annotationPrefixes,
-  balancerName,
-  desiredOf,
-  linkOf,
-  type Desired,
-  type Target,
-  type WantedCertificate,
-} from "./desired.ts";
+import { annotationPrefixes } from "./annotations.ts";
+import { balancerName, desiredOf, linkOf, type Desired, type Target, type WantedCertificate } from "./desired.ts";
 import { ownerInText, ownerMetadata, ownerText, readBalancer, readCertificate, type Balancer } from "./model.ts";
 import { planRancher, planRancherRemoval, ruleLine, targetText, type Observed, type RancherStep } from "./plan.ts";
 

@@ -198,4 +198,33 @@ describe.skipIf(why)(`Rancher: Ingress, Cattle API, data path, pod${why ? ` (ski
     await kubectl("delete", "ingress", "old", "--timeout=60s");
     await nothingIsLeft();
   });
+
+  it("`fairlead lb-controller --provider rancher`: Ingresses of its class, with scale, scheduling labels and stickiness", async () => {
+    await controller.stop();
+    await post("/_test/mode", { versions: ["v2-beta"] });
+    const env = [`CATTLE_URL=${url}`, `CATTLE_ACCESS_KEY=${accessKey}`, `CATTLE_SECRET_KEY=${secretKey}`];
+    const port = await freePort();
+    const flags = ["--provider=rancher", "--kubeconfig", cluster.kubeconfig, `--health-port=${port}`];
+    controller = lab.start("env", [...env, process.execPath, join(repository, "fairlead"), "lb-controller", ...flags]);
+    const annotations = {
+      "kubernetes.io/ingress.class": "rancher",
+      "http.port": "7380",
+      scale: "2",
+      "io.rancher.scheduler.affinity.host_label": "in=lb",
+      "io.rancher.stickiness.policy": "name: policy\ncookie: JSESSIONID\nmode: insert",
+    };
+    await expose("edge", annotations, { ingressClassName: undefined });
+    await hasAddress("edge", "127.98.0.2");
+    await answers("edge.example", "127.98.0.2", 7380);
+    const { balancers, invalid } = await state();
+    expect(invalid).toEqual([]);
+    expect(balancers.find(({ name }) => name === "default-rancherlb-edge")?.body).toMatchObject({
+      scale: 2,
+      launchConfig: { labels: { "io.rancher.scheduler.affinity:host_label": "in=lb" } },
+      lbConfig: { stickinessPolicy: { cookie: "JSESSIONID", mode: "insert" } },
+    });
+    expect(controller.output()).not.toContain(secretKey);
+    await kubectl("delete", "ingress", "edge", "--timeout=60s");
+    await nothingIsLeft();
+  });
 });

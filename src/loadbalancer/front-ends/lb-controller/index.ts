@@ -1,0 +1,2 @@
+export { startLbController, type LbController, type LbControllerOptions } from "./controller.ts";
+export { isRancherIngress } from "./read.ts";
