@@ -41,6 +41,9 @@ interface Flags {
   readonly dataplane: DataPlaneName;
   readonly ingressNginx: boolean;
   readonly ingressNginxConfigMap?: string;
+  readonly tcpServicesConfigmap?: string;
+  readonly udpServicesConfigmap?: string;
+  readonly defaultSslCertificate?: string;
   readonly gatewayApi: boolean;
   readonly gatewayAddress?: string;
   readonly statusAddress: string;
@@ -72,6 +75,12 @@ export function ingressCommand(): Command {
     .option("--trusted-forwarder <cidr>", "proxies whose X-Forwarded-* are believed; may be repeated", collect)
     .option("--ingress-nginx", "serve the classes of ingress-nginx (controller k8s.io/ingress-nginx) as it does", false)
     .option("--ingress-nginx-config-map <namespace/name>", "its ConfigMap: defaults for what annotations do not say")
+    .option(
+      "--tcp-services-configmap <namespace/name>",
+      "ports for TCP, as ingress-nginx has them: PORT: NAMESPACE/SERVICE:PORT",
+    )
+    .option("--udp-services-configmap <namespace/name>", "the same for UDP")
+    .option("--default-ssl-certificate <namespace/name>", "Secret with the certificate for names that have none")
     .option("--no-gateway-api", "serve Ingresses only")
     .option(
       "--gateway-address <ip>",
@@ -119,6 +128,16 @@ async function run(flags: Flags): Promise<void> {
     flags.ingressNginxConfigMap === undefined
       ? undefined
       : objectName("--ingress-nginx-config-map", flags.ingressNginxConfigMap);
+  const streamsFrom = (
+    [
+      ["TCP", "--tcp-services-configmap", flags.tcpServicesConfigmap],
+      ["UDP", "--udp-services-configmap", flags.udpServicesConfigmap],
+    ] as const
+  ).flatMap(([transport, option, text]) => (text === undefined ? [] : [{ transport, from: objectName(option, text) }]));
+  const defaultCertificate =
+    flags.defaultSslCertificate === undefined
+      ? undefined
+      : objectName("--default-ssl-certificate", flags.defaultSslCertificate);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
   const stop = new AbortController();
@@ -136,7 +155,8 @@ async function run(flags: Flags): Promise<void> {
   const metrics = createMetrics();
   const informers = createInformers(client, { signal, log });
   const dataplane = dataplaneOf(flags, { metrics, signal, clock, log });
-  const configMaps = optionsFrom && informers.of(resources.ConfigMap);
+  const readsConfigMaps = optionsFrom !== undefined || streamsFrom.length > 0;
+  const configMaps = readsConfigMaps ? informers.of(resources.ConfigMap) : undefined;
   const publish = published && informers.of(resources.Service);
   let leading = false;
   const ingress = startIngress({
@@ -154,8 +174,14 @@ async function run(flags: Flags): Promise<void> {
     nginx: {
       controllers: [nginxControllerName, ...(flags.ingressNginx ? ["k8s.io/ingress-nginx"] : [])],
       options: () => (optionsFrom && configMaps?.get(optionsFrom)?.data) ?? {},
+      streams: () =>
+        streamsFrom.flatMap(({ transport, from }) => {
+          const configMap = configMaps?.get(from);
+          return configMap ? [{ transport, configMap }] : [];
+        }),
       ...(configMaps ? { known: configMaps.synced } : {}),
     },
+    ...(defaultCertificate ? { defaultCertificate: `${defaultCertificate.namespace}/${defaultCertificate.name}` } : {}),
     signal,
     clock,
     log,
@@ -163,7 +189,8 @@ async function run(flags: Flags): Promise<void> {
   });
   configMaps?.onChange(({ before, after }) => {
     const { namespace, name } = (after ?? before)?.metadata ?? {};
-    if (namespace === optionsFrom?.namespace && name === optionsFrom?.name) ingress.translateAgain();
+    const read = [optionsFrom, ...streamsFrom.map(({ from }) => from)];
+    if (read.some((each) => each?.namespace === namespace && each?.name === name)) ingress.translateAgain();
   });
   publish?.onChange(({ before, after }) => {
     const changed = after ?? before;
@@ -178,7 +205,7 @@ async function run(flags: Flags): Promise<void> {
   const unserved = (): string | undefined => {
     if (draining) return "shutting down";
     if (!served) return "the cluster's routes are not served yet";
-    const closed = ingress.listeners().find(({ port }) => port === undefined);
+    const closed = ingress.listeners().find(({ name, port }) => port === undefined && /^https?$/.test(name));
     return closed && `${closed.name}: ${closed.error ?? "its port is not open"}`;
   };
   const at = flags.statusAddress;

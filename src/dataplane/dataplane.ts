@@ -28,6 +28,7 @@ export type Feature =
   | "SourceRanges"
   | "BasicAuth"
   | "DigestAuth"
+  | "ClientCertificate"
   | "ExternalAuth"
   | "RateLimit"
   | "ConnectionLimit"

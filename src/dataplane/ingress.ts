@@ -4,6 +4,7 @@ import {
   type Ingress as IngressObject,
   type IngressLoadBalancerIngress,
   isStatus,
+  type KubeObject,
   keyOf,
   resources,
   type Secret,
@@ -11,9 +12,11 @@ import {
 import {
   createTranslationMemory,
   type NginxOptions,
+  type StreamServices,
   type Problem,
   readKeyPair,
   routesOf,
+  streamsOf,
   textOf,
   translateIngresses,
   type Translation,
@@ -53,9 +56,13 @@ export interface IngressOptions {
   readonly nginx?: {
     readonly controllers: readonly string[];
     readonly options: () => NginxOptions;
+    /** Its ConfigMaps of ports for TCP and UDP, as far as they exist. */
+    readonly streams?: () => readonly StreamServices[];
     /** Settles when `options` are known: before, nothing may be served without the guards that they have. */
     readonly known?: Promise<void>;
   };
+  /** Secret, as `namespace/name`, with the certificate for names that have none. Default: a self-signed one. */
+  readonly defaultCertificate?: string;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -90,6 +97,11 @@ export function startIngress(options: IngressOptions): Ingress {
   const knownOptions = options.nginx?.known ?? Promise.resolve();
   const usersBySecret = new WeakMap<Secret, ReadonlyMap<string, string>>();
 
+  const { capabilities } = dataplane;
+  const abilities = {
+    certificates: capabilities.has("ClientCertificate"),
+    passthrough: capabilities.has("TLSRouteModeMixed"),
+  };
   let current: Translation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
   let used = { services: new Set<string>(), secrets: new Set<string>() };
@@ -178,7 +190,17 @@ export function startIngress(options: IngressOptions): Ingress {
       memory,
       controllerName,
       ports,
-      ...(options.nginx ? { nginx: { controllers: options.nginx.controllers, options: options.nginx.options() } } : {}),
+      ...(options.nginx
+        ? {
+            nginx: {
+              controllers: options.nginx.controllers,
+              options: options.nginx.options(),
+              abilities,
+              streams: options.nginx.streams?.() ?? [],
+            },
+          }
+        : {}),
+      ...(options.defaultCertificate === undefined ? {} : { defaultCertificate: options.defaultCertificate }),
       ...(options.bindPorts ? { bindPorts: options.bindPorts } : {}),
     });
   }
@@ -202,8 +224,9 @@ export function startIngress(options: IngressOptions): Ingress {
         return known;
       },
     });
-    current =
-      refused.length === 0 ? next : { ...next, problems: [...next.problems, ...refusalProblems(next, refused)] };
+    const refusals = refused.length === 0 ? [] : refusalProblems(next, refused);
+    const more = [...refusals, ...portProblems(next, dataplane.listeners())];
+    current = more.length === 0 ? next : { ...next, problems: [...next.problems, ...more] };
     memory.keepPools(next.model.pools);
     isReady();
     served = new Set(next.served.map(keyOf));
@@ -246,15 +269,23 @@ export function startIngress(options: IngressOptions): Ingress {
     );
   }
 
+  function objectOf({ kind, namespace = "", name }: Problem["object"]): KubeObject | undefined {
+    if (kind === "Ingress") return ingresses.get({ namespace, name });
+    return options.nginx
+      ?.streams?.()
+      .map(({ configMap }) => configMap)
+      .find(({ metadata }) => kind === "ConfigMap" && metadata.namespace === namespace && metadata.name === name);
+  }
+
   function reportProblems(): void {
     const now = new Map<string, Problem>();
     for (const problem of current?.problems ?? [])
       now.set(`${textOf(problem.object)} ${problem.field} ${problem.reason} ${problem.message}`, problem);
     for (const [id, problem] of now) {
       if (reported.has(id)) continue;
-      const ingress = ingresses.get(problem.object);
+      const about = objectOf(problem.object);
       const text = `${problem.field}: ${problem.message}. To mend it: ${problem.remedy}`;
-      if (ingress) events.event(ingress, "Warning", problem.reason, text);
+      if (about) events.event(about, "Warning", problem.reason, text);
     }
     reported = new Set(now.keys());
   }
@@ -314,7 +345,7 @@ function refusalProblems({ model }: Translation, refused: readonly Refusal[]): P
   for (const { route, feature } of refused) features.set(route, (features.get(route) ?? new Set()).add(feature));
   const problems = new Map<string, Problem>();
   for (const listener of model.listeners)
-    for (const { id, owner } of routesOf(listener)) {
+    for (const { id, owner } of [...routesOf(listener), ...streamsOf(listener)]) {
       const missing = features.get(id);
       if (!missing) continue;
       problems.set(id, {
@@ -326,6 +357,17 @@ function refusalProblems({ model }: Translation, refused: readonly Refusal[]): P
       });
     }
   return [...problems.values()];
+}
+
+/** Ports of TCP and UDP that are not open, said on what asks for them. */
+function portProblems({ model }: Translation, bound: readonly BoundListener[]): Problem[] {
+  return model.listeners.flatMap((listener): Problem[] => {
+    const owner = listener.servers.get("")?.owner;
+    const error = bound.find(({ name }) => name === listener.name)?.error;
+    if (!owner || error === undefined || (listener.protocol !== "TCP" && listener.protocol !== "UDP")) return [];
+    const remedy = "choose another port, or another data plane";
+    return [{ ...owner, reason: "PortUnavailable", message: `port ${listener.port} is not open: ${error}`, remedy }];
+  });
 }
 
 /** True when only what the API server and other controllers write differs, such as the status. */

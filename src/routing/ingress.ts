@@ -1,10 +1,18 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { classSelector } from "./ingress-class.ts";
 import { createIngressHosts, type IngressHosts } from "./ingress-hosts.ts";
-import { createNginxMemory, type NginxMemory, type NginxOptions, readNginxIngresses } from "./ingress-nginx/index.ts";
-import type { Listener, ListenerProtocol, Owner, Pool, RoutingModel, Server } from "./model.ts";
+import {
+  createNginxMemory,
+  type NginxAbilities,
+  type NginxMemory,
+  type NginxOptions,
+  readNginxIngresses,
+  readStreamServices,
+  type StreamServices,
+} from "./ingress-nginx/index.ts";
+import type { Certificate, Listener, ListenerProtocol, ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
-import { createPoolMemory, type poolOf, type Absence, type PoolTarget } from "./pool.ts";
+import { createPoolMemory, type poolOf, poolKey, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
 import { readIngress, type Reading } from "./reading.ts";
 import { type InspectKeyPair, type InspectSecret, inspectSecret, readTls } from "./tls.ts";
@@ -21,7 +29,16 @@ export interface IngressInput {
   /** `spec.controller` of the classes that are ours. */
   readonly controllerName: string;
   /** Ingresses of these classes mean what they mean to ingress-nginx. Default: there are none. */
-  readonly nginx?: { readonly controllers: readonly string[]; readonly options: NginxOptions };
+  readonly nginx?: {
+    readonly controllers: readonly string[];
+    readonly options: NginxOptions;
+    /** What the data plane can do for them. Default: all of it. */
+    readonly abilities?: NginxAbilities;
+    /** Its ConfigMaps of ports for TCP and UDP. */
+    readonly streams?: readonly StreamServices[];
+  };
+  /** Secret, as `namespace/name`, with the certificate for names that have none. */
+  readonly defaultCertificate?: string;
   /** Ports to listen on. */
   readonly ports: { readonly http: number; readonly https: number };
   /** Ports that the data plane opens for them, when something before it leads there. */
@@ -86,6 +103,7 @@ export function translateIngresses(input: IngressInput): Translation {
     service: input.service,
     secret: input.secret,
     options: input.nginx?.options ?? noOptions,
+    ...(input.nginx?.abilities ? { abilities: input.nginx.abilities } : {}),
     memory: memory.nginx,
   });
   const readings: Reading[] = [];
@@ -95,29 +113,38 @@ export function translateIngresses(input: IngressInput): Translation {
     problems.push(...reading.problems);
     for (const backend of reading.backends) {
       if ("unsupported" in backend) pools.set(backend.key, backend.unsupported);
-      else addPool(ingress, backend.key, backend.target, backend.field);
+      else addPool(refOf(ingress), backend.key, backend.target, backend.field);
     }
   }
   const table = memory.hosts.table(readings, (problem) => problems.push(problem));
   const tls = readTls(served, {
     secret: input.secret,
     inspect: (secret) => memory.inspectSecret(secret, input.inspect),
+    ...(input.defaultCertificate === undefined ? {} : { defaultCertificate: input.defaultCertificate }),
   });
   problems.push(...tls.problems);
 
   const owner: Owner = { object: { kind: "IngressClass", name: input.controllerName }, field: "" };
-  const server: Server = { kind: "http", hostname: "", hosts: table, owner };
-  const secure: Server = { ...server, tls: { certificates: tls.certificates } };
-  const listeners: RoutingModel["listeners"] = [listener("http", "HTTP", server), listener("https", "HTTPS", secure)];
+  const server = { kind: "http", hostname: "", hosts: table, owner } as const;
+  const secure = serversOf({ ...server, tls: { certificates: tls.certificates } }, readings, tls.certificates);
+  const mixed = [...secure.values()].some(({ kind }) => kind === "stream");
+  const streams = readStreamServices(input.nginx?.streams ?? [], [input.ports.http, input.ports.https]);
+  problems.push(...streams.problems);
+  for (const { target, owner: by } of streams.services) addPool(by.object, poolKey(target), target, by.field);
+  const listeners: RoutingModel["listeners"] = [
+    listener("http", "HTTP", new Map([["", server]])),
+    listener("https", mixed ? "TLS" : "HTTPS", secure),
+    ...streams.services.map((each) => each.listener),
+  ];
   return { model: { listeners, pools }, problems, served, targets };
 
-  function listener(name: "http" | "https", protocol: ListenerProtocol, only: Server): Listener {
+  function listener(name: "http" | "https", protocol: ListenerProtocol, servers: Listener["servers"]): Listener {
     const bindPort = input.bindPorts?.[name];
     const port = input.ports[name];
-    return { name, port, ...(bindPort === undefined ? {} : { bindPort }), protocol, servers: new Map([["", only]]) };
+    return { name, port, ...(bindPort === undefined ? {} : { bindPort }), protocol, servers };
   }
 
-  function addPool(ingress: Ingress, key: string, target: PoolTarget, field: string): void {
+  function addPool(object: ObjectRef, key: string, target: PoolTarget, field: string): void {
     const serviceKey = (): string => `${target.namespace}/${target.service}`;
     if (!targets.has(key)) {
       const { pool, absence } = memory.poolOf(target, input.service(serviceKey()), input.slices(serviceKey()));
@@ -128,13 +155,42 @@ export function translateIngresses(input: IngressInput): Translation {
     const absence = absences.get(key);
     if (!absence) return;
     problems.push({
-      object: refOf(ingress),
+      object,
       field: `${field}.service${absence === "ServicePortNotFound" ? ".port" : ".name"}`,
       reason: absence,
       message: `${pools.get(key)?.absent ?? ""}; its requests get 503`,
       remedy: remedyOf(absence, target, input.service(serviceKey())),
     });
   }
+}
+
+/** What TLS means for each name: `whole` for all that have no say of their own. The oldest Ingress has a host. */
+function serversOf(
+  whole: Server & { readonly kind: "http" },
+  readings: readonly Reading[],
+  certificates: ReadonlyMap<string, Certificate>,
+): Map<string, Server> {
+  const servers = new Map<string, Server>([["", whole]]);
+  const taken = new Set<string>();
+  for (const { servers: own = [] } of readings)
+    for (const { hostname, tls, owner } of own) {
+      if (taken.has(hostname)) continue;
+      taken.add(hostname);
+      if ("rule" in tls) {
+        const streams = { exact: new Map(), wildcard: new Map(), any: tls };
+        servers.set(hostname, { kind: "stream", hostname, streams, owner });
+        continue;
+      }
+      // Only the certificates that this name may get: with all of them a change would cost what exists.
+      const names = [hostname, `*${hostname.slice(Math.max(0, hostname.indexOf(".")))}`, ""];
+      const few = names.flatMap((name) => {
+        const certificate = certificates.get(name);
+        return certificate ? [[name, certificate] as const] : [];
+      });
+      const all = hostname === "" ? certificates : new Map(few);
+      servers.set(hostname, { ...whole, hostname, tls: { certificates: all, clients: tls }, owner });
+    }
+  return servers;
 }
 
 function remedyOf(absence: Absence, target: PoolTarget, service: Service | undefined): string {

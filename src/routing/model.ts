@@ -202,10 +202,15 @@ export interface Certificate {
 
 /** What clients must show of themselves (Gateway `spec.tls.frontend`). */
 export interface ClientValidation {
-  /** `AllowInsecureFallback`: a certificate is asked for, and whoever has none or a bad one is served all the same. */
-  readonly mode: "AllowValidOnly" | "AllowInsecureFallback";
+  /**
+   * `AllowInsecureFallback`: a certificate is asked for, and whoever has none or a bad one is served all the same. `Ask`: it is looked
+   * at too, and the routes' filters (`ClientCertificate`) say who is served.
+   */
+  readonly mode: "AllowValidOnly" | "AllowInsecureFallback" | "Ask";
   /** PEM of the authorities that are trusted. */
   readonly authorities: string;
+  /** PEM of their revocation lists. */
+  readonly revoked?: string;
 }
 
 /** TLS that ends at the data plane. */

@@ -31,6 +31,23 @@ export interface ExternalAuth {
   readonly redirect?: Template;
 }
 
+/**
+ * What clients must have shown of themselves in their handshake (ingress-nginx `auth-tls-*`). Without TLS that ends here nobody has
+ * shown anything. Backends are told of it in `ssl-client-verify`, `-subject-dn`, `-issuer-dn`, and where `pass` is set `ssl-client-cert`.
+ */
+export interface ClientCertificate {
+  readonly type: "ClientCertificate";
+  /** `on`: a good one. `optional`: a good one or none. `optional_no_ca`: whoever signed it. */
+  readonly verify: "on" | "optional" | "optional_no_ca";
+  /** Authorities between the certificate and one that is trusted. */
+  readonly depth: number;
+  /** Expression (RE2, not anchored) that the subject's distinguished name (RFC 4514) must have: else 403. */
+  readonly subject?: string;
+  /** Where clients are sent instead of 400. */
+  readonly errorPage?: Template;
+  readonly pass: boolean;
+}
+
 /** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
@@ -52,6 +69,7 @@ export type PolicyFilter =
       readonly satisfyAny: boolean;
     }
   | { readonly type: "BasicAuth"; readonly realm: string; readonly users: UsersSecret }
+  | ClientCertificate
   /** The same, but the password itself is never sent (RFC 7616, MD5). What the users' passwords are checked by is `REALM:MD5`, as htdigest writes it. */
   | { readonly type: "DigestAuth"; readonly realm: string; readonly users: UsersSecret }
   | ExternalAuth

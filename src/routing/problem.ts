@@ -15,6 +15,8 @@ export interface Problem {
     | "IngressClassNotFound"
     | "InvalidHost"
     | "InvalidPath"
+    | "InvalidStreamService"
+    | "PortUnavailable"
     | "InvalidAnnotation"
     | "UnsupportedFeature"
     | "Conflict";

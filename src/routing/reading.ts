@@ -1,6 +1,6 @@
 import type { Ingress, IngressBackend } from "../kube/index.ts";
 import { isRuleHost } from "./host.ts";
-import type { PathMatch, Pool, Route } from "./model.ts";
+import type { ClientValidation, Owner, PathMatch, Pool, Route, StreamRoute } from "./model.ts";
 import { refOf, textOf } from "./owner.ts";
 import { canonicalPathOfObject } from "./path.ts";
 import { poolKey, type PoolTarget } from "./pool.ts";
@@ -24,6 +24,15 @@ export interface Reading {
   readonly problems: readonly Problem[];
   /** Empty segments of paths do not count on its hosts. */
   readonly mergeSlashes?: boolean;
+  /** Hosts whose TLS is not that of all others. */
+  readonly servers?: readonly HostServer[];
+}
+
+/** A host that asks its clients for certificates, or whose TLS is passed through. */
+export interface HostServer {
+  readonly hostname: string;
+  readonly tls: ClientValidation | StreamRoute;
+  readonly owner: Owner;
 }
 
 /** What a class may see otherwise. */

@@ -1,6 +1,6 @@
 import type { Ingress, IngressTLS, Secret } from "../kube/index.ts";
 import { isRuleHost } from "./host.ts";
-import type { Certificate } from "./model.ts";
+import type { Certificate, Owner } from "./model.ts";
 import { refOf, textOf } from "./owner.ts";
 import type { Problem } from "./problem.ts";
 
@@ -20,6 +20,8 @@ export interface TlsInput {
   /** By `namespace/name`. */
   readonly secret: (key: string) => Secret | undefined;
   readonly inspect: (secret: Secret) => string | undefined;
+  /** Secret, as `namespace/name`, for names that no Ingress has one for. */
+  readonly defaultCertificate?: string;
 }
 
 export interface TlsTable {
@@ -39,7 +41,24 @@ export function readTls(ingresses: readonly Ingress[], input: TlsInput): TlsTabl
       readEntry(ingress, tls, `spec.tls[${index}]`);
     }
   }
+  if (input.defaultCertificate !== undefined) readDefault(input.defaultCertificate);
   return { certificates, problems };
+
+  function readDefault(key: string): void {
+    const secret = input.secret(key);
+    const wrong = secret && input.inspect(secret);
+    const [namespace = "", name = ""] = key.split("/");
+    const object = { kind: "Secret", namespace, name };
+    if (!secret || wrong !== undefined)
+      problems.push({
+        object,
+        field: "data",
+        reason: wrong ? "InvalidCertificate" : "SecretNotFound",
+        message: `Secret ${key}, the default certificate, ${wrong ?? "does not exist"}; a self-signed one is served`,
+        remedy: `kubectl create secret tls ${name} --namespace ${namespace} --cert=FILE --key=FILE`,
+      });
+    else if (!certificates.has("")) certificates.set("", certificateOf("", secret, { object, field: "data" }));
+  }
 
   function readEntry(ingress: Ingress, tls: IngressTLS, field: string): void {
     const object = refOf(ingress);
@@ -71,14 +90,14 @@ export function readTls(ingresses: readonly Ingress[], input: TlsInput): TlsTabl
         });
         continue;
       }
-      certificates.set(name, {
-        hostname: name,
-        secret: refOf(secret),
-        version: `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}`,
-        owner: { object, field: `${field}.secretName` },
-      });
+      certificates.set(name, certificateOf(name, secret, { object, field: `${field}.secretName` }));
     }
   }
+}
+
+function certificateOf(hostname: string, secret: Secret, owner: Owner): Certificate {
+  const version = `${secret.metadata.uid ?? ""}/${secret.metadata.resourceVersion ?? ""}`;
+  return { hostname, secret: refOf(secret), version, owner };
 }
 
 /** Certificate chain and key of a `kubernetes.io/tls` Secret as PEM, or what is wrong with it. */

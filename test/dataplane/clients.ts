@@ -20,7 +20,7 @@ export interface Reply {
 export interface SendOptions extends Omit<RequestOptions, "agent"> {
   readonly body?: string | Buffer;
   readonly host?: string;
-  readonly tls?: { readonly servername?: string };
+  readonly tls?: { readonly servername?: string; readonly cert?: string; readonly key?: string; readonly ca?: string };
   readonly agent?: Agent;
 }
 
@@ -40,7 +40,7 @@ export function begin(cluster: TestCluster, path: string, options: SendOptions =
     port: cluster.port(tls ? "https" : "http"),
     path,
     headers: { host, ...(headers as Record<string, string> | undefined) },
-    ...(tls ? { servername: tls.servername ?? host, rejectUnauthorized: false } : {}),
+    ...(tls ? { ...tls, servername: tls.servername ?? host, rejectUnauthorized: tls.ca !== undefined } : {}),
   };
   const request = tls ? httpsRequest(all) : httpRequest(all);
   const answer = new Promise<IncomingMessage>((resolve, reject) => {

@@ -11,6 +11,7 @@ import {
   startIngress,
 } from "../../src/dataplane/index.ts";
 import { type IngressSpec, resources } from "../../src/kube/index.ts";
+import type { StreamServices } from "../../src/routing/index.ts";
 import { createMetrics, type Metrics, silentLogger, systemClock } from "../../src/system/index.ts";
 
 /** A backend on loopback. */
@@ -68,8 +69,14 @@ export interface TestCluster {
     name: string,
     backends: readonly Endpoint[],
     ports?: readonly { name?: string; port: number; appProtocol?: string }[],
+    protocol?: "TCP" | "UDP",
   ): void;
-  endpoints(name: string, backends: readonly Endpoint[], portNames?: readonly (string | undefined)[]): void;
+  endpoints(
+    name: string,
+    backends: readonly Endpoint[],
+    portNames?: readonly (string | undefined)[],
+    protocol?: "TCP" | "UDP",
+  ): void;
   addIngress(name: string, spec: IngressSpec, annotations?: Readonly<Record<string, string>>): void;
   secret(name: string, data: Record<string, string>): void;
   /** Settles when the data plane serves what the objects say now. */
@@ -91,6 +98,7 @@ export async function startCluster(
     limits?: Partial<Limits>;
     trustedForwarders?: string[];
     nginxOptions?: Record<string, string>;
+    streams?: () => readonly StreamServices[];
   } = {},
 ): Promise<TestCluster> {
   const stop = new AbortController();
@@ -99,7 +107,7 @@ export async function startCluster(
   const clock = systemClock;
   const client = createFakeClient();
   const metrics = createMetrics();
-  const { start = startEmbedded, nginxOptions = {}, ...more } = options;
+  const { start = startEmbedded, nginxOptions = {}, streams = () => [], ...more } = options;
   const dataplane = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const ingress = startIngress({
     client,
@@ -108,7 +116,7 @@ export async function startCluster(
     addresses: () => ["127.0.0.1"],
     // 0: any free port.
     ports: { http: 0, https: 0 },
-    nginx: { controllers: ["k8s.io/ingress-nginx"], options: () => nginxOptions },
+    nginx: { controllers: ["k8s.io/ingress-nginx"], options: () => nginxOptions, streams },
     signal,
     clock,
     log,
@@ -124,23 +132,24 @@ export async function startCluster(
     ingress,
     metrics,
     port: (name) => portOf(dataplane.listeners(), name),
-    service(name, backends, ports = [{ port: 80 }]) {
+    service(name, backends, ports = [{ port: 80 }], protocol = "TCP") {
       client.put(resources.Service, {
         metadata: { name, namespace },
-        spec: { type: "ClusterIP", ports: ports.map((port) => ({ protocol: "TCP", ...port })) },
+        spec: { type: "ClusterIP", ports: ports.map((port) => ({ protocol, ...port })) },
       });
       cluster.endpoints(
         name,
         backends,
         ports.map((port) => port.name),
+        protocol,
       );
     },
-    endpoints(name, backends, portNames = [undefined]) {
+    endpoints(name, backends, portNames = [undefined], protocol = "TCP") {
       for (const [index, backend] of backends.entries())
         client.put(resources.EndpointSlice, {
           metadata: { name: `${name}-${index}`, namespace, labels: { "kubernetes.io/service-name": name } },
           addressType: "IPv4",
-          ports: portNames.map((portName) => ({ name: portName ?? "", port: backend.port, protocol: "TCP" })),
+          ports: portNames.map((portName) => ({ name: portName ?? "", port: backend.port, protocol })),
           endpoints: [
             {
               addresses: ["127.0.0.1"],

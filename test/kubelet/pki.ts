@@ -9,10 +9,12 @@ export interface KeyPair {
 }
 
 /** A throw-away CA with a server certificate for 127.0.0.1 and a client that may and one that may not ask a kubelet. */
-export async function testPki(): Promise<{ ca: string; server: KeyPair; admin: KeyPair; stranger: KeyPair }> {
+export async function testPki(
+  name = "test-ca",
+): Promise<{ ca: string; server: KeyPair; admin: KeyPair; stranger: KeyPair }> {
   const caKeys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=test-ca",
+    name: `CN=${name}`,
     keys: caKeys,
     signingAlgorithm: algorithm,
     extensions: [new x509.BasicConstraintsExtension(true)],

@@ -19,6 +19,7 @@ import {
 import type { Answer } from "./answer.ts";
 import { answers } from "./answer.ts";
 import { changedFields } from "./changes.ts";
+import { judgeCertificate, type ShownCertificate } from "./client-certificate.ts";
 import type { Guards } from "./guards.ts";
 import { type Applied, applyPolicy, verdictOf } from "./policies.ts";
 
@@ -70,6 +71,8 @@ export interface DecidedRequest {
   /** Bytes that its body has, as it says. */
   readonly length: number;
   readonly guards: Guards;
+  /** What the client has shown in its handshake. */
+  readonly certificate: () => ShownCertificate | undefined;
   /** Port as clients see it. */
   readonly port: number;
   readonly query: string;
@@ -120,6 +123,12 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         const set = [{ name: "strict-transport-security", value: filter.value }];
         // In clear it has no meaning, and anybody could have put it there.
         if (request.clientScheme === "https") responseChanges.push({ set, add: [], remove: [] });
+        return undefined;
+      }
+      case "ClientCertificate": {
+        const judged = judgeCertificate(filter, facts, request.certificate());
+        if ("status" in judged) return judged;
+        headers = changedFields(headers, judged.changes);
         return undefined;
       }
       case "Redirect": {

@@ -48,6 +48,7 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "SourceRanges",
   "BasicAuth",
   "DigestAuth",
+  "ClientCertificate",
   "ExternalAuth",
   "RateLimit",
   "ConnectionLimit",
@@ -207,5 +208,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
 function isSamePort(next: Listener, bound: BoundListener): boolean {
   const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
   const there = next.address === bound.address;
-  return next.port === bound.wanted && next.protocol === bound.protocol && there && !moved;
+  // Names whose TLS is passed through come and go on a port of HTTPS: who takes a connection is seen by its server name.
+  const kind = (protocol: Listener["protocol"]): string => (protocol === "TLS" ? "HTTPS" : protocol);
+  return next.port === bound.wanted && kind(next.protocol) === kind(bound.protocol) && there && !moved;
 }

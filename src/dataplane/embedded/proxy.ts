@@ -6,6 +6,7 @@ import { type Listener, matchOn } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
 import type { Clock } from "../../system/index.ts";
+import { certificateOf } from "./client-certificate.ts";
 import { changedFields } from "./changes.ts";
 import { decide, type Decision } from "./decision.ts";
 import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
@@ -92,6 +93,7 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
     id,
     length: Number(request.headers["content-length"] ?? 0),
     guards: context.guards,
+    certificate: () => certificateOf(request.socket),
     port: listener.port,
     query,
     header,

@@ -1,3 +1,4 @@
+import { constants } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import {
   type Certificate,
@@ -48,7 +49,10 @@ export function createSecureContexts(fallback: () => KeyPair): SecureContexts {
       key,
       // Whoever lets everyone in has nothing to check; and where an authority has the name of another, OpenSSL's fault in
       // checking ends the handshake.
-      ...(clients?.mode === "AllowValidOnly" ? { ca: clients.authorities } : {}),
+      ...(clients && clients.mode !== "AllowInsecureFallback" ? { ca: clients.authorities } : {}),
+      ...(clients?.revoked === undefined ? {} : { crl: clients.revoked }),
+      // A resumed session has no chain to look at.
+      ...(clients?.mode === "Ask" ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
     };
     // Throws for what is no key pair.
     createSecureContext(options);
@@ -107,6 +111,6 @@ function anyTermination(listener: Listener): Termination | undefined {
 
 function idOf(certificate: Certificate | undefined, tls: Termination | undefined): string {
   const { secret, version } = certificate ?? {};
-  const { mode, authorities } = tls?.clients ?? {};
-  return `${secret?.namespace ?? ""}/${secret?.name ?? ""} ${version ?? ""} ${mode ?? ""} ${authorities ?? ""}`;
+  const { mode, authorities, revoked } = tls?.clients ?? {};
+  return `${secret?.namespace ?? ""}/${secret?.name ?? ""} ${version ?? ""} ${mode ?? ""} ${authorities ?? ""} ${revoked ?? ""}`;
 }

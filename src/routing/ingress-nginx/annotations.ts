@@ -24,9 +24,6 @@ const tracing = ignored("trace context is passed on unchanged");
 const telling = ignored("it changes what is logged only");
 const rawConfiguration = refused("raw configuration is never pasted");
 const gone = ignored("ingress-nginx itself no longer knows it");
-const clientCertificates = refused(
-  "client certificates are asked for by a Gateway's spec.tls.frontend, not yet by Ingresses",
-);
 const own = ignored("ciphers and protocols are those that are safe today, for all hosts");
 
 /** Every annotation that ingress-nginx knows or knew, without the prefix. */
@@ -46,12 +43,12 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "canary-by-header-value": served,
   "canary-weight": served,
   "canary-weight-total": served,
-  "auth-tls-error-page": clientCertificates,
-  "auth-tls-match-cn": clientCertificates,
-  "auth-tls-pass-certificate-to-upstream": clientCertificates,
-  "auth-tls-secret": clientCertificates,
-  "auth-tls-verify-client": clientCertificates,
-  "auth-tls-verify-depth": clientCertificates,
+  "auth-tls-error-page": served,
+  "auth-tls-match-cn": served,
+  "auth-tls-pass-certificate-to-upstream": served,
+  "auth-tls-secret": served,
+  "auth-tls-verify-client": served,
+  "auth-tls-verify-depth": served,
   "client-body-buffer-size": buffers,
   "configuration-snippet": served,
   "connection-proxy-header": missing(
@@ -167,7 +164,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "session-cookie-secure": served,
   "ssl-ciphers": own,
   "ssl-prefer-server-ciphers": own,
-  "ssl-passthrough": refused("passthrough is a TLSRoute of the Gateway API here, not yet an Ingress"),
+  "ssl-passthrough": served,
   "stream-snippet": rawConfiguration,
   "upstream-hash-by": served,
   "upstream-hash-by-subset": missing("one endpoint has all requests of one text"),

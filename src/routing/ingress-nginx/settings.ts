@@ -5,6 +5,7 @@ import type { Affinity } from "../policies.ts";
 import type { Problem } from "../problem.ts";
 import type { Template } from "../template.ts";
 import { dispositionOf, prefix } from "./annotations.ts";
+import { type CertificateSettings, readCertificateSettings } from "./client-certificates.ts";
 import { readSnippet } from "./snippet.ts";
 import {
   booleanOf,
@@ -76,6 +77,10 @@ export interface NginxSettings {
     readonly weight: number;
     readonly total: number;
   };
+  /** Clients must show certificates, on the whole host. */
+  readonly certificates?: CertificateSettings;
+  /** TLS of its hosts is passed through. */
+  readonly passthrough: boolean;
   readonly errorCodes: readonly number[];
   readonly defaultBackend?: string;
   readonly mirror?: ServiceUrl;
@@ -194,6 +199,11 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const snippet = maybe("configuration-snippet", readSnippet, true) ?? [];
   const intercept = !value("disable-proxy-intercept-errors", booleanOf, false);
   const errorCodes = value("custom-http-errors", codesOf, [], intercept ? "custom-http-errors" : undefined);
+  const certificates = readCertificateSettings(
+    (name, read, fallback) => value(name, read, fallback, undefined, true),
+    maybe("auth-tls-secret", secretNameOf, true),
+  );
+  const passthrough = value("ssl-passthrough", booleanOf, false, undefined, true);
   const sslSecret = maybe("proxy-ssl-secret", secretNameOf, true);
 
   const tlsName = maybe("proxy-ssl-name", hostOf) ?? "";
@@ -250,6 +260,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(affinityOn ? { affinity: readAffinity() } : {}),
     ...(hashBy ? { hashBy } : {}),
     ...(canary ? { canary: readCanary() } : {}),
+    ...(certificates ? { certificates } : {}),
+    passthrough,
     errorCodes,
     ...(defaultBackend === undefined ? {} : { defaultBackend }),
     ...(mirror ? { mirror } : {}),

@@ -6,8 +6,10 @@ import { refOf } from "../owner.ts";
 import { poolKey, type PoolTarget } from "../pool.ts";
 import type { Canary } from "../policies.ts";
 import type { Problem } from "../problem.ts";
-import { plainPath, readIngress, type Reading } from "../reading.ts";
+import { type HostServer, plainPath, readIngress, type Reading } from "../reading.ts";
+import { plainRule } from "../rule.ts";
 import { parseTemplate, type Template } from "../template.ts";
+import { certificateFilter, mayGovern, validationOf } from "./client-certificates.ts";
 import { type NginxOptions, type NginxSettings, readSettings } from "./settings.ts";
 import type { ServiceUrl } from "./values.ts";
 
@@ -16,8 +18,18 @@ export interface NginxInput {
   /** By `namespace/name`. */
   readonly service: (key: string) => Service | undefined;
   readonly secret: (key: string) => Secret | undefined;
+  /** Default: all of it. */
+  readonly abilities?: NginxAbilities;
   /** For who reads again and again: only what has to be otherwise is read anew. */
   readonly memory?: NginxMemory;
+}
+
+/** What a data plane can do for a host as a whole. */
+export interface NginxAbilities {
+  /** Asks clients for certificates on some names of a port. */
+  readonly certificates: boolean;
+  /** Passes TLS through on some names of a port. */
+  readonly passthrough: boolean;
 }
 
 /** What was read before. Forgotten with its Ingresses, and when the options change. */
@@ -52,6 +64,8 @@ interface Host {
   secure: boolean;
   /** A rule names it. */
   named: boolean;
+  /** The Ingress that says which certificates its clients must show. */
+  guard?: Draft;
   /** Those that have paths of their own on it. */
   readonly drafts: Draft[];
   /** By `HOST PATH`; of several the oldest counts. */
@@ -68,6 +82,9 @@ interface World {
   /** A rule has this `HOST PATH`. */
   path: boolean;
   canaries: ReadonlyMap<string, Canary> | undefined;
+  guard: Draft | undefined;
+  /** Namespace of the oldest Ingress of a host. */
+  owner: string | undefined;
 }
 
 type Ask = <K extends keyof World>(what: K, key: string) => World[K];
@@ -103,13 +120,15 @@ function recall<T>(known: Remembered<T> | undefined, ask: Ask, make: (ask: Ask) 
   return { value, answers };
 }
 
+const everything: NginxAbilities = { certificates: true, passthrough: true };
+
 /**
  * What Ingresses mean to ingress-nginx, its surprising behaviours included: where one Ingress of a host has `use-regex` or
  * `rewrite-target`, all paths of that host are expressions, case-insensitive and bound at their begin only, the longest first; a prefix
  * with a slash at its end sends requests without it there; empty segments of a path do not count. `ingresses` is oldest first.
  */
 export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxInput): Map<Ingress, Reading> {
-  const { options, memory = createNginxMemory() } = input;
+  const { options, memory = createNginxMemory(), abilities = everything } = input;
   const said = JSON.stringify(options);
   if (memory.options !== said) {
     memory.options = said;
@@ -124,6 +143,8 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
     secure: (host) => hosts.get(host)?.secure ?? false,
     path: (key) => hosts.get(key.slice(0, key.indexOf(" ")))?.drafts.some(({ paths }) => paths.has(key)) ?? false,
     canaries: (host) => hosts.get(host)?.canaries,
+    guard: (host) => hosts.get(host)?.guard,
+    owner: (host) => hosts.get(host)?.drafts[0]?.ingress.metadata.namespace,
   };
   const ask: Ask = (what, key) => answers[what](key);
   const drafts = ingresses.map((ingress) => {
@@ -136,7 +157,7 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
   const readings = new Map<Ingress, Reading>();
   for (const draft of drafts) {
     const known = memory.readings.get(draft);
-    const reading = recall(known, ask, (asked) => finish(draft, options, asked));
+    const reading = recall(known, ask, (asked) => finish(draft, options, abilities, asked));
     if (reading !== known) memory.readings.set(draft, reading);
     readings.set(draft.ingress, reading.value);
   }
@@ -243,8 +264,12 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
       const host = hostOf(name);
       host.named = true;
       if (settings.useRegex || settings.rewriteTarget !== undefined) host.regex = true;
-      if (!settings.canary) host.drafts.push(draft);
-      else
+      if (!settings.canary) {
+        host.drafts.push(draft);
+        // Nobody may lock the hosts of other namespaces.
+        if (settings.certificates && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
+          host.guard ??= draft;
+      } else
         for (const [key, canary] of draft.canaries) {
           if (!key.startsWith(`${name} `)) continue;
           host.canaries ??= new Map();
@@ -259,15 +284,24 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
 
 const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}`;
 
-function finish(draft: Draft, options: NginxOptions, ask: Ask): Reading {
+function finish(draft: Draft, options: NginxOptions, abilities: NginxAbilities, ask: Ask): Reading {
   const { ingress, settings, reading } = draft;
   const backends = [...reading.backends];
   const problems = [...draft.problems];
   // A canary has no routes of its own.
   if (settings.canary) return { hosts: [], routes: [], backends, problems };
-  const context: RuleContext = { draft, options, ask, problems, extra: new Map() };
+  const context: RuleContext = {
+    draft,
+    options,
+    abilities,
+    ask,
+    problems,
+    extra: new Map(),
+    guard: settings.certificates && draft,
+  };
   const regex = remembering((host) => ask("regex", host));
   const canaries = remembering((host) => ask("canaries", host));
+  const guards = remembering((host) => ask("guard", host) ?? context.guard);
   const routes: Route[] = [];
   const aliases = settings.aliases.filter((alias) => !ask("named", alias));
   const served = new Set(reading.hosts);
@@ -276,7 +310,12 @@ function finish(draft: Draft, options: NginxOptions, ask: Ask): Reading {
     for (const host of [raw.host, ...(first ? aliases : [])]) {
       served.add(host);
       const route = { ...raw, host, id: host === raw.host ? raw.id : `${raw.id} as ${host}` };
-      routes.push(...routesFor(route, regex(raw.host), canaries(raw.host)?.get(pathKey(raw)), context));
+      routes.push(
+        ...routesFor(route, regex(raw.host), canaries(raw.host)?.get(pathKey(raw)), {
+          ...context,
+          guard: guards(raw.host),
+        }),
+      );
     }
   }
   if (settings.wwwRedirect) {
@@ -292,6 +331,7 @@ function finish(draft: Draft, options: NginxOptions, ask: Ask): Reading {
     ...reading.fallback,
     rule: ruleOf(reading.fallback, undefined, context),
   };
+  const servers = hostServersOf([...served], context);
   backends.push(...[...context.extra].map(([key, { target, field }]) => ({ key, target, field })));
   return {
     hosts: [...served],
@@ -300,6 +340,7 @@ function finish(draft: Draft, options: NginxOptions, ask: Ask): Reading {
     backends,
     problems,
     mergeSlashes: true,
+    ...(servers.length > 0 ? { servers } : {}),
   };
 }
 
@@ -321,9 +362,48 @@ function toHost(ingress: Ingress, from: string, to: string): Route {
   };
 }
 
+/** The hosts of an Ingress whose TLS is its own. */
+function hostServersOf(hosts: readonly string[], context: RuleContext): HostServer[] {
+  const { draft, abilities, ask } = context;
+  const { ingress, settings, reading } = draft;
+  const object = refOf(ingress);
+  const owner = { object, field: annotationField("auth-tls-secret") };
+  if (settings.closed !== undefined) return [];
+  if (settings.passthrough && abilities.passthrough)
+    return reading.routes.flatMap((route): HostServer[] => {
+      const { host, path } = route;
+      const target = reading.backends.find(({ key }) => key === route.rule.backends[0]?.pool);
+      const mine = mayGovern(ingress, ask("owner", host)) && host !== "" && path?.value === "/";
+      if (!mine || !target || !("target" in target)) return [];
+      const { namespace, service, port } = target.target;
+      const through: PoolTarget = { namespace, service, port, protocol: "tcp" };
+      context.extra.set(poolKey(through), { target: through, field: target.field });
+      const id = `${route.id} passed through`;
+      return [
+        {
+          hostname: host,
+          tls: { id, host: "", rule: plainRule(id, poolKey(through), route.owner), owner: route.owner },
+          owner: route.owner,
+        },
+      ];
+    });
+  if (!settings.certificates || !abilities.certificates) return [];
+  const secret = ownSecret(ingress, settings.certificates.secret, "auth-tls-secret", ask, []);
+  const clients = secret && validationOf(secret);
+  if (!clients) return [];
+  // An alias is nobody else's host.
+  const named = hosts.filter((host) => !reading.hosts.includes(host) || ask("guard", host) === draft);
+  return named.map((hostname) => ({ hostname, tls: clients, owner }));
+}
+
+const annotationField = (name: string): string => `metadata.annotations[nginx.ingress.kubernetes.io/${name}]`;
+
 interface RuleContext {
   readonly draft: Draft;
   readonly options: NginxOptions;
+  readonly abilities: NginxAbilities;
+  /** Who says which certificates clients must show. */
+  readonly guard: Draft | undefined;
   readonly ask: Ask;
   readonly problems: Problem[];
   /** Pools beside those of the paths. */
@@ -405,6 +485,9 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
   if (settings.forceSslRedirect || (settings.sslRedirect && ask("secure", raw.host)))
     filters.push({ type: "SslRedirect", status: settings.redirectCode });
+  const certificates = certificateFilters(raw, context);
+  if (certificates === undefined) return closed("auth-tls-secret");
+  filters.push(...certificates);
   if (settings.appRoot !== undefined)
     filters.push({
       type: "UrlRedirect",
@@ -498,6 +581,55 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       });
   }
   return filters;
+}
+
+/** What holds requests to the certificates of their host; `undefined` when it cannot, and nobody may come in. */
+function certificateFilters(
+  { host, owner }: Route,
+  { draft, guard, ask, problems, abilities }: RuleContext,
+): Filter[] | undefined {
+  const { ingress, settings, paths, reading } = draft;
+  const report = (name: string, message: string, remedy: string): undefined => {
+    const field = annotationField(name);
+    // Once for all its paths.
+    if (!problems.some((problem) => problem.field === field && problem.message === message))
+      problems.push({ object: owner.object, field, reason: "InvalidAnnotation", message, remedy });
+  };
+  const governs = host === "" || mayGovern(ingress, ask("owner", host) ?? ingress.metadata.namespace);
+  if (settings.passthrough && (host === "" || !governs)) {
+    const message = host === "" ? "a host is needed" : `host ${host} belongs to another namespace`;
+    return report("ssl-passthrough", `${message}; requests to this Ingress get 500`, "name a host of your own");
+  }
+  if (settings.passthrough && !abilities.passthrough)
+    return report(
+      "ssl-passthrough",
+      "this data plane cannot pass TLS through beside other names; requests to this Ingress get 500",
+      "use a data plane that can, such as embedded",
+    );
+  if (settings.passthrough && reading.hosts.includes(host) && !paths.has(`${host} /`))
+    return report(
+      "ssl-passthrough",
+      `host ${host} has no path /, whose backend would get its connections; requests to this Ingress get 500`,
+      "add the path /",
+    );
+  if (settings.certificates && !governs)
+    return report(
+      "auth-tls-secret",
+      `host ${host} belongs to another namespace; requests to this Ingress get 500`,
+      "leave it to the Ingress that had the host first",
+    );
+  if (!guard?.settings.certificates) return [];
+  const secret = ownSecret(
+    guard.ingress,
+    guard.settings.certificates.secret,
+    "auth-tls-secret",
+    ask,
+    guard === draft ? problems : [],
+  );
+  if (!secret) return undefined;
+  if (!validationOf(secret))
+    return report("auth-tls-secret", "its Secret has no data ca.crt; requests to this Ingress get 500", "add ca.crt");
+  return [certificateFilter(guard.settings.certificates)];
 }
 
 function statusOption(text: string | undefined): number {

@@ -269,7 +269,7 @@ export function guardsContract(made: Fixture): void {
     ["auth-snippet", "proxy_set_header X y;"],
     ["modsecurity-snippet", "SecRuleEngine On"],
     ["enable-modsecurity", "true"],
-    ["auth-tls-secret", "shop/ca"],
+    ["auth-tls-verify-depth", "deep"],
   ])("%s: %s is refused loudly, and nothing is served past it", async (name, value) => {
     const { ingress, get, cluster } = await lab(made);
     await ingress("web", { [name]: value });
