@@ -64,11 +64,16 @@ export interface ApiRequest {
   readonly origin?: Origin;
   /** Keeps a remark of admission for the audit log. Absent: there is none. */
   readonly annotate?: (key: string, value: string) => void;
+  /** Counts milliseconds in which the server itself had nothing to do with it: while webhooks were asked. */
+  readonly waited?: (milliseconds: number) => void;
 }
 
 /** The same request with what became known of it. Its signal is not looked at. */
-export function withKnown(request: ApiRequest, known: Pick<ApiRequest, "user" | "body" | "annotate">): ApiRequest {
-  const { method, path, query, headers, user, impersonation, body, transport, origin, annotate } = request;
+export function withKnown(
+  request: ApiRequest,
+  known: Pick<ApiRequest, "user" | "body" | "annotate" | "waited">,
+): ApiRequest {
+  const { method, path, query, headers, user, impersonation, body, transport, origin, annotate, waited } = request;
   return {
     method,
     path,
@@ -80,6 +85,7 @@ export function withKnown(request: ApiRequest, known: Pick<ApiRequest, "user" | 
     ...(transport ? { transport } : {}),
     ...(origin ? { origin } : {}),
     ...(annotate ? { annotate } : {}),
+    ...(waited ? { waited } : {}),
     ...known,
     get signal() {
       return request.signal;

@@ -1,4 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createMetrics } from "../system/index.ts";
+import type { ApiResponse } from "./handler.ts";
+import { createRequestFigures } from "./request-figures.ts";
+import { requestInfo } from "./request/request-info.ts";
+import { createCatalog } from "./resources/index.ts";
 import { startTestApi, type TestApi } from "./test-api.ts";
 
 let api: TestApi;
@@ -53,8 +58,27 @@ test("requests are counted by verb, resource, scope and code", async () => {
   expect(await count({ verb: "LIST", scope: "namespace", code: "200" })).toBe(1);
   expect(await count({ verb: "LIST", scope: "cluster", code: "200" })).toBe(1);
   expect(await told("apiserver_request_duration_seconds_count", { ...what, verb: "GET", scope: "resource" })).toBe(2);
+  expect(await told("apiserver_request_sli_duration_seconds_count", { ...what, verb: "GET", scope: "resource" })).toBe(
+    2,
+  );
+  expect(await told("apiserver_request_sli_duration_seconds_bucket", { ...what, verb: "LIST", le: "30" })).toBe(1);
   expect(await told("apiserver_storage_objects", { resource: "configmaps" })).toBe(1);
+  expect(await told("apiserver_resource_objects", { group: "", resource: "configmaps" })).toBe(1);
   expect(await told("apiserver_storage_objects", { resource: "endpointslices.discovery.k8s.io" })).toBe(1);
+});
+
+test("what webhooks and the queue took is no part of the service level indicator", async () => {
+  const metrics = createMetrics();
+  const figures = createRequestFigures(metrics, createCatalog());
+  const path = { method: "GET", path: "/version", query: new URLSearchParams(), headers: {} } as const;
+  const request = { ...path, signal: new AbortController().signal };
+  const answer: ApiResponse = { status: 200, headers: {}, type: "object", object: {}, bytes: () => [] };
+  figures.answered(request, requestInfo(request), 5, 4.75, answer);
+  figures.terminated(requestInfo(request), 429);
+  const text = await metrics.text();
+  expect(text).toMatch(/^apiserver_request_duration_seconds_sum\{verb="GET",.*\} 5$/m);
+  expect(text).toMatch(/^apiserver_request_sli_duration_seconds_sum\{verb="GET",.*\} 0\.25$/m);
+  expect(text).toMatch(/^apiserver_request_terminations_total\{verb="GET",.*,component="apiserver",code="429"\} 1$/m);
 });
 
 test("what clients make up becomes no label", async () => {
@@ -102,7 +126,10 @@ test("tells how long the store, admission and authorizers took and what they sai
   await api.call("DELETE", `${maps}/timed`);
   await api.call("GET", maps, undefined, { user: { name: "ann", groups: ["system:authenticated"] } });
   expect(await told("etcd_request_duration_seconds_count", { operation: "delete" })).toBeGreaterThan(0);
-  expect(await told("etcd_request_duration_seconds_count", { operation: "create" })).toBeGreaterThan(0);
+  const created = { operation: "create", group: "", resource: "configmaps" };
+  expect(await told("etcd_request_duration_seconds_count", created)).toBe(1);
+  expect(await told("etcd_requests_total", created)).toBe(1);
+  expect(await told("etcd_request_errors_total", created)).toBeUndefined();
   const step = "apiserver_admission_step_admission_duration_seconds_count";
   expect(await told(step, { operation: "CREATE", rejected: "false", type: "admit" })).toBeGreaterThan(0);
   expect(await told(step, { operation: "DELETE", rejected: "false", type: "validate" })).toBeGreaterThan(0);

@@ -6,16 +6,23 @@ import { watchFrames } from "./storage/index.ts";
 
 /** Counts requests under the names and labels that kube-apiserver has. */
 export interface RequestFigures {
-  /** Counts an answer that took so many seconds to make. One that goes on is counted while it does: take the answer that comes back. */
-  answered(request: ApiRequest, info: RequestInfo, seconds: number, response: ApiResponse): ApiResponse;
+  /**
+   * Counts an answer that took so many seconds to make, `waited` of which were no work of the server's: the wait for seats and for webhooks.
+   * One that goes on is counted while it does: take the answer that comes back.
+   */
+  answered(request: ApiRequest, info: RequestInfo, seconds: number, waited: number, response: ApiResponse): ApiResponse;
   /** Counts what the authorizers said of a request. */
   decided(allowed: boolean): void;
   /** Counts a request that was turned away before its answer was made. */
   refused(info: RequestInfo, code: number): void;
+  /** Counts a request that the server ended in self-defence. */
+  terminated(info: RequestInfo, code: number): void;
 }
 
 /** Upper bounds in seconds, as upstream. */
 const buckets = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+/** The same of the service level indicator. */
+const sliBuckets = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
 
 const where = ["group", "version", "resource"];
 const what = ["verb", "dry_run", ...where, "subresource", "scope", "component"];
@@ -33,6 +40,17 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
     "Time until an answer was made. Watches and logs, which go on, are not in it.",
     what,
     buckets,
+  );
+  const indicator = metrics.histogram(
+    "apiserver_request_sli_duration_seconds",
+    "Time until an answer was made, without waits for webhooks and for seats: what service levels are measured by.",
+    whatRuns,
+    sliBuckets,
+  );
+  const terminations = metrics.counter(
+    "apiserver_request_terminations_total",
+    "Requests that the server ended in self-defence: too many at once, or too long.",
+    [...whatRuns, "code"],
   );
   const running = metrics.gauge(
     "apiserver_longrunning_requests",
@@ -53,7 +71,7 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
   const denied = decisions("denied");
 
   return {
-    answered(request, info, seconds, response) {
+    answered(request, info, seconds, waited, response) {
       const { verb, group, version, resource, subresource, scope } = labelsOf(
         catalog,
         info,
@@ -81,12 +99,17 @@ export function createRequestFigures(metrics: Metrics, catalog: Catalog): Reques
       if (response.type === "stream" && info.type === "resource")
         return { ...response, chunks: counted(response.chunks, goesOn()) };
       durations(verb, dryRun, group, version, resource, subresource, scope, component).observe(seconds);
+      indicator(verb, group, version, resource, subresource, scope, component).observe(Math.max(0, seconds - waited));
       return response;
     },
     refused(info, code) {
       const { verb, group, version, resource, subresource, scope } = labelsOf(catalog, info, undefined);
       requests(verb, "", group, version, resource, subresource, scope, component, String(code)).inc();
       if (code === 401) attempts("failure").inc();
+    },
+    terminated(info, code) {
+      const { verb, group, version, resource, subresource, scope } = labelsOf(catalog, info, undefined);
+      terminations(verb, group, version, resource, subresource, scope, component, String(code)).inc();
     },
     decided(isAllowed) {
       (isAllowed ? allowed : denied).inc();

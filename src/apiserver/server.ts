@@ -16,7 +16,7 @@ import { createAuditor, type AuditPolicy, type AuditRecord, type AuditSink } fro
 import { createApiServers } from "./api-servers.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { CustomResources } from "./custom/index.ts";
-import { createDiscovery } from "./discovery/index.ts";
+import { createDiscovery, tellOfVersion } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
 import { errorText, statusOf, unavailable } from "./failure.ts";
@@ -125,6 +125,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const storage = startStorage({ store, kinds, signal, clock, log });
   const catalog = createCatalog();
   tellOfStorage(metrics, storage, store, catalog);
+  tellOfVersion(metrics);
   const figures = createRequestFigures(metrics, catalog);
   const authorizer = createAuthorizer(storage);
   const { authenticator, issuer } = createIdentity(options, storage);
@@ -192,6 +193,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   signal.addEventListener("abort", () => isReady(), { once: true });
   const aggregation = createAggregation({
     ...options.aggregation,
+    metrics,
     storage,
     registry,
     catalog,
@@ -207,6 +209,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     keptFlows && createFlowControl({ storage, metrics, ...options.flowControl, ensured: () => keptFlows.written() });
   const intake = createIntake({
     metrics,
+    terminated: (info, code) => figures.terminated(info, code),
     ...(flowControl ? { flowControl } : {}),
     sizeOf(info) {
       const served = info.type === "resource" ? catalog.find(info.group, info.version, info.resource) : undefined;
@@ -237,6 +240,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     request: ApiRequest,
     info: RequestInfo,
     record: AuditRecord | undefined,
+    waited: (milliseconds: number) => void,
   ): Promise<ApiResponse> => {
     const loaded = isLoaded();
     if (loaded !== true && !(await loaded)) throw unavailable("the store could not be read yet");
@@ -245,7 +249,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     const user = actingUser(request.impersonation, request.user ?? anonymous, authorizer);
     if (record && request.impersonation) record.actsFor(user);
     const waiting = intake.enter(request, info, user);
-    if (waiting) await waiting;
+    if (waiting) {
+      const since = performance.now();
+      await waiting.finally(() => waited(performance.now() - since));
+    }
     // A role given a moment ago holds for the next request: a refusal waits for what was written before it.
     const isAllowed = authorizer.allows(user, actionOf(info));
     if (!isAllowed) await storage.caughtUp();
@@ -271,6 +278,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         user,
         ...(read ? { body: await read() } : {}),
         ...(record ? { annotate: record.annotate } : {}),
+        waited,
       });
       if (whole.body instanceof Uint8Array && whole.body.length > bodyLimit) throw bodyTooLarge();
       record?.asked(whole);
@@ -289,8 +297,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const info = requestInfo(request);
       const record = auditor?.begin(request, info, request.user ?? anonymous);
       let broken = false;
+      let idle = 0;
+      const waited = (milliseconds: number): void => void (idle += milliseconds);
       const response = await intake
-        .answer(request, info, () => answer(request, info, record))
+        .answer(request, info, () => answer(request, info, record, waited))
         .catch((error: unknown) => {
           const status = statusOf(error, request, log);
           broken = status.reason === "InternalError" && !(error instanceof StatusError);
@@ -303,7 +313,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         response.type === "object" && response.whole && prefersProtobuf(request.headers["accept"])
           ? await protobuf.answer(response)
           : response;
-      return figures.answered(request, info, took / 1000, encoded);
+      return figures.answered(request, info, took / 1000, idle / 1000, encoded);
     },
     refused(request, error) {
       const info = requestInfo(request);

@@ -1,6 +1,8 @@
 import type { ApiHandler, ApiRequest, ApiResponse, UserInfo } from "../apiserver/index.ts";
 import { StatusError } from "../kube/index.ts";
 import { type Client, ClientError } from "./client.ts";
+import type { Metrics } from "../system/index.ts";
+import { createClientFigures } from "./request-figures.ts";
 import { createRestClient, type Transport, type TransportRequest } from "./rest.ts";
 
 /**
@@ -10,8 +12,9 @@ import { createRestClient, type Transport, type TransportRequest } from "./rest.
 export function createLocalClient(
   handler: ApiHandler,
   user: UserInfo,
-  options: { fieldManager?: string } = {},
+  options: { fieldManager?: string; metrics?: Metrics } = {},
 ): Client {
+  const figures = options.metrics && createClientFigures(options.metrics, "in-process");
   const ask = (request: TransportRequest, link: Link): Promise<ApiResponse> => {
     const contentType = request.contentType ?? "application/json";
     const asked: ApiRequest = {
@@ -35,8 +38,11 @@ export function createLocalClient(
   const transport: Transport = {
     async call(request) {
       const own = linkTo(request.signal);
+      const begun = performance.now();
       try {
-        return objectOf(await ask(request, own));
+        const answer = await ask(request, own);
+        figures?.answered(request.method, answer.status, (performance.now() - begun) / 1000);
+        return objectOf(answer);
       } finally {
         own.release();
       }

@@ -65,11 +65,17 @@ test("its queue is told of under its name", async () => {
   await clock.advance(1);
   fails = false;
   await clock.advance(100);
-  const told = (await metrics.text()).split("\n").filter((line) => line.startsWith("workqueue_"));
-  expect(told).toEqual([
-    'workqueue_depth{name="told"} 0',
+  const told = (await metrics.text())
+    .split("\n")
+    .filter((line) => line.startsWith("workqueue_") && !/_(bucket|sum)\{/.test(line));
+  expect(told.sort()).toEqual([
     'workqueue_adds_total{name="told"} 2',
+    'workqueue_depth{name="told"} 0',
+    'workqueue_longest_running_processor_seconds{name="told"} 0',
+    'workqueue_queue_duration_seconds_count{name="told"} 2',
     'workqueue_retries_total{name="told"} 1',
+    'workqueue_unfinished_work_seconds{name="told"} 0',
+    'workqueue_work_duration_seconds_count{name="told"} 2',
   ]);
   stop.abort();
 });

@@ -1,7 +1,7 @@
 import { isNamespaceTerminating, isStatus } from "../kube/index.ts";
 import type { Controller, ControllerOptions, StartController } from "./controller.ts";
 import { messageOf } from "./outcomes.ts";
-import { tellOfQueue } from "./queue-figures.ts";
+import { queueTimes, tellOfQueue } from "./queue-figures.ts";
 import { createWorkQueue } from "./work-queue.ts";
 
 /** Milliseconds that reconciles may hold the thread before requests and watches get their turn. */
@@ -11,8 +11,9 @@ const longestTurn = 8;
 export const startController: StartController = (options: ControllerOptions): Controller => {
   const { name, reconcile, signal, clock } = options;
   const log = options.log.child({ controller: name });
-  const queue = createWorkQueue({ clock, signal });
-  if (options.metrics) tellOfQueue(options.metrics, name, queue);
+  const { metrics } = options;
+  const queue = createWorkQueue({ clock, signal, ...(metrics ? { times: queueTimes(metrics, name) } : {}) });
+  if (metrics) tellOfQueue(metrics, name, queue);
 
   const work = async (key: string): Promise<void> => {
     try {

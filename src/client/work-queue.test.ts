@@ -60,3 +60,25 @@ test("an abort wakes those who wait and takes the timer away", async () => {
   expect(await queue.take()).toBeUndefined();
   expect(queue.stats().adds).toBe(0);
 });
+
+test("tells once for each key how long it waited and was worked on", async () => {
+  const told: string[] = [];
+  const queue = createWorkQueue({
+    clock: new FakeClock(),
+    signal: new AbortController().signal,
+    times: { waited: () => void told.push("waited"), worked: () => void told.push("worked") },
+  });
+  queue.add("a");
+  queue.add("a");
+  expect([await queue.take(), told]).toEqual(["a", ["waited"]]);
+  queue.add("a");
+  const { all, longest } = queue.unfinished();
+  expect(all).toBeGreaterThan(0);
+  expect(longest).toBe(all);
+  queue.done("a");
+  expect([await queue.take(), told]).toEqual(["a", ["waited", "worked", "waited"]]);
+  queue.done("a");
+  queue.done("a");
+  expect(told).toEqual(["waited", "worked", "waited", "worked"]);
+  expect(queue.unfinished()).toEqual({ all: 0, longest: 0 });
+});

@@ -11,6 +11,14 @@ export interface WorkQueueStats {
   readonly retries: number;
 }
 
+/** Told how long each key took, in seconds, for metrics. */
+export interface WorkQueueTimes {
+  /** A worker took a key that had waited so long. */
+  waited(seconds: number): void;
+  /** The work on a key has ended, after so long. */
+  worked(seconds: number): void;
+}
+
 /**
  * Keys that wait to be worked on: each once, in the order they came, and none while a worker has it.
  * The contract is that of client-go's rate limiting work queue.
@@ -26,14 +34,18 @@ export interface WorkQueue {
   take(): Promise<string | undefined>;
   done(key: string): void;
   stats(): WorkQueueStats;
+  /** Work that was begun and has not ended: seconds of all of it together, and of what has gone on the longest. */
+  unfinished(): { readonly all: number; readonly longest: number };
 }
 
 const retryDelay = { first: 5, most: 60_000 };
 
-export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }): WorkQueue {
-  const { clock, signal } = options;
-  const ready = new Set<string>();
-  const running = new Set<string>();
+export function createWorkQueue(options: { clock: Clock; signal: AbortSignal; times?: WorkQueueTimes }): WorkQueue {
+  const { clock, signal, times } = options;
+  /** Keys that wait, and since when, in milliseconds of `performance.now()`. */
+  const ready = new Map<string, number>();
+  /** Keys that are worked on, and since when. */
+  const running = new Map<string, number>();
   /** Keys that came again while they were worked on. */
   const again = new Set<string>();
   const delayed = new Map<string, number>();
@@ -47,22 +59,26 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
 
   const give = (): void => {
     while (takers.length > 0) {
-      const [key] = ready;
-      if (key === undefined) return;
+      const [first] = ready;
+      if (first === undefined) return;
+      const [key, since] = first;
+      const now = performance.now();
       ready.delete(key);
-      running.add(key);
+      running.set(key, now);
+      times?.waited((now - since) / 1000);
       takers.shift()?.(key);
     }
+  };
+  const wait = (key: string): void => {
+    if (!ready.has(key)) ready.set(key, performance.now());
+    give();
   };
 
   const add = (key: string): void => {
     if (signal.aborted) return;
     adds++;
     if (running.has(key)) again.add(key);
-    else {
-      ready.add(key);
-      give();
-    }
+    else wait(key);
   };
 
   /** One sleeper, for the earliest of the delayed keys. */
@@ -127,12 +143,21 @@ export function createWorkQueue(options: { clock: Clock; signal: AbortSignal }):
       });
     },
     done(key) {
+      const since = running.get(key);
+      if (since !== undefined) times?.worked((performance.now() - since) / 1000);
       running.delete(key);
-      if (again.delete(key) && !signal.aborted) {
-        ready.add(key);
-        give();
-      }
+      if (again.delete(key) && !signal.aborted) wait(key);
     },
     stats: () => ({ depth: ready.size, adds, retries }),
+    unfinished() {
+      const now = performance.now();
+      let all = 0;
+      let longest = 0;
+      for (const since of running.values()) {
+        all += (now - since) / 1000;
+        longest = Math.max(longest, (now - since) / 1000);
+      }
+      return { all, longest };
+    },
   };
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, type LabUser, noKernel, noUnprivileged, openLab, repository } from "../support/lab.ts";
+import { mixinSelectors, seriesOf } from "./mixin.ts";
 
 /** A metric as it is documented or served. */
 interface Metric {
@@ -24,7 +25,8 @@ function documented(page: string, heading: string): Metric[] {
 
 /** What a scrape holds under the prefixes that this project answers for. A metric without a value yet has no labels yet. */
 function served(text: string): { name: string; type: string; labels: string[] | undefined }[] {
-  const ours = /^(fairlead|kubeproxy|apiserver|workqueue|authentication|authorization|etcd|leader_election)_/;
+  const ours =
+    /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election)_/;
   return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
     .filter(([, name = ""]) => ours.test(name))
     .map(([, name = "", type = ""]) => {
@@ -115,6 +117,29 @@ describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) 
       expect(text).toMatch(/^workqueue_adds_total\{name="endpointslice"\} [1-9]/m);
       const raw = printed(await (cluster as TestCluster).kubectl(["get", "--raw", "/metrics"]));
       compare(raw, "API server");
+    });
+
+    it("what kubernetes-mixin's rules and dashboards ask for is there", async () => {
+      const { kubectl } = cluster as TestCluster;
+      const service = join(lab.dir, "apiservice.yaml");
+      const spec =
+        "{ group: mixin.example.com, version: v1, groupPriorityMinimum: 100, versionPriority: 100, service: { namespace: default, name: none } }";
+      await writeFile(
+        service,
+        `{ apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: { name: v1.mixin.example.com }, spec: ${spec} }`,
+      );
+      printed(await kubectl(["create", "-f", service]));
+      printed(await kubectl(["create", "service", "clusterip", "mixin", "--tcp=80"]));
+      printed(await kubectl(["get", "services,namespaces", "--all-namespaces"]));
+      printed(await kubectl(["get", "configmaps"]));
+      await eventually("each selector finds a series", async () => {
+        const text = await scrape("fairlead");
+        const missing = mixinSelectors.filter((selector) => seriesOf(text, selector).length === 0);
+        if (missing.length > 0) throw new Error(`nothing is found by ${missing.join(" and ")}`);
+        return true;
+      });
+      printed(await kubectl(["delete", "-f", service]));
+      expect(seriesOf('a_total{x="1"} 2', 'a_total{x!~"1|2"}')).toEqual([]);
     });
 
     it("the certificate of the page can scrape and nothing else", async () => {

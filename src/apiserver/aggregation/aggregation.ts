@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../../system/index.ts";
+import type { Clock, Logger, Metrics } from "../../system/index.ts";
 import type { RemoteGroups } from "../discovery/index.ts";
 import { createServiceResolver, type Egress } from "../egress/index.ts";
 import type { ApiRequest, ApiResponse, UserInfo } from "../handler.ts";
@@ -25,6 +25,7 @@ interface Parts {
   readonly registry: Registry;
   readonly catalog: Catalog;
   readonly egress: Egress;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;

@@ -1,11 +1,12 @@
 import { isStatus, resources, type APIService, type EndpointSlice, type Service } from "../../kube/index.ts";
-import type { Clock, Component, Logger } from "../../system/index.ts";
+import type { Clock, Component, Logger, Metrics } from "../../system/index.ts";
 import { documentFrom, type CatalogGroup, type DocumentV2, type RemoteGroups } from "../discovery/index.ts";
 import { originOf, readAnswer, type Egress } from "../egress/index.ts";
 import { ownContext, timestamp, type Registry } from "../registry/index.ts";
 import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
 import { targetOf, type Aggregated, type AggregatedServices } from "./api-services.ts";
 import { answered, obstacle, type Condition } from "./availability.ts";
+import { createAggregationFigures } from "./figures.ts";
 import { groupFrom } from "./remote-discovery.ts";
 import { aggregatorUser, userHeaders } from "./user-headers.ts";
 
@@ -15,6 +16,7 @@ export interface WatchServersOptions {
   readonly egress: Egress;
   readonly services: AggregatedServices;
   readonly client: () => Promise<{ cert: string; key: string } | undefined>;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -52,6 +54,7 @@ interface Known {
  */
 export function watchServers(options: WatchServersOptions): RemoteGroups & Component {
   const { storage, registry, egress, services, client, clock, log, signal, after } = options;
+  const figures = createAggregationFigures(options.metrics);
   const known = new Map<string, Known>();
   const groups = new Map<string, CatalogGroup>();
   const documents = new Map<string, Documented>();
@@ -151,6 +154,7 @@ export function watchServers(options: WatchServersOptions): RemoteGroups & Compo
   const check = async (one: Aggregated, state: string): Promise<void> => {
     const { condition, group } = await ask(one);
     const passed = condition.status === "True";
+    figures.looked(one.name, condition);
     known.set(one.name, { state, at: clock.now(), passed });
     // Who was heard once keeps its place in discovery, so that its objects do not seem to be gone.
     const heard = groups.get(one.name);
@@ -164,6 +168,7 @@ export function watchServers(options: WatchServersOptions): RemoteGroups & Compo
     for (const name of known.keys()) {
       if (all.some((one) => one.name === name)) continue;
       known.delete(name);
+      figures.gone(name);
       if (documents.delete(name)) version++;
       remember(name, undefined);
     }

@@ -17,6 +17,8 @@ export interface ClientCertificate {
   readonly user: UserInfo | undefined;
   /** CN of a certificate that the front proxies' authority signed. */
   readonly frontProxy: string | undefined;
+  /** When it ends, milliseconds since the epoch; absent when it says nothing of who asks. */
+  readonly ends?: number;
 }
 
 /** Who a bearer token is for. */

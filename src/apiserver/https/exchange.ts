@@ -9,6 +9,7 @@ import type { ApiHandler, ApiRequest, ApiResponse, Origin } from "../handler.ts"
 import { errorResponse } from "../request/respond.ts";
 import type { Arrival } from "./arrival.ts";
 import { readBody } from "./body.ts";
+import type { ServingFigures } from "./figures.ts";
 import { webSocketAuthorization, type Upgrade } from "./upgrade.ts";
 import { writeAnswer } from "./write.ts";
 
@@ -21,6 +22,7 @@ export interface ExchangeParts {
   readonly handler: ApiHandler;
   readonly authenticator: Authenticator;
   readonly certificateOf: (socket: TLSSocket) => ClientCertificate | undefined;
+  readonly figures: ServingFigures;
   readonly log: Logger;
   /** No further request is wanted: connections of HTTP/1.1 end with their answers. */
   readonly closing: () => boolean;
@@ -118,7 +120,7 @@ export async function exchange(parts: ExchangeParts, arrival: Arrival, upgrade?:
 }
 
 async function answerTo(
-  { handler, authenticator, certificateOf }: ExchangeParts,
+  { handler, authenticator, certificateOf, figures }: ExchangeParts,
   arrival: Arrival,
   origin: UnderWay,
   upgrade: Upgrade | undefined,
@@ -136,11 +138,20 @@ async function answerTo(
     const { path, query } = parseUrl(url);
     if (!methods.has(method))
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-    const user = await authenticator.authenticate({
-      authorization: headers.authorization ?? (upgrade ? webSocketAuthorization({ headers }) : undefined),
-      rawHeaders,
-      certificate: certificateOf(socket),
-    });
+    const certificate = certificateOf(socket);
+    const begun = performance.now();
+    const user = await authenticator
+      .authenticate({
+        authorization: headers.authorization ?? (upgrade ? webSocketAuthorization({ headers }) : undefined),
+        rawHeaders,
+        certificate,
+      })
+      .catch((error: unknown) => {
+        figures.authenticated("failure", performance.now() - begun);
+        throw error;
+      });
+    figures.authenticated("success", performance.now() - begun);
+    if (certificate?.ends !== undefined) figures.certificate(certificate.ends - Date.now());
     const impersonation = impersonationOf(rawHeaders);
     const passedOn = handler.passesOn?.({ method, path, query }) ?? false;
     if (method !== "GET" && method !== "HEAD" && !passedOn) origin.readBody = () => readBody(body);

@@ -42,6 +42,7 @@ export function createCertificateReader(
     const shown = {
       user: signedBy(certificate, clients) ? userFromSubject(subject, certificate.fingerprint256) : undefined,
       frontProxy: signedBy(certificate, proxies) ? name : undefined,
+      ends,
     };
     return { shown, ends };
   };

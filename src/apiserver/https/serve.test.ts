@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import http2 from "node:http2";
 import https from "node:https";
+import { connect as plainConnect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -51,6 +52,7 @@ const options = (port: number) => ({
   port,
   ...own,
   clientCa: pki.ca,
+  metrics,
   signal: ended.signal,
   log: silentLogger,
 });
@@ -99,6 +101,38 @@ describe("HTTPS", () => {
       message: expect.stringContaining('User "system:anonymous" cannot list'),
     });
     expect((await ask("GET", "/healthz", { who: null })).bytes.toString()).toBe("ok");
+  });
+
+  it("counts handshakes that fail, how long authentication takes, and what is left of certificates", async () => {
+    const value = async (series: string): Promise<number> =>
+      Number(
+        (await metrics.text())
+          .split("\n")
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(" ")[1] ?? 0,
+      );
+    const [good, bad, ends] = [
+      'authentication_duration_seconds_count{result="success"}',
+      'authentication_duration_seconds_count{result="failure"}',
+      "apiserver_client_certificate_expiration_seconds_count",
+    ] as const;
+    const before = [await value(good), await value(bad), await value(ends)] as const;
+    await ask("GET", "/healthz");
+    await ask("GET", "/healthz", { who: null });
+    await ask("GET", "/healthz", { who: null, headers: { authorization: "Bearer none" } });
+    expect([await value(good), await value(bad), await value(ends)]).toEqual([
+      before[0] + 2,
+      before[1] + 1,
+      before[2] + 1,
+    ]);
+    expect(await value('apiserver_client_certificate_expiration_seconds_bucket{le="3600"}')).toBe(0);
+    const failed = await value("apiserver_tls_handshake_errors_total");
+    await new Promise<void>((resolve) => {
+      const socket = plainConnect(served.port, "127.0.0.1", () => socket.write("no TLS at all\r\n\r\n"));
+      socket.on("error", () => {});
+      socket.on("close", () => resolve());
+    });
+    expect(await value("apiserver_tls_handshake_errors_total")).toBe(failed + 1);
   });
 
   it("does not take a certificate of another authority, or a token", async () => {

@@ -9,11 +9,12 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Logger } from "../../system/index.ts";
+import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
 import { createAuthenticator, type Authenticator } from "../authentication/index.ts";
 import type { ApiHandler } from "../handler.ts";
 import { http1Arrival, http2Arrival } from "./arrival.ts";
 import { exchange } from "./exchange.ts";
+import { createServingFigures } from "./figures.ts";
 import { createCertificateReader } from "./identity.ts";
 import { beginUpgrade } from "./upgrade.ts";
 
@@ -30,6 +31,8 @@ export interface ServeOptions {
   readonly frontProxyCa?: string;
   /** Says who clients are. Absent: only client certificates count. */
   readonly authenticator?: Authenticator;
+  /** Told of handshakes, of how long authentication takes, and of certificates that are about to end. */
+  readonly metrics?: Metrics;
   readonly signal: AbortSignal;
   readonly log: Logger;
 }
@@ -75,7 +78,8 @@ const mostHeaderPairs = 2_000;
  */
 export async function serveHttps(handler: ApiHandler, options: ServeOptions): Promise<Served> {
   const { host, port, cert, key, clientCa, frontProxyCa, signal, log } = options;
-  const { authenticator = createAuthenticator() } = options;
+  const { authenticator = createAuthenticator(), metrics = createMetrics() } = options;
+  const figures = createServingFigures(metrics);
   const certificateOf = createCertificateReader({ clientCa, frontProxyCa });
   const server = createSecureServer({
     cert,
@@ -110,7 +114,10 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     session.on("error", () => {});
     closeWhenIdle(session, () => open.get(session) ?? 0);
   });
-  server.on("tlsClientError", (error) => log.debug({ error: String(error) }, "TLS handshake failed"));
+  server.on("tlsClientError", (error) => {
+    figures.handshakeFailed();
+    log.debug({ error: String(error) }, "TLS handshake failed");
+  });
   let closing = false;
   /** Connections of HTTP/1.1, and those of them with a request under way. */
   const plain = new Set<TLSSocket>();
@@ -123,7 +130,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
       busy.delete(socket);
     });
   });
-  const parts = { handler, authenticator, certificateOf, log, closing: () => closing };
+  const parts = { handler, authenticator, certificateOf, figures, log, closing: () => closing };
   server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const socket = incoming.socket as TLSSocket;
     busy.add(socket);

@@ -22,11 +22,17 @@ export function timeOf(query: URLSearchParams): number {
   return given > 0 && given < requestTime ? given : requestTime;
 }
 
-/** The answer, or a StatusError Timeout when it is not made in time; then the request is given up. */
-export function withDeadline(origin: Origin, time: number, work: Promise<ApiResponse>): Promise<ApiResponse> {
+/** The answer, or a StatusError Timeout when it is not made in time; then `late` is told and the request is given up. */
+export function withDeadline(
+  origin: Origin,
+  time: number,
+  work: Promise<ApiResponse>,
+  late: () => void,
+): Promise<ApiResponse> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       const error = statusError("Timeout", "Timeout: request did not complete within the allotted timeout", {});
+      late();
       reject(error);
       origin.giveUp(error);
     }, time);

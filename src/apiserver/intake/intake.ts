@@ -11,6 +11,8 @@ export interface IntakeOptions {
   readonly flowControl?: FlowControl;
   /** Objects of the kind that a request is about. */
   readonly sizeOf: (info: RequestInfo) => number;
+  /** Told of a request that the server ended in self-defence: too many at once (429), or too long (504). */
+  readonly terminated?: (info: RequestInfo, code: 429 | 504) => void;
 }
 
 /** What holds for every request over the network: a place among the others, a time, and an end when the server ends. */
@@ -40,7 +42,7 @@ const health = /^\/(?:healthz|livez|readyz)(?:\/|$)/;
 /** Milliseconds that watches have to end while the server ends. */
 const watchesEnd = 5_000;
 
-export function createIntake({ metrics, flowControl, sizeOf }: IntakeOptions): Intake {
+export function createIntake({ metrics, flowControl, sizeOf, terminated }: IntakeOptions): Intake {
   const now = { reading: 0, mutating: 0 };
   tellOfInFlight(metrics, now);
   const watches = new Set<Origin>();
@@ -101,9 +103,10 @@ export function createIntake({ metrics, flowControl, sizeOf }: IntakeOptions): I
           return response;
         }
         begin(origin, request.method !== "GET" && request.method !== "HEAD");
-        return await withDeadline(origin, timeOf(query), make());
+        return await withDeadline(origin, timeOf(query), make(), () => terminated?.(info, 504));
       } catch (error) {
         if (!(error instanceof TooManyRequests)) throw error;
+        terminated?.(info, 429);
         Object.assign(origin.headers, error.headers);
         return refusal(`${error.message}\n`, { "retry-after": "1" });
       }

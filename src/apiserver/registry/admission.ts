@@ -29,6 +29,8 @@ export interface WriteContext {
   warn(text: string): void;
   /** Keeps a remark of admission on the request, for the audit log. */
   annotate?(key: string, value: string): void;
+  /** Counts milliseconds in which webhooks were asked: they are not the server's own. */
+  waited?(milliseconds: number): void;
 }
 
 /** Objects of one version of a kind that is stored in another one: custom resources. */

@@ -27,6 +27,7 @@ export function contextOf(
     ...(served.view ? { shown: shownOf(served.resource, served.view) } : {}),
     warn,
     ...(request.annotate ? { annotate: request.annotate } : {}),
+    ...(request.waited ? { waited: request.waited } : {}),
   };
 }
 

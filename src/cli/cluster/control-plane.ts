@@ -141,6 +141,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       clientCa: pki.ca,
       frontProxyCa: frontProxy.ca,
       authenticator: apiserver.authenticator,
+      metrics,
       signal,
       log,
     })
@@ -163,8 +164,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     pki,
     shared: store.shared,
     signToken: async (draft) => api.signLegacyToken((await accountKeys()).signing, draft),
-    clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: managerOf(as) }),
-    backgroundClientOf: (as) => createLocalClient(apiserver.inBackground, as, { fieldManager: managerOf(as) }),
+    clientOf: (as) => createLocalClient(apiserver.handler, as, { fieldManager: managerOf(as), metrics }),
+    backgroundClientOf: (as) => createLocalClient(apiserver.inBackground, as, { fieldManager: managerOf(as), metrics }),
     async drain() {
       apiserver.leave();
       if (settings.shutdownDelayDuration > 0) await clock.sleep(settings.shutdownDelayDuration, signal).catch(() => {});

@@ -41,7 +41,10 @@ export function mutatingWebhooks(options: WebhookOptions): Admission {
         if (request.round.again && !memory.again.has(hook.id)) continue;
         const invocation = await invocationOf(hook, "admit", request, subject, options);
         if (!invocation) continue;
-        const verdict = await consult(invocation, "admit", request, options);
+        const begun = performance.now();
+        const verdict = await consult(invocation, "admit", request, options).finally(() =>
+          request.context.waited?.(performance.now() - begun),
+        );
         if (verdict && (await applyPatch(request, invocation, verdict, options))) {
           changed();
           request.round.wanted = true;

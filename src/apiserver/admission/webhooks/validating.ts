@@ -17,7 +17,9 @@ export function validatingWebhooks(options: WebhookOptions): Admission {
       const invocation = await invocationOf(hook, "validating", request, subject, options);
       if (invocation) invocations.push(invocation);
     }
+    const begun = performance.now();
     const answers = await Promise.allSettled(invocations.map((one) => consult(one, "validating", request, options)));
+    request.context.waited?.(performance.now() - begun);
     const refused = answers.find((answer) => answer.status === "rejected");
     if (refused) throw refused.reason;
   };
