@@ -30,6 +30,7 @@ const beside = [
   "test/golden",
   "test/loadbalancer/aws",
   "test/loadbalancer/f5",
+  "test/loadbalancer/gce",
   "test/loadbalancer/openstack",
   "test/loadbalancer/rancher",
   "test/loadbalancer/stability",

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProvider as aws } from "../aws/index.ts";
 import { createProvider as f5 } from "../f5/index.ts";
+import { createProvider as gce } from "../gce/index.ts";
 import { createProvider as openstack } from "../openstack/index.ts";
 import { createProvider as rancher } from "../rancher/index.ts";
 import type { Exposure, LoadBalancerProvider } from "./contract.ts";
@@ -107,6 +108,19 @@ const subjects: readonly Subject[] = [
         timeoutMs,
       }),
     login: () => new Map(),
+  },
+  {
+    name: "gce",
+    desired: service,
+    create: (url) =>
+      gce({ project: "p", region: "r", zone: "z", metadataUrl: url, endpoint: `${url}/compute/v1`, timeoutMs }),
+    login: () =>
+      new Map([
+        [
+          "/computeMetadata/v1/instance/service-accounts/default/token",
+          json({ access_token: secret, expires_in: 3_600 }),
+        ],
+      ]),
   },
 ];
 

@@ -23,6 +23,8 @@ export interface ExposurePort {
 export interface ExposureTarget {
   readonly node: string;
   readonly addresses: readonly string[];
+  /** What the cloud calls the machine: `spec.providerID` of the Node, where it has one. */
+  readonly providerId?: string;
 }
 
 /** Where requests of an Ingress go: one port of a Service. */

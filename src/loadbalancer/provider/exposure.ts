@@ -38,11 +38,12 @@ export function targetsOf(nodes: readonly Node[], families: readonly IpFamily[])
     !deletionTimestamp &&
     labels?.[excluded] === undefined &&
     !of?.taints?.some(({ key }) => key === "ToBeDeletedByClusterAutoscaler");
-  const targets = nodes.filter(isTarget).map(({ metadata: { name }, status }) => ({
+  const targets = nodes.filter(isTarget).map(({ metadata: { name }, spec: of, status }) => ({
     node: name,
     addresses: (status?.addresses ?? [])
       .filter(({ type, address }) => type === "InternalIP" && families.some((one) => parseIp(address)?.family === one))
       .map(({ address }) => address),
+    ...(of?.providerID ? { providerId: of.providerID } : {}),
   }));
   return targets.filter(({ addresses }) => addresses.length > 0).sort((a, b) => (a.node < b.node ? -1 : 1));
 }

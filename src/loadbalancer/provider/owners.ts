@@ -185,6 +185,7 @@ function isNewsOfNode(before: Node | undefined, after: Node | undefined): boolea
     metadata.labels,
     metadata.deletionTimestamp,
     spec?.taints,
+    spec?.providerID,
     status?.addresses,
   ];
   return !before || !after || !semanticEqual(targets(before), targets(after));

@@ -1,0 +1,1 @@
+export { createProvider, gceClass, gceProvider } from "./provider.ts";
