@@ -1,14 +1,14 @@
-import { spawn } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { bitsOf, parseIp } from "../../kube/index.ts";
+import { bitsOf, formatIp, parseIp } from "../../kube/index.ts";
 import { messageOf } from "../../client/index.ts";
 import { runOrThrow, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
 import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
-import { keepalivedConfig, VipConfigError, type VipFiles } from "./config.ts";
+import { interfaceName, keepalivedConfig, VipConfigError, type VipFiles } from "./config.ts";
+import { startGuarded } from "./guard.ts";
 import type { VrrpInstance } from "./plan.ts";
 
 /** Runs keepalived and looks after the addresses that it puts on this node. */
@@ -64,6 +64,8 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
   let config = "";
   /** Process of keepalived; undefined: it does not run. */
   let pid: number | undefined;
+  /** The guard of the last one is there: until it is gone it may still take addresses off. */
+  let guarded = false;
   let failure: string | undefined;
   let held: ReadonlySet<string> = new Set();
   let failures = 0;
@@ -130,10 +132,7 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     if (!text) return;
     const { addresses } = JSON.parse(text) as Recorded;
     const here = new Set(await addressesHere());
-    const lines = addresses.flatMap(({ address, device }) => {
-      const ip = parseIp(address);
-      return ip && here.has(address) ? [`address delete ${address}/${bitsOf(ip.family)} dev ${device}\n`] : [];
-    });
+    const lines = addresses.filter(({ address }) => here.has(address)).map(offLine);
     if (lines.length > 0) {
       await commands.run("ip", ["-batch", "-", "-force"], { input: lines.join("") });
       log.warn({ count: lines.length }, "addresses of a keepalived that is gone were taken off");
@@ -144,18 +143,29 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
   async function start(): Promise<void> {
     const out = openSync(file("keepalived.log"), "a", 0o600);
     await truncateLarge(file("keepalived.log"));
-    const args = ["-n", "-P", "-R", "-l", "-G", "-f", files.config];
-    const child = spawn("keepalived", [...args, "-p", file("keepalived.pid"), "-r", file("vrrp.pid")], {
-      stdio: ["ignore", out, out],
-      // It outlives this process, so that a fault of ours moves no address.
-      detached: true,
-    });
+    const args = [
+      "-n",
+      "-P",
+      "-R",
+      "-l",
+      "-G",
+      "-f",
+      files.config,
+      "-p",
+      file("keepalived.pid"),
+      "-r",
+      file("vrrp.pid"),
+    ];
+    guarded = true;
+    const started = await startGuarded(["keepalived", ...args], file("addresses.off"), out);
     closeSync(out);
-    child.unref();
-    child.on("error", (error) => ended(undefined, messageOf(error)));
-    child.on("exit", (code, by) => ended(child.pid, by ? `ended by ${by}` : `exit ${code ?? ""}`));
-    pid = child.pid;
+    pid = started.pid;
     failure = pid === undefined ? "keepalived is not installed" : undefined;
+    void started.ended.then((how) => {
+      guarded = false;
+      // A guard that was killed leaves the daemon as it is.
+      if (started.pid === undefined || !isAlive(started.pid)) ended(started.pid, how);
+    });
   }
 
   /** keepalived is gone. Another node takes over now: nothing may be left here. */
@@ -205,14 +215,13 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
       const addresses = instances.flatMap((one) =>
         one.addresses.map((address) => ({ address, device: deviceOf(one) })),
       );
-      const recorded: Recorded = { addresses: [...(await recordedNow()), ...addresses] };
       // What may be on the node is written down before it is there.
-      await replaceFile(file("addresses.json"), JSON.stringify(recorded));
+      await record([...(await recordedNow()), ...addresses]);
       await replaceFile(files.config, text);
       await replaceFile(file("instances.json"), JSON.stringify(instances));
       config = text;
       if (pid !== undefined && instances.length > 0) process.kill(pid, "SIGHUP");
-      if (pid !== undefined) await replaceFile(file("addresses.json"), JSON.stringify({ addresses }));
+      if (pid !== undefined) await record(addresses);
     }
     for (const { name } of gone) {
       barred.delete(name);
@@ -220,6 +229,13 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     }
     await ensure();
     await look();
+  }
+
+  /** For `clean`, and as what the guard does. */
+  async function record(addresses: Recorded["addresses"]): Promise<void> {
+    const recorded: Recorded = { addresses };
+    await replaceFile(file("addresses.off"), [...new Set(addresses.map(offLine))].join(""));
+    await replaceFile(file("addresses.json"), JSON.stringify(recorded));
   }
 
   async function recordedNow(): Promise<Recorded["addresses"]> {
@@ -232,7 +248,7 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
     if (wanted.length === 0) {
       failure = undefined;
       if (pid !== undefined) await end();
-    } else if (pid === undefined && clock.now() >= notBefore && !signal.aborted) await start();
+    } else if (pid === undefined && !guarded && clock.now() >= notBefore && !signal.aborted) await start();
   }
 
   async function end(): Promise<void> {
@@ -290,6 +306,12 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
       });
     },
   };
+}
+
+/** Takes an address off, in the words of `ip -batch`; "" for what is no address. */
+function offLine({ address, device }: Recorded["addresses"][number]): string {
+  const ip = parseIp(address);
+  return ip ? `address delete ${formatIp(ip)}/${bitsOf(ip.family)} dev ${interfaceName(device)}\n` : "";
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
