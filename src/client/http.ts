@@ -1,7 +1,7 @@
 import { Agent as PlainAgent, type IncomingMessage, request as requestPlain } from "node:http";
 import { Agent as TlsAgent, request as requestTls } from "node:https";
 import { type Status, StatusError, statusError, type StatusReason, reasonCodes } from "../kube/index.ts";
-import { type Clock, type CommandRunner, systemClock, systemCommands } from "../system/index.ts";
+import { type Clock, type CommandRunner, systemClock, systemCommands, trust } from "../system/index.ts";
 import { type Client, ClientError } from "./client.ts";
 import type { ClientConfig } from "./config.ts";
 import { createCredentialSource, type Identity } from "./credentials.ts";
@@ -130,7 +130,7 @@ function agents(config: ClientConfig, tls: boolean): (identity: Identity) => Pla
     const agent = tls
       ? new TlsAgent({
           ...shared,
-          ...(config.ca ? { ca: config.ca } : {}),
+          ...trust(config.ca),
           ...(config.serverName ? { servername: config.serverName } : {}),
           ...(certificate && key ? { cert: certificate, key } : {}),
           rejectUnauthorized: !config.insecure,

@@ -3,6 +3,7 @@ import { request as tlsRequest } from "node:https";
 import type { Duplex, Readable } from "node:stream";
 import { statusError } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
+import { trust } from "../../system/index.ts";
 import { endToEnd, withoutCredentials, type Headers } from "./hop-by-hop.ts";
 import { splice } from "./splice.ts";
 
@@ -136,7 +137,7 @@ function open({ host, port, tls }: Backend, options: RequestOptions): ClientRequ
   return tlsRequest({
     ...target,
     rejectUnauthorized: ca !== undefined,
-    ...(ca === undefined ? {} : { ca }),
+    ...trust(ca),
     ...(cert === undefined ? {} : { cert, key }),
     ...(servername === undefined ? {} : { servername }),
   });

@@ -58,6 +58,7 @@ describe("requests over the network", () => {
   const ended = new AbortController();
   let server: Server;
   let ca: string;
+  let own: string;
   let endpoint: Endpoint;
   let connections = 0;
   const egress = createNetworkEgress({ resolve: () => endpoint, signal: ended.signal });
@@ -69,6 +70,7 @@ describe("requests over the network", () => {
     const authority = await createAuthority("test", systemClock);
     const { cert, key } = await issueServer(authority, { name: "hook", hosts: ["hook.ns.svc"] }, systemClock);
     ca = authority.cert;
+    own = cert;
     server = createServer({ cert, key }, (request, response) => {
       if (request.url === "/slow") return;
       if (request.url === "/close") response.setHeader("connection", "close");
@@ -101,6 +103,11 @@ describe("requests over the network", () => {
       message: "tls: failed to verify certificate: x509: certificate signed by unknown authority",
     });
     expect((await readAnswer(await ask({ to, insecure: true }), 100)).length).toBeGreaterThan(0);
+  });
+
+  test("believe the server's certificate itself, as Go does", async () => {
+    expect((await ask({ to, ca: own })).status).toBe(200);
+    await expect(ask({ to: { ...to, name: "other" }, ca: own })).rejects.toMatchObject({ code: "TLS" });
   });
 
   test("end in time, and with answers that are not too long", async () => {

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import type { Agent } from "undici";
 import { EgressError, originOf, type Egress, type EgressTarget } from "./egress.ts";
+import { trust } from "../../system/index.ts";
 import { egressError } from "./errors.ts";
 import type { Endpoint, ResolveService } from "./resolve.ts";
 
@@ -153,7 +154,7 @@ function makeSocket(target: EgressTarget, { host, port }: Endpoint, done: AbortS
           port,
           // RFC 6066 knows no addresses here; the certificate is checked against `host` then.
           ...(isIP(name) ? {} : { servername: name }),
-          ...(ca ? { ca } : {}),
+          ...trust(ca),
           ...client,
           rejectUnauthorized: !insecure,
           ALPNProtocols: ["http/1.1"],

@@ -216,7 +216,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     context: WriteContext,
     object: KubeObject,
     strategyIn: StrategyContext,
-    validating: boolean,
+    { validating, versioned }: { readonly validating: boolean; readonly versioned: boolean },
   ): Promise<Entry | "taken"> => {
     const { resource, strategy } = context;
     const cache = storage.of(resource);
@@ -235,6 +235,8 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
         await storage.caughtUp();
         return cache.get(key) ? "taken" : new Entry(key, 0, value);
       }
+      // Upstream's store refuses it, which a dry run does not come to.
+      if (versioned) throw unknownError("resourceVersion should not be set on objects to be created");
       const result = await commitObject(context, draft, cache, key, undefined, value, companion);
       if ("done" in result) return result.done;
       if (result.failed === "object") return "taken";
@@ -248,7 +250,8 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
   const create: Registry["create"] = async (context, given) => {
     const { resource, namespace, strategy } = context;
     const strategyIn = strategyContext(context);
-    if (given.metadata.resourceVersion) throw resourceVersionOnCreate();
+    const versioned = isRevision(given.metadata.resourceVersion);
+    delete given.metadata.resourceVersion;
     given.metadata = { ...given.metadata, namespace };
     // Manifests often name a namespace also where there is none.
     if (!resource.namespaced) delete given.metadata.namespace;
@@ -272,7 +275,7 @@ export function createRegistry({ storage, admission, allocate, allowLoopback, no
     strategy.prepareForCreate(object, strategyIn);
 
     for (let attempt = 0; ; attempt++) {
-      const entry = await createNamed(context, object, strategyIn, attempt === 0);
+      const entry = await createNamed(context, object, strategyIn, { validating: attempt === 0, versioned });
       if (entry !== "taken") return entry;
       if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
       object.metadata.name = generateName(base, Math.random);
@@ -385,8 +388,9 @@ export function timestamp(ms: number): string {
 /** What was said last: requests of the same second share it. */
 let lastTime = { second: Number.NaN, text: "" };
 
-function resourceVersionOnCreate(): Error {
-  return statusError("BadRequest", "resourceVersion should not be set on objects to be created");
+/** Upstream creates what has "0" or no number there. */
+function isRevision(version: string | undefined): boolean {
+  return version !== undefined && /^[0-9]+$/.test(version) && Number(version) > 0;
 }
 
 /** An object that names its uid is that one object: what has gone meanwhile is not made anew by whoever writes it late. */

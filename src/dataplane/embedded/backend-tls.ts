@@ -7,6 +7,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import type { BackendTls, Certificate } from "../../routing/index.ts";
+import { trust } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
 
 /** How a connection to a pool with TLS is made, without host and port. Throws for a key pair or authorities that cannot be read. */
@@ -20,7 +21,7 @@ export function backendTlsOptions(
     servername: tls.serverName,
     secureContext: createSecureContext({
       minVersion: "TLSv1.2",
-      ...(tls.authorities === "System" ? {} : { ca: tls.authorities }),
+      ...trust(tls.authorities === "System" ? undefined : tls.authorities),
       ...(pair ? { cert: pair.certificate, key: pair.key } : {}),
     }),
     rejectUnauthorized: tls.unverified !== true,

@@ -1,4 +1,5 @@
 import { Agent, fetch } from "undici";
+import { trust } from "../../system/index.ts";
 import { ProviderFailure, type FailureReason } from "./contract.ts";
 
 /** An answer of the other side. */
@@ -59,7 +60,7 @@ export function createApi(options: ApiOptions = {}): Api {
   const dispatcher = new Agent({
     maxResponseSize: mostBytes,
     connect: {
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
+      ...trust(options.ca),
       ...(options.insecure ? { rejectUnauthorized: false } : {}),
     },
   });

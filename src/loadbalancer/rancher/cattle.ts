@@ -1,5 +1,6 @@
 import { WebSocket } from "ws";
 import { createApi, type ApiRequest } from "../provider/api.ts";
+import { trust } from "../../system/index.ts";
 import { ProviderFailure } from "../provider/contract.ts";
 import { shape, textIn, type Shape } from "../provider/shape.ts";
 
@@ -176,7 +177,7 @@ export function createCattle(config: CattleConfig): Cattle {
         handshakeTimeout: config.timeout,
         maxPayload: mostMessageBytes,
         followRedirects: false,
-        ...(config.ca === undefined ? {} : { ca: config.ca }),
+        ...trust(config.ca),
         ...(config.insecure ? { rejectUnauthorized: false } : {}),
       });
       await new Promise<void>((resolve, reject) => {

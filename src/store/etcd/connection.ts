@@ -5,6 +5,7 @@ import {
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
 } from "node:http2";
+import { trust } from "../../system/index.ts";
 import { GrpcError, statusUnavailable } from "./errors.ts";
 
 /** How etcd is spoken to over TLS; all PEM. */
@@ -64,6 +65,7 @@ export function openConnection(options: ConnectionOptions): Promise<Connection> 
   return new Promise((resolve, reject) => {
     const session = connect(endpoint, {
       ...tls,
+      ...trust(tls.ca),
       settings: { initialWindowSize: windowSize, enablePush: false },
       ...(endpoint.startsWith("https:") ? { ALPNProtocols: ["h2"] } : {}),
     });

@@ -2,6 +2,7 @@ import type { JWTVerifyGetKey } from "jose";
 import { loadCel } from "../../../kube/index.ts";
 import type { TokenAnswer, TokenAuthenticator } from "../../authentication/index.ts";
 import { unverifiedClaims } from "../verify.ts";
+import { trust } from "../../../system/index.ts";
 import { createClaimMapping, type ClaimMapping } from "./claims.ts";
 import type { JwtIssuer } from "./configuration.ts";
 
@@ -106,7 +107,7 @@ async function discover(
 ): Promise<JWTVerifyGetKey> {
   const [{ createRemoteJWKSet, customFetch }, { Agent, fetch }] = await Promise.all([import("jose"), import("undici")]);
   const dispatcher = new Agent({
-    connect: { ...(certificateAuthority ? { ca: certificateAuthority } : {}), timeout },
+    connect: { ...trust(certificateAuthority), timeout },
     maxResponseSize: longestAnswer,
     headersTimeout: timeout,
     bodyTimeout: timeout,
