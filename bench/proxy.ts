@@ -1,8 +1,8 @@
 // The Service proxy at scale, in a network namespace of its own: loading all Services, one endpoint change from the write of the object to
 // the row in the kernel, memory, idle time, the first packet through the last Service; each beside the bare cost of the same rows.
-// In user space also requests a second, beside direct ones and haproxy in TCP mode.
+// In user space also requests a second, beside direct ones and haproxy in TCP mode, in three rounds of as many --seconds each.
 // The goals stand in brackets, the ratios among them counted from the baseline of the run, and with --json as `goal` and `met`.
-// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--mode nftables|iptables|userspace] [--changes 300] [--seconds 5] [--json]
+// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--mode nftables|iptables|userspace] [--changes 300] [--seconds 3] [--json]
 //        [--iptables legacy|nft]   whose iptables; legacy where the machine has it: the other one is quadratic
 import { fork, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
@@ -18,7 +18,7 @@ import { startTestCluster } from "../src/testing/index.ts";
 import { measureBareIptables, measureBareNftables, type Bare } from "./support/proxy/bare.ts";
 import type { Connects } from "./support/proxy/connect.ts";
 import { clusterIp, podIp, podPort, serviceOf, sliceOf } from "./support/proxy/objects.ts";
-import { cpuOf, measureThroughput, startBackends } from "./support/proxy/throughput.ts";
+import { cpuOf, measureThroughput, startBackends, type Throughput } from "./support/proxy/throughput.ts";
 import type { Said } from "./support/proxy/worker.ts";
 import { createReport, median, quantile } from "./support/report.ts";
 
@@ -28,7 +28,7 @@ const { values: flags } = parseArgs({
     endpoints: { type: "string", default: "5" },
     mode: { type: "string", default: "nftables" },
     changes: { type: "string", default: "300" },
-    seconds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "3" },
     iptables: { type: "string" },
     json: { type: "boolean", default: false },
   },
@@ -168,36 +168,52 @@ async function measureConnects(): Promise<void> {
   }
 }
 
+/** In rounds, the three ways in turn: what else the machine does meets all of them, and the round whose ratio is the median is told. */
 async function measureRequests(proxy: ChildProcess): Promise<void> {
   const backends = await startBackends(endpoints);
   const pid = proxy.pid ?? 0;
+  const rounds: { direct: Throughput; own: Throughput; haproxy: Throughput }[] = [];
+  const cpu = { own: 0, haproxy: 0 };
   try {
-    const direct = await measureThroughput(`${podIp(0)}:${podPort}`, seconds);
-    const before = [cpuOf(pid), backends.haproxyCpu()] as const;
-    const own = await measureThroughput(`${clusterIp(0)}:80`, seconds);
-    const haproxy = await measureThroughput(backends.haproxy, seconds);
-    const [ownCpu, haproxyCpu] = [cpuOf(pid) - before[0], backends.haproxyCpu() - before[1]];
+    for (let round = 0; round < 3; round++) {
+      const direct = await measureThroughput(`${podIp(0)}:${podPort}`, seconds);
+      const before = [cpuOf(pid), backends.haproxyCpu()] as const;
+      const own = await measureThroughput(`${clusterIp(0)}:80`, seconds);
+      const haproxy = await measureThroughput(backends.haproxy, seconds);
+      cpu.own += cpuOf(pid) - before[0];
+      cpu.haproxy += backends.haproxyCpu() - before[1];
+      rounds.push({ direct, own, haproxy });
+    }
     for (const [name, key, part] of [
       ["requests, kept alive", "keptAlive", 0.4],
       ["requests, a connection each", "newConnections", 0.3],
     ] as const) {
-      const goal = { least: part * direct[key] };
-      report({ name, value: own[key], unit: "a second", baseline: direct[key], against: "direct", goal });
-      report({
-        name: `  the same through haproxy`,
-        value: haproxy[key],
-        unit: "a second",
-        baseline: direct[key],
-        against: "direct",
-      });
+      const middle = (way: "own" | "haproxy") =>
+        rounds.toSorted((a, b) => a[way][key] / a.direct[key] - b[way][key] / b.direct[key])[1] ?? rounds[0];
+      for (const way of ["own", "haproxy"] as const) {
+        const round = middle(way);
+        if (!round) continue;
+        const baseline = round.direct[key];
+        const goal = way === "own" ? { goal: { least: part * baseline } } : {};
+        const value = round[way][key];
+        report({
+          name: way === "own" ? name : "  the same through haproxy",
+          value,
+          unit: "a second",
+          baseline,
+          against: "direct",
+          ...goal,
+        });
+      }
     }
-    const each = (cpu: number, { keptAlive, newConnections }: typeof own) =>
-      (cpu * 1000) / ((keptAlive + newConnections) * seconds);
+    const each = (way: "own" | "haproxy") =>
+      (cpu[way] * 1000) /
+      rounds.reduce((sum, round) => sum + (round[way].keptAlive + round[way].newConnections) * seconds, 0);
     report({
       name: "processor time a request",
-      value: each(ownCpu, own),
+      value: each("own"),
       unit: "us",
-      baseline: each(haproxyCpu, haproxy),
+      baseline: each("haproxy"),
       against: "haproxy",
     });
   } finally {

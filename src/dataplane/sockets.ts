@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
-import { isIPv4, isIPv6 } from "node:net";
 import type { Listener } from "../routing/index.ts";
+import { socketAddress, socketFamily } from "../system/index.ts";
 import type { BoundListener } from "./dataplane.ts";
 
 /**
@@ -21,7 +21,6 @@ export interface Sockets {
 }
 
 // From asm-generic and bits/socket.h, Linux.
-const family = { ipv4: 2, ipv6: 10 };
 const stream = 1;
 const closeOnExec = 0o2000000;
 const levelSocket = 1;
@@ -45,7 +44,7 @@ export const systemSockets: Sockets = {
 
     const name = socketAddress(address, port);
     if (!name) return "EADDRNOTAVAIL";
-    const fd = socket(name[0] === family.ipv6 ? family.ipv6 : family.ipv4, stream | closeOnExec, 0);
+    const fd = socket(name.length > 16 ? socketFamily.ipv6 : socketFamily.ipv4, stream | closeOnExec, 0);
     if (fd < 0) return fault();
     const one = Buffer.from([1, 0, 0, 0]);
     const size = Buffer.from([name.length, 0, 0, 0]);
@@ -62,36 +61,6 @@ export const systemSockets: Sockets = {
     return { fd, port: name.readUInt16BE(2), close: () => closeSync(fd) };
   },
 };
-
-/** `struct sockaddr_in` or `sockaddr_in6`. */
-function socketAddress(address: string, port: number): Buffer | undefined {
-  if (isIPv4(address)) {
-    const name = Buffer.alloc(16);
-    name.writeUInt16LE(family.ipv4, 0);
-    name.writeUInt16BE(port, 2);
-    address.split(".").forEach((part, index) => name.writeUInt8(Number(part), 4 + index));
-    return name;
-  }
-  if (!isIPv6(address) || address.includes("%")) return undefined;
-  const name = Buffer.alloc(28);
-  name.writeUInt16LE(family.ipv6, 0);
-  name.writeUInt16BE(port, 2);
-  groupsOf(address).forEach((group, index) => name.writeUInt16BE(group, 8 + 2 * index));
-  return name;
-}
-
-function groupsOf(address: string): number[] {
-  // A tail in the form of IPv4 is two groups.
-  const plain = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_all, a, b, c, d) =>
-    [Number(a) * 256 + Number(b), Number(c) * 256 + Number(d)].map((group) => group.toString(16)).join(":"),
-  );
-  const [head = "", tail] = plain.split("::");
-  const parse = (text: string): number[] => (text === "" ? [] : text.split(":").map((group) => parseInt(group, 16)));
-  const [before, after] = [parse(head), parse(tail ?? "")];
-  return tail === undefined
-    ? before
-    : [...before, ...Array<number>(8 - before.length - after.length).fill(0), ...after];
-}
 
 /** Added to a port that may not be bound. */
 const fallbackOffset = 8000;

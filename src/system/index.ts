@@ -7,3 +7,4 @@ export { metricsType, createMetrics } from "./metrics.ts";
 export type { Counter, Family, Gauge, Histogram, Metrics } from "./metrics.ts";
 export { trust, type Trust } from "./trust.ts";
 export { openRotatingFile, type RotatingFile } from "./rotating-file.ts";
+export * from "./socket-address.ts";

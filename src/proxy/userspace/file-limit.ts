@@ -10,7 +10,12 @@ const enough = 16_384;
 
 /** How many connections fit into a limit of open files. */
 export function connectionsWithin(files: number): number {
-  return Math.max(0, Math.floor((files - own) / each));
+  return Math.floor(filesForConnections(files) / each);
+}
+
+/** How many of all descriptors connections may use, so that the process can still read files and reach the API. */
+export function filesForConnections(files = Number.POSITIVE_INFINITY): number {
+  return Math.max(files - own, Math.floor(files / 2));
 }
 
 /** The limit of open files of this process; undefined where there is none or it is not told. Node has raised it as far as it may at its start. */

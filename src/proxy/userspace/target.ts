@@ -1,5 +1,9 @@
-import type { Socket } from "node:net";
 import type { ServiceEndpoint } from "../../services/index.ts";
+
+/** Endpoints tried for one client before it is refused. */
+export const attempts = 5;
+/** Milliseconds until an endpoint that does not answer a connect is given up for another. */
+export const connectTimeout = 3_000;
 
 /** What a listener asks for each client: where to, and to be told who was reached. */
 export interface Target {
@@ -35,15 +39,14 @@ export type OpenServer = (
 /** TCP connections that are open. They outlive the server they came in by, and end with the proxy. */
 export type Connections = Set<Connection>;
 
-/** The client's side of one. */
-export type Connection = Pick<
-  Socket,
-  | "destroy"
-  | "resetAndDestroy"
-  | "bytesRead"
-  | "bytesWritten"
-  | "remoteAddress"
-  | "remotePort"
-  | "localAddress"
-  | "localPort"
->;
+/** The client's side of one, as far as others need it: a `Socket` of Node.js is one. */
+export interface Connection {
+  destroy(): unknown;
+  resetAndDestroy(): unknown;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+}
