@@ -25,7 +25,7 @@ export interface Advertised {
 export interface OwnServiceOptions {
   readonly registry: Registry;
   readonly storage: Storage;
-  readonly serviceCidr: string;
+  readonly serviceCidrs: readonly string[];
   readonly apiServers: ApiServers;
 }
 
@@ -34,11 +34,11 @@ const every = 10_000;
 
 /** Makes the Service `kubernetes` and its endpoints what they have to be. */
 export async function ensureOwnService(options: OwnServiceOptions): Promise<void> {
-  const { registry, serviceCidr, apiServers } = options;
+  const { registry, serviceCidrs, apiServers } = options;
   await Promise.all([
     registry.get(resources.Service, "default", "kubernetes").catch((error: unknown) => {
       if (!isStatus(error, "NotFound")) throw error;
-      return create(registry, resources.Service, kubernetesService(serviceCidr));
+      return create(registry, resources.Service, kubernetesService(serviceCidrs[0] ?? ""));
     }),
     apiServers.renew().then((servers) => writeEndpoints(options, servers)),
   ]);
@@ -109,7 +109,7 @@ async function replace(registry: Registry, resource: Resource, object: KubeObjec
 
 const metadata = { name: "kubernetes", namespace: "default" };
 
-/** The first address of the range is always this Service's. */
+/** The first address of the primary range is always this Service's; like upstream, it has no second one. */
 function kubernetesService(serviceCidr: string): Service {
   const cidr = parseCidr(serviceCidr);
   if (!cidr) throw new Error(`service range ${serviceCidr}: must be a block of addresses such as 10.96.0.0/16`);

@@ -19,7 +19,7 @@ function serve(store: Store): { server: ApiServer; clock: FakeClock; get: (path:
     clock,
     log: silentLogger,
     signal: stop.signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet: { open: () => Promise.reject(new Error("no kubelet")) },
   });

@@ -6,6 +6,7 @@ import { createAggregation, type AggregationOptions } from "./aggregation/index.
 import {
   createServiceAllocator,
   ensureServiceCidrs,
+  familiesOf,
   keepServiceCidrs,
   portRecords,
   type PortRange,
@@ -54,8 +55,8 @@ export interface ApiServerOptions {
   readonly log: Logger;
   /** Ends everything. */
   readonly signal: AbortSignal;
-  /** Block that cluster addresses of Services come from, for example 10.96.0.0/16. */
-  readonly serviceCidr: string;
+  /** Blocks that cluster addresses of Services come from, the primary family's first: ["10.96.0.0/16"], or with "fd00:10:96::/112" after it. */
+  readonly serviceCidrs: readonly string[];
   /** Default 30000 to 32767. */
   readonly nodePortRange?: PortRange;
   /** Where clients in the cluster reach this server: behind the Service `kubernetes`. */
@@ -118,7 +119,7 @@ const namesKinds = /^\/(api|apis|openapi)(\/|$)/;
 const patience = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
-  const { clock, log, signal, serviceCidr, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
+  const { clock, log, signal, serviceCidrs, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
   const { store, problem: storeProblem } = watchStore(timed(options.store, metrics));
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
   const kinds: Resource[] = [...Object.values<Resource>(resources), portRecords];
@@ -134,8 +135,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const registry = createRegistry({
     storage,
     admission,
-    allocate: createServiceAllocator({ storage, serviceCidr, nodePortRange, now: () => clock.now() }),
+    allocate: createServiceAllocator({ storage, serviceCidrs, nodePortRange, now: () => clock.now() }),
     allowLoopback,
+    serviceFamilies: familiesOf(serviceCidrs),
     now: () => clock.now(),
   });
   let connector: Promise<Connector> | undefined;
@@ -324,11 +326,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 
   const apiServers = createApiServers(store, options.advertise);
-  const ownService = { registry, storage, serviceCidr, apiServers };
+  const ownService = { registry, storage, serviceCidrs, apiServers };
   const ready = (async () => {
     await storage.ready;
     await bootstrap(ownService);
-    await ensureServiceCidrs({ registry, storage, serviceCidr, clock });
+    await ensureServiceCidrs({ registry, storage, serviceCidrs, clock });
     started = true;
     isReady();
   })();
@@ -347,7 +349,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     options.policyStatus === false
       ? []
       : [keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready })];
-  const cidrs = keepServiceCidrs({ registry, storage, serviceCidr, clock, log, signal, after: ready });
+  const cidrs = keepServiceCidrs({ registry, storage, serviceCidrs, clock, log, signal, after: ready });
   return {
     name: "apiserver",
     handler,

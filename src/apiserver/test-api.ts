@@ -51,14 +51,14 @@ export async function startTestApi(
     store?: Store;
     egress?: Egress;
     kubelet?: KubeletClient;
-    serviceCidr?: string;
+    serviceCidrs?: readonly string[];
     nodePorts?: [number, number];
     authentication?: AuthenticationOptions;
     gatewayApi?: boolean;
     more?: Partial<ApiServerOptions>;
   } = {},
 ): Promise<TestApi> {
-  const { store = createMemoryStore(), kubelet = noKubelet, serviceCidr = "10.96.0.0/16", nodePorts } = options;
+  const { store = createMemoryStore(), kubelet = noKubelet, serviceCidrs = ["10.96.0.0/16"], nodePorts } = options;
   const { authentication } = options;
   const clock = new FakeClock();
   const ended = new AbortController();
@@ -67,7 +67,7 @@ export async function startTestApi(
     clock,
     log: silentLogger,
     signal: ended.signal,
-    serviceCidr,
+    serviceCidrs,
     ...(nodePorts ? { nodePortRange: { first: nodePorts[0], last: nodePorts[1] } } : {}),
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet,

@@ -6,7 +6,7 @@ import { createHttpClient, createInformers } from "../client/index.ts";
 import type { ServerCredentials } from "../kubelet/index.ts";
 import { systemClock, systemCommands } from "../system/index.ts";
 import type { Capabilities } from "./capabilities.ts";
-import { addressPlan } from "./cluster/addresses.ts";
+import { addressesOf, addressPlan, type ChosenRanges } from "./cluster/addresses.ts";
 import { agentFiles } from "./cluster/agents.ts";
 import { startNodeKubelet, startNodeProxy } from "./cluster/node.ts";
 import { startNodeVip } from "./cluster/vip.ts";
@@ -21,6 +21,8 @@ export interface AgentConfig {
   /** How many nodes the cluster has. */
   readonly nodes: number;
   readonly address: string;
+  /** The ranges that the user chose. */
+  readonly chosen: ChosenRanges;
   /** URL of the API. */
   readonly server: string;
   readonly ca: string;
@@ -91,7 +93,7 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
       log,
     }),
     number: config.number,
-    plan: addressPlan("namespaces", config.nodes),
+    plan: addressPlan("namespaces", config.nodes, config.chosen),
     capabilities: {
       network: "namespaces",
       proxyMode: config.proxyMode,
@@ -102,7 +104,11 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
   };
   const vips = config.vipClient && clientAs(config.vipClient);
   const vip = vips && startNodeVip({ ...options, client: vips, informers: createInformers(vips, { signal, log }) });
-  const parts = [startNodeKubelet(options), startNodeProxy(options, [config.address]), ...(vip ? [vip] : [])];
+  const parts = [
+    startNodeKubelet(options),
+    startNodeProxy(options, addressesOf(options.plan, config.number)),
+    ...(vip ? [vip] : []),
+  ];
   await Promise.all(parts.map(({ stopped }) => stopped));
   await taken.giveBack();
 }

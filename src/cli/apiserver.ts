@@ -80,7 +80,7 @@ async function run(flags: Flags): Promise<void> {
     surviveFaults(log);
     keepServerHeapSmall();
     const network = advertiseAddress?.startsWith("127.") ? "loopback" : "namespaces";
-    const usual = addressPlan(network, 1);
+    const usual = addressPlan(network, 1, settings);
     const plan = { ...usual, node: (number: number) => (number === 1 && advertiseAddress) || usual.node(number) };
     const metrics = createMetrics();
     const clock = systemClock;

@@ -14,16 +14,20 @@ export async function passVips(commands: CommandRunner, cidrs: readonly string[]
   const mac = bridge?.address ?? "";
   // Said once more, it stays, whatever joins the bridge.
   await runOrThrow(commands, "ip", ["link", "set", "dev", lanBridge, "address", mac]);
-  const ranges = cidrs.join(", ");
-  const passing = `iifname "${lanBridge}*" ether daddr != ${mac} ip`;
+  const passing = `    iifname "${lanBridge}*" ether daddr != ${mac}`;
+  const rulesOf = (family: "ip" | "ip6"): string[] => {
+    const ranges = cidrs.filter((cidr) => cidr.includes(":") === (family === "ip6")).join(", ");
+    if (ranges === "") return [];
+    return ["daddr", "saddr"].map((end) => `${passing} ${family} ${end} { ${ranges} } notrack`);
+  };
   const input = [
     `add table bridge ${table}`,
     `delete table bridge ${table}`,
     `table bridge ${table} {`,
     "  chain prerouting {",
     "    type filter hook prerouting priority dstnat - 10",
-    `    ${passing} daddr { ${ranges} } notrack`,
-    `    ${passing} saddr { ${ranges} } notrack`,
+    ...rulesOf("ip"),
+    ...rulesOf("ip6"),
     "  }",
     "}\n",
   ].join("\n");

@@ -6,7 +6,7 @@ import { CommandError, type CommandRunner, runOrThrow } from "../system/index.ts
 /** The network that joins the nodes of one machine: a bridge on the host, which is node 1, and a namespace a further node. */
 export interface NodeLan {
   /** Makes the network for so many nodes; keeps what is there, removes what is too many. Throws `CommandError`. */
-  setUp(nodes: number): Promise<void>;
+  setUp(nodes: number, options?: { readonly ipv6?: boolean }): Promise<void>;
   /** Removes all of it, also what another process made. */
   tearDown(): Promise<void>;
 }
@@ -15,6 +15,7 @@ export interface NodeLan {
 export const lanBridge = "fairlead-lan";
 const bridge = lanBridge;
 const prefix = "10.41.0";
+const prefixOfIpv6 = "fd00:10:41::";
 
 /** Whether anything of this LAN, or of one that was here before, is in this machine's network. */
 async function isThere(cluster: string): Promise<boolean> {
@@ -31,6 +32,12 @@ export const lanName = (root: string): string => createHash("sha256").update(roo
 
 /** Address of a node on the LAN; the host is node 1. */
 export const lanAddress = (node: number): string => `${prefix}.${node}`;
+
+/** Its IPv6 address, where the cluster has two families. */
+export const lanAddressOfIpv6 = (node: number): string => `${prefixOfIpv6}${node.toString(16)}`;
+
+/** The ranges that these are in. */
+export const lanRanges: readonly string[] = [`${prefix}.0/24`, `${prefixOfIpv6}/64`];
 
 /** Network namespace of a further node; `cluster` is of `lanName`. */
 export const lanNamespace = (cluster: string, node: number): string => `${anyNode}${cluster}-${node}`;
@@ -78,9 +85,10 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
     }
   };
 
-  const addBridge = async () => {
+  const addBridge = async (ipv6: boolean) => {
     if (!(await exists(bridge))) await ip("link", "add", bridge, "type", "bridge");
     await ip("address", "replace", `${lanAddress(1)}/24`, "dev", bridge);
+    if (ipv6) await ip("address", "replace", `${lanAddressOfIpv6(1)}/64`, "dev", bridge, "nodad");
     await ip("link", "set", bridge, "up");
   };
 
@@ -91,10 +99,20 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
     await ip("link", "set", outer, "type", "bridge_slave", "hairpin", "on");
   };
 
-  const addNode = async (node: number) => {
+  /** Nobody else has this address: it may be used at once. */
+  const addIpv6 = async (node: number) => {
+    const within = ["-n", lanNamespace(cluster, node)];
+    await ip(...within, "address", "replace", `${lanAddressOfIpv6(node)}/64`, "dev", "eth0", "nodad");
+    await ip(...within, "route", "replace", "default", "via", lanAddressOfIpv6(1));
+  };
+
+  const addNode = async (node: number, ipv6: boolean) => {
     const namespace = lanNamespace(cluster, node);
     const outer = lanLink(node);
-    if (await exists(outer)) return join(outer);
+    if (await exists(outer)) {
+      if (ipv6) await addIpv6(node);
+      return join(outer);
+    }
     // The pair is made last and carries the whole: where it exists, the node is complete.
     if (!(await nodesThere()).includes(node)) await ip("netns", "add", namespace);
     await ip("-n", namespace, "link", "set", "lo", "up");
@@ -103,6 +121,7 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
       await ip("-n", namespace, "address", "replace", `${lanAddress(node)}/24`, "dev", "eth0");
       await ip("-n", namespace, "link", "set", "eth0", "up");
       await ip("-n", namespace, "route", "replace", "default", "via", lanAddress(1));
+      if (ipv6) await addIpv6(node);
       await join(outer);
     } catch (error) {
       await commands.run("ip", ["link", "delete", outer]);
@@ -124,15 +143,15 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
   };
 
   return {
-    async setUp(nodes) {
+    async setUp(nodes, { ipv6 = false } = {}) {
       // The usual case costs no process: one node, and nothing left of several.
       if (nodes === 1 && !(await isThere(cluster))) return;
       const wanted = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
       await removeForeign();
       for (const node of await nodesThere()) if (!wanted.includes(node)) await removeNode(node);
       if (nodes === 1) return removeBridge();
-      await addBridge();
-      for (const node of wanted) await addNode(node);
+      await addBridge(ipv6);
+      for (const node of wanted) await addNode(node, ipv6);
     },
     async tearDown() {
       try {

@@ -123,7 +123,7 @@ function readObject(where: string, value: unknown): Service | EndpointSlice {
   }
   object.metadata.namespace ||= "default";
   const strategy = strategyFor(resource);
-  const context = { now, allowLoopback: true };
+  const context = { now, allowLoopback: true, serviceFamilies: ["IPv4", "IPv6"] as const };
   const { status } = object as Service;
   if (resource === resources.Service) giveAddress(object as Service);
   strategy.prepareForCreate(object, context);

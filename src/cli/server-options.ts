@@ -6,6 +6,11 @@ const collect = (value: string, before: readonly string[] | undefined) => [...(b
 /** What every command takes that runs an API server: the way to etcd, who may ask, what is recorded, how it ends. */
 export function withServerOptions(command: Command): Command {
   return command
+    .option(
+      "--service-cidr <cidrs>",
+      "where Services have addresses: of IPv4, with a comma and one of IPv6 for two families (default: 10.96.0.0/16)",
+    )
+    .option("--cluster-cidr <cidrs>", "where pods have addresses, in the same way (default: 10.42.0.0/16)")
     .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")
     .option("--etcd-certfile <file>", "certificate to show to etcd, PEM")
     .option("--encryption-provider-config <file>", "EncryptionConfiguration: how Secrets are kept in the store")

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { BlockList, isIPv4 } from "node:net";
 import type { DataPlaneName } from "../dataplane/index.ts";
+import { bitsOf, formatCidr, formatIp, parseCidr, parseIp, type IpFamily } from "../kube/index.ts";
 import { dataPlaneName } from "./data-plane.ts";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
@@ -15,6 +15,9 @@ export interface Settings {
   readonly proxyMode: ProxyMode | "auto";
   /** CIDRs (`10.97.0.0/24`) or ranges (`10.97.0.10-10.97.0.20`). Empty: the default pool. */
   readonly lbPool: readonly string[];
+  /** Where Services and pods have their addresses: a CIDR of IPv4, and for two families one of IPv6 after it. Empty: as at the last start. */
+  readonly serviceCidr: readonly string[];
+  readonly clusterCidr: readonly string[];
   /** `lmdb`, `lmdb:PATH` or `etcd`. */
   readonly store: string;
   /** URLs of etcd's members, where `store` is `etcd`. */
@@ -76,6 +79,8 @@ export const defaultSettings: Settings = {
   proxyMode: "auto",
   dataplane: "embedded",
   lbPool: [],
+  serviceCidr: [],
+  clusterCidr: [],
   store: "lmdb",
   etcdServers: [],
   etcdCafile: "",
@@ -131,26 +136,45 @@ const text = (field: string) => (value: unknown) => {
   return value;
 };
 
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value]);
+
 /** Checks one entry of `--lb-pool`. */
 function poolEntry(value: unknown): string {
-  const remedy = "give a CIDR such as 10.97.0.0/24 or a range such as 10.97.0.10-10.97.0.20";
+  const remedy = "give a CIDR such as 10.97.0.0/24 or a range such as 10.97.0.10-10.97.0.20, of IPv4 or IPv6";
   if (typeof value !== "string") throw wrong("--lb-pool", value, remedy);
   const [first = "", last, ...rest] = value.split("-").map((part) => part.trim());
   if (last !== undefined) {
-    if (!isIPv4(first) || !isIPv4(last) || rest.length > 0) throw wrong("--lb-pool", value, remedy);
-    try {
-      new BlockList().addRange(first, last);
-    } catch {
+    const [from, to] = [parseIp(first), parseIp(last)];
+    if (!from || from.family !== to?.family || rest.length > 0) throw wrong("--lb-pool", value, remedy);
+    if (from.value > to.value)
       throw wrong("--lb-pool", value, "the first address of a range may not be above the last");
-    }
-    return `${first}-${last}`;
+    return `${formatIp(from)}-${formatIp(to)}`;
   }
-  const [address = "", length = "32", ...more] = first.split("/");
-  if (!isIPv4(address) || !/^\d{1,2}$/.test(length) || Number(length) > 32 || more.length > 0) {
-    throw wrong("--lb-pool", value, remedy);
-  }
-  return `${address}/${length}`;
+  const ip = parseIp(first);
+  const cidr = ip ? parseCidr(`${first}/${bitsOf(ip.family)}`) : parseCidr(first);
+  if (!cidr) throw wrong("--lb-pool", value, remedy);
+  return `${first.split("/")[0] ?? ""}/${cidr.prefix}`;
 }
+
+/** Checks the ranges of Services or of pods. `lengths`: of prefixes, from and to. */
+const ranges =
+  (field: string, example: string, lengths: Readonly<Record<IpFamily, readonly [number, number]>>) =>
+  (value: unknown): readonly string[] => {
+    const texts = list(value).flatMap((one) => (typeof one === "string" ? one.split(",") : [String(one)]));
+    const read = texts.map((text) => parseCidr(text.trim()));
+    const isUsable = read.every((cidr, i) => {
+      if (!cidr || cidr.hostBits || cidr.family !== (["IPv4", "IPv6"] as const)[i]) return false;
+      const [least, most] = lengths[cidr.family];
+      return cidr.prefix >= least && cidr.prefix <= most;
+    });
+    if (isUsable && texts.length > 0) return read.flatMap((cidr) => (cidr ? [formatCidr(cidr)] : []));
+    const { IPv4, IPv6 } = lengths;
+    throw wrong(
+      field,
+      value,
+      `give a CIDR of IPv4 (/${IPv4.join(" to /")}), and for two families one of IPv6 (/${IPv6.join(" to /")}) after it: ${example}`,
+    );
+  };
 
 /** Splits a command line into words: blanks separate, single and double quotes hold together. There is no shell. */
 export function splitWords(line: string): string[] {
@@ -187,8 +211,6 @@ function etcdServer(value: unknown): string {
   throw wrong("--etcd-servers", value, "give URLs such as https://10.0.0.1:2379,https://10.0.0.2:2379");
 }
 
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value]);
-
 const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K] } = {
   dir: text("--dir"),
   nodes: (value) => {
@@ -202,6 +224,8 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   },
   dataplane: dataPlaneName,
   lbPool: (value) => list(value).map(poolEntry),
+  serviceCidr: ranges("--service-cidr", "10.96.0.0/16,fd00:10:96::/112", { IPv4: [8, 28], IPv6: [64, 124] }),
+  clusterCidr: ranges("--cluster-cidr", "10.42.0.0/16,fd00:10:42::/48", { IPv4: [8, 24], IPv6: [16, 64] }),
   store: (value) => {
     if (typeof value === "string" && /^(lmdb(:.+)?|etcd)$/.test(value)) return value;
     throw wrong("--store", value, "use lmdb, lmdb:PATH for another place, or etcd with --etcd-servers");

@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import type { FrontendState } from "../proxy/index.ts";
+import type { ChosenRanges } from "./cluster/addresses.ts";
 import type { ClusterDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 import type { ProxyMode } from "./settings.ts";
@@ -16,6 +17,8 @@ export interface ClusterState {
   readonly ingress: { readonly address: string; readonly httpPort: number; readonly httpsPort: number };
   /** Where pods have their addresses. Absent: written by an earlier version. */
   readonly podCidrs?: readonly string[];
+  /** The ranges that were asked for: they hold for later starts too. Absent: written by an earlier version. */
+  readonly chosen?: ChosenRanges;
   /** Services that answer elsewhere than their objects say, or not at all. */
   readonly frontends: readonly FrontendState[];
 }

@@ -31,7 +31,7 @@ beforeAll(async () => {
     clock,
     log,
     signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet: { open: () => Promise.reject(new Error("there is no kubelet")) },
   });

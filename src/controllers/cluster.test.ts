@@ -20,7 +20,7 @@ beforeEach(async () => {
     clock,
     log,
     signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet: { open: () => Promise.reject(new Error("there is no kubelet")) },
   });
@@ -30,7 +30,7 @@ beforeEach(async () => {
   const client = as("system:kube-controller-manager", "system:authenticated");
   const informers = createInformers(client, { signal, log });
   const parts = [
-    startControllers({ client, informers, signal, clock, log, clusterCIDR: "10.42.0.0/16", rootCA: "the CA" }),
+    startControllers({ client, informers, signal, clock, log, clusterCIDRs: ["10.42.0.0/16"], rootCA: "the CA" }),
     startScheduler({ client: as("system:kube-scheduler", "system:authenticated"), informers, signal, clock, log }),
   ];
   await Promise.all(parts.map(({ ready }) => ready));

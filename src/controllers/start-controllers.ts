@@ -29,7 +29,7 @@ import { startReplicaSetController, startReplicationController } from "./replica
 
 export interface ControllersOptions extends ControllerContext {
   /** Range that nodes get their pod addresses from, for example `10.42.0.0/16`: a /24 each. */
-  readonly clusterCIDR: string;
+  readonly clusterCIDRs: readonly string[];
   /** PEM of the authority that signs the API server's certificate: pods find it in `kube-root-ca.crt`. */
   readonly rootCA: string;
   /** Signs approved requests for certificates. Absent: somebody else does. */

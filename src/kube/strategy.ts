@@ -1,5 +1,6 @@
 import type { KubeObject } from "./object.ts";
 import type { FieldError } from "./field-error.ts";
+import type { IpFamily } from "./values/ip.ts";
 
 export interface StrategyContext {
   /** Now, as RFC 3339 in UTC with whole seconds. */
@@ -17,6 +18,8 @@ export interface StrategyContext {
   readonly apiVersion?: string;
   /** Loopback addresses may be endpoints and load-balancer addresses: a cluster without root lives on 127/8. */
   readonly allowLoopback?: boolean;
+  /** The families that Services have cluster addresses of, the primary one first (KEP-563). Absent: IPv4. */
+  readonly serviceFamilies?: readonly IpFamily[];
 }
 
 /**

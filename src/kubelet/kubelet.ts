@@ -28,6 +28,8 @@ export interface KubeletOptions {
   readonly network: PodNetwork;
   /** The node's InternalIP: others reach it there. */
   readonly address: string;
+  /** Its InternalIP of the other family, where it has one. */
+  readonly secondAddress?: string;
   /** Of the HTTPS server that gives out logs, on `address`. 0 for any. */
   readonly port: number;
   readonly credentials: ServerCredentials;
@@ -55,6 +57,7 @@ const networkLookMs = 10_000;
  */
 export function startKubelet(options: KubeletOptions): Component {
   const { client, informers, nodeName, runtime, network, address, signal, clock } = options;
+  const addresses = [address, ...(options.secondAddress === undefined ? [] : [options.secondAddress])];
   const log = options.log.child({ component: "kubelet", node: nodeName });
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const recorder = createEventRecorder(client, { component: "kubelet", host: nodeName, log, clock, signal });
@@ -96,7 +99,7 @@ export function startKubelet(options: KubeletOptions): Component {
     startNodeAgent({
       client,
       nodeName,
-      address,
+      addresses,
       port,
       labels: {
         "kubernetes.io/hostname": nodeName,
@@ -117,17 +120,17 @@ export function startKubelet(options: KubeletOptions): Component {
   const setUp = async (): Promise<void> => {
     const node = await agent;
     await node.registered;
-    const podCIDR = await podCIDROf(nodeName, nodes, signal);
-    for (const problem of await network.setUp(podCIDR)) log.warn({ podCIDR }, problem);
+    const podCIDRs = await podCIDRsOf(nodeName, nodes, signal);
+    for (const problem of await network.setUp(podCIDRs)) log.warn({ podCIDRs }, problem);
     const { sandboxes } = await runtime.list();
     await network.retain(new Set(sandboxes.map(({ id }) => id)));
     isNetworkReady = true;
     await node.report();
-    keepRoutes(podCIDR);
+    keepRoutes(podCIDRs);
   };
 
   /** Follows the Node objects, and puts the node's network back when someone has taken it away. */
-  const keepRoutes = (podCIDR: string): void => {
+  const keepRoutes = (podCIDRs: readonly string[]): void => {
     let told = "";
     let working: Promise<void> = Promise.resolve();
     const after = (what: string, work: () => Promise<void>): Promise<void> => {
@@ -148,8 +151,8 @@ export function startKubelet(options: KubeletOptions): Component {
     };
     const repair = async (): Promise<void> => {
       if (await network.isIntact()) return;
-      log.warn({ podCIDR }, "the node's pod network is damaged: it is put back");
-      await network.setUp(podCIDR);
+      log.warn({ podCIDRs }, "the node's pod network is damaged: it is put back");
+      await network.setUp(podCIDRs);
       told = "";
       await follow();
     };
@@ -200,7 +203,7 @@ export function startKubelet(options: KubeletOptions): Component {
     volumes: createVolumes(directories, references, createAccountTokens(client, clock)),
     lookup: (namespace) => lookupIn(client, namespace),
     dns: options.dns,
-    hostAddress: address,
+    hostAddresses: addresses,
     allocatable: { cpu: first.cpus, memory: first.memory, ephemeralStorage: first.storage },
   });
   const isSetUp = setUp();
@@ -252,26 +255,34 @@ function servicesFor(services: readonly Service[], apiServer: KubeletOptions["ap
   });
 }
 
-function podCIDROf(
+function podCIDRsOf(
   nodeName: string,
   nodes: { onChange(listener: (change: { after?: Node }) => void): void },
   signal: AbortSignal,
-): Promise<string> {
+): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
     nodes.onChange(({ after }) => {
-      if (after?.metadata.name === nodeName && after.spec.podCIDR) resolve(after.spec.podCIDR);
+      if (after?.metadata.name !== nodeName) return;
+      const cidrs = cidrsOf(after);
+      if (cidrs.length > 0) resolve(cidrs);
     });
   });
 }
 
-/** Where the pods of the other nodes are. */
+const cidrsOf = ({ spec }: Pick<Node, "spec">): readonly string[] =>
+  spec.podCIDRs ?? (spec.podCIDR ? [spec.podCIDR] : []);
+
+/** Where the pods of the other nodes are: a route for each of their ranges that they have an address of the same family to go by. */
 export function routesOf(nodes: readonly Node[], nodeName: string): NodeRoute[] {
   return nodes
     .flatMap(({ metadata, spec, status }) => {
-      const via = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
-      if (metadata.name === nodeName || !spec.podCIDR || !via) return [];
-      return [{ podCIDR: spec.podCIDR, via }];
+      if (metadata.name === nodeName) return [];
+      const own = (status?.addresses ?? []).flatMap(({ type, address }) => (type === "InternalIP" ? [address] : []));
+      return cidrsOf({ spec }).flatMap((podCIDR) => {
+        const via = own.find((address) => address.includes(":") === podCIDR.includes(":"));
+        return via === undefined ? [] : [{ podCIDR, via }];
+      });
     })
     .sort((a, b) => (a.podCIDR < b.podCIDR ? -1 : 1));
 }

@@ -48,7 +48,7 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-const serviceCidr = "10.96.0.0/16";
+const serviceCidrs = ["10.96.0.0/16"];
 const admin = { user: "kubernetes-admin", groups: ["system:masters"] };
 
 /**
@@ -79,7 +79,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     log,
     signal,
     metrics,
-    serviceCidr,
+    serviceCidrs,
     advertise: { address: "127.0.0.1", port },
     allowLoopback: true,
     authentication: { accountKeys: () => (keys ??= readKeys()) },
@@ -132,7 +132,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
       { fieldManager: "kube-controller-manager" },
     );
     const informers = createInformers(client, { signal, log });
-    const all = { client, informers, metrics, signal, clock, log, clusterCIDR: "10.42.0.0/16", rootCA: pki.ca };
+    const all = { client, informers, metrics, signal, clock, log, clusterCIDRs: ["10.42.0.0/16"], rootCA: pki.ca };
     await startControllers(all).stopped;
   }
 }

@@ -100,7 +100,7 @@ describe.skipIf(!programs)(`kubectl and custom resources${why}`, () => {
       clock: systemClock,
       log: silentLogger,
       signal: ended.signal,
-      serviceCidr: "10.96.0.0/16",
+      serviceCidrs: ["10.96.0.0/16"],
       advertise: { address: "192.0.2.1", port: 6443 },
       gatewayApi: true,
       kubelet: createKubeletClient({ ca: pki.ca, ...client }),

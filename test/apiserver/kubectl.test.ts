@@ -66,7 +66,7 @@ describe.skipIf(!programs)(`kubectl against the API server alone${why}`, () => {
       clock: systemClock,
       log: silentLogger,
       signal: ended.signal,
-      serviceCidr: "10.96.0.0/16",
+      serviceCidrs: ["10.96.0.0/16"],
       advertise: { address: "192.0.2.1", port: 6443 },
       kubelet: createKubeletClient({ ca: pki.ca, ...client }),
     });

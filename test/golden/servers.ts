@@ -53,7 +53,7 @@ async function startApi(late: boolean): Promise<{
     await forget();
   }
   const pki = await openPki(join(folder, "pki"), systemClock);
-  const options = { store, clock: systemClock, log: silentLogger, signal, serviceCidr: "10.96.0.0/16" };
+  const options = { store, clock: systemClock, log: silentLogger, signal, serviceCidrs: ["10.96.0.0/16"] };
   const server = createApiServer({
     ...options,
     // The exchanges are those of an API server alone: a status that comes by itself would change versions between them.

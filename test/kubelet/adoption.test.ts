@@ -35,7 +35,7 @@ describe("containers outlive the process that started them", () => {
     await kill(holder);
 
     const network = createLoopbackNetwork({ dir });
-    await network.setUp("127.42.10.0/24");
+    await network.setUp(["127.42.10.0/24"]);
     const pids = new Set<unknown>();
     for (let i = 0; i < 5; i++) {
       await systemClock.sleep(50);
@@ -63,7 +63,7 @@ describe("containers outlive the process that started them", () => {
     const dir = mkdtempSync(join(tmpdir(), "adoption-"));
     dirs.push(dir);
     const network = createLoopbackNetwork({ dir });
-    await network.setUp("127.42.10.0/24");
+    await network.setUp(["127.42.10.0/24"]);
     const common = { dir, network, isolation: noIsolation, images: {}, clock: systemClock };
     const runtimes = Array.from({ length: 4 }, () =>
       createProcessRuntime({ ...common, supervisor: programs.supervisor }),

@@ -6,7 +6,7 @@ import { createProcessRuntime } from "../../src/kubelet/runtime/process.ts";
 
 const [dir = "", logPath = "", ...supervisor] = process.argv.slice(2);
 const network = createLoopbackNetwork({ dir });
-await network.setUp("127.42.10.0/24");
+await network.setUp(["127.42.10.0/24"]);
 const images = { sh: { command: ["/bin/sh"] } };
 const runtime = createProcessRuntime({ dir, network, isolation: noIsolation, images, clock: systemClock, supervisor });
 const dns = { servers: [], searches: [], options: [] };

@@ -29,7 +29,7 @@ async function open(openStore: () => Promise<Store>) {
     clock,
     log: silentLogger,
     signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "127.0.0.1", port: 6443 },
     allowLoopback: true,
     kubelet: { open: () => Promise.reject(new Error("there is no kubelet")) },

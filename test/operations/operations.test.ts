@@ -43,7 +43,7 @@ async function startServer(): Promise<Server> {
     clock: systemClock,
     log: silentLogger,
     signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "127.0.0.1", port },
     allowLoopback: true,
     kubelet: createKubeletClient({ ca: pki.ca, ...client }),

@@ -888,7 +888,7 @@ export const elsewhere: Readonly<Record<number, { readonly what: string; readonl
   12: { what: "loadBalancerIP", where: "src/loadbalancer/allocate.test.ts" },
   13: { what: "allocateLoadBalancerNodePorts", where: "src/apiserver/allocation/service.test.ts" },
   18: { what: "finalizer of load balancers", where: "src/loadbalancer/load-balancer.test.ts" },
-  22: { what: "ipFamilyPolicy", where: "src/apiserver/allocation/service.test.ts" },
+  22: { what: "ipFamilyPolicy", where: "src/apiserver/allocation/dual-stack.test.ts, test/traffic/dual-stack.test.ts" },
   25: { what: "ServiceCIDR and IPAddress", where: "test/apiserver" },
   38: {
     what: "topology-mode Auto: hints by the controller",

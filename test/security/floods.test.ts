@@ -34,7 +34,7 @@ beforeAll(async () => {
     clock: systemClock,
     log: silentLogger,
     signal,
-    serviceCidr: "10.96.0.0/16",
+    serviceCidrs: ["10.96.0.0/16"],
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet: { open: () => Promise.reject(new Error("no kubelet")) },
   });

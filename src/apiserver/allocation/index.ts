@@ -1,3 +1,3 @@
 export { addressRecords, portRecords } from "./records.ts";
 export { ensureServiceCidrs, keepServiceCidrs, type ServiceCidrsOptions } from "./service-cidrs.ts";
-export { createServiceAllocator, type PortRange, type ServiceAllocatorOptions } from "./service.ts";
+export { createServiceAllocator, familiesOf, type PortRange, type ServiceAllocatorOptions } from "./service.ts";

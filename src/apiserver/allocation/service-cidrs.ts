@@ -7,6 +7,7 @@ import {
   resources,
   type Cidr,
   type IPAddress,
+  type KubeObject,
   type Service,
   type ServiceCIDR,
 } from "../../kube/index.ts";
@@ -18,7 +19,7 @@ import { addressRecord } from "./records.ts";
 export interface ServiceCidrsOptions {
   readonly registry: Registry;
   readonly storage: Storage;
-  readonly serviceCidr: string;
+  readonly serviceCidrs: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -66,19 +67,27 @@ async function recordAddresses({ registry, storage, clock }: ServiceCidrsOptions
 export async function ensureServiceCidrs(
   options: Omit<ServiceCidrsOptions, "after" | "signal" | "log">,
 ): Promise<void> {
-  const { registry, storage, serviceCidr, clock } = options;
+  const { registry, storage, serviceCidrs, clock } = options;
   const context = ownContext(resources.ServiceCIDR, "");
   const found = (): ServiceCIDR[] =>
     storage
       .of(resources.ServiceCIDR)
       .under(prefixFor(resources.ServiceCIDR))
       .map((entry) => entry.object as ServiceCIDR);
-  if (!found().some(({ metadata }) => metadata.name === "kubernetes")) {
+  const own = found().find(({ metadata }) => metadata.name === "kubernetes");
+  const [first, second] = serviceCidrs;
+  if (own?.spec.cidrs?.length === 1 && own.spec.cidrs[0] === first && second !== undefined) {
+    // The cluster was of one family, and has been started with two.
+    const extended = (current: KubeObject) => ({ ...current, spec: { cidrs: [first, second] } });
+    await registry.update(context, "kubernetes", extended, { retry: true });
+    await storage.caughtUp();
+  }
+  if (!own) {
     const object = {
       apiVersion: "networking.k8s.io/v1",
       kind: "ServiceCIDR",
       metadata: { name: "kubernetes", finalizers: [finalizer] },
-      spec: { cidrs: [serviceCidr] },
+      spec: { cidrs: [...serviceCidrs] },
     };
     await registry.create(context, object).catch((error: unknown) => {
       if (!isStatus(error, "AlreadyExists")) throw error;

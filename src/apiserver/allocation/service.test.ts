@@ -76,7 +76,7 @@ describe("cluster addresses", () => {
 
   it("are never given twice, until the range is full", async () => {
     await api.stop();
-    api = await startTestApi({ serviceCidr: "10.96.0.0/27" });
+    api = await startTestApi({ serviceCidrs: ["10.96.0.0/27"] });
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, i) => api.call("POST", services, service(`s${i}`))),
     );

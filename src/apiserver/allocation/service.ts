@@ -25,8 +25,8 @@ import { addressRecord, addressRecords, isHeld, portRecord, portRecords, transfe
 
 export interface ServiceAllocatorOptions {
   readonly storage: Storage;
-  /** For example 10.96.0.0/16. */
-  readonly serviceCidr: string;
+  /** One block, or one of each family, the primary one first: 10.96.0.0/16, fd00:10:96::/112. */
+  readonly serviceCidrs: readonly string[];
   readonly nodePortRange: PortRange;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -43,7 +43,7 @@ const none: Companion = { compare: [], operations: [] };
 /** Gives Services their cluster addresses and node ports (KEP-3070, KEP-3668), and takes back what they no longer hold. */
 export function createServiceAllocator(options: ServiceAllocatorOptions): Allocator {
   const { storage } = options;
-  const ranges = serviceRanges(storage, options.serviceCidr);
+  const ranges = serviceRanges(storage, options.serviceCidrs);
   const ports = portRange(options.nodePortRange);
 
   return (resource: Resource, object: KubeObject | undefined, old: KubeObject | undefined) => {
@@ -52,7 +52,7 @@ export function createServiceAllocator(options: ServiceAllocatorOptions): Alloca
     const before = old as Service | undefined;
     const after = object as Service | undefined;
     if (after) {
-      giveAddress(after, new Set(before ? addressesOf(before) : []), ranges(), storage);
+      giveAddresses(after, before ? addressesOf(before) : [], ranges(), storage);
       givePorts(after, new Set(before ? portsOf(before) : []), ports, storage);
     }
     const owner = (after ?? before) as Service;
@@ -81,11 +81,15 @@ function refuseWhileHeld({ metadata, spec }: IPAddress, storage: Storage): void 
   throw statusError("Forbidden", text, { name: metadata.name, group: "networking.k8s.io", kind: "ipaddresses" });
 }
 
-/** The blocks that addresses come from: the one that the server was started with, then those of ServiceCIDRs of its family. */
-function serviceRanges(storage: Storage, serviceCidr: string): () => readonly AddressRange[] {
-  const own = addressRange(serviceCidr);
+/** The families of these blocks, in their order. Throws Error for what is no block. */
+export const familiesOf = (serviceCidrs: readonly string[]): readonly IpFamily[] =>
+  serviceCidrs.map((text) => addressRange(text).family);
+
+/** The blocks that addresses come from: those that the server was started with, then those of ServiceCIDRs of their families. */
+function serviceRanges(storage: Storage, serviceCidrs: readonly string[]): () => readonly AddressRange[] {
+  const own = serviceCidrs.map(addressRange);
   let version = "";
-  let all: readonly AddressRange[] = [own];
+  let all: readonly AddressRange[] = own;
   return () => {
     const entries = storage.of(resources.ServiceCIDR).under(prefixFor(resources.ServiceCIDR));
     const present = entries.map(({ key, revision }) => `${key} ${revision}`).join();
@@ -94,8 +98,8 @@ function serviceRanges(storage: Storage, serviceCidr: string): () => readonly Ad
       .map((entry) => entry.object as ServiceCIDR)
       .filter(({ metadata }) => !metadata.deletionTimestamp)
       .flatMap(({ spec }) => spec.cidrs ?? []);
-    const others = [...new Set(texts)].filter((text) => text !== serviceCidr).map(addressRange);
-    all = [own, ...others.filter((range) => range.family === own.family)];
+    const others = [...new Set(texts)].filter((text) => !serviceCidrs.includes(text)).map(addressRange);
+    all = [...own, ...others.filter((range) => own.some(({ family }) => family === range.family))];
     version = present;
     return all;
   };
@@ -128,49 +132,64 @@ function addressRange(text: string): AddressRange {
   };
 }
 
-function giveAddress(
+/** Gives an address of each family that the Service has and no address yet; `held` are those that it had before. */
+function giveAddresses(
   service: Service,
-  held: ReadonlySet<string>,
+  held: readonly string[],
   ranges: readonly AddressRange[],
   storage: Storage,
 ): void {
   const { spec } = service;
   if (!spec || !needsClusterIp(spec)) return;
-  const wanted = spec.clusterIPs?.[0] || spec.clusterIP;
-  if (wanted) {
-    // An address that a Service has may not change: validation says so.
-    if (held.size > 0) return;
-    const problem = !parseIp(wanted)
-      ? undefined // Validation says what is wrong with it.
-      : !ranges.some((range) => range.contains(wanted))
-        ? "the provided network does not match the current range"
-        : isHeld(storage, addressRecords, wanted)
-          ? "provided IP is already allocated"
-          : undefined;
-    if (problem)
-      refuse(service, {
-        type: "Invalid",
-        field: "spec.clusterIPs",
-        value: spec.clusterIPs ?? [wanted],
-        detail: `failed to allocate IP ${wanted}: ${problem}`,
-      });
-    setAddress(service, wanted);
-    return;
+  const addresses = [...(spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []))];
+  for (const [i, family] of (spec.ipFamilies ?? []).entries()) {
+    const wanted = addresses[i] || (i === 0 ? spec.clusterIP : undefined);
+    // Only who has all before it can get a further one: validation says what is wrong with the rest.
+    if (i > addresses.length) break;
+    const own = ranges.filter((range) => range.family === family);
+    if (wanted) {
+      takeWanted(service, i, wanted, held, own, storage);
+      addresses[i] = wanted;
+    } else if (own.length > 0) addresses[i] = freeIn(own, storage);
   }
-  for (const range of ranges) {
-    const index = pick(range.bands, (i) => !isHeld(storage, addressRecords, range.at(i)));
-    if (index === undefined) continue;
-    setAddress(service, range.at(index));
-    return;
-  }
-  throw full("failed to allocate a serviceIP");
+  const [first] = addresses;
+  if (first === undefined) return;
+  spec.clusterIP = first;
+  spec.clusterIPs = addresses;
 }
 
-function setAddress(service: Service, address: string): void {
-  const spec = service.spec ?? {};
-  spec.clusterIP = address;
-  spec.clusterIPs = [address, ...(spec.clusterIPs ?? []).slice(1)];
-  service.spec = spec;
+/** Checks the address that is asked for at this place. One that the Service has there may not change: validation says so. */
+function takeWanted(
+  service: Service,
+  place: number,
+  wanted: string,
+  held: readonly string[],
+  ranges: readonly AddressRange[],
+  storage: Storage,
+): void {
+  // Validation says what is wrong with what is no address, or one of the other family.
+  const isOfOther = ranges.length > 0 && ranges[0]?.family !== parseIp(wanted)?.family;
+  if (held[place] !== undefined || isOfOther || !parseIp(wanted)) return;
+  const problem = !ranges.some((range) => range.contains(wanted))
+    ? "the provided network does not match the current range"
+    : isHeld(storage, addressRecords, wanted)
+      ? "provided IP is already allocated"
+      : undefined;
+  if (!problem) return;
+  refuse(service, {
+    type: "Invalid",
+    field: "spec.clusterIPs",
+    value: service.spec?.clusterIPs ?? [wanted],
+    detail: `failed to allocate IP ${wanted}: ${problem}`,
+  });
+}
+
+function freeIn(ranges: readonly AddressRange[], storage: Storage): string {
+  for (const range of ranges) {
+    const index = pick(range.bands, (i) => !isHeld(storage, addressRecords, range.at(i)));
+    if (index !== undefined) return range.at(index);
+  }
+  throw full("failed to allocate a serviceIP");
 }
 
 interface Ports extends PortRange {

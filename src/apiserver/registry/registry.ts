@@ -11,6 +11,7 @@ import {
   statusError,
   unknownError,
   type GroupVersionKind,
+  type IpFamily,
   type KubeObject,
   type Resource,
   type StrategyContext,
@@ -38,6 +39,8 @@ export interface RegistryOptions {
   readonly admission: AdmissionChain;
   readonly allocate: Allocator;
   readonly allowLoopback: boolean;
+  /** The families that Services have addresses of, the primary one first. */
+  readonly serviceFamilies: readonly IpFamily[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -83,13 +86,15 @@ const allocations = 16;
 const writers = 1024;
 const noCompanion: Companion = { compare: [], operations: [] };
 
-export function createRegistry({ storage, admission, allocate, allowLoopback, now }: RegistryOptions): Registry {
+export function createRegistry(options: RegistryOptions): Registry {
+  const { storage, admission, allocate, allowLoopback, serviceFamilies, now } = options;
   const strategyContext = (context: WriteContext): StrategyContext => ({
     now: timestamp(now()),
     ...(context.subresource ? { subresource: context.subresource } : {}),
     user: context.user,
     ...(context.shown ? { apiVersion: apiVersionOf(context.shown.resource) } : {}),
     allowLoopback,
+    serviceFamilies,
   });
 
   /** The object as mutating admission leaves it, with its defaults. */

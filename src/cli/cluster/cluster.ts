@@ -17,8 +17,9 @@ import type { Settings } from "../settings.ts";
 import { type ClusterState, writeState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import { packageVersion } from "../version.ts";
-import { addressPlan, type AddressPlan } from "./addresses.ts";
+import { addressPlan, addressesOf, type AddressPlan, type ChosenRanges } from "./addresses.ts";
 import { endAgents, startAgent } from "./agents.ts";
+import { rangesOf } from "./chosen-ranges.ts";
 import { cidrsOf } from "./cidrs.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startControllers } from "./controllers.ts";
@@ -40,6 +41,7 @@ export interface ClusterOptions {
 /** What every part of the cluster in this process is given. */
 export interface PartContext extends ClusterOptions {
   readonly plan: AddressPlan;
+  readonly chosen: ChosenRanges;
   readonly pools: readonly string[];
   readonly controlPlane: ControlPlane;
   /** Figures of this process, which the API serves at `/metrics`. */
@@ -69,9 +71,12 @@ const masters = (name: string) => ({ name, groups: ["system:masters", "system:au
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { directory, settings, capabilities, narrator, signal, clock, log, commands } = options;
   const { network, proxyMode } = capabilities;
-  if (network === "namespaces") await createNodeLan(commands, lanName(directory.root)).setUp(settings.nodes);
-  const plan = addressPlan(network, settings.nodes);
-  const pools = settings.lbPool.length > 0 ? settings.lbPool : [plan.lbPool];
+  const lan = createNodeLan(commands, lanName(directory.root));
+  const chosen = await rangesOf(directory, settings);
+  const ipv6 = chosen.serviceCidr.length === 2 || chosen.clusterCidr.length === 2;
+  if (network === "namespaces") await lan.setUp(settings.nodes, { ipv6 });
+  const plan = addressPlan(network, settings.nodes, chosen);
+  const pools = settings.lbPool.length > 0 ? settings.lbPool : plan.lbPools;
 
   const state: ClusterState = {
     network,
@@ -80,7 +85,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     clusterDomain,
     dns: { address: plan.dns, port: 53 },
     ingress: { address: plan.node(1), httpPort: settings.httpPort, httpsPort: settings.httpsPort },
-    podCidrs: [plan.podCIDR],
+    podCidrs: plan.podCIDRs,
+    chosen,
     frontends: [],
   };
   // Written before anything is changed: `down` must know what to take back, also after a crash in the middle.
@@ -92,7 +98,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const controlPlane = await startControlPlane({ directory, settings, plan, network, metrics, signal, clock, log });
   const client = controlPlane.clientOf(masters("system:fairlead"));
   const informers = createInformers(client, { signal, log });
-  const context: PartContext = { ...options, plan, pools, controlPlane, metrics, informers };
+  const context: PartContext = { ...options, plan, chosen, pools, controlPlane, metrics, informers };
 
   const exposure = startExposure(context);
   const parts: Component[] = [
@@ -123,14 +129,15 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 /** The kubelet and the proxy of every node: in this process, or for further nodes with a network of their own in agents. */
 async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise<Component[]> {
-  const { directory, settings, capabilities, plan, pools, controlPlane, informers, signal, clock, log, commands } =
+  const { directory, settings, capabilities, plan, chosen, pools, controlPlane, informers, signal, clock, log } =
     context;
+  const { commands } = context;
   const numbers = Array.from({ length: settings.nodes }, (_, i) => i + 1);
-  const virtualRanges = [plan.serviceCIDR, ...pools.flatMap(cidrsOf)];
+  const virtualRanges = [...plan.serviceCIDRs, ...pools.flatMap(cidrsOf)];
   const optionsOf = async (number: number): Promise<NodeOptions> => {
     const name = nodeName(number);
     const identity = { user: `system:node:${name}`, groups: ["system:nodes"] };
-    const hosts = [name, plan.node(number)];
+    const hosts = [name, ...addressesOf(plan, number)];
     const credentials = await controlPlane.pki.server(`${name}-kubelet`, {
       name: identity.user,
       groups: identity.groups,
@@ -191,6 +198,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
           nodes: settings.nodes,
           images: settings.images,
           address: plan.node(number),
+          chosen,
           server: server.origin,
           proxyMode: capabilities.proxyMode,
         },
@@ -200,7 +208,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
   const vip = { ...first, client: controlPlane.clientOf({ name: vipUser, groups: ["system:authenticated"] }) };
   return [
     startNodeKubelet(first),
-    startNodeProxy(first, [plan.node(1)], onProxy),
+    startNodeProxy(first, addressesOf(plan, 1), onProxy),
     ...(settings.vip ? [startNodeVip({ ...vip, metrics: context.metrics })] : []),
   ];
 }

@@ -111,7 +111,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clock,
     log,
     signal,
-    serviceCidr: plan.serviceCIDR,
+    serviceCidrs: plan.serviceCIDRs,
     advertise: {
       address,
       port,

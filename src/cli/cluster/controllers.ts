@@ -30,7 +30,7 @@ export function startControllers(context: ControllersContext): Component[] {
         signal,
         clock,
         log: log.child({ component: "controllers" }),
-        clusterCIDR: plan.podCIDR,
+        clusterCIDRs: plan.podCIDRs,
         rootCA: controlPlane.pki.ca,
         signer: controlPlane.pki.signer,
         signToken: (draft) => controlPlane.signToken(draft),

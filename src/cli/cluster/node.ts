@@ -48,6 +48,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
   const { client, informers, clock, log, commands } = options;
   const name = nodeName(number);
   const dir = join(directory.kubelet, name);
+  const second = plan.secondOfNode(number);
   return supervise(
     `kubelet ${name}`,
     async (signal) => {
@@ -78,6 +79,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
         log,
         nodeName: name,
         address: plan.node(number),
+        ...(second === undefined ? {} : { secondAddress: second }),
         port: kubeletPort,
         ...(options.apiServer ? { apiServer: options.apiServer } : {}),
         dns: {
@@ -102,6 +104,8 @@ export function startNodeProxy(
   onStart: (proxy: Proxy) => void = () => {},
 ): Component {
   const { number, plan, capabilities, proxyClient: client, informers, clock, log, commands } = options;
+  const everywhere = plan.serviceCIDRs.length > 1 ? "::" : "0.0.0.0";
+  const anyAddress = capabilities.network === "namespaces" ? everywhere : "127.0.0.1";
   return supervise(
     `proxy ${nodeName(number)}`,
     async (signal) => {
@@ -129,12 +133,12 @@ export function startNodeProxy(
         nodeName: nodeName(number),
         mode: capabilities.proxyMode,
         nodeAddresses: addresses,
-        podCidrs: [plan.podCIDR],
-        serviceCidrs: [plan.serviceCIDR],
+        podCidrs: plan.podCIDRs,
+        serviceCidrs: plan.serviceCIDRs,
         // kube-proxy's own ports. Without pod networks nothing is open to other machines.
         status: {
           metrics: { address: "127.0.0.1", port: 10_249 },
-          health: { address: capabilities.network === "namespaces" ? "0.0.0.0" : "127.0.0.1", port: 10_256 },
+          health: { address: anyAddress, port: 10_256 },
         },
         control: proxySocket(options.directory, nodeName(number)),
         ...(capabilities.network === "namespaces" ? inKernel : {}),

@@ -205,7 +205,7 @@ describe("pod CIDRs", () => {
   });
 
   test("each node gets its own, keeps it, and one that goes gives it back", async () => {
-    startPodCidrAllocator({ ...cluster, clusterCIDR: "10.42.0.0/16" });
+    startPodCidrAllocator({ ...cluster, clusterCIDRs: ["10.42.0.0/16"] });
     for (const name of ["n1", "n2", "n3"]) addNode(name);
     await cluster.settle();
     const blocks = async () => (await cluster.client.list(resources.Node)).items.map(({ spec }) => spec.podCIDR);
@@ -217,6 +217,19 @@ describe("pod CIDRs", () => {
     addNode("n4");
     await cluster.settle();
     expect((await node("n4")).spec.podCIDR).toBe(podCIDR);
+  });
+
+  test("a cluster of two families gives one of each, and a node of before keeps what it has", async () => {
+    await cluster.client.create(resources.Node, { metadata: { name: "n0" }, spec: { podCIDR: "10.42.0.0/24" } });
+    startPodCidrAllocator({ ...cluster, clusterCIDRs: ["10.42.0.0/16", "fd00:10:42::/48"] });
+    for (const name of ["n1", "n2"]) addNode(name);
+    await cluster.settle();
+    const all = (await cluster.client.list(resources.Node)).items.map(({ spec }) => spec.podCIDRs ?? [spec.podCIDR]);
+    expect(all.toSorted()).toEqual([
+      ["10.42.0.0/24"],
+      ["10.42.1.0/24", "fd00:10:42::/64"],
+      ["10.42.2.0/24", "fd00:10:42:1::/64"],
+    ]);
   });
 });
 

@@ -20,13 +20,18 @@ export function freeBlock(cluster: string, taken: ReadonlySet<string>): string |
   return undefined;
 }
 
-/** Gives each node a block of pod addresses out of `clusterCIDR`, in its spec, where it stays for the node's life. */
-export function startPodCidrAllocator(context: ControllerContext & { readonly clusterCIDR: string }): Component {
-  const { client, informers, clusterCIDR } = context;
+/**
+ * Gives each node a block of pod addresses out of each of `clusterCIDRs`, in its spec, where they stay for the node's life. A node that has
+ * one already keeps just that: what it has may not change.
+ */
+export function startPodCidrAllocator(
+  context: ControllerContext & { readonly clusterCIDRs: readonly string[] },
+): Component {
+  const { client, informers, clusterCIDRs } = context;
   const nodes = informers.of(resources.Node);
   const events = createEventRecorder(client, { ...context, component: "cidrAllocator" });
   /** Given to nodes whose cached spec does not show it yet. */
-  const pending = new Map<string, string>();
+  const pending = new Map<string, readonly string[]>();
 
   const reconcile = async (name: string): Promise<void> => {
     const node = nodes.get({ name });
@@ -35,16 +40,19 @@ export function startPodCidrAllocator(context: ControllerContext & { readonly cl
       return;
     }
     const taken = new Set([
-      ...pending.values(),
+      ...[...pending.values()].flat(),
       ...nodes.list().flatMap(({ spec }) => spec.podCIDRs ?? spec.podCIDR ?? []),
     ]);
-    const podCIDR = pending.get(name) ?? freeBlock(clusterCIDR, taken);
-    if (!podCIDR) {
+    const podCIDRs = pending.get(name) ?? clusterCIDRs.flatMap((range) => freeBlock(range, taken) ?? []);
+    if (podCIDRs.length < clusterCIDRs.length) {
       events.event(node, "Normal", "CIDRNotAvailable", `Node ${name} status is now: CIDRNotAvailable`);
-      throw new Error(`no block of ${clusterCIDR} is left for node ${name}: use a larger range`);
+      throw new Error(`no block of ${clusterCIDRs.join(" or ")} is left for node ${name}: use a larger range`);
     }
-    pending.set(name, podCIDR);
-    const body = { metadata: { uid: node.metadata.uid }, spec: { podCIDR, podCIDRs: [podCIDR] } };
+    pending.set(name, podCIDRs);
+    const body = {
+      metadata: { uid: node.metadata.uid },
+      spec: { podCIDR: podCIDRs[0] ?? "", podCIDRs: [...podCIDRs] },
+    };
     await client.patch(resources.Node, { name }, { type: "merge", body });
   };
 

@@ -2,14 +2,15 @@ import type { ServiceSpec } from "../generated/types.ts";
 import { validateIp } from "../validation/address.ts";
 import { fault, type Faults } from "../validation/fault.ts";
 import { validateOneOf } from "../validation/ports.ts";
-import { parseIp } from "../values/ip.ts";
-import { clusterFamilies, isHeadless } from "./service-defaults.ts";
+import { parseIp, type IpFamily } from "../values/ip.ts";
+import { isHeadless, isHeadlessWithoutSelector } from "./service-defaults.ts";
+import { onlyIpv4 } from "./service-families.ts";
 
 const families = ["IPv4", "IPv6"];
 const policies = ["PreferDualStack", "RequireDualStack", "SingleStack"];
 
-/** Faults of clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy (KEP-563). */
-export function* validateAddresses(spec: ServiceSpec): Faults {
+/** Faults of clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy (KEP-563) in a cluster of these families. */
+export function* validateAddresses(spec: ServiceSpec, clusterFamilies: readonly IpFamily[] = onlyIpv4): Faults {
   if (spec.type === "ExternalName") return;
   const { clusterIP = "", clusterIPs = [] } = spec;
   if (clusterIP === "" && clusterIPs.length > 0) {
@@ -19,11 +20,11 @@ export function* validateAddresses(spec: ServiceSpec): Faults {
   } else if (clusterIPs[0] !== clusterIP && clusterIPs.length > 0) {
     yield fault.invalid("spec.clusterIPs", clusterIPs, "first value must match `clusterIP`");
   }
-  yield* validateFamilies(spec);
+  yield* validateFamilies(spec, clusterFamilies);
   yield* validateClusterIps(spec);
 }
 
-function* validateFamilies(spec: ServiceSpec): Faults {
+function* validateFamilies(spec: ServiceSpec, clusterFamilies: readonly IpFamily[]): Faults {
   const { ipFamilies = [], ipFamilyPolicy } = spec;
   for (const [i, family] of ipFamilies.entries()) {
     const path = `spec.ipFamilies[${i}]`;
@@ -36,7 +37,7 @@ function* validateFamilies(spec: ServiceSpec): Faults {
     yield fault.invalid("spec.ipFamilyPolicy", ipFamilyPolicy, text);
   }
   // A headless Service without selector has its endpoints' addresses: any family will do.
-  if (isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0) return;
+  if (isHeadlessWithoutSelector(spec)) return;
   if (ipFamilyPolicy === "RequireDualStack" && clusterFamilies.length < 2) {
     const text = "this cluster is not configured for dual-stack services";
     yield fault.invalid("spec.ipFamilyPolicy", ipFamilyPolicy, text);

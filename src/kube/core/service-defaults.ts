@@ -1,12 +1,9 @@
 import type { Service, ServicePort, ServiceSpec } from "../generated/types.ts";
 import { semanticEqual } from "../values/equal.ts";
-import type { IpFamily } from "../values/ip.ts";
-
-/** The families that Service addresses come from: a single-stack cluster. */
-export const clusterFamilies: readonly IpFamily[] = ["IPv4"];
 
 export const isHeadless = (spec: ServiceSpec): boolean => (spec.clusterIPs?.[0] ?? spec.clusterIP) === "None";
-const isHeadlessWithoutSelector = (spec: ServiceSpec) =>
+/** Its endpoints are the user's own: whatever family they have. */
+export const isHeadlessWithoutSelector = (spec: ServiceSpec): boolean =>
   isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0;
 
 /** NodePort, LoadBalancer, or ClusterIP with externalIPs: what `externalTrafficPolicy` is for. */
@@ -45,25 +42,6 @@ export function defaultService(service: Service): void {
   if (spec.type === "LoadBalancer") spec.allocateLoadBalancerNodePorts ??= true;
   if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
   for (const ingress of service.status?.loadBalancer?.ingress ?? []) if (ingress.ip) ingress.ipMode ??= "VIP";
-}
-
-/** Fills in `ipFamilies` and `ipFamilyPolicy` (KEP-563). What the cluster cannot give is left for validation to refuse. */
-export function defaultFamilies(spec: ServiceSpec): void {
-  if (spec.type === "ExternalName") return;
-  spec.ipFamilies ??= [];
-  for (const ip of spec.clusterIPs ?? []) {
-    const family = ip.includes(":") ? "IPv6" : "IPv4";
-    if (ip !== "None" && ip !== "" && !spec.ipFamilies.includes(family)) spec.ipFamilies.push(family);
-  }
-  if (spec.ipFamilies.length === 0) spec.ipFamilies = clusterFamilies.slice(0, 1);
-  if (isHeadlessWithoutSelector(spec)) {
-    // Nothing is allocated and the endpoints are the user's own, so both families can be served.
-    spec.ipFamilyPolicy ??= "RequireDualStack";
-    if (spec.ipFamilyPolicy !== "SingleStack" && spec.ipFamilies.length === 1) {
-      spec.ipFamilies.push(spec.ipFamilies[0] === "IPv4" ? "IPv6" : "IPv4");
-    }
-  }
-  spec.ipFamilyPolicy ??= "SingleStack";
 }
 
 /** Carries over what was allocated and the request does not name. */

@@ -21,7 +21,7 @@ export function* validateService(service: Service, context: StrategyContext, old
   yield* validatePorts(spec);
   yield* validateLabels(spec.selector, "spec.selector");
   yield* validateAffinity(spec);
-  yield* validateAddresses(spec);
+  yield* validateAddresses(spec, context.serviceFamilies);
   for (const [i, ip] of (spec.externalIPs ?? []).entries()) {
     const path = `spec.externalIPs[${i}]`;
     const faults = old?.spec.externalIPs?.includes(ip) ? [] : [...validateIp(ip, path)];

@@ -3,21 +3,23 @@ import { resources } from "../resource.ts";
 import type { ServiceSpec } from "../generated/types.ts";
 import { cidrWarnings, ipWarnings } from "../validation/address.ts";
 import { isDns1035Label } from "../values/names.ts";
-import { defaultFamilies, defaultService, dropWhatTypeLost, isHeadless, keepAllocated } from "./service-defaults.ts";
+import { defaultService, dropWhatTypeLost, isHeadless, keepAllocated } from "./service-defaults.ts";
+import { defaultFamilies, dropSecondFamily } from "./service-families.ts";
 import { validateLoadBalancerStatus, validateService } from "./service-validation.ts";
 
 export const serviceStrategy = createStrategy(resources.Service, {
   name: isDns1035Label,
   allowCreateOnUpdate: true,
   defaults: defaultService,
-  prepareForCreate(service) {
-    defaultFamilies(service.spec);
+  prepareForCreate(service, { serviceFamilies }) {
+    defaultFamilies(service.spec, serviceFamilies);
     service.status = { loadBalancer: {} };
   },
-  prepareForUpdate(service, old) {
+  prepareForUpdate(service, old, { serviceFamilies }) {
     keepAllocated(service.spec, old.spec);
     dropWhatTypeLost(service, old);
-    defaultFamilies(service.spec);
+    dropSecondFamily(service.spec, old.spec);
+    defaultFamilies(service.spec, serviceFamilies, old.spec);
   },
   validate: validateService,
   validateStatus: (service) =>

@@ -34,6 +34,15 @@ test("another range, or a damaged file, begins anew", () => {
   expect(openAddressPool(file, "10.42.3.0/24").take("b")).toBe("10.42.3.2");
 });
 
-test.each(["", "10.42.0.0", "10.42.0.256/24", "10.42.0.0/31", "fd00::/64"])("%j is not a range", (cidr) => {
-  expect(() => openAddressPool(file, cidr)).toThrow("is not an IPv4 range");
+test("a range of IPv6 is used in the same way", () => {
+  const pool = openAddressPool(file, "fd00:10:42:1::/64");
+  expect([pool.gateway, pool.prefix]).toEqual(["fd00:10:42:1::1", 64]);
+  expect(["a", "b"].map((id) => pool.take(id))).toEqual(["fd00:10:42:1::2", "fd00:10:42:1::3"]);
 });
+
+test.each(["", "10.42.0.0", "10.42.0.256/24", "10.42.0.0/31", "10.0.0.0/7", "fd00::/127", "fd00::"])(
+  "%j is not a range",
+  (cidr) => {
+    expect(() => openAddressPool(file, cidr)).toThrow("is not a range such as");
+  },
+);

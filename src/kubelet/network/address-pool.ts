@@ -23,7 +23,7 @@ interface State {
 /** Opens the pool kept in `file`. A file for another range is forgotten. Throws `NetworkError`. */
 export function openAddressPool(file: string, cidr: string): AddressPool {
   // Beside the pods it holds the network's own address, the gateway's and the broadcast address.
-  const range = parseRange(cidr, 30);
+  const range = parseRange(cidr, 2);
   const state = read(file, cidr);
   const used = new Set(Object.values(state.leases));
   const save = (): void => {

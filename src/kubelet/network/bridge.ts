@@ -1,10 +1,12 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { isIPv4 } from "node:net";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
+import { parseCidr, parseIp } from "../../kube/index.ts";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
 import { hasEgressTable, masqueradeEgress, removeEgress } from "./egress.ts";
+import { forwardIpv4, forwardIpv6 } from "./forwarding.ts";
 import { bridgeName } from "./names.ts";
 import { besideSupervisor } from "../runtime/mount-namespace.ts";
 import { NetworkError, type NodeRoute, type PodNetwork } from "./network.ts";
@@ -26,21 +28,25 @@ const netnsDirectory = "/run/netns";
 
 /**
  * Each pod has a network namespace with one end of a veth pair, the other end is in the bridge. A pod's address is a
- * /32 and its only neighbour is the node: also traffic between two pods of the node is routed, so that an answer
+ * /32, or a /128, and its only neighbour is the node: also traffic between two pods of the node is routed, so that an answer
  * passes the node's connection tracking and a translated address is translated back.
  */
 export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   const commands = besideSupervisor(options.dir, options.commands);
-  const file = join(options.dir, "addresses.json");
-  let pool: AddressPool | undefined;
-  let ownRange = "";
+  const files = ["addresses.json", "addresses-ipv6.json"].map((name) => join(options.dir, name));
+  const [file = "", fileOfIpv6 = ""] = files;
+  /** One of each range, in their order. */
+  let pools: readonly AddressPool[] = [];
+  let ownRanges: readonly string[] = [];
   /** False where there is no nft: then pods reach only what knows their addresses. */
   let hasEgress = false;
 
-  const opened = (): AddressPool => {
-    if (!pool) throw new NetworkError("NO_CIDR", "the node has no pod range yet");
-    return pool;
+  const opened = (): readonly AddressPool[] => {
+    if (pools.length === 0) throw new NetworkError("NO_CIDR", "the node has no pod range yet");
+    return pools;
   };
+  const holders = (): ReadonlySet<string> => new Set(opened().flatMap((pool) => pool.holders()));
+  const give = (id: string): void => opened().forEach((pool) => pool.give(id));
   const ip = (args: readonly string[]): Promise<string> => runOrThrow(commands, "ip", args);
   const batch = (args: readonly string[], lines: readonly string[]): Promise<string> =>
     runOrThrow(commands, "ip", [...args, "-batch", "-"], { input: `${lines.join("\n")}\n` });
@@ -54,14 +60,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
     rmSync(join(netnsDirectory, netnsOf(id)), { force: true });
   };
 
-  const connect = async (id: string, address: string, gateway: string): Promise<void> => {
+  const connect = async (id: string, addresses: readonly { address: string; gateway: string }[]): Promise<void> => {
     // The machine was switched off in the middle.
     if (existsSync(join(netnsDirectory, netnsOf(id)))) await disconnect(id);
     await ip(["netns", "add", netnsOf(id)]);
     await batch(
       [],
       [
-        `link add name ${vethOf(id)} type veth peer name eth0 address ${macOf(address)} netns ${netnsOf(id)}`,
+        `link add name ${vethOf(id)} type veth peer name eth0 address ${macOf(addresses[0]?.address ?? "")} netns ${netnsOf(id)}`,
         ...portLines(id),
       ],
     );
@@ -69,46 +75,50 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       ["-n", netnsOf(id)],
       [
         "link set lo up",
-        `addr add ${address}/32 dev eth0`,
         "link set eth0 up",
-        `route add ${gateway} dev eth0 scope link src ${address}`,
-        `route add default via ${gateway} src ${address}`,
+        ...addresses.flatMap(({ address, gateway }) => [
+          // Nobody else can have it: an IPv6 address may be used at once.
+          `addr add ${address}${address.includes(":") ? "/128 dev eth0 nodad" : "/32 dev eth0"}`,
+          `route add ${gateway} dev eth0 scope link src ${address}`,
+          `route add default via ${gateway} dev eth0 src ${address}`,
+        ]),
       ],
     );
   };
 
   return {
-    async setUp(podCIDR) {
-      pool = openAddressPool(file, podCIDR);
-      const { gateway, prefix } = pool;
-      const address = `${gateway}/${prefix}`;
-      const found = await commands.run("ip", ["-j", "-4", "address", "show", "dev", bridgeName]);
+    async setUp(podCIDRs) {
+      pools = podCIDRs.map((cidr) => openAddressPool(cidr.includes(":") ? fileOfIpv6 : file, cidr));
+      const wanted = pools.map(({ gateway, prefix }) => `${gateway}/${prefix}`);
+      const found = await commands.run("ip", ["-j", "address", "show", "dev", bridgeName]);
       if (found.code !== 0) await ip(["link", "add", "name", bridgeName, "type", "bridge"]);
       for (const old of addressesIn(found.stdout)) {
-        if (old !== address) await ip(["address", "delete", old, "dev", bridgeName]);
+        if (!wanted.includes(old)) await ip(["address", "delete", old, "dev", bridgeName]);
       }
-      const routes = options.virtualRanges.map((range) => {
-        parseRange(range);
-        return `route replace ${range} dev ${bridgeName} src ${gateway}`;
+      const [first, second] = pools;
+      const hasIpv6 = pools.some(({ gateway }) => gateway.includes(":"));
+      if (hasIpv6) forwardIpv6();
+      const routes = options.virtualRanges.flatMap((range) => {
+        const { family } = parseRange(range);
+        const gateway = [first, second].find((pool) => pool?.gateway.includes(":") === (family === "IPv6"))?.gateway;
+        return gateway === undefined ? [] : [`route replace ${range} dev ${bridgeName} src ${gateway}`];
       });
       await batch(
         [],
         [
-          `link set ${bridgeName} address ${macOf(gateway)} up`,
-          `address replace ${address} dev ${bridgeName}`,
+          `link set ${bridgeName} address ${macOf(first?.gateway ?? "")} up`,
+          ...wanted.map((one) => `address replace ${one} dev ${bridgeName}${one.includes(":") ? " nodad" : ""}`),
           ...routes,
         ],
       );
       // Someone may have taken the bridge away meanwhile.
       const present = interfaces();
-      const pods = pool.holders().filter((id) => present.has(vethOf(id)));
+      const pods = [...holders()].filter((id) => present.has(vethOf(id)));
       if (pods.length > 0) await batch([], pods.flatMap(portLines));
-      setSysctl("ip_forward", "1");
-      // Pods are neighbours on the wire, but must not be told to talk past the node.
-      for (const device of ["all", bridgeName]) setSysctl(`conf/${device}/send_redirects`, "0");
-      ownRange = podCIDR;
+      forwardIpv4(bridgeName);
+      ownRanges = podCIDRs;
       try {
-        await masqueradeEgress(commands, [ownRange]);
+        await masqueradeEgress(commands, ownRanges, []);
         hasEgress = true;
         return [];
       } catch (error) {
@@ -116,37 +126,46 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       }
     },
     async attach(id) {
-      const held = opened();
-      const address = held.take(id);
+      const isNew = !interfaces().has(vethOf(id));
+      // What was connected before the node had a second family stays with what it has.
+      const held = isNew ? opened() : opened().filter((pool) => pool.holders().includes(id));
       try {
-        if (!interfaces().has(vethOf(id))) await connect(id, address, held.gateway);
+        const addresses = held.map((pool) => ({ address: pool.take(id), gateway: pool.gateway }));
+        if (isNew) await connect(id, addresses);
+        return { addresses: addresses.map(({ address }) => address), netns: netnsOf(id) };
       } catch (error) {
         await disconnect(id);
-        held.give(id);
+        give(id);
         throw error;
       }
-      return { addresses: [address], netns: netnsOf(id) };
     },
     async detach(id) {
       await disconnect(id);
-      opened().give(id);
+      give(id);
     },
     isAttached: async (id) => interfaces().has(vethOf(id)),
     async retain(ids) {
-      for (const id of opened().holders()) {
+      for (const id of holders()) {
         if (ids.has(id)) continue;
         await disconnect(id);
-        opened().give(id);
+        give(id);
       }
     },
     async routeTo(nodes) {
       const wanted = nodes.filter(isRoutable);
-      const present = routesIn(await ip(["-j", "-4", "route", "show", "proto", routeProtocol]));
+      const show = (family: string) => ip(["-j", family, "route", "show", "proto", routeProtocol]).then(routesIn);
+      const hasIpv6 = ownRanges.some((range) => range.includes(":"));
+      const present = [...(await show("-4")), ...(hasIpv6 ? await show("-6") : [])];
       for (const { podCIDR, via } of present) {
         const keep = wanted.some((route) => route.podCIDR === podCIDR && route.via === via);
         if (!keep) await attempt(["route", "delete", podCIDR, "via", via, "proto", routeProtocol]);
       }
-      if (hasEgress) await masqueradeEgress(commands, [ownRange, ...wanted.map(({ podCIDR }) => podCIDR)]);
+      if (hasEgress)
+        await masqueradeEgress(
+          commands,
+          ownRanges,
+          wanted.map(({ podCIDR }) => podCIDR),
+        );
       const failed: unknown[] = [];
       for (const { podCIDR, via } of wanted) {
         if (present.some((route) => route.podCIDR === podCIDR && route.via === via)) continue;
@@ -157,14 +176,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       }
       if (failed.length > 0) throw failed[0];
     },
-    isIntact: async () => interfaces().has(bridgeName) && (!hasEgress || (await hasEgressTable(commands))),
+    isIntact: async () => interfaces().has(bridgeName) && (!hasEgress || (await hasEgressTable(commands, ownRanges))),
     async tearDown() {
-      for (const id of Object.keys(leasesIn(file))) await disconnect(id);
+      for (const id of new Set(files.flatMap((one) => Object.keys(leasesIn(one))))) await disconnect(id);
       await removeEgress(commands);
-      await attempt(["route", "flush", "proto", routeProtocol]);
+      for (const family of ["-4", "-6"]) await attempt([family, "route", "flush", "proto", routeProtocol]);
       await attempt(["link", "delete", bridgeName]);
-      rmSync(file, { force: true });
-      pool = undefined;
+      for (const one of files) rmSync(one, { force: true });
+      pools = [];
     },
   };
 }
@@ -183,7 +202,8 @@ function portLines(id: string): string[] {
 
 /** Fixed by the address: whoever still has an old entry in its neighbour table has the right one. */
 function macOf(address: string): string {
-  const bytes = address.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
+  const { value } = parseIp(address) ?? { value: 0n };
+  const bytes = [24n, 16n, 8n, 0n].map((shift) => ((value >> shift) & 0xffn).toString(16).padStart(2, "0"));
   return `0a:58:${bytes.join(":")}`;
 }
 
@@ -194,22 +214,22 @@ function interfaces(): Set<string> {
 }
 
 function isRoutable({ podCIDR, via }: NodeRoute): boolean {
-  const [base = "", prefix = ""] = podCIDR.split("/");
-  return isIPv4(via) && isIPv4(base) && /^\d{1,2}$/.test(prefix);
+  const cidr = parseCidr(podCIDR);
+  return cidr !== undefined && isIP(via) === (cidr.family === "IPv4" ? 4 : 6);
 }
 
+/** Those that someone gave it: not what the kernel itself makes of its hardware address. */
 function addressesIn(json: string): string[] {
   if (!json.trim()) return [];
-  const links = JSON.parse(json) as { addr_info?: { local: string; prefixlen: number }[] }[];
-  return links.flatMap((link) => (link.addr_info ?? []).map(({ local, prefixlen }) => `${local}/${prefixlen}`));
+  const links = JSON.parse(json) as { addr_info?: { local: string; prefixlen: number; scope?: string }[] }[];
+  return links.flatMap((link) =>
+    (link.addr_info ?? [])
+      .filter(({ scope }) => scope !== "link")
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+  );
 }
 
 function routesIn(json: string): NodeRoute[] {
   const routes = JSON.parse(json || "[]") as { dst: string; gateway?: string }[];
   return routes.flatMap(({ dst, gateway }) => (gateway === undefined ? [] : [{ podCIDR: dst, via: gateway }]));
-}
-
-/** Of the network namespace that this process is in. */
-function setSysctl(name: string, value: string): void {
-  writeFileSync(`/proc/sys/net/ipv4/${name}`, value);
 }

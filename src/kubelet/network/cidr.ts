@@ -1,27 +1,29 @@
+import { bitsOf, formatIp, type IpFamily, parseCidr } from "../../kube/index.ts";
 import { NetworkError } from "./network.ts";
 
-/** An IPv4 range. */
+/** A range of addresses. */
 export interface Range {
-  readonly base: number;
-  /** Number of addresses. */
+  readonly family: IpFamily;
+  readonly base: bigint;
+  /** Number of addresses that can be told apart by a number; an IPv6 range has more. */
   readonly size: number;
   readonly prefix: number;
 }
 
-/** Reads `a.b.c.d/n` with 8 <= n <= `longest`. Throws `NetworkError` BAD_CIDR. */
-export function parseRange(cidr: string, longest = 32): Range {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(cidr);
-  const [a = -1, b = -1, c = -1, d = -1, prefix = -1] = match?.slice(1).map(Number) ?? [];
-  if ([a, b, c, d].some((part) => part < 0 || part > 255) || prefix < 8 || prefix > longest) {
-    throw new NetworkError("BAD_CIDR", `"${cidr}" is not an IPv4 range such as 10.42.0.0/24`);
+const most = 2 ** 32;
+
+/** Reads `a.b.c.d/n` with 8 <= n, or an IPv6 range with 16 <= n; `longest` leaves that many bits for hosts. Throws `NetworkError` BAD_CIDR. */
+export function parseRange(cidr: string, hostBits = 0): Range {
+  const read = parseCidr(cidr);
+  const bits = read ? bitsOf(read.family) : 0;
+  if (!read || read.prefix < bits / 8 + (bits === 32 ? 4 : 0) || read.prefix > bits - hostBits) {
+    throw new NetworkError("BAD_CIDR", `"${cidr}" is not a range such as 10.42.0.0/24 or fd00:10:42::/64`);
   }
-  const size = 2 ** (32 - prefix);
-  const address = ((a * 256 + b) * 256 + c) * 256 + d;
-  return { base: address - (address % size), size, prefix };
+  const { family, base, prefix } = read;
+  return { family, base, prefix, size: Math.min(2 ** (bits - prefix), most) };
 }
 
 /** The address `offset` places after the range's first. */
-export function addressAt(range: Range, offset: number): string {
-  const value = range.base + offset;
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+export function addressAt({ family, base }: Range, offset: number): string {
+  return formatIp({ family, value: base + BigInt(offset) });
 }

@@ -15,8 +15,8 @@ export function createLoopbackNetwork(options: { readonly dir: string }): PodNet
     return pool;
   };
   return {
-    async setUp(podCIDR) {
-      pool = openAddressPool(file, podCIDR);
+    async setUp(podCIDRs) {
+      pool = openAddressPool(file, podCIDRs.find((cidr) => !cidr.includes(":")) ?? "");
       return [];
     },
     attach: async (id) => ({ addresses: [opened().take(id)] }),

@@ -4,10 +4,10 @@
  */
 export interface PodNetwork {
   /**
-   * Prepares the node for its pod range (a CIDR). Finds what an earlier run left, and keeps it. Idempotent.
+   * Prepares the node for its pod ranges (CIDRs, at most one of a family). Finds what an earlier run left, and keeps it. Idempotent.
    * Answers what pods will have to do without here, and why: a sentence each.
    */
-  setUp(podCIDR: string): Promise<readonly string[]>;
+  setUp(podCIDRs: readonly string[]): Promise<readonly string[]>;
   /** Connects a sandbox; called again for the same id it answers the same. */
   attach(id: string): Promise<Attachment>;
   /** Gives everything back. Unknown ids are fine. */
@@ -25,6 +25,7 @@ export interface PodNetwork {
 }
 
 export interface Attachment {
+  /** One of each range, in their order. */
   readonly addresses: readonly string[];
   /** Name of the network namespace as `ip netns` has it; absent where pods share the node's. */
   readonly netns?: string;
@@ -32,13 +33,13 @@ export interface Attachment {
 
 export interface NodeRoute {
   readonly podCIDR: string;
-  /** The node's InternalIP. */
+  /** The node's InternalIP of the same family. */
   readonly via: string;
 }
 
 /** The pod network cannot do what was asked, for a reason that is not a failed command. */
 export class NetworkError extends Error {
-  readonly code: "BAD_CIDR" | "NO_CIDR" | "NO_FREE_ADDRESS";
+  readonly code: "BAD_CIDR" | "NO_CIDR" | "NO_FREE_ADDRESS" | "NO_IPV6";
 
   constructor(code: NetworkError["code"], message: string) {
     super(message);

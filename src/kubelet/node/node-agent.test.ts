@@ -34,7 +34,7 @@ function lab(more: Partial<Machine> = {}) {
     startNodeAgent({
       client,
       nodeName: "n1",
-      address: "10.41.0.1",
+      addresses: ["10.41.0.1"],
       port: 10250,
       labels: { "kubernetes.io/hostname": "n1" },
       runtimeVersion: "fake://1",

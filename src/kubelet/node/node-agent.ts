@@ -6,7 +6,8 @@ import { type Machine, nodeStatus } from "./node-status.ts";
 export interface NodeAgentOptions {
   readonly client: Client;
   readonly nodeName: string;
-  readonly address: string;
+  /** InternalIPs, the primary one first. */
+  readonly addresses: readonly string[];
   readonly port: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly runtimeVersion: string;
@@ -58,10 +59,10 @@ export function startNodeAgent(options: NodeAgentOptions): NodeAgent {
   };
 
   const report = async (): Promise<void> => {
-    const { address, port, runtimeVersion, machine } = options;
+    const { addresses, port, runtimeVersion, machine } = options;
     const notReady = await options.notReady();
     const node = await client.get(resources.Node, name);
-    const facts = { name: nodeName, address, port, runtimeVersion, notReady, now: clock.now(), machine: machine() };
+    const facts = { name: nodeName, addresses, port, runtimeVersion, notReady, now: clock.now(), machine: machine() };
     const status = nodeStatus(node, facts);
     // Times of heartbeats are news only now and then.
     const told = JSON.stringify({

@@ -21,7 +21,8 @@ export interface Machine {
 
 export interface NodeFacts {
   readonly name: string;
-  readonly address: string;
+  /** InternalIPs, the primary one first. */
+  readonly addresses: readonly string[];
   readonly port: number;
   readonly runtimeVersion: string;
   readonly machine: Machine;
@@ -44,7 +45,7 @@ export function nodeStatus(old: Node | undefined, facts: NodeFacts): NodeStatus 
   };
   return {
     addresses: [
-      { type: "InternalIP", address: facts.address },
+      ...facts.addresses.map((address) => ({ type: "InternalIP", address })),
       { type: "Hostname", address: facts.name },
     ],
     capacity,

@@ -5,13 +5,13 @@ import { ConfigError } from "./config-error.ts";
 export interface DownwardFacts {
   readonly pod: Pod;
   readonly podIPs: readonly string[];
-  readonly hostIP: string;
+  readonly hostIPs: readonly string[];
   /** Stand in for limits that are not set. */
   readonly allocatable: { readonly cpu: number; readonly memory: number; readonly ephemeralStorage: number };
 }
 
 /** The text a fieldPath stands for, as env and downwardAPI volumes use it. Throws `ConfigError`. */
-export function fieldValue(path: string, { pod, podIPs, hostIP }: DownwardFacts): string {
+export function fieldValue(path: string, { pod, podIPs, hostIPs }: DownwardFacts): string {
   const { metadata, spec } = pod;
   const subscript = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
   if (subscript) return metadata[subscript[1] as "labels" | "annotations"]?.[subscript[2] ?? ""] ?? "";
@@ -35,8 +35,9 @@ export function fieldValue(path: string, { pod, podIPs, hostIP }: DownwardFacts)
     case "status.podIPs":
       return podIPs.join(",");
     case "status.hostIP":
+      return hostIPs[0] ?? "";
     case "status.hostIPs":
-      return hostIP;
+      return hostIPs.join(",");
     default:
       throw new ConfigError(`unsupported fieldPath: ${path}`);
   }

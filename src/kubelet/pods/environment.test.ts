@@ -18,7 +18,7 @@ const pod: Pod = {
 const facts: DownwardFacts = {
   pod,
   podIPs: ["10.42.0.5"],
-  hostIP: "10.41.0.1",
+  hostIPs: ["10.41.0.1"],
   allocatable: { cpu: 2, memory: 4 * 2 ** 30, ephemeralStorage: 10 * 2 ** 30 },
 };
 const lookup: Lookup = {

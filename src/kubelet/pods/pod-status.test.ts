@@ -40,7 +40,7 @@ const exited = (name: string, exitCode: number, more: Partial<ContainerRecord> =
   record(name, { state: "exited", exitCode, finishedAt: now, ...more });
 const facts: StatusFacts = {
   now,
-  hostAddress: "10.41.0.1",
+  hostAddresses: ["10.41.0.1"],
   runtime: "process",
   waiting: new Map(),
   started: () => true,

@@ -12,7 +12,7 @@ import { isSidecar, type PodView } from "./pod-view.ts";
 
 export interface StatusFacts {
   readonly now: number;
-  readonly hostAddress: string;
+  readonly hostAddresses: readonly string[];
   /** Scheme of container ids. */
   readonly runtime: string;
   readonly waiting: ReadonlyMap<string, WaitingReason>;
@@ -26,7 +26,7 @@ export interface StatusFacts {
 export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatus {
   const old = pod.status;
   const inits = pod.spec.initContainers ?? [];
-  const address = pod.spec.hostNetwork ? facts.hostAddress : view.sandbox?.addresses[0];
+  const own = pod.spec.hostNetwork ? facts.hostAddresses : (view.sandbox?.addresses ?? []);
   const statusOf = (container: Container, notYet: "ContainerCreating" | "PodInitializing"): ContainerStatus => {
     const attempts = view.containers.get(container.name) ?? [];
     const [current] = attempts;
@@ -65,8 +65,8 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
   }));
   const phase = phaseOf(pod, initStatuses, statuses, initialized, facts);
   const started = statuses.some((status) => status.state?.running ?? status.state?.terminated);
-  const addresses = address === undefined ? old?.podIPs : [{ ip: address }];
-  const podIP = address ?? old?.podIP;
+  const podIPs = own.length === 0 ? old?.podIPs : own.map((ip) => ({ ip }));
+  const podIP = own[0] ?? old?.podIP;
   return {
     observedGeneration: pod.metadata.generation ?? 1,
     phase,
@@ -79,10 +79,10 @@ export function podStatus(pod: Pod, view: PodView, facts: StatusFacts): PodStatu
       now: facts.now,
     }),
     ...(facts.failure ?? (old?.reason ? { reason: old.reason, ...(old.message ? { message: old.message } : {}) } : {})),
-    hostIP: facts.hostAddress,
-    hostIPs: [{ ip: facts.hostAddress }],
+    hostIP: facts.hostAddresses[0] ?? "",
+    hostIPs: facts.hostAddresses.map((ip) => ({ ip })),
     ...(podIP === undefined ? {} : { podIP }),
-    ...(addresses === undefined ? {} : { podIPs: addresses }),
+    ...(podIPs === undefined ? {} : { podIPs }),
     startTime: old?.startTime ?? timeOf(facts.now),
     ...(inits.length > 0 ? { initContainerStatuses: initStatuses } : {}),
     containerStatuses: statuses,

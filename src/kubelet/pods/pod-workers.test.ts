@@ -82,7 +82,7 @@ async function lab() {
       clusterDomain: "cluster.local",
       node: { servers: [], searches: [], options: [] },
     },
-    hostAddress: "10.41.0.1",
+    hostAddresses: ["10.41.0.1"],
     allocatable: { cpu: 1, memory: 1, ephemeralStorage: 1 },
     enqueue,
     clock,

@@ -30,7 +30,7 @@ export interface PodWorkersOptions {
   readonly lookup: (namespace: string) => Lookup;
   readonly recorder: EventRecorder;
   readonly dns: DnsSettings;
-  readonly hostAddress: string;
+  readonly hostAddresses: readonly string[];
   readonly allocatable: DownwardFacts["allocatable"];
   /** Asks for another look at a pod. */
   readonly enqueue: (uid: string) => void;
@@ -73,13 +73,13 @@ export function createPodWorkers(options: PodWorkersOptions): {
 
   const look = async (uid: string): Promise<PodView> => viewOf(await runtime.list(uid));
 
-  const addressOf = (pod: Pod, sandbox: Sandbox | undefined): string | undefined =>
-    pod.spec.hostNetwork ? options.hostAddress : sandbox?.addresses[0];
+  const addressesOf = (pod: Pod, sandbox: Sandbox | undefined): readonly string[] =>
+    pod.spec.hostNetwork ? options.hostAddresses : (sandbox?.addresses ?? []);
+  const addressOf = (pod: Pod, sandbox: Sandbox | undefined): string | undefined => addressesOf(pod, sandbox)[0];
 
   const downwardFacts = (pod: Pod, sandbox: Sandbox | undefined): DownwardFacts => {
-    const address = addressOf(pod, sandbox);
-    const { hostAddress: hostIP, allocatable } = options;
-    return { pod, podIPs: address === undefined ? [] : [address], hostIP, allocatable };
+    const { hostAddresses: hostIPs, allocatable } = options;
+    return { pod, podIPs: addressesOf(pod, sandbox), hostIPs, allocatable };
   };
 
   /** Milliseconds the pod may still be active; undefined without a deadline. */
@@ -110,7 +110,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
     const uid = pod.metadata.uid ?? "";
     const wanted = podStatus(pod, view, {
       now: clock.now(),
-      hostAddress: options.hostAddress,
+      hostAddresses: options.hostAddresses,
       runtime: runtimeName,
       waiting: memoryOf(uid).waiting,
       started: hasStarted,

@@ -27,7 +27,7 @@ const pod: Pod = {
 const facts = {
   pod,
   podIPs: ["10.42.0.2"],
-  hostIP: "10.41.0.1",
+  hostIPs: ["10.41.0.1"],
   allocatable: { cpu: 1, memory: 1, ephemeralStorage: 1 },
 };
 
