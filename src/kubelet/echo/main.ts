@@ -44,7 +44,7 @@ function start(): void {
     return server.listen({ host, port, ipv6Only: isIPv6(host) }, () => say(`echoes TCP on ${where}`));
   });
 
-  each(settings.udpPorts, (host, port) => echoUdp(host, port, pod.name, fail(`${placeOf(host, port)}/udp`)));
+  void each(settings.udpPorts, (host, port) => echoUdp(host, port, pod.name, fail(`${placeOf(host, port)}/udp`)));
 
   const stop = async (): Promise<void> => {
     say(`draining for ${drainMs / 1000} s`);
