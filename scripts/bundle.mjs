@@ -48,6 +48,17 @@ const ownUrls = {
   },
 };
 
+/** The program of the processes that serve HTTP, with nothing in it that they do not use: it is started when one of them dies. */
+async function worker(rolldown) {
+  const build = await rolldown.rolldown({
+    input: { "embedded-worker": join(dist, "dataplane/embedded/workers/main.js") },
+    platform: "node",
+    external: (id) => !id.startsWith(".") && !id.startsWith("/"),
+    logLevel: "silent",
+  });
+  return (await build.generate({ format: "esm", codeSplitting: false })).output;
+}
+
 /** Returns false when it can not be done here: then the modules run as they are. */
 export async function bundle() {
   const rolldown = await import("rolldown").catch(() => undefined);
@@ -60,6 +71,7 @@ export async function bundle() {
     logLevel: "silent",
   });
   const { output } = await build.generate({ format: "esm", chunkFileNames: "[name]-[hash].js" });
+  output.push(...(await worker(rolldown)));
   mkdirSync(target, { recursive: true });
   writeFileSync(join(target, "NOTICE"), noticeOf(output));
   // The entry last, and each at once: whoever starts meanwhile finds all files of one build.

@@ -1,6 +1,6 @@
 import { type CommandRunner, systemCommands } from "../system/index.ts";
 import type { DataPlane } from "./dataplane.ts";
-import { type EmbeddedOptions, startEmbedded } from "./embedded/embedded.ts";
+import { startEmbeddedWorkers, type WorkersOptions } from "./embedded/workers/workers.ts";
 import { startHaproxy } from "./haproxy/haproxy.ts";
 import { missingHaproxy } from "./haproxy/capabilities.ts";
 import { startNginx } from "./nginx/nginx.ts";
@@ -9,16 +9,19 @@ import { findNginx } from "./nginx/program.ts";
 /** Data planes by the names that users give them. */
 export type DataPlaneName = "embedded" | "haproxy" | "nginx";
 
-export interface DataPlaneOptions extends EmbeddedOptions {
+export interface DataPlaneOptions extends Omit<WorkersOptions, "program"> {
   /** Folder of a data plane that is a program of its own; kept over restarts. Default: a temporary one. */
   readonly directory?: string;
+  /** Program of the embedded one's processes, where it is not beside this module. */
+  readonly embeddedProgram?: string;
 }
 
 /** Starts the data plane of a name. `ready` rejects when this machine does not have its program. */
-export function startDataPlane(name: DataPlaneName, options: DataPlaneOptions): DataPlane {
+export function startDataPlane(name: DataPlaneName, given: DataPlaneOptions): DataPlane {
+  const { embeddedProgram: program, ...options } = given;
   switch (name) {
     case "embedded":
-      return startEmbedded(options);
+      return startEmbeddedWorkers({ ...options, ...(program === undefined ? {} : { program }) });
     case "haproxy":
       return startHaproxy(options);
     case "nginx":

@@ -2,6 +2,7 @@ export type * from "./dataplane.ts";
 export { featuresOf, refusalsOf } from "./features.ts";
 export { certificateNames, inspectAuthorities, inspectKeyPair } from "./certificate.ts";
 export { startEmbedded, type EmbeddedOptions } from "./embedded/embedded.ts";
+export { startEmbeddedWorkers, type WorkersOptions } from "./embedded/workers/workers.ts";
 export { missingFor, startDataPlane, type DataPlaneName, type DataPlaneOptions } from "./choose.ts";
 export { startNginx, type NginxOptions } from "./nginx/nginx.ts";
 export { defaultLimits, type Limits } from "./embedded/limits.ts";

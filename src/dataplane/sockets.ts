@@ -4,7 +4,7 @@ import { socketAddress, socketFamily } from "../system/index.ts";
 import type { BoundListener } from "./dataplane.ts";
 
 /**
- * A listening TCP socket that nobody in this process accepts from: a data plane in a process of its own inherits it. It
+ * A listening TCP socket, or a bound one for datagrams, that nobody in this process reads from: a data plane in a process of its own inherits it. It
  * outlives that process, so that connections wait in its backlog while another one is started; and whoever serves needs
  * no privilege for a port below 1024.
  */
@@ -17,11 +17,13 @@ export interface ListeningSocket {
 /** Opens sockets: the real one, or a fake in tests. */
 export interface Sockets {
   /** The error code, such as `EADDRINUSE`, when the port cannot be had. Port 0: any that is free. */
-  listen(address: string, port: number): Promise<ListeningSocket | string>;
+  listen(address: string, port: number, transport?: Transport): Promise<ListeningSocket | string>;
 }
 
+export type Transport = "tcp" | "udp";
+
 // From asm-generic and bits/socket.h, Linux.
-const stream = 1;
+const kinds: Readonly<Record<Transport, number>> = { tcp: 1, udp: 2 };
 const closeOnExec = 0o2000000;
 const levelSocket = 1;
 const reuseAddress = 2;
@@ -30,7 +32,7 @@ const codes: Readonly<Record<number, string>> = { 13: "EACCES", 98: "EADDRINUSE"
 
 /** Sockets by the calls of libc: node's own servers would accept connections themselves. */
 export const systemSockets: Sockets = {
-  async listen(address, port) {
+  async listen(address, port, transport = "tcp") {
     const { default: koffi } = await import("koffi");
     const libc = koffi.load(null);
     const call = (prototype: string): ((...values: unknown[]) => number) =>
@@ -44,14 +46,16 @@ export const systemSockets: Sockets = {
 
     const name = socketAddress(address, port);
     if (!name) return "EADDRNOTAVAIL";
-    const fd = socket(name.length > 16 ? socketFamily.ipv6 : socketFamily.ipv4, stream | closeOnExec, 0);
+    const fd = socket(name.length > 16 ? socketFamily.ipv6 : socketFamily.ipv4, kinds[transport] | closeOnExec, 0);
     if (fd < 0) return fault();
     const one = Buffer.from([1, 0, 0, 0]);
     const size = Buffer.from([name.length, 0, 0, 0]);
+    const tcp = transport === "tcp";
+    // Two could share a port for datagrams by that option: one of them would get nothing.
     const failed =
-      setOption(fd, levelSocket, reuseAddress, one, one.length) < 0 ||
+      (tcp && setOption(fd, levelSocket, reuseAddress, one, one.length) < 0) ||
       bind(fd, name, name.length) < 0 ||
-      listen(fd, backlog) < 0 ||
+      (tcp && listen(fd, backlog) < 0) ||
       nameOf(fd, name, size) < 0;
     if (failed) {
       const code = fault();
@@ -80,12 +84,13 @@ export async function openPort(
   const about = { name, protocol, wanted, ...(own === undefined ? {} : { address: own }) };
   const address = own ?? usual;
   const text = (port: number, code: string): string => `port ${port} ${words[code] ?? code}`;
-  const first = await sockets.listen(address, bindPort ?? wanted);
+  const transport = protocol === "UDP" ? "udp" : "tcp";
+  const first = await sockets.listen(address, bindPort ?? wanted, transport);
   if (typeof first !== "string") return { bound: { ...about, port: first.port }, socket: first };
   const error = text(bindPort ?? wanted, first);
   const other = wanted + fallbackOffset;
   if (bindPort !== undefined || other > 65_535 || first === "EADDRNOTAVAIL") return { bound: { ...about, error } };
-  const second = await sockets.listen(address, other);
+  const second = await sockets.listen(address, other, transport);
   if (typeof second === "string") return { bound: { ...about, error: `${error}, and ${text(other, second)}` } };
   return { bound: { ...about, port: other, error: `${error}: listening on ${other} instead` }, socket: second };
 }

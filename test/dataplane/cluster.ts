@@ -11,7 +11,7 @@ import {
   startIngress,
 } from "../../src/dataplane/index.ts";
 import { type IngressSpec, resources } from "../../src/kube/index.ts";
-import type { StreamServices } from "../../src/routing/index.ts";
+import type { Pool, StreamServices } from "../../src/routing/index.ts";
 import { createMetrics, type Metrics, silentLogger, systemClock } from "../../src/system/index.ts";
 
 /** A backend on loopback. */
@@ -63,6 +63,8 @@ export interface TestCluster {
   readonly dataplane: DataPlane;
   readonly ingress: Ingress;
   readonly metrics: Metrics;
+  /** Whether the data plane has confirmed a ready endpoint with this port, and nothing since that has none. */
+  sendsTo(port: number): boolean;
   /** Port that answers for a listener. */
   port(name: "http" | "https"): number;
   service(
@@ -108,7 +110,23 @@ export async function startCluster(
   const client = createFakeClient();
   const metrics = createMetrics();
   const { start = startEmbedded, nginxOptions = {}, streams = () => [], ...more } = options;
-  const dataplane = start({ address: "127.0.0.1", metrics, signal, log, ...more });
+  const started = start({ address: "127.0.0.1", metrics, signal, log, ...more });
+  const confirmed = new Map<string, Pool>();
+  const confirm = (pools: Iterable<Pool>): void => {
+    for (const pool of pools) confirmed.set(pool.key, pool);
+  };
+  const dataplane: DataPlane = {
+    ...started,
+    async apply(configuration) {
+      const realised = await started.apply(configuration);
+      confirm(configuration.model.pools.values());
+      return realised;
+    },
+    async updatePools(pools) {
+      await started.updatePools(pools);
+      confirm(pools);
+    },
+  };
   const ingress = startIngress({
     client,
     informers: createInformers(client, { signal, log }),
@@ -131,6 +149,8 @@ export async function startCluster(
     dataplane,
     ingress,
     metrics,
+    sendsTo: (port) =>
+      [...confirmed.values()].some(({ endpoints }) => endpoints.some((each) => each.port === port && each.ready)),
     port: (name) => portOf(dataplane.listeners(), name),
     service(name, backends, ports = [{ port: 80 }], protocol = "TCP") {
       client.put(resources.Service, {
@@ -202,7 +222,7 @@ function portOf(listeners: readonly BoundListener[], name: string): number {
 
 /** Polls until `condition` is true, and says what was waited for when it never is. */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 3_000; i++) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

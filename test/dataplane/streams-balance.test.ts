@@ -1,6 +1,7 @@
 import { connect, createServer, type Server } from "node:net";
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { embeddedProgram } from "../support/embedded-program.ts";
 import { missingFor, startDataPlane, type DataPlane } from "../../src/dataplane/index.ts";
 import type { Balance, Endpoint, Listener, Owner, Pool, RoutingModel } from "../../src/routing/index.ts";
 import { createMetrics, freePort, silentLogger, systemClock } from "../../src/system/index.ts";
@@ -64,6 +65,7 @@ describe.each(planes)("streams on %s", (name, why) => {
       signal: stop.signal,
       clock: systemClock,
       log: silentLogger,
+      embeddedProgram: await embeddedProgram(),
     });
     await plane.ready;
   });

@@ -1,6 +1,7 @@
 // The same generated routes and raw requests on every data plane: what becomes of each is what `match` says.
 // SETS, REQUESTS: how many route sets, and requests for each. SEED: where to begin.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { embeddedProgram } from "../support/embedded-program.ts";
 import { type DataPlane, type DataPlaneName, missingFor, startDataPlane } from "../../src/dataplane/index.ts";
 import { createTranslationMemory, type RoutingModel } from "../../src/routing/index.ts";
 import { createMetrics, silentLogger } from "../../src/system/index.ts";
@@ -38,7 +39,13 @@ beforeAll(async () => {
     if (missing !== undefined) continue;
     planes.set(
       name,
-      startDataPlane(name, { address: "127.0.0.1", signal: stop.signal, log: silentLogger, metrics: createMetrics() }),
+      startDataPlane(name, {
+        address: "127.0.0.1",
+        signal: stop.signal,
+        log: silentLogger,
+        metrics: createMetrics(),
+        embeddedProgram: await embeddedProgram(),
+      }),
     );
     const wanted = Object.values(clientPorts);
     const free = await freePorts(wanted.length);

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, ListenOptions, Server } from "node:net";
 import type { Listener } from "../../routing/index.ts";
 import type { BoundListener } from "../dataplane.ts";
 
@@ -11,6 +11,32 @@ const words: Readonly<Record<string, string>> = {
   EADDRINUSE: "is in use",
   EADDRNOTAVAIL: "is on an address that this host does not have",
 };
+
+/** The socket of a listener's port, when someone else opens it. */
+export type TakePort = (listener: Listener) => Promise<TakenPort> | TakenPort;
+
+export interface TakenPort {
+  readonly bound: BoundListener;
+  /** To be closed by whoever takes it. */
+  readonly fd?: number;
+}
+
+/** Listens on a socket that is open already. */
+export async function bindTaken(server: Server, { bound, fd }: TakenPort): Promise<BoundListener> {
+  if (fd === undefined) return bound;
+  const failure = await listening(server, { fd, backlog });
+  return failure === undefined ? bound : withoutPort(bound, failure);
+}
+
+export function withoutPort({ name, protocol, wanted, address }: BoundListener, failure: string): BoundListener {
+  const about = { name, protocol, wanted, ...(address === undefined ? {} : { address }) };
+  return { ...about, error: `port ${wanted} ${words[failure] ?? failure}` };
+}
+
+const backlog = 4096;
+
+/** Listeners of one kind can go on with each other's port: who takes a connection of TLS is seen by its server name. */
+export const portKind = (protocol: Listener["protocol"]): string => (protocol === "TLS" ? "HTTPS" : protocol);
 
 /** Ports that are tried for a listener, one after the other. */
 export function portOrder({ port, bindPort }: Listener): readonly number[] {
@@ -42,8 +68,12 @@ export async function bindPort(server: Server, listener: Listener, usual: string
   return { ...bound, error: `${first}, and port ${other} ${words[second] ?? second}` };
 }
 
-async function tryBind(server: Server, port: number, host: string): Promise<string | undefined> {
-  server.listen({ port, host });
+function tryBind(server: Server, port: number, host: string): Promise<string | undefined> {
+  return listening(server, { port, host });
+}
+
+async function listening(server: Server, on: ListenOptions & { readonly fd?: number }): Promise<string | undefined> {
+  server.listen(on);
   try {
     await once(server, "listening");
     return undefined;

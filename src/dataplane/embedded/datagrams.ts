@@ -2,7 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type Listener, matchStream } from "../../routing/index.ts";
 import type { BoundListener } from "../dataplane.ts";
-import { portOrder } from "./bind.ts";
+import { portOrder, type TakenPort, type TakePort, withoutPort } from "./bind.ts";
 import { pickBackend } from "./decision.ts";
 import type { OpenListener } from "./listener.ts";
 import type { StreamContext } from "./stream.ts";
@@ -18,13 +18,15 @@ interface Session {
 export async function openDatagrams(
   context: StreamContext,
   first: Listener,
-  options: { readonly address: string },
+  options: { readonly address: string; readonly take?: TakePort },
 ): Promise<OpenListener> {
   const address = first.address ?? options.address;
   const { upstreams, limits } = context;
   let listener = first;
   const sessions = new Map<string, Session>();
-  const { socket: front, bound } = await bind(first, address);
+  const { socket: front, bound } = options.take
+    ? await bindTaken(await options.take(first), address)
+    : await bind(first, address);
   front?.on("error", () => {});
   front?.on("message", (message, from) => {
     const key = `${from.address} ${from.port}`;
@@ -71,14 +73,34 @@ export async function openDatagrams(
       // Other backends now: nobody stays with one that the route no longer names.
       if (before !== after) for (const key of sessions.keys()) end(key);
     },
-    close: async () => {
-      for (const key of sessions.keys()) end(key);
-      if (!front) return;
-      const closed = once(front, "close");
-      front.close();
-      await closed;
-    },
+    drain: () => close(),
+    close: () => close(),
   };
+
+  async function close(): Promise<void> {
+    for (const key of sessions.keys()) end(key);
+    if (!front) return;
+    const closed = once(front, "close");
+    front.close();
+    await closed;
+  }
+}
+
+async function bindTaken(
+  { bound, fd }: TakenPort,
+  address: string,
+): Promise<{ socket?: Socket; bound: BoundListener }> {
+  if (fd === undefined) return { bound };
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  try {
+    const listening = once(socket, "listening");
+    socket.bind({ fd });
+    await listening;
+    return { socket, bound };
+  } catch (caught) {
+    socket.close();
+    return { bound: withoutPort(bound, (caught as NodeJS.ErrnoException).code ?? String(caught)) };
+  }
 }
 
 async function bind(listener: Listener, address: string): Promise<{ socket?: Socket; bound: BoundListener }> {

@@ -3,6 +3,7 @@ import { type Clock, type Logger, type Metrics, systemClock } from "../../system
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
+import { portKind, type TakePort } from "./bind.ts";
 import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
@@ -23,12 +24,17 @@ export interface EmbeddedOptions {
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly log: Logger;
+  /**
+   * Hands over the socket of a listener's port, once each time that it is opened, for whoever opens ports elsewhere: then none is
+   * opened here. Without a descriptor nobody listens.
+   */
+  readonly take?: TakePort;
 }
 
 /** Milliseconds that requests in flight get when a listener closes. */
-const grace = 10_000;
+export const grace = 10_000;
 
-const capabilities: ReadonlySet<Feature> = new Set<Feature>([
+export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "ExactPath",
   "PrefixPath",
   "RegularExpression",
@@ -104,11 +110,20 @@ const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "TLSRouteModeMixed",
 ]);
 
+/** The data plane inside this process, which may give its ports to another. */
+export interface Embedded extends DataPlane {
+  /**
+   * Takes no new connections from now on, whatever is applied. Those that are there follow what is applied, each until its next
+   * answer; settles when the last one is done.
+   */
+  drain(): Promise<void>;
+}
+
 /**
  * The data plane inside this process. Its program is the routing room's own `match`; a configuration is a model, put in
  * place of the one before between two requests. Throws `TypeError` for a malformed CIDR.
  */
-export function startEmbedded(options: EmbeddedOptions): DataPlane {
+export function startEmbedded(options: EmbeddedOptions): Embedded {
   const { signal, log, clock = systemClock } = options;
   const limits = { ...defaultLimits, ...options.limits };
   let keyPair: Configuration["keyPair"] = () => undefined;
@@ -119,6 +134,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
   const closing = new Set<Promise<void>>();
   let pools = new Map<string, Pool>();
   let applying: Promise<unknown> = Promise.resolve();
+  let isDraining = false;
 
   const context: ProxyContext = {
     upstreams,
@@ -133,6 +149,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
     limits,
     log,
     contexts,
+    ...(options.take ? { take: options.take } : {}),
   };
 
   function close(name: string, listener: OpenListener): void {
@@ -152,7 +169,7 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
       else close(name, listener);
     }
     for (const listener of model.listeners)
-      if (!open.has(listener.name)) {
+      if (!open.has(listener.name) && !isDraining) {
         const opener = listener.protocol === "UDP" ? openDatagrams : openListener;
         open.set(listener.name, await opener(context, listener, listenerOptions));
       }
@@ -201,6 +218,11 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
       upstreams.update(known);
     },
     listeners: () => [...open.values()].map((listener) => listener.bound),
+    async drain() {
+      await applying;
+      isDraining = true;
+      await Promise.all([...open.values()].map((listener) => listener.drain()));
+    },
   };
 }
 
@@ -208,7 +230,6 @@ export function startEmbedded(options: EmbeddedOptions): DataPlane {
 function isSamePort(next: Listener, bound: BoundListener): boolean {
   const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
   const there = next.address === bound.address;
-  // Names whose TLS is passed through come and go on a port of HTTPS: who takes a connection is seen by its server name.
-  const kind = (protocol: Listener["protocol"]): string => (protocol === "TLS" ? "HTTPS" : protocol);
-  return next.port === bound.wanted && kind(next.protocol) === kind(bound.protocol) && there && !moved;
+  // Names whose TLS is passed through come and go on a port of HTTPS.
+  return next.port === bound.wanted && portKind(next.protocol) === portKind(bound.protocol) && there && !moved;
 }

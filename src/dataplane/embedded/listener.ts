@@ -15,7 +15,7 @@ import { createServer as createTcp, type Socket } from "node:net";
 import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
-import { bindPort } from "./bind.ts";
+import { bindPort, bindTaken, type TakePort } from "./bind.ts";
 import { readPreface } from "./preface.ts";
 import { readClientHello } from "./client-hello.ts";
 import type { Limits } from "./limits.ts";
@@ -31,6 +31,8 @@ export interface OpenListener {
   readonly bound: BoundListener;
   /** From now on requests follow this listener; same port and protocol. */
   update(listener: Listener): void;
+  /** Takes no new connections, and ends those that it has with their next answer; settles when the last one is done. */
+  drain(): Promise<void>;
   /** Takes no new connections; settles when the last one is done, at most `grace` milliseconds later. */
   close(grace: number): Promise<void>;
 }
@@ -40,6 +42,7 @@ export interface ListenerOptions {
   readonly limits: Limits;
   readonly log: Logger;
   readonly contexts: SecureContexts;
+  readonly take?: TakePort;
 }
 
 /** Opens a listener's port, or the one `bindPort` falls back to. Never rejects: `bound.error` says what failed. */
@@ -82,13 +85,22 @@ export async function openListener(
   });
   front.maxConnections = limits.connections;
 
-  const bound = await bindPort(front, first, options.address);
+  const bound = options.take
+    ? await bindTaken(front, await options.take(first))
+    : await bindPort(front, first, options.address);
   if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
 
   return {
     bound,
     update(next) {
       listener = next;
+    },
+    async drain() {
+      draining = true;
+      if (!front.listening) return;
+      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      for (const session of sessions) session.close();
+      await closed;
     },
     close: async (grace) => {
       draining = true;

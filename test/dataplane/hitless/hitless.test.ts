@@ -2,6 +2,7 @@
 // change that is told as done holds for the next request. HITLESS=full: for two minutes and 5,000 routes (`npm run soak:dataplane`).
 import { Agent, request as httpRequest } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
+import { embeddedProgram } from "../../support/embedded-program.ts";
 import { type DataPlaneName, missingFor, startDataPlane } from "../../../src/dataplane/index.ts";
 import { createTranslationMemory } from "../../../src/routing/index.ts";
 import { createMetrics, silentLogger } from "../../../src/system/index.ts";
@@ -56,6 +57,7 @@ for (const name of planes) {
           signal: stop.signal,
           log: silentLogger,
           metrics: createMetrics(),
+          embeddedProgram: await embeddedProgram(),
         });
         clean.push(async () => {
           stop.abort();

@@ -1,0 +1,30 @@
+import type { Pool } from "../../../routing/index.ts";
+import type { BoundListener } from "../../dataplane.ts";
+import type { Limits } from "../limits.ts";
+import type { Difference } from "./difference.ts";
+import type { Figures } from "./figures.ts";
+
+/** A port as the controller opened it. */
+export interface Place {
+  readonly bound: BoundListener;
+  /** A descriptor for it has been sent: the process's earlier one, if any, is of no use. */
+  readonly fresh: boolean;
+}
+
+/** To a process that serves. Each but `begin` and `stop` is answered once, in the order of their coming. */
+export type ToWorker =
+  | { readonly type: "begin"; readonly limits: Limits; readonly trustedForwarders: readonly string[] }
+  | {
+      readonly type: "apply";
+      readonly id: number;
+      readonly difference: Difference;
+      readonly places: readonly Place[];
+    }
+  | { readonly type: "pools"; readonly id: number; readonly pools: readonly Pool[] }
+  /** No new connections; end when the last one is done. */
+  | { readonly type: "stop" };
+
+export type FromWorker =
+  | { readonly type: "done"; readonly id: number }
+  | { readonly type: "failed"; readonly id: number; readonly why: string }
+  | { readonly type: "figures"; readonly figures: Figures };
