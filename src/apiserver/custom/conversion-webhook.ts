@@ -6,7 +6,7 @@ import {
   type KubeObject,
   type StatusError,
 } from "../../kube/index.ts";
-import { EgressError, readAnswer, type Egress, type EgressTarget } from "../egress/index.ts";
+import { EgressError, readAnswer, webhookTarget, type Egress } from "../egress/index.ts";
 import type { Convert } from "./conversion.ts";
 
 /** Objects that are sent at once. */
@@ -24,14 +24,8 @@ export function webhookOf({ spec }: CustomResourceDefinition, egress: Egress): C
   if (!client || version === undefined) {
     return () => Promise.reject(failed(spec.names.kind, "no supported conversion review versions"));
   }
-  const { service, url, caBundle } = client;
-  const ca = caBundle ? { ca: Buffer.from(caBundle, "base64").toString() } : {};
-  const address = url === undefined ? undefined : new URL(url);
-  const target: EgressTarget = address
-    ? { to: address, ...ca }
-    : { to: { namespace: service?.namespace ?? "", name: service?.name ?? "", port: service?.port ?? 443 }, ...ca };
-  const root = address ? address.pathname : (service?.path ?? "/");
-  const path = `${root.startsWith("/") ? root : `/${root}`}?timeout=30s`;
+  const { target, path: plain } = webhookTarget(client);
+  const path = `${plain}?timeout=30s`;
 
   const ask = async (objects: readonly KubeObject[], apiVersion: string): Promise<KubeObject[]> => {
     const [first] = objects;

@@ -7,6 +7,7 @@ import { createAuthority, issueServer } from "../pki/authority.ts";
 import { readAnswer, type EgressTarget } from "./egress.ts";
 import { createNetworkEgress } from "./network-egress.ts";
 import { endpointOf, type Endpoint } from "./resolve.ts";
+import { webhookTarget } from "./webhook-target.ts";
 
 const service = (spec: Service["spec"]): Service => ({
   apiVersion: "v1",
@@ -51,6 +52,26 @@ describe("the endpoint of a Service", () => {
       'no service port 444 found for service "hook"',
     );
     expect(() => endpointOf(service({ ports }), [], 443, first)).toThrow('no endpoints available for service "hook"');
+  });
+});
+
+describe("a webhook", () => {
+  test.each([
+    ["https://hooks.example.com:8443//failing", "/failing"],
+    ["https://hooks.example.com/a//b/./c/", "/a/b/c"],
+    ["https://hooks.example.com", "/"],
+  ])("at %s is asked at %s", (url, path) => {
+    expect(webhookTarget({ url })).toEqual({ path, target: { to: new URL(url) } });
+  });
+
+  test("of a Service has its port, and a path that may lack its slash", () => {
+    const service = { namespace: "ns", name: "hook" };
+    const to = { ...service, port: 443 };
+    expect(webhookTarget({ service })).toEqual({ path: "/", target: { to } });
+    expect(webhookTarget({ service: { ...service, port: 9443, path: "x/" } })).toEqual({
+      path: "/x",
+      target: { to: { ...to, port: 9443 } },
+    });
   });
 });
 

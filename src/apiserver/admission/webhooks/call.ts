@@ -1,5 +1,5 @@
 import { isObject, type WebhookClientConfig } from "../../../kube/index.ts";
-import { originOf, readAnswer, type Egress, type EgressAnswer, type EgressTarget } from "../../egress/index.ts";
+import { originOf, readAnswer, webhookTarget, type Egress, type EgressAnswer } from "../../egress/index.ts";
 
 /** A webhook could not be asked. The message is upstream's, without `failed calling webhook`. */
 export class CallError extends Error {
@@ -18,17 +18,6 @@ const mostAnswer = 8 << 20;
 /** Characters of an answer that an error message shows. */
 const mostShown = 2048;
 
-/** Where a webhook is: the URL it was given, or a Service. */
-export function targetOf({ url, service, caBundle }: WebhookClientConfig): { target: EgressTarget; path: string } {
-  const trust = caBundle ? { ca: Buffer.from(caBundle, "base64").toString() } : {};
-  if (url !== undefined) {
-    const to = new URL(url);
-    return { target: { to, ...trust }, path: `${to.pathname}${to.search}` };
-  }
-  const { namespace = "", name = "", port = 443, path = "/" } = service ?? {};
-  return { target: { to: { namespace, name, port }, ...trust }, path: path.startsWith("/") ? path : `/${path}` };
-}
-
 /**
  * Posts a review and reads the JSON that comes back. `timeout` in seconds. Throws CallError, worded as by client-go, which calls
  * webhooks upstream.
@@ -39,8 +28,8 @@ export async function postReview(
   review: object,
   timeout: number,
 ): Promise<unknown> {
-  const { target, path: plain } = targetOf(config);
-  const path = `${plain}${plain.includes("?") ? "&" : "?"}timeout=${timeout}s`;
+  const { target, path: plain } = webhookTarget(config);
+  const path = `${plain}?timeout=${timeout}s`;
   const failed = (why: string, cause?: unknown): CallError =>
     new CallError(`failed to call webhook: Post "${originOf(target)}${path}": ${why}`, 503, { cause });
   const ended = new AbortController();
