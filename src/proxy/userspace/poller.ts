@@ -1,6 +1,6 @@
 import { errorName, events, type SocketCalls } from "./socket-calls.ts";
 
-/** Tells of sockets that are ready: in turns of this thread's event loop, and by another thread that waits while there is nothing. */
+/** Tells of sockets that are ready: in turns of this thread's event loop, and by another thread that waits when nothing comes for a while. */
 export interface Poller {
   /**
    * Calls `ready` with the events (`events`) of a socket: `edge`, once for whatever is new; `level`, as long as something is there. Returns
@@ -19,6 +19,8 @@ interface Watched {
   readonly ready: (events: number) => void;
 }
 
+const mostOthers = 8;
+
 /** Throws where the system gives no epoll. It needs nothing, and keeps no process alive, while no socket is watched. */
 export function openPoller({ epoll }: Pick<SocketCalls, "epoll">): Poller {
   const set = epoll.create();
@@ -29,6 +31,8 @@ export function openPoller({ epoll }: Pick<SocketCalls, "epoll">): Poller {
   let tags = 0;
   let scheduled = false;
   let waiting = false;
+  /** How many more turns, after one that told of something, may go to others before another thread is asked to wait. */
+  let patience = 0;
   if (bell < 0 || epoll.add(set, bell, events.in, 0) < 0) throw new Error(`eventfd: ${errorName(bell)}`);
   // At its end the process waits for its threads.
   process.once("exit", () => epoll.ring(bell));
@@ -45,9 +49,16 @@ export function openPoller({ epoll }: Pick<SocketCalls, "epoll">): Poller {
     tasks = [];
     for (const task of due) task();
     if (!waiting) {
-      const count = epoll.look(set);
+      let count = epoll.look(set);
+      // Who has just been served mostly goes on at once: another thread would cost more than to wait for it here.
+      const found = count <= 0 && patience > 0 && tasks.length === 0 ? epoll.linger(set) : "nothing";
+      if (found === "ours") count = epoll.look(set);
       if (count > 0) {
+        patience = mostOthers;
         tell(count);
+        schedule();
+      } else if (found === "others") {
+        patience--;
         schedule();
       } else if (tasks.length === 0 && watched.size > 0) wait();
     }
@@ -56,8 +67,10 @@ export function openPoller({ epoll }: Pick<SocketCalls, "epoll">): Poller {
 
   function wait(): void {
     waiting = true;
+    patience = 0;
     epoll.wait(set, (count) => {
       waiting = false;
+      patience = mostOthers;
       tell(count);
       schedule();
     });

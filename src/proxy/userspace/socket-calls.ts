@@ -1,4 +1,5 @@
 import { constants, endianness } from "node:os";
+import { isMainThread } from "node:worker_threads";
 import { socketFamily } from "../../system/index.ts";
 
 /**
@@ -39,6 +40,11 @@ export interface EpollCalls {
   remove(epoll: number, fd: number): void;
   /** What is there now, without waiting: how many `at` can tell. */
   look(epoll: number): number;
+  /**
+   * Waits in this thread for one of the set (`ours`), and no longer than the event loop has nothing to do (`others`) nor than a millisecond
+   * (`nothing`; at once where this cannot be done).
+   */
+  linger(epoll: number): "ours" | "others" | "nothing";
   /** Waits in another thread; nothing else may be asked of `look` and `at` meanwhile. */
   wait(epoll: number, found: (count: number) => void): void;
   at(index: number): void;
@@ -88,6 +94,8 @@ const [addToEpoll, removeFromEpoll] = [1, 2];
 const backlog = 4096;
 const bufferSize = 1 << 16;
 const mostEvents = 512;
+/** Milliseconds. */
+const lingering = 1;
 
 /** Rejects where there is no Linux or no foreign function interface. */
 export async function openSocketCalls(): Promise<SocketCalls> {
@@ -113,8 +121,22 @@ export async function openSocketCalls(): Promise<SocketCalls> {
   const epollControl = call("int epoll_ctl(int, int, int, const void *)");
   const epollWait = func("int epoll_wait(int, void *, int, int)");
   const eventFd = call("int eventfd(unsigned int, int)");
+  const poll = call("int poll(void *, unsigned long, int)");
+  const loop = eventLoop();
   const read = call("long read(int, void *, size_t)");
   const write = call("long write(int, const void *, size_t)");
+
+  /** The descriptor that tells of what Node.js's own event loop waits for; undefined where that is not known. */
+  function eventLoop(): number | undefined {
+    if (!isMainThread) return undefined;
+    try {
+      const fd = (func("int uv_backend_fd(void *)") as (loop: unknown) => number)(func("void *uv_default_loop()")());
+      return fd < 0 ? undefined : fd;
+    } catch {
+      // A program that does not show the functions of its libuv.
+      return undefined;
+    }
+  }
 
   const orError = (given: number): number => (given < 0 ? -koffi.errno() : given);
   const number = (value: number): Buffer => Buffer.from(new Int32Array([value]).buffer);
@@ -200,6 +222,10 @@ export async function openSocketCalls(): Promise<SocketCalls> {
     const bellValue = Buffer.from(new BigUint64Array([1n]).buffer);
     const heard = Buffer.alloc(8);
     const event = { fd: 0, tag: 0, events: 0 };
+    /** Two of `struct pollfd`: descriptor, what is asked for, what there is. */
+    const either = Buffer.alloc(16);
+    const eitherWords = new Int32Array(either.buffer, either.byteOffset, 4);
+    const eitherHalves = new Int16Array(either.buffer, either.byteOffset, 8);
     return {
       event,
       create: () => orError(epollCreate(closeOnExec)),
@@ -211,6 +237,15 @@ export async function openSocketCalls(): Promise<SocketCalls> {
       },
       remove: (epoll, fd) => void epollControl(epoll, removeFromEpoll, fd, wantedBytes),
       look: (epoll) => epollWait(epoll, foundBytes, mostEvents, 0) as number,
+      linger(epoll) {
+        if (loop === undefined) return "nothing";
+        eitherWords[0] = epoll;
+        eitherWords[2] = loop;
+        eitherHalves[2] = events.in;
+        eitherHalves[6] = events.in;
+        if (poll(either, 2, lingering) <= 0) return "nothing";
+        return eitherHalves[3] === 0 ? "others" : "ours";
+      },
       wait: (epoll, tell) => {
         epollWait.async(epoll, foundBytes, mostEvents, -1, (_error: unknown, count: unknown) =>
           tell(typeof count === "number" ? count : 0),
