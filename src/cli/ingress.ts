@@ -14,6 +14,8 @@ import {
   startDataPlane,
   type DataPlane,
   type DataPlaneName,
+  type Acme,
+  startAcme,
   startGateway,
   startIngress,
 } from "../dataplane/index.ts";
@@ -21,13 +23,14 @@ import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
 import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
+import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { clientFor } from "./loadbalancer.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
 import { startStatusEndpoint } from "./status-endpoint.ts";
 
-interface Flags {
+interface Flags extends AcmeFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly address: string;
@@ -81,6 +84,13 @@ export function ingressCommand(): Command {
     )
     .option("--udp-services-configmap <namespace/name>", "the same for UDP")
     .option("--default-ssl-certificate <namespace/name>", "Secret with the certificate for names that have none")
+    .option(
+      "--acme-directory <url>",
+      "get certificates by ACME for Ingresses with the annotation fairlead.dev/acme; with this you agree to the server's terms",
+    )
+    .option("--acme-email <address>", "whom the ACME server tells when something is wrong")
+    .option("--acme-ca <file>", "PEM of an authority for the ACME server's own certificate")
+    .option("--acme-account <namespace/name>", "Secret with the account's key, made when it is not there")
     .option("--no-gateway-api", "serve Ingresses only")
     .option(
       "--gateway-address <ip>",
@@ -138,6 +148,7 @@ async function run(flags: Flags): Promise<void> {
     flags.defaultSslCertificate === undefined
       ? undefined
       : objectName("--default-ssl-certificate", flags.defaultSslCertificate);
+  const acmeOptions = await acmeSettings(flags, flags.leaderElectNamespace);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
   const stop = new AbortController();
@@ -159,6 +170,7 @@ async function run(flags: Flags): Promise<void> {
   const configMaps = readsConfigMaps ? informers.of(resources.ConfigMap) : undefined;
   const publish = published && informers.of(resources.Service);
   let leading = false;
+  let acme: Acme | undefined;
   const ingress = startIngress({
     client,
     informers,
@@ -171,6 +183,7 @@ async function run(flags: Flags): Promise<void> {
       ...(published && publish ? publishedAddresses(publish.get(published)) : []),
     ],
     leading: () => leading,
+    onServed: () => acme?.refresh(),
     nginx: {
       controllers: [nginxControllerName, ...(flags.ingressNginx ? ["k8s.io/ingress-nginx"] : [])],
       options: () => (optionsFrom && configMaps?.get(optionsFrom)?.data) ?? {},
@@ -228,10 +241,31 @@ async function run(flags: Flags): Promise<void> {
       log.info({}, "this one leads: it writes statuses");
       ingress.refresh();
       try {
+        if (acmeOptions) {
+          acme = await startAcme({
+            ...acmeOptions,
+            client,
+            informers,
+            current: () => ingress.current(),
+            address: () => addressOf(flags),
+            signal: until,
+            clock,
+            log,
+            events: createEventRecorder(client, {
+              component: "fairlead-acme",
+              host: hostname(),
+              log,
+              clock,
+              signal: until,
+            }),
+          });
+          acme.refresh();
+        }
         if (flags.gatewayApi) await serveGateways(flags, { client, informers, metrics, signal: until, clock, log });
         else await aborted(until);
       } finally {
         leading = false;
+        acme = undefined;
       }
     },
   });
@@ -271,11 +305,16 @@ async function serveGateways(
   const gateway = startGateway({
     ...parts,
     dataplane: dataplaneOf(flags, parts),
-    addresses: () => [flags.gatewayAddress ?? process.env["POD_IP"] ?? ownAddress()],
+    addresses: () => [addressOf(flags)],
     events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
   });
   gateway.ready.catch((error: unknown) => {
     if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
   });
   await gateway.stopped;
+}
+
+/** Where others reach this process. */
+function addressOf({ gatewayAddress }: Flags): string {
+  return gatewayAddress ?? process.env["POD_IP"] ?? ownAddress();
 }

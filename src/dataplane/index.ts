@@ -10,4 +10,5 @@ export { startHaproxy, type HaproxyOptions } from "./haproxy/haproxy.ts";
 export { startIngress, controllerName, nginxControllerName, type Ingress, type IngressOptions } from "./ingress.ts";
 export { gatewayControllerName } from "./gateway/controller-name.ts";
 export { startGateway, type GatewayController, type GatewayOptions } from "./gateway/controller.ts";
+export { startAcme, type Acme, type AcmeOptions } from "./acme/index.ts";
 export { publishedAddresses } from "./ingress-status.ts";

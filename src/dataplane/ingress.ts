@@ -63,6 +63,8 @@ export interface IngressOptions {
   };
   /** Secret, as `namespace/name`, with the certificate for names that have none. Default: a self-signed one. */
   readonly defaultCertificate?: string;
+  /** Called whenever `current` answers differently. */
+  readonly onServed?: () => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -230,6 +232,7 @@ export function startIngress(options: IngressOptions): Ingress {
     memory.keepPools(next.model.pools);
     isReady();
     served = new Set(next.served.map(keyOf));
+    options.onServed?.();
     enqueueStatuses();
     controller.enqueueAfter("problems", patience);
     const end = clock.now();

@@ -101,6 +101,7 @@ export async function startCluster(
     trustedForwarders?: string[];
     nginxOptions?: Record<string, string>;
     streams?: () => readonly StreamServices[];
+    onServed?: () => void;
   } = {},
 ): Promise<TestCluster> {
   const stop = new AbortController();
@@ -109,7 +110,7 @@ export async function startCluster(
   const clock = systemClock;
   const client = createFakeClient();
   const metrics = createMetrics();
-  const { start = startEmbedded, nginxOptions = {}, streams = () => [], ...more } = options;
+  const { start = startEmbedded, nginxOptions = {}, streams = () => [], onServed = () => {}, ...more } = options;
   const started = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const confirmed = new Map<string, Pool>();
   const confirm = (pools: Iterable<Pool>): void => {
@@ -135,6 +136,7 @@ export async function startCluster(
     // 0: any free port.
     ports: { http: 0, https: 0 },
     nginx: { controllers: ["k8s.io/ingress-nginx"], options: () => nginxOptions, streams },
+    onServed,
     signal,
     clock,
     log,

@@ -585,7 +585,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
 
 /** What holds requests to the certificates of their host; `undefined` when it cannot, and nobody may come in. */
 function certificateFilters(
-  { host, owner }: Route,
+  { host, path, owner }: Route,
   { draft, guard, ask, problems, abilities }: RuleContext,
 ): Filter[] | undefined {
   const { ingress, settings, paths, reading } = draft;
@@ -618,7 +618,8 @@ function certificateFilters(
       `host ${host} belongs to another namespace; requests to this Ingress get 500`,
       "leave it to the Ingress that had the host first",
     );
-  if (!guard?.settings.certificates) return [];
+  // Authorities that prove a host show no certificate.
+  if (!guard?.settings.certificates || path?.value.startsWith("/.well-known/acme-challenge/")) return [];
   const secret = ownSecret(
     guard.ingress,
     guard.settings.certificates.secret,

@@ -1,0 +1,1 @@
+export { type Acme, type AcmeOptions, startAcme } from "./acme.ts";

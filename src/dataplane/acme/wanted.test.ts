@@ -1,0 +1,90 @@
+import { expect, test } from "vitest";
+import type { Ingress, IngressTLS } from "../../kube/index.ts";
+import { selfSigned } from "../self-signed.ts";
+import { waitOf } from "./protocol.ts";
+import { issuerAnnotation, nextStep, wantedCertificates } from "./wanted.ts";
+
+const annotated = { "fairlead.dev/acme": "true" };
+
+function ingress(
+  name: string,
+  tls: IngressTLS[],
+  hosts: string[] = [],
+  namespace = "shop",
+  annotations = annotated,
+): Ingress {
+  return {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "Ingress",
+    metadata: { name, namespace, annotations },
+    spec: { tls, rules: hosts.map((host) => ({ host })) },
+  };
+}
+
+test("entries of one Secret are one certificate; without the annotation there is none", () => {
+  const one = ingress("one", [{ secretName: "a", hosts: ["b.test", "a.test"] }, { hosts: ["no-secret.test"] }]);
+  const two = ingress("two", [{ secretName: "a", hosts: ["c.test", "a.test"] }]);
+  const three = ingress("three", [{ secretName: "b" }], ["d.test"]);
+  const silent = ingress("silent", [{ secretName: "c", hosts: ["e.test"] }], [], "shop", {} as typeof annotated);
+  const { certificates, unprovable } = wantedCertificates([one, two, three, silent]);
+  expect([...certificates].map(([key, { hosts }]) => [key, hosts])).toEqual([
+    ["shop/a", ["a.test", "b.test", "c.test"]],
+    ["shop/b", ["d.test"]],
+  ]);
+  expect(certificates.get("shop/a")?.ingresses).toEqual([one, two]);
+  expect(unprovable).toEqual([]);
+});
+
+test.each(["*.a.test", "localhost", "192.0.2.1", "a_b.test", "A.test", "-a.test", ""])(
+  "%j cannot be proved",
+  (host) => {
+    const { certificates, unprovable } = wantedCertificates([
+      ingress("one", [{ secretName: "a", hosts: [host, "ok.test"] }]),
+    ]);
+    expect(certificates.get("shop/a")?.hosts).toEqual(["ok.test"]);
+    expect(unprovable).toMatchObject([{ host, field: "spec.tls[0]" }]);
+  },
+);
+
+test("a host is that of the namespace that had it first", () => {
+  const older = ingress("older", [], ["a.test"]);
+  const thief = ingress("thief", [{ secretName: "x", hosts: ["a.test"] }], ["a.test"], "zoo");
+  expect(wantedCertificates([older, thief]).certificates.size).toBe(0);
+  expect([...wantedCertificates([thief, older]).certificates.keys()]).toEqual(["zoo/x"]);
+});
+
+test("a certificate is renewed when a third of its life is left, and made anew for other names or by another authority", () => {
+  const begin = Date.parse("2026-01-01T00:00:00Z");
+  const { certificate, key } = selfSigned(begin, ["a.test", "b.test"]);
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "a", namespace: "shop", annotations: { [issuerAnnotation]: "https://ca.test/dir" } },
+    data: { "tls.crt": base64(certificate), "tls.key": base64(key) },
+  } as const;
+  const wanted = { namespace: "shop", name: "a", hosts: ["a.test"], ingresses: [] };
+  const step = nextStep(wanted, secret, "https://ca.test/dir", begin);
+  const until = step.act === "wait" ? step.until : 0;
+  const days = (until - begin) / 86_400_000;
+  expect(days).toBeGreaterThan(240);
+  expect(days).toBeLessThan(250);
+  expect(nextStep(wanted, secret, "https://ca.test/dir", until - 1)).toEqual(step);
+  expect(nextStep(wanted, secret, "https://ca.test/dir", until).act).toBe("issue");
+  expect(nextStep({ ...wanted, hosts: ["c.test"] }, secret, "https://ca.test/dir", begin).act).toBe("issue");
+  expect(nextStep(wanted, secret, "https://other.test/dir", begin).act).toBe("issue");
+  expect(nextStep(wanted, undefined, "https://ca.test/dir", begin).act).toBe("issue");
+  expect(nextStep(wanted, { ...secret, data: {} }, "https://ca.test/dir", begin).act).toBe("issue");
+  const foreign = { ...secret, metadata: { name: "a", namespace: "shop" } };
+  expect(nextStep(wanted, foreign, "https://ca.test/dir", until).act).toBe("leave");
+});
+
+test("Retry-After: seconds, a date, nonsense", () => {
+  const now = Date.parse("2026-01-01T00:00:00Z");
+  expect(waitOf("120", now)).toBe(120_000);
+  expect(waitOf("Thu, 01 Jan 2026 00:01:00 GMT", now)).toBe(60_000);
+  expect(waitOf("Wed, 31 Dec 2025 00:00:00 GMT", now)).toBe(0);
+  expect(waitOf("999999999", now)).toBe(86_400_000);
+  expect(waitOf("soon", now)).toBeUndefined();
+  expect(waitOf(undefined, now)).toBeUndefined();
+});
