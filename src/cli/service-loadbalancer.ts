@@ -8,9 +8,20 @@ import {
   type KeyPair,
   startDataPlane,
 } from "../dataplane/index.ts";
-import { balances, startServiceLoadBalancer, type ServiceRoutes, type TcpService } from "../loadbalancer/index.ts";
+import type { Client } from "../client/index.ts";
+import {
+  balances,
+  parseGoTemplate,
+  readManifest,
+  renderOnce,
+  startPlugin,
+  startServiceLoadBalancer,
+  TemplateError,
+  type ServiceRoutes,
+  type TcpService,
+} from "../loadbalancer/index.ts";
 import type { Balance } from "../routing/index.ts";
-import type { LogLevel } from "../system/index.ts";
+import { systemCommands, type LogLevel } from "../system/index.ts";
 import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { goBoolean, port, runFrontEnd, wholeNumber } from "./front-end.ts";
@@ -37,6 +48,8 @@ interface Flags {
   readonly address: string;
   readonly dataplane: DataPlaneName;
   readonly cfg?: string;
+  readonly dry: boolean;
+  readonly syslog: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -63,8 +76,9 @@ export function serviceLoadbalancerCommand(): Command {
     .option("--namespace <namespace>", "the only namespace (default: all)")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
     .option("--dataplane <name>", "what serves them: embedded or haproxy", dataPlaneName, "embedded" as const)
-    .addOption(new Option("--cfg <file>").hideHelp())
-    .addOption(new Option("--syslog [bool]").hideHelp())
+    .option("--cfg <file>", "loadbalancer.json: another balancer, by a template and a reload command, serves them")
+    .option("--dry [bool]", "with --cfg: print what the template makes, and end", goBoolean, false)
+    .option("--syslog [bool]", "with --cfg: startSyslog of the template", goBoolean, false)
     .addOption(new Option("--v <level>").hideHelp())
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
     .addHelpText(
@@ -83,7 +97,8 @@ sessionAffinity: ClientIP keeps a client's address with its pod.
 
 Examples:
   fairlead service-loadbalancer --tcp-services=mysql:3306,nginxsvc:443 --http-port=8080
-  KUBECONFIG=eu.conf fairlead service-loadbalancer --use-kubernetes-cluster-service=false`,
+  KUBECONFIG=eu.conf fairlead service-loadbalancer --use-kubernetes-cluster-service=false
+  fairlead service-loadbalancer --cfg=loadbalancer.json --dry`,
     )
     .action(run);
 }
@@ -107,21 +122,16 @@ function tcpServices(text: string): TcpService[] {
 }
 
 async function run(flags: Flags): Promise<void> {
-  if (flags.cfg !== undefined)
-    throw new CliError(
-      "USAGE",
-      "--cfg: templates and reload commands are not taken over",
-      "leave it out: the data plane follows every change by itself",
-    );
   if (!flags.useKubernetesClusterService && flags.kubeconfig === undefined && !process.env["KUBECONFIG"])
     throw new CliError("USAGE", "--use-kubernetes-cluster-service=false: KUBECONFIG is needed");
   if (flags.dataplane === "nginx")
     throw new CliError("USAGE", "--dataplane nginx serves no TCP", "use embedded or haproxy");
-  await requireDataPlane(flags.dataplane);
+  if (flags.cfg === undefined) await requireDataPlane(flags.dataplane);
   const keyPair = flags.sslCert === undefined ? undefined : await keyPairOf(flags.sslCert);
   const authorities = flags.sslCaCert === undefined ? undefined : await authoritiesOf(flags.sslCaCert);
   const page = flags.errorPage === undefined ? undefined : await pageOf(flags.errorPage);
   const client = await clientFor(flags);
+  if (flags.cfg !== undefined) return runPlugin(flags, flags.cfg, client);
   await runFrontEnd(client, flags.logLevel, async (parts) => {
     const { metrics, signal, clock, log } = parts;
     const balancer = startServiceLoadBalancer({
@@ -157,6 +167,45 @@ async function run(flags: Flags): Promise<void> {
         : [flags.defaultReturnCode, page, "text/html; charset=utf-8"];
     await open("--own-port", flags.ownPort, (path) => (path === "/" ? notFound : undefined));
     return [balancer];
+  });
+}
+
+/** Another balancer serves them: what a manifest names is filled in and told. */
+async function runPlugin(flags: Flags, path: string, client: Client): Promise<void> {
+  const manifest = readManifest(await fileOf("--cfg", path));
+  if ("fault" in manifest) throw new CliError("BAD_FILE", `--cfg: ${path} ${manifest.fault}`);
+  const balance = manifest.algorithm === undefined ? flags.balanceAlgorithm : algorithm(manifest.algorithm);
+  const template = await fileOf("--cfg: template", manifest.template);
+  try {
+    parseGoTemplate(template);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw new CliError("BAD_FILE", `--cfg: ${manifest.template} ${error.message}`);
+  }
+  const sslCert = flags.sslCert === undefined ? "" : `crt ${flags.sslCert}`;
+  const options = {
+    manifest,
+    template,
+    commands: systemCommands,
+    tcpServices: flags.tcpServices ?? [],
+    ...(flags.targetService ? { targetService: flags.targetService } : {}),
+    ...(flags.namespace ? { namespace: flags.namespace } : {}),
+    forwardServices: flags.forwardServices,
+    balance,
+    sslCert: sslCert && flags.sslCaCert !== undefined ? `${sslCert} ca-file ${flags.sslCaCert}` : sslCert,
+    startSyslog: flags.syslog,
+  };
+  if (flags.dry) {
+    process.stdout.write(await renderOnce({ ...options, client }));
+    return;
+  }
+  await runFrontEnd(client, flags.logLevel, async (parts) => {
+    const { metrics, signal } = parts;
+    const plugin = startPlugin({ ...parts, ...options });
+    const at = `0.0.0.0:${flags.ownPort}`;
+    const endpoint = await startStatusEndpoint({ option: "--own-port", at, unready: () => plugin.unserved(), metrics });
+    signal.addEventListener("abort", () => endpoint.close(), { once: true });
+    return [plugin];
   });
 }
 

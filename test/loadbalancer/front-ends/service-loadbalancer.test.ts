@@ -1,11 +1,51 @@
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { selfSigned } from "../../../src/dataplane/self-signed.ts";
 import { resources } from "../../../src/kube/index.ts";
 import { repository } from "../../support/lab.ts";
 import { noVipLab, openVipLab, sleep, type VipLab } from "../../support/vip-lab.ts";
+
+/** As one would write it for service-loadbalancer: HTTP by path and host on 8090, TCP 10000 above its port. */
+const haproxyTemplate = `defaults
+  timeout connect 5s
+  timeout client 50s
+  timeout server 50s
+{{- range $i, $svc := .services.tcp }}
+listen {{ $svc.Name }}
+  bind :1{{ $svc.FrontendPort }}
+  mode tcp
+  {{- range $j, $ep := $svc.Ep }}
+  server {{ $j }} {{ $ep }}
+  {{- end }}
+{{- end }}
+frontend http
+  bind :8090
+  mode http
+  {{- range $i, $svc := .services.http }}
+  acl path_{{ $svc.Name }} path_beg /{{ $svc.Name }}
+  {{- if $svc.Host }}
+  acl host_{{ $svc.Name }} hdr(host) {{ $svc.Host }}
+  use_backend {{ $svc.Name }} if path_{{ $svc.Name }} host_{{ $svc.Name }}
+  {{- else }}
+  use_backend {{ $svc.Name }} if path_{{ $svc.Name }}
+  {{- end }}
+  {{- end }}
+{{- range $i, $svc := .services.http }}
+backend {{ $svc.Name }}
+  balance {{ or $svc.Algorithm $.defLbAlgorithm }}
+  mode http
+  http-request replace-path /{{ $svc.Name }}(.*) \\1
+  {{- if $svc.SessionAffinity }}
+  stick-table type ip size 100k expire 30m
+  stick on src
+  {{- end }}
+  {{- range $j, $ep := $svc.Ep }}
+  server {{ $j }} {{ $ep }}
+  {{- end }}
+{{- end }}
+`;
 
 describe.skipIf(noVipLab)(`fairlead service-loadbalancer${noVipLab ? ` (${noVipLab})` : ""}`, () => {
   let lab: VipLab;
@@ -37,6 +77,9 @@ describe.skipIf(noVipLab)(`fairlead service-loadbalancer${noVipLab ? ` (${noVipL
       stream?.on("data", (chunk: Buffer) => (logs = `${logs}${String(chunk)}`.slice(-4000)));
   });
   afterAll(async () => {
+    // The reload command has left it on its own.
+    const balancer = Number(await readFile(join(lab?.dir ?? "", "haproxy.pid"), "utf8").catch(() => ""));
+    if (balancer > 1) process.kill(balancer, "SIGKILL");
     await lab?.close();
   });
 
@@ -125,12 +168,41 @@ describe.skipIf(noVipLab)(`fairlead service-loadbalancer${noVipLab ? ` (${noVipL
     expect(await curl(`http://${front}:1936/`)).toContain("http://*/other/web  other/web:80  roundrobin");
   });
 
+  test("another balancer, by a manifest with a template and a reload command", async () => {
+    const file = (name: string): string => join(lab.dir, name);
+    const manifest = {
+      name: "haproxy",
+      template: file("template.cfg"),
+      config: file("haproxy.cfg"),
+      reloadCmd: `haproxy -f ${file("haproxy.cfg")} -D -p ${file("haproxy.pid")} -sf $(cat ${file("haproxy.pid")} 2>/dev/null)`,
+      algorithm: "leastconn",
+    };
+    await writeFile(file("loadbalancer.json"), JSON.stringify(manifest));
+    await writeFile(file("template.cfg"), haproxyTemplate);
+    const program = [join(repository, "fairlead"), "service-loadbalancer", "--kubeconfig", file("kubeconfig")];
+    const flags = [`--cfg=${file("loadbalancer.json")}`, "--tcp-services=mysql:3306"];
+    const dry = await lab.on("node-1", process.execPath, ...program, ...flags, "--dry");
+    expect(dry).toMatch(/backend nginxsvc\n {2}balance leastconn/);
+    const child = lab.startOn("node-1", process.execPath, ...program, ...flags, "--own-port=8091");
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (chunk: Buffer) => (logs = `${logs}${String(chunk)}`.slice(-4000)));
+    await answers(`http://${front}:8090/nginxsvc/a?b=c`, /^(?:one|two) \S+ \/a\?b=c$/m);
+    await answers(`http://${front}:8090/hosted/x`, /^one www\.example\.com \/x$/m, "-H", "host: www.example.com");
+    await answers(`http://${front}:8091/readyz`, /^ok$/m);
+    expect(await lab.on("client", process.execPath, support("tcp-ask.mjs"), front, "13306")).toBe('one ""\n');
+    // A change is told to the running balancer.
+    await service("default/later", ["10.9.0.211"]);
+    await answers(`http://${front}:8090/later`, /^two /);
+  });
+
   test("the last Service goes and takes its route along", async () => {
     for (const { metadata } of (await lab.client.list(resources.Service)).items)
       await lab.client.delete(resources.Service, { namespace: metadata.namespace ?? "", name: metadata.name });
     await answers(`http://${front}/web`, /404[\s\S]*nothing here/, "-i");
     for (const path of ["/nginxsvc", "/sticky", "/TEST/x"])
       expect(await curl(`http://${front}${path}`)).toBe("<p>nothing here</p>");
+    // The other balancer's, too: a file without any Service is written as well.
+    await answers(`http://${front}:8090/later`, /503/, "-o", "/dev/null", "-w", "%{http_code}");
     let asked = "";
     for (let tries = 0; tries < 50 && !asked.startsWith("error"); tries++)
       asked = await lab.on("client", process.execPath, support("tcp-ask.mjs"), front, "3306");

@@ -129,13 +129,8 @@ export function translateServices(input: TranslateInput): ServiceRoutes {
   }
   return { model: { listeners, pools }, problems, ways };
 
-  function isTcp({ metadata }: Service, { port }: ServicePort): boolean {
-    return input.tcpServices.some(
-      (one) =>
-        one.name === metadata.name &&
-        one.port === port &&
-        (one.namespace === undefined || one.namespace === metadata.namespace),
-    );
+  function isTcp(service: Service, port: ServicePort): boolean {
+    return isTcpService(input.tcpServices, service, port);
   }
 
   function addStream(service: Service, port: ServicePort, settings: ServiceSettings, of: Owner): void {
@@ -238,7 +233,21 @@ export function translateServices(input: TranslateInput): ServiceRoutes {
   }
 }
 
-function isServed({ metadata, spec }: Service, { targetService, namespace }: TranslateInput): boolean {
+/** Whether `--tcp-services` names a port. */
+export function isTcpService(named: readonly TcpService[], { metadata }: Service, { port }: ServicePort): boolean {
+  return named.some(
+    (one) =>
+      one.name === metadata.name &&
+      one.port === port &&
+      (one.namespace === undefined || one.namespace === metadata.namespace),
+  );
+}
+
+/** Whether service-loadbalancer serves a Service. */
+export function isServed(
+  { metadata, spec }: Service,
+  { targetService, namespace }: Pick<TranslateInput, "targetService" | "namespace">,
+): boolean {
   // What has a load balancer already needs none, and an ExternalName no endpoint stands behind.
   if (spec.type === "LoadBalancer" || spec.type === "ExternalName") return false;
   if (metadata.labels?.[frontEndLabel] !== undefined || metadata.deletionTimestamp) return false;
@@ -247,12 +256,12 @@ function isServed({ metadata, spec }: Service, { targetService, namespace }: Tra
 }
 
 /** Oldest first: of one name, the older has what both want. */
-function byAge(a: Service, b: Service): number {
+export function byAge(a: Service, b: Service): number {
   const age = ({ metadata }: Service) => `${metadata.creationTimestamp ?? "9"} ${keyOf({ metadata })}`;
   return age(a) < age(b) ? -1 : 1;
 }
 
-function clusterEndpoints({ metadata, spec }: Service, { port }: ServicePort): Endpoint[] {
+export function clusterEndpoints({ metadata, spec }: Service, { port }: ServicePort): Endpoint[] {
   const { namespace = "", name } = metadata;
   return (spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []))
     .filter((address) => address !== "None")
