@@ -23,7 +23,7 @@ const server = api.createApiServer({
   clock,
   log: silentLogger,
   signal,
-  serviceCidr: "127.96.0.0/24",
+  serviceCidrs: ["127.96.0.0/24"],
   nodePortRange: { first: 30_000, last: 30_199 },
   advertise: { address: "127.0.0.1", port },
   allowLoopback: true,

@@ -23,7 +23,7 @@ const server = api.createApiServer({
   clock,
   log: silentLogger,
   signal,
-  serviceCidr: "10.96.0.0/16",
+  serviceCidrs: ["10.96.0.0/16"],
   advertise: { address: host, port },
   kubelet: { open: () => Promise.reject(new Error("there is no kubelet")) },
 });
