@@ -36,7 +36,7 @@ frontend http
 backend {{ $svc.Name }}
   balance {{ or $svc.Algorithm $.defLbAlgorithm }}
   mode http
-  http-request replace-path /{{ $svc.Name }}(.*) \\1
+  http-request replace-path /{{ $svc.Name }}/?(.*) /\\1
   {{- if $svc.SessionAffinity }}
   stick-table type ip size 100k expire 30m
   stick on src

@@ -254,7 +254,7 @@ function textOf(value: TemplateValue): string {
       .sort()
       .map((name) => `${name}:${textOf(value[name])}`)
       .join(" ")}]`;
-  return String(value);
+  return typeof value === "object" ? "" : String(value);
 }
 
 type TemplateFunction = (args: readonly TemplateValue[]) => TemplateValue;
