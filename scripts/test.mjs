@@ -29,6 +29,7 @@ const beside = [
   "test/fuzz",
   "test/golden",
   "test/loadbalancer/aws",
+  "test/loadbalancer/azure",
   "test/loadbalancer/f5",
   "test/loadbalancer/gce",
   "test/loadbalancer/openstack",

@@ -11,6 +11,7 @@ import {
   type ProviderStep,
   type StepResult,
 } from "../provider/contract.ts";
+import { createTurns } from "../provider/turns.ts";
 import { createAs3, type As3 } from "./as3.ts";
 import {
   applicationName,
@@ -73,12 +74,7 @@ export function createProvider(value: unknown): LoadBalancerProvider<FoundApplic
 
 export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProvider<FoundApplication> {
   /** A BIG-IP takes one declaration at a time, and addresses are chosen by what is there: one after the other. */
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const inTurn = createTurns();
 
   async function all(cluster: string, signal: AbortSignal): Promise<readonly FoundApplication[] | undefined> {
     const tenant = await as3.tenant(tenantOf(cluster), signal);

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProvider as aws } from "../aws/index.ts";
+import { createProvider as azure } from "../azure/index.ts";
 import { createProvider as f5 } from "../f5/index.ts";
 import { createProvider as gce } from "../gce/index.ts";
 import { createProvider as openstack } from "../openstack/index.ts";
@@ -110,6 +111,25 @@ const subjects: readonly Subject[] = [
     login: () => new Map(),
   },
   {
+    name: "azure",
+    desired: service,
+    create: (url) =>
+      azure({
+        subscription: "s",
+        resourceGroup: "g",
+        location: "l",
+        virtualNetwork: "n",
+        securityGroup: "n",
+        tenant: "t",
+        clientId: "c",
+        clientSecret: secret,
+        authority: url,
+        endpoint: url,
+        timeoutMs,
+      }),
+    login: () => new Map([["/t/oauth2/v2.0/token", json({ access_token: secret, expires_in: 3_600 })]]),
+  },
+  {
     name: "gce",
     desired: service,
     create: (url) =>
@@ -172,7 +192,7 @@ beforeAll(async () => {
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
       const { pathname } = new URL(request.url ?? "/", "http://x");
-      const isLogin = /login|tokens/.test(pathname) || /^Action=(Describe|Assume)/.test(body);
+      const isLogin = /login|token/.test(pathname) || /^Action=(Describe|Assume)/.test(body);
       if (request.method !== "GET" && !isLogin) writes.push(`${request.method} ${pathname}`);
       (login.get(pathname) ?? answer)(response, request);
     });

@@ -71,7 +71,8 @@ function exposures(can: Capabilities): { first: Exposure; changed: Exposure; sec
       ...(http ? { http: httpOf("/changed") } : { ports: several }),
       targets: [target("node-2", 2), target("node-3", 3)],
     }),
-    second: make("n".repeat(253), `${uid}000000000002`, {}),
+    // Node ports are one Service's only.
+    second: make("n".repeat(253), `${uid}000000000002`, { ports: [port("http", 80, 30_090)] }),
   };
 }
 

@@ -2,11 +2,10 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Service } from "../../../src/kube/index.ts";
 import { freePort } from "../../../src/system/index.ts";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository, type Running } from "../../support/lab.ts";
-import { load } from "../../support/load.ts";
+import { providerLab, type ProviderLab } from "../../support/provider-lab.ts";
 import { account, project, type GceState } from "./server.mjs";
 
 // Compute Engine is a contract server (server.mjs). A passthrough load balancer leads packets on as they are, which no proxy does: the server sets
@@ -15,59 +14,13 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
   const namespace = `fairlead-gce-${process.pid}`;
   const gateway = "192.0.2.2";
   let lab: Lab;
-  let client: Lab;
   let cluster: TestCluster;
   let server: Running;
-  let controller: Running;
-  let url = "";
-  let config = "";
+  let at: ProviderLab<GceState>;
   let key = "";
 
-  const kubectl = async (...args: string[]) => printed(await cluster.kubectl(args));
-  const ask = async (method: string, path: string, body?: object) => {
-    const script = `const r = await fetch(${JSON.stringify(url + path)}, { method: "${method}", body: ${JSON.stringify(body ? JSON.stringify(body) : null)} ?? undefined }); console.log(await r.text())`;
-    return printed(await lab.run(process.execPath, ["--input-type=module", "-e", script]));
-  };
-  const state = async () => JSON.parse(await ask("GET", "/_test/state")) as GceState;
-  const startController = () => {
-    const words = ["loadbalancer", "--no-probe", "--kubeconfig", cluster.kubeconfig, "--config", config];
-    controller = lab.start(process.execPath, [join(repository, "fairlead"), ...words]);
-  };
-  const addressOf = (name: string) =>
-    eventually(
-      `Service ${name} is ready`,
-      async () => {
-        const { status } = JSON.parse(await kubectl("get", "service", name, "-o", "json")) as Service;
-        const ready = status?.conditions?.find(({ type }) => type === "fairlead.dev/LoadBalancerReady");
-        if (ready?.status === "True") return status?.loadBalancer?.ingress?.[0];
-        throw new Error(`${ready?.reason}: ${ready?.message} ${controller.output().slice(-500)}`);
-      },
-      60,
-    );
-  const expose = async (name: string, port: number) => {
-    const ports = [{ name: "http", port, targetPort: 8_080 }];
-    const of = {
-      selector: { app: "web" },
-      ports,
-      externalTrafficPolicy: "Local",
-      allocateLoadBalancerNodePorts: false,
-    };
-    const spec = { type: "LoadBalancer", loadBalancerClass: "fairlead.dev/gce", ...of };
-    const file = join(lab.dir, `${name}.json`);
-    await writeFile(file, JSON.stringify({ apiVersion: "v1", kind: "Service", metadata: { name }, spec }));
-    await kubectl("apply", "-f", file);
-  };
-  const answers = (address: string, port: number) =>
-    eventually(
-      `${address}:${port} answers`,
-      async () => {
-        const { ok, failures } = await load(client, { url: `http://${address}:${port}/`, count: 10 });
-        if (ok !== 10) throw new Error(`${JSON.stringify(failures[0])} ${JSON.stringify((await state()).unhealthy)}`);
-        return true;
-      },
-      15,
-    );
-
+  const local = { externalTrafficPolicy: "Local", allocateLoadBalancerNodePorts: false };
+  const expose = (name: string, port: number) => at.expose(name, port, local);
   beforeAll(async () => {
     lab = await openLab("root");
     const ip = async (...args: string[]) => printed(await lab.run("ip", args));
@@ -78,13 +31,13 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
     await ip("link", "set", "gce0", "up");
     await ip("-n", namespace, "address", "add", "192.0.2.1/24", "dev", "gce1");
     await ip("-n", namespace, "link", "set", "gce1", "up");
-    client = {
+    const client: Lab = {
       ...lab,
       run: (file, args, options) => lab.run("ip", ["netns", "exec", namespace, file, ...args], options),
     };
     cluster = await upCluster(lab);
     const port = await freePort();
-    url = `http://127.0.0.1:${port}`;
+    const url = `http://127.0.0.1:${port}`;
     const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     key = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
     const [publicFile, credentialsFile] = [join(lab.dir, "key.pub"), join(lab.dir, "key.json")];
@@ -93,25 +46,26 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
     await writeFile(credentialsFile, JSON.stringify({ ...of, token_uri: `${url}/token` }));
     const program = join(repository, "test/loadbalancer/gce/server.mjs");
     server = lab.start(process.execPath, [program, String(port), publicFile]);
-    config = join(lab.dir, "providers.json");
+    const config = join(lab.dir, "providers.json");
     const endpoint = `${url}/compute/v1`;
     const settings = { project, region: "r1", nodeTags: ["nodes"], credentialsFile, endpoint, pollMs: 50 };
     await writeFile(config, JSON.stringify({ cluster: "lab", providers: [{ module: "gce", config: settings }] }));
-    await eventually("Compute Engine answers", () => state());
-    const nodes = JSON.parse(await kubectl("get", "nodes", "-o", "json")) as {
+    at = providerLab({ lab, cluster, url, config, client, loadBalancerClass: "fairlead.dev/gce" });
+    await eventually("Compute Engine answers", () => at.state());
+    const nodes = JSON.parse(await at.kubectl("get", "nodes", "-o", "json")) as {
       items: { metadata: { name: string }; status: { addresses: { type: string; address: string }[] } }[];
     };
     const [node] = nodes.items;
     const address = node?.status.addresses.find(({ type }) => type === "InternalIP")?.address ?? "";
     const providerID = `gce://${project}/z1/node-1`;
-    await kubectl("patch", "node", node?.metadata.name ?? "", "-p", JSON.stringify({ spec: { providerID } }));
-    await ask("POST", "/_test/network", { namespace, via: { [address]: gateway } });
-    await kubectl("create", "deployment", "web", "--image=fairlead.dev/echo", "--port=8080", "--replicas=2");
-    await kubectl("rollout", "status", "deployment/web", "--timeout=90s");
-    startController();
+    await at.kubectl("patch", "node", node?.metadata.name ?? "", "-p", JSON.stringify({ spec: { providerID } }));
+    await at.post("/_test/network", { namespace, via: { [address]: gateway } });
+    await at.kubectl("create", "deployment", "web", "--image=fairlead.dev/echo", "--port=8080", "--replicas=2");
+    await at.kubectl("rollout", "status", "deployment/web", "--timeout=90s");
+    at.startController();
   });
   afterAll(async () => {
-    await controller?.stop();
+    await at?.stopController();
     await server?.stop();
     await lab?.run("ip", ["netns", "delete", namespace]);
     await tearDown(lab, cluster);
@@ -119,49 +73,53 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
 
   it("a client's packets reach pods by the address that Compute Engine gave, without node ports", async () => {
     await expose("web", 7_080);
-    const found = await addressOf("web");
+    const found = await at.addressOf("web");
     expect(found).toEqual({ ip: "10.240.9.10", ipMode: "VIP" });
-    await answers("10.240.9.10", 7_080);
-    expect((await state()).invalid).toEqual([]);
+    await at.answers("10.240.9.10", 7_080);
+    expect((await at.state()).invalid).toEqual([]);
   });
 
   it("health decides: without pods no machine is sent to, with pods again", async () => {
-    await kubectl("scale", "deployment", "web", "--replicas=0");
+    await at.kubectl("scale", "deployment", "web", "--replicas=0");
     await eventually(
       "nothing is sent",
-      async () => (Object.keys((await state()).routed).length === 0 ? true : undefined),
+      async () => (Object.keys((await at.state()).routed).length === 0 ? true : undefined),
       60,
     );
-    await kubectl("scale", "deployment", "web", "--replicas=2");
-    await answers("10.240.9.10", 7_080);
+    await at.kubectl("scale", "deployment", "web", "--replicas=2");
+    await at.answers("10.240.9.10", 7_080);
   });
 
   it("faults in the middle of a change: the port moves, the address stays, a neighbour goes on", async () => {
     await expose("again", 7_180);
-    await answers((await addressOf("again"))?.ip ?? "", 7_180);
-    for (const [i, fault] of [{ busy: 2 }, { lose: 1 }, { fail: 1 }, { revoke: true }].entries()) {
-      await ask("POST", "/_test/mode", fault);
+    await at.answers((await at.addressOf("again"))?.ip ?? "", 7_180);
+    for (const [i, fault] of [
+      { busy: 2, lose: 1 },
+      { fail: 1, revoke: true },
+    ].entries()) {
+      await at.post("/_test/mode", fault);
       await expose("web", 7_090 + i);
-      await answers("10.240.9.10", 7_090 + i);
+      await at.answers("10.240.9.10", 7_090 + i);
     }
-    await answers("10.240.9.11", 7_180);
-    expect((await state()).invalid).toEqual([]);
+    await at.answers("10.240.9.11", 7_180);
+    expect((await at.state()).invalid).toEqual([]);
   });
 
   it("a start anew writes nothing; what goes leaves nothing; the key is in no log", async () => {
-    const { writes } = await state();
-    const said = controller.output();
-    await controller.stop();
-    startController();
-    await kubectl("delete", "service", "again", "--timeout=60s");
-    await answers("10.240.9.10", 7_093);
-    const { things } = await state();
+    await at.addressOf("web");
+    const { writes } = await at.state();
+    const said = at.output();
+    await at.stopController();
+    at.startController();
+    await at.kubectl("delete", "service", "again", "--timeout=60s");
+    await at.answers("10.240.9.10", 7_091);
+    const { things } = await at.state();
     expect(Object.keys(things).filter((path) => path.includes("/forwardingRules/"))).toHaveLength(1);
     // Of the Service that stays nothing was written: seven things of the other were removed.
-    expect((await state()).writes).toBe(writes + 7);
-    await kubectl("delete", "service", "web", "--timeout=60s");
-    expect(await state()).toMatchObject({ things: {}, endpoints: {} });
+    expect((await at.state()).writes).toBe(writes + 7);
+    await at.kubectl("delete", "service", "web", "--timeout=60s");
+    expect(await at.state()).toMatchObject({ things: {}, endpoints: {} });
     const line = key.split("\n")[3] ?? "none";
-    expect(said + controller.output()).not.toContain(line);
+    expect(said + at.output()).not.toContain(line);
   });
 });

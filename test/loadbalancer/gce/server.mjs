@@ -152,7 +152,7 @@ export async function startGce(port, publicKey) {
       Object.assign(operation, { status: "DONE", progress: 100 });
       void lead();
     };
-    setTimeout(end, mode.delay + (take("hang") ? 1_500 : 0));
+    setTimeout(end, mode.delay + (take("hang") ? 600 : 0));
     return [200, { ...operation }];
   }
 

@@ -1,0 +1,1 @@
+export { azureClass, azureProvider, createProvider } from "./provider.ts";
