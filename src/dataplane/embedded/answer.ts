@@ -1,6 +1,6 @@
 import { ServerResponse, STATUS_CODES } from "node:http";
 import type { Field } from "../../routing/index.ts";
-import { hasBody, type Incoming, type Outgoing } from "./exchange.ts";
+import { endAnswer, hasBody, type Incoming, type Outgoing } from "./exchange.ts";
 import { headerObject } from "./headers.ts";
 
 /** An answer of the proxy itself. */
@@ -25,6 +25,9 @@ export const answers = {
   bodyTooLarge: { status: 413, text: "The request body is too large." },
 } as const satisfies Record<string, Answer>;
 
+/** Milliseconds that a client has for an answer of the proxy itself: some hundred bytes. */
+const patience = 5_000;
+
 /** Sends an answer, unless one has begun already. A request whose body was not read to its end loses its connection. */
 export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer, requestId: string): void {
   if (response.headersSent || response.destroyed) return;
@@ -46,8 +49,7 @@ export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer
     ...(response instanceof ServerResponse && hasBody(request) && !request.complete ? ["connection", "close"] : []),
   ];
   sendHead(response, answer.status, undefined, headers);
-  if (request.method === "HEAD") response.end();
-  else response.end(body);
+  endAnswer(request, response, patience, request.method === "HEAD" ? undefined : body);
 }
 
 /** Writes status and header fields in the way of the response's protocol. */

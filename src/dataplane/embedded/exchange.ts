@@ -66,6 +66,9 @@ export function cutOff(response: Outgoing): void {
   else response.stream.close(2);
 }
 
+/** Streams of HTTP/2 that end when their time is over. */
+const watched = new WeakSet<object>();
+
 /** While `waiting`, a client that moves no byte for `ms` loses its connection, or its HTTP/2 stream. */
 export function watchIdle(request: Incoming, waiting: boolean, ms: number): void {
   const { stream } = request as { stream?: Http2ServerRequest["stream"] };
@@ -73,8 +76,21 @@ export function watchIdle(request: Incoming, waiting: boolean, ms: number): void
     request.socket?.setTimeout(waiting ? ms : 0);
     return;
   }
-  if (waiting && stream.listenerCount("timeout") === 0) stream.on("timeout", () => stream.close(8));
+  // Node's own layer listens as well, and does nothing.
+  if (waiting && !watched.has(stream)) {
+    watched.add(stream);
+    stream.on("timeout", () => stream.close(8));
+  }
   if (!stream.destroyed) stream.setTimeout(waiting ? ms : 0);
+}
+
+/** Ends an answer. A client that takes no byte of what is left of it for `ms` loses its connection, or its HTTP/2 stream. */
+export function endAnswer(request: Incoming, response: Outgoing, ms: number, last?: string | Buffer): void {
+  if (last === undefined) response.end();
+  else response.end(last);
+  // Over HTTP/1.1 nothing is left as a rule: the kernel has it. A window of HTTP/2 may be shut for good.
+  if (response instanceof ServerResponse && response.writableLength === 0) return;
+  if (!response.writableFinished) watchIdle(request, true, ms);
 }
 
 /** After an answer that came before the end of its request: what is left of the request is read for `ms`, and no longer. */

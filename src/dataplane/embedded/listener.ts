@@ -192,7 +192,13 @@ export async function openListener(
   }
 
   function serve2(server: Http2Server): void {
-    server.on("request", (request, response) => serve(context, entry, request, response));
+    // A turn later: streams that are reset as soon as they are opened (CVE-2023-44487) have ended by then, and cost no endpoint anything.
+    server.on("request", (request, response) => {
+      const { stream } = response;
+      setImmediate(() => {
+        if (!stream.destroyed && !stream.closed && !stream.aborted) serve(context, entry, request, response);
+      });
+    });
     server.on("session", (session) => {
       sessions.add(session);
       session.once("close", () => sessions.delete(session));

@@ -9,7 +9,16 @@ import type { Clock } from "../../system/index.ts";
 import { certificateOf } from "./client-certificate.ts";
 import { changedFields } from "./changes.ts";
 import { decide, type Decision } from "./decision.ts";
-import { cutOff, hasBody, lingerFor, type Incoming, type Outgoing, readTarget, watchIdle } from "./exchange.ts";
+import {
+  cutOff,
+  endAnswer,
+  hasBody,
+  lingerFor,
+  type Incoming,
+  type Outgoing,
+  readTarget,
+  watchIdle,
+} from "./exchange.ts";
 import { fetchErrorPage } from "./error-page.ts";
 import { askAuthorization } from "./external-auth.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
@@ -323,7 +332,7 @@ export function serve(
           const raw = current.rawTrailers as Buffer[] | Record<string, string> | null | undefined;
           const trailers = Array.isArray(raw) ? headerObject(responseHeaders(raw)) : { ...raw };
           if (Object.keys(trailers).length > 0) (response as ServerResponse).addTrailers(trailers);
-          response.end();
+          endAnswer(request, response, limits.clientIdle);
           if (body && !request.complete) lingerFor(request, response, limits.linger);
         },
         onResponseError(_current, error) {
@@ -367,8 +376,7 @@ export function serve(
           undefined,
           changed([...page.headers, "content-length", String(page.body.length)]),
         );
-        if (method === "HEAD") response.end();
-        else response.end(page.body);
+        endAnswer(request, response, limits.clientIdle, method === "HEAD" ? undefined : page.body);
       });
     }
 
