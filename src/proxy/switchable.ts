@@ -1,6 +1,6 @@
-import type { NodePlan, ProxyContext } from "../services/index.ts";
+import { isLoopback, type NodePlan, type ProxyContext } from "../services/index.ts";
 import type { Logger } from "../system/index.ts";
-import type { Backend, ProxyMode } from "./backend.ts";
+import type { Backend, FrontendState, ProxyMode } from "./backend.ts";
 
 /** A mode was not switched to; the one before serves on as if nothing had happened. */
 export class SwitchError extends Error {
@@ -66,6 +66,8 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       next.start();
       await within(next.settled());
       if (next.failure) throw next.failure;
+      const unable = unableNow(next);
+      if (unable !== undefined) throw new Error(unable);
       const problem = await options.selfTest(mode);
       if (problem !== undefined) throw new Error(problem);
       return next;
@@ -76,6 +78,25 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       await options.remove(mode).catch((failed: unknown) => log.error({ error: failed, mode }, "left-overs stay"));
       throw error;
     }
+  }
+
+  /**
+   * What the new mode cannot serve although the one before does: a port that another program has, say. SCTP it may never be able to, and
+   * load-balancer addresses may be on no node.
+   */
+  function unableNow(next: Backend): string | undefined {
+    const placeOf = ({ kind, protocol, address, port }: FrontendState) =>
+      `${kind} ${protocol} ${address ?? ""} ${port}`;
+    const before = new Set(current.frontends().map(placeOf));
+    const one = next.frontends().find((state) => {
+      // On localhost NodePorts are served by user space in every mode: the one before has them open yet.
+      const isOpenYet = state.kind === "NodePort" && isLoopback(state.address ?? "");
+      const isOwn = state.kind === "ClusterIP" || (state.kind === "NodePort" && !isOpenYet);
+      return isOwn && state.problem !== undefined && state.protocol !== "SCTP" && !before.has(placeOf(state));
+    });
+    if (!one) return undefined;
+    const { service, protocol, address = "the node", port, problem } = one;
+    return `${protocol} port ${port} of ${address} (Service ${service}) cannot be served: ${problem}`;
   }
 
   async function within(done: Promise<void>): Promise<void> {

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -147,6 +149,24 @@ describe.skipIf(whyNoLab)(`switching between modes${why}`, () => {
     expect(tables.stdout).not.toMatch(/^table ip fairlead$/m);
     // What was in the way is gone: the next attempt succeeds.
     expect(await askProxy(control, { switchTo: "nftables" })).toMatchObject({ mode: "nftables" });
+  });
+
+  test("a port that another program has keeps user space from serving it: the mode before serves on", async () => {
+    await begin("nftables");
+    // As a data plane does that listens at every address of the machine.
+    const other = createServer().listen({ port, host: "0.0.0.0" });
+    await once(other, "listening");
+    try {
+      const answers = await during(async () => {
+        await expect(askProxy(control, { switchTo: "userspace" })).rejects.toThrow(
+          `TCP port ${port} of ${address} (Service default/web) cannot be served: another program uses this address and port`,
+        );
+      });
+      expect(served(answers), JSON.stringify(answers)).toEqual([]);
+      expect(proxy.mode).toBe("nftables");
+    } finally {
+      other.close();
+    }
   });
 
   test("what is not a mode is refused in words", async () => {

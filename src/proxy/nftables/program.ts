@@ -186,10 +186,21 @@ export async function isNftablesProgramThere(nft: Nft, families: readonly Family
   return true;
 }
 
-/** Removes the program and its rows, and with them the connections that it leads. Does nothing when there is none. */
+/** Where packets enter the program. */
+const entries = ["nat-prerouting", "nat-output"] as const;
+
+/**
+ * Removes the program and its rows, and with them the connections that it leads. Does nothing when there is none.
+ *
+ * Another mode may serve: nobody shall notice. A packet that is in the program while it is deleted goes on through its rules, but no longer
+ * finds rows of maps, while sets still have theirs: it would pass for one to an address that no Service has, and be refused. So no packet is
+ * led in any more, and then, in a transaction of its own, the rest goes.
+ */
 export async function removeNftablesProgram(nft: Nft): Promise<void> {
   for (const family of ["IPv4", "IPv6"] as const) {
     const table = tableOf(family);
+    // Where there is no such table, or one of another version, there is nothing to flush.
+    await nft.run(entries.map((chain) => `flush chain ${table} ${chain}\n`).join("")).catch(() => {});
     const gone = nft.run(`add table ${table}\ndelete table ${table}\n`);
     // A kernel without IPv6 has no table of it.
     await (family === "IPv4" ? gone : gone.catch(() => {}));
