@@ -1,7 +1,7 @@
 // Compiles and runs one benchmark: `npm run bench:NAME -- [arguments]`. Each takes --json: one line a figure,
 // {"name","value","unit","baseline","ratio"}.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { copyAssets } from "./assets.mjs";
 import { prepare, root } from "./prepare.mjs";
@@ -16,4 +16,6 @@ if (!prepare((line) => console.error(`bench: ${line}`))) process.exit(1);
 const run = (...a) => spawnSync(process.execPath, a, { cwd: root, stdio: "inherit" }).status ?? 1;
 const compiled = run("node_modules/typescript/bin/tsc", "-p", "bench/tsconfig.json");
 copyAssets(".cache/bench/src");
+// The API server tells the version that stands there.
+copyFileSync(join(root, "package.json"), join(root, ".cache/bench/package.json"));
 process.exitCode = compiled || run("--expose-gc", join(root, ".cache/bench/bench", `${name}.js`), ...args);

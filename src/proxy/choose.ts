@@ -45,13 +45,15 @@ export async function chooseBackend(
   const told = syncs ? { syncs } : {};
   let reason: string | undefined;
   if (mode === "iptables") {
-    const { createIptablesBackend, whyNoIptables } = await import("./iptables/index.ts");
+    const { createIptablesBackend, openTableSizes, whyNoIptables } = await import("./iptables/index.ts");
     reason = await whyNoIptables(parts.commands, context.families);
     if (reason !== undefined) throw new ProxyModeError(mode, reason);
     // The older iptables has tables of its own, of which netlink tells nothing.
     const { stdout } = await parts.commands.run("iptables", ["-V"]);
     const netlink = stdout.includes("nf_tables") ? await look(log) : undefined;
-    const kernel = createIptablesBackend({ ...parts, ...told, netlink, context, log });
+    // Without them its rules are read each second.
+    const sizes = netlink ? undefined : await openTableSizes().catch(() => undefined);
+    const kernel = createIptablesBackend({ ...parts, ...told, netlink, sizes, context, log });
     return { backend: withLocalNodePorts(kernel, { ...parts, ...told, context, log }), reason };
   }
   if (mode !== "userspace") {

@@ -6,6 +6,7 @@ import { serviceChain } from "./names.ts";
 import type { Family } from "../../services/index.ts";
 import { hooks, nothingStale, restoreOf, type Stale } from "./restore.ts";
 import { constant, type Rule } from "./serialise.ts";
+import { createSizeWatch, type TableSizes } from "./table-size.ts";
 
 /** iptables-restore refused the rules. */
 export class IptablesError extends Error {
@@ -34,19 +35,23 @@ export interface IptablesProgram extends Program {
 /**
  * Services by iptables: only what changes is handed to `iptables-restore --noflush`, and its like of IPv6.
  * @param netlink how changes by others are seen, where iptables is made of nftables; without it only that the hooks are gone is seen
+ * @param sizes where there is no netlink: when it is worth while to look
  */
 export function createIptablesProgram(
   commands: CommandRunner,
   families: readonly Family[],
   netlink?: Netlink,
+  sizes?: TableSizes,
 ): IptablesProgram {
   const watch = netlink && createTamperWatch(netlink, touchedBy);
+  const sizeWatch = createSizeWatch(() => sizes?.now(families));
   const ownChange = (change: () => Promise<number>, fresh: boolean) =>
-    watch ? watch.ownChange(change, fresh) : change().then(() => {});
+    watch ? watch.ownChange(change, fresh) : sizeWatch.ownChange(() => change().then(() => {}));
   return {
     async isDamaged() {
-      const touched = watch?.touched();
-      if (touched === undefined || touched === "lost") return !(await isIptablesProgramThere(commands, families));
+      if (!watch) return sizeWatch.isDamaged(() => isIptablesProgramThere(commands, families));
+      const touched = watch.touched();
+      if (touched === "lost") return !(await isIptablesProgramThere(commands, families));
       if (touched.has(chains)) return true;
       return touched.size > 0 && !(await isIptablesProgramThere(commands, families));
     },
