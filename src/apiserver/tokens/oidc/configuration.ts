@@ -62,13 +62,13 @@ export async function parseAuthenticationConfiguration(text: string): Promise<re
   } catch (error) {
     throw bad(`it is neither JSON nor YAML: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const root = recordOf(document, "the file");
+  const root = recordOf(document, "the file", ["apiVersion", "kind", "jwt", "anonymous"]);
   if (root["kind"] !== "AuthenticationConfiguration" || !versions.has(root["apiVersion"]))
     throw bad("apiVersion must be apiserver.config.k8s.io/v1 and kind AuthenticationConfiguration");
   if (root["anonymous"] !== undefined)
     throw bad("anonymous can not be set here: roles say what anonymous requests may do");
   const issuers = listOf(root["jwt"] ?? [], "jwt").map((entry, i) =>
-    issuerOf(recordOf(entry, `jwt[${i}]`), `jwt[${i}]`),
+    issuerOf(recordOf(entry, `jwt[${i}]`, issuerFields), `jwt[${i}]`),
   );
   const urls = issuers.map(({ issuer }) => issuer.url);
   const twice = urls.find((url, i) => urls.indexOf(url) !== i);
@@ -76,8 +76,16 @@ export async function parseAuthenticationConfiguration(text: string): Promise<re
   return issuers;
 }
 
+const issuerFields = ["issuer", "claimValidationRules", "claimMappings", "userValidationRules"];
+
 function issuerOf(given: Record<string, unknown>, at: string): JwtIssuer {
-  const issuer = recordOf(given["issuer"], `${at}.issuer`);
+  const issuer = recordOf(given["issuer"], `${at}.issuer`, [
+    "url",
+    "discoveryURL",
+    "certificateAuthority",
+    "audiences",
+    "audienceMatchPolicy",
+  ]);
   const url = httpsOf(issuer["url"], `${at}.issuer.url`);
   const audiences = listOf(issuer["audiences"], `${at}.issuer.audiences`).map((one, i) =>
     textOf(one, `${at}.issuer.audiences[${i}]`),
@@ -88,9 +96,9 @@ function issuerOf(given: Record<string, unknown>, at: string): JwtIssuer {
     throw bad(`${at}.issuer.audienceMatchPolicy must be MatchAny`);
   const discovery = issuer["discoveryURL"];
   const authority = issuer["certificateAuthority"];
-  const mappings = recordOf(given["claimMappings"], `${at}.claimMappings`);
+  const mappings = recordOf(given["claimMappings"], `${at}.claimMappings`, ["username", "groups", "uid", "extra"]);
   const from = `${at}.claimMappings`;
-  return {
+  const found: JwtIssuer = {
     issuer: {
       url,
       audiences,
@@ -107,13 +115,37 @@ function issuerOf(given: Record<string, unknown>, at: string): JwtIssuer {
       extra: listOf(mappings["extra"] ?? [], `${from}.extra`).map((one, i) => extraOf(one, `${from}.extra[${i}]`)),
     },
     userValidationRules: listOf(given["userValidationRules"] ?? [], `${at}.userValidationRules`).map((rule, i) =>
-      ruleOf(recordOf(rule, `${at}.userValidationRules[${i}]`), `${at}.userValidationRules[${i}]`),
+      ruleOf(
+        recordOf(rule, `${at}.userValidationRules[${i}]`, ["expression", "message"]),
+        `${at}.userValidationRules[${i}]`,
+      ),
     ),
   };
+  if (trustsAnyEmail(found))
+    throw bad(
+      `${from}.username.expression has claims.email: claims.email_verified must be looked at there, in claimMappings.extra or in claimValidationRules`,
+    );
+  return found;
+}
+
+/** True when names are made of addresses that the issuer may not have verified: such a name is anybody's. */
+function trustsAnyEmail({ claimMappings: { username, extra }, claimValidationRules }: JwtIssuer): boolean {
+  if (!("expression" in username) || !selects(username.expression, "email")) return false;
+  const others = [
+    ...extra.map(({ valueExpression }) => valueExpression),
+    ...claimValidationRules.flatMap((rule) => ("expression" in rule ? [rule.expression] : [])),
+  ];
+  return ![username.expression, ...others].some((expression) => selects(expression, "email_verified"));
+}
+
+/** Whether an expression looks at a claim by its name, as in `claims.email`. What stands in texts does not count. */
+function selects(expression: string, claim: string): boolean {
+  const code = expression.replaceAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""');
+  return new RegExp(`\\bclaims\\s*\\.\\s*\\??\\s*${claim}\\b`).test(code);
 }
 
 function mappingOf(value: unknown, at: string): PrefixedClaim | Expression {
-  const { claim, prefix, expression } = recordOf(value, at);
+  const { claim, prefix, expression } = recordOf(value, at, ["claim", "prefix", "expression"]);
   if (expression !== undefined) {
     if (claim !== undefined || prefix !== undefined) throw bad(`${at}: expression goes with neither claim nor prefix`);
     return { expression: textOf(expression, `${at}.expression`) };
@@ -123,23 +155,30 @@ function mappingOf(value: unknown, at: string): PrefixedClaim | Expression {
 }
 
 function uidOf(value: unknown, at: string): { claim: string } | Expression {
-  const { claim, expression } = recordOf(value, at);
+  const { claim, expression } = recordOf(value, at, ["claim", "expression"]);
+  if (claim !== undefined && expression !== undefined) throw bad(`${at}: expression does not go with claim`);
   return expression === undefined
     ? { claim: textOf(claim, `${at}.claim`) }
     : { expression: textOf(expression, `${at}.expression`) };
 }
 
 function extraOf(value: unknown, at: string): { key: string; valueExpression: string } {
-  const { key, valueExpression } = recordOf(value, at);
+  const { key, valueExpression } = recordOf(value, at, ["key", "valueExpression"]);
   const name = textOf(key, `${at}.key`);
   if (name !== name.toLowerCase() || !/^[^/]+\.[^/]+\/.+$/.test(name))
     throw bad(`${at}.key must be lower case and begin with a domain, as example.org/name`);
+  if (/^([^/]+\.)?(k8s|kubernetes)\.io\//.test(name))
+    throw bad(`${at}.key: the domains k8s.io and kubernetes.io are reserved`);
   return { key: name, valueExpression: textOf(valueExpression, `${at}.valueExpression`) };
 }
 
 function claimRuleOf(value: unknown, at: string): ClaimRule {
-  const given = recordOf(value, at);
+  const given = recordOf(value, at, ["claim", "requiredValue", "expression", "message"]);
   const { claim, requiredValue = "" } = given;
+  const own = claim === undefined ? ["requiredValue"] : ["expression", "message"];
+  const strange = own.find((field) => given[field] !== undefined);
+  if (strange !== undefined)
+    throw bad(`${at}.${strange} does not go with ${claim === undefined ? "expression" : "claim"}`);
   if (claim === undefined) return ruleOf(given, at);
   if (typeof requiredValue !== "string") throw bad(`${at}.requiredValue must be a text`);
   return { claim: textOf(claim, `${at}.claim`), requiredValue };
@@ -160,8 +199,12 @@ function httpsOf(value: unknown, at: string): string {
   return text;
 }
 
-function recordOf(value: unknown, at: string): Record<string, unknown> {
+/** An object with these fields and no others: one that is not known may be a rule that was misspelt. */
+function recordOf(value: unknown, at: string, fields: readonly string[]): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw bad(`${at} must be an object`);
+  const strange = Object.keys(value).find((field) => !fields.includes(field));
+  if (strange !== undefined)
+    throw bad(`${at} has the unknown field ${JSON.stringify(strange)}; known: ${fields.join(", ")}`);
   return value as Record<string, unknown>;
 }
 

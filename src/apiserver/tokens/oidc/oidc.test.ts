@@ -185,4 +185,52 @@ describe("an issuer", () => {
   ])("%j is refused", async (issuer, message) => {
     await expect(authenticator({}, issuer)).rejects.toThrow(message);
   });
+
+  const byEmail = { username: { expression: "'oidc:' + claims.email" } };
+  const verified = "claims.?email_verified.orValue(true) == true";
+  it.each<[object, string]>([
+    [{ claimMapping: {} }, 'jwt[0] has the unknown field "claimMapping"'],
+    [
+      { issuer: { url: "https://a.test", audiences: ["a"], audience: "a" } },
+      'jwt[0].issuer has the unknown field "audience"',
+    ],
+    [{ claimMappings: { ...usual, user: {} } }, 'jwt[0].claimMappings has the unknown field "user"'],
+    [{ claimMappings: { username: { claim: "sub", prefix: "", postfix: "" } } }, 'unknown field "postfix"'],
+    [{ claimValidationRules: [{ claim: "hd", required: "x" }] }, 'unknown field "required"'],
+    [{ claimValidationRules: [{ claim: "hd", expression: "true" }] }, "expression does not go with claim"],
+    [
+      { claimValidationRules: [{ requiredValue: "x", expression: "true" }] },
+      "requiredValue does not go with expression",
+    ],
+    [
+      { claimMappings: { ...usual, uid: { claim: "sub", expression: "claims.sub" } } },
+      "uid: expression does not go with",
+    ],
+    [{ claimMappings: { ...usual, extra: [{ key: "a.k8s.io/b", valueExpression: "'x'" }] } }, "are reserved"],
+    [{ claimMappings: byEmail }, "claims.email_verified must be looked at"],
+    [
+      { claimMappings: { username: { expression: "claims.?email.orValue('claims.email_verified')" } } },
+      "must be looked at",
+    ],
+  ])("%j is refused", async (more, message) => {
+    await expect(authenticator(more)).rejects.toThrow(message);
+  });
+
+  it.each<[string, object]>([
+    [
+      "in the name",
+      { claimMappings: { username: { expression: "claims.email_verified ? claims.email : claims.sub" } } },
+    ],
+    ["in a rule", { claimMappings: byEmail, claimValidationRules: [{ expression: verified }] }],
+    [
+      "in what is extra",
+      { claimMappings: { ...byEmail, extra: [{ key: "a.test/b", valueExpression: `string(${verified})` }] } },
+    ],
+    [
+      "not at all, where it is no address",
+      { claimMappings: { username: { expression: "claims.email_name + 'claims.email'" } } },
+    ],
+  ])("may name users by addresses that are looked at %s", async (_where, more) => {
+    await expect(authenticator(more)).resolves.toBeTypeOf("function");
+  });
 });
