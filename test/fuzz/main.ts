@@ -2,14 +2,14 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
-import { keep } from "./corpus.ts";
+import { keep, openShelf } from "./corpus.ts";
 import { mostBytes } from "./mutate.ts";
 import { targets } from "./targets/index.ts";
 import type { Found, Work } from "./worker.ts";
 
 // Fuzzing of all that reads what others wrote. Usage: npm run fuzz -- [target ...] [--minutes N] [--seed S] [--part K/N] [--keep]
 // N minutes in all (1 when it is not said), shared by the targets. What is found is written to .cache/fuzz/found/, with --keep also
-// inputs with outcomes that are new to .cache/fuzz/new/. Exit code 1: something was found.
+// inputs with outcomes that are new to .cache/fuzz/new/, 2,000 files and 8 MiB of each target at most. Exit code 1: something was found.
 
 /** Milliseconds of processor time that one input may take. */
 const mostTime = 1000;
@@ -60,6 +60,7 @@ async function run(target: string, seed: number, left: number): Promise<number> 
   const numbers = new Int32Array(shared, 0, 2);
   const current = (): Uint8Array => Uint8Array.from(new Uint8Array(shared, 8, Math.min(numbers[1] ?? 0, mostBytes)));
   const workerData: Work = { target, seed, duration: left, corpus: join(root, "test/fuzz/corpus"), shared };
+  const shelf = values.keep ? openShelf(join(root, ".cache/fuzz/new"), target) : undefined;
   const began = performance.now();
   let runs = 0;
   let restart = false;
@@ -84,7 +85,7 @@ async function run(target: string, seed: number, left: number): Promise<number> 
     else if (found.type === "done") {
       ({ runs } = found);
       console.log(`${target}: ${found.runs} inputs, ${found.outcomes} outcomes`);
-    } else if (values.keep) keep(join(root, ".cache/fuzz/new"), target, found.input);
+    } else shelf?.put(found.input);
   });
   await new Promise<void>((resolve) => {
     worker.on("error", (error: NodeJS.ErrnoException) => {

@@ -24,6 +24,8 @@ export type Found =
 
 /** Inputs that are changed further at most; older ones make room. */
 const mostInputs = 2000;
+/** Outcomes that are remembered at most: where each input has one of its own, they tell nothing new after so many. */
+const mostOutcomes = 50_000;
 
 const { target: name, seed, duration, corpus, shared } = workerData as Work;
 const target = targets.find((one) => one.name === name);
@@ -47,7 +49,7 @@ async function attempt(input: Buffer, isNew: boolean): Promise<void> {
   runs++;
   try {
     const outcome = await check(target, input);
-    if (outcomes.has(outcome)) return;
+    if (outcomes.has(outcome) || outcomes.size >= mostOutcomes) return;
     outcomes.add(outcome);
     if (!isNew) return;
     pool.push(input);
