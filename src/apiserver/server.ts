@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { resources, statusError, StatusError, type Resource } from "../kube/index.ts";
 import { type Store, StoreError } from "../store/index.ts";
 import { createMetrics, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
@@ -120,6 +121,8 @@ const patience = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { clock, log, signal, serviceCidrs, allowLoopback = false, kubelet, metrics = createMetrics() } = options;
+  // One signal stops many parts: that is no leak.
+  setMaxListeners(0, signal);
   const { store, problem: storeProblem } = watchStore(timed(options.store, metrics));
   const nodePortRange = options.nodePortRange ?? { first: 30_000, last: 32_767 };
   const kinds: Resource[] = [...Object.values<Resource>(resources), portRecords];

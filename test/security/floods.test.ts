@@ -100,13 +100,13 @@ async function flood(socket: TLSSocket, make: (i: number) => Buffer): Promise<bo
     if (socket.write(some)) continue;
     await new Promise<void>((resolve) => {
       // A server that reads no more is as good as one that has ended it: what is buffered is bounded.
-      const timer = setTimeout(resolve, 2000);
       const on = () => {
         clearTimeout(timer);
+        socket.off("drain", on).off("close", on);
         resolve();
       };
-      socket.once("drain", on);
-      socket.once("close", on);
+      const timer = setTimeout(on, 2000);
+      socket.on("drain", on).on("close", on);
     });
     if (socket.writableNeedDrain) break;
   }
