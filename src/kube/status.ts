@@ -54,11 +54,11 @@ export class StatusError extends Error {
   }
 }
 
-/** A StatusError of `reason`. */
+/** A StatusError of `reason`. Its fields stand as Go writes them: there are clients that show and compare the text. */
 export function statusError(reason: StatusReason, message: string, details?: StatusErrorDetails): StatusError {
   return new StatusError({
-    apiVersion: "v1",
     kind: "Status",
+    apiVersion: "v1",
     metadata: {},
     status: "Failure",
     message,
@@ -92,5 +92,5 @@ export function isNamespaceTerminating(error: unknown): boolean {
 
 /** 500 for what upstream has no reason for: its plain errors. */
 export function unknownError(message: string): StatusError {
-  return new StatusError({ apiVersion: "v1", kind: "Status", metadata: {}, status: "Failure", message, code: 500 });
+  return new StatusError({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, code: 500 });
 }

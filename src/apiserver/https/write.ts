@@ -57,6 +57,8 @@ async function endOf(chunks: AsyncIterable<Uint8Array>): Promise<void> {
   await chunks[Symbol.asyncIterator]().return?.();
 }
 
+const newline = Buffer.from("\n");
+
 /** Bytes of frames that are written together. */
 const together = 64 << 10;
 
@@ -124,9 +126,9 @@ function writeObject(
   headers: Record<string, string | number>,
   options: WriteOptions,
 ): Promise<void> | undefined {
-  if (wantsYaml(options.accept) && headers["content-type"] === "application/json")
-    return writeYaml(answer, response, headers, options);
-  const bytes = response.bytes();
+  const isJson = headers["content-type"] === "application/json";
+  if (isJson && wantsYaml(options.accept)) return writeYaml(answer, response, headers, options);
+  const bytes = isJson ? line(response.bytes()) : response.bytes();
   const [only] = Array.isArray(bytes) && bytes.length === 1 ? (bytes as readonly Uint8Array[]) : [];
   if (only && only.length < gzipFrom) {
     headers["content-length"] = only.length;
@@ -135,6 +137,13 @@ function writeObject(
     return undefined;
   }
   return writeParts(answer, response.status, bytes, headers, options);
+}
+
+/** Go's encoder ends what it writes with a new line, and terminals and clients that compare text see it. */
+function line(bytes: Iterable<Uint8Array>): Iterable<Uint8Array> {
+  if (!Array.isArray(bytes)) return bytes;
+  const parts = bytes as readonly Uint8Array[];
+  return parts.at(-1)?.at(-1) === newline[0] ? parts : [Buffer.concat([...parts, newline])];
 }
 
 /** Writes a body that may be large: in parts, and compressed where the client takes that. */

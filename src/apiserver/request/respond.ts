@@ -58,5 +58,5 @@ export function watchResponse(frames: WatchFrames, type?: string): ApiResponse {
 
 /** What a write that leaves no object behind is answered with. */
 export function success(details: NonNullable<Status["details"]>): Status {
-  return { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", details };
+  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
 }

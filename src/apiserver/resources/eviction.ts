@@ -146,8 +146,8 @@ function disrupted(budget: PodDisruptionBudget, pod: string, now: number): PodDi
 
 function severalBudgets(): StatusError {
   return new StatusError({
-    apiVersion: "v1",
     kind: "Status",
+    apiVersion: "v1",
     metadata: {},
     status: "Failure",
     message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",

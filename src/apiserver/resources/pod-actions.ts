@@ -26,7 +26,7 @@ export type PodAction = (
 
 export const bindingKind = { group: "", version: "v1", kind: "Binding" };
 
-export const done = { apiVersion: "v1", kind: "Status", metadata: {}, status: "Success", code: 201 };
+export const done = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
 
 /** `pods/binding`: the scheduler's word on where a pod runs; said once. */
 export const bindPod: PodAction = async ({ registry, now }, request, info, served) => {

@@ -34,8 +34,8 @@ export const conflictSet = (conflicts: readonly Conflict[]): FieldSet => setOf(.
 /** 409 in upstream's words, with a cause for every field. */
 export function applyConflict(conflicts: readonly Conflict[]): StatusError {
   return new StatusError({
-    apiVersion: "v1",
     kind: "Status",
+    apiVersion: "v1",
     metadata: {},
     status: "Failure",
     message: messageOf(conflicts),

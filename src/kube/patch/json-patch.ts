@@ -50,8 +50,8 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
 /** 422 for a patch that is well formed but does not apply: upstream does not tell the client why. */
 export function rejected(why: string): StatusError {
   const status = {
-    apiVersion: "v1",
     kind: "Status",
+    apiVersion: "v1",
     metadata: {},
     status: "Failure",
     message: "the server rejected our request due to an error in our request",
