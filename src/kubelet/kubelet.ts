@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { type Client, createEventRecorder, type Informers, startController, startInformer } from "../client/index.ts";
 import { type Node, type Pod, resources, type Service } from "../kube/index.ts";
-import type { Clock, Component, Logger } from "../system/index.ts";
+import { type Clock, type Component, type Logger, whenAborted } from "../system/index.ts";
 import type { NodeRoute, PodNetwork } from "./network/network.ts";
 import { readMachine } from "./node/machine.ts";
 import { startNodeAgent } from "./node/node-agent.ts";
@@ -261,7 +261,7 @@ function podCIDRsOf(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    whenAborted(signal, () => reject(signal.reason as Error));
     nodes.onChange(({ after }) => {
       if (after?.metadata.name !== nodeName) return;
       const cidrs = cidrsOf(after);

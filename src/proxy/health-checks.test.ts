@@ -18,6 +18,15 @@ async function ask(): Promise<{ status: number; body: unknown } | "refused"> {
   return response ? { status: response.status, body: await response.json() } : "refused";
 }
 
+test("what is made for a proxy that was stopped while it starts ends at once", async () => {
+  const over = AbortSignal.abort();
+  const parts = { clock: systemClock, log: silentLogger };
+  const checks = createHealthChecks({ addresses: ["127.0.0.1"], signal: over, ...parts, healthy: () => true });
+  checks.update("default/web", { port, localEndpoints: 1 });
+  await checks.stopped;
+  expect(await ask()).toBe("refused");
+});
+
 describe("health checks of Services with externalTrafficPolicy Local", () => {
   test("say 200 while there are local endpoints, and 503 when there are none or the proxy is behind", async () => {
     let healthy = true;

@@ -1,5 +1,5 @@
 import type { ServicePlan } from "../services/index.ts";
-import type { Clock, Logger } from "../system/index.ts";
+import { type Clock, type Logger, whenAborted } from "../system/index.ts";
 import { openHttpServer, type Answer } from "./http-server.ts";
 import { createListener, type Listener } from "./userspace/listener.ts";
 
@@ -71,14 +71,10 @@ export function createHealthChecks(options: {
       for (const [key, check] of checks) open(key, check);
     },
     stopped: new Promise((resolve) => {
-      signal.addEventListener(
-        "abort",
-        () => {
-          for (const key of running.keys()) close(key);
-          resolve();
-        },
-        { once: true },
-      );
+      whenAborted(signal, () => {
+        for (const key of running.keys()) close(key);
+        resolve();
+      });
     }),
   };
 }

@@ -273,6 +273,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
         });
 
   const ready = Promise.all([services.synced, slices.synced, nodes.synced, ranges]).then(async () => {
+    // A proxy that is stopped while it starts opens nothing that nobody would close.
+    signal.throwIfAborted();
     if (options.status) backend.update(canaryKey(backend.mode), (await canary()).plan(backend.mode, context.families));
     const keys = noted ?? [];
     noted = undefined;

@@ -1,5 +1,5 @@
 import { isLoopback, type NodePlan, type ProxyContext } from "../services/index.ts";
-import type { Logger } from "../system/index.ts";
+import { type Logger, whenAborted } from "../system/index.ts";
 import type { Backend, FrontendState, ProxyMode } from "./backend.ts";
 
 /** A mode was not switched to; the one before serves on as if nothing had happened. */
@@ -167,11 +167,7 @@ export function createSwitchable(options: SwitchableOptions): SwitchableBackend 
       return [...new Map(lists.flat().map((one) => [`${one.client} ${one.frontend}`, one])).values()];
     },
     stopped: new Promise((resolve, reject) => {
-      signal.addEventListener(
-        "abort",
-        () => void Promise.all([...all].map(({ stopped }) => stopped)).then(() => resolve(), reject),
-        { once: true },
-      );
+      whenAborted(signal, () => void Promise.all([...all].map(({ stopped }) => stopped)).then(() => resolve(), reject));
     }),
   };
 }

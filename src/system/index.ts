@@ -8,3 +8,4 @@ export type { Counter, Family, Gauge, Histogram, Metrics } from "./metrics.ts";
 export { trust, type Trust } from "./trust.ts";
 export { openRotatingFile, type RotatingFile } from "./rotating-file.ts";
 export * from "./socket-address.ts";
+export { whenAborted } from "./when-aborted.ts";

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../system/index.ts";
+import { type Clock, type Logger, whenAborted } from "../system/index.ts";
 import { createPending } from "./pending.ts";
 import type { Program, Transaction } from "./program.ts";
 import { rowId, sameValue, type Row } from "./row.ts";
@@ -240,7 +240,7 @@ export function createTables(options: TablesOptions): Tables {
 
   let ended: () => void = () => {};
   const stopped = new Promise<void>((resolve) => (ended = resolve));
-  signal.addEventListener("abort", () => {
+  whenAborted(signal, () => {
     turnAway();
     wake();
     if (!started) ended();

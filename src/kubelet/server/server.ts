@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { type Duplex, Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { Clock, Logger } from "../../system/index.ts";
+import { type Clock, type Logger, whenAborted } from "../../system/index.ts";
 import { readLog } from "../logs/read-log.ts";
 import type { PodStore } from "../pods/pod-store.ts";
 import { viewOf } from "../pods/pod-view.ts";
@@ -140,7 +140,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     server.listen(options.port, address, resolve);
   });
   const stopped = new Promise<void>((resolve) => {
-    signal.addEventListener("abort", () => {
+    whenAborted(signal, () => {
       server.close(() => resolve());
       server.closeAllConnections();
       for (const socket of upgraded) socket.destroy();

@@ -9,7 +9,7 @@ import {
   type ProxyContext,
   isLoopback,
 } from "../../services/index.ts";
-import type { Clock, Logger } from "../../system/index.ts";
+import { type Clock, type Logger, whenAborted } from "../../system/index.ts";
 import type { Backend, CarriedConnection, FrontendState } from "../backend.ts";
 import type { Syncs } from "../figures.ts";
 import { placeText, type ServiceConnection } from "../connections.ts";
@@ -289,15 +289,11 @@ export function createUserspaceBackend(options: UserspaceOptions): UserspaceBack
     failing,
     held: () => waiting.count,
     stopped: new Promise((resolve) =>
-      signal.addEventListener(
-        "abort",
-        () => {
-          for (const of of served.values()) for (const one of of.values()) one.aimed?.listener.close();
-          for (const connection of connections) connection.destroy();
-          resolve();
-        },
-        { once: true },
-      ),
+      whenAborted(signal, () => {
+        for (const of of served.values()) for (const one of of.values()) one.aimed?.listener.close();
+        for (const connection of connections) connection.destroy();
+        resolve();
+      }),
     ),
   };
 }
