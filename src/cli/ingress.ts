@@ -242,6 +242,7 @@ async function run(flags: Flags): Promise<void> {
       ingress.refresh();
       try {
         if (acmeOptions) {
+          // Without certificates all else still works.
           acme = await startAcme({
             ...acmeOptions,
             client,
@@ -258,8 +259,11 @@ async function run(flags: Flags): Promise<void> {
               clock,
               signal: until,
             }),
+          }).catch((error: unknown) => {
+            log.error({ error: String(error), remedy: "--gateway-address" }, "certificates are not got");
+            return undefined;
           });
-          acme.refresh();
+          acme?.refresh();
         }
         if (flags.gatewayApi) await serveGateways(flags, { client, informers, metrics, signal: until, clock, log });
         else await aborted(until);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type DataPlane, missingFor, startHaproxy, startNginx } from "../../src/dataplane/index.ts";
+import { selfSigned } from "../dataplane/certificates.ts";
 import { fixture } from "../dataplane/suite.ts";
 import { lab } from "./fixture.ts";
 
@@ -10,6 +11,8 @@ const annotations: readonly (readonly [Feature, Readonly<Record<string, string>>
   ["SourceRanges", { "whitelist-source-range": "127.0.0.0/8" }],
   ["SourceRanges", { "denylist-source-range": "192.0.2.0/24" }],
   ["BasicAuth", { "auth-type": "basic", "auth-secret": "users" }],
+  ["DigestAuth", { "auth-type": "digest", "auth-secret": "users" }],
+  ["ClientCertificate", { "auth-tls-secret": "ca" }],
   ["ExternalAuth", { "auth-url": "http://web.shop.svc.cluster.local/" }],
   ["RateLimit", { "limit-rps": "100" }],
   ["ConnectionLimit", { "limit-connections": "100" }],
@@ -38,6 +41,7 @@ for (const [name, start] of [
     test("what annotations ask for and it cannot do answers 500 and is told; all else is served", async () => {
       const { cluster, ingress, get } = await lab(made);
       cluster.secret("users", { auth: "ann:{PLAIN}secret" });
+      cluster.secret("ca", { "ca.crt": selfSigned(["ca.test"])["tls.crt"] });
       const hosts = annotations.map((_, index) => `h${index}.test`);
       await ingress("plain", { "proxy-body-size": "1k", "proxy-read-timeout": "5" });
       for (const [index, [, each]] of annotations.entries())
