@@ -44,6 +44,9 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HTTPRouteSchemeRedirect",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
+  // Of one name: `verifyhost` knows no list, and no URIs.
+  "BackendTLSPolicy",
+  "UnverifiedBackendTls",
 ]);
 
 /** The routes of a model that are not served, with what is missing. */

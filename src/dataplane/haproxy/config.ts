@@ -28,6 +28,8 @@ export interface ConfigInput {
   readonly frontends: readonly Frontend[];
   readonly slots: Slots;
   readonly servers: ReadonlyMap<Slot, readonly ServerLine[]>;
+  /** Files of certificates that are read at the start, so that servers that come later may name them. */
+  readonly authorities: readonly string[];
   /** CIDRs. */
   readonly trusted: readonly string[];
   readonly limits: Limits;
@@ -156,6 +158,12 @@ export function configText(input: ConfigInput): string {
     section(`frontend ${frontend.tag} from ${http ? "web" : "streams"}`);
     if (http) httpFrontend(frontend);
     else streamFrontend(frontend);
+  }
+
+  if (input.authorities.length > 0) {
+    section("backend authorities from web");
+    for (const [index, file] of input.authorities.entries())
+      say(`server a${index} 127.0.0.1:1 disabled ssl verify required ca-file`, file);
   }
 
   for (const kind of slotKinds) {

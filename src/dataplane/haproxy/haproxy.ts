@@ -6,6 +6,7 @@ import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { selfSigned } from "../self-signed.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
 import { keptOut } from "../features.ts";
+import { authoritiesOf, needsStart } from "./authorities.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
 import { certificatesFor, type CertificateList } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
@@ -135,7 +136,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
     for (const [key, slot] of slots.taken) {
       const pool = pools.get(key);
-      if (pool) servers.set(slot, serversOf(pool, undefined));
+      if (pool) servers.set(slot, serversOf(pool, path));
     }
     const certificates = new Map<string, CertificateList>();
     for (const listener of model.listeners) {
@@ -144,7 +145,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       const fallback = (): KeyPair => (standard ??= selfSigned(clock.now()));
       certificates.set(tag, certificatesFor(listener, tag, path, keyPair, fallback));
     }
-    return { tables: tablesOf({ model, slots: slots.taken, refused }), servers, certificates };
+    const tables = tablesOf({ model, slots: slots.taken, refused });
+    return { tables, servers, authorities: authoritiesOf(pools.values(), path), certificates };
   }
 
   async function ownDirectory(): Promise<PlaneDirectory> {
@@ -152,7 +154,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     if (directory) return directory;
     const { directory: at } = options;
     if (at !== undefined) await endOrphan(at);
-    return (directory = await openDirectory("haproxy", ["maps", "certificates", "run"], user, at));
+    return (directory = await openDirectory("haproxy", ["maps", "certificates", "authorities", "run"], user, at));
   }
 
   async function writeFiles(path: PlaneDirectory, next: State): Promise<void> {
@@ -174,6 +176,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       frontends,
       slots,
       servers: new Map([...next.servers].map(([slot, servers]) => [slot, [...servers.values()]])),
+      authorities: [...next.authorities.keys()],
       trusted,
       limits,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -193,7 +196,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     const old = serving.socket;
     serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared) };
     await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
-    sync.begun(started.runtime, path);
+    sync.begun(started.runtime, path, next.authorities);
     void started.ended.then((why) => {
       draining.delete(started);
       if (instance === started && !signal.aborted) died(why);
@@ -228,7 +231,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   }
 
   async function change(next: State, cold: boolean): Promise<void> {
-    if (!cold && instance && state) {
+    if (!cold && instance && state && !needsStart(state.authorities, next.authorities)) {
       try {
         await sync.follow(state, next);
         state = next;
@@ -280,14 +283,17 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     updatePools: (changed) =>
       inTurn(async () => {
         if (!configuration || !state) return;
+        const { path } = await ownDirectory();
         const servers = new Map(state.servers);
         for (const pool of changed) {
           const slot = slots.taken.get(pool.key);
           if (slot === undefined) continue;
           pools.set(pool.key, pool);
-          servers.set(slot, serversOf(pool, undefined));
+          servers.set(slot, serversOf(pool, path));
         }
-        await change({ ...state, servers }, false);
+        const withTls = changed.some(({ tls }) => tls) || state.authorities.size > 0;
+        const authorities = withTls ? authoritiesOf(pools.values(), path) : state.authorities;
+        await change({ ...state, servers, authorities }, false);
       }),
     listeners: () => [...ports.values()].map(({ bound }) => bound),
   };

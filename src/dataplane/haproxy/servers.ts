@@ -1,18 +1,13 @@
 import { createHash } from "node:crypto";
-import type { Pool } from "../../routing/index.ts";
+import type { BackendTls, Pool } from "../../routing/index.ts";
+import { authoritiesFile } from "./authorities.ts";
 import { endpointAddress } from "./command.ts";
 import type { ServerLine } from "./config.ts";
 
-/** Says where the files are that the TLS of a pool needs. */
-export interface TlsFiles {
-  readonly authorities: string;
-  readonly client?: string;
-}
-
 /** The servers of a pool's slot: one for each endpoint that gets requests. */
-export function serversOf(pool: Pool, tls: TlsFiles | undefined): Map<string, ServerLine> {
+export function serversOf(pool: Pool, directory: string): Map<string, ServerLine> {
   const servers = new Map<string, ServerLine>();
-  const keywords = keywordsOf(pool, tls);
+  const keywords = keywordsOf(pool, directory);
   if (!keywords) return servers;
   const suffix =
     keywords.length === always.length
@@ -26,18 +21,29 @@ export function serversOf(pool: Pool, tls: TlsFiles | undefined): Map<string, Se
   return servers;
 }
 
-function keywordsOf(pool: Pool, tls: TlsFiles | undefined): string[] | undefined {
+/** `undefined`: whoever cannot do the TLS that is asked for sends nothing at all. */
+function keywordsOf(pool: Pool, directory: string): string[] | undefined {
   const keywords: string[] = [];
   if (pool.tls) {
-    // Whoever cannot do the TLS that is asked for sends nothing at all.
-    const name = /^[A-Za-z0-9.-]+$/.test(pool.tls.serverName) ? pool.tls.serverName : undefined;
-    if (!tls || name === undefined || pool.tls.subjectAltNames.length > 0) return undefined;
-    keywords.push("ssl", "verify", "required", "ca-file", tls.authorities, "sni", `str(${name})`, "verifyhost", name);
-    keywords.push("alpn", pool.protocol === "h2c" ? "h2" : "http/1.1");
-    if (tls.client !== undefined) keywords.push("crt", tls.client);
+    const tls = tlsKeywords(pool.tls, directory);
+    if (!tls || pool.protocol === "tcp" || pool.protocol === "udp") return undefined;
+    keywords.push(...tls, "alpn", pool.protocol === "h2c" ? "h2" : "http/1.1");
   } else if (pool.protocol === "h2c") keywords.push("proto", "h2");
   if (pool.proxyProtocol !== undefined) keywords.push(pool.proxyProtocol === 1 ? "send-proxy" : "send-proxy-v2");
   return [...keywords, ...always];
+}
+
+function tlsKeywords(
+  { serverName, subjectAltNames, authorities, unverified, client }: BackendTls,
+  directory: string,
+): string[] | undefined {
+  if (client || subjectAltNames.length > 0) return undefined;
+  const named = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(serverName);
+  const asked = named ? ["sni", `str(${serverName})`] : [];
+  if (unverified) return ["ssl", "verify", "none", ...asked];
+  const trusted = authoritiesFile(authorities, directory);
+  if (!trusted || !named) return undefined;
+  return ["ssl", "verify", "required", "ca-file", trusted.file, ...asked, "verifyhost", serverName];
 }
 
 /** An idle connection is kept for some seconds only, so that it is we who close it, and a server that goes is soon free of them. */

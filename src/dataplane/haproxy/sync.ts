@@ -1,4 +1,5 @@
 import type { Logger } from "../../system/index.ts";
+import type { Authorities } from "./authorities.ts";
 import { type CertificateList, type ListedCertificate, listText } from "./certificates.ts";
 import { type Command, commands } from "./command.ts";
 import { files, type ServerLine } from "./config.ts";
@@ -11,6 +12,7 @@ export interface State {
   readonly tables: Tables;
   /** By server name. */
   readonly servers: ReadonlyMap<Slot, ReadonlyMap<string, ServerLine>>;
+  readonly authorities: Authorities;
   /** By tag of the listener. */
   readonly certificates: ReadonlyMap<string, CertificateList>;
 }
@@ -18,7 +20,7 @@ export interface State {
 /** Brings a running process from one state to the next. */
 export interface Sync {
   /** From now on this process is meant. */
-  begun(runtime: Runtime, directory: string): void;
+  begun(runtime: Runtime, directory: string, authorities: Authorities): void;
   /** Throws when the process refuses something: its state is unknown then. */
   follow(before: State, after: State): Promise<void>;
   /** Slots with servers that have still something to end. */
@@ -36,6 +38,9 @@ export function createSync(log: Logger): Sync {
   let directory = "";
   /** Servers that get no new request. */
   const leaving = new Map<Slot, Set<string>>();
+  /** Files of authorities that the process has. */
+  let known = new Set<string>();
+  let wanted: Authorities = new Map();
   let timer: NodeJS.Timeout | undefined;
   let elsewhere = 1;
   async function run(command: Command, ...good: RegExp[]): Promise<void> {
@@ -135,6 +140,7 @@ export function createSync(log: Logger): Sync {
       }
       if (names.size === 0) leaving.delete(slot);
     }
+    if (leaving.size === 0) await dropAuthorities(now);
     if (leaving.size > 0)
       timer = setTimeout(() => {
         removeLeaving().catch((error: unknown) => log.debug({ err: error }, "servers are not removed"));
@@ -167,23 +173,46 @@ export function createSync(log: Logger): Sync {
     }
   }
 
+  /** What no server names any more. HAProxy refuses to forget what one does: those that its configuration begins with. */
+  async function dropAuthorities(now: Runtime): Promise<void> {
+    for (const file of known) {
+      if (wanted.has(file)) continue;
+      const answer = await now.run(commands.removeAuthorities(file));
+      if (/deleted/i.test(answer)) known.delete(file);
+    }
+  }
+
+  async function addAuthorities(authorities: Authorities): Promise<void> {
+    wanted = authorities;
+    for (const [file, pem] of authorities) {
+      if (known.has(file)) continue;
+      await run(commands.newAuthorities(file), /^New CA file created/);
+      await run(commands.setAuthorities(file, pem), /^transaction (created|updated)/i);
+      await run(commands.commitAuthorities(file), /^Committing[\s\S]*Success!/);
+      known.add(file);
+    }
+  }
+
   return {
-    begun(next, path) {
+    begun(next, path, authorities) {
       clearTimeout(timer);
       leaving.clear();
+      known = new Set(authorities.keys());
+      wanted = authorities;
       runtime = next;
       directory = path;
     },
     async follow(before, after) {
       await followCertificates(before, after);
+      await addAuthorities(after.authorities);
       await addServers(before, after);
       if (before.tables !== after.tables) await followTables(before.tables, after.tables);
       await dropServers(before, after);
     },
     leaving: () => new Set(leaving.keys()),
-    filesOf(path, { tables, certificates }) {
+    filesOf(path, { tables, authorities, certificates }) {
       const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
-      const written: [string, string][] = [[files.routes(path), text(tables.routes)]];
+      const written: [string, string][] = [[files.routes(path), text(tables.routes)], ...authorities];
       for (const [tag, { hosts, paths }] of tables.listeners)
         written.push([files.hosts(path, tag), text(hosts)], [files.paths(path, tag), text(paths)]);
       for (const [tag, list] of certificates) {

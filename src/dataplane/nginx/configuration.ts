@@ -91,6 +91,9 @@ const ownFields = [
   "x-request-id",
 ];
 
+/** What the program and the configuration tell each other about a request. */
+const variables = ["upgrade", "host", "authority", "port", "kind", "h2c", "target", "mirrors", "id", "pool"];
+
 /** Most mirrors of one request. */
 export const mirrors = 8;
 
@@ -139,16 +142,19 @@ export function configurationText(settings: NginxSettings): string {
     fields("proxy", trusted.length > 0),
     fields("grpc", trusted.length > 0),
     "map $fl_upgrade $fl_connection { default upgrade; '' ''; }",
-    "map $http_te $fl_te { default ''; '~*(?:^|,)\\s*trailers\\s*(?:;|,|$)' trailers; }",
-    "map $http_x_request_id $fl_request_id { default $request_id; '~^[A-Za-z0-9_.:=/+-]{1,128}$' $http_x_request_id; }",
+    // With an entry for what is usual, no expression is tried.
+    "map $http_te $fl_te { default ''; '' ''; '~*(?:^|,)\\s*trailers\\s*(?:;|,|$)' trailers; }",
+    // nginx's own costs a call of the kernel; it is for requests that nobody decided on.
+    "map $fl_id $fl_new_id { default $fl_id; '' $request_id; }",
+    "map $http_x_request_id $fl_request_id { default $fl_new_id; '' $fl_new_id; '~^[A-Za-z0-9_.:=/+-]{1,128}$' $http_x_request_id; }",
     trusted.length > 0 ? forwarders(trusted) : [],
     upstreams(limits),
     "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:fairlead_tls:8m; ssl_session_timeout 1h; ssl_prefer_server_ciphers off;",
     "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;",
     `ssl_certificate ${paths.certificate}; ssl_certificate_key ${paths.key};`,
     `server { listen unix:${paths.socket}; client_max_body_size 8m; client_body_buffer_size 8m; lua_need_request_body off;`,
-    // Without a port there would be no one else to name them.
-    ["upgrade", "host", "authority", "port"].map((name) => `set $fl_${name} "";`),
+    // Named here, they are there for all servers, and empty: to empty them for each request would cost each request.
+    variables.map((name) => `set $fl_${name} "";`),
     `location = /generation { return 200 "${whole(generation)}"; }`,
     'location = /rows { content_by_lua_block { require("fairlead.control").rows() } }',
     "location / { return 404; } }",
@@ -207,9 +213,9 @@ function upstreams(limits: Limits): string[] {
   const upstream = (name: string, program: string): string =>
     `upstream fl_${name} { server 0.0.0.1; balancer_by_lua_block { ${program} } ${kept} }`;
   const request = 'require("fairlead.request")';
-  const full = `require("fairlead.full").timeouts() ${request}.balance(ngx.var.fl_pool)`;
+  const full = `require("fairlead.full").timeouts() ${request}.attempt()`;
   return [
-    upstream("plain", `${request}.balance(ngx.var.fl_pool)`),
+    upstream("plain", `${request}.attempt()`),
     upstream("full", full),
     upstream("h2c", full),
     upstream("mirror", 'require("fairlead.full").mirror()'),
@@ -227,8 +233,7 @@ function serverText({ id, port, secure, clientPort }: NginxListener, settings: N
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,
     // Error pages and mirrors go through the server again, and are decided on by nobody: also not what was refused before.
     'if ($uri ~ "^/\u0001") { break; }',
-    `set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_upgrade ""; set $fl_kind ""; set $fl_h2c ""; set $fl_target ""; set $fl_mirrors "";`,
-    "set $fl_authority $http_host;",
+    `set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_authority $http_host;`,
     `set_by_lua_block $fl_pool { return ${program("request", `decide("${word(id)}")`)} }`,
     `if ($fl_kind) { rewrite ^ ${inner("$fl_kind")} last; }`,
     `location / { ${answerFields}`,

@@ -5,9 +5,14 @@ local canonical = require "fairlead.canonical"
 local matching = require "fairlead.match"
 local full = require "fairlead.full"
 local balancer = require "ngx.balancer"
+local variable = require "fairlead.var"
+local get, set = variable.get, variable.set
 local byte, find, sub, lower, random = string.byte, string.find, string.sub, string.lower, math.random
+local tohex = require("bit").tohex
 
 local _M = {}
+
+local WORD = 0xffffffff
 
 -- Decisions that a worker remembers at most, each for a listener, host and target.
 local MOST = 4096
@@ -92,21 +97,21 @@ local function pass(found)
   return full.prepare(found, pick)
 end
 
--- The pool to pass a request of this listener to; "" when there is more to be done (`ngx.ctx.decision`).
-function _M.decide(id)
-  rows.refresh()
-  local var = ngx.var
-  local connection = var.http_connection
+local function decision(request, id)
+  local a, b, c, d = tohex(random(0, WORD)), tohex(random(0, WORD)), tohex(random(0, WORD)), tohex(random(0, WORD))
+  set(request, "fl_id", a .. b .. c .. d)
+  local connection = get(request, "http_connection")
   if connection and connection ~= "keep-alive" and connection ~= "close" then
     if not connection_fields(connection) then return refuse(400) end
   end
-  local host, target, name = var.http_host or "", var.request_uri, var.host
+  local host, target, name = get(request, "http_host") or "", get(request, "request_uri"), get(request, "host")
   local at = id .. "\n" .. host .. "\n" .. target
   -- They differ where the target is absolute, and where the host has a port.
   if name ~= host then at = at .. "\n" .. name end
   local found = known[at]
   if found then return pass(found) end
 
+  local var = ngx.var
   local protocol = var.server_protocol
   if protocol ~= "HTTP/1.1" and protocol ~= "HTTP/2.0" and protocol ~= "HTTP/1.0" then return refuse(400) end
   -- More than one Host field never gets here.
@@ -151,6 +156,12 @@ function _M.decide(id)
     known_count = known_count + 1
   end
   return pass(found)
+end
+
+-- The pool to pass a request of this listener to; "" when there is more to be done (`ngx.ctx.answer`, `ngx.ctx.state`).
+function _M.decide(id)
+  rows.refresh()
+  return decision(variable.request(), id)
 end
 
 -- Next endpoint in turn that has not failed of late.
@@ -198,10 +209,20 @@ function _M.balance(key)
   end
 end
 
+-- The pool that was decided on: chooses the endpoint of an attempt among its own.
+function _M.attempt()
+  return _M.balance(get(variable.request(), "fl_pool") or "")
+end
+
+local function is_plain(request)
+  local connection = get(request, "upstream_http_connection")
+  return not connection or connection == "keep-alive" or connection == "close"
+end
+
 -- Fields of an answer that its Connection field names.
 function _M.answer_fields()
+  if is_plain(variable.request()) then return end
   local connection = ngx.var.upstream_http_connection
-  if not connection or connection == "keep-alive" or connection == "close" then return end
   for token in lower(connection):gmatch("[^,%s]+") do
     if token ~= "keep-alive" and token ~= "close" and token ~= "upgrade" and token ~= "connection"
       and token ~= "content-length" and token ~= "transfer-encoding" then

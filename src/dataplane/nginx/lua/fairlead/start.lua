@@ -8,7 +8,15 @@ function _M.init(path)
 end
 
 function _M.worker()
-  math.randomseed(ngx.now() * 1000 + ngx.worker.pid() * 7919)
+  local seed = ngx.now() * 1000 + ngx.worker.pid() * 7919
+  -- Ids of requests must differ between all workers of all hosts.
+  local file = io.open("/dev/urandom", "rb")
+  if file then
+    file:setvbuf("no")
+    for _, byte in ipairs { (file:read(6) or ""):byte(1, -1) } do seed = seed * 256 % 2 ^ 45 + byte end
+    file:close()
+  end
+  math.randomseed(seed)
 end
 
 return _M

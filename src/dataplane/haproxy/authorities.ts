@@ -1,0 +1,49 @@
+import { createHash, X509Certificate } from "node:crypto";
+import type { Pool } from "../../routing/index.ts";
+import { pemLines } from "./command.ts";
+import { files } from "./config.ts";
+import { commandBytes } from "./runtime.ts";
+
+/** Certificates of authorities that endpoints are checked against, by file. A file is named after what it holds, so it never changes. */
+export type Authorities = ReadonlyMap<string, string>;
+
+/** HAProxy's name for the authorities of the machine, which it always has. */
+const system = "@system-ca";
+
+/** What HAProxy is told of authorities: a file of ours with its PEM, or the machine's own; `undefined`: none of it can be read. */
+export function authoritiesFile(
+  pem: string,
+  directory: string,
+): { readonly file: string; readonly pem?: string } | undefined {
+  if (pem === "System") return { file: system };
+  const good = (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).filter(isReadable);
+  if (good.length === 0) return undefined;
+  const text = `${pemLines(good.join("\n")).join("\n")}\n`;
+  const id = createHash("sha256").update(text).digest("hex").slice(0, 24);
+  return { file: files.authorities(directory, id), pem: text };
+}
+
+function isReadable(block: string): boolean {
+  try {
+    return new X509Certificate(block).subject !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The authorities that some pools need. */
+export function authoritiesOf(pools: Iterable<Pool>, directory: string): Authorities {
+  const all = new Map<string, string>();
+  for (const { tls } of pools) {
+    if (!tls || tls.unverified) continue;
+    const found = authoritiesFile(tls.authorities, directory);
+    if (found?.pem !== undefined) all.set(found.file, found.pem);
+  }
+  return all;
+}
+
+/** True when a running process cannot be given them: its API takes only so much at once. */
+export function needsStart(before: Authorities, after: Authorities): boolean {
+  for (const [file, pem] of after) if (!before.has(file) && pem.length > commandBytes) return true;
+  return false;
+}
