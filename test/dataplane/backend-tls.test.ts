@@ -30,7 +30,7 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
   beforeAll(async () => {
     if (why !== undefined) return;
     server = createServer({ cert: first["tls.crt"], key: first["tls.key"] }, (request, response) =>
-      response.end(`${"servername" in request.socket ? String(request.socket.servername) : ""}`),
+      response.end("servername" in request.socket ? String(request.socket.servername) : ""),
     );
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
