@@ -9,6 +9,10 @@ import { join } from "node:path";
  */
 export function createHaproxy(folder) {
   let child;
+  /** All that run: those before the last one too, while they still have connections. */
+  const running = new Set();
+  const endAll = () => running.forEach((each) => each.kill("SIGTERM"));
+  process.once("exit", endAll);
   let seen = "";
   let last = Promise.resolve();
   const word = (value) => {
@@ -80,13 +84,17 @@ export function createHaproxy(folder) {
     const file = join(folder, "haproxy.cfg");
     await writeFile(file, text);
     const args = ["-db", "-f", file, ...(old ? ["-sf", String(old.pid)] : [])];
-    child = spawn("haproxy", args, { stdio: "ignore" });
+    const started = spawn("haproxy", args, { stdio: "ignore" });
+    running.add(started);
+    const gone = () => running.delete(started);
+    started.once("exit", gone).once("error", gone);
+    child = started;
   }
   return {
     apply(frontends) {
       last = last.then(() => apply(frontends)).catch((error) => console.error(String(error)));
       return last;
     },
-    close: () => child?.kill("SIGTERM"),
+    close: endAll,
   };
 }

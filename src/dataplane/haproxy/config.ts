@@ -33,6 +33,8 @@ export interface ConfigInput {
   /** CIDRs. */
   readonly trusted: readonly string[];
   readonly limits: Limits;
+  /** Milliseconds after which a process that drains ends by itself, should nobody be left who ends it. */
+  readonly drained: number;
   readonly threads?: number;
 }
 
@@ -109,6 +111,7 @@ export function configText(input: ConfigInput): string {
   say("stats socket", socket, "mode", 600, "level", "admin");
   say("stats timeout 1h");
   say("no strict-limits");
+  say(`hard-stop-after ${input.drained}`);
   // Two descriptors each, and a few besides, within twice the limit.
   say(`maxconn ${Math.floor(limits.connections * 0.99)}`);
   if (input.threads !== undefined) say(`nbthread ${input.threads}`);

@@ -179,6 +179,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       authorities: [...next.authorities.keys()],
       trusted,
       limits,
+      drained: handoverGrace,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
     });
     await own.write(files.config(path), config);
