@@ -12,10 +12,7 @@ import { eventually } from "./cluster.ts";
 
 const owner: Owner = { object: { kind: "Service", namespace: "a", name: "web" }, field: "" };
 const missing = await missingFor("haproxy");
-const planes = [
-  ["embedded", undefined],
-  ["haproxy", missing],
-] as const;
+const planes = [["haproxy", missing]] as const;
 
 describe.each(planes)("TLS to endpoints on %s", (name, why) => {
   const stop = new AbortController();
