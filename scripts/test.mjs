@@ -17,39 +17,42 @@ const remarks = [];
 /** More files than this fail because something is broken, not by chance: they are not asked again. */
 const mostRetried = 4;
 
-/** Suites that have their servers and namespaces for themselves, and run beside all others: half of the time is waiting. */
-const beside = [
-  "test/admission",
-  "test/aggregation",
-  "test/apiserver",
-  "test/bad-input",
-  "test/clients",
-  "test/consistency",
-  "test/differential",
-  "test/fuzz",
-  "test/golden",
-  "test/loadbalancer/aws",
-  "test/loadbalancer/azure",
-  "test/loadbalancer/f5",
-  "test/loadbalancer/gce",
-  "test/loadbalancer/openstack",
-  "test/loadbalancer/rancher",
-  "test/loadbalancer/stability",
-  "test/operations",
-  "test/security",
-  "test/store",
-];
+/**
+ * Suites that have their servers and namespaces for themselves, in lanes that run beside each other and beside the lane of all others:
+ * half of the time is waiting.
+ */
+const beside = {
+  "system-api": [
+    "test/admission",
+    "test/aggregation",
+    "test/apiserver",
+    "test/bad-input",
+    "test/clients",
+    "test/consistency",
+    "test/fuzz",
+    "test/golden",
+    "test/operations",
+    "test/security",
+    "test/store",
+  ],
+  "system-edge": [
+    "test/acme",
+    "test/conformance",
+    "test/dataplane",
+    "test/differential",
+    "test/ingress-nginx",
+    "test/loadbalancer",
+  ],
+};
 
 for (const step of staticSteps) count[(await runStep(step)) ? "passed" : "failed"]++;
 
 mkdirSync(join(root, ".cache"), { recursive: true });
 tallyAll(await runTests("unit"), []);
+const others = Object.values(beside).flatMap((paths) => paths.map((path) => `--exclude=${path}/**`));
 const lanes = await Promise.all([
-  runTests(
-    "system",
-    beside.map((path) => `--exclude=${path}**`),
-  ),
-  runTests("system", beside, "system-beside"),
+  runTests("system", others),
+  ...Object.entries(beside).map(([name, paths]) => runTests("system", paths, name)),
 ]);
 const first = { ok: lanes.every(({ ok }) => ok), files: lanes.flatMap(({ files }) => files) };
 const died = lanes.some(({ ok, files }) => !ok && !files.some(hasFailed));
@@ -79,7 +82,7 @@ async function runTests(project, args = [], name = project) {
   rmSync(report, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const step = [`${name} tests`, "npx", ["--no-install", "vitest", "run", "--project", project, ...reporters, ...args]];
-  const ok = await runStep(step, { quiet: name === "system-beside" });
+  const ok = await runStep(step, { quiet: name in beside });
   return { ok, files: readReport(report) };
 }
 

@@ -6,13 +6,18 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DataPlane, missingFor, startDataPlane } from "../../src/dataplane/index.ts";
 import type { BackendTls, HostRoutes, Owner, Pool, Route, RoutingModel } from "../../src/routing/index.ts";
 import { createMetrics, freePort, silentLogger, systemClock } from "../../src/system/index.ts";
+import { embeddedProgram } from "../support/embedded-program.ts";
 import { selfSigned } from "./certificates.ts";
 import { read, type Reply } from "./clients.ts";
 import { eventually } from "./cluster.ts";
 
 const owner: Owner = { object: { kind: "Service", namespace: "a", name: "web" }, field: "" };
+const program = await embeddedProgram();
 const missing = await missingFor("haproxy");
-const planes = [["haproxy", missing]] as const;
+const planes = [
+  ["embedded", undefined],
+  ["haproxy", missing],
+] as const;
 
 describe.each(planes)("TLS to endpoints on %s", (name, why) => {
   const stop = new AbortController();
@@ -36,6 +41,7 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
     port = await freePort();
     plane = startDataPlane(name, {
       address: "127.0.0.1",
+      embeddedProgram: program,
       metrics: createMetrics(),
       signal: stop.signal,
       clock: systemClock,
