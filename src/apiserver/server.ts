@@ -82,8 +82,8 @@ export interface ApiServerOptions {
   readonly audit?: { readonly policy: AuditPolicy; readonly sink: AuditSink };
   /** Priority and fairness of requests over the network, by FlowSchemas. Absent: none, nor the objects that every cluster has. */
   readonly flowControl?: FlowControlSettings;
-  /** Admission policies get a status, as kube-controller-manager writes it. Default true. */
-  readonly policyStatus?: boolean;
+  /** Admission policies and ServiceCIDRs are kept, as kube-controller-manager does. Default true. */
+  readonly keepers?: boolean;
 }
 
 export interface FlowControlSettings {
@@ -348,11 +348,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
   const maintenance = startMaintenance({ store, storage, registry, clock, log, signal, after: ready });
   const kept = keepOwnService({ ...ownService, clock, log, signal, after: ready });
-  const policyStatus =
-    options.policyStatus === false
+  const keepers =
+    options.keepers === false
       ? []
-      : [keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready })];
-  const cidrs = keepServiceCidrs({ registry, storage, serviceCidrs, clock, log, signal, after: ready });
+      : [
+          keepPolicyStatus({ storage, registry, catalog, clock, log, signal, after: ready }),
+          keepServiceCidrs({ registry, storage, serviceCidrs, clock, log, signal, after: ready }),
+        ];
   return {
     name: "apiserver",
     handler,
@@ -371,8 +373,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       installed,
       maintenance.stopped,
       kept.stopped,
-      ...policyStatus.map(({ stopped }) => stopped),
-      cidrs.stopped,
+      ...keepers.map(({ stopped }) => stopped),
       aggregation.stopped,
       keptFlows?.stopped,
     ]).then(() => {}),

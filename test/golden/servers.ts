@@ -56,8 +56,8 @@ async function startApi(late: boolean): Promise<{
   const options = { store, clock: systemClock, log: silentLogger, signal, serviceCidrs: ["10.96.0.0/16"] };
   const server = createApiServer({
     ...options,
-    // The exchanges are those of an API server alone: a status that comes by itself would change versions between them.
-    policyStatus: false,
+    // The exchanges are those of an API server alone: what is written by itself would change versions between them.
+    keepers: false,
     advertise: { address: "192.0.2.1", port: 6443 },
     kubelet: { open: () => Promise.reject(new Error("no kubelet")) },
     authentication: {
