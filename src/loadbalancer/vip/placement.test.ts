@@ -28,7 +28,20 @@ test.each([1, 2, 3, 5, 50, 254])("priorities of %i nodes differ and are VRRP's",
   expect(Math.min(...priorities)).toBeGreaterThanOrEqual(1);
 });
 
-test("addresses move only where a node holds more than a tenth over its share", () => {
-  expect([surplus(40, 200, 5), surplus(44, 200, 5), surplus(45, 200, 5), surplus(200, 200, 5)]).toEqual([0, 0, 1, 156]);
+test("addresses move where a node holds so much that another may be left without four fifths of its share", () => {
+  expect([surplus(40, 200, 5), surplus(42, 200, 5), surplus(43, 200, 5), surplus(200, 200, 5)]).toEqual([0, 0, 1, 158]);
+  expect([surplus(10, 40, 4), surplus(11, 40, 4), surplus(6, 10, 2), surplus(7, 10, 2)]).toEqual([0, 1, 0, 1]);
+  for (const [count, size] of [
+    [200, 5],
+    [40, 4],
+    [30, 3],
+    [1000, 20],
+  ] as const) {
+    const most = Array.from({ length: count }, (_, held) => held).findLast((held) => surplus(held, count, size) === 0);
+    expect(count - (most ?? 0) * (size - 1)).toBeGreaterThanOrEqual((count / size) * 0.8);
+  }
+});
+
+test("a few addresses do not move for the sake of evenness", () => {
   expect([surplus(1, 1, 3), surplus(2, 2, 2), surplus(3, 3, 3)]).toEqual([0, 0, 1]);
 });
