@@ -83,6 +83,15 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): string[] {
   return without(out, chunked ? "content-length" : "trailer");
 }
 
+/** @param name in lower case */
+export function hasField(headers: RawHeaders, name: string): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const candidate = headers[i] as string;
+    if (candidate.length === name.length && candidate.toLowerCase() === name) return true;
+  }
+  return false;
+}
+
 function without(headers: string[], name: string): string[] {
   for (let i = headers.length - 2; i >= 0; i -= 2) {
     const candidate = headers[i] as string;

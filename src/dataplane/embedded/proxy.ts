@@ -22,7 +22,7 @@ import {
 import { fetchErrorPage } from "./error-page.ts";
 import { askAuthorization } from "./external-auth.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
-import { headerObject, requestHeaders, responseHeaders } from "./headers.ts";
+import { hasField, headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
@@ -346,7 +346,9 @@ export function serve(
     }
 
     function answerHeaders(raw: Buffer[]): string[] {
-      let headers = responseHeaders(raw);
+      const headers = responseHeaders(raw);
+      // Whoever answers clients as if it were the origin may say who it is (RFC 9110, 7.6 and 10.2.4), as nginx does.
+      if (!hasField(headers, "server")) headers.push("server", "fairlead");
       if (affinity && cookieFor) {
         const { name, value } = affinityField(affinity, cookieFor.id, routed.facts, context.clock.now());
         headers.push(name, value);

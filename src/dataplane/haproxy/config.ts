@@ -251,6 +251,7 @@ export function configText(input: ConfigInput): string {
     page(503, "No endpoint is ready to take this request.");
 
     say(`http-response lua.connection_answer if ${odd("res")}`);
+    say("http-response set-header server fairlead unless { res.hdr(server) -m found }");
     say("http-response lua.answer if { var(txn.answer) -m found }");
     say("use_backend %[var(txn.slot)]");
   }
