@@ -23,13 +23,8 @@ export interface AccountKeys {
 
 /** A key that service-account tokens can not be signed or checked with. */
 export class TokenKeyError extends Error {
-  readonly code: "UNSUPPORTED_KEY";
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "TokenKeyError";
-    this.code = "UNSUPPORTED_KEY";
-  }
+  override readonly name = "TokenKeyError";
+  readonly code = "UNSUPPORTED_KEY";
 }
 
 /** Keys from PEM: a private one that signs, and public ones of earlier times that tokens are still taken of. Throws TokenKeyError. */

@@ -4,13 +4,8 @@ import type { UserInfo } from "../handler.ts";
 
 /** The file of static tokens is not what it should be. The message names the line, and holds nothing secret. */
 export class TokenFileError extends Error {
-  readonly code: "BAD_FILE";
-
-  constructor(message: string) {
-    super(message);
-    this.name = "TokenFileError";
-    this.code = "BAD_FILE";
-  }
+  override readonly name = "TokenFileError";
+  readonly code = "BAD_FILE";
 }
 
 /**

@@ -38,13 +38,8 @@ export type ClaimRule = { readonly claim: string; readonly requiredValue: string
 
 /** The file is not what it should be. The message names the field. */
 export class AuthenticationConfigurationError extends Error {
-  readonly code: "BAD_CONFIGURATION";
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = "AuthenticationConfigurationError";
-    this.code = "BAD_CONFIGURATION";
-  }
+  override readonly name = "AuthenticationConfigurationError";
+  readonly code = "BAD_CONFIGURATION";
 }
 
 const versions: ReadonlySet<unknown> = new Set([
