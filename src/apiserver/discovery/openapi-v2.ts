@@ -7,6 +7,7 @@ import { listSchema } from "./list-schema.ts";
 import { mergeV2 } from "./merge-v2.ts";
 import { pathsOfV2 } from "./openapi-v2-paths.ts";
 import type { OpenApiDocument } from "./openapi.ts";
+import { partsOf } from "./parts.ts";
 import { hashOf } from "./paths.ts";
 import { toV2 } from "./to-v2.ts";
 
@@ -58,19 +59,10 @@ function documentJson(groups: Groups, remote: RemoteGroups): Buffer {
 /** A definition with what the program says of it and its fields. */
 function described(owner: string, definition: Definition, field?: string): Definition {
   const description = definition.description ?? describe(owner, field);
-  const { items, additionalProperties, properties } = definition;
   return {
     ...(description === undefined ? {} : { description }),
     ...definition,
-    ...(items ? { items: described(owner, items, "") } : {}),
-    ...(additionalProperties ? { additionalProperties: described(owner, additionalProperties, "") } : {}),
-    ...(properties
-      ? {
-          properties: Object.fromEntries(
-            Object.entries(properties).map(([name, property]) => [name, described(owner, property, name)]),
-          ),
-        }
-      : {}),
+    ...partsOf(definition, (part, name) => described(owner, part, name)),
   };
 }
 

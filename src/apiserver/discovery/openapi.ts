@@ -4,6 +4,7 @@ import { describe } from "./descriptions.ts";
 import type { CatalogGroup, Groups } from "./groups.ts";
 import { listSchema } from "./list-schema.ts";
 import { pathsOf } from "./openapi-paths.ts";
+import { partsOf } from "./parts.ts";
 import { hashOf } from "./paths.ts";
 
 /** An OpenAPI v3 document of one group and version. */
@@ -131,20 +132,12 @@ const choices: Readonly<Record<string, object>> = {
 
 /** A definition as OpenAPI v3 writes it: a reference stands alone, so what goes beside it needs `allOf`. */
 function schemaOf(owner: string, definition: Definition, field?: string): object {
-  const { $ref, items, additionalProperties, properties, ...rest } = definition;
+  const { $ref, items: _items, additionalProperties: _values, properties: _properties, ...rest } = definition;
   const description = definition.description ?? describe(owner, field);
   const own = {
     ...(description ? { description } : {}),
     ...rest,
-    ...(items ? { items: schemaOf(owner, items, "") } : {}),
-    ...(additionalProperties ? { additionalProperties: schemaOf(owner, additionalProperties, "") } : {}),
-    ...(properties
-      ? {
-          properties: Object.fromEntries(
-            Object.entries(properties).map(([name, property]) => [name, schemaOf(owner, property, name)]),
-          ),
-        }
-      : {}),
+    ...partsOf(definition, (part, name) => schemaOf(owner, part, name)),
   };
   if ($ref === undefined) return own;
   const reference = { $ref: `#/components/schemas/${nameOf($ref)}` };
