@@ -1,7 +1,15 @@
 import { setMaxListeners } from "node:events";
 import { hostname, networkInterfaces } from "node:os";
 import { type Client, createInformers, type Informers, startLeaderElection } from "../client/index.ts";
-import { createLogger, createMetrics, type Logger, type LogLevel, type Metrics, systemClock } from "../system/index.ts";
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type LogLevel,
+  type Metrics,
+  systemClock,
+  whenAborted,
+} from "../system/index.ts";
 import { CliError } from "./errors.ts";
 import { untilSignal } from "./signals.ts";
 
@@ -86,7 +94,6 @@ export function ownAddress(): string {
 
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
+    whenAborted(signal, resolve);
   });
 }

@@ -1,6 +1,7 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, isIP, type Server, type Socket } from "node:net";
+import { whenAborted } from "../system/index.ts";
 import type { Resolver } from "./resolver.ts";
 import type { Endpoint } from "./upstream.ts";
 
@@ -85,8 +86,7 @@ async function closedBy(
     for (const socket of connections) socket.destroy();
     datagrams.close();
   };
-  if (signal.aborted) close();
-  else signal.addEventListener("abort", close, { once: true });
+  whenAborted(signal, close);
   await closed;
 }
 

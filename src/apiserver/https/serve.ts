@@ -9,7 +9,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { createMetrics, type Logger, type Metrics } from "../../system/index.ts";
+import { createMetrics, type Logger, type Metrics, whenAborted } from "../../system/index.ts";
 import { createAuthenticator, type Authenticator } from "../authentication/index.ts";
 import type { ApiHandler } from "../handler.ts";
 import { http1Arrival, http2Arrival } from "./arrival.ts";
@@ -182,8 +182,7 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     }, grace);
     void stopped.then(() => clearTimeout(timer));
   };
-  if (signal.aborted) stop();
-  else signal.addEventListener("abort", stop, { once: true });
+  whenAborted(signal, stop);
   return { host, port: (server.address() as AddressInfo).port, drain, stopped };
 }
 

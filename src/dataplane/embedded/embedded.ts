@@ -1,5 +1,5 @@
 import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
-import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
+import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
@@ -182,9 +182,7 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
       await Promise.all(closing);
       await upstreams.close();
     };
-    const onAbort = (): void => void stop().then(resolve, reject);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    whenAborted(signal, () => void stop().then(resolve, reject));
   });
 
   return {

@@ -1,5 +1,5 @@
 import type { Listener, Pool } from "../../routing/index.ts";
-import { type Clock, type Logger, type Metrics, systemClock } from "../../system/index.ts";
+import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
 import type { BoundListener, Configuration, DataPlane, KeyPair } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
@@ -254,9 +254,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       for (const { socket } of ports.values()) socket?.close();
       await directory?.close();
     };
-    const onAbort = (): void => void stop().then(resolve, reject);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    whenAborted(signal, () => void stop().then(resolve, reject));
   });
 
   return {

@@ -4,7 +4,14 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
-import { type Clock, type CommandRunner, type Logger, systemClock, systemCommands } from "../../system/index.ts";
+import {
+  type Clock,
+  type CommandRunner,
+  type Logger,
+  systemClock,
+  systemCommands,
+  whenAborted,
+} from "../../system/index.ts";
 import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
@@ -207,9 +214,7 @@ export function startNginx(options: NginxOptions): DataPlane {
       await place?.file.close();
       if (options.directory === undefined && place) await rm(place.directory, { recursive: true, force: true });
     };
-    const onAbort = (): void => void stop().then(resolve, reject);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    whenAborted(signal, () => void stop().then(resolve, reject));
   });
 
   return {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { ProviderConfigError, readConfig, type ProviderConfig } from "../provider/config.ts";
+import { ProviderConfigError, proxyHealthPort, readConfig, type ProviderConfig } from "../provider/config.ts";
 import {
   failedStep,
   ProviderFailure,
@@ -52,23 +52,18 @@ const names = [
   "timeoutMs",
 ];
 
-/** Where Fairlead's own Service proxy, and kube-proxy, tell whether they work. */
-const proxyHealthPort = 10_256;
-
 /** Azure: Services as parts of one Standard Load Balancer a cluster. Throws ProviderConfigError. */
 export function createProvider(value: unknown): LoadBalancerProvider<Observed> {
   const config = readConfig(value, names);
-  const urlOr = (name: string, otherwise: string) =>
-    config.optional(name) === undefined ? otherwise : config.url(name);
   const poll = config.whole("pollMs", 10, 600_000, 2_000);
   const arm = createArm({
-    endpoint: urlOr("endpoint", "https://management.azure.com"),
-    authority: urlOr(
+    endpoint: config.urlOr("endpoint", "https://management.azure.com"),
+    authority: config.urlOr(
       "authority",
       process.env["AZURE_AUTHORITY_HOST"]?.replace(/\/+$/, "") ?? "https://login.microsoftonline.com",
     ),
-    metadata: urlOr("metadataUrl", "http://169.254.169.254"),
-    audience: urlOr("audience", "https://management.azure.com"),
+    metadata: config.urlOr("metadataUrl", "http://169.254.169.254"),
+    audience: config.urlOr("audience", "https://management.azure.com"),
     credentials: credentialsOf(config),
     poll,
     timeout: config.whole("timeoutMs", 100, 600_000, 30_000),

@@ -1,4 +1,4 @@
-import { readConfig } from "../provider/config.ts";
+import { proxyHealthPort, readConfig } from "../provider/config.ts";
 import { failedStep, ProviderFailure, type ExposureKey, type LoadBalancerProvider } from "../provider/contract.ts";
 import { numberIn, textIn, type Shape } from "../provider/shape.ts";
 import { createCompute, type Compute } from "./compute.ts";
@@ -48,25 +48,20 @@ const names = [
   "timeoutMs",
 ];
 
-/** Where Fairlead's own Service proxy, and kube-proxy, tell whether they work. */
-const proxyHealthPort = 10_256;
-
 /** Google Cloud: a passthrough Network Load Balancer a Service. Throws ProviderConfigError. */
 export function createProvider(value: unknown): LoadBalancerProvider<Observed> {
   const config = readConfig(value, names);
   const { env } = process;
   const keyFile = config.optional("credentialsFile") ?? env["GOOGLE_APPLICATION_CREDENTIALS"];
-  const metadata = config.optional("metadataUrl");
   const project = config.text("project", env["GOOGLE_CLOUD_PROJECT"]);
   const compute = createCompute({
-    endpoint:
-      config.optional("endpoint") === undefined ? "https://compute.googleapis.com/compute/v1" : config.url("endpoint"),
+    endpoint: config.urlOr("endpoint", "https://compute.googleapis.com/compute/v1"),
     project,
     credentials:
       keyFile === undefined || keyFile === ""
         ? {
             kind: "metadata",
-            url: metadata === undefined ? "http://metadata.google.internal" : config.url("metadataUrl"),
+            url: config.urlOr("metadataUrl", "http://metadata.google.internal"),
           }
         : readKeyFile(keyFile),
     poll: config.whole("pollMs", 10, 600_000, 1_000),

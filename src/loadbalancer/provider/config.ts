@@ -24,7 +24,12 @@ export interface ProviderConfig {
   pem(name: string): { readonly ca?: string };
   /** An http or https URL without credentials, query and slash at its end. */
   url(name: string, variable?: string): string;
+  /** The same, where it need not be given. */
+  urlOr(name: string, otherwise: string): string;
 }
+
+/** Where Fairlead's own Service proxy, and kube-proxy, tell whether they work. */
+export const proxyHealthPort = 10_256;
 
 export function readConfig(
   value: unknown,
@@ -107,6 +112,7 @@ export function readConfig(
       }
       return url.href.replace(/\/+$/, "");
     },
+    urlOr: (name, otherwise) => (optional(name) === undefined ? otherwise : config.url(name)),
   };
   return config;
 }

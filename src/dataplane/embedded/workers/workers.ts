@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Pool } from "../../../routing/index.ts";
-import { type Metrics, systemClock } from "../../../system/index.ts";
+import { type Metrics, systemClock, whenAborted } from "../../../system/index.ts";
 import type { DataPlane } from "../../dataplane.ts";
 import { copyDescriptor } from "../../descriptors.ts";
 import { refusalsOf } from "../../features.ts";
@@ -242,9 +242,7 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
       ports.close();
       await Promise.all([...ended, parked.stopped]);
     };
-    const onAbort = (): void => void stop().then(resolve, reject);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    whenAborted(signal, () => void stop().then(resolve, reject));
   });
 
   return {

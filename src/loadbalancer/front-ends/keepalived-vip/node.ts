@@ -2,7 +2,14 @@ import { writeFile } from "node:fs/promises";
 import { messageOf, type Client, type Informers } from "../../../client/index.ts";
 import { resources } from "../../../kube/index.ts";
 import type { DataPlane } from "../../../dataplane/index.ts";
-import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../../system/index.ts";
+import {
+  type Clock,
+  type CommandRunner,
+  type Component,
+  type Logger,
+  type Metrics,
+  whenAborted,
+} from "../../../system/index.ts";
 import { startVipAgent, type VipAgent } from "../../vip/index.ts";
 import { readVips } from "./config-map.ts";
 import { changedKey, createServiceView } from "../service-view.ts";
@@ -132,8 +139,7 @@ export function startVipNode(options: VipNodeOptions): VipNode {
 
   async function stopOf(): Promise<void> {
     await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
+      whenAborted(signal, resolve);
     });
     await (
       await dataplane?.catch(() => undefined)
