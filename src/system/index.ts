@@ -5,6 +5,7 @@ export { freePort } from "./free-port.ts";
 export * from "./log.ts";
 export { metricsType, createMetrics } from "./metrics.ts";
 export type { Counter, Family, Gauge, Histogram, Metrics } from "./metrics.ts";
+export { createTurns } from "./turns.ts";
 export { trust, type Trust } from "./trust.ts";
 export { openRotatingFile, type RotatingFile } from "./rotating-file.ts";
 export * from "./socket-address.ts";

@@ -8,7 +8,7 @@ import {
   type StepResult,
 } from "../provider/contract.ts";
 import { textIn, type Shape } from "../provider/shape.ts";
-import { createTurns } from "../provider/turns.ts";
+import { createTurns } from "../../system/index.ts";
 import { createArm, type Arm } from "./arm.ts";
 import type { AzureCredentials } from "./credentials.ts";
 import {

@@ -11,7 +11,7 @@ import {
   type ProviderStep,
   type StepResult,
 } from "../provider/contract.ts";
-import { createTurns } from "../provider/turns.ts";
+import { createTurns } from "../../system/index.ts";
 import { createAs3, type As3 } from "./as3.ts";
 import {
   applicationName,

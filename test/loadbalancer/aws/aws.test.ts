@@ -9,6 +9,7 @@ import { converge, remove, runContract, type Exposure } from "../../../src/loadb
 import { createProvider } from "../../../src/loadbalancer/aws/index.ts";
 import { freePort, runOrThrow, systemCommands } from "../../../src/system/index.ts";
 import { eventually } from "../../support/cluster.ts";
+import { exposure as service } from "../../support/exposures.ts";
 import { venvOf } from "../../support/venv.ts";
 
 // moto's server has AWS's API, and boto3, AWS's own client, reads back what was made. No packets are sent: moto has no data path.
@@ -17,22 +18,6 @@ const why = await install();
 const secretAccessKey = "aws-correct-horse-battery";
 const signal = new AbortController().signal;
 
-const service = (more: Partial<Exposure> = {}): Exposure => ({
-  key: { cluster: "lab", namespace: "ns", name: "web", uid: "u-1" },
-  families: ["IPv4"],
-  ports: [
-    { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
-    { name: "dns", protocol: "UDP", port: 53, nodePort: 30_053 },
-  ],
-  targets: [
-    { node: "a", addresses: ["10.0.0.1"] },
-    { node: "b", addresses: ["10.0.0.2"] },
-  ],
-  sourceRanges: [],
-  sessionAffinity: "None",
-  annotations: {},
-  ...more,
-});
 const backend = (name: string, nodePort: number) => ({
   namespace: "ns",
   service: name,

@@ -5,26 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createProvider } from "../../../src/loadbalancer/azure/index.ts";
 import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { exposure as service, settle } from "../../support/exposures.ts";
 import { client, federated, secret, startAzure, subscription, tenant, type Azure } from "./server.mjs";
 
 // The provider against Azure's API alone, each body held against Microsoft's models; azure.test.ts has the way from a Service to a pod.
 const { signal } = new AbortController();
-const service = (more: Partial<Exposure> = {}): Exposure => ({
-  key: { cluster: "lab", namespace: "ns", name: "web", uid: "u-1" },
-  families: ["IPv4"],
-  ports: [
-    { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
-    { name: "dns", protocol: "UDP", port: 53, nodePort: 30_053 },
-  ],
-  targets: [
-    { node: "a", addresses: ["10.0.0.1"] },
-    { node: "b", addresses: ["10.0.0.2"] },
-  ],
-  sourceRanges: [],
-  sessionAffinity: "None",
-  annotations: {},
-  ...more,
-});
 const internal = { "service.beta.kubernetes.io/azure-load-balancer-internal": "true" };
 
 describe("Azure's API", () => {
@@ -49,19 +34,6 @@ describe("Azure's API", () => {
       timeoutMs: 30_000,
       ...more,
     });
-  /** Until it is done; the reasons of failures on the way. */
-  const settle = async (work: () => ReturnType<typeof converge>) => {
-    const reasons: string[] = [];
-    for (let tries = 0; tries < 300; tries++) {
-      const result = await work();
-      if (result.state === "done") return { ...result, reasons };
-      if (result.state === "failed") reasons.push(result.reason);
-      if (result.state === "failed" && ["Refused", "Broken", "Credentials"].includes(result.reason))
-        throw new Error(result.message);
-      await sleep(result.again === undefined ? 10 : Math.min(result.again, 50));
-    }
-    throw new Error(`it does not come to rest: ${reasons.join()}`);
-  };
   const found = async (kind: string) => {
     const { things, invalid } = await azure.state();
     expect(invalid).toEqual([]);

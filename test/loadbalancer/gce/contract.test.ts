@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createProvider } from "../../../src/loadbalancer/gce/index.ts";
 import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { exposure, settle } from "../../support/exposures.ts";
 import { account, project, startGce, type Gce } from "./server.mjs";
 
 // The provider against Compute Engine's API alone, each request held against Google's discovery document; gce.test.ts has the way to a pod.
@@ -19,19 +20,15 @@ const machine = (name: string, zone: string, address: string) => ({
   addresses: [address],
   providerId: `gce://${project}/${zone}/${name}`,
 });
-const service = (more: Partial<Exposure> = {}): Exposure => ({
-  key: { cluster: "lab", namespace: "ns", name: "web", uid: "u-1" },
-  families: ["IPv4"],
-  ports: [
-    { name: "http", protocol: "TCP", port: 80 },
-    { name: "dns", protocol: "UDP", port: 53 },
-  ],
-  targets: [machine("node-1", "z1", "10.240.0.1"), machine("node-4", "z2", "10.240.0.4")],
-  sourceRanges: [],
-  sessionAffinity: "None",
-  annotations: {},
-  ...more,
-});
+const service = (more: Partial<Exposure> = {}): Exposure =>
+  exposure({
+    ports: [
+      { name: "http", protocol: "TCP", port: 80 },
+      { name: "dns", protocol: "UDP", port: 53 },
+    ],
+    targets: [machine("node-1", "z1", "10.240.0.1"), machine("node-4", "z2", "10.240.0.4")],
+    ...more,
+  });
 
 describe("Compute Engine's API", () => {
   let folder = "";
@@ -54,19 +51,6 @@ describe("Compute Engine's API", () => {
       timeoutMs: 30_000,
       ...more,
     });
-  /** Until it is done; the reasons of failures on the way. */
-  const settle = async (work: () => ReturnType<typeof converge>) => {
-    const reasons: string[] = [];
-    for (let tries = 0; tries < 300; tries++) {
-      const result = await work();
-      if (result.state === "done") return { ...result, reasons };
-      if (result.state === "failed") reasons.push(result.reason);
-      if (result.state === "failed" && ["Refused", "Broken", "Credentials"].includes(result.reason))
-        throw new Error(result.message);
-      await sleep(result.again === undefined ? 10 : Math.min(result.again, 50));
-    }
-    throw new Error(`it does not come to rest: ${reasons.join()}`);
-  };
   const kinds = async () => {
     const { things, invalid } = await gce.state();
     expect(invalid).toEqual([]);

@@ -3,6 +3,7 @@ import { converge, ProviderFailure, remove, runContract, type Exposure } from ".
 import { readOpenStackConfig } from "../../../src/loadbalancer/openstack/config.ts";
 import { createOctavia, type Octavia } from "../../../src/loadbalancer/openstack/octavia.ts";
 import { openstackProvider } from "../../../src/loadbalancer/openstack/provider.ts";
+import { exposure as exposed } from "../../support/exposures.ts";
 import { installOpenStack, startOpenStack, type OpenStack } from "./servers.ts";
 
 // OpenStack's own Keystone and Octavia API answer here. What is missing is only what would be behind Octavia: its no-op driver.
@@ -47,22 +48,8 @@ describe.skipIf(why)(
     const provider = (more: object = {}, wrap: (octavia: Octavia) => Octavia = (octavia) => octavia) =>
       openstackProvider(configOf(more), wrap(createOctavia(configOf(more))));
 
-    const exposure = (name: string, more: Partial<Exposure> = {}): Exposure => ({
-      key: { cluster: "lab", namespace: "default", name, uid: `uid-${name}` },
-      families: ["IPv4"],
-      ports: [
-        { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
-        { name: "dns", protocol: "UDP", port: 53, nodePort: 30_053 },
-      ],
-      targets: [
-        { node: "a", addresses: ["10.0.0.1"] },
-        { node: "b", addresses: ["10.0.0.2"] },
-      ],
-      sourceRanges: [],
-      sessionAffinity: "None",
-      annotations: {},
-      ...more,
-    });
+    const exposure = (name: string, more: Partial<Exposure> = {}): Exposure =>
+      exposed({ key: { cluster: "lab", namespace: "default", name, uid: `uid-${name}` }, ...more });
 
     /** As the controller: looks again until it is done. Fails only for what trying again does not help. */
     async function settle(work: () => ReturnType<typeof converge>): Promise<{ steps: number; reasons: string[] }> {

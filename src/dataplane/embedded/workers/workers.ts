@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Pool } from "../../../routing/index.ts";
-import { type Metrics, systemClock, whenAborted } from "../../../system/index.ts";
+import { createTurns, type Metrics, systemClock, whenAborted } from "../../../system/index.ts";
 import type { DataPlane } from "../../dataplane.ts";
 import { copyDescriptor } from "../../descriptors.ts";
 import { refusalsOf } from "../../features.ts";
@@ -63,13 +63,7 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
   let wanted: State | undefined;
   let stopping = false;
   let number = 0;
-  let last: Promise<unknown> = Promise.resolve();
-
-  function inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const next = last.then(act);
-    last = next.catch(() => {});
-    return next;
-  }
+  const inTurn = createTurns();
 
   async function begin(): Promise<Running> {
     const sink = createFigureSink(metrics);
@@ -167,7 +161,7 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       stopping = true;
       const timer = setTimeout(() => running?.process.kill(), grace + 2_000);
       running?.process.send({ type: "stop" });
-      await last;
+      await inTurn(() => Promise.resolve());
       running?.process.send({ type: "stop" });
       await running?.process.ended;
       clearTimeout(timer);
@@ -186,7 +180,7 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
   const ports = createPorts(sockets, options.address ?? "0.0.0.0", log);
   const keepers: Keeper[] = [];
   let snapshot = emptySnapshot;
-  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = createTurns();
   // Throws for what is no CIDR.
   trustedForwarders(options.trustedForwarders ?? []);
 
@@ -204,12 +198,6 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
       return { bound, ...(socket ? { fd: await copyDescriptor(socket.fd) } : {}) };
     },
   });
-
-  function inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const next = last.then(act);
-    last = next.catch(() => {});
-    return next;
-  }
 
   /** All but the first process serve only what needs not be seen in one place. */
   const tellAll = async (pools?: readonly Pool[]): Promise<void> => {
@@ -236,7 +224,7 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
 
   const stopped = new Promise<void>((resolve, reject) => {
     const stop = async (): Promise<void> => {
-      await last;
+      await inTurn(() => Promise.resolve());
       const ended = keepers.map((keeper) => keeper.stop());
       unpark.abort();
       ports.close();
