@@ -1,7 +1,7 @@
 // The same rows without the proxy: what the kernel and its tools take by themselves.
 import { openLibrary } from "../../../src/proxy/nftables/library.ts";
 import * as iptables from "../../../src/proxy/iptables/rows.ts";
-import { nothingStale, restoreOf } from "../../../src/proxy/iptables/restore.ts";
+import { restoreOf } from "../../../src/proxy/iptables/restore.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "../../../src/proxy/nftables/rows.ts";
 import { addedChains, scriptOf } from "../../../src/proxy/nftables/script.ts";
 import { createServiceModel, type NodePlan } from "../../../src/services/index.ts";
@@ -102,8 +102,7 @@ export async function measureBareIptables(
   const rows: Row[] = [...iptables.rowsOfContext(context)];
   for (const plan of plans(services, endpoints)) rows.push(...iptables.rowsOfPlan(plan, context));
   const all = unique(rows);
-  const input = (transaction: Parameters<typeof restoreOf>[0]) =>
-    restoreOf(transaction, nothingStale, ["IPv4"]).inputs.IPv4;
+  const input = (transaction: Parameters<typeof restoreOf>[0]) => restoreOf(transaction, {}, ["IPv4"]).inputs.IPv4;
   const full = input({ reset: true, remove: [], add: all });
   const [firstPlan] = plans(1, endpoints);
   const before = firstPlan ? iptables.rowsOfPlan(firstPlan, context) : [];

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { NodePlan, PortPlan, ServiceEndpoint } from "../../services/index.ts";
 import type { Row } from "../../tables/index.ts";
 import { chainsOf } from "./names.ts";
-import { nothingStale, restoreOf } from "./restore.ts";
+import { foundIn, hooks, restoreOf } from "./restore.ts";
 import { rowsOfContext, rowsOfPlan } from "./rows.ts";
 import { chainOf, ruleOf } from "./serialise.ts";
 
@@ -51,7 +51,7 @@ function planOf(port: Partial<PortPlan>): NodePlan {
 
 const context = { podCidrs: ["10.42.0.0/16"] };
 const restore = (add: readonly Row[], remove: readonly Row[] = []) =>
-  restoreOf({ reset: false, add, remove }, nothingStale, ["IPv4"]).inputs.IPv4;
+  restoreOf({ reset: false, add, remove }, {}, ["IPv4"]).inputs.IPv4;
 
 describe("what iptables-restore is given", () => {
   test("a Service with two endpoints: each is drawn with one in what is left", () => {
@@ -97,12 +97,30 @@ describe("what iptables-restore is given", () => {
       serviceCidrs: ["10.96.0.0/16"],
     });
     const stale = "KUBE-SVC-AAAAAAAAAAAAAAAA";
-    const input = restoreOf({ reset: true, add, remove: [] }, { IPv4: [stale], IPv6: [] }, ["IPv4"]).inputs.IPv4;
+    const input = restoreOf({ reset: true, add, remove: [] }, { IPv4: { stale: [stale], missing: hooks } }, ["IPv4"])
+      .inputs.IPv4;
     expect(input).toContain(`:${stale} - [0:0]\n`);
-    expect(input).toContain(`-X ${stale}\nCOMMIT\n`);
+    expect(input).toContain(`-X ${stale}\n`);
     expect(input.indexOf("-A KUBE-MARK-OUTSIDE")).toBeLessThan(input.indexOf("-I KUBE-MARK-OUTSIDE -s 10.42.0.0/16"));
     expect(input).toContain("-A KUBE-UNKNOWN-SERVICES -d 10.96.0.0/16 -j KUBE-REJECT\n");
     expect(input).toContain("-A KUBE-SERVICES -d 192.0.2.1/32 -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n");
+    // What leads packets into it comes in the same step, and what refuses is passed last.
+    expect(input).toMatch(
+      /^-I POSTROUTING -j KUBE-POSTROUTING\n-I OUTPUT .*\n-I PREROUTING -j KUBE-SERVICES\nCOMMIT$/m,
+    );
+    expect(input.indexOf("-I INPUT -m conntrack --ctstate NEW -j KUBE-UNKNOWN-SERVICES")).toBeLessThan(
+      input.indexOf("-I INPUT -m conntrack --ctstate NEW -j KUBE-EXTERNAL-SERVICES"),
+    );
+  });
+
+  test("what leads into it and is there already is not put there again", () => {
+    const nat = "*nat\n:KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]\n:DOCKER - [0:0]\n-A OUTPUT -j KUBE-SERVICES\nCOMMIT\n";
+    const filter = "*filter\n-A FORWARD -j KUBE-FORWARD\n-A FORWARD -j KUBE-FORWARD-OTHER\nCOMMIT\n";
+    const { stale, missing } = foundIn({ nat, filter });
+    expect(stale).toEqual(["KUBE-SVC-AAAAAAAAAAAAAAAA"]);
+    expect(missing).toHaveLength(hooks.length - 2);
+    expect(missing).not.toContainEqual(expect.objectContaining({ rule: "-j KUBE-FORWARD" }));
+    expect(missing).toContainEqual({ table: "nat", chain: "PREROUTING", rule: "-j KUBE-SERVICES" });
   });
 });
 
@@ -132,7 +150,7 @@ test("what does not fit its column is left out, and reaches no rule", () => {
   ];
   for (const row of rows)
     expect(row.table === "chains" ? chainOf(row) : ruleOf(row), JSON.stringify(row)).toBeUndefined();
-  expect(restoreOf({ reset: false, add: rows, remove: [] }, nothingStale, ["IPv4", "IPv6"])).toEqual({
+  expect(restoreOf({ reset: false, add: rows, remove: [] }, {}, ["IPv4", "IPv6"])).toEqual({
     inputs: { IPv4: "", IPv6: "" },
     refused: rows,
   });

@@ -4,7 +4,7 @@ import { attribute, familyNumber, kinds, nameIn, type Message, type Netlink } fr
 import { createTamperWatch } from "../tamper-watch.ts";
 import { serviceChain } from "./names.ts";
 import type { Family } from "../../services/index.ts";
-import { hooks, nothingStale, restoreOf, type Stale } from "./restore.ts";
+import { foundIn, hooks, restoreOf, type FoundByFamily } from "./restore.ts";
 import { constant, type Rule } from "./serialise.ts";
 import { createSizeWatch, type TableSizes } from "./table-size.ts";
 
@@ -56,8 +56,8 @@ export function createIptablesProgram(
       return touched.size > 0 && !(await isIptablesProgramThere(commands, families));
     },
     async check(transaction) {
-      const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
-      const { inputs } = restoreOf(transaction, stale, families);
+      const found = transaction.reset ? await lookAround(commands, families) : {};
+      const { inputs } = restoreOf(transaction, found, families);
       for (const family of families) {
         const args = ["-w", patience, "--noflush", "--test"];
         if (inputs[family] === "") continue;
@@ -67,14 +67,13 @@ export function createIptablesProgram(
       return true;
     },
     async apply(transaction) {
-      const stale = transaction.reset ? await staleChains(commands, families) : nothingStale;
-      const { inputs, refused } = restoreOf(transaction, stale, families);
+      const found = transaction.reset ? await lookAround(commands, families) : {};
+      const { inputs, refused } = restoreOf(transaction, found, families);
       await ownChange(async () => {
         let made = 0;
         for (const family of families) {
           if (inputs[family] !== "") await restore(commands, family, inputs[family]);
           made += inputs[family].match(/^COMMIT$/gm)?.length ?? 0;
-          if (transaction.reset) made += await hook(commands, family);
         }
         return made;
       }, transaction.reset);
@@ -88,31 +87,22 @@ async function restore(commands: CommandRunner, family: Family, input: string): 
   if (result.code !== 0) throw new IptablesError(result.stderr || `exit code ${result.code}`);
 }
 
-async function staleChains(commands: CommandRunner, families: readonly Family[]): Promise<Stale> {
-  const of = (family: Family) => (families.includes(family) ? chainsThere(commands, family) : []);
-  return { IPv4: await of("IPv4"), IPv6: await of("IPv6") };
+async function lookAround(commands: CommandRunner, families: readonly Family[]): Promise<FoundByFamily> {
+  const found: { -readonly [family in Family]?: FoundByFamily[family] } = {};
+  for (const family of families)
+    found[family] = foundIn({
+      nat: await saved(commands, family, "nat"),
+      filter: await saved(commands, family, "filter"),
+    });
+  return found;
 }
+
+const saved = (commands: CommandRunner, family: Family, table: Rule["table"]): Promise<string> =>
+  runOrThrow(commands, `${tool[family]}-save`, ["-t", table], { timeout });
 
 /** Chains of Services that are in the kernel now. */
-async function chainsThere(commands: CommandRunner, family: Family): Promise<string[]> {
-  const said = await runOrThrow(commands, `${tool[family]}-save`, ["-t", "nat"], { timeout });
-  return [...said.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name).filter((name) => serviceChain.test(name));
-}
-
-/**
- * Leads packets into the program, before all other rules and in order, where that is not so yet. Translation comes first: until it works,
- * `filter` would refuse what another mode still serves. Returns how many rules that took.
- */
-async function hook(commands: CommandRunner, family: Family): Promise<number> {
-  let made = 0;
-  for (const { table, chain, rule } of [...inFilter(false).reverse(), ...inFilter(true).reverse()]) {
-    const words = rule.split(" ");
-    const { code } = await commands.run(tool[family], ["-w", patience, "-t", table, "-C", chain, ...words]);
-    if (code === 0) continue;
-    await runOrThrow(commands, tool[family], ["-w", patience, "-t", table, "-I", chain, ...words]);
-    made++;
-  }
-  return made;
+async function chainsThere(commands: CommandRunner, family: Family): Promise<readonly string[]> {
+  return foundIn({ nat: await saved(commands, family, "nat"), filter: "" }).stale;
 }
 
 /** What a change touches: chains of ours, or those of the kernel that lead there. */

@@ -1,10 +1,17 @@
 import type { Row, Transaction } from "../../tables/index.ts";
 import type { Family } from "../../services/index.ts";
+import { serviceChain } from "./names.ts";
 import { chainOf, constant, isChain, ruleOf, type Rule } from "./serialise.ts";
 
-/** Chains in the table nat that an earlier process left; they go when nothing leads to them any more. */
-export type Stale = Readonly<Record<Family, readonly string[]>>;
-export const nothingStale: Stale = { IPv4: [], IPv6: [] };
+/** What is in the kernel before everything is built anew. */
+export interface Found {
+  /** Chains of Services in the table nat that an earlier process left; they go when nothing leads to them any more. */
+  readonly stale: readonly string[];
+  /** Of `hooks`, those that are missing. */
+  readonly missing: readonly Hook[];
+}
+/** By family; of a change that builds on what is there, nothing. */
+export type FoundByFamily = Readonly<Partial<Record<Family, Found>>>;
 
 /**
  * The transaction as `iptables-restore --noflush` and `ip6tables-restore --noflush` read it ("" when there is nothing to do), and
@@ -13,11 +20,11 @@ export const nothingStale: Stale = { IPv4: [], IPv6: [] };
  */
 export function restoreOf(
   transaction: Transaction,
-  stale: Stale,
+  found: FoundByFamily,
   families: readonly Family[],
 ): { inputs: Readonly<Record<Family, string>>; refused: readonly Row[] } {
   const refused: Row[] = [];
-  const parts = { IPv4: createPart(stale.IPv4), IPv6: createPart(stale.IPv6) };
+  const parts = { IPv4: createPart(found.IPv4), IPv6: createPart(found.IPv6) };
   for (const row of transaction.remove) {
     if (isChain(row)) {
       const chain = chainOf(row);
@@ -50,15 +57,16 @@ interface Part {
   readonly filled: string[];
   readonly removed: Rule[];
   readonly added: Rule[];
+  readonly missing: readonly Hook[];
 }
 
-function createPart(stale: readonly string[]): Part {
-  return { declared: new Set(), gone: new Set(stale), filled: [], removed: [], added: [] };
+function createPart({ stale, missing }: Found = { stale: [], missing: [] }): Part {
+  return { declared: new Set(), gone: new Set(stale), filled: [], removed: [], added: [], missing };
 }
 
 /** @param program the chains that do not change, where they are to be built anew */
 function textOf(
-  { declared, gone, filled, removed, added }: Part,
+  { declared, gone, filled, removed, added, missing }: Part,
   program: ReturnType<typeof constant> | undefined,
 ): string {
   const part = (table: Rule["table"]): string => {
@@ -74,15 +82,27 @@ function textOf(
         .filter((rule) => rule.table === table)
         .map(({ chain, rule, first }) => `${first ? "-I" : "-A"} ${chain} ${rule}`),
       ...(table === "nat" ? [...gone].map((name) => `-X ${name}`) : []),
+      // Before all other rules: the last that is put first is first.
+      ...missing
+        .filter((hook) => hook.table === table)
+        .toReversed()
+        .map(({ chain, rule }) => `-I ${chain} ${rule}`),
     ];
     return lines.length === 0 ? "" : `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
   };
+  // Translation comes first: until it works, `filter` would refuse what another mode still serves.
   return part("nat") + part("filter");
 }
 
-/** Where packets come into the program: chain of the kernel, what is looked at, and where it leads. In the order in which they are to be passed. */
+/** Where packets come into the program: chain of the kernel, what is looked at, and where it leads. */
+export interface Hook {
+  readonly table: Rule["table"];
+  readonly chain: string;
+  readonly rule: string;
+}
 const newOnly = "-m conntrack --ctstate NEW";
-export const hooks: readonly { readonly table: Rule["table"]; readonly chain: string; readonly rule: string }[] = [
+/** In the order in which they are to be passed. */
+export const hooks: readonly Hook[] = [
   { table: "nat", chain: "PREROUTING", rule: "-j KUBE-SERVICES" },
   { table: "nat", chain: "OUTPUT", rule: "-j KUBE-SERVICES" },
   { table: "nat", chain: "POSTROUTING", rule: "-j KUBE-POSTROUTING" },
@@ -95,3 +115,13 @@ export const hooks: readonly { readonly table: Rule["table"]; readonly chain: st
     })),
   ),
 ];
+
+/** What is there by the output of `iptables-save` for both tables: each call of iptables instead, to look for one hook, reads all rules. */
+export function foundIn(saved: Readonly<Record<Rule["table"], string>>): Found {
+  const stale = [...saved.nat.matchAll(/^:(\S+) /gm)].map(([, name = ""]) => name);
+  const lines = { nat: new Set(saved.nat.split("\n")), filter: new Set(saved.filter.split("\n")) };
+  return {
+    stale: stale.filter((name) => serviceChain.test(name)),
+    missing: hooks.filter(({ table, chain, rule }) => !lines[table].has(`-A ${chain} ${rule}`)),
+  };
+}
