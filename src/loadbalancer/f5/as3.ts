@@ -1,19 +1,7 @@
-import { createApi, type ApiAnswer, type ApiRequest } from "../provider/api.ts";
+import { type ApiAnswer, type ApiRequest } from "../provider/api.ts";
 import { ProviderFailure, type FailureReason, type StepResult } from "../provider/contract.ts";
 import { numberIn, shape, textIn, type Shape } from "../provider/shape.ts";
-
-export interface As3Config {
-  readonly url: string;
-  readonly username: string;
-  readonly password: string;
-  readonly loginProvider: string;
-  readonly ca?: string;
-  readonly insecure: boolean;
-  /** Milliseconds between two looks at a task. */
-  readonly poll: number;
-  /** Milliseconds for one call. */
-  readonly timeout: number;
-}
+import { createSession, type BigIpConfig } from "./session.ts";
 
 /** F5's Application Services 3 on a BIG-IP. All throw ProviderFailure. */
 export interface As3 {
@@ -33,57 +21,22 @@ const looks = 5;
 /** The oldest AS3 whose declarations have all that is used. */
 const schemaVersion = "3.0.0";
 
-export function createAs3(config: As3Config): As3 {
-  let token: Promise<string> | undefined;
-  let current = "";
-  const api = createApi({
-    timeout: config.timeout,
-    insecure: config.insecure,
-    ...(config.ca === undefined ? {} : { ca: config.ca }),
-    secrets: () => [config.password, current],
-    messageIn: messageOf,
-    reasonOf: ({ status }) => (status === 503 ? "Throttled" : undefined),
-  });
+export function createAs3(config: BigIpConfig): As3 {
+  const session = createSession(config, messageOf);
 
-  async function login(signal: AbortSignal): Promise<string> {
-    const { username, password, loginProvider: loginProviderName } = config;
-    const json = { username, password, loginProviderName };
-    const request = { method: "POST", url: `${config.url}/mgmt/shared/authn/login`, json } as const;
-    const answer = await api.ask(request, signal);
-    current = shape(answer.json()).at("token").at("token").text();
-    return current;
-  }
-
-  /** Tokens end after twenty minutes: one that is refused is replaced once. */
   async function call(
     method: ApiRequest["method"],
     path: string,
     signal: AbortSignal,
     json?: unknown,
   ): Promise<ApiAnswer> {
-    for (let tries = 0; ; tries++) {
-      token ??= login(signal);
-      const mine = token;
-      let word: string;
-      try {
-        word = await mine;
-      } catch (error) {
-        if (token === mine) token = undefined;
-        throw error;
-      }
-      const headers = { "x-f5-auth-token": word };
-      const request = { method, url: `${config.url}${path}`, headers, ...(json === undefined ? {} : { json }) };
-      const answer = await api.call(request, signal);
-      if (answer.status === 401 && tries === 0) {
-        if (token === mine) token = undefined;
-        continue;
-      }
-      if (answer.status === 404 && path.startsWith(`${base}/info`)) {
-        throw new ProviderFailure("Refused", `${config.url} has no AS3; install its package on the BIG-IP`);
-      }
-      if (answer.status >= 300 && answer.status !== 404) throw api.failureOf(request, answer);
-      return answer;
+    const request = { method, url: `${config.url}${path}`, ...(json === undefined ? {} : { json }) };
+    const answer = await session.call(request, signal);
+    if (answer.status === 404 && path.startsWith(`${base}/info`)) {
+      throw new ProviderFailure("Refused", `${config.url} has no AS3; install its package on the BIG-IP`);
     }
+    if (answer.status >= 300 && answer.status !== 404) throw session.api.failureOf(request, answer);
+    return answer;
   }
 
   const sleep = (signal: AbortSignal) =>

@@ -1,16 +1,14 @@
 import { createHash } from "node:crypto";
-import { ProviderFailure, type Exposure, type ExposureKey, type ExposurePort } from "../provider/contract.ts";
+import { type Exposure, type ExposureKey, type ExposurePort } from "../provider/contract.ts";
 import { textIn, type Shape } from "../provider/shape.ts";
+import type { FoundService } from "./appliance.ts";
 
 /** An application of an AS3 declaration: what a Service is on the BIG-IP. */
 export type Application = Readonly<Record<string, unknown>>;
 
 /** An application, whose it is, and its address. */
-export interface FoundApplication {
-  readonly key: ExposureKey;
+export interface FoundApplication extends FoundService {
   readonly name: string;
-  readonly address: string;
-  readonly value: unknown;
 }
 
 /** AS3 names hold 64 letters, digits and underscores; what is longer, or might fall together, gets a hash. */
@@ -20,7 +18,7 @@ function nameOf(begin: string, text: string): string {
   return `${begin}_${clean.slice(0, 32)}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`;
 }
 
-/** The tenant of a cluster: all in it is ours, and nothing else is. */
+/** The tenant or partition of a cluster: all in it is ours, and nothing else is. */
 export const tenantOf = (cluster: string): string => nameOf("fairlead", cluster);
 export const applicationName = ({ uid }: ExposureKey): string => nameOf("svc", uid);
 
@@ -79,14 +77,4 @@ export function applicationsIn(tenant: Shape): readonly FoundApplication[] {
     found.push({ key, name, address: whose.at("address").text(), value: value.value });
   }
   return found;
-}
-
-/** Ports that two applications may not both have at one address. */
-export function assertFree(desired: Exposure, address: string, others: readonly FoundApplication[]): void {
-  const other = others.find((one) => one.address === address && one.key.uid !== desired.key.uid);
-  if (!other) return;
-  throw new ProviderFailure(
-    "Refused",
-    `the address ${address} belongs to Service ${other.key.namespace}/${other.key.name}`,
-  );
 }

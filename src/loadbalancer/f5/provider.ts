@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { formatIp, parseIp } from "../../kube/index.ts";
+import { createTurns } from "../../system/index.ts";
 import { parsePools, PoolError } from "../pools.ts";
 import { ProviderConfigError, readConfig } from "../provider/config.ts";
 import {
@@ -11,16 +12,10 @@ import {
   type ProviderStep,
   type StepResult,
 } from "../provider/contract.ts";
-import { createTurns } from "../../system/index.ts";
-import { createAs3, type As3 } from "./as3.ts";
-import {
-  applicationName,
-  applicationOf,
-  applicationsIn,
-  assertFree,
-  tenantOf,
-  type FoundApplication,
-} from "./declaration.ts";
+import type { Appliance, FoundService } from "./appliance.ts";
+import { createApplications } from "./applications.ts";
+import { createAs3 } from "./as3.ts";
+import { createIcontrol } from "./icontrol.ts";
 
 /** Services with this class get virtual servers of a BIG-IP. */
 export const f5Class = "fairlead.dev/f5";
@@ -38,6 +33,8 @@ interface Input {
 
 const names = [
   "url",
+  "api",
+  "partition",
   "username",
   "password",
   "passwordFile",
@@ -49,8 +46,8 @@ const names = [
   "timeoutMs",
 ];
 
-/** Virtual servers of an F5 BIG-IP, declared by AS3: one tenant a cluster, one application a Service. Throws ProviderConfigError. */
-export function createProvider(value: unknown): LoadBalancerProvider<FoundApplication> {
+/** Virtual servers of an F5 BIG-IP, by AS3 or by iControl REST. Throws ProviderConfigError. */
+export function createProvider(value: unknown): LoadBalancerProvider<FoundService> {
   const config = readConfig(value, names);
   let ranges: readonly Range[];
   try {
@@ -59,7 +56,7 @@ export function createProvider(value: unknown): LoadBalancerProvider<FoundApplic
     if (error instanceof PoolError) throw new ProviderConfigError(`config.addresses: ${error.message}`);
     throw error;
   }
-  const as3 = createAs3({
+  const bigIp = {
     url: config.url("url", "F5_HOST"),
     username: config.text("username", process.env["F5_USER"]),
     password: config.secret("password", "F5_PASSWORD"),
@@ -68,22 +65,27 @@ export function createProvider(value: unknown): LoadBalancerProvider<FoundApplic
     poll: config.whole("pollMs", 10, 600_000, 1_000),
     timeout: config.whole("timeoutMs", 100, 600_000, 30_000),
     ...config.pem("caFile"),
-  });
-  return f5Provider(as3, ranges);
+  };
+  const partition = config.optional("partition");
+  if (config.oneOf("api", ["as3", "icontrol"], "as3") === "as3") {
+    if (partition !== undefined) {
+      throw new ProviderConfigError("config.partition: AS3 has a tenant of its own; remove it, or set api: icontrol");
+    }
+    return f5Provider(createApplications(createAs3(bigIp)), ranges);
+  }
+  if (partition !== undefined && !/^[A-Za-z][A-Za-z0-9_.-]{0,62}$/.test(partition)) {
+    throw new ProviderConfigError("config.partition: a letter, then letters, digits, '_', '.' and '-' are needed");
+  }
+  return f5Provider(createIcontrol(bigIp, partition), ranges);
 }
 
-export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProvider<FoundApplication> {
+export function f5Provider(appliance: Appliance, ranges: readonly Range[]): LoadBalancerProvider<FoundService> {
   /** A BIG-IP takes one declaration at a time, and addresses are chosen by what is there: one after the other. */
   const inTurn = createTurns();
 
-  async function all(cluster: string, signal: AbortSignal): Promise<readonly FoundApplication[] | undefined> {
-    const tenant = await as3.tenant(tenantOf(cluster), signal);
-    return tenant && applicationsIn(tenant).filter(({ key }) => key.cluster === cluster);
-  }
-
-  function choose(desired: Exposure, taken: readonly FoundApplication[], kept: string | undefined): string {
-    const wanted = kept ?? desired.requestedAddress;
-    if (wanted !== undefined) return wanted;
+  function choose(desired: Exposure, taken: readonly FoundService[], kept: string | undefined): string {
+    if (kept !== undefined) return kept;
+    if (desired.requestedAddress !== undefined) return formatIpText(desired.requestedAddress);
     const used = new Set(taken.map(({ address }) => address));
     for (const range of ranges) {
       if (range.family !== desired.families[0]) continue;
@@ -100,24 +102,18 @@ export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProv
     { key, desired, address: kept }: Input & { desired: Exposure },
     signal: AbortSignal,
   ): Promise<StepResult> {
-    const there = await all(key.cluster, signal);
+    const there = await appliance.services(key.cluster, signal);
     const mine = there?.find((one) => one.key.uid === key.uid);
     const address = choose(desired, there ?? [], mine?.address ?? kept);
     assertFree(desired, address, there ?? []);
-    const value = applicationOf(desired, address);
-    if (isDeepStrictEqual(mine?.value, value)) return { state: "done" };
-    const [tenant, name] = [tenantOf(key.cluster), applicationName(key)];
-    if (there) return as3.patch(tenant, name, value, signal);
-    return as3.declare(tenant, { class: "Tenant", [name]: value }, signal);
+    if (isDeepStrictEqual(mine?.value, appliance.shapeOf(desired, address))) return { state: "done" };
+    return appliance.put(desired, address, there, signal);
   }
 
   async function remove({ key }: Input, signal: AbortSignal): Promise<StepResult> {
-    const there = await all(key.cluster, signal);
+    const there = await appliance.services(key.cluster, signal);
     if (!there?.some((one) => one.key.uid === key.uid)) return { state: "done" };
-    const tenant = tenantOf(key.cluster);
-    // AS3 keeps no tenant without an application.
-    if (there.length === 1) return as3.removeTenant(tenant, signal);
-    return as3.patch(tenant, applicationName(key), undefined, signal);
+    return appliance.remove(key, there, signal);
   }
 
   return {
@@ -135,23 +131,24 @@ export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProv
       mostPorts: 100,
       annotations: [],
     },
-    list: async (cluster, signal) => ((await all(cluster, signal)) ?? []).map(({ key }) => key),
-    observe: async (key, signal) => (await all(key.cluster, signal))?.find((one) => one.key.uid === key.uid),
+    list: async (cluster, signal) => ((await appliance.services(cluster, signal)) ?? []).map(({ key }) => key),
+    observe: async (key, signal) =>
+      (await appliance.services(key.cluster, signal))?.find((one) => one.key.uid === key.uid),
     plan(desired, observed): readonly ProviderStep[] {
       const { key, requestedAddress, families } = desired;
       if (families.length > 1)
         throw new ProviderFailure("Refused", "spec.ipFamilies: one family a Service is supported");
       const wanted = requestedAddress === undefined ? undefined : formatIpText(requestedAddress);
-      if (!observed) return [{ summary: "declare its application", input: { do: "put", key, desired } }];
+      if (!observed) return [{ summary: "make its virtual servers", input: { do: "put", key, desired } }];
       if (wanted !== undefined && wanted !== observed.address) {
         const words = `the address ${wanted} is asked for, but it has ${observed.address}; make the Service anew`;
         throw new ProviderFailure("Refused", words);
       }
-      if (isDeepStrictEqual(observed.value, applicationOf(desired, observed.address))) return [];
+      if (isDeepStrictEqual(observed.value, appliance.shapeOf(desired, observed.address))) return [];
       const { address } = observed;
-      return [{ summary: "declare its application anew", input: { do: "put", key, desired, address } }];
+      return [{ summary: "change its virtual servers", input: { do: "put", key, desired, address } }];
     },
-    planRemoval: ({ key }) => [{ summary: "remove its application", input: { do: "remove", key } }],
+    planRemoval: ({ key }) => [{ summary: "remove its virtual servers", input: { do: "remove", key } }],
     apply: ({ input }, signal) =>
       inTurn(async (): Promise<StepResult> => {
         const { desired, ...rest } = input as Input;
@@ -164,6 +161,16 @@ export function f5Provider(as3: As3, ranges: readonly Range[]): LoadBalancerProv
     // Its virtual servers translate source addresses: what arrives at a node does not have this address.
     addresses: ({ address }) => [{ ip: address, ipMode: "Proxy" }],
   };
+}
+
+/** Two Services never have one address. */
+function assertFree(desired: Exposure, address: string, others: readonly FoundService[]): void {
+  const other = others.find((one) => one.address === address && one.key.uid !== desired.key.uid);
+  if (!other) return;
+  throw new ProviderFailure(
+    "Refused",
+    `the address ${address} belongs to Service ${other.key.namespace}/${other.key.name}`,
+  );
 }
 
 function formatIpText(text: string): string {

@@ -83,6 +83,13 @@ const subjects: readonly Subject[] = [
     login: () => new Map([["/mgmt/shared/authn/login", json({ token: { token: secret } })]]),
   },
   {
+    name: "f5 by iControl",
+    desired: service,
+    create: (url) =>
+      f5({ url, api: "icontrol", username: "u", password: secret, addresses: ["192.0.2.1-192.0.2.9"], timeoutMs }),
+    login: () => new Map([["/mgmt/shared/authn/login", json({ token: { token: secret } })]]),
+  },
+  {
     name: "rancher",
     desired: ingress,
     create: (url) => rancher({ url, version: "v2-beta", accessKey: "a", secretKey: secret, timeoutMs }),

@@ -1,23 +1,32 @@
-// A BIG-IP with AS3, as far as its contract goes: node server.mjs PORT FOLDER. Every declaration is checked against F5's own schema; changes are
-// tasks, one at a time; what is declared a real HAProxy does.  POST /_test/mode sets { delay, busy, fail, partial, lose, revoke }; GET /_test/state
-// says what is there, which requests wrote and which were not valid.
+// A BIG-IP with AS3 and iControl REST (icontrol.mjs), as far as their contracts go: node server.mjs PORT FOLDER [TLS-PORT]. Every declaration is
+// checked against F5's own schema; changes are tasks, one at a time; what is declared a real HAProxy does.  POST /_test/mode sets { delay, busy,
+// fail, partial, lose, revoke, slow, expire, quirk, restart, plant }; GET /_test/state says what is there, which requests wrote and which were not
+// valid. With a TLS port, FOLDER has tls.key and tls.crt.
 import { randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { join } from "node:path";
 import { createGunzip } from "node:zlib";
 import Ajv from "ajv";
 import { createHaproxy } from "../../support/haproxy.mjs";
+import { createIcontrol } from "./icontrol.mjs";
 
-const [port, folder] = process.argv.slice(2);
+const [port, folder, tlsPort] = process.argv.slice(2);
 const validate = await schemaOf();
 const haproxy = createHaproxy(folder);
 const tenants = new Map();
 const tasks = new Map();
 const tokens = new Set();
-const mode = { delay: 20, busy: 0, fail: 0, partial: 0, lose: 0 };
+const mode = { delay: 20, busy: 0, fail: 0, partial: 0, lose: 0, slow: 0, expire: 0, quirk: 0 };
 const invalid = [];
 let writes = 0;
+const icontrol = createIcontrol({
+  take: (name) => take(name),
+  invalid,
+  onChange: () => void haproxy.apply(all()),
+});
+const all = () => [...frontends(), ...icontrol.frontends()];
 
 async function schemaOf() {
   let text = "";
@@ -91,7 +100,7 @@ function submit(change, tenant, declaration) {
     else if (why) undo(422, "declaration failed", why);
     else {
       task.results = [{ code: 200, message: "success", tenant }];
-      await haproxy.apply(frontends());
+      await haproxy.apply(all());
     }
     task.done = true;
   };
@@ -164,30 +173,42 @@ async function serve(request, response) {
   };
   const body = text ? JSON.parse(text) : undefined;
   if (url.pathname === "/_test/mode") {
-    if (body.revoke) tokens.clear();
-    Object.assign(mode, body);
+    const { revoke, restart, plant, ...faults } = body;
+    if (revoke) tokens.clear();
+    if (restart) icontrol.restart();
+    if (plant) icontrol.plant(plant.kind, plant.one);
+    Object.assign(mode, faults);
     return send(204);
   }
-  if (url.pathname === "/_test/state") return send(200, { tenants: Object.fromEntries(tenants), writes, invalid });
+  if (url.pathname === "/_test/state")
+    return send(200, { tenants: Object.fromEntries(tenants), writes, invalid, icontrol: icontrol.state() });
   if (url.pathname === "/mgmt/shared/authn/login") {
     if (body.username !== "admin" || body.password !== "bigip-secret")
       return send(401, { code: 401, message: "Authentication failed." });
     const token = randomUUID();
     tokens.add(token);
-    return send(200, { token: { token, timeout: 1200 } });
+    const lastUpdateMicros = Date.now() * 1_000;
+    const times = { timeout: 1_200, lastUpdateMicros, expirationMicros: lastUpdateMicros + 1_200_000_000 };
+    return send(200, { token: { token, name: token, userName: "admin", authProviderName: "tmos", ...times } });
   }
   if (!tokens.has(request.headers["x-f5-auth-token"]))
     return send(401, { code: 401, message: "X-F5-Auth-Token does not exist." });
-  const [status, value] = answer(request.method, url, body);
+  const [status, value] = url.pathname.startsWith("/mgmt/tm/")
+    ? icontrol.answer(request.method, url, body, request.headers["x-f5-rest-coordination-id"])
+    : answer(request.method, url, body);
   // The answer is lost, what it did is not.
   if (request.method !== "GET" && take("lose")) request.socket.destroy();
   else send(status, value);
   return undefined;
 }
 
-createServer((request, response) => void serve(request, response)).listen(Number(port), "127.0.0.1", () =>
-  console.log("ready"),
-);
+const handle = (request, response) => void serve(request, response);
+if (tlsPort) {
+  const pem = (name) => readFileSync(join(folder, name));
+  const server = createTlsServer({ key: pem("tls.key"), cert: pem("tls.crt") }, handle);
+  await new Promise((resolve) => server.listen(Number(tlsPort), "127.0.0.1", resolve));
+}
+createServer(handle).listen(Number(port), "127.0.0.1", () => console.log("ready"));
 
 process.on("SIGTERM", () => {
   haproxy.close();
