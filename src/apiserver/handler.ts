@@ -44,7 +44,8 @@ export interface Origin {
 
 /** One request to the API, whatever way it came: TLS or a call in process. */
 export interface ApiRequest {
-  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD";
+  /** OPTIONS comes only where `ApiHandler.passesOn` said so. */
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS";
   /** Decoded path without query, for example `/api/v1/namespaces/default/pods`. */
   readonly path: string;
   readonly query: URLSearchParams;

@@ -135,6 +135,7 @@ const verbs: Readonly<Record<ResourceVerb, string>> = {
   patch: "PATCH",
   delete: "DELETE",
   deletecollection: "DELETECOLLECTION",
+  "": "OTHER",
 };
 
 /** Parts that lead somewhere else: whatever the method, they count as one verb. */

@@ -239,6 +239,12 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
         });
         const page = await curl(`http://${address}/api/v1/namespaces/default/services/web/proxy/a/b?c=d`);
         expect(JSON.parse(page)).toMatchObject({ pod: "web", path: "/a/b?c=d" });
+        // What upstream asks of the proxies: every method that a backend may be asked with.
+        for (const method of ["DELETE", "OPTIONS", "PATCH", "POST", "PUT", "GET"])
+          for (const target of ["pods/web:8080", "services/web"]) {
+            const url = `http://${address}/api/v1/namespaces/default/${target}/proxy/with/${method}`;
+            expect(JSON.parse(await curl("-X", method, url))).toMatchObject({ pod: "web", method });
+          }
         const code = await curl(
           "-o",
           "/dev/null",

@@ -16,6 +16,7 @@ const sandbox = await runtime.createSandbox({
   name: "a",
   attempt: 0,
   hostname: "a",
+  names: ["a"],
   hostNetwork: false,
   dns,
   hostAliases: [],

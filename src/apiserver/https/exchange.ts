@@ -136,7 +136,8 @@ async function answerTo(
   };
   try {
     const { path, query } = parseUrl(url);
-    if (!methods.has(method))
+    const passedOn = handler.passesOn?.({ method, path, query }) ?? false;
+    if (!methods.has(method) && !(passedOn && method === "OPTIONS"))
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
     const certificate = certificateOf(socket);
     const begun = performance.now();
@@ -153,7 +154,6 @@ async function answerTo(
     figures.authenticated("success", performance.now() - begun);
     if (certificate?.ends !== undefined) figures.certificate(certificate.ends - Date.now());
     const impersonation = impersonationOf(rawHeaders);
-    const passedOn = handler.passesOn?.({ method, path, query }) ?? false;
     if (method !== "GET" && method !== "HEAD" && !passedOn) origin.readBody = () => readBody(body);
     return await handler.handle({
       method,

@@ -25,6 +25,7 @@ describe("request info", () => {
     ["GET", "/api/v1/watch/namespaces/a/pods/b", { verb: "watch", resource: "pods", namespace: "a", name: "b" }],
     ["GET", "/apis/apps/v1/watch/deployments", { verb: "watch", group: "apps", resource: "deployments" }],
     ["POST", "/api/v1/watch/namespaces/a/pods", { verb: "create", resource: "watch" }],
+    ["OPTIONS", "/api/v1/namespaces/a/pods/p/proxy/x", { verb: "", resource: "pods", subresource: "proxy" }],
     ["HEAD", "/api/v1/nodes/n", { verb: "get", resource: "nodes", name: "n" }],
     [
       "POST",

@@ -1,7 +1,17 @@
 import { isStatus, parseFieldSelector } from "../../kube/index.ts";
 import type { ApiRequest } from "../handler.ts";
 
-export type ResourceVerb = "get" | "list" | "watch" | "create" | "update" | "patch" | "delete" | "deletecollection";
+/** "" is that of OPTIONS, which only rules for every verb allow. */
+export type ResourceVerb =
+  | "get"
+  | "list"
+  | "watch"
+  | "create"
+  | "update"
+  | "patch"
+  | "delete"
+  | "deletecollection"
+  | "";
 
 /** What a request is about: a resource of the API, or a path beside it such as `/version`. */
 export type RequestInfo =
@@ -94,6 +104,8 @@ function verbOf(method: ApiRequest["method"], name: string, query: URLSearchPara
       return "patch";
     case "DELETE":
       return name ? "delete" : "deletecollection";
+    case "OPTIONS":
+      return "";
     default:
       if (name) return "get";
       return isTrue(query.get("watch")) ? "watch" : "list";

@@ -258,6 +258,7 @@ export function createResourceHandler({
     patch,
     delete: remove,
     deletecollection: removeAll,
+    "": () => Promise.reject(methodNotAllowed()),
   };
   return (request, info, served) => {
     checkVerb(request, info, served);

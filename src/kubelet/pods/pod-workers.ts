@@ -10,6 +10,7 @@ import type { WaitingReason } from "./container-status.ts";
 import { type DnsSettings, podDns } from "./dns.ts";
 import type { DownwardFacts } from "./downward-api.ts";
 import type { Lookup } from "./environment.ts";
+import { podHostname } from "./hostname.ts";
 import { type PlanFacts, planPod, type Start } from "./plan.ts";
 import type { PodDirectories } from "./pod-directories.ts";
 import { podStatus, statusPatch } from "./pod-status.ts";
@@ -257,7 +258,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
           namespace,
           name,
           attempt: createSandbox,
-          hostname: pod.spec.hostname ?? name,
+          ...podHostname(pod, options.dns.clusterDomain),
           hostNetwork: pod.spec.hostNetwork ?? false,
           dns: podDns(pod, options.dns),
           hostAliases: (pod.spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, hostnames })),

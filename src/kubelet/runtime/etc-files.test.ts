@@ -14,6 +14,7 @@ test("hostsFile: localhost, the pod, its aliases", () => {
     name: "p",
     attempt: 0,
     hostname: "web-1",
+    names: ["web-1.s.d.svc.cluster.local", "web-1"],
     hostNetwork: false,
     dns: { servers: [], searches: [], options: [] },
     hostAliases: [
@@ -21,5 +22,18 @@ test("hostsFile: localhost, the pod, its aliases", () => {
       { ip: "192.0.2.2", hostnames: ["x\n192.0.2.3 y"] },
     ],
   };
-  expect(hostsFile(config, ["10.42.0.2"]).split("\n").slice(2)).toEqual(["10.42.0.2\tweb-1", "192.0.2.1\ta\tb", ""]);
+  expect(hostsFile(config, ["10.42.0.2"], "").split("\n")).toEqual([
+    "# Kubernetes-managed hosts file.",
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "10.42.0.2\tweb-1.s.d.svc.cluster.local\tweb-1",
+    "",
+    "# Entries added by HostAliases.",
+    "192.0.2.1\ta\tb",
+    "",
+  ]);
+  const ofNode = "127.0.0.1 localhost\n192.0.2.7 node-1\n";
+  expect(hostsFile({ ...config, hostNetwork: true, hostAliases: [] }, [], ofNode)).toBe(
+    `# Kubernetes-managed hosts file (host network).\n${ofNode}`,
+  );
 });

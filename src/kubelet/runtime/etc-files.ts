@@ -9,10 +9,18 @@ export function resolvConf({ servers, searches, options }: DnsConfig): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** /etc/hosts with the pod's own name and its hostAliases. */
-export function hostsFile(config: SandboxConfig, addresses: readonly string[]): string {
-  const own = addresses.map((address) => `${address}\t${config.hostname}`);
-  const aliases = config.hostAliases.map(({ ip, hostnames }) => `${ip}\t${hostnames.join("\t")}`);
-  const lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ...own, ...aliases];
-  return `${lines.filter((line) => !line.includes("\n")).join("\n")}\n`;
+/**
+ * /etc/hosts: localhost and the pod by its names; with hostNetwork what the node has in its own, `ofNode`. Then the pod's hostAliases. The
+ * first line is the one by which files of a kubelet are known.
+ */
+export function hostsFile(config: SandboxConfig, addresses: readonly string[], ofNode: string): string {
+  const own = addresses.map((address) => `${address}\t${config.names.join("\t")}`);
+  const aliases = config.hostAliases
+    .map(({ ip, hostnames }) => `${ip}\t${hostnames.join("\t")}`)
+    .filter((line) => !line.includes("\n"));
+  const lines = config.hostNetwork
+    ? ["# Kubernetes-managed hosts file (host network).", ...ofNode.trimEnd().split("\n")]
+    : ["# Kubernetes-managed hosts file.", "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ...own];
+  const added = aliases.length > 0 ? ["", "# Entries added by HostAliases.", ...aliases] : [];
+  return `${[...lines, ...added].join("\n")}\n`;
 }

@@ -29,6 +29,9 @@ exec "$@"
 
 const unshare = ["unshare", "--mount", "--uts", "--propagation", "slave", "--"];
 
+/** The node's own names; a node may have none. */
+const nodeHosts = (): string => (existsSync("/etc/hosts") ? readFileSync("/etc/hosts", "utf8") : "");
+
 /** Whoever takes longer hangs in a mount; the container then counts as started. */
 const setUpMs = 10_000;
 
@@ -46,7 +49,10 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
       const directory = sandboxDirectory(sandbox.id);
       mkdirSync(directory, { recursive: true, mode: 0o755 });
       writeFileSync(join(directory, "resolv.conf"), resolvConf(config.dns));
-      writeFileSync(join(directory, "hosts"), hostsFile(config, sandbox.addresses));
+      writeFileSync(
+        join(directory, "hosts"),
+        hostsFile(config, sandbox.addresses, config.hostNetwork ? nodeHosts() : ""),
+      );
     },
     closeSandbox: (id) => rmSync(sandboxDirectory(id), { recursive: true, force: true }),
     starting(id, sandbox, config) {

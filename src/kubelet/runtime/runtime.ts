@@ -82,6 +82,8 @@ export interface SandboxConfig {
   /** 0 for a pod's first sandbox. */
   readonly attempt: number;
   readonly hostname: string;
+  /** By which the pod finds itself in /etc/hosts: the longest first. */
+  readonly names: readonly string[];
   readonly hostNetwork: boolean;
   readonly dns: DnsConfig;
   /** Lines for /etc/hosts beside the usual ones. */

@@ -32,6 +32,7 @@ beforeEach(async () => {
     hostname: "web",
     hostNetwork: false,
     dns: { servers: [], searches: [], options: [] },
+    names: ["p"],
     hostAliases: [],
   });
   const id = await runtime.createContainer({
