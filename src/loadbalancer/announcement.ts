@@ -1,7 +1,13 @@
 import { findCondition, parseIp, type IpFamily, type Lease, type Node } from "../kube/index.ts";
 import type { BgpPeer, BgpSession } from "./bgp/definitions.ts";
 import { planBgp } from "./bgp/plan.ts";
-import { announcedCondition, type AddressClaim, type AddressPool, type AnnounceSpec } from "./definitions.ts";
+import {
+  announcedCondition,
+  conflictCondition,
+  type AddressClaim,
+  type AddressPool,
+  type AnnounceSpec,
+} from "./definitions.ts";
 import { isHeard, leaseSeconds } from "./node-lease.ts";
 import { drainReason, mayAnnounce, nodeAddress, standingOf, type TrafficState } from "./eligibility.ts";
 
@@ -30,6 +36,7 @@ export interface AnnounceFault {
     | "NoAgent"
     | "NotServed"
     | "NotHeld"
+    | "ForeignHolder"
     | "HolderSilent"
     | "NoPeer"
     | "NoSession"
@@ -85,7 +92,7 @@ interface Given extends AnnounceQuestion {
 function byVrrp(given: Given): Announcement {
   const { claim, address, poolName } = given;
   const { holder, holderSince, transitions } = claim.status ?? {};
-  const fault = noNode(given) ?? notHeld(given);
+  const fault = noNode(given) ?? foreignHolder(given) ?? notHeld(given);
   return {
     address,
     pool: poolName,
@@ -118,6 +125,26 @@ function noNode({ nodes, family, announce, poolName }: Given): AnnounceFault | u
     problem: `no node may announce addresses of pool ${poolName}`,
     evidence: why.slice(0, 10),
     remedy: "correct the selector, label a node, or take the excluding label off",
+  };
+}
+
+/** Another machine answers for the address as well, or has it alone. */
+function foreignHolder({ claim, address }: Given): AnnounceFault | undefined {
+  const said = findCondition(claim.status?.conditions, conflictCondition);
+  if (said?.status !== "True") return undefined;
+  const { holder } = claim.status ?? {};
+  return {
+    reason: "ForeignHolder",
+    isFatal: holder === undefined,
+    object: `AddressClaim ${claim.metadata.name}`,
+    field: "status.conditions",
+    problem:
+      holder === undefined
+        ? `another machine has ${address}, and no node takes it`
+        : `another machine answers for ${address} beside node ${holder}: clients reach either`,
+    evidence: [`${said.message ?? ""}, seen since ${said.lastTransitionTime ?? "a while"}`],
+    remedy:
+      "find the machine with this hardware address and take the address off it, or give the Service another address",
   };
 }
 

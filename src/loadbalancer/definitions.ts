@@ -103,6 +103,9 @@ export interface AddressClaimSpec {
 /** Condition of an AddressClaim: whether a node holds it. */
 export const announcedCondition = "Announced";
 
+/** Condition of an AddressClaim: whether another machine than the holder answers for the address. */
+export const conflictCondition = "AddressConflict";
+
 /** Written by the nodes that announce it. */
 export interface AddressClaimStatus {
   /** Node that holds it now, where one does. */

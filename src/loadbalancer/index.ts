@@ -19,6 +19,7 @@ export {
   type ClaimOwner,
 } from "./definitions.ts";
 export { announcementOf, type AnnounceFault, type Announcement, type AnnounceObjects } from "./announcement.ts";
+export { claimName } from "./claims.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";
 export { startVipAgent, stopVipDaemon, VipConfigError, type VipAgent, type VipAgentOptions } from "./vip/index.ts";

@@ -1,6 +1,6 @@
 import { createEventRecorder, startController, type Client, type Informers } from "../client/index.ts";
 import { findCondition, isStatus, keyOf, nameOfKey, resources, type Service } from "../kube/index.ts";
-import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
+import { createTurns, type Clock, type Component, type Logger, type Metrics } from "../system/index.ts";
 import { createPoolProvider } from "./pool-provider.ts";
 import { flagPool } from "./pools.ts";
 import type { AddressProbe } from "./probe.ts";
@@ -52,7 +52,7 @@ export function startAddressController(options: AddressControllerOptions): Compo
   let freed = false;
   let observed = false;
   /** Services are worked on side by side, but who gets what is decided for one after the other. */
-  const exclusive = createMutex();
+  const exclusive = createTurns();
 
   const isOurs = ({ spec }: Service) =>
     spec.type === "LoadBalancer" && (spec.loadBalancerClass ?? defaultClass) === provider.loadBalancerClass;
@@ -211,16 +211,6 @@ export function startAddressController(options: AddressControllerOptions): Compo
     if (service && (concerns(before) || concerns(after))) controller.enqueue(keyOf(service));
   });
   return controller;
-}
-
-/** Runs what it is given one after the other, in order. */
-function createMutex(): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
 }
 
 function isMarked({ metadata }: Service): boolean {

@@ -1,5 +1,5 @@
 // An API server as a process of its own, on an address that others reach. Usage: node vip-api.mjs DIST CONFIG, where CONFIG is JSON:
-// { host, port, dir }. Writes DIR/kubeconfig and prints "ready" when it answers. SIGTERM ends it.
+// { host, port, dir, six }: `six` gives Services addresses of both families. Writes DIR/kubeconfig and prints "ready" when it answers. SIGTERM ends it.
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -11,7 +11,7 @@ const [api, { openLmdbStore }, { silentLogger, systemClock: clock }] = await Pro
   load("store"),
   load("system"),
 ]);
-const { host, port, dir } = JSON.parse(text);
+const { host, port, dir, six } = JSON.parse(text);
 const stop = new AbortController();
 const { signal } = stop;
 setMaxListeners(0, signal);
@@ -23,7 +23,7 @@ const server = api.createApiServer({
   clock,
   log: silentLogger,
   signal,
-  serviceCidrs: ["10.96.0.0/16"],
+  serviceCidrs: six ? ["10.96.0.0/16", "fd00:96::/112"] : ["10.96.0.0/16"],
   advertise: { address: host, port },
   kubelet: { open: () => Promise.reject(new Error("there is no kubelet")) },
 });

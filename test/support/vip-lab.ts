@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { createHttpClient, loadKubeconfig, type Client } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
-import { addressClaims, addressPools, ensureDefinitions, type AnnounceSpec } from "../../src/loadbalancer/index.ts";
+import {
+  addressClaims,
+  addressPools,
+  claimName,
+  ensureDefinitions,
+  type AnnounceSpec,
+} from "../../src/loadbalancer/index.ts";
 import { runOrThrow, systemClock, systemCommands } from "../../src/system/index.ts";
 import { noKernel, repository } from "./lab.ts";
 
@@ -67,6 +73,11 @@ export interface VipLab {
 }
 
 export const nodeAddress = (node: string): string => `10.9.0.${node.replace("node-", "")}`;
+/** IPv6, where the lab has it. */
+export const nodeAddress6 = (node: string): string => `fd00:9::${node.replace("node-", "")}`;
+const clientAddress6 = "fd00:9::200";
+const directAddress = (node: string) => `10.9.0.${200 + Number(node.replace("node-", ""))}`;
+const directAddress6 = (node: string) => `fd00:9::${200 + Number(node.replace("node-", ""))}`;
 const apiAddress = "10.9.0.250";
 const clientAddress = "10.9.0.200";
 const port = 7007;
@@ -78,6 +89,8 @@ export interface VipLabOptions {
   readonly announce?: AnnounceSpec;
   /** The subcommand that nodes run. Default vip. */
   readonly agent?: "vip" | "bgp" | "keepalived-vip";
+  /** Nodes, client and Services have IPv6 addresses too. Default false. */
+  readonly six?: boolean;
 }
 
 let labs = 0;
@@ -130,10 +143,16 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
       "netns",
       netns(namespace),
     );
-    for (const address of addresses) await ip("-n", netns(namespace), "address", "add", `${address}/24`, "dev", "eth0");
     await ip("-n", netns(namespace), "link", "set", "eth0", "up");
+    for (const address of addresses) await addAddress(namespace, address);
     await ip("-n", netns("switch"), "link", "set", outer, "master", "br0", "up");
   };
+
+  /** One that can be used at once: nobody is asked whether it is another's. */
+  const addAddress = (namespace: string, address: string) =>
+    address.includes(":")
+      ? ip("-n", netns(namespace), "address", "add", `${address}/64`, "dev", "eth0", "nodad")
+      : ip("-n", netns(namespace), "address", "add", `${address}/24`, "dev", "eth0");
 
   await ip("netns", "add", netns("switch"));
   namespaces.push("switch");
@@ -147,7 +166,7 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
   }`);
 
   const startApi = async (): Promise<ChildProcess> => {
-    const config = JSON.stringify({ host: apiAddress, port: 6443, dir });
+    const config = JSON.stringify({ host: apiAddress, port: 6443, dir, six: options.six ?? false });
     const script = join(repository, "test/support/vip-api.mjs");
     const child = start("api", process.execPath, [script, join(repository, "dist"), config]);
     await Promise.race([
@@ -160,7 +179,7 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
   };
 
   await join_("api", [apiAddress]);
-  await join_("client", [clientAddress]);
+  await join_("client", options.six ? [clientAddress, clientAddress6] : [clientAddress]);
   let api = await startApi();
   const kubeconfig = join(dir, "kubeconfig");
   // The API server is in another network: a local port leads to it.
@@ -195,16 +214,22 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
       runOrThrow(systemCommands, "nsenter", [`--net=/run/netns/${netns(node)}`, "--", file, ...args]),
     startOn: (node, file, ...args) => start(node, file, args),
     async addNode(node) {
-      await join_(node, [nodeAddress(node)]);
+      const addresses = options.six ? [nodeAddress(node), nodeAddress6(node)] : [nodeAddress(node)];
+      await join_(node, addresses);
       await lab.on(node, "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1");
+      if (options.six) await lab.on(node, "sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
       nodes.push(node);
       // The client reaches each node by itself, whoever has the address: by a source of its own.
       const number = node.replace("node-", "");
-      const direct = `10.9.0.${200 + Number(number)}`;
       const inClient = (...args: string[]) => ip("-n", netns("client"), ...args);
-      await inClient("address", "add", `${direct}/24`, "dev", "eth0");
-      await inClient("rule", "add", "from", direct, "lookup", number);
+      await addAddress("client", directAddress(node));
+      await inClient("rule", "add", "from", directAddress(node), "lookup", number);
       await inClient("route", "add", "10.9.0.0/24", "via", nodeAddress(node), "dev", "eth0", "table", number);
+      if (options.six) {
+        await addAddress("client", directAddress6(node));
+        await inClient("-6", "rule", "add", "from", directAddress6(node), "lookup", number);
+        await inClient("-6", "route", "add", "fd00:9::/64", "via", nodeAddress6(node), "dev", "eth0", "table", number);
+      }
       await client.create(resources.Node, { metadata: { name: node }, spec: {} });
       await client.patch(
         resources.Node,
@@ -213,7 +238,7 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
           type: "merge",
           body: {
             status: {
-              addresses: [{ type: "InternalIP", address: nodeAddress(node) }],
+              addresses: addresses.map((address) => ({ type: "InternalIP", address })),
               conditions: [{ type: "Ready", status: "True", reason: "Lab", message: "" }],
             },
           },
@@ -275,9 +300,10 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
         ]);
         await once(echo.stdout ?? echo, "data");
       }
-      const direct = nodes.map((node) => `10.9.0.${200 + Number(node.replace("node-", ""))}`);
+      const isSix = address.includes(":");
+      const direct = nodes.map(isSix ? directAddress6 : directAddress);
       const script = join(repository, "test/support/vip-probe.mjs");
-      const args = [script, address, String(port), "5", clientAddress, ...direct];
+      const args = [script, address, String(port), "5", isSix ? clientAddress6 : clientAddress, ...direct];
       const child = start("client", process.execPath, args);
       if (!child.stdout) throw new Error("no output");
       const lines = createInterface({ input: child.stdout });
@@ -344,7 +370,7 @@ export async function holderOf(
     const [holder = ""] = holders;
     last = holders;
     if (holders.length === 1 && isIt(holder)) {
-      const claim = await lab.client.get(addressClaims, { name: address }).catch(() => undefined);
+      const claim = await lab.client.get(addressClaims, { name: claimName(address) }).catch(() => undefined);
       if (claim?.status?.holder === holder) return holder;
       last = claim?.status;
     }

@@ -146,6 +146,34 @@ const off = (labels: Record<string, string>) => ["node-1", "node-2"].map((name) 
 const local = { services: [service({ externalTrafficPolicy: "Local" })] };
 const noPods = { pods: [] as Pod[], slices: [] as EndpointSlice[] };
 const withdraw = (protocol: string) => [pool({ protocol, withoutEndpoints: "Withdraw" })] as AnnounceObjects["pools"];
+const answered = (holder: object) => ({
+  announcing: {
+    ...vrrp,
+    claims: [
+      claim({
+        ...holder,
+        conditions: [
+          {
+            type: "AddressConflict",
+            status: "True",
+            reason: "ForeignHolder",
+            message: "02:00:00:00:00:66 on eth0 answers for it",
+            lastTransitionTime: fresh,
+          },
+        ],
+      }),
+    ],
+  },
+});
+/** What a provider of load balancers says. */
+const refused = (reason: string, message: string) => ({
+  services: [
+    service(
+      { loadBalancerClass: "fairlead.dev/openstack" },
+      { conditions: [{ type: "fairlead.dev/LoadBalancerReady", status: "False", reason, message }] },
+    ),
+  ],
+});
 const down = (message: string) => ({
   announcing: { ...bgp, sessions: ["node-1", "node-2"].map((on) => session(on, { state: "Connect", message })) },
 });
@@ -321,6 +349,26 @@ const faults: readonly (readonly [fault: string, objects: Partial<ClusterObjects
     /no node that may announce it would serve it/,
   ],
   [
+    "VRRP: another machine answers beside the holder",
+    answered({ holder: "node-1" }),
+    "address-not-announced",
+    /another machine answers for 198.51.100.1 beside node node-1/,
+  ],
+  ["VRRP: another machine has it, and no node takes it", answered({}), "address-not-announced", /no node takes it/],
+  ...(
+    [
+      ["refuses", "Refused", "flavor gold is unknown"],
+      ["has no quota left", "Quota", "quota of load balancers exceeded"],
+      ["takes no credentials", "Credentials", "401: the password is wrong"],
+      ["throttles", "Throttled", "429: asked again in 30 s"],
+      ["does not answer", "Unavailable", "connection refused"],
+      ["answers nonsense", "Broken", "the answer is no JSON"],
+    ] as const
+  ).map(
+    ([what, reason, message]) =>
+      [`the provider ${what}`, refused(reason, message), "load-balancer-pending", new RegExp(message)] as const,
+  ),
+  [
     "BGP: no router",
     { announcing: { ...bgp, peers: [], sessions: [] } },
     "address-not-announced",
@@ -386,5 +434,5 @@ describe("the first cause", () => {
     expect(first?.remedy).not.toBe("");
   });
 
-  test("they are at least twenty", () => expect(faults.length).toBeGreaterThanOrEqual(20));
+  test(`they are at least twenty: ${faults.length}`, () => expect(faults.length).toBeGreaterThanOrEqual(20));
 });

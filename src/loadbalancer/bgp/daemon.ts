@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, readlink, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../client/index.ts";
-import type { Clock, CommandRunner, Component, Logger } from "../../system/index.ts";
+import { createTurns, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
 import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
 import { BgpConfigError } from "./config.ts";
 import { askBird, readBfd, readProtocols, type BirdSession } from "./control.ts";
@@ -62,12 +62,7 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
   let failures = 0;
   let notBefore = 0;
   let state = nothing;
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const inTurn = createTurns();
 
   async function prepare(): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });

@@ -1,26 +1,15 @@
-import {
-  formatTime,
-  isStatus,
-  resources,
-  setCondition,
-  type Condition,
-  type EndpointSlice,
-  type Lease,
-} from "../../kube/index.ts";
+import { resources, type EndpointSlice, type Lease } from "../../kube/index.ts";
 import { createEventRecorder, messageOf, type Client, type Informers } from "../../client/index.ts";
 import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../system/index.ts";
-import {
-  announcedCondition,
-  addressClaims,
-  addressPools,
-  ensureDefinitions,
-  type AddressClaim,
-  type AnnounceSpec,
-} from "../definitions.ts";
+import { claimName } from "../claims.ts";
+import { addressClaims, addressPools, ensureDefinitions, type AnnounceSpec } from "../definitions.ts";
 import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leaseNamespace, leasePrefixes, leaseSeconds } from "../node-lease.ts";
+import { watchConflicts, type Conflicts } from "./conflicts.ts";
 import { startVipDaemon, type VipDaemon } from "./daemon.ts";
+import { openNeighbours, type Neighbours } from "./neighbours.ts";
 import { planVips, type VipPlan } from "./plan.ts";
+import { createClaimReporter } from "./report.ts";
 import { surplus } from "./placement.ts";
 
 export interface VipAgentOptions {
@@ -35,6 +24,8 @@ export interface VipAgentOptions {
   readonly unhealthy?: () => Promise<string | undefined>;
   /** How addresses of pools that are no objects are announced, by the pool's name. */
   readonly announce?: (pool: string) => AnnounceSpec | undefined;
+  /** How the network is asked who has an address. Default: by packets of its own. */
+  readonly neighbours?: Neighbours;
   /** Give the addresses to others when this process ends. Default true. */
   readonly release?: boolean;
   readonly signal: AbortSignal;
@@ -76,8 +67,11 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
   const changed = () => alarm.ring();
   const unhealthy = watchHealth({ ask: options.unhealthy, changed, signal, clock, log });
 
+  let conflicts: Conflicts | undefined;
+
   const run = async (): Promise<void> => {
     await daemon.ready;
+    const neighbours = options.neighbours ?? (await openNeighbours(clock).catch((error: unknown) => blind(error)));
     const isThere = ensureDefinitions(client, { clock, signal, retry: true });
     const isLate = await Promise.race([isThere.then(() => false), clock.sleep(patience, signal).then(() => true)]);
     if (isLate && (await options.unhealthy?.()) === undefined && (await daemon.resume())) {
@@ -105,6 +99,20 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
       annotation: peersAnnotation,
       clock,
     });
+    /** No node has said that it holds it. */
+    const isFree = (address: string) => claims.get({ name: claimName(address) })?.status?.holder === undefined;
+    conflicts = watchConflicts({
+      neighbours,
+      groups: () => {
+        const held = daemon.holds();
+        return (plan?.instances ?? []).filter(({ name, addresses }) => held.has(name) || addresses.some(isFree));
+      },
+      changed,
+      clock,
+      signal,
+      log,
+    });
+    const asked = conflicts;
     const compute = (): VipPlan =>
       planVips({
         node: nodeName,
@@ -114,8 +122,9 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
         service: (key) => services.get(nameOf(key)),
         slices: (key) => slices.by(sliceIndex, key),
         ...unhealthyOf(unhealthy()),
+        foreign: (address) => (isFree(address) && !holdsNow().has(address) ? asked.foreign(address) : undefined),
       });
-    const reported = createReporter({ client, nodeName, clock, log, events, daemon });
+    const reported = createClaimReporter({ client, nodeName, clock, log, events, daemon, conflicts: asked, services });
     let renewAt = 0;
     let unevenSince: number | undefined;
     let moving = false;
@@ -127,6 +136,10 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
       try {
         plan = compute();
         acknowledged ||= isKnownToAll(plan, leases.list());
+        if (acknowledged) {
+          await asked.prepare(plan);
+          plan = compute();
+        }
         if (acknowledged || plan.instances.length === 0) await daemon.apply(plan.instances);
         // What others may rely on is told only once keepalived has been told.
         if (clock.now() >= renewAt || lease.told() !== plan.peers.join(",")) {
@@ -155,6 +168,16 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     }
   };
 
+  const blind = (error: unknown): undefined => {
+    log.warn({ error: messageOf(error) }, "the network cannot be asked whether another machine has an address");
+  };
+
+  /** Addresses that are on this node. */
+  const holdsNow = (): ReadonlySet<string> => {
+    const held = daemon.holds();
+    return new Set((plan?.instances ?? []).flatMap(({ name, addresses }) => (held.has(name) ? addresses : [])));
+  };
+
   const isKnownToAll = (now: VipPlan, leases: readonly Lease[]): boolean => {
     const sources = [...new Set(now.instances.map(({ source }) => source))];
     if (sources.length === 0) return false;
@@ -169,7 +192,13 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     });
   };
 
-  if (options.metrics) tellOfVips(options.metrics, daemon, () => plan);
+  if (options.metrics)
+    tellOfVips(
+      options.metrics,
+      daemon,
+      () => plan,
+      () => conflicts,
+    );
   const stopped = run()
     .catch((error: unknown) => {
       if (!signal.aborted) log.error({ error: messageOf(error) }, "vip ended");
@@ -180,10 +209,7 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     ready: daemon.ready,
     stopped,
     failure: () => daemon.failure(),
-    holds: () => {
-      const held = daemon.holds();
-      return (plan?.instances ?? []).flatMap(({ name, addresses }) => (held.has(name) ? addresses : []));
-    },
+    holds: () => [...holdsNow()],
   };
 }
 
@@ -205,59 +231,15 @@ function excessOf(plan: VipPlan, daemon: VipDaemon): string[] {
 const leasePrefix = leasePrefixes.vip;
 const leaseName = (node: string) => `${leasePrefix}${node}`;
 
-interface ReporterOptions {
-  readonly client: Client;
-  readonly nodeName: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly events: ReturnType<typeof createEventRecorder>;
-  readonly daemon: VipDaemon;
-}
-
-/** Writes into claims who holds them. What cannot be written waits: who holds an address does not depend on it. */
-function createReporter({ client, nodeName, clock, log, events, daemon }: ReporterOptions) {
-  return async (plan: VipPlan, claims: readonly AddressClaim[]): Promise<void> => {
-    const held = daemon.holds();
-    const mine = new Map(plan.instances.flatMap((one) => one.addresses.map((address) => [address, one] as const)));
-    for (const claim of claims) {
-      const instance = mine.get(claim.spec.address);
-      const isHeld = instance !== undefined && held.has(instance.name);
-      const wasHeld = claim.status?.holder === nodeName;
-      if (isHeld === wasHeld) continue;
-      const changed = isHeld ? taken(claim, nodeName, clock) : left(claim, instance?.barred ?? daemon.failure(), clock);
-      try {
-        await client.updateStatus(addressClaims, changed);
-        events.event(
-          changed,
-          "Normal",
-          isHeld ? "AddressHeld" : "AddressReleased",
-          `node ${nodeName} ${isHeld ? "holds" : "no longer holds"} ${claim.spec.address}`,
-        );
-      } catch (error) {
-        if (!isStatus(error, "Conflict", "NotFound")) throw error;
-        log.debug({ address: claim.spec.address }, "the claim has changed meanwhile");
-      }
-    }
-  };
-}
-
-function taken(claim: AddressClaim, node: string, clock: Clock): AddressClaim {
-  const now = formatTime(clock.now());
-  const condition = { type: announcedCondition, status: "True", reason: "Held", message: `node ${node} holds it` };
-  const conditions = setCondition<Condition>(claim.status?.conditions, condition, now);
-  const transitions = (claim.status?.transitions ?? 0) + 1;
-  return { ...claim, status: { ...claim.status, holder: node, holderSince: now, transitions, conditions } };
-}
-
-function left(claim: AddressClaim, why: string | undefined, clock: Clock): AddressClaim {
-  const { holder: _holder, holderSince: _since, ...rest } = claim.status ?? {};
-  const message = why ?? "no node has said that it holds it";
-  const condition = { type: announcedCondition, status: "False", reason: "NotHeld", message };
-  const conditions = setCondition<Condition>(claim.status?.conditions, condition, formatTime(clock.now()));
-  return { ...claim, status: { ...rest, conditions } };
-}
-
-function tellOfVips(metrics: Metrics, daemon: VipDaemon, plan: () => VipPlan | undefined): void {
+function tellOfVips(
+  metrics: Metrics,
+  daemon: VipDaemon,
+  plan: () => VipPlan | undefined,
+  conflicts: () => Conflicts | undefined,
+): void {
+  metrics
+    .gauge("fairlead_vip_address_conflicts", "Addresses of this node that another machine answers for.")()
+    .from(() => conflicts()?.count() ?? 0);
   const groups = metrics.gauge("fairlead_vip_groups", "Groups of addresses of this node, by state: held or standby.", [
     "state",
   ]);

@@ -30,9 +30,10 @@ vrrp_instance v4-7 {
   priority 254
   advert_int 0.1
   unicast_src_ip 10.0.0.1
+  unicast_ttl 255
   unicast_peer {
-    10.0.0.2
-    10.0.0.3
+    10.0.0.2 min_ttl 255 max_ttl 255
+    10.0.0.3 min_ttl 255 max_ttl 255
   }
   track_file {
     bar-v4-7

@@ -59,8 +59,10 @@ function instanceLines(one: VrrpInstance, files: VipFiles, device: string): stri
     `  priority ${whole(one.priority, 1, 254, "the priority")}`,
     `  advert_int ${interval}`,
     `  unicast_src_ip ${addressOf(one.source, family)}`,
+    // Adverts that came through a router are forged (RFC 9568, 5.1.1.3 and 5.1.2.3).
+    "  unicast_ttl 255",
     "  unicast_peer {",
-    ...one.peers.map((peer) => `    ${addressOf(peer, family)}`),
+    ...one.peers.map((peer) => `    ${addressOf(peer, family)} min_ttl 255 max_ttl 255`),
     "  }",
     "  track_file {",
     `    bar-${name}`,

@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { bitsOf, formatIp, parseIp } from "../../kube/index.ts";
 import { messageOf } from "../../client/index.ts";
-import { runOrThrow, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
+import {
+  createTurns,
+  runOrThrow,
+  type Clock,
+  type CommandRunner,
+  type Component,
+  type Logger,
+} from "../../system/index.ts";
 import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
 import { interfaceName, keepalivedConfig, VipConfigError, type VipFiles } from "./config.ts";
 import { startGuarded } from "./guard.ts";
@@ -73,12 +80,7 @@ export function startVipDaemon(options: VipDaemonOptions): VipDaemon {
   const given = new Set<string>();
   const barred = new Map<string, string>();
   /** Work on the daemon is done one after the other. */
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const inTurn = createTurns();
   const devices = new Map<string, string>();
 
   async function prepare(): Promise<void> {

@@ -52,6 +52,23 @@ function plan(change: Partial<VipState> = {}, announce: AnnounceSpec = {}) {
 }
 const barred = (...args: Parameters<typeof plan>) => plan(...args).instances[0]?.barred;
 
+describe("an address that is another machine's", () => {
+  const foreign = (...theirs: string[]) => ({
+    foreign: (one: string) => (theirs.includes(one) ? "02:..:66" : undefined),
+  });
+
+  test("is not taken, and why is said", () => {
+    expect(barred(foreign("192.0.2.1"))).toBe("another machine answers for 192.0.2.1: 02:..:66");
+    expect(barred(foreign("192.0.2.9"))).toBeUndefined();
+  });
+
+  test("bars no group in which another address is free", () => {
+    const claims = [claim("192.0.2.1", 1), claim("192.0.2.2", 1)];
+    expect(barred({ claims, ...foreign("192.0.2.1") })).toBeUndefined();
+    expect(barred({ claims, ...foreign("192.0.2.1", "192.0.2.2") })).toBeDefined();
+  });
+});
+
 describe("instances", () => {
   test("all nodes agree about peers and each has a priority of its own", () => {
     const plans = ["a", "b", "c"].map((name) => plan({ node: name }).instances[0]);

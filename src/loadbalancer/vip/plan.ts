@@ -41,6 +41,8 @@ export interface VipState extends TrafficState {
   readonly announce: (pool: string) => AnnounceSpec | undefined;
   /** Why the data plane of this node cannot take traffic. Undefined: it can. */
   readonly unhealthy?: string;
+  /** A machine that is no node and answers for an address which no node holds. Undefined: nobody does, or nothing is known. */
+  readonly foreign?: (address: string) => string | undefined;
 }
 
 const defaultIntervalMs = 100;
@@ -70,7 +72,11 @@ export function planVips(state: VipState): VipPlan {
     const source = self && nodeAddress(self, family);
     if (rank < 0 || !self || !source) return [];
     const others = nodes.filter((node) => node !== self);
-    const barred = state.unhealthy ?? drainReason(self, others) ?? whyNoTraffic(state, claims, announce);
+    const barred =
+      state.unhealthy ??
+      drainReason(self, others) ??
+      whyForeign(state, claims) ??
+      whyNoTraffic(state, claims, announce);
     const [first] = claims;
     return [
       {
@@ -112,6 +118,14 @@ function groupsOf({ claims, announce }: VipState): Map<string, Group> {
     else groups.set(name, { family: ip.family, announce: how, claims: [claim] });
   }
   return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** All addresses of the group are another machine's: to take them would be a fight. */
+function whyForeign({ foreign }: VipState, claims: readonly AddressClaimSpec[]): string | undefined {
+  const others = claims.map(({ address }) => foreign?.(address));
+  const [first] = others;
+  if (first === undefined || others.includes(undefined)) return undefined;
+  return `another machine answers for ${claims[0]?.address ?? "the address"}: ${first}`;
 }
 
 /** Why no packet to any address of a group would be served on this node. For VRRP, one that ends is as good as none. */

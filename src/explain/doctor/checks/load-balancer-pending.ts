@@ -54,6 +54,19 @@ function remedyOf(reason: string | undefined, foreign: boolean): string {
       return "ask for an address of a pool, or add a pool with this one";
     case "NoPool":
       return "add a pool: fairlead up --lb-pool CIDR";
+    case "AddressInUse":
+      return "take the address off the machine that has it, or take it out of the pool";
+    case "PoolNotAllowed":
+      return "ask for a pool that serves this Service, or change the selectors of the pool";
+    case "Quota":
+      return "raise the quota at the provider, or delete load balancers that are not needed";
+    case "Credentials":
+      return "renew the provider's credentials and their rights";
+    case "Throttled":
+    case "Unavailable":
+      return "nothing: it is tried again by itself; look at the provider when it lasts";
+    case "Refused":
+      return "correct what the provider refuses: an annotation of the Service, or the provider's configuration";
     case "InvalidRequest":
       return "correct the annotation or spec.loadBalancerIP";
     default:
