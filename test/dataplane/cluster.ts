@@ -10,7 +10,7 @@ import {
   startEmbedded,
   startIngress,
 } from "../../src/dataplane/index.ts";
-import { type IngressSpec, resources } from "../../src/kube/index.ts";
+import { type IngressSpec, type KubeObject, resources } from "../../src/kube/index.ts";
 import type { Pool, StreamServices } from "../../src/routing/index.ts";
 import { createMetrics, type Metrics, silentLogger, systemClock } from "../../src/system/index.ts";
 
@@ -83,6 +83,8 @@ export interface TestCluster {
   secret(name: string, data: Record<string, string>): void;
   /** Settles when the data plane serves what the objects say now. */
   served(): Promise<void>;
+  /** Takes all objects away. */
+  clear(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -207,6 +209,13 @@ export async function startCluster(
         const server = ingress.current()?.model.listeners[0]?.servers.get("");
         return server?.kind === "http" && server.hosts.exact.has(marker);
       });
+    },
+    async clear() {
+      for (const resource of [resources.Ingress, resources.EndpointSlice, resources.Service, resources.Secret]) {
+        const { items } = await client.list<KubeObject>(resource);
+        for (const { metadata } of items) client.remove(resource, { namespace, name: metadata.name });
+      }
+      sliceCounts.clear();
     },
     async stop() {
       stop.abort();

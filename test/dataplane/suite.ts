@@ -7,6 +7,8 @@ export interface Fixture {
   backend(...args: Parameters<typeof startBackend>): Promise<Backend>;
   /** A cluster with one backend behind `shop.test/`, already served. */
   shop(...args: Parameters<typeof startBackend>): Promise<TestCluster>;
+  /** A cluster for all tests that ask for one with these options: empty for each of them, and there until the last test of the file. */
+  lastingCluster(options?: Parameters<typeof startCluster>[0]): Promise<TestCluster>;
   /** The same, but one for all tests that ask for it; it stays until the last test of the file. */
   lastingShop(...args: Parameters<typeof startBackend>): Promise<TestCluster>;
 }
@@ -21,6 +23,7 @@ export function fixture(start?: StartDataPlane): Fixture {
     for (const each of last.reverse()) await each();
   });
   let lasting: Promise<TestCluster> | undefined;
+  const clusters = new Map<string, Promise<TestCluster>>();
   const made: Fixture = {
     async cluster(options = {}) {
       const cluster = await startCluster({ ...(start ? { start } : {}), ...options });
@@ -38,6 +41,19 @@ export function fixture(start?: StartDataPlane): Fixture {
       cluster.service("web", [backend]);
       cluster.addIngress("web", { rules: [rule("web")] });
       await cluster.served();
+      return cluster;
+    },
+    async lastingCluster(options = {}) {
+      const key = JSON.stringify(options);
+      const begin = async (): Promise<TestCluster> => {
+        const cluster = await startCluster({ ...(start ? { start } : {}), ...options });
+        last.push(() => cluster.stop());
+        return cluster;
+      };
+      const started = clusters.get(key) ?? begin();
+      clusters.set(key, started);
+      const cluster = await started;
+      clean.push(() => cluster.clear());
       return cluster;
     },
     lastingShop(...args) {

@@ -1,9 +1,15 @@
 import { expect } from "vitest";
+import type { DataPlane } from "../../src/dataplane/index.ts";
 import type { IngressSpec } from "../../src/kube/index.ts";
 import { resources } from "../../src/kube/index.ts";
 import { type Reply, send, type SendOptions } from "../dataplane/clients.ts";
 import type { TestCluster } from "../dataplane/cluster.ts";
 import type { Fixture } from "../dataplane/suite.ts";
+
+export type Feature = DataPlane["capabilities"] extends ReadonlySet<infer T> ? T : never;
+
+/** How a test is told that only a data plane which can do all of these is asked. */
+export type Needs = (...features: readonly Feature[]) => (name: string, run: () => Promise<void>) => void;
 
 export const prefix = "nginx.ingress.kubernetes.io/";
 
@@ -42,7 +48,9 @@ export async function lab(
   services: readonly string[] = ["web"],
   options: Parameters<Fixture["cluster"]>[0] = {},
 ): Promise<NginxLab> {
-  const cluster = await made.cluster(options);
+  // What a data plane is started with is the same for most tests; functions make it another one.
+  const lasting = Object.values(options).every((each) => typeof each !== "function");
+  const cluster = await (lasting ? made.lastingCluster(options) : made.cluster(options));
   cluster.client.put(resources.IngressClass, {
     metadata: { name: "nginx" },
     spec: { controller: "k8s.io/ingress-nginx" },

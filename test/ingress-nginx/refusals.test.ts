@@ -1,10 +1,13 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { type DataPlane, missingFor, startHaproxy, startNginx } from "../../src/dataplane/index.ts";
+import { capabilities as embedded } from "../../src/dataplane/embedded/embedded.ts";
+import { dispensable } from "../../src/dataplane/features.ts";
+import { capabilities as haproxy } from "../../src/dataplane/haproxy/capabilities.ts";
+import { capabilities as nginx } from "../../src/dataplane/nginx/capabilities.ts";
+import { missingFor, startHaproxy, startNginx } from "../../src/dataplane/index.ts";
 import { selfSigned } from "../dataplane/certificates.ts";
 import { fixture } from "../dataplane/suite.ts";
-import { lab } from "./fixture.ts";
-
-type Feature = DataPlane["capabilities"] extends ReadonlySet<infer T> ? T : never;
+import { type Feature, lab } from "./fixture.ts";
 
 /** Annotations that need more than a route, and what a data plane must be able to do for them. */
 const annotations: readonly (readonly [Feature, Readonly<Record<string, string>>])[] = [
@@ -25,6 +28,20 @@ const annotations: readonly (readonly [Feature, Readonly<Record<string, string>>
   ["UrlRedirect", { "permanent-redirect": "https://x.test/" }],
   ["SslRedirect", { "force-ssl-redirect": "true" }],
 ];
+
+test("the documentation's table says what each data plane says of itself", async () => {
+  const text = await readFile(new URL("../../docs/ingress-nginx.md", import.meta.url), "utf8");
+  const rows = [...text.matchAll(/^\| `(\w+)`( \*)? \|[^|]*\| (yes|no) \| (yes|no) \| (yes|no) \|$/gm)];
+  const said = (has: boolean): string => (has ? "yes" : "no");
+  for (const [, feature = "", star, ...cells] of rows) {
+    const each = feature as Feature;
+    const planes = [embedded, nginx, haproxy].map((capabilities) => said(capabilities.has(each)));
+    expect([feature, cells]).toEqual([feature, planes]);
+    expect([feature, star !== undefined]).toEqual([feature, dispensable.has(each)]);
+  }
+  const told = new Set(rows.map(([, feature]) => feature));
+  for (const [feature] of annotations) expect(told).toContain(feature);
+});
 
 for (const [name, start] of [
   ["haproxy", startHaproxy],

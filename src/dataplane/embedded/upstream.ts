@@ -4,6 +4,7 @@ import type { buildConnector, Pool as ConnectionPool } from "undici";
 import type { BackendTls, Certificate, Pool } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
+import { endpointId } from "../endpoint-id.ts";
 import { backendTlsOptions, openTls } from "./backend-tls.ts";
 import type { Limits } from "./limits.ts";
 
@@ -89,7 +90,7 @@ export function createUpstreams(
       const tls = pool.tls && optionsOf(pool.tls);
       const created: Shared = {
         key,
-        id: createHash("sha256").update(`${address} ${port}`).digest("hex").slice(0, 32),
+        id: endpointId(address, port),
         address,
         port,
         ...(tls ? { tls } : {}),

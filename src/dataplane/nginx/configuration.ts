@@ -9,6 +9,12 @@ export interface NginxListener {
   readonly secure: boolean;
   /** Port as backends are told of it. */
   readonly clientPort: number;
+  /** Routes of it have limits of bodies. */
+  readonly limited?: boolean;
+  /** Clients are asked for certificates: none is taken over from an earlier connection, which may have been to another server name. */
+  readonly asking?: boolean;
+  /** Codes of answers that others take the place of, one text for each rule that names some: `404,503`. */
+  readonly errorSets?: readonly string[];
 }
 
 /** All that nginx is configured with. None of it comes from a user's objects. */
@@ -92,7 +98,28 @@ const ownFields = [
 ];
 
 /** What the program and the configuration tell each other about a request. */
-const variables = ["upgrade", "host", "authority", "port", "kind", "h2c", "target", "mirrors", "id", "pool"];
+const variables =
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni held page original method redirect".split(
+    " ",
+  );
+
+const [kib, mib, gib] = [1 << 10, 1 << 20, 2 ** 30] as const;
+
+/**
+ * Bytes that a body may have whose size is not said before it (chunked, HTTP/2): nginx knows only limits of its configuration. Another
+ * limit is rounded up to the next of these; what says its size is held to the very limit.
+ */
+export const bodySizes: readonly number[] = [
+  ...[1, 4, 8, 16, 32, 64, 128, 256, 512].map((size) => size * kib),
+  ...[1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 500, 512].map((size) => size * mib),
+  ...[1, 2, 4, 5, 8, 10, 16, 32, 64].map((size) => size * gib),
+];
+
+/** The place of a limit in `bodySizes`, as locations are named: `b3`; the last one for what is larger. */
+export function bodySlot(bytes: number): string {
+  const index = bodySizes.findIndex((size) => size >= bytes);
+  return `b${index < 0 ? bodySizes.length - 1 : index}`;
+}
 
 /** Most mirrors of one request. */
 export const mirrors = 8;
@@ -117,6 +144,8 @@ export function configurationText(settings: NginxSettings): string {
     "http {",
     `lua_package_path "${paths.program}/?.lua;;";`,
     `lua_shared_dict fairlead ${whole(settings.memory)};`,
+    // Clients and what they have used up; beyond it the oldest is forgotten.
+    "lua_shared_dict fairlead_guards 16m;",
     "lua_regex_match_limit 100000;",
     `init_by_lua_block { require("fairlead.start").init("${paths.rows}") }`,
     'init_worker_by_lua_block { require("fairlead.start").worker() }',
@@ -142,6 +171,12 @@ export function configurationText(settings: NginxSettings): string {
     fields("proxy", trusted.length > 0),
     fields("grpc", trusted.length > 0),
     "map $fl_upgrade $fl_connection { default upgrade; '' ''; }",
+    "map $fl_tls $fl_upstream { default http://fl_full; 1 https://fl_tls; }",
+    "map $fl_tls $fl_grpc { default grpc://fl_h2c; 1 grpcs://fl_tls; }",
+    "map $fl_tls $fl_asked { default http://fl_ask; 1 https://fl_tls; }",
+    // Whoever answers is trusted where nothing else is asked for; any other TLS to endpoints is refused.
+    "proxy_ssl_name $fl_sni; proxy_ssl_server_name on; proxy_ssl_session_reuse off; proxy_ssl_protocols TLSv1.2 TLSv1.3;",
+    "grpc_ssl_name $fl_sni; grpc_ssl_server_name on; grpc_ssl_session_reuse off; grpc_ssl_protocols TLSv1.2 TLSv1.3;",
     // With an entry for what is usual, no expression is tried.
     "map $http_te $fl_te { default ''; '' ''; '~*(?:^|,)\\s*trailers\\s*(?:;|,|$)' trailers; }",
     // nginx's own costs a call of the kernel; it is for requests that nobody decided on.
@@ -213,22 +248,48 @@ function upstreams(limits: Limits): string[] {
   const upstream = (name: string, program: string): string =>
     `upstream fl_${name} { server 0.0.0.1; balancer_by_lua_block { ${program} } ${kept} }`;
   const request = 'require("fairlead.request")';
-  const full = `require("fairlead.full").timeouts() ${request}.attempt()`;
+  const full = 'require("fairlead.full").attempt()';
   return [
     upstream("plain", `${request}.attempt()`),
     upstream("full", full),
     upstream("h2c", full),
+    upstream("ask", full),
     upstream("mirror", 'require("fairlead.full").mirror()'),
+    upstream("page", 'require("fairlead.full").page_endpoint()'),
+    // Connections are kept by address alone: one over TLS might be used for another server name.
+    `upstream fl_tls { server 0.0.0.1; balancer_by_lua_block { ${full} } }`,
   ];
 }
 
-function serverText({ id, port, secure, clientPort }: NginxListener, settings: NginxSettings): string {
+function serverText(listener: NginxListener, settings: NginxSettings): string {
+  const { id, port, secure, clientPort, limited = false, asking = false, errorSets = [] } = listener;
   const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
-  const answerFields = `header_filter_by_lua_block { ${program("request", "answer_fields()")} }`;
-  const fullFields = `header_filter_by_lua_block { ${program("request", "answer_fields()")} ${program("full", "answer_fields()")} }`;
+  const plainFields = program("request", `answer_fields(${secure})`);
+  const answerFields = `header_filter_by_lua_block { ${plainFields} }`;
+  const fullFields = `header_filter_by_lua_block { ${plainFields} ${program("full", "answer_fields()")} }`;
+  const done = `log_by_lua_block { ${program("policies", "done()")} }`;
+  const guarded = `internal; access_by_lua_block { ${program("authorize", "check()")} } ${fullFields} ${done}`;
   const slots = Array.from({ length: mirrors }, (_, index) => whole(index));
+  /** Fields of a request that has no body, sent in the place of a client's. */
+  const bodiless = [
+    fields("proxy", settings.trustedForwarders.length > 0),
+    ...["Content-Length", "Content-Type", "Content-Encoding", "If-Modified-Since", "If-None-Match", "Range"].map(
+      (name) => `proxy_set_header ${name} "";`,
+    ),
+  ]
+    .flat()
+    .join(" ");
+  /** A location, and the same for each limit of a body. */
+  const sized = (name: string, text: string): string[] => [
+    `location = ${inner(name)} { ${guarded} ${text} }`,
+    ...(limited ? bodySizes : []).map(
+      (size) =>
+        `location = ${inner(`${name}/${bodySlot(size)}`)} { ${guarded} client_max_body_size ${whole(size)}; ${text} }`,
+    ),
+  ];
   return [
     `server { listen ${socketAddress(settings.address, port)}${secure ? " ssl http2" : ""};`,
+    asking ? "ssl_session_cache off; ssl_session_tickets off;" : "",
     secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,
     // Error pages and mirrors go through the server again, and are decided on by nobody: also not what was refused before.
@@ -236,20 +297,39 @@ function serverText({ id, port, secure, clientPort }: NginxListener, settings: N
     `set $fl_host $http_host; set $fl_port ${whole(clientPort)}; set $fl_authority $http_host;`,
     `set_by_lua_block $fl_pool { return ${program("request", `decide("${word(id)}")`)} }`,
     `if ($fl_kind) { rewrite ^ ${inner("$fl_kind")} last; }`,
+    // Rows that are newer than this configuration, for as long as an earlier worker has a request to end.
+    `location ^~ ${inner("")} { internal; return 503; }`,
     `location / { ${answerFields}`,
     `if ($fl_h2c) { ${fullFields} grpc_pass grpc://fl_h2c; }`,
     "proxy_pass http://fl_plain; }",
-    `location = ${inner("full")} { internal; ${fullFields} proxy_pass http://fl_full$fl_target; }`,
-    `location = ${inner("h2c")} { internal; rewrite_by_lua_block { ${program("full", "uri()")} } ${fullFields} grpc_pass grpc://fl_h2c; }`,
-    `location = ${inner("mirrored")} { internal; ${fullFields} client_body_buffer_size 64k;`,
-    ...slots.map((slot) => `mirror ${inner(`mirror/${slot}`)};`),
-    "proxy_pass http://fl_full$fl_target; }",
+    ...sized(
+      "mirrored",
+      `client_body_buffer_size 64k; ${slots.map((slot) => `mirror ${inner(`mirror/${slot}`)};`).join(" ")} proxy_pass $fl_upstream$fl_target;`,
+    ),
+    ...sized("full", "proxy_pass $fl_upstream$fl_target;"),
+    ...sized("h2c", `rewrite_by_lua_block { ${program("full", "uri()")} } grpc_pass $fl_grpc;`),
+    ...errorSets.flatMap((set) => {
+      const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
+      return sized(
+        `full/e${set.replaceAll(",", "-")}`,
+        `proxy_intercept_errors on; ${pages.join(" ")} proxy_pass $fl_upstream$fl_target;`,
+      );
+    }),
+    ...[...new Set(["503", ...errorSets.flatMap((set) => set.split(","))])].map(
+      (code) =>
+        `location = ${inner(`error/${code}`)} { internal; rewrite_by_lua_block { ${program("full", `page("${whole(Number(code))}")`)} }
+header_filter_by_lua_block { ${plainFields} ${program("full", `page_status(${code})`)} } ${done} recursive_error_pages on;
+error_page 500 502 503 504 =${code} ${inner("page")}; proxy_pass_request_body off; ${bodiless} proxy_pass http://fl_page/; }`,
+    ),
+    `location = ${inner("ask")} { internal; proxy_pass_request_body off; proxy_read_timeout 10s; ${bodiless}
+proxy_set_header X-Original-URL $fl_original; proxy_set_header X-Original-Method $fl_method; proxy_set_header X-Sent-From fairlead;
+proxy_set_header X-Auth-Request-Redirect $fl_redirect; proxy_pass $fl_asked$fl_target; }`,
     ...slots.map(
       (slot) =>
         `location = ${inner(`mirror/${slot}`)} { internal; rewrite_by_lua_block { ${program("full", `mirrored(${slot})`)} } proxy_pass http://fl_mirror$fl_target; }`,
     ),
-    `location = ${inner("answer")} { internal; content_by_lua_block { ${program("answer", "begin()")} } }`,
-    `location = ${inner("page")} { internal; content_by_lua_block { ${program("answer", "send()")} } }`,
+    `location = ${inner("answer")} { internal; ${done} content_by_lua_block { ${program("answer", "begin()")} } }`,
+    `location = ${inner("page")} { internal; ${done} content_by_lua_block { ${program("answer", "send()")} } }`,
     "}",
   ]
     .filter((line) => line !== "")

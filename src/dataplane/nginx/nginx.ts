@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promis
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
+import { type Listener, type Pool, routesOf, type RoutingModel } from "../../routing/index.ts";
 import {
   type Clock,
   type CommandRunner,
@@ -24,7 +24,7 @@ import { portFor } from "./ports.ts";
 import { endEarlier, type NginxProcess, startProcess } from "./process.ts";
 import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
-import { batchesOf, changesBetween, poolRow, poolRowName, type Rows, rowsOf } from "./rows.ts";
+import { batchesOf, changesBetween, poolRow, poolRowName, errorSet, type Rows, rowsOf } from "./rows.ts";
 
 export interface NginxOptions {
   /** Address to listen on. Default: all IPv4 addresses. */
@@ -58,7 +58,14 @@ const socketPathBytes = 107;
 interface Open {
   readonly id: string;
   readonly bound: BoundListener;
+  /** What routes have wanted of its configuration: it stays while the port is open, so that no change takes it from under a request. */
+  text: ListenerText;
 }
+
+type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets">>;
+
+/** Sets of error codes that one port may have; beyond it those of the past are forgotten. */
+const mostErrorSets = 32;
 
 /**
  * The data plane on nginx with its Lua module. The configuration is constant: a server for each port, and a Lua program
@@ -140,16 +147,17 @@ export function startNginx(options: NginxOptions): DataPlane {
     }
     for (const listener of next.listeners) {
       if (open.has(listener.name)) continue;
-      open.set(listener.name, { id: idOf(listener.name), bound: await boundOf(listener, address) });
+      const text = { limited: false, asking: false, errorSets: [] };
+      open.set(listener.name, { id: idOf(listener.name), bound: await boundOf(listener, address), text });
     }
   }
 
   function served(): NginxListener[] {
-    return [...open.values()].flatMap(({ id, bound }) => {
+    return [...open.values()].flatMap(({ id, bound, text }) => {
       if (bound.port === undefined) return [];
       const listener = model.listeners.find(({ name }) => name === bound.name);
       const clientPort = listener?.bindPort === undefined ? bound.port : bound.wanted;
-      return [{ id, port: bound.port, secure: bound.protocol === "HTTPS", clientPort }];
+      return [{ id, port: bound.port, secure: bound.protocol === "HTTPS", clientPort, ...text }];
     });
   }
 
@@ -196,13 +204,14 @@ export function startNginx(options: NginxOptions): DataPlane {
     const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
     if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
     await rename(paths.candidate, paths.configuration);
-    if (running) running.reload();
-    else
+    const replaced = await running?.reload();
+    if (!running)
       running = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
         log,
         onStart: () => rmSync(paths.socket, { force: true }),
       });
     while ((await untilAnswered(() => control.generation())) !== generation) await wait(10, undefined, { signal });
+    await replaced?.();
     configured = wanted;
   }
 
@@ -228,11 +237,22 @@ export function startNginx(options: NginxOptions): DataPlane {
         const next = configuration.model;
         await replaceListeners(next);
         model = next;
+        let another = false;
+        for (const listener of next.listeners) {
+          const own = open.get(listener.name);
+          if (!own) continue;
+          const text = textFor(listener, own.text);
+          if (JSON.stringify(text) === JSON.stringify(own.text)) continue;
+          own.text = text;
+          another = true;
+        }
         const refused = refusalsOf(next, capabilities);
         const context = {
           idOf: (listener: Listener) => open.get(listener.name)?.id,
           keyPair: configuration.keyPair,
           refused: keptOut(refused),
+          users: configuration.users,
+          limits,
         };
         rows = rowsOf(next, context);
         const changes = changesBetween(before, rows);
@@ -240,6 +260,8 @@ export function startNginx(options: NginxOptions): DataPlane {
         const added = changes.filter(([, row]) => row !== undefined);
         const pools = added.filter(([name]) => name.startsWith("pool/"));
         const others = added.filter(([name]) => !name.startsWith("pool/"));
+        // Rows may name only what the configuration has.
+        if (another && running) await configure(at);
         await write(at, [...pools, ...others]);
         await configure(at);
         await write(
@@ -278,6 +300,20 @@ async function boundOf(listener: Listener, address: string): Promise<BoundListen
   const { name, protocol, port: wanted } = listener;
   if (protocol === "HTTP" || protocol === "HTTPS") return portFor(listener, address);
   return { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` };
+}
+
+/** What routes want of the configuration itself: few things, that seldom change. */
+function textFor(listener: Listener, before: ListenerText): ListenerText {
+  let { limited, asking } = before;
+  const sets = new Set<string>();
+  for (const { rule } of routesOf(listener))
+    for (const filter of rule.filters) {
+      if (filter.type === "BodyLimit") limited = true;
+      if (filter.type === "ErrorPages") sets.add(errorSet(filter.codes));
+    }
+  asking ||= [...listener.servers.values()].some(({ tls }) => tls?.clients !== undefined);
+  const all = new Set([...before.errorSets, ...sets]);
+  return { limited, asking, errorSets: [...(all.size > mostErrorSets ? sets : all)].sort() };
 }
 
 /** A listener goes on with its port: only what it serves may differ. */

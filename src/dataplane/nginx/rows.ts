@@ -1,17 +1,26 @@
-import type {
-  Backend,
-  Certificate,
-  Filter,
-  HeaderChanges,
-  HostRoutes,
-  Listener,
-  Pool,
-  Route,
-  RoutingModel,
-  Server,
+import {
+  type Backend,
+  type Canary,
+  type Certificate,
+  type Filter,
+  type HeaderChanges,
+  type HostRoutes,
+  type HostTable,
+  type Listener,
+  type PolicyFilter,
+  type Pool,
+  type Route,
+  routesOfHost,
+  type RoutingModel,
+  type Server,
+  type Template,
+  type UsersSecret,
 } from "../../routing/index.ts";
-import type { KeyPair } from "../dataplane.ts";
-import { neededFilters } from "../features.ts";
+import type { Configuration, KeyPair } from "../dataplane.ts";
+import type { Limits } from "../embedded/limits.ts";
+import { endpointId } from "../endpoint-id.ts";
+import { rangeBits } from "../range-bits.ts";
+import { bodySlot } from "./configuration.ts";
 import { encodeRow, type RowValue } from "./encoding.ts";
 
 /** Encoded rows by name. Names and values may hold any text: nothing reads them but by their length. */
@@ -24,6 +33,9 @@ export interface RowContext {
   readonly keyPair: (certificate: Certificate) => KeyPair | undefined;
   /** Routes that must answer 500: something that they ask for is not done here. */
   readonly refused: ReadonlySet<string>;
+  readonly users?: Configuration["users"];
+  /** Milliseconds that hold without a word. */
+  readonly limits: Pick<Limits, "connect" | "responseStart">;
 }
 
 /** All rows of a model. Those of pools are apart: they change most. */
@@ -46,9 +58,13 @@ export function poolRow({ protocol, tls, endpoints }: Pool): Buffer {
   const ready = endpoints.filter((endpoint) => endpoint.ready);
   return encodeRow({
     protocol,
-    // Nothing may be sent in clear where TLS is asked for.
-    ...(tls ? { tls: true } : {}),
-    endpoints: ready.map(({ address, port }) => [address.includes(":") ? `[${address}]` : address, port]),
+    // Nothing may be sent in clear where TLS is asked for, or to whom nobody has vouched for where somebody must.
+    ...(tls ? { tls: tls.unverified && !tls.client ? "unverified" : "refused", name: tls.serverName } : {}),
+    endpoints: ready.map(({ address, port }) => [
+      address.includes(":") ? `[${address}]` : address,
+      port,
+      endpointId(address, port),
+    ]),
   });
 }
 
@@ -67,13 +83,20 @@ function addListener(rows: Rows, id: string, listener: Listener, context: RowCon
   for (const server of servers.values()) addServer(rows, `${id}/${server.hostname}`, server, context);
 }
 
-function addServer(rows: Rows, at: string, server: Server, { keyPair, refused }: RowContext): void {
-  const routeRow = (route: Route): RowValue => rowOfRoute(route, refused.has(route.id));
+function addServer(rows: Rows, at: string, server: Server, context: RowContext): void {
+  const { keyPair } = context;
+  const routeRow = (route: Route): RowValue => {
+    for (const filter of route.rule.filters) addUsers(rows, filter, context);
+    return rowOfRoute(route, context);
+  };
   for (const [name, certificate] of server.tls?.certificates ?? []) {
     const pair = keyPair(certificate);
     if (pair) rows.set(`certificate/${at}/${name}`, encodeRow({ certificate: pair.certificate, key: pair.key }));
   }
   if (server.kind !== "http") return;
+  const { clients } = server.tls ?? {};
+  if (clients)
+    rows.set(`clients/${at}`, encodeRow({ authorities: clients.authorities, depth: depthFor(server.hosts) }));
   const { semantics, exact, wildcard, any, fallback } = server.hosts;
   rows.set(
     `server/${at}`,
@@ -89,7 +112,7 @@ function addServer(rows: Rows, at: string, server: Server, { keyPair, refused }:
 }
 
 function hostRow(
-  { exact, regex, prefix, longestPrefix, fallback }: HostRoutes,
+  { exact, regex, prefix, longestPrefix, fallback, mergeSlashes = false }: HostRoutes,
   routeRow: (route: Route) => RowValue,
 ): Buffer {
   const byPath = (table: ReadonlyMap<string, readonly Route[]>): RowValue =>
@@ -100,30 +123,81 @@ function hostRow(
     prefix: byPath(prefix),
     hasPrefix: prefix.size > 0,
     longestPrefix,
+    ...(mergeSlashes ? { mergeSlashes } : {}),
     ...(fallback ? { fallback: routeRow(fallback) } : {}),
   });
 }
 
-function rowOfRoute({ path, method, headers, query, rule }: Route, refused: boolean): RowValue {
+/** Authorities between the certificate of a client and one that is trusted: the fewest that any route of the server allows. */
+function depthFor({ exact, wildcard, any, fallback }: HostTable): number {
+  const all = [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])].flatMap((host) => [
+    ...routesOfHost(host),
+  ]);
+  const depths = [...all, ...(fallback ? [fallback] : [])].flatMap(({ rule }) =>
+    rule.filters.flatMap((filter) => (filter.type === "ClientCertificate" ? [filter.depth] : [])),
+  );
+  return Math.min(32, ...depths);
+}
+
+function usersKey({ secret, version, layout }: UsersSecret): string {
+  return `${secret.namespace ?? ""}/${secret.name}/${layout}/${version}`;
+}
+
+/** Users of a filter that asks for passwords; nobody, where their Secret is gone. */
+function addUsers(rows: Rows, filter: Filter, { users: usersOf }: RowContext): void {
+  if (filter.type !== "BasicAuth" && filter.type !== "DigestAuth") return;
+  const key = `users/${usersKey(filter.users)}`;
+  if (rows.has(key)) return;
+  const users = usersOf?.(filter.users) ?? new Map<string, string>();
+  rows.set(key, encodeRow(Object.fromEntries([...users].map(([name, entry]) => [`u${name}`, entry]))));
+}
+
+function rowOfRoute({ id, path, method, headers, query, rule }: Route, { refused, limits }: RowContext): RowValue {
   const fields = (list: Route["headers"]): RowValue[] =>
     list.map(({ type, name, value }) => ({ regex: type === "RegularExpression", name, value }));
   const { request, backendRequest } = rule.timeouts;
-  // A limit that is not kept lets nobody in who should stay out: it is refused, and the rest is served.
-  const filters = refused ? [{ type: "Unsupported" }] : neededFilters(rule.filters).map(filterRow);
-  const filtered = filters.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
+  const connect = Math.min(rule.timeouts.connect || limits.connect, limits.connect);
+  const read = rule.timeouts.read === 0 ? longest : Math.min(rule.timeouts.read ?? limits.responseStart, longest);
+  const patient = connect === limits.connect && read === limits.responseStart;
+  const all: readonly Filter[] = refused.has(id) ? [{ type: "Unsupported", what: "" }] : rule.filters;
+  const bytes = all.flatMap((filter) => (filter.type === "BodyLimit" ? [filter.bytes] : []));
+  const hsts = all.find((filter) => filter.type === "StrictTransport");
+  // What costs no more than a look is done without the rest.
+  const others = all.filter(({ type }) => type !== "BodyLimit" && type !== "StrictTransport");
+  const { affinity, hashBy, canary, fallbackPool } = rule;
+  const filtered = others.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
+  const special = filtered || request !== undefined || backendRequest !== undefined;
   return {
     ...(path ? { path: { type: path.type, value: path.value } } : {}),
     ...(method === undefined ? {} : { method }),
     ...(headers.length === 0 ? {} : { headers: fields(headers) }),
     ...(query.length === 0 ? {} : { query: fields(query) }),
-    filters,
+    filters: all.filter(({ type }) => type !== "StrictTransport").map(filterRow),
     backends: rule.backends.map(backendRow),
     weight: rule.backends.reduce((sum, { weight }) => sum + weight, 0),
     ...(request === undefined ? {} : { requestTimeout: request }),
     ...(backendRequest === undefined ? {} : { backendTimeout: backendRequest }),
+    ...(bytes.length === 0 ? {} : { body: Math.min(...bytes), bodySlot: bodySlot(Math.min(...bytes)) }),
+    ...(hsts ? { hsts: hsts.value } : {}),
+    ...(patient ? {} : { connect, read, limits: `\n${Math.round(connect)} ${Math.round(read)}` }),
+    ...(affinity ? { affinity: { ...affinity } } : {}),
+    ...(hashBy ? { hashBy: templateRow(hashBy) } : {}),
+    ...(canary ? { canary: canaryRow(canary) } : {}),
+    ...(fallbackPool === undefined ? {} : { fallbackPool }),
     // Whatever else there is to do with a request than to pass it on.
-    special: filtered || request !== undefined || backendRequest !== undefined,
+    special: special || [affinity, hashBy, canary, fallbackPool].some((each) => each !== undefined),
   };
+}
+
+/** Milliseconds that stand for no limit. */
+const longest = 2 ** 31 - 1;
+
+function templateRow(template: Template): RowValue {
+  return template.map((part) => (typeof part === "string" ? part : { variable: part.variable }));
+}
+
+function canaryRow({ pool, header, cookie, weight, total }: Canary): RowValue {
+  return { pool, weight, total, cookie, header: header && { ...header } };
 }
 
 function backendRow({ pool, weight, filters }: Backend): RowValue {
@@ -158,9 +232,67 @@ function filterRow(filter: Filter): RowValue {
     case "Unsupported":
       return { type };
     default:
-      // What guards requests and cannot be done keeps all of them out; the refusal says so.
-      return { type: "Unsupported" };
+      return policyRow(filter);
   }
+}
+
+/** What only ingress-nginx has. */
+function policyRow(filter: PolicyFilter): RowValue {
+  switch (filter.type) {
+    case "SourceRanges": {
+      const { type, allow, deny, satisfyAny } = filter;
+      return { type, satisfyAny, deny: rangesRow(deny), allow: allow.length === 0 ? undefined : rangesRow(allow) };
+    }
+    case "RateLimit":
+    case "ConnectionLimit":
+      return { ...filter, exempt: rangesRow(filter.exempt) };
+    case "BasicAuth":
+    case "DigestAuth":
+      return { type: filter.type, realm: filter.realm, users: usersKey(filter.users) };
+    case "UrlRedirect":
+      return { ...filter, url: templateRow(filter.url) };
+    case "ExternalAuth": {
+      const { signin, redirect, path, ...rest } = filter;
+      return {
+        ...rest,
+        path: templateRow(path),
+        signin: signin && templateRow(signin),
+        redirect: redirect && templateRow(redirect),
+      };
+    }
+    case "ClientCertificate": {
+      const { errorPage, ...rest } = filter;
+      return { ...rest, errorPage: errorPage && templateRow(errorPage) };
+    }
+    case "ErrorPages": {
+      const { type, codes, pool, about } = filter;
+      return {
+        type,
+        pool,
+        set: `e${errorSet(codes).replaceAll(",", "-")}`,
+        codes: Object.fromEntries(codes.map((code) => [String(code), true])),
+        about: Object.entries(about)
+          .map(([name, value]) => `${name}: ${value}`)
+          .join("\n"),
+      };
+    }
+    case "RegexRewrite":
+    case "StrictTransport":
+    case "SslRedirect":
+    case "BodyLimit":
+      return { ...filter };
+    default:
+      return filter satisfies never;
+  }
+}
+
+function rangesRow(cidrs: readonly string[]): RowValue {
+  return { ...rangeBits(cidrs) };
+}
+
+/** Codes of error pages as the configuration has them. */
+export function errorSet(codes: readonly number[]): string {
+  return [...new Set(codes)].sort((a, b) => a - b).join(",");
 }
 
 /** What must be written and what deleted (`undefined`), so that `before` becomes `after`. */

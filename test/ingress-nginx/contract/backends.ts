@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { selfSigned } from "../../dataplane/certificates.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
-import { lab } from "../fixture.ts";
+import { lab, type Needs } from "../fixture.ts";
 
 async function secureBackend(name: string): Promise<{ port: number; certificate: string }> {
   const pair = selfSigned([name]);
@@ -18,15 +18,22 @@ async function secureBackend(name: string): Promise<{ port: number; certificate:
   return { port: (server.address() as AddressInfo).port, certificate: pair["tls.crt"] };
 }
 
-export function backendsContract(made: Fixture): void {
-  test("backend-protocol HTTPS: over TLS, whoever answers, unless proxy-ssl-verify is on", async () => {
+export function backendsContract(made: Fixture, needs: Needs): void {
+  test("backend-protocol HTTPS: over TLS, whoever answers", async () => {
+    const { ingress, cluster, seen, get } = await lab(made, []);
+    cluster.service("web", [await secureBackend("backend.test")]);
+    await ingress("web", { "backend-protocol": "HTTPS" });
+    expect((await seen("/x")).name).toBe("secure");
+    await ingress("web", {});
+    expect((await get("/")).status).toBe(502);
+  });
+
+  needs("BackendTLSPolicy")("backend-protocol HTTPS with proxy-ssl-verify: only whom the Secret trusts", async () => {
     const { ingress, cluster, seen, get } = await lab(made, []);
     const backend = await secureBackend("backend.test");
     cluster.service("web", [backend]);
     cluster.secret("ca", { "ca.crt": backend.certificate });
     cluster.secret("other", { "ca.crt": selfSigned(["else.test"])["tls.crt"] });
-    await ingress("web", { "backend-protocol": "HTTPS" });
-    expect((await seen("/x")).name).toBe("secure");
     const verified = { "backend-protocol": "HTTPS", "proxy-ssl-verify": "on", "proxy-ssl-name": "backend.test" };
     await ingress("web", { ...verified, "proxy-ssl-secret": "shop/other" });
     expect((await get("/")).status).toBe(502);
@@ -34,8 +41,6 @@ export function backendsContract(made: Fixture): void {
     expect((await get("/")).status).toBe(502);
     await ingress("web", { ...verified, "proxy-ssl-secret": "shop/ca" });
     expect((await seen("/x")).name).toBe("secure");
-    await ingress("web", {});
-    expect((await get("/")).status).toBe(502);
   });
 
   test("proxy-read-timeout: 504 when a backend is slower", async () => {

@@ -1,4 +1,5 @@
-import { describe } from "vitest";
+import { describe, test } from "vitest";
+import type { Feature, Needs } from "../fixture.ts";
 import type { StartDataPlane } from "../../dataplane/cluster.ts";
 import { fixture } from "../../dataplane/suite.ts";
 import { backendsContract } from "./backends.ts";
@@ -7,14 +8,21 @@ import { redirectsContract } from "./redirects.ts";
 import { routingContract } from "./routing.ts";
 import { tlsContract } from "./tls.ts";
 
-/** What ingress-nginx's annotations mean, for every data plane that says it can do them. */
-export function ingressNginxContract(name: string, start: StartDataPlane): void {
+/**
+ * What ingress-nginx's annotations mean, the same for every data plane. What one says it cannot do is not asked of it here: then
+ * `refusals.test.ts` sees that it is refused loudly.
+ */
+export function ingressNginxContract(name: string, start: StartDataPlane, capabilities?: ReadonlySet<Feature>): void {
+  const needs: Needs = (...features) => {
+    if (!capabilities || features.every((feature) => capabilities.has(feature))) return test;
+    return () => {};
+  };
   describe(`ingress-nginx on ${name}`, () => {
     const made = fixture(start);
     describe("routing", () => routingContract(made));
     describe("redirects", () => redirectsContract(made));
     describe("guards", () => guardsContract(made));
-    describe("tls", () => tlsContract(made));
-    describe("backends", () => backendsContract(made));
+    describe("tls", () => tlsContract(made, needs));
+    describe("backends", () => backendsContract(made, needs));
   });
 }

@@ -9,9 +9,9 @@ import { selfSigned } from "../../dataplane/certificates.ts";
 import { eventually } from "../../dataplane/cluster.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
 import { type KeyPair, testPki } from "../../kubelet/pki.ts";
-import { lab } from "../fixture.ts";
+import { lab, type Needs } from "../fixture.ts";
 
-export function tlsContract(made: Fixture): void {
+export function tlsContract(made: Fixture, needs: Needs): void {
   async function guarded(annotations: Readonly<Record<string, string>>) {
     const all = await lab(made);
     const pki = await testPki();
@@ -97,7 +97,7 @@ export function tlsContract(made: Fixture): void {
     }
   });
 
-  test("ssl-passthrough: the handshake is the backend's own; other names end here", async () => {
+  needs("TLSRoute")("ssl-passthrough: the handshake is the backend's own; other names end here", async () => {
     const { ingress, get, seen, cluster } = await lab(made);
     const pair = selfSigned(["through.test"]);
     const backend = createHttps({ key: pair["tls.key"], cert: pair["tls.crt"] }, (request, response) =>
@@ -124,56 +124,59 @@ export function tlsContract(made: Fixture): void {
     }
   });
 
-  test("tcp-services and udp-services: ports that come and go; a bad line harms no other", async () => {
-    const maps: StreamServices[] = [];
-    const { cluster, seen, ingress } = await lab(made, ["web"], { streams: () => maps });
-    await ingress("web", {});
-    const echo = createServer((socket) => void socket.on("data", (data) => socket.end(data)).on("error", () => {}));
-    echo.listen(0, "127.0.0.1");
-    await once(echo, "listening");
-    const datagrams = createSocket("udp4", (message, from) => datagrams.send(message, from.port, from.address));
-    datagrams.bind(0, "127.0.0.1");
-    await once(datagrams, "listening");
-    try {
-      cluster.service("db", [{ port: (echo.address() as AddressInfo).port }]);
-      cluster.service("dns", [{ port: datagrams.address().port }], [{ port: 80 }], "UDP");
-      const [tcp, udp] = [await freePort(), await freePort()];
-      const say = (transport: "TCP" | "UDP", data: Record<string, string>): void => {
-        const configMap = {
-          kind: "ConfigMap",
-          apiVersion: "v1",
-          metadata: { name: transport, namespace: "shop" },
-          data,
+  needs("TCPRoute", "UDPRoute")(
+    "tcp-services and udp-services: ports that come and go; a bad line harms no other",
+    async () => {
+      const maps: StreamServices[] = [];
+      const { cluster, seen, ingress } = await lab(made, ["web"], { streams: () => maps });
+      await ingress("web", {});
+      const echo = createServer((socket) => void socket.on("data", (data) => socket.end(data)).on("error", () => {}));
+      echo.listen(0, "127.0.0.1");
+      await once(echo, "listening");
+      const datagrams = createSocket("udp4", (message, from) => datagrams.send(message, from.port, from.address));
+      datagrams.bind(0, "127.0.0.1");
+      await once(datagrams, "listening");
+      try {
+        cluster.service("db", [{ port: (echo.address() as AddressInfo).port }]);
+        cluster.service("dns", [{ port: datagrams.address().port }], [{ port: 80 }], "UDP");
+        const [tcp, udp] = [await freePort(), await freePort()];
+        const say = (transport: "TCP" | "UDP", data: Record<string, string>): void => {
+          const configMap = {
+            kind: "ConfigMap",
+            apiVersion: "v1",
+            metadata: { name: transport, namespace: "shop" },
+            data,
+          };
+          const left = maps.filter((each) => each.transport !== transport);
+          maps.splice(0, maps.length, ...left, { transport, configMap });
+          cluster.ingress.translateAgain();
         };
-        const left = maps.filter((each) => each.transport !== transport);
-        maps.splice(0, maps.length, ...left, { transport, configMap });
-        cluster.ingress.translateAgain();
-      };
-      say("TCP", { [tcp]: "shop/db:80", x: "shop/db:80", "9000": "nonsense", "9001": "shop/db:80:PROXY" });
-      say("UDP", { [udp]: "shop/dns:80" });
-      await eventually("both ports are open", () =>
-        [tcp, udp].every((port) => cluster.dataplane.listeners().some((each) => each.port === port)),
-      );
-      const socket = connect({ host: "127.0.0.1", port: tcp });
-      socket.write("hello");
-      let text = "";
-      for await (const data of socket) text += String(data);
-      expect(text).toBe("hello");
-      const client = createSocket("udp4");
-      const answer = once(client, "message");
-      client.send("ping", udp, "127.0.0.1");
-      expect(String((await answer)[0])).toBe("ping");
-      client.close();
-      const faults = () => (cluster.ingress.current()?.problems ?? []).map(({ field }) => field);
-      expect(faults().sort()).toEqual(["data[9000]", "data[9001]", "data[x]"]);
-      say("TCP", { [tcp]: "shop/gone:80" });
-      await eventually("the missing Service is told", () => faults().join().startsWith(`data[${tcp}]`));
-      say("TCP", {});
-      await eventually("the port is closed", () => !cluster.dataplane.listeners().some(({ port }) => port === tcp));
-      expect((await seen("/")).name).toBe("web");
-    } finally {
-      echo.close();
-      datagrams.close();
-    }
-  });
+        say("TCP", { [tcp]: "shop/db:80", x: "shop/db:80", "9000": "nonsense", "9001": "shop/db:80:PROXY" });
+        say("UDP", { [udp]: "shop/dns:80" });
+        await eventually("both ports are open", () =>
+          [tcp, udp].every((port) => cluster.dataplane.listeners().some((each) => each.port === port)),
+        );
+        const socket = connect({ host: "127.0.0.1", port: tcp });
+        socket.write("hello");
+        let text = "";
+        for await (const data of socket) text += String(data);
+        expect(text).toBe("hello");
+        const client = createSocket("udp4");
+        const answer = once(client, "message");
+        client.send("ping", udp, "127.0.0.1");
+        expect(String((await answer)[0])).toBe("ping");
+        client.close();
+        const faults = () => (cluster.ingress.current()?.problems ?? []).map(({ field }) => field);
+        expect(faults().sort()).toEqual(["data[9000]", "data[9001]", "data[x]"]);
+        say("TCP", { [tcp]: "shop/gone:80" });
+        await eventually("the missing Service is told", () => faults().join().startsWith(`data[${tcp}]`));
+        say("TCP", {});
+        await eventually("the port is closed", () => !cluster.dataplane.listeners().some(({ port }) => port === tcp));
+        expect((await seen("/")).name).toBe("web");
+      } finally {
+        echo.close();
+        datagrams.close();
+      }
+    },
+  );
 }

@@ -2,12 +2,13 @@
 local _M = {}
 
 local names = {
-  [400] = "Bad Request", [404] = "Not Found", [405] = "Method Not Allowed", [408] = "Request Timeout",
+  [400] = "Bad Request", [401] = "Unauthorized", [403] = "Forbidden", [404] = "Not Found", [405] = "Method Not Allowed", [408] = "Request Timeout", [429] = "Too Many Requests",
   [413] = "Payload Too Large", [414] = "URI Too Long", [421] = "Misdirected Request", [500] = "Internal Server Error",
   [502] = "Bad Gateway", [503] = "Service Unavailable", [504] = "Gateway Timeout", [431] = "Request Header Fields Too Large",
 }
 local texts = {
   [400] = "Bad request.",
+  [403] = "This client is not allowed here.",
   [404] = "No route matches this host and path.",
   [405] = "This method is not allowed here.",
   [413] = "The request body is too large.",

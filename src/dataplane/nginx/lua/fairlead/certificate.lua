@@ -22,9 +22,37 @@ local function row_for(id)
   return found or rows.get(at)
 end
 
+-- Authorities by their rows.
+local trusted = setmetatable({}, { __mode = "k" })
+
+-- Asks the client for a certificate where its server name wants one. What it is worth is for the routes to say: here every client is
+-- let go on.
+local function ask(id)
+  local listener = rows.get("listener/" .. id)
+  local server = listener and matching.server_name(listener, string.lower(ssl.server_name() or ""))
+  local row = server and rows.get("clients/" .. id .. "/" .. server)
+  if not row then return end
+  local chain = trusted[row]
+  if not chain then
+    local why
+    chain, why = ssl.parse_pem_cert(row.authorities)
+    if not chain then
+      ngx.log(ngx.ERR, "authorities of clients can not be used: ", why)
+      return
+    end
+    trusted[row] = chain
+  end
+  local ok, why = ssl.verify_client(chain, row.depth)
+  if not ok then
+    ngx.log(ngx.ERR, "authorities of clients can not be used: ", why)
+    return ngx.exit(ngx.ERROR)
+  end
+end
+
 -- Without a certificate the default one is served.
 function _M.select(id)
   rows.refresh()
+  ask(id)
   local row = row_for(id)
   if not row then return end
   local pair = parsed[row]

@@ -1,6 +1,7 @@
 -- What filters of routes do to requests and answers; as the routing room's filters.ts and the embedded data plane.
 local lower, find, sub, byte, gsub = string.lower, string.find, string.sub, string.byte, string.gsub
 local random = math.random
+local policies = require "fairlead.policies"
 
 local _M = {}
 
@@ -167,7 +168,9 @@ function _M.apply(filter, state)
   elseif kind == "Cors" then
     return cross_origin(filter, state)
   else
-    return { status = 500 }
+    local known, own = policies.apply(filter, state)
+    if not known then return { status = 500 } end
+    return own
   end
   return nil
 end

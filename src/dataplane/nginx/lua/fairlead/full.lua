@@ -1,6 +1,8 @@
 -- Requests with which more is done than to pass them on: filters, timeouts, other paths, answers of our own.
 local rows = require "fairlead.rows"
 local filters = require "fairlead.filters"
+local policies = require "fairlead.policies"
+local template = require "fairlead.template"
 local balancer = require "ngx.balancer"
 
 local _M = {}
@@ -11,35 +13,90 @@ local function answer(of)
   return ""
 end
 
--- Applies what a route asks for. Returns the key of the pool to pass the request to, or "" with an answer of our own.
-function _M.prepare(found, pick)
+-- An answer of our own in the place of the backend's: what was taken is given back.
+local function instead(state, own)
+  policies.release(state)
+  if #state.fields > 0 then
+    local fields = {}
+    for _, field in ipairs(own.fields or {}) do fields[#fields + 1] = field end
+    for _, field in ipairs(state.fields) do fields[#fields + 1] = field end
+    own = { status = own.status, text = own.text, fields = fields }
+  end
+  return answer(own)
+end
+
+-- No endpoint: the page of the backend that has those of 503, or our own.
+local function nobody(state)
+  local errors = state.errors
+  if errors and errors.codes["503"] then
+    ngx.var.fl_kind = "error/503"
+    policies.hold(state)
+    return ""
+  end
+  return instead(state, { status = 503 })
+end
+
+local function usable(key)
+  local pool = key and rows.get("pool/" .. key)
+  return pool and #pool.endpoints > 0 and pool or nil
+end
+
+-- Applies what a route asks for. Returns the key of the pool to pass the request to, or "" with an answer of our own. `fits`: its body
+-- is no larger than it may be, as far as can be known now.
+function _M.prepare(found, pick, fits)
   local route = found.route
-  local state = { path = found.path, found = found, response = {}, fields = {}, mirrors = {} }
+  local state = { path = found.path, found = found, response = {}, fields = {}, mirrors = {}, places = {} }
   for _, filter in ipairs(route.filters) do
     local own = filters.apply(filter, state)
-    if own then return answer(own) end
+    if own then return instead(state, own) end
   end
-  local backend = pick(route)
-  local key = backend and backend.pool
-  if not key then return answer({ status = 500, fields = state.fields }) end
-  for _, filter in ipairs(backend.filters) do
-    local own = filters.apply(filter, state)
-    if own then return answer(own) end
+  local shut = policies.verdict(state)
+  if shut then return instead(state, shut) end
+  local key
+  if route.canary and math.random() < policies.canary_share(route.canary) then
+    key = route.canary.pool
+  else
+    local backend = pick(route)
+    key = backend and backend.pool
+    if not key then return instead(state, { status = 500 }) end
+    for _, filter in ipairs(backend.filters) do
+      local own = filters.apply(filter, state)
+      if own then return instead(state, own) end
+    end
   end
-  local pool = rows.get("pool/" .. key)
-  if not pool or pool.tls or #pool.endpoints == 0 then return answer({ status = 503, fields = state.fields }) end
   local var, ctx = ngx.var, ngx.ctx
   ctx.state = state
+  local errors = state.errors
+  if errors then var.fl_page = errors.pool .. "\n" .. errors.about end
+  local pool = usable(key)
+  if not pool and route.fallbackPool then
+    key = route.fallbackPool
+    pool = usable(key)
+  elseif route.affinity then
+    state.affinity = route.affinity
+    state.sticky = template.cookie(route.affinity.cookie)
+  end
+  if not pool then return nobody(state) end
+  if pool.tls == "refused" then return instead(state, { status = 503 }) end
+  if route.hashBy then state.hash = template.render(route.hashBy, found) end
   local limit, whole = route.backendTimeout, route.requestTimeout
   if limit == 0 then limit = nil end
   if whole == 0 then whole = nil end
   state.attempt, state.whole = limit, whole
   state.begun = whole and ngx.now()
+  state.connect, state.read = route.connect, route.read
   if state.hostname then var.fl_authority = state.hostname end
+  if route.hsts and found.scheme == "https" then var.fl_hsts = route.hsts end
+  policies.hold(state)
+  if pool.tls then
+    var.fl_tls = "1"
+    var.fl_sni = pool.name
+  end
   local changed = found.changed or state.path ~= found.path
+  local body = not fits and "/" .. route.bodySlot or ""
   if pool.protocol == "h2c" then
-    if changed then
-      var.fl_kind = "h2c"
+    if changed or body ~= "" or state.authorize or pool.tls or #state.places > 0 then
+      var.fl_kind = "h2c" .. body
       state.uri = state.path
     else
       var.fl_h2c = "1"
@@ -48,7 +105,11 @@ function _M.prepare(found, pick)
   end
   var.fl_target = state.path .. found.query
   var.fl_mirrors = table.concat(state.mirrors, "\n")
-  var.fl_kind = #state.mirrors > 0 and "mirrored" or "full"
+  if #state.mirrors > 0 then
+    var.fl_kind = "mirrored"
+  else
+    var.fl_kind = (errors and "full/" .. errors.set or "full") .. body
+  end
   return key
 end
 
@@ -67,16 +128,27 @@ function _M.uri()
   ngx.req.set_uri(ngx.unescape_uri(state.uri), false)
 end
 
--- Milliseconds that an attempt may take, before the endpoint is chosen.
-function _M.timeouts()
-  local state = ngx.ctx.state
-  if not state or not (state.attempt or state.whole) then return end
+-- Milliseconds that an attempt may take.
+local function timeouts(state)
   local limit = state.attempt
   if state.whole then
     local left = math.max(state.whole - (ngx.now() - state.begun) * 1000, 1)
     if not limit or left < limit then limit = left end
   end
-  balancer.set_timeouts(math.min(limit / 1000, 2), limit / 1000, limit / 1000)
+  local connect, read = state.connect, state.read
+  if not (limit or connect or read) then return end
+  if limit then
+    connect = math.min(limit, connect or 2000)
+    read = math.min(limit, read or limit)
+  end
+  balancer.set_timeouts(connect and connect / 1000, read and read / 1000, read and read / 1000)
+end
+
+-- Chooses the endpoint of an attempt.
+function _M.attempt()
+  local state = ngx.ctx.state
+  if state then timeouts(state) end
+  require("fairlead.request").balance(ngx.var.fl_pool, state)
 end
 
 -- Ends the subrequest of a mirror that this request does not have. The state is its parent's.
@@ -84,15 +156,59 @@ function _M.mirrored(slot)
   if not (mirrors_of(slot)) then return ngx.exit(204) end
 end
 
+-- The endpoint of something that is never sent over TLS, and so not where TLS is asked for.
+local function in_clear(key)
+  local pool = rows.get("pool/" .. key)
+  if not pool or pool.tls or pool.protocol ~= "http" then return ngx.exit(503) end
+  return require("fairlead.request").balance(key)
+end
+
 -- The endpoint of a copy.
 function _M.mirror()
-  require("fairlead.request").balance(mirrors_of(tonumber(string.match(ngx.var.uri, "%d+$"))) or "")
+  return in_clear(mirrors_of(tonumber(string.match(ngx.var.uri, "%d+$"))) or "")
+end
+
+-- Makes a request for the page of an error, of what was a client's request. Its pool and what it is told are in a variable: what else
+-- was known of the request is gone with the redirect to here.
+function _M.page(code)
+  local lines = ngx.var.fl_page:gmatch("[^\n]+")
+  lines()
+  ngx.req.set_method(ngx.HTTP_GET)
+  for line in lines do
+    local name, value = line:match("^([%w-]+): (.*)$")
+    if name then ngx.req.set_header(name, value) end
+  end
+  ngx.req.set_header("x-code", code)
+  ngx.req.set_header("x-format", template.header("accept") or "")
+  ngx.req.set_header("x-original-uri", ngx.var.request_uri)
+  ngx.req.clear_header("content-type")
+  ngx.req.clear_header("content-encoding")
+end
+
+-- The endpoint that has it.
+function _M.page_endpoint()
+  return in_clear(ngx.var.fl_page:match("^[^\n]*"))
+end
+
+-- Whoever forgets the code must not let anyone in.
+function _M.page_status(code)
+  if code == 401 or code == 403 then ngx.status = code end
 end
 
 -- Header fields of an answer that comes from an endpoint.
 function _M.answer_fields()
   local state = ngx.ctx.state
-  if state then filters.respond(state) end
+  if not state then return end
+  local affinity = state.affinity
+  if affinity and state.endpoint and state.endpoint ~= state.sticky then
+    local cookies = ngx.header["set-cookie"]
+    local own = policies.affinity_field(affinity, state.endpoint, state.found)
+    if not cookies then cookies = own
+    elseif type(cookies) == "table" then cookies[#cookies + 1] = own
+    else cookies = { cookies, own } end
+    ngx.header["set-cookie"] = cookies
+  end
+  filters.respond(state)
 end
 
 return _M

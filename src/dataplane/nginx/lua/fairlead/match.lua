@@ -1,6 +1,6 @@
 -- Where a request goes: the precedence of the routing room's `matchOn` (match.ts), on rows.
 local rows = require "fairlead.rows"
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, find, sub, gsub = string.byte, string.find, string.sub, string.gsub
 local ngx_find = ngx.re.find
 
 local _M = {}
@@ -83,13 +83,14 @@ end
 
 local function in_host(row, path, pure)
   local route
+  if row.mergeSlashes and find(path, "//", 1, true) then path = gsub(path, "//+", "/") end
   route, pure = first(row.exact["p" .. path], pure)
-  if route then return route, pure end
+  if route then return route, pure, path end
   local regex = row.regex
   for i = 1, #regex do
     if whole(regex[i].path.value, path) then
       route, pure = first({ regex[i] }, pure)
-      if route then return route, pure end
+      if route then return route, pure, path end
     end
   end
   if row.hasPrefix then
@@ -102,40 +103,41 @@ local function in_host(row, path, pure)
     end
     while true do
       route, pure = first(row.prefix["p" .. sub(path, 1, stop)], pure)
-      if route then return route, pure end
+      if route then return route, pure, path end
       if stop <= 0 then break end
       while stop > 0 and byte(path, stop) ~= 47 do stop = stop - 1 end
       stop = stop - 1
       if stop < 0 then stop = 0 end
     end
   end
-  return row.fallback, pure
+  return row.fallback, pure, path
 end
 
--- The route for a canonical host and path on a server, and whether the answer is the same for all requests with them.
+-- The route for a canonical host and path on a server, whether the answer is the same for all requests with them, and the path as it
+-- was matched.
 function _M.route(id, name, host, path)
   local at = id .. "/" .. name
   local server = rows.get("server/" .. at)
   if not server then return nil, true end
   local gateway = server.semantics == "Gateway"
   local pure = true
-  local route
+  local route, matched
   at = "host/" .. at .. "/"
   if host ~= "" then
     local row = rows.get(at .. host)
     if row then
-      route, pure = in_host(row, path, pure)
-      if route then return route, pure end
-      if not gateway then return server.fallback, pure end
+      route, pure, matched = in_host(row, path, pure)
+      if route then return route, pure, matched end
+      if not gateway then return server.fallback, pure, matched end
     end
     if server.wildcards then
       local dot = find(host, ".", 1, true)
       while dot and dot > 1 do
         row = rows.get(at .. "*" .. sub(host, dot))
         if row then
-          route, pure = in_host(row, path, pure)
-          if route then return route, pure end
-          if not gateway then return server.fallback, pure end
+          route, pure, matched = in_host(row, path, pure)
+          if route then return route, pure, matched end
+          if not gateway then return server.fallback, pure, matched end
         end
         if not gateway then break end
         dot = find(host, ".", dot + 1, true)
@@ -144,10 +146,10 @@ function _M.route(id, name, host, path)
   end
   local any = rows.get(at)
   if any then
-    route, pure = in_host(any, path, pure)
-    if route then return route, pure end
+    route, pure, matched = in_host(any, path, pure)
+    if route then return route, pure, matched end
   end
-  return server.fallback, pure
+  return server.fallback, pure, path
 end
 
 return _M

@@ -7,7 +7,7 @@ local full = require "fairlead.full"
 local balancer = require "ngx.balancer"
 local variable = require "fairlead.var"
 local get, set = variable.get, variable.set
-local byte, find, sub, lower, random = string.byte, string.find, string.sub, string.lower, math.random
+local byte, find, sub, lower, gsub, random = string.byte, string.find, string.sub, string.lower, string.gsub, math.random
 local tohex = require("bit").tohex
 
 local _M = {}
@@ -60,6 +60,11 @@ local function connection_fields(connection)
   return true
 end
 
+-- Where a body ends is not said before it: its size is looked at while it comes.
+local function is_open_ended(request)
+  return get(request, "http_transfer_encoding") ~= nil or get(request, "server_protocol") == "HTTP/2.0"
+end
+
 -- One of a route's backends, by weight; nil when none has one.
 local function pick(route)
   local backends = route.backends
@@ -84,17 +89,30 @@ local function authority_of(var, host)
 end
 
 -- Passes on to the pool of a route that needs nothing else; all others are full.lua's.
-local function pass(found)
+local function pass(request, found)
   local route = found.route
-  if not route.special and not found.changed then
+  local most, fits = route.body, true
+  if most then
+    local length = get(request, "http_content_length")
+    if length then
+      if not route.special and (tonumber(length) or 0) > most then return refuse(413) end
+    elseif is_open_ended(request) then
+      fits = false
+    end
+  end
+  if not route.special and fits and not found.changed then
     local backend = pick(route)
     local key = backend and backend.pool
     if key then
       local pool = rows.get("pool/" .. key)
-      if pool and pool.protocol == "http" and not pool.tls and #pool.endpoints > 0 then return key end
+      if pool and pool.protocol == "http" and not pool.tls and #pool.endpoints > 0 then
+        if route.hsts and found.scheme == "https" then set(request, "fl_hsts", route.hsts) end
+        local limits = route.limits
+        return limits and key .. limits or key
+      end
     end
   end
-  return full.prepare(found, pick)
+  return full.prepare(found, pick, fits)
 end
 
 local function decision(request, id)
@@ -109,7 +127,7 @@ local function decision(request, id)
   -- They differ where the target is absolute, and where the host has a port.
   if name ~= host then at = at .. "\n" .. name end
   local found = known[at]
-  if found then return pass(found) end
+  if found then return pass(request, found) end
 
   local var = ngx.var
   local protocol = var.server_protocol
@@ -143,19 +161,19 @@ local function decision(request, id)
     local arrived = matching.server_name(listener, lower(var.ssl_server_name or ""))
     if name and arrived ~= name then return refuse(421) end
   end
-  local route, pure
-  if name then route, pure = matching.route(id, name, host, clean) end
+  local route, pure, matched
+  if name then route, pure, matched = matching.route(id, name, host, clean) end
   if not route then return refuse(404) end
   found = {
-    route = route, host = host, path = clean, changed = clean ~= path, query = mark and sub(target, mark) or "",
-    scheme = listener.scheme, port = listener.port,
+    route = route, host = host, path = matched, changed = matched ~= path, query = mark and sub(target, mark) or "",
+    scheme = listener.scheme, port = listener.port, id = id,
   }
   if pure and alone and authority ~= "" and authority == var.http_host then
     if known_count >= MOST then known, known_count = {}, 0 end
     known[at] = found
     known_count = known_count + 1
   end
-  return pass(found)
+  return pass(request, found)
 end
 
 -- The pool to pass a request of this listener to; "" when there is more to be done (`ngx.ctx.answer`, `ngx.ctx.state`).
@@ -185,8 +203,24 @@ local function choose(key, endpoints, tried)
   return fallback or endpoints[turn % count + 1]
 end
 
--- Chooses the endpoint of an attempt among those of a pool.
-function _M.balance(key)
+-- The endpoint with an id; else that with the highest hash of its address and a key, so that all workers choose alike.
+local function wanted(endpoints, tried, id, key)
+  local best, most
+  for i = 1, #endpoints do
+    local endpoint = endpoints[i]
+    if not (tried and tried[endpoint[1] .. ":" .. endpoint[2]]) then
+      if endpoint[3] == id then return endpoint end
+      if key then
+        local hash = ngx.md5((gsub(endpoint[1], "[%[%]]", "")) .. " " .. endpoint[2] .. " " .. key)
+        if not most or hash >= most then best, most = endpoint, hash end
+      end
+    end
+  end
+  return best
+end
+
+-- Chooses the endpoint of an attempt among those of a pool. `state` may ask for one of them, and is told which one it is.
+function _M.balance(key, state)
   local pool = rows.get("pool/" .. key)
   local endpoints = pool and pool.endpoints
   local count = endpoints and #endpoints or 0
@@ -201,7 +235,9 @@ function _M.balance(key)
   elseif count > 1 then
     balancer.set_more_tries(count > 2 and 2 or 1)
   end
-  local endpoint = count == 1 and endpoints[1] or choose(key, endpoints, tried)
+  local endpoint = state and (state.sticky or state.hash) and wanted(endpoints, tried, state.sticky, state.hash)
+    or count == 1 and endpoints[1] or choose(key, endpoints, tried)
+  if state then state.endpoint = endpoint[3] end
   local ok, err = balancer.set_current_peer(endpoint[1], endpoint[2])
   if not ok then
     ngx.log(ngx.ERR, "no peer: ", err)
@@ -211,7 +247,14 @@ end
 
 -- The pool that was decided on: chooses the endpoint of an attempt among its own.
 function _M.attempt()
-  return _M.balance(get(variable.request(), "fl_pool") or "")
+  local key = get(variable.request(), "fl_pool") or ""
+  local cut = find(key, "\n", 1, true)
+  if cut then
+    local connect, read = sub(key, cut + 1):match("^(%d+) (%d+)$")
+    balancer.set_timeouts(connect / 1000, read / 1000, read / 1000)
+    key = sub(key, 1, cut - 1)
+  end
+  return _M.balance(key, nil)
 end
 
 local function is_plain(request)
@@ -220,8 +263,13 @@ local function is_plain(request)
 end
 
 -- Fields of an answer that its Connection field names.
-function _M.answer_fields()
-  if is_plain(variable.request()) then return end
+function _M.answer_fields(secure)
+  local request = variable.request()
+  if secure then
+    local hsts = get(request, "fl_hsts")
+    if hsts and hsts ~= "" then ngx.header["strict-transport-security"] = hsts end
+  end
+  if is_plain(request) then return end
   local connection = ngx.var.upstream_http_connection
   for token in lower(connection):gmatch("[^,%s]+") do
     if token ~= "keep-alive" and token ~= "close" and token ~= "upgrade" and token ~= "connection"

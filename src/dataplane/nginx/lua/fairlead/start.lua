@@ -4,7 +4,7 @@ local _M = {}
 function _M.init(path)
   require "resty.core"
   require("fairlead.rows").load(path)
-  for _, name in ipairs { "request", "full", "answer", "certificate", "control" } do require("fairlead." .. name) end
+  for _, name in ipairs { "request", "full", "answer", "authorize", "certificate", "control" } do require("fairlead." .. name) end
 end
 
 function _M.worker()
