@@ -1,11 +1,13 @@
 // What a change costs the controller at thousands of Ingresses: translation and data plane, without sockets of clients. The baseline is
 // the same in one go, as if nothing were remembered. The clock counts from the write of an object until new requests follow it.
-// Usage: npm run bench:routes -- [--ingresses 5000] [--paths 8] [--changes 50] [--json]
+// Ingresses, Ingresses of ingress-nginx, and HTTPRoutes of one Gateway, on the data plane as it runs.
+// Usage: npm run bench:routes -- [--ingresses 5000] [--paths 8] [--changes 50] [--dataplane embedded|haproxy|nginx] [--only Ingress,ingress-nginx,Gateway] [--json]
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createEventRecorder, createFakeClient, createInformers } from "../src/client/index.ts";
-import { startEmbedded, startIngress } from "../src/dataplane/index.ts";
+import { type DataPlaneName, startDataPlane, startGateway, startIngress } from "../src/dataplane/index.ts";
 import { resources } from "../src/kube/index.ts";
+import { gatewayResources } from "../src/routing/index.ts";
 import { createMetrics, silentLogger, systemClock } from "../src/system/index.ts";
 import { createReport, quantile } from "./support/report.ts";
 
@@ -14,57 +16,79 @@ const { values } = parseArgs({
     ingresses: { type: "string", default: "5000" },
     paths: { type: "string", default: "8" },
     changes: { type: "string", default: "50" },
+    dataplane: { type: "string", default: "embedded" },
+    only: { type: "string", default: "Ingress,ingress-nginx,Gateway" },
     json: { type: "boolean", default: false },
   },
 });
 const [count, paths, changes] = [Number(values.ingresses), Number(values.paths), Number(values.changes)];
 const report = createReport(values.json);
 
-for (const controller of ["fairlead.dev/ingress", "fairlead.dev/ingress-nginx"]) await measure(controller);
+type Kind = "Ingress" | "ingress-nginx" | "Gateway";
+for (const kind of ["Ingress", "ingress-nginx", "Gateway"] as const)
+  if (values.only.split(",").includes(kind)) await measure(kind);
 process.exit(0);
 
-async function measure(controller: string): Promise<void> {
-  const kind = controller.endsWith("nginx") ? "ingress-nginx" : "Ingress";
+async function measure(kind: Kind): Promise<void> {
+  const what = kind === "Gateway" ? "HTTPRoute" : "Ingress";
   const before = memory();
   const client = createFakeClient();
-  client.put(resources.IngressClass, { metadata: { name: "bench" }, spec: { controller } });
-  for (let i = 0; i < count; i++) add(`app-${i}`);
+  if (kind === "Gateway") gateway();
+  else {
+    const controller = kind === "Ingress" ? "fairlead.dev/ingress" : "fairlead.dev/ingress-nginx";
+    client.put(resources.IngressClass, { metadata: { name: "bench" }, spec: { controller } });
+  }
+  for (let i = 0; i < count; i++) {
+    service(`app-${i}`);
+    routeOf(`app-${i}`);
+  }
 
   const stop = new AbortController();
   const { signal } = stop;
   const log = silentLogger;
   const begin = performance.now();
   const started = process.cpuUsage();
-  const dataplane = startEmbedded({ address: "127.0.0.1", metrics: createMetrics(), signal, log });
+  const plane = startDataPlane(values.dataplane as DataPlaneName, {
+    address: "127.0.0.1",
+    metrics: createMetrics(),
+    signal,
+    log,
+  });
   /** Called with each model and each set of pools that new requests follow. */
   let onApplied = (): void => {};
-  const ingress = startIngress({
+  const common = {
     client,
     informers: createInformers(client, { signal, log }),
     dataplane: {
-      ...dataplane,
-      async apply(configuration) {
-        const realised = await dataplane.apply(configuration);
+      ...plane,
+      async apply(configuration: Parameters<typeof plane.apply>[0]) {
+        const realised = await plane.apply(configuration);
         onApplied();
         return realised;
       },
-      async updatePools(pools) {
-        await dataplane.updatePools(pools);
+      async updatePools(pools: Parameters<typeof plane.updatePools>[0]) {
+        await plane.updatePools(pools);
         onApplied();
       },
     },
     addresses: () => ["127.0.0.1"],
-    ports: { http: 0, https: 0 },
-    nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: () => ({}) },
     signal,
     clock: systemClock,
     log,
-    events: createEventRecorder(client, { component: "ingress", log }),
-  });
-  await ingress.ready;
+    events: createEventRecorder(client, { component: "bench", log }),
+  };
+  const running =
+    kind === "Gateway"
+      ? startGateway(common)
+      : startIngress({
+          ...common,
+          ports: { http: 0, https: 0 },
+          nginx: { controllers: ["fairlead.dev/ingress-nginx"], options: () => ({}) },
+        });
+  await running.ready;
   const whole = performance.now() - begin;
   report({
-    name: `${kind}: ${count} Ingresses, ${count * paths} routes, all served`,
+    name: `${kind}: ${count} objects, ${count * paths} routes, all served`,
     value: whole / 1000,
     unit: "s",
     goal: { most: 10 },
@@ -99,15 +123,15 @@ async function measure(controller: string): Promise<void> {
   for (let i = 0; i < changes; i++) {
     // The Service first: it is of no use to anybody yet.
     service(`new-${i}`);
-    route.push(await timed(() => ingressOf(`new-${i}`)));
+    route.push(await timed(() => routeOf(`new-${i}`)));
     await quiet(count + i + 1);
   }
-  figures("one Ingress added", route, 100, cpuSince(cpu) / changes);
+  figures(`one ${what} added`, route, 100, cpuSince(cpu) / changes);
   stop.abort();
-  await Promise.allSettled([ingress.stopped]);
+  await Promise.allSettled([running.stopped]);
 
-  function figures(what: string, times: readonly number[], goal: number, spent: number): void {
-    const name = `${kind}: ${what} among ${count}`;
+  function figures(change: string, times: readonly number[], goal: number, spent: number): void {
+    const name = `${kind}: ${change} among ${count}`;
     // What it would be if each change were as dear as the first translation.
     report({
       name: `${name}, p50`,
@@ -120,15 +144,44 @@ async function measure(controller: string): Promise<void> {
     report({ name: `${name}, p99`, value: quantile(times, 0.99), unit: "ms", goal: { most: goal } });
   }
 
-  /** Until each Ingress has its status, and the rest after a translation is over. */
-  async function quiet(ingresses: number): Promise<void> {
-    while (client.writes.length < ingresses) await pause(20);
+  /** Until each object has its status, and the rest after a translation is over. */
+  async function quiet(objects: number): Promise<void> {
+    while (client.writes.length < objects) await pause(20);
     await pause(200);
   }
 
-  function add(name: string): void {
-    service(name);
-    ingressOf(name);
+  function gateway(): void {
+    for (const { group, kind, plural } of Object.values(gatewayResources))
+      client.put(resources.CustomResourceDefinition, {
+        metadata: { name: `${plural}.${group}` },
+        spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
+        status: { conditions: [{ type: "Established", status: "True" }] },
+      });
+    client.put(gatewayResources.GatewayClass, {
+      metadata: { name: "bench", generation: 1 },
+      spec: { controllerName: "fairlead.dev/gateway" },
+    });
+    client.put(gatewayResources.Gateway, {
+      metadata: { name: "bench", namespace: "bench", generation: 1 },
+      spec: { gatewayClassName: "bench", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] },
+    });
+  }
+  function routeOf(name: string): void {
+    if (kind === "Gateway") httpRouteOf(name);
+    else ingressOf(name);
+  }
+  function httpRouteOf(name: string): void {
+    client.put(gatewayResources.HTTPRoute, {
+      metadata: { name, namespace: "bench", generation: 1 },
+      spec: {
+        parentRefs: [{ name: "bench" }],
+        hostnames: [`${name}.test`],
+        rules: Array.from({ length: paths }, (_, i) => ({
+          matches: [{ path: { type: "PathPrefix", value: `/p${i}` } }],
+          backendRefs: [{ name, port: 80 }],
+        })),
+      },
+    });
   }
   function service(name: string): void {
     client.put(resources.Service, { metadata: { name, namespace: "bench" }, spec: { ports: [{ port: 80 }] } });

@@ -17,7 +17,6 @@ import {
   readKeyPair,
   routesOf,
   streamsOf,
-  textOf,
   translateIngresses,
   type Translation,
 } from "../routing/index.ts";
@@ -26,6 +25,9 @@ import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane, Refusal } from "./dataplane.ts";
 import { usersOf } from "./users.ts";
+import { keepMeanings } from "./meanings.ts";
+import { createPace } from "./pace.ts";
+import { problemPatience, tellProblems } from "./problem-events.ts";
 import { sameStatus, statusOf } from "./ingress-status.ts";
 
 /** `spec.controller` of the IngressClasses that Fairlead serves. */
@@ -35,11 +37,6 @@ export const nginxControllerName = "fairlead.dev/ingress-nginx";
 const className = "fairlead";
 const defaultAnnotation = "ingressclass.kubernetes.io/is-default-class";
 const byService = "ingress/service";
-
-/** Milliseconds a problem must last before it becomes an event: objects that are applied together arrive in any order. */
-const patience = 1_000;
-/** After a translation there is rest for so many times what it took: a storm of changes is translated in few steps. */
-const restFactor = 2;
 
 export interface IngressOptions {
   readonly client: Client;
@@ -90,6 +87,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const ports = options.ports ?? { http: 80, https: 443 };
   const leading = options.leading ?? (() => true);
   const ingresses = informers.of(resources.Ingress);
+  const meanings = keepMeanings(ingresses, meansTheSame);
   const classes = informers.of(resources.IngressClass);
   const services = informers.of(resources.Service);
   const secrets = informers.of(resources.Secret);
@@ -113,8 +111,8 @@ export function startIngress(options: IngressOptions): Ingress {
   const written = new Set<string>();
   /** Served Ingresses whose status is right while it is to say `where`. */
   let confirmed = { where: "", ingresses: new WeakSet<IngressObject>() };
-  let reported = new Set<string>();
-  let restUntil = 0;
+  const tell = tellProblems(events, objectOf);
+  const pace = createPace(clock);
   let begun = false;
   let isReady = (): void => {};
   const ready = new Promise<void>((resolve, reject) => {
@@ -126,13 +124,22 @@ export function startIngress(options: IngressOptions): Ingress {
   const controller = startController({
     name: "ingress",
     after: [...[ingresses, classes, services, secrets, slices].map((informer) => informer.synced), knownOptions],
+    reconcile: (key) => (key === "model" ? applyModel() : applyPools()),
+    signal,
+    clock,
+    log,
+    ...(options.metrics ? { metrics: options.metrics } : {}),
+  });
+  // What is written back has a queue of its own: thousands of statuses are in no route's way.
+  const writing = startController({
+    name: "ingress-status",
+    after: [controller.ready],
+    concurrency: 4,
     reconcile: async (key) => {
       // Whoever begins to lead comes here again.
-      if (!leading() && key !== "model" && key !== "pools") return;
+      if (!leading()) return;
       if (key === "class") await ensureClass();
-      else if (key === "model") await applyModel();
-      else if (key === "pools") await applyPools();
-      else if (key === "problems") reportProblems();
+      else if (key === "problems") tell(current?.problems ?? []);
       else await writeStatus(key.slice("status ".length));
     },
     signal,
@@ -142,10 +149,10 @@ export function startIngress(options: IngressOptions): Ingress {
   });
 
   const translateSoon = (): void => {
-    if (begun) controller.enqueueAfter("model", Math.max(0, restUntil - clock.now()));
+    if (begun) controller.enqueueAfter("model", pace.wait());
   };
   ingresses.onChange(({ before, after }) => {
-    if (before && after && meansTheSame(before, after)) controller.enqueue(`status ${keyOf(after)}`);
+    if (before && after && meansTheSame(before, after)) writing.enqueue(`status ${keyOf(after)}`);
     else translateSoon();
   });
   classes.onChange(translateSoon);
@@ -167,7 +174,7 @@ export function startIngress(options: IngressOptions): Ingress {
   void controller.ready.then(
     () => {
       begun = true;
-      controller.enqueue("class");
+      writing.enqueue("class");
       controller.enqueue("model");
     },
     () => {},
@@ -177,7 +184,7 @@ export function startIngress(options: IngressOptions): Ingress {
     used = { services: new Set(), secrets: new Set() };
     changedServices.clear();
     return translateIngresses({
-      ingresses: ingresses.list(),
+      ingresses: meanings.list(),
       classes: classes.list(),
       service: (key) => {
         used.services.add(key);
@@ -210,6 +217,7 @@ export function startIngress(options: IngressOptions): Ingress {
   async function applyModel(): Promise<void> {
     const begin = clock.now();
     const next = translate();
+    pace.spent(clock.now() - begin);
     const { refused } = await dataplane.apply({
       model: next.model,
       keyPair: ({ secret }) => {
@@ -234,9 +242,7 @@ export function startIngress(options: IngressOptions): Ingress {
     served = new Set(next.served.map(keyOf));
     options.onServed?.();
     enqueueStatuses();
-    controller.enqueueAfter("problems", patience);
-    const end = clock.now();
-    restUntil = end + (end - begin) * restFactor;
+    writing.enqueueAfter("problems", problemPatience);
   }
 
   function wantedStatus(ingress: IngressObject): IngressLoadBalancerIngress[] {
@@ -253,9 +259,9 @@ export function startIngress(options: IngressOptions): Ingress {
       if (sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress))) {
         confirmed.ingresses.add(ingress);
         written.add(keyOf(ingress));
-      } else controller.enqueue(`status ${keyOf(ingress)}`);
+      } else writing.enqueue(`status ${keyOf(ingress)}`);
     }
-    for (const key of written) if (!served.has(key)) controller.enqueue(`status ${key}`);
+    for (const key of written) if (!served.has(key)) writing.enqueue(`status ${key}`);
   }
 
   async function applyPools(): Promise<void> {
@@ -278,19 +284,6 @@ export function startIngress(options: IngressOptions): Ingress {
       ?.streams?.()
       .map(({ configMap }) => configMap)
       .find(({ metadata }) => kind === "ConfigMap" && metadata.namespace === namespace && metadata.name === name);
-  }
-
-  function reportProblems(): void {
-    const now = new Map<string, Problem>();
-    for (const problem of current?.problems ?? [])
-      now.set(`${textOf(problem.object)} ${problem.field} ${problem.reason} ${problem.message}`, problem);
-    for (const [id, problem] of now) {
-      if (reported.has(id)) continue;
-      const about = objectOf(problem.object);
-      const text = `${problem.field}: ${problem.message}. To mend it: ${problem.remedy}`;
-      if (about) events.event(about, "Warning", problem.reason, text);
-    }
-    reported = new Set(now.keys());
   }
 
   async function writeStatus(key: string): Promise<void> {
@@ -329,14 +322,14 @@ export function startIngress(options: IngressOptions): Ingress {
   return {
     name: "ingress",
     ready,
-    stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
+    stopped: Promise.all([controller.stopped, writing.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
     translateAgain: translateSoon,
     refresh() {
       if (!begun) return;
-      controller.enqueue("class");
-      controller.enqueue("problems");
+      writing.enqueue("class");
+      writing.enqueue("problems");
       enqueueStatuses();
     },
   };

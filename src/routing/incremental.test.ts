@@ -1,20 +1,9 @@
 import { expect, test } from "vitest";
 import type { Ingress, Secret, Service } from "../kube/index.ts";
 import { createTranslationMemory, type IngressInput, translateIngresses, type TranslationMemory } from "./ingress.ts";
-import { ingress, ingressClass, rule, service, slice, to } from "./testing.ts";
+import { ingress, ingressClass, numbers, plain, rule, service, slice, to } from "./testing.ts";
 
 const prefix = "nginx.ingress.kubernetes.io/";
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const annotations: readonly Readonly<Record<string, string>>[] = [
   {},
@@ -99,12 +88,6 @@ const slices = new Map(
 
 /** Everything that it says, in an order that does not depend on what was made first. */
 function told({ model, problems, served, targets }: ReturnType<typeof translated>): unknown {
-  const plain = (value: unknown): unknown => {
-    if (value instanceof Map) return [...value].map(([key, each]) => [key, plain(each)]).sort(byText);
-    if (Array.isArray(value)) return value.map(plain);
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
-  };
   return {
     listeners: plain(model.listeners),
     pools: plain(model.pools),
@@ -112,11 +95,6 @@ function told({ model, problems, served, targets }: ReturnType<typeof translated
     served: served.map(({ metadata }) => metadata.name),
     problems: problems.map((problem) => JSON.stringify(problem)).sort(),
   };
-}
-
-function byText(a: unknown, b: unknown): number {
-  const [left, right] = [String((a as [unknown])[0]), String((b as [unknown])[0])];
-  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 test.each([1, 2, 3])("what is remembered never changes what a translation says (seed %d)", (seed) => {

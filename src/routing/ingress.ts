@@ -1,6 +1,6 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { classSelector } from "./ingress-class.ts";
-import { createIngressHosts, type IngressHosts } from "./ingress-hosts.ts";
+import { createHosts, type Hosts } from "./hosts.ts";
 import {
   createNginxMemory,
   type NginxAbilities,
@@ -51,7 +51,7 @@ export interface IngressInput {
 export interface TranslationMemory {
   readonly readIngress: (ingress: Ingress) => Reading;
   readonly poolOf: typeof poolOf;
-  readonly hosts: IngressHosts;
+  readonly hosts: Hosts;
   readonly nginx: NginxMemory;
   readonly inspectSecret: InspectSecret;
   /** Forgets all other pools; Ingresses are forgotten with their objects. */
@@ -63,7 +63,7 @@ export function createTranslationMemory(): TranslationMemory {
   const pools = createPoolMemory();
   const pairs = new WeakMap<Secret, string | undefined>();
   return {
-    hosts: createIngressHosts(),
+    hosts: createHosts("Ingress"),
     nginx: createNginxMemory(),
     // The object is another one whenever its data are.
     inspectSecret(secret, inspect) {

@@ -1,5 +1,6 @@
 import type { Ingress, IngressBackend } from "../kube/index.ts";
 import { isRuleHost } from "./host.ts";
+import type { HostSource } from "./hosts.ts";
 import type { ClientValidation, Owner, PathMatch, Pool, Route, StreamRoute } from "./model.ts";
 import { refOf, textOf } from "./owner.ts";
 import { canonicalPathOfObject } from "./path.ts";
@@ -13,17 +14,9 @@ export type Backend =
   | { readonly key: string; readonly field: string; readonly unsupported: Pool };
 
 /** What one Ingress says, taken by itself. */
-export interface Reading {
-  /** Hosts that its rules name; "" for rules without one. */
-  readonly hosts: readonly string[];
-  /** Each with a path. */
-  readonly routes: readonly Route[];
-  /** Its default backend. */
-  readonly fallback?: Route;
+export interface Reading extends HostSource {
   readonly backends: readonly Backend[];
   readonly problems: readonly Problem[];
-  /** Empty segments of paths do not count on its hosts. */
-  readonly mergeSlashes?: boolean;
   /** Hosts whose TLS is not that of all others. */
   readonly servers?: readonly HostServer[];
 }

@@ -113,3 +113,27 @@ export function reached(translation: Translation, host: string, path: string): s
   const found = match(translation.model, { host, path });
   return found.outcome === "route" ? poolsOf(translation.model, found.route)[0]?.pool.service.name : undefined;
 }
+
+/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
+export function numbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A value without maps: what they hold comes in the order of the keys. */
+export function plain(value: unknown): unknown {
+  if (value instanceof Map) return [...value].map(([key, each]) => [key, plain(each)]).sort(byText);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plain(each)]));
+}
+
+function byText(a: unknown, b: unknown): number {
+  const [left, right] = [String((a as [unknown])[0]), String((b as [unknown])[0])];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

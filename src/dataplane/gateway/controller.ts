@@ -1,13 +1,11 @@
 import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../../client/index.ts";
 import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, resources } from "../../kube/index.ts";
 import {
-  createPoolMemory,
-  type GatewayMemory,
+  createGatewayMemory,
   gatewayResources as kinds,
   type GatewayTranslation,
   readKeyPair,
-  readMatches,
-  type RuleReading,
+  type RouteReport,
   translateGateways,
 } from "../../routing/index.ts";
 import { serviceOfSlice } from "../../services/index.ts";
@@ -22,12 +20,12 @@ import { gatewayLabel } from "./frontends.ts";
 import { createBindPorts, type BindPorts } from "./ports.ts";
 import { type Refusals, refusalsByObject } from "./refusals.ts";
 import { createStatusWriter } from "./status-writer.ts";
+import { keepMeanings } from "../meanings.ts";
+import { createPace } from "../pace.ts";
+import { problemPatience, tellProblems } from "../problem-events.ts";
 
 const byService = "gateway/service";
 const byGateway = "gateway/gateway";
-
-/** After a translation there is rest for so many times what it took: a storm of changes is translated in few steps. */
-const restFactor = 2;
 
 export interface GatewayOptions {
   readonly client: Client;
@@ -95,8 +93,18 @@ function run(options: GatewayOptions): GatewayController {
   const configMaps = informers.of(resources.ConfigMap);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf, [byGateway]: gatewayOf });
   const inspect = rememberingInspect(inspectKeyPair);
-  const pools = createPoolMemory();
-  const memory = createMemory(pools.poolOf);
+  const memory = createGatewayMemory();
+  const meanings = {
+    classes: keepMeanings(gatewayKinds.classes, meansTheSame),
+    gateways: keepMeanings(gatewayKinds.gateways, meansTheSame),
+    sets: keepMeanings(gatewayKinds.sets, meansTheSame),
+    http: keepMeanings(gatewayKinds.http, meansTheSame),
+    grpc: keepMeanings(gatewayKinds.grpc, meansTheSame),
+    tls: keepMeanings(gatewayKinds.tls, meansTheSame),
+    tcp: keepMeanings(gatewayKinds.tcp, meansTheSame),
+    udp: keepMeanings(gatewayKinds.udp, meansTheSame),
+    policies: keepMeanings(gatewayKinds.policies, meansTheSame),
+  };
 
   let current: GatewayTranslation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
@@ -105,7 +113,14 @@ function run(options: GatewayOptions): GatewayController {
   /** What the data plane said that it cannot do. */
   let refusals: Refusals = new Map();
   let ports: BindPorts | undefined;
-  let restUntil = 0;
+  /** Reports of routes that statuses were asked to be written for. */
+  let spoken = new Map<string, RouteReport>();
+  const pace = createPace(clock);
+  const tell = tellProblems(options.events, ({ kind, namespace = "", name }) =>
+    (Object.values(gatewayKinds) as Informer<KubeObject>[])
+      .find(({ resource }) => resource.kind === kind)
+      ?.get({ namespace, name }),
+  );
   let begun = false;
   let isReady = (): void => {};
   const ready = new Promise<void>((resolve, reject) => {
@@ -136,13 +151,22 @@ function run(options: GatewayOptions): GatewayController {
     after: [...Object.values(gatewayKinds), namespaces, services, secrets, configMaps, slices].map(
       ({ synced }) => synced,
     ),
+    reconcile: (key) => (key === "model" ? applyModel() : applyPools()),
+    signal,
+    clock,
+    log,
+    ...(options.metrics ? { metrics: options.metrics } : {}),
+  });
+  // What is written back has a queue of its own: thousands of statuses are in no route's way.
+  const writing = startController({
+    name: "gateway-status",
+    after: [controller.ready],
     concurrency: 4,
     reconcile: async (key) => {
       const [what = "", ...rest] = key.split(" ");
       const name = rest.join(" ");
       if (what === "class") await classes.reconcile(name);
-      else if (what === "model") await applyModel();
-      else if (what === "pools") await applyPools();
+      else if (what === "problems") tell(current?.problems ?? []);
       else if (what === "frontend") await applyFrontend(name);
       else if (what === "statuses") enqueueStatuses();
       else await writeStatus(what, name);
@@ -154,20 +178,20 @@ function run(options: GatewayOptions): GatewayController {
   });
 
   const translateSoon = (): void => {
-    if (begun) controller.enqueueAfter("model", Math.max(0, restUntil - clock.now()));
+    if (begun) controller.enqueueAfter("model", pace.wait());
   };
   for (const informer of Object.values(gatewayKinds) as Informer<KubeObject>[])
     informer.onChange(({ before, after }) => {
-      if (after && informer.resource.kind === "GatewayClass") controller.enqueue(`class ${keyOf(after)}`);
+      if (after && informer.resource.kind === "GatewayClass") writing.enqueue(`class ${keyOf(after)}`);
       if (before && after && meansTheSame(before, after)) {
         // Somebody wrote into its status; what is ours is put right.
-        if (begun) controller.enqueue(`${informer.resource.kind} ${keyOf(after)}`);
+        if (begun) writing.enqueue(`${informer.resource.kind} ${keyOf(after)}`);
       } else translateSoon();
     });
   definitions.onChange(({ after }) => {
     // Another channel of the definitions has other features.
     if (after?.metadata.name !== httpRouteDefinition || !begun) return;
-    for (const each of gatewayKinds.classes.list()) controller.enqueue(`class ${keyOf(each)}`);
+    for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);
   });
   namespaces.onChange(({ before, after }) => {
     if (JSON.stringify(before?.metadata.labels) !== JSON.stringify(after?.metadata.labels)) translateSoon();
@@ -178,8 +202,8 @@ function run(options: GatewayOptions): GatewayController {
     if (used.services.has(keyOf(changed))) translateSoon();
     const [gateway] = gatewayOf(changed);
     if (gateway === undefined) return;
-    controller.enqueue(`frontend ${gateway}`);
-    controller.enqueue("statuses");
+    writing.enqueue(`frontend ${gateway}`);
+    writing.enqueue("statuses");
   });
   const whenUsed = (informer: Informer<KubeObject>, names: () => ReadonlySet<string>): void =>
     informer.onChange(({ before, after }) => {
@@ -198,7 +222,7 @@ function run(options: GatewayOptions): GatewayController {
   void controller.ready.then(
     () => {
       begun = true;
-      controller.enqueue("class ");
+      writing.enqueue("class ");
       controller.enqueue("model");
     },
     () => {},
@@ -210,16 +234,16 @@ function run(options: GatewayOptions): GatewayController {
     changedServices.clear();
     return translateGateways({
       controllerName: gatewayControllerName,
-      classes: gatewayKinds.classes.list(),
-      gateways: gatewayKinds.gateways.list(),
-      listenerSets: gatewayKinds.sets.list(),
-      httpRoutes: gatewayKinds.http.list(),
-      grpcRoutes: gatewayKinds.grpc.list(),
-      tlsRoutes: gatewayKinds.tls.list(),
-      tcpRoutes: gatewayKinds.tcp.list(),
-      udpRoutes: gatewayKinds.udp.list(),
+      classes: meanings.classes.list(),
+      gateways: meanings.gateways.list(),
+      listenerSets: meanings.sets.list(),
+      httpRoutes: meanings.http.list(),
+      grpcRoutes: meanings.grpc.list(),
+      tlsRoutes: meanings.tls.list(),
+      tcpRoutes: meanings.tcp.list(),
+      udpRoutes: meanings.udp.list(),
       grants: gatewayKinds.grants.list(),
-      policies: gatewayKinds.policies.list(),
+      policies: meanings.policies.list(),
       namespaceLabels: (name) => namespaces.get({ name })?.metadata.labels,
       service: (key) => {
         asked.services.add(key);
@@ -253,6 +277,7 @@ function run(options: GatewayOptions): GatewayController {
     const begin = clock.now();
     ports ??= createBindPorts(slices.list().filter((slice) => gatewayOf(slice).length > 0));
     const next = translate(ports);
+    pace.spent(clock.now() - begin);
     const { refused } = await dataplane.apply({
       model: next.model,
       keyPair: ({ secret }) => {
@@ -263,16 +288,17 @@ function run(options: GatewayOptions): GatewayController {
     });
     const gone = (current?.gateways ?? []).map(({ gateway }) => keyOf(gateway));
     current = next;
+    const before = refusals;
     refusals = refusalsByObject(next.model, refused);
-    pools.keep(next.model.pools);
+    // What a data plane refuses is in no report: who was refused, or is now, is spoken of again.
+    for (const key of [...before.keys(), ...refusals.keys()]) spoken.delete(key);
     ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
     isReady();
     for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
-      controller.enqueue(`frontend ${key}`);
+      writing.enqueue(`frontend ${key}`);
     enqueueStatuses();
     retakePorts(ports);
-    const end = clock.now();
-    restUntil = end + (end - begin) * restFactor;
+    writing.enqueueAfter("problems", problemPatience);
   }
 
   /** A port that somebody else has is left to him, and another one taken. */
@@ -293,7 +319,7 @@ function run(options: GatewayOptions): GatewayController {
     await dataplane.updatePools(
       changed.map((target) => {
         const key = `${target.namespace}/${target.service}`;
-        return pools.poolOf(target, services.get(nameOfKey(key)), slices.by(byService, key)).pool;
+        return memory.poolOf(target, services.get(nameOfKey(key)), slices.by(byService, key)).pool;
       }),
     );
   }
@@ -306,16 +332,20 @@ function run(options: GatewayOptions): GatewayController {
   function enqueueStatuses(): void {
     if (!current) return;
     for (const { gateway, listeners } of current.gateways) {
-      controller.enqueue(`Gateway ${keyOf(gateway)}`);
-      for (const { set } of listeners.sets) controller.enqueue(`ListenerSet ${keyOf(set)}`);
+      writing.enqueue(`Gateway ${keyOf(gateway)}`);
+      for (const { set } of listeners.sets) writing.enqueue(`ListenerSet ${keyOf(set)}`);
     }
-    for (const { kind, route } of current.routes) controller.enqueue(`${kind} ${keyOf(route)}`);
-    for (const { policy } of current.policies) controller.enqueue(`BackendTLSPolicy ${keyOf(policy)}`);
+    const now = new Map(current.routes.map((report) => [`${report.kind} ${keyOf(report.route)}`, report]));
+    for (const [key, report] of now) if (spoken.get(key) !== report) writing.enqueue(key);
+    spoken = now;
+    for (const { policy } of current.policies) writing.enqueue(`BackendTLSPolicy ${keyOf(policy)}`);
     // What we said of objects that no longer have to do with us is taken back.
     for (const kind of ["http", "grpc", "tls", "tcp", "udp"] as const)
-      for (const route of gatewayKinds[kind].list())
-        if (route.status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
-          controller.enqueue(`${gatewayKinds[kind].resource.kind} ${keyOf(route)}`);
+      for (const route of gatewayKinds[kind].list()) {
+        const key = `${gatewayKinds[kind].resource.kind} ${keyOf(route)}`;
+        const told = route.status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName);
+        if (told && !now.has(key)) writing.enqueue(key);
+      }
   }
 
   async function writeStatus(kind: string, key: string): Promise<void> {
@@ -341,7 +371,7 @@ function run(options: GatewayOptions): GatewayController {
   return {
     name: "gateway",
     ready,
-    stopped: Promise.all([controller.stopped, dataplane.stopped]).then(() => {}),
+    stopped: Promise.all([controller.stopped, writing.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
   };
@@ -354,18 +384,6 @@ function protocolsOf({ capabilities }: DataPlane): ReadonlySet<string> {
   if (capabilities.has("TCPRoute")) protocols.add("TCP");
   if (capabilities.has("UDPRoute")) protocols.add("UDP");
   return protocols;
-}
-
-function createMemory(poolOf: GatewayMemory["poolOf"]): GatewayMemory {
-  const readings = new WeakMap<KubeObject, RuleReading[]>();
-  return {
-    poolOf,
-    readMatches(kind, route) {
-      let reading = readings.get(route);
-      if (!reading) readings.set(route, (reading = readMatches(kind, route)));
-      return reading;
-    },
-  };
 }
 
 /** True when only what controllers write differs, such as the status. Generations count specifications only. */

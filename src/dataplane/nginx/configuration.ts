@@ -181,6 +181,8 @@ export function configurationText(settings: NginxSettings): string {
     "map $http_te $fl_te { default ''; '' ''; '~*(?:^|,)\\s*trailers\\s*(?:;|,|$)' trailers; }",
     // nginx's own costs a call of the kernel; it is for requests that nobody decided on.
     "map $fl_id $fl_new_id { default $fl_id; '' $request_id; }",
+    // nginx passes on what an endpoint calls itself, and leaves the field out where there is none (RFC 9110 section 10.2.4).
+    "map $upstream_http_server $fl_server { default ''; '' fairlead; }",
     "map $http_x_request_id $fl_request_id { default $fl_new_id; '' $fl_new_id; '~^[A-Za-z0-9_.:=/+-]{1,128}$' $http_x_request_id; }",
     trusted.length > 0 ? forwarders(trusted) : [],
     upstreams(limits),
@@ -264,9 +266,10 @@ function upstreams(limits: Limits): string[] {
 function serverText(listener: NginxListener, settings: NginxSettings): string {
   const { id, port, secure, clientPort, limited = false, asking = false, errorSets = [] } = listener;
   const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
+  const server = "add_header Server $fl_server always;";
   const plainFields = program("request", `answer_fields(${secure})`);
-  const answerFields = `header_filter_by_lua_block { ${plainFields} }`;
-  const fullFields = `header_filter_by_lua_block { ${plainFields} ${program("full", "answer_fields()")} }`;
+  const answerFields = `${server} header_filter_by_lua_block { ${plainFields} }`;
+  const fullFields = `${server} header_filter_by_lua_block { ${plainFields} ${program("full", "answer_fields()")} }`;
   const done = `log_by_lua_block { ${program("policies", "done()")} }`;
   const guarded = `internal; access_by_lua_block { ${program("authorize", "check()")} } ${fullFields} ${done}`;
   const slots = Array.from({ length: mirrors }, (_, index) => whole(index));

@@ -36,11 +36,27 @@ export interface BackendUser {
   readonly gateway: string;
   /** What that Gateway shows of itself to backends. */
   readonly client?: Certificate;
+  readonly service: (key: string) => Service | undefined;
+  /** Told of each pool that is asked for. */
+  readonly uses: BackendUse[];
+}
+
+/** A pool that a reference has led to. */
+export interface BackendUse {
+  readonly pool: string;
+  readonly target: PoolTarget;
+  readonly gateway: string;
+  /** What the BackendTLSPolicy that matters to it has as its target: `namespace/service:port`. */
+  readonly policy?: string;
 }
 
 export interface Backends {
-  /** Key of the pool that a reference means; or why there is none. */
+  /** Key of the pool that a reference means; or why there is none. What is to be used is told to the user's `uses`. */
   resolve(ref: BackendRef, user: BackendUser, field: string): { readonly pool: string } | { readonly fault: RefFault };
+  /** Takes the pool into the model. */
+  use(use: BackendUse): void;
+  /** What `resolve` goes by, but for Services: as long as these texts are the same, its answers are. */
+  readonly mark: readonly string[];
   readonly pools: ReadonlyMap<string, Pool>;
   readonly targets: ReadonlyMap<string, PoolTarget>;
   /** Each policy with the Gateways that it matters to. */
@@ -78,7 +94,7 @@ export function createBackends(policies: readonly BackendTLSPolicy[], input: Bac
     const from = { group: gatewayGroup, kind: user.kind, namespace: user.namespace };
     if (!input.permits({ from, to: { group: "", kind: "Service", namespace, name } }))
       return fail("RefNotPermitted", `no ReferenceGrant in namespace ${namespace} allows Service ${namespace}/${name}`);
-    const service = input.service(`${namespace}/${name}`);
+    const service = user.service(`${namespace}/${name}`);
     if (!service) return fail("BackendNotFound", `Service ${namespace}/${name} does not exist`);
     const transport = user.kind === "UDPRoute" ? "UDP" : "TCP";
     const servicePort = service.spec.ports?.find(
@@ -96,11 +112,11 @@ export function createBackends(policies: readonly BackendTLSPolicy[], input: Bac
       return fail("UnsupportedProtocol", `${user.kind} cannot use appProtocol ${servicePort.appProtocol ?? ""}`);
 
     const key = `${namespace}/${name}`;
-    const reading =
+    const policy =
       user.kind === "UDPRoute"
         ? undefined
-        : (byTarget.get(`${key}:${servicePort.name ?? ""}`) ?? byTarget.get(`${key}:`));
-    reading?.gateways.add(user.gateway);
+        : [`${key}:${servicePort.name ?? ""}`, `${key}:`].find((each) => byTarget.has(each));
+    const reading = policy === undefined ? undefined : byTarget.get(policy);
     const own = reading?.tls && (user.client ? { ...reading.tls, client: user.client } : reading.tls);
     // Without a word on whom to trust, TLS would be for show; and in clear nothing goes where TLS is spoken.
     const unclear = reading
@@ -121,15 +137,20 @@ export function createBackends(policies: readonly BackendTLSPolicy[], input: Bac
       ...(own?.client ? { variant: user.gateway } : {}),
     };
     const pool = poolKey(target);
-    if (!pools.has(pool)) {
-      pools.set(pool, input.poolOf(target, service, input.slices(key)).pool);
-      targets.set(pool, target);
-    }
+    user.uses.push({ pool, target, gateway: user.gateway, ...(policy === undefined ? {} : { policy }) });
     return { pool };
   }
 
   return {
     resolve,
+    use({ pool, target, gateway, policy }) {
+      if (policy !== undefined) byTarget.get(policy)?.gateways.add(gateway);
+      if (targets.has(pool)) return;
+      const key = `${target.namespace}/${target.service}`;
+      pools.set(pool, input.poolOf(target, input.service(key), input.slices(key)).pool);
+      targets.set(pool, target);
+    },
+    mark: readings.map(({ policy, tls }) => JSON.stringify([keyOf(policy), policy.spec.targetRefs, tls])),
     pools,
     targets,
     policies: () =>

@@ -4,13 +4,11 @@ export {
   listenerName,
   translateGateways,
   type GatewayInput,
-  type GatewayMemory,
   type GatewayPort,
   type GatewayReport,
   type GatewayTranslation,
   type PolicyReport,
-  type RouteReport,
 } from "./translate.ts";
 export { gatewayStatus, listenerSetStatus, mergeEntries, sameParent, timed, type Confirmation } from "./status.ts";
 export { observed } from "./conditions.ts";
-export { readMatches, type RuleReading } from "./rules.ts";
+export { createGatewayMemory, type GatewayMemory, type RouteReport } from "./memory.ts";

@@ -1,15 +1,25 @@
 import { type ConfigMap, type EndpointSlice, keyOf, type Secret, type Service } from "../../kube/index.ts";
-import { createHostTable, type HostTableBuilder } from "../host-table.ts";
+import type { HostSource } from "../hosts.ts";
 import type { Certificate, Listener, RoutingModel, Server, StreamRoute, StreamTable, Termination } from "../model.ts";
-import { oldestFirst, refOf } from "../owner.ts";
-import { poolOf, type PoolTarget } from "../pool.ts";
+import { oldestFirst, refOf, textOf } from "../owner.ts";
+import type { PoolTarget } from "../pool.ts";
 import type { Problem } from "../problem.ts";
+import type { Ask } from "../recall.ts";
 import type { InspectKeyPair } from "../tls.ts";
 import { attach, type Attachment, type OurGateway } from "./attach.ts";
-import { createBackends, type BackendUser } from "./backends.ts";
+import { createBackends, type BackendUse, type BackendUser } from "./backends.ts";
 import { no, observed, type RefFault, resolvedRefs, yes } from "./conditions.ts";
 import { permitsOf } from "./grants.ts";
 import { holderKey, type ListenerEntry, type ListenerInput, protocolOf, readListeners } from "./listeners.ts";
+import {
+  createGatewayMemory,
+  type GatewayMemory,
+  type RouteAt,
+  type RouteReading,
+  type RouteReport,
+  type RouteWorld,
+  type Shadows,
+} from "./memory.ts";
 import { readCertificate } from "./references.ts";
 import { readMatches, resolveRules, routesFor, type RuleReading, type RulesResolved, streamsFor } from "./rules.ts";
 import {
@@ -58,14 +68,8 @@ export interface GatewayInput {
   readonly endsTls?: boolean;
   /** Port that the data plane opens for a port of a Gateway. The same for the same, always. */
   readonly bindPort: (gateway: string, transport: "TCP" | "UDP", port: number) => number;
-  /** For who translates again and again. */
+  /** For who translates again and again; objects that are the same as before cost next to nothing then. */
   readonly memory?: GatewayMemory;
-}
-
-/** What was worked out before, by object. */
-export interface GatewayMemory {
-  readonly readMatches: typeof readMatches;
-  readonly poolOf: typeof poolOf;
 }
 
 /** A port of a Gateway, and the listener of the model that serves it. */
@@ -84,13 +88,6 @@ export interface GatewayReport extends OurGateway {
   /** Clients without a valid certificate are let in somewhere. */
   readonly insecure: boolean;
   readonly ports: readonly GatewayPort[];
-}
-
-export interface RouteReport {
-  readonly kind: RouteKindName;
-  readonly route: AnyRoute;
-  /** For the parents that are ours, in the order of the object. */
-  readonly parents: readonly ParentStatus[];
 }
 
 export interface PolicyReport {
@@ -118,8 +115,10 @@ export function listenerName(gateway: string, transport: string, port: number): 
 export function translateGateways(input: GatewayInput): GatewayTranslation {
   const permits = permitsOf(input.grants);
   const references = { ...input, permits };
-  const memory = input.memory ?? { readMatches, poolOf };
+  const memory = input.memory ?? createGatewayMemory();
   const problems: Problem[] = [];
+  /** Problems of routes by `kind namespace/name`, with the listeners that have them. */
+  const shadows = new Map<string, { readonly entry: string; readonly why: string }[]>();
   const classes = input.classes.filter(({ spec }) => spec.controllerName === input.controllerName);
   const classNames = new Set(classes.map(({ metadata }) => metadata.name));
   const gateways = oldestFirst(input.gateways.filter(({ spec }) => classNames.has(spec.gatewayClassName)));
@@ -138,10 +137,32 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   const clients = new Map(drafts.map(({ gateway, client }) => [keyOf(gateway), client]));
   const backends = createBackends(input.policies, { ...references, poolOf: memory.poolOf });
 
+  const entries = new Map(
+    drafts.flatMap(({ listeners: { own, sets: added } }) =>
+      [...own, ...added.flatMap((set) => set.entries)].map((entry) => [entryKey(entry), entry] as const),
+    ),
+  );
+  const surroundings = memory.surroundings([
+    [...input.protocols, input.mixedTls, input.endsTls].join(),
+    ...classes,
+    ...gateways,
+    ...input.grants,
+    ...backends.mark,
+    ...drafts.flatMap(({ client, listeners: { sets: added } }) => [
+      JSON.stringify(client ?? null),
+      ...added.flatMap(({ set, allowed }) => [set, allowed]),
+    ]),
+  ]);
+  const answers: { [K in keyof RouteWorld]: (key: string) => RouteWorld[K] } = {
+    service: input.service,
+    labels: input.namespaceLabels,
+  };
+  const ask: Ask<RouteWorld> = (what, key) => answers[what](key);
+
   /** What is attached to each listener, oldest route first. */
-  const http = new Map<ListenerEntry, HostTableBuilder>();
+  const http = new Map<ListenerEntry, HostSource[]>();
   const streams = new Map<ListenerEntry, StreamRoute[]>();
-  const routes: RouteReport[] = [
+  const read: readonly RouteReading[] = [
     ...attachAll("HTTPRoute", input.httpRoutes),
     ...attachAll("GRPCRoute", input.grpcRoutes),
     ...attachAll("TLSRoute", input.tlsRoutes),
@@ -150,6 +171,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   ];
 
   const listeners: Listener[] = [];
+  const tables = new Set<string>();
   const reports = drafts.map(({ gateway, listeners: entries, client }): GatewayReport => {
     const { own, sets: added } = entries;
     const accepted = acceptedOf(gateway, own);
@@ -168,11 +190,12 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     };
   });
 
+  memory.keep({ pools: backends.pools, tables });
   return {
     model: { listeners, pools: backends.pools },
     classes,
     gateways: reports,
-    routes,
+    routes: read.flatMap(({ report, at }) => (report ? [memory.shadowed(report, shadowsOn(report, at))] : [])),
     policies: backends.policies().map(({ policy, gateways: keys, conditions }) => ({
       policy,
       ancestors: [...keys].sort().map((key) => {
@@ -196,30 +219,59 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     return readCertificate(references, referrer, ref, { object: refOf(gateway), field });
   }
 
-  function attachAll(kind: RouteKindName, all: readonly AnyRoute[]): RouteReport[] {
-    return oldestFirst(all).flatMap((route) => {
-      const attachments = attach(kind, route, { holders, namespaceLabels: input.namespaceLabels });
-      if (attachments.length === 0) return [];
-      const readings = memory.readMatches(kind, route);
-      const resolved = new Map<string, RulesResolved>();
-      const parents = attachments.map((attachment) => {
-        const key = keyOf(attachment.gateway.gateway);
-        let rules = resolved.get(key);
-        if (!rules) resolved.set(key, (rules = resolveRules(route, userOf(kind, route, key), backends)));
-        return parentStatus(kind, route, attachment, readings, rules);
-      });
-      return [{ kind, route, parents }];
+  function attachAll(kind: RouteKindName, all: readonly AnyRoute[]): RouteReading[] {
+    return oldestFirst(all).map((route) => {
+      const reading = memory.route(route, surroundings, ask, (asked) => readRoute(kind, route, asked));
+      const { at, uses } = reading;
+      for (const { entry: key, source, streams: more } of at) {
+        const entry = entries.get(key);
+        if (!entry) continue;
+        entry.attached++;
+        addTo(http, entry, source);
+        for (const stream of more) addTo(streams, entry, stream);
+      }
+      for (const use of uses) backends.use(use);
+      return reading;
     });
   }
 
-  function userOf(kind: RouteKindName, route: AnyRoute, gateway: string): BackendUser {
-    const client = clients.get(gateway);
-    return {
-      kind,
-      namespace: route.metadata.namespace ?? "",
-      gateway,
-      ...(client && !("reason" in client) ? { client } : {}),
-    };
+  /** What a route means, beside its endpoints: it goes by the route, by what `asked` answers, and by `surroundings`. */
+  function readRoute(kind: RouteKindName, route: AnyRoute, asked: Ask<RouteWorld>): RouteReading {
+    const namespaceLabels = (namespace: string) => asked("labels", namespace);
+    const attachments = attach(kind, route, { holders, namespaceLabels });
+    if (attachments.length === 0) return { at: [], uses: [] };
+    const readings = readMatches(kind, route);
+    const resolved = new Map<string, RulesResolved>();
+    const at: RouteAt[] = [];
+    const uses: BackendUse[] = [];
+    const parents = attachments.map((attachment, parent) => {
+      const gateway = keyOf(attachment.gateway.gateway);
+      let rules = resolved.get(gateway);
+      if (!rules) {
+        const client = clients.get(gateway);
+        const user: BackendUser = {
+          kind,
+          namespace: route.metadata.namespace ?? "",
+          gateway,
+          ...(client && !("reason" in client) ? { client } : {}),
+          service: (key) => asked("service", key),
+          uses,
+        };
+        resolved.set(gateway, (rules = resolveRules(route, user, backends)));
+      }
+      const add = (where: Omit<RouteAt, "parent">): void => void at.push({ ...where, parent });
+      return parentStatus(kind, route, attachment, readings, rules, add);
+    });
+    return { report: { kind, route, parents }, at, uses };
+  }
+
+  function shadowsOn({ kind, route }: RouteReport, at: readonly RouteAt[]): Shadows | undefined {
+    if (shadows.size === 0) return undefined;
+    const found = new Map<number, string[]>();
+    for (const { entry, why } of shadows.get(`${kind} ${keyOf(route)}`) ?? [])
+      for (const parent of new Set(at.filter((each) => each.entry === entry).map((each) => each.parent)))
+        addTo(found, parent, why);
+    return found.size === 0 ? undefined : found;
   }
 
   function parentStatus(
@@ -228,6 +280,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     attachment: Attachment,
     readings: readonly RuleReading[],
     { rules, faults, unsupported }: RulesResolved,
+    add: (where: Omit<RouteAt, "parent">) => void,
   ): ParentStatus {
     const wrong = [...readings.flatMap((reading) => reading.faults), ...unsupported];
     const none = wrong.length > 0 && readings.every(({ matches }) => matches.length === 0);
@@ -237,17 +290,14 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     if (accepted.status === "True") {
       if (first)
         conditions.push({ ...yes("PartiallyInvalid", first.reason), message: `Dropped Rule: ${first.message}` });
+      const isHttp = kind === "HTTPRoute" || kind === "GRPCRoute";
       for (const { entry, hostnames } of attachment.at) {
-        entry.attached++;
-        if (kind === "HTTPRoute" || kind === "GRPCRoute") {
-          let table = http.get(entry);
-          if (!table) http.set(entry, (table = createHostTable("Gateway", (problem) => problems.push(problem))));
-          for (const each of routesFor(route, hostnames, readings, rules)) table.add(each);
-        } else {
-          const list = streams.get(entry) ?? [];
-          list.push(...streamsFor(route, hostnames, rules));
-          streams.set(entry, list);
-        }
+        const routes = isHttp ? routesFor(route, hostnames, readings, rules) : [];
+        add({
+          entry: entryKey(entry),
+          source: { hosts: [...new Set(routes.map(({ host }) => host))], routes },
+          streams: isHttp ? [] : streamsFor(route, hostnames, rules),
+        });
       }
     }
     return {
@@ -262,9 +312,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     for (const entry of entries) {
       if (!entry.usable) continue;
       const key = `${entry.transport} ${entry.spec.port}`;
-      const list = byPort.get(key);
-      if (list) list.push(entry);
-      else byPort.set(key, [entry]);
+      addTo(byPort, key, entry);
     }
     const key = keyOf(gateway);
     return [...byPort.values()].flatMap((shared) => {
@@ -285,7 +333,12 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     const tls = terminationOf(entry);
     const base = { hostname, owner, ...(tls ? { tls } : {}) };
     if (spec.protocol === "HTTP" || spec.protocol === "HTTPS") {
-      const hosts = (http.get(entry) ?? createHostTable("Gateway", () => {})).finish();
+      const key = entryKey(entry);
+      tables.add(key);
+      const hosts = memory.hosts(key).table(http.get(entry) ?? [], (problem) => {
+        problems.push(problem);
+        addTo(shadows, textOf(problem.object), { entry: key, why: `${problem.field}: ${problem.message}` });
+      });
       return { kind: "http", ...base, hosts };
     }
     return { kind: "stream", ...base, streams: tableOf(streams.get(entry) ?? []) };
@@ -305,6 +358,15 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   }
 }
 
+/** Unique name of a listener: its holder and field. */
+const entryKey = ({ holder, owner }: ListenerEntry): string => `${holderKey(holder)} ${owner.field}`;
+
+function addTo<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list) list.push(value);
+  else lists.set(key, [value]);
+}
+
 function setsByGateway(sets: readonly ListenerSet[]): Map<string, ListenerSet[]> {
   const found = new Map<string, ListenerSet[]>();
   for (const set of sets) {
@@ -316,9 +378,7 @@ function setsByGateway(sets: readonly ListenerSet[]): Map<string, ListenerSet[]>
     } = set.spec.parentRef;
     if (group !== gatewayGroup || kind !== "Gateway") continue;
     const key = `${namespace}/${name}`;
-    const list = found.get(key);
-    if (list) list.push(set);
-    else found.set(key, [set]);
+    addTo(found, key, set);
   }
   return found;
 }

@@ -2,6 +2,7 @@ import type { Ingress, Secret, Service } from "../../kube/index.ts";
 import { expressionFault } from "../expression.ts";
 import type { Filter } from "../filters.ts";
 import type { BackendTls, Route, Rule } from "../model.ts";
+import { type Ask as RecallAsk, recall, type Remembered } from "../recall.ts";
 import { refOf } from "../owner.ts";
 import { poolKey, type PoolTarget } from "../pool.ts";
 import type { Canary } from "../policies.ts";
@@ -36,8 +37,8 @@ export interface NginxAbilities {
 export interface NginxMemory {
   /** As JSON. */
   options: string;
-  drafts: WeakMap<Ingress, Remembered<Draft>>;
-  readings: WeakMap<Draft, Remembered<Reading>>;
+  drafts: WeakMap<Ingress, Remembered<World, Draft>>;
+  readings: WeakMap<Draft, Remembered<World, Reading>>;
 }
 
 export function createNginxMemory(): NginxMemory {
@@ -87,18 +88,7 @@ interface World {
   owner: string | undefined;
 }
 
-type Ask = <K extends keyof World>(what: K, key: string) => World[K];
-
-/** What was worked out, and all that was asked for it: while the answers are the same, so is it. */
-interface Remembered<T> {
-  readonly value: T;
-  readonly answers: readonly (readonly [what: keyof World, key: string, answer: unknown])[];
-}
-
-function holds(answers: Remembered<unknown>["answers"], ask: Ask): boolean {
-  for (const [what, key, answer] of answers) if (ask(what, key) !== answer) return false;
-  return true;
-}
+type Ask = RecallAsk<World>;
 
 /** Asks for each host once. */
 function remembering<T>(ask: (host: string) => T): (host: string) => T {
@@ -107,17 +97,6 @@ function remembering<T>(ask: (host: string) => T): (host: string) => T {
     if (!known.has(host)) known.set(host, ask(host));
     return known.get(host) as T;
   };
-}
-
-function recall<T>(known: Remembered<T> | undefined, ask: Ask, make: (ask: Ask) => T): Remembered<T> {
-  if (known && holds(known.answers, ask)) return known;
-  const answers: [keyof World, string, unknown][] = [];
-  const value = make((what, key) => {
-    const answer = ask(what, key);
-    answers.push([what, key, answer]);
-    return answer;
-  });
-  return { value, answers };
 }
 
 const everything: NginxAbilities = { certificates: true, passthrough: true };

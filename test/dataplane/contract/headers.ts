@@ -34,6 +34,22 @@ export function headersContract(made: Fixture): void {
     expect(JSON.stringify(headers)).not.toContain("evil");
   });
 
+  test("says who answers where the backend does not, once", async () => {
+    const cluster = await made.shop("a", (request, response) => {
+      if (request.url === "/named") response.setHeader("server", "teapot");
+      response.writeHead(request.url === "/missing" ? 404 : 200).end();
+    });
+    const said = async (path: string) => {
+      const { rawHeaders } = await send(cluster, path);
+      return rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === "server");
+    };
+    expect([await said("/"), await said("/missing"), await said("/named")]).toEqual([
+      ["fairlead"],
+      ["fairlead"],
+      ["teapot"],
+    ]);
+  });
+
   test("continues the list of a trusted forwarder", async () => {
     const cluster = await made.cluster({ trustedForwarders: ["127.0.0.0/8", "10.0.0.0/8"] });
     cluster.service("web", [await made.backend("a")]);

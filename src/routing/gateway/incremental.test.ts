@@ -1,0 +1,193 @@
+import { expect, test } from "vitest";
+import type { ConfigMap, Service } from "../../kube/index.ts";
+import { numbers, plain } from "../testing.ts";
+import { createGatewayMemory, type GatewayMemory } from "./memory.ts";
+import { gateway, http, listenerSet, route, service, to, translate, type World as Input } from "./testing.ts";
+import type { BackendTLSPolicy, HTTPRoute, ListenerSet, ReferenceGrant, RouteKindName } from "./types.ts";
+
+interface World {
+  readonly routes: Map<string, HTTPRoute>;
+  readonly services: Map<string, Service>;
+  readonly sets: Map<string, ListenerSet>;
+  readonly labels: Map<string, Readonly<Record<string, string>>>;
+  gateway: ReturnType<typeof gateway>;
+  grants: readonly ReferenceGrant[];
+  policies: readonly BackendTLSPolicy[];
+  configMaps: readonly ConfigMap[];
+}
+
+const hosts = ["a.test", "b.test", "*.a.test", undefined];
+const kinds: readonly RouteKindName[] = ["HTTPRoute", "HTTPRoute", "HTTPRoute", "GRPCRoute", "TCPRoute"];
+const selector = { matchLabels: { team: "x" } };
+const gateways = [
+  gateway([http("http"), http("tcp", { port: 90, protocol: "TCP" })], {
+    allowedListeners: { namespaces: { from: "All" } },
+  }),
+  gateway([
+    http("http", { allowedRoutes: { namespaces: { from: "Selector", selector } } }),
+    http("a", { hostname: "*.a.test" }),
+    http("tcp", { port: 90, protocol: "TCP", allowedRoutes: { namespaces: { from: "All" } } }),
+  ]),
+  gateway([http("http", { allowedRoutes: { namespaces: { from: "All" } } })]),
+];
+const grant: ReferenceGrant = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "ReferenceGrant",
+  metadata: { name: "g", namespace: "ns" },
+  spec: {
+    from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "other" }],
+    to: [{ group: "", kind: "Service" }],
+  },
+};
+const policy: BackendTLSPolicy = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "BackendTLSPolicy",
+  metadata: { name: "p", namespace: "ns", generation: 1 },
+  spec: {
+    targetRefs: [{ group: "", kind: "Service", name: "a" }],
+    validation: { hostname: "a.test", caCertificateRefs: [{ group: "", kind: "ConfigMap", name: "ca" }] },
+  },
+};
+const authorities = (pem: string): ConfigMap => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "ca", namespace: "ns" },
+  data: { "ca.crt": pem },
+});
+
+function change(world: World, random: () => number): void {
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const kind = random();
+  if (kind < 0.1) {
+    const name = pick(["a", "b", "c", "d"]);
+    if (!world.services.delete(name)) world.services.set(name, service(name));
+  } else if (kind < 0.14) world.gateway = pick(gateways);
+  else if (kind < 0.18) world.grants = world.grants.length > 0 ? [] : [grant];
+  else if (kind < 0.22) world.policies = world.policies.length > 0 ? [] : [policy];
+  else if (kind < 0.26) world.configMaps = pick([[], [authorities("one")], [authorities("two")]]);
+  else if (kind < 0.3) world.labels.set(pick(["ns", "other"]), pick([{}, { team: "x" }]));
+  else if (kind < 0.34) {
+    if (!world.sets.delete("s")) world.sets.set("s", listenerSet("s", [http("more", { port: 8080 })]));
+  } else {
+    const name = `r${Math.floor(random() * 12)}`;
+    if (random() < 0.3 && world.routes.delete(name)) return;
+    const host = pick(hosts);
+    const parents = [
+      { name: "gw", namespace: "ns" },
+      { name: "gw", namespace: "ns", sectionName: pick(["http", "a", "none"]) },
+      { kind: "ListenerSet", name: "s", namespace: "ns" },
+    ];
+    const matches = Array.from({ length: 1 + Math.floor(random() * 2) }, () => ({
+      path: { type: "PathPrefix", value: pick(["/", "/x", "/x/y"]) },
+    }));
+    const routeKind = pick(kinds);
+    const rule = to(pick(["a", "b", "c", "d"]), random() < 0.2 ? { namespace: "ns" } : {});
+    world.routes.set(
+      name,
+      route(
+        name,
+        {
+          parentRefs: parents.filter(() => random() < 0.6),
+          ...(host === undefined ? {} : { hostnames: [host] }),
+          rules: [routeKind === "HTTPRoute" ? { ...rule, matches } : rule],
+        },
+        {
+          kind: routeKind,
+          namespace: pick(["ns", "ns", "other"]),
+          created: `2030-01-0${1 + Math.floor(random() * 9)}T00:00:00Z`,
+        },
+      ),
+    );
+  }
+}
+
+function translated(world: World, memory?: GatewayMemory) {
+  const of = (kind: RouteKindName) => [...world.routes.values()].filter((each) => each.kind === kind);
+  const input: Input = {
+    gateways: [world.gateway],
+    listenerSets: [...world.sets.values()],
+    httpRoutes: of("HTTPRoute"),
+    grpcRoutes: of("GRPCRoute"),
+    tcpRoutes: of("TCPRoute"),
+    grants: world.grants,
+    policies: world.policies,
+    services: [...world.services.values()],
+    configMaps: world.configMaps,
+    namespaceLabels: (name) => world.labels.get(name),
+    ...(memory ? { memory } : {}),
+  };
+  return translate(input);
+}
+
+function empty(): World {
+  return {
+    routes: new Map(),
+    services: new Map(["a", "b", "c"].map((name) => [name, service(name)])),
+    sets: new Map(),
+    labels: new Map(),
+    gateway: gateway([http("http")]),
+    grants: [],
+    policies: [],
+    configMaps: [],
+  };
+}
+
+const told = ({ problems, ...rest }: ReturnType<typeof translated>) => ({
+  ...(plain(rest) as object),
+  problems: problems.map((problem) => JSON.stringify(problem)).sort(),
+});
+
+test.each([1, 2, 3])("what is remembered never changes what a translation says (seed %d)", (seed) => {
+  const random = numbers(seed);
+  const world = empty();
+  const memory = createGatewayMemory();
+  for (let step = 0; step < 80; step++) {
+    change(world, random);
+    expect([step, told(translated(world, memory))]).toEqual([step, told(translated(world))]);
+  }
+});
+
+test("a route that is added leaves the hosts and the reports of all others as they are", () => {
+  const world = empty();
+  for (let i = 0; i < 20; i++)
+    world.routes.set(`r${i}`, route(`r${i}`, { hostnames: [`h${i}.test`], rules: [to("a")] }));
+  const memory = createGatewayMemory();
+  const hostsOf = ({ model }: ReturnType<typeof translated>) => {
+    const server = model.listeners[0]?.servers.get("");
+    return server?.kind === "http" ? server.hosts.exact : new Map<string, never>();
+  };
+  const before = translated(world, memory);
+  world.routes.set(
+    "new",
+    route("new", { hostnames: ["h3.test"], rules: [to("b")] }, { created: "2031-01-01T00:00:00Z" }),
+  );
+  const after = translated(world, memory);
+  const [old, now] = [hostsOf(before), hostsOf(after)];
+  expect([...now.keys()].filter((host) => now.get(host) !== old.get(host))).toEqual(["h3.test"]);
+  const known = new Set(before.routes);
+  expect(after.routes.filter((report) => !known.has(report)).map(({ route: { metadata } }) => metadata.name)).toEqual([
+    "new",
+  ]);
+});
+
+test("a match that an older route has already is said to be shadowed, until the older one is gone", () => {
+  const world = empty();
+  const memory = createGatewayMemory();
+  const conditions = () =>
+    translated(world, memory).routes.find(({ route: { metadata } }) => metadata.name === "late")?.parents[0]
+      ?.conditions;
+  const shadowed = { type: "fairlead.dev/Shadowed", status: "True", reason: "Conflict", observedGeneration: 1 };
+  world.routes.set("early", route("early", { hostnames: ["a.test"], rules: [to("a")] }));
+  world.routes.set(
+    "late",
+    route("late", { hostnames: ["a.test"], rules: [to("b")] }, { created: "2031-01-01T00:00:00Z" }),
+  );
+  expect(conditions()).toContainEqual({
+    ...shadowed,
+    message: expect.stringContaining(
+      "spec.rules[0].matches[0]: HTTPRoute ns/early (spec.rules[0].matches[0]) comes first",
+    ),
+  });
+  world.routes.delete("early");
+  expect(conditions()?.map(({ type }) => type)).toEqual(["Accepted", "ResolvedRefs"]);
+});
