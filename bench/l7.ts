@@ -6,7 +6,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type DataPlane, startEmbedded, startHaproxy, startNginx } from "../src/dataplane/index.ts";
+import { type DataPlane, startDataPlane, startHaproxy, startNginx } from "../src/dataplane/index.ts";
 import { translateIngresses } from "../src/routing/index.ts";
 import { createMetrics, silentLogger } from "../src/system/index.ts";
 import { type ByHand, startByHand, type Target } from "./support/l7/by-hand.ts";
@@ -40,7 +40,8 @@ function start(name: Name, directory: string, signal: AbortSignal): DataPlane {
   const common = { address: "127.0.0.1", signal, log: silentLogger };
   if (name === "haproxy") return startHaproxy({ ...common, threads: 1, directory });
   if (name === "nginx") return startNginx({ ...common, workers: 1, directory });
-  return startEmbedded({ ...common, metrics: createMetrics() });
+  // As `up` and `ingress` run it: an unprivileged process of its own.
+  return startDataPlane("embedded", { ...common, metrics: createMetrics(), processes: 1 });
 }
 
 /** The data plane with one route to the backend, in a process of its own. */

@@ -14,6 +14,8 @@ export interface Gauge extends Counter {
 
 export interface Histogram {
   observe(value: number): void;
+  /** Adds what another histogram with the same buckets has: values by bucket, those above all of them last; and their sum. */
+  merge(counts: readonly number[], sum: number): void;
 }
 
 export type Source = () => number | undefined | Promise<number | undefined>;
@@ -162,6 +164,13 @@ function createHistogram(buckets: readonly number[]): Histogram & Written {
       sum += value;
       const bucket = buckets.findIndex((bound) => value <= bound);
       if (bucket >= 0) counts[bucket] = (counts[bucket] ?? 0) + 1;
+    },
+    merge(more, by) {
+      for (const [i, each] of more.entries()) {
+        count += each;
+        if (i < buckets.length) counts[i] = (counts[i] ?? 0) + each;
+      }
+      sum += by;
     },
     async lines(name, labels) {
       const before = labels && `${labels},`;

@@ -26,7 +26,7 @@ function documented(page: string, heading: string): Metric[] {
 /** What a scrape holds under the prefixes that this project answers for. A metric without a value yet has no labels yet. */
 function served(text: string): { name: string; type: string; labels: string[] | undefined }[] {
   const ours =
-    /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election)_/;
+    /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election|nginx_ingress_controller)_/;
   return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
     .filter(([, name = ""]) => ours.test(name))
     .map(([, name = "", type = ""]) => {

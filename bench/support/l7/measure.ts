@@ -23,6 +23,8 @@ export async function measure(target: Target, connections: number, seconds: numb
     `-c${connections}`,
     `-d${seconds}s`,
     "--latency",
+    "--timeout",
+    "20s",
     "-H",
     "Host: bench.test",
     `http://127.0.0.1:${target.port}/`,

@@ -28,15 +28,15 @@ export const answers = {
 /** Milliseconds that a client has for an answer of the proxy itself: some hundred bytes. */
 const patience = 5_000;
 
-/** Sends an answer, unless one has begun already. A request whose body was not read to its end loses its connection. */
-export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer, requestId: string): void {
-  if (response.headersSent || response.destroyed) return;
+/** What an answer of the proxy itself says: header fields (name, value, name, value), and a body unless it is empty. */
+export function answerMessage(
+  answer: Answer,
+  requestId: string,
+): { readonly fields: string[]; readonly body: string | undefined } {
   const empty = answer.status === 204;
-  const body = empty
-    ? ""
-    : `${answer.status} ${STATUS_CODES[answer.status] ?? ""}\n${answer.text}\nRequest ${requestId}\n`;
+  const body = `${answer.status} ${STATUS_CODES[answer.status] ?? ""}\n${answer.text}\nRequest ${requestId}\n`;
   const about = ["content-type", "text/plain; charset=utf-8", "content-length", String(Buffer.byteLength(body))];
-  const headers = [
+  const fields = [
     ...(empty ? [] : about),
     ...(answer.fields ?? []).flatMap(({ name, value }) => [name, value]),
     "x-content-type-options",
@@ -46,10 +46,19 @@ export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer
     "x-request-id",
     requestId,
     ...(answer.retryAfter ? ["retry-after", String(answer.retryAfter)] : []),
-    ...(response instanceof ServerResponse && hasBody(request) && !request.complete ? ["connection", "close"] : []),
   ];
-  sendHead(response, answer.status, undefined, headers);
-  endAnswer(request, response, patience, request.method === "HEAD" ? undefined : body);
+  return { fields, body: empty ? undefined : body };
+}
+
+/** Sends an answer, unless one has begun already; returns the bytes of its body. A request whose body was not read to its end loses its connection. */
+export function sendAnswer(request: Incoming, response: Outgoing, answer: Answer, requestId: string): number {
+  if (response.headersSent || response.destroyed) return 0;
+  const { fields, body } = answerMessage(answer, requestId);
+  if (response instanceof ServerResponse && hasBody(request) && !request.complete) fields.push("connection", "close");
+  sendHead(response, answer.status, undefined, fields);
+  const sent = request.method === "HEAD" ? undefined : (body ?? "");
+  endAnswer(request, response, patience, sent);
+  return sent === undefined ? 0 : Buffer.byteLength(sent);
 }
 
 /** Writes status and header fields in the way of the response's protocol. */

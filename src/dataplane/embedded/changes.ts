@@ -41,6 +41,20 @@ export function changedFields(headers: readonly string[], changes: HeaderChanges
   return out;
 }
 
+/** An answer's fields after all that a route does to them. */
+export function changedAnswer(
+  fields: string[],
+  {
+    responseFields,
+    responseChanges,
+  }: { readonly responseFields: readonly Field[]; readonly responseChanges: readonly HeaderChanges[] },
+): string[] {
+  let headers = fields;
+  if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
+  for (const changes of responseChanges) headers = changedFields(headers, changes);
+  return headers;
+}
+
 function fieldsByName(fields: readonly Field[]): Map<string, Field> {
   return new Map(fields.map((field) => [field.name.toLowerCase(), field]));
 }

@@ -18,9 +18,10 @@ import type { BoundListener } from "../dataplane.ts";
 import { bindPort, bindTaken, type TakePort } from "./bind.ts";
 import { readPreface } from "./preface.ts";
 import { readClientHello } from "./client-hello.ts";
+import { createFastPath } from "./fast-path/fast-path.ts";
 import type { Limits } from "./limits.ts";
 import type { SecureContexts } from "./secure-contexts.ts";
-import { serve, serverNameOf, type ProxyContext } from "./proxy.ts";
+import { type EarlierAttempt, serve, serverNameOf, type ProxyContext } from "./proxy.ts";
 import { withoutUpgrade } from "./plain-again.ts";
 import { forwardStream, reset } from "./stream.ts";
 import { createTlsEnds } from "./tls-end.ts";
@@ -63,13 +64,22 @@ export async function openListener(
   const sessions = new Set<ServerHttp2Session>();
   const entry = { listener: () => listener };
   const http1 = createHttp1();
+  /** What was tried before a connection came to `http1`, for its next request. */
+  const earlier = new WeakMap<Socket, EarlierAttempt>();
+  const fast = createFastPath(context, entry, {
+    isDraining: () => draining,
+    handOver(socket, attempt) {
+      if (attempt) earlier.set(socket, attempt);
+      http1.emit("connection", socket);
+    },
+  });
   const http2 = createHttp2(http2Options(limits));
   serve2(http2);
   const tls = createTlsEnds({
     handshakeTimeout: limits.clientHeaders,
     takers: {
       // One port for both protocols: what the handshake agreed on decides who takes the connection.
-      http: (secure) => void (secure.alpnProtocol === "h2" ? http2 : http1).emit("connection", secure),
+      http: (secure) => void (secure.alpnProtocol === "h2" ? http2.emit("connection", secure) : fast.accept(secure)),
       stream: (secure) => forwardStream(context, secure, matchStream(listener, serverNameOf(secure))?.route),
     },
   });
@@ -111,7 +121,11 @@ export async function openListener(
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
       for (const socket of undecided) socket.destroy();
       for (const [socket, requests] of pending) if (requests === undefined) socket.destroy();
-      const sweep = setInterval(() => http1.closeIdleConnections(), 50);
+      fast.closeIdle();
+      const sweep = setInterval(() => {
+        http1.closeIdleConnections();
+        fast.closeIdle();
+      }, 50);
       const timer = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, grace);
@@ -137,7 +151,8 @@ export async function openListener(
         undecided.delete(socket);
         // Over HTTP/2 and TLS an end is the end of both ways.
         socket.allowHalfOpen = !is2;
-        (is2 ? http2 : http1).emit("connection", socket);
+        if (is2) http2.emit("connection", socket);
+        else fast.accept(socket);
       });
     } else {
       undecided.add(socket);
@@ -170,7 +185,9 @@ export async function openListener(
     server.on("request", (request, response) => {
       if (draining) response.shouldKeepAlive = false;
       count(request.socket, response);
-      serve(context, entry, request, response);
+      const attempt = earlier.get(request.socket);
+      if (attempt) earlier.delete(request.socket);
+      serve(context, entry, request, response, undefined, attempt);
     });
     server.on("checkContinue", (request, response) => {
       count(request.socket, response);

@@ -1,14 +1,44 @@
 import type { Metrics } from "../../system/index.ts";
+import type { Pool, Route } from "../../routing/index.ts";
+import { createRouteFigures } from "../route-figures.ts";
 
-/** Counts of requests. Labels are bounded: no host, path or client address is one. */
+/** A request that has been answered, or whose client has left. */
+export interface Finished {
+  readonly id: string;
+  readonly method: string;
+  /** Host header as it was sent. */
+  readonly host: string;
+  /** With the query, as it was sent. */
+  readonly target: string;
+  /** `HTTP/1.1` and so on. */
+  readonly protocol: string;
+  /** Address of the client, behind forwarders that are trusted. */
+  readonly client: string;
+  readonly header: (name: string) => string | undefined;
+  /** Absent: it found none. */
+  readonly route?: Route;
+  readonly pool?: Pool;
+  /** Address and port of the endpoint that answered, or was tried last. */
+  readonly endpoint?: string;
+  /** 499 when its client left first. */
+  readonly code: number;
+  /** Of the answer's body. */
+  readonly bytes: number;
+  /** From its header section to the end of its answer. */
+  readonly milliseconds: number;
+}
+
+/** What is counted of requests. */
 export interface RequestCounts {
-  /** A request has been answered; 499 when its client left first. */
-  requestDone(code: number): void;
   requestBegun(): void;
+  /** One that has begun goes on elsewhere, where it begins again. */
+  requestLeft(): void;
+  requestDone(finished: Finished): void;
   retried(): void;
 }
 
-export function createRequestCounts(metrics: Metrics): RequestCounts {
+/** `told` hears of each request that is done. */
+export function createRequestCounts(metrics: Metrics, told?: (finished: Finished) => void): RequestCounts {
   const requests = metrics.counter(
     "fairlead_ingress_requests_total",
     "Requests answered, by status code; 499 when the client left first.",
@@ -16,11 +46,19 @@ export function createRequestCounts(metrics: Metrics): RequestCounts {
   );
   const inFlight = metrics.gauge("fairlead_ingress_requests_in_flight", "Requests and tunnels under way.")();
   const retries = metrics.counter("fairlead_ingress_retries_total", "Further attempts after a failed one.")();
+  const byRoute = createRouteFigures(metrics);
+  const ofCode = new Map<number, ReturnType<typeof requests>>();
   return {
     requestBegun: () => inFlight.inc(),
-    requestDone(code) {
+    requestLeft: () => inFlight.dec(),
+    requestDone(finished) {
+      const { code, route, pool, method, milliseconds } = finished;
       inFlight.dec();
-      requests(String(code)).inc();
+      let counter = ofCode.get(code);
+      if (!counter) ofCode.set(code, (counter = requests(String(code))));
+      counter.inc();
+      if (route) byRoute({ route, method, code, seconds: milliseconds / 1000, ...(pool ? { pool } : {}) });
+      told?.(finished);
     },
     retried: () => retries.inc(),
   };

@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import type { Dispatcher } from "undici";
-import { type Listener, matchOn } from "../../routing/index.ts";
+import { type Listener, type Match, matchOn, type Route } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
 import type { Clock } from "../../system/index.ts";
 import { certificateOf } from "./client-certificate.ts";
-import { changedFields } from "./changes.ts";
+import { changedAnswer, changedFields } from "./changes.ts";
 import { decide, type Decision } from "./decision.ts";
 import {
   cutOff,
@@ -26,7 +26,7 @@ import { hasField, headerObject, requestHeaders, responseHeaders } from "./heade
 import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
-import type { RequestCounts } from "./metrics.ts";
+import type { Finished, RequestCounts } from "./metrics.ts";
 import { affinityField } from "./policies.ts";
 import { mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
@@ -47,17 +47,50 @@ export interface Entry {
   readonly listener: () => Listener;
 }
 
+/** An attempt that was made before, by whoever served the connection then. */
+export interface EarlierAttempt {
+  /** Is not to be tried again; absent when it was an old connection that failed and not the endpoint. */
+  readonly upstream?: Upstream;
+}
+
 /** A request that has a destination. */
 export interface Routed extends Decision {
   readonly id: string;
+  readonly route: Route;
+}
+
+/** A request that is answered right away; with its route, when that is what answers. */
+export interface Refused extends Answer {
+  readonly id: string;
+  readonly route?: Route;
 }
 
 const requestIdPattern = /^[\w.:=/+-]{1,128}$/;
 
+/** What a request is called in headers and error pages: as whoever sent it says, when that is harmless. */
+export function requestIdOf(given: string | readonly string[] | undefined): string {
+  return typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID();
+}
+
+/** A request, whatever read it. */
+export interface Asked {
+  readonly id: string;
+  readonly host: string;
+  /** With its question mark, or "". */
+  readonly query: string;
+  readonly method: string;
+  /** By name in lower case. */
+  readonly header: (name: string) => string | undefined;
+  /** Name, value, name, value. */
+  readonly rawHeaders: readonly string[];
+  /** Bytes of its body, as it says. */
+  readonly length: number;
+  readonly socket: Incoming["socket"];
+}
+
 /** Finds where a request goes and what its backend is told; or the answer it gets right away. */
-export function route(context: ProxyContext, entry: Entry, request: Incoming): Routed | (Answer & { id: string }) {
-  const given = request.headers["x-request-id"];
-  const id = typeof given === "string" && requestIdPattern.test(given) ? given : randomUUID();
+export function route(context: ProxyContext, entry: Entry, request: Incoming): Routed | Refused {
+  const id = requestIdOf(request.headers["x-request-id"]);
   const target = readTarget(request);
   if ("refused" in target) return { id, status: 400, text: `Bad request: ${target.refused}.` };
   if (request.method === "TRACE" || request.method === "CONNECT")
@@ -68,31 +101,37 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
     return typeof value === "string" ? value : value?.join(", ");
   };
   const method = request.method ?? "GET";
-  const found = matchOn(listener, {
-    host: target.host,
-    path: target.path,
-    query: target.query,
-    method,
-    header,
-    serverName: listener.protocol === "HTTP" ? undefined : serverNameOf(request.socket),
-  });
+  const { host, path, query } = target;
+  const { socket, rawHeaders } = request;
+  const serverName = listener.protocol === "HTTP" ? undefined : serverNameOf(socket);
+  const found = matchOn(listener, { host, path, query, method, header, serverName });
   if (found.outcome === "refused") return { id, status: 400, text: `Bad request: ${found.why}.` };
   if (found.outcome === "misdirected") return { id, ...answers.misdirected };
   if (found.outcome === "unmatched") return { id, ...answers.unmatched };
-  if (Number(request.headers["content-length"] ?? 0) > context.limits.bodyBytes) return { id, ...answers.bodyTooLarge };
+  const length = Number(request.headers["content-length"] ?? 0);
+  if (length > context.limits.bodyBytes) return { id, ...answers.bodyTooLarge };
+  return decideFor(context, listener, { id, host, query, method, header, rawHeaders, length, socket }, found);
+}
+
+/** What a request's route makes of it. */
+export function decideFor(
+  { guards, trusted }: ProxyContext,
+  listener: Listener,
+  asked: Asked,
+  found: Extract<Match, { outcome: "route" }>,
+): Routed | Refused {
+  const { id, host, query, method, header, rawHeaders, length, socket } = asked;
   const scheme = listener.protocol === "HTTP" ? "http" : "https";
   const client = forwardedFor(
     {
-      peer: request.socket.remoteAddress ?? "",
+      peer: socket.remoteAddress ?? "",
       protocol: scheme,
-      host: target.host,
-      port: listener.bindPort === undefined ? (request.socket.localPort ?? listener.port) : listener.port,
+      host,
+      port: listener.bindPort === undefined ? (socket.localPort ?? listener.port) : listener.port,
       header,
     },
-    context.trusted,
+    trusted,
   );
-  const headers = requestHeaders(request.rawHeaders, target.host, client, id);
-  const { host, query } = target;
   const decided = decide(found, {
     method,
     scheme,
@@ -100,15 +139,15 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
     client: client.realIp,
     clientScheme: client.proto === "https" ? "https" : client.proto === "http" ? "http" : scheme,
     id,
-    length: Number(request.headers["content-length"] ?? 0),
-    guards: context.guards,
-    certificate: () => certificateOf(request.socket),
+    length,
+    guards,
+    certificate: () => certificateOf(socket),
     port: listener.port,
     query,
     header,
-    headers,
+    headers: requestHeaders(rawHeaders, host, client, id),
   });
-  return { id, ...decided };
+  return { id, route: found.route, ...decided };
 }
 
 /** Asks whoever must be asked whether a request may pass, and calls `proceed` with what becomes of it. */
@@ -117,20 +156,24 @@ export function authorized(
   entry: Entry,
   routed: Routed,
   signal: AbortSignal,
-  proceed: (routed: Routed | (Answer & { id: string })) => void,
+  proceed: (routed: Routed | Refused) => void,
 ): void {
-  const { authorize, checking, facts, headers, id } = routed;
+  const { authorize, checking, facts, headers, id, route: by } = routed;
   if (checking) {
     const { checking: _done, ...next } = routed;
     void checking.then((answer) =>
-      answer ? proceed({ id, ...answer }) : authorized(context, entry, next, signal, proceed),
+      answer ? proceed({ id, route: by, ...answer }) : authorized(context, entry, next, signal, proceed),
     );
     return;
   }
   if (!authorize) return proceed(routed);
   const { upstreams } = context;
   void askAuthorization(authorize, { upstreams, listener: entry.listener(), facts, headers, signal }).then((answer) =>
-    proceed("status" in answer ? { id, ...answer } : { ...routed, headers: changedFields(headers, answer.changes) }),
+    proceed(
+      "status" in answer
+        ? { id, route: by, ...answer }
+        : { ...routed, headers: changedFields(headers, answer.changes) },
+    ),
   );
 }
 
@@ -140,6 +183,49 @@ export function serverNameOf(socket: object): string {
   return typeof servername === "string" ? servername : "";
 }
 
+/** How a request ended, as far as it is known. */
+interface Ending {
+  readonly id: string;
+  readonly route?: Route;
+  readonly pool?: string;
+  readonly client?: string;
+  readonly upstream?: Upstream;
+  readonly code: number;
+  readonly bytes: number;
+  /** Of `performance.now()`. */
+  readonly begun: number;
+}
+
+/** What there is to say about a request that has ended. */
+export function finishedOf({ upstreams }: ProxyContext, request: Incoming, ending: Ending): Finished {
+  const { headers, socket } = request;
+  const { id, route: by, upstream, code, bytes } = ending;
+  const pool = ending.pool === undefined ? undefined : upstreams.poolOf(ending.pool);
+  const authority = "authority" in request ? request.authority : undefined;
+  return {
+    id,
+    method: request.method ?? "",
+    host: authority ?? headers.host ?? "",
+    target: request.url ?? "",
+    protocol: `HTTP/${request.httpVersion}`,
+    client: ending.client ?? socket?.remoteAddress ?? "",
+    header: (name) => {
+      const value = headers[name];
+      return typeof value === "string" ? value : value?.join(", ");
+    },
+    ...(by ? { route: by } : {}),
+    ...(pool ? { pool } : {}),
+    ...(upstream ? { endpoint: endpointOf(upstream) } : {}),
+    code,
+    bytes,
+    milliseconds: performance.now() - ending.begun,
+  };
+}
+
+/** Address and port, as people write them. */
+export const endpointOf = ({ address, port }: Upstream): string =>
+  `${address.includes(":") ? `[${address}]` : address}:${port}`;
+
 /** Serves one request: routes it, sends it to an endpoint, and streams the answer back. */
 export function serve(
   context: ProxyContext,
@@ -147,10 +233,16 @@ export function serve(
   request: Incoming,
   response: Outgoing,
   onFirstRead: () => void = () => {},
+  earlier?: EarlierAttempt,
 ): void {
   const { upstreams, limits, metrics } = context;
   const sink: Writable = response;
   metrics.requestBegun();
+  const begun = performance.now();
+  let bytes = 0;
+  /** What is known of where it goes. */
+  let to: { readonly route?: Route; readonly pool?: string; readonly client?: string } = {};
+  let last: Upstream | undefined;
   // A client that goes in the middle of an answer is no fault; "close" tells of it.
   response.on("error", () => {});
   let controller: Dispatcher.DispatchController | undefined;
@@ -163,7 +255,16 @@ export function serve(
   response.once("close", () => {
     gone = !response.writableFinished;
     for (const each of release) each();
-    metrics.requestDone(gone && !response.headersSent ? 499 : response.statusCode);
+    metrics.requestDone(
+      finishedOf(context, request, {
+        id: first.id,
+        ...to,
+        ...(last ? { upstream: last } : {}),
+        code: gone && !response.headersSent ? 499 : response.statusCode,
+        bytes,
+        begun,
+      }),
+    );
     for (const timer of timers) clearTimeout(timer);
     if (gone) {
       controller?.abort(new Error("the client went away"));
@@ -172,14 +273,18 @@ export function serve(
     }
   });
 
+  const refuse = (answer: Answer, id: string): void => {
+    bytes += sendAnswer(request, response, answer, id);
+  };
   const first = route(context, entry, request);
-  if ("status" in first) return sendAnswer(request, response, first, first.id);
+  to = first;
+  if ("status" in first) return refuse(first, first.id);
   ({ release } = first);
   // Nearly all requests need no leave: they go on in the same turn.
   if (first.authorize || first.checking)
     return authorized(context, entry, first, asking.signal, (next) => {
       if (response.destroyed) return;
-      if ("status" in next) sendAnswer(request, response, next, next.id);
+      if ("status" in next) refuse(next, next.id);
       else proceed(next);
     });
   proceed(first);
@@ -209,9 +314,9 @@ export function serve(
       if (mirror) mirrors.push(mirror);
     }
     if (timeouts.request) after(timeouts.request, () => giveUp());
-    const tried = new Set<Upstream>();
-    let attempts = 0;
-    attempt();
+    const tried = new Set<Upstream>(earlier?.upstream ? [earlier.upstream] : []);
+    let attempts = earlier ? 1 : 0;
+    attempt(earlier && answers.unreachable);
 
     function after(ms: number, act: () => void): NodeJS.Timeout {
       const timer = setTimeout(() => {
@@ -234,7 +339,7 @@ export function serve(
       late = true;
       controller?.abort(tooLate());
       if (response.headersSent) cutOff(response);
-      else sendAnswer(request, response, answers.timeout, routed.id);
+      else refuse(answers.timeout, routed.id);
     }
 
     function attempt(failure: Answer = answers.noEndpoints): void {
@@ -250,6 +355,7 @@ export function serve(
       cookieFor = affinity && pool === routed.pool && upstream.id !== routed.sticky ? upstream : undefined;
       tried.add(upstream);
       attempts++;
+      last = upstream;
       upstream.inFlight++;
       controller = undefined;
       let attempted = true;
@@ -315,7 +421,9 @@ export function serve(
           process.nextTick(flushHead);
         },
         onResponseData(current, chunk) {
-          if (ignored || replaced || sink.write(chunk)) return;
+          if (ignored || replaced) return;
+          bytes += chunk.length;
+          if (sink.write(chunk)) return;
           current.pause();
           watchIdle(request, true, limits.clientIdle);
           response.once("drain", () => {
@@ -353,30 +461,22 @@ export function serve(
         const { name, value } = affinityField(affinity, cookieFor.id, routed.facts, context.clock.now());
         headers.push(name, value);
       }
-      return changed(headers);
-    }
-
-    function changed(fields: string[]): string[] {
-      let headers = fields;
-      const { responseFields, responseChanges } = routed;
-      if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
-      for (const changes of responseChanges) headers = changedFields(headers, changes);
-      return headers;
+      return changedAnswer(headers, routed);
     }
 
     /** An answer of our own, or the page of the backend that has those of its status. */
     function answerWith(answer: Answer): void {
       const { errorPages, facts, headers } = routed;
-      if (!errorPages?.codes.includes(answer.status) || response.headersSent)
-        return sendAnswer(request, response, answer, routed.id);
+      if (!errorPages?.codes.includes(answer.status) || response.headersSent) return refuse(answer, routed.id);
       void fetchErrorPage(errorPages, { upstreams, facts, headers, status: answer.status }).then((page) => {
         if (gone || late || response.headersSent) return;
-        if (!page) return sendAnswer(request, response, answer, routed.id);
+        if (!page) return refuse(answer, routed.id);
+        if (method !== "HEAD") bytes += page.body.length;
         sendHead(
           response,
           page.status,
           undefined,
-          changed([...page.headers, "content-length", String(page.body.length)]),
+          changedAnswer([...page.headers, "content-length", String(page.body.length)], routed),
         );
         endAnswer(request, response, limits.clientIdle, method === "HEAD" ? undefined : page.body);
       });
@@ -402,7 +502,7 @@ export function serve(
     function failed(upstream: Upstream, error: Error, id: string): void {
       if (gone || late) return;
       if (response.headersSent) return cutOff(response);
-      if (body?.tooLarge) return sendAnswer(request, response, answers.bodyTooLarge, id);
+      if (body?.tooLarge) return refuse(answers.bodyTooLarge, id);
       const sent = controller !== undefined;
       if (!sent) upstream.avoid();
       const answer = timedOut(error) ? answers.timeout : answers.unreachable;

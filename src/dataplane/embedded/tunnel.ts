@@ -6,7 +6,7 @@ import { openTls } from "./backend-tls.ts";
 import { changedFields } from "./changes.ts";
 import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
-import { type Entry, authorized, type ProxyContext, route, type Routed } from "./proxy.ts";
+import { type Entry, authorized, finishedOf, type ProxyContext, route, type Routed } from "./proxy.ts";
 import { timedOut } from "./retry.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -25,13 +25,22 @@ export function tunnel(
 ): void {
   const { upstreams, limits, metrics } = context;
   metrics.requestBegun();
-  const state: { done: boolean; outgoing?: ClientRequest; code: number } = { done: false, code: 499 };
+  const written = socket.bytesWritten;
+  const begun = performance.now();
+  const state: { done: boolean; outgoing?: ClientRequest; code: number; upstream?: Upstream } = {
+    done: false,
+    code: 499,
+  };
   socket.setTimeout(0);
   socket.on("error", () => socket.destroy());
   socket.once("close", () => {
     state.done = true;
     state.outgoing?.destroy();
-    metrics.requestDone(state.code);
+    const { code, upstream } = state;
+    const bytes = socket.bytesWritten - written;
+    metrics.requestDone(
+      finishedOf(context, request, { ...first, code, bytes, begun, ...(upstream ? { upstream } : {}) }),
+    );
   });
 
   const protocol = request.headers.upgrade ?? "";
@@ -58,6 +67,7 @@ export function tunnel(
       if (upstream === undefined || upstream === "full")
         return refuse(upstream ? answers.overloaded : failure, routed.id);
       tried.add(upstream);
+      state.upstream = upstream;
       upstream.inFlight++;
       let connected = false;
       const { address, port, tls } = upstream;

@@ -6,6 +6,7 @@ import type { Clock } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
 import { endpointId } from "../endpoint-id.ts";
 import { backendTlsOptions, openTls } from "./backend-tls.ts";
+import { createEndpointConnections, type EndpointConnections } from "./fast-path/endpoint-connections.ts";
 import type { Limits } from "./limits.ts";
 
 /** One address that requests are sent to; shared by all pools that have it. */
@@ -22,6 +23,8 @@ export interface Upstream {
   inFlight: number;
   /** Connections to it; opened by the first request. */
   connections(): ConnectionPool;
+  /** The same without undici, for requests without a body; absent where HTTP/1.1 in clear is not what it is spoken to in. */
+  plain?(): EndpointConnections;
   /** A connection failed: for a short while others come first. */
   avoid(): void;
 }
@@ -49,6 +52,8 @@ export interface Upstreams {
    * `tried`. `undefined` when there is none, "full" when all have as many requests as they may.
    */
   pick(pool: string, tried: ReadonlySet<Upstream>, choice?: Choice): Upstream | "full" | undefined;
+  /** The pool as it is now. */
+  poolOf(key: string): Pool | undefined;
   /** Settles when all connections are closed. */
   close(): Promise<void>;
 }
@@ -59,6 +64,7 @@ interface Shared extends Upstream {
   users: number;
   avoidUntil: number;
   opened: ConnectionPool | undefined;
+  openedPlain: EndpointConnections | undefined;
 }
 
 interface Balanced {
@@ -99,7 +105,11 @@ export function createUpstreams(
         users: 0,
         avoidUntil: 0,
         opened: undefined,
+        openedPlain: undefined,
         connections: () => (created.opened ??= open(origin, protocol === "h2c", created)),
+        ...(tls || proxyProtocol || protocol === "h2c"
+          ? {}
+          : { plain: () => (created.openedPlain ??= createEndpointConnections({ address, port, limits })) }),
         avoid: () => void (created.avoidUntil = clock.now() + limits.avoid),
       };
       shared.set(key, (upstream = created));
@@ -153,6 +163,7 @@ export function createUpstreams(
       shared.delete(upstream.key);
       // Waits for the requests that are under way.
       upstream.opened?.close().catch(() => {});
+      void upstream.openedPlain?.close();
     }
   }
 
@@ -217,9 +228,13 @@ export function createUpstreams(
       if (best) pool.turn = (ready.indexOf(best) + 1) % ready.length;
       return best ?? (untried ? "full" : undefined);
     },
+    poolOf: (key) => balanced.get(key)?.pool,
     async close() {
       balanced.clear();
-      const open = [...shared.values()].flatMap(({ opened }) => (opened ? [opened] : []));
+      const open = [...shared.values()].flatMap(({ opened, openedPlain }) => [
+        ...(opened ? [opened] : []),
+        ...(openedPlain ? [openedPlain] : []),
+      ]);
       shared.clear();
       await Promise.all(open.map((connections) => connections.close()));
     },

@@ -7,16 +7,19 @@ export type Figures = readonly {
   readonly help: string;
   readonly labels: readonly string[];
   readonly buckets: readonly number[];
-  /** Label values, and by how much it rose or fell; or each value that was observed. */
+  /** Label values, and by how much it rose or fell; of a histogram by bucket, those above all of them next to last, and the sum. */
   readonly changes: readonly { readonly values: readonly string[]; readonly by: readonly number[] }[];
 }[];
 
-/** Observed values that are kept until they are told. */
-const mostObserved = 1_000;
+interface Member {
+  readonly values: readonly string[];
+  /** As in `Figures`. */
+  by: number[];
+}
 
 interface Recorded {
   readonly about: Omit<Figures[number], "changes">;
-  readonly members: Map<string, { readonly values: readonly string[]; by: number; observed: number[] }>;
+  readonly members: Map<string, Member>;
 }
 
 /** Metrics of a process that serves none itself: `tell` gets what has been counted, `wait` milliseconds after the first of it at the latest. */
@@ -31,10 +34,10 @@ export function createRelayedMetrics(tell: (figures: Figures) => void, wait: num
     const figures: Figures = [...changed].map(({ about, members }) => ({
       ...about,
       changes: [...members.values()]
-        .filter(({ by, observed }) => by !== 0 || observed.length > 0)
-        .map(({ values, by, observed }) => ({ values, by: about.type === "histogram" ? observed : [by] })),
+        .filter(({ by }) => by.some((each) => each !== 0))
+        .map(({ values, by }) => ({ values, by })),
     }));
-    for (const { members } of changed) for (const member of members.values()) [member.by, member.observed] = [0, []];
+    for (const { members } of changed) for (const member of members.values()) member.by = member.by.map(() => 0);
     changed.clear();
     if (figures.length > 0) tell(figures);
   }
@@ -45,10 +48,7 @@ export function createRelayedMetrics(tell: (figures: Figures) => void, wait: num
     timer ??= setTimeout(flush, wait).unref();
   }
 
-  function family<T>(
-    about: Recorded["about"],
-    make: (recorded: Recorded, member: { by: number; observed: number[] }) => T,
-  ): Family<T> {
+  function family<T>(about: Recorded["about"], make: (recorded: Recorded, member: Member) => T): Family<T> {
     const recorded = known.get(about.name) ?? { about, members: new Map() };
     known.set(about.name, recorded);
     const made = new Map<string, T>();
@@ -56,7 +56,8 @@ export function createRelayedMetrics(tell: (figures: Figures) => void, wait: num
       const key = values.join("\0");
       let one = made.get(key);
       if (one === undefined) {
-        const member = recorded.members.get(key) ?? { values, by: 0, observed: [] };
+        const places = about.type === "histogram" ? about.buckets.length + 2 : 1;
+        const member = recorded.members.get(key) ?? { values, by: Array.from({ length: places }, () => 0) };
         recorded.members.set(key, member);
         made.set(key, (one = make(recorded, member)));
       }
@@ -67,25 +68,37 @@ export function createRelayedMetrics(tell: (figures: Figures) => void, wait: num
   const unreadable = (): never => {
     throw new TypeError("a figure that is read when it is asked for cannot be told by another process");
   };
-  const number = (recorded: Recorded, member: { by: number }): Gauge & Counter => ({
+  const add = (member: Member, place: number, by: number): void => {
+    member.by[place] = (member.by[place] ?? 0) + by;
+  };
+  const number = (recorded: Recorded, member: Member): Gauge & Counter => ({
     inc(by = 1) {
-      member.by += by;
+      add(member, 0, by);
       note(recorded);
     },
     dec() {
-      member.by -= 1;
+      add(member, 0, -1);
       note(recorded);
     },
     set: unreadable,
     from: unreadable,
   });
-  const histogram = (recorded: Recorded, member: { observed: number[] }): Histogram => ({
-    observe(value) {
-      member.observed.push(value);
-      note(recorded);
-      if (member.observed.length >= mostObserved) flush();
-    },
-  });
+  const histogram = (recorded: Recorded, member: Member): Histogram => {
+    const { buckets } = recorded.about;
+    return {
+      observe(value) {
+        const bucket = buckets.findIndex((bound) => value <= bound);
+        add(member, bucket < 0 ? buckets.length : bucket, 1);
+        add(member, buckets.length + 1, value);
+        note(recorded);
+      },
+      merge(counts, sum) {
+        for (const [i, each] of counts.entries()) add(member, i, each);
+        add(member, buckets.length + 1, sum);
+        note(recorded);
+      },
+    };
+  };
 
   return {
     counter: (name, help, labels = []) => family({ type: "counter", name, help, labels, buckets: [] }, number),
@@ -111,7 +124,7 @@ export function createFigureSink(metrics: Metrics): FigureSink {
         for (const { values, by } of changes) {
           if (type === "histogram") {
             const into = metrics.histogram(name, help, labels, buckets)(...values);
-            for (const value of by) into.observe(value);
+            into.merge(by.slice(0, -1), by.at(-1) ?? 0);
             continue;
           }
           const [change = 0] = by;
