@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import type { Listener } from "../routing/index.ts";
-import { socketAddress, socketFamily } from "../system/index.ts";
+import { isEveryAddress, socketAddress, socketFamily } from "../system/index.ts";
 import type { BoundListener } from "./dataplane.ts";
 
 /**
@@ -26,7 +26,7 @@ export type Transport = "tcp" | "udp";
 const kinds: Readonly<Record<Transport, number>> = { tcp: 1, udp: 2 };
 const closeOnExec = 0o2000000;
 const levelSocket = 1;
-const reuseAddress = 2;
+const [reuseAddress, reusePort] = [2, 15];
 const backlog = 4096;
 const codes: Readonly<Record<number, string>> = { 13: "EACCES", 98: "EADDRINUSE", 99: "EADDRNOTAVAIL" };
 
@@ -56,6 +56,9 @@ export const systemSockets: Sockets = {
       (tcp && setOption(fd, levelSocket, reuseAddress, one, one.length) < 0) ||
       bind(fd, name, name.length) < 0 ||
       (tcp && listen(fd, backlog) < 0) ||
+      // On all addresses, single ones are left to others of this user who ask for it, as the Service proxy does in user space: a cluster IP has
+      // port 80 too. Set when the port is had: nothing is shared with who was there before.
+      (tcp && isEveryAddress(name) && setOption(fd, levelSocket, reusePort, one, one.length) < 0) ||
       nameOf(fd, name, size) < 0;
     if (failed) {
       const code = fault();

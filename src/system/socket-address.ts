@@ -33,6 +33,10 @@ export function readSocketAddress(name: Buffer): { readonly address: string; rea
   return { address: new SocketAddress({ address: groups.join(":"), family: "ipv6" }).address, port };
 }
 
+/** Whether such an address is that of all addresses of its family: 0.0.0.0 or `::`. */
+export const isEveryAddress = (name: Buffer): boolean =>
+  (name.length === 16 ? name.subarray(4, 8) : name.subarray(8, 24)).every((byte) => byte === 0);
+
 function putFamily(name: Buffer, family: number): void {
   if (little) name.writeUInt16LE(family, 0);
   else name.writeUInt16BE(family, 0);

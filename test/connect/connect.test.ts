@@ -244,6 +244,10 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
           for (const target of ["pods/web:8080", "services/web"]) {
             const url = `http://${address}/api/v1/namespaces/default/${target}/proxy/with/${method}`;
             expect(JSON.parse(await curl("-X", method, url))).toMatchObject({ pod: "web", method });
+            // Only who reads is sent on to the slash.
+            const root = await curl("-X", method, `${url.replace(/\/with.*/, "")}?a=b`);
+            if (method === "GET") expect(root).toBe("");
+            else expect(JSON.parse(root)).toMatchObject({ method, path: "/?a=b" });
           }
         const code = await curl(
           "-o",

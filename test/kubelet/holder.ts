@@ -18,6 +18,7 @@ const sandbox = await runtime.createSandbox({
   hostname: "a",
   names: ["a"],
   hostNetwork: false,
+  hostPorts: [],
   dns,
   hostAliases: [],
 });

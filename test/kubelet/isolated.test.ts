@@ -1,6 +1,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { resources } from "../../src/kube/index.ts";
@@ -254,6 +257,81 @@ describeInside("pods in namespaces", () => {
     }
   });
 
+  /** What answers at an address of the node, as the pod's name. */
+  const podAt = async (url: string): Promise<string | undefined> => {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+    return ((await answer?.json()) as { pod?: string } | undefined)?.pod;
+  };
+
+  test("ports of the node lead to pods, one number at two addresses and for two protocols to three of them", async () => {
+    const ports = {
+      "port-loopback": [{ containerPort: 8080, hostPort: 8088, hostIP: "127.0.0.1" }],
+      "port-address": [{ containerPort: 8080, hostPort: 8088, hostIP: "10.42.7.1" }],
+      "port-udp": [{ containerPort: 8080 }, { containerPort: 5353, hostPort: 8088, protocol: "UDP" }],
+    };
+    for (const [name, own] of Object.entries(ports))
+      node.pod(name, {
+        containers: [
+          {
+            name: "web",
+            image: "fairlead.dev/echo",
+            env: [
+              { name: "DRAIN_SECONDS", value: "0" },
+              { name: "UDP_PORT", value: "5353" },
+            ],
+            ports: own,
+          },
+        ],
+      });
+    const byAddress = await node.until("port-address", isReady);
+    await Promise.all([node.until("port-loopback", isReady), node.until("port-udp", isReady)]);
+    await expect.poll(() => podAt("http://127.0.0.1:8088/"), { timeout: 10_000 }).toBe("port-loopback");
+    await expect.poll(() => podAt("http://10.42.7.1:8088/"), { timeout: 10_000 }).toBe("port-address");
+
+    const script = `fetch("http://10.42.7.1:8088/").then(async (r) => console.log((await r.json()).pod))`;
+    const containerId = byAddress.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
+    const { stdout } = await node.runtime.exec(containerId, [process.execPath, "-e", script], { timeoutMs: 10_000 });
+    expect(stdout).toBe("port-address\n");
+
+    const socket = createSocket("udp4");
+    try {
+      const answer = once(socket, "message");
+      await expect
+        .poll(
+          () => {
+            socket.send("hello", 8088, "10.42.7.1");
+            return Promise.race([answer.then(([text]) => String(text)), sleep(200)]);
+          },
+          { timeout: 10_000 },
+        )
+        .toMatch(/^port-udp:/);
+    } finally {
+      socket.close();
+    }
+  });
+
+  test("a port of the node that another pod has is told, and had when that one goes", async () => {
+    node.pod("port-next", {
+      containers: [
+        {
+          name: "web",
+          image: "fairlead.dev/echo",
+          ports: [{ containerPort: 8080, hostPort: 8088, hostIP: "10.42.7.1" }],
+          env: [{ name: "DRAIN_SECONDS", value: "0" }],
+        },
+      ],
+    });
+    const told = () =>
+      node.client
+        .list(resources.Event)
+        .then(({ items }) =>
+          items.some(({ message }) => message?.includes("host port 8088/TCP leads to pod 10.42.7.")),
+        );
+    await expect.poll(told, { timeout: 10_000 }).toBe(true);
+    await node.client.delete(resources.Pod, { namespace: "default", name: "port-address" }, { gracePeriodSeconds: 1 });
+    await expect.poll(() => podAt("http://10.42.7.1:8088/"), { timeout: 30_000 }).toBe("port-next");
+  });
+
   test("a bridge that someone deletes and rules that someone flushes are put back, and pods answer again", async () => {
     const address = (await node.until("a", isReady)).status?.podIP;
     execFileSync("ip", ["link", "delete", "fairlead0"]);
@@ -261,7 +339,9 @@ describeInside("pods in namespaces", () => {
     const answers = async () =>
       (await fetch(`http://${address}:8080/`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined))?.status;
     await expect.poll(answers, { timeout: 30_000 }).toBe(200);
-    expect(execFileSync("nft", ["list", "tables"], { encoding: "utf8" })).toContain("table ip fairlead_pods");
+    const tables = () => execFileSync("nft", ["list", "tables"], { encoding: "utf8" });
+    await expect.poll(tables, { timeout: 30_000 }).toContain("table ip fairlead_pods");
     expect(execFileSync("ip", ["route", "get", "10.96.0.1"], { encoding: "utf8" })).toContain("dev fairlead0");
+    await expect.poll(() => podAt("http://127.0.0.1:8088/"), { timeout: 30_000 }).toBe("port-loopback");
   });
 });

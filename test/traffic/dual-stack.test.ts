@@ -28,7 +28,7 @@ spec:
   ipFamilyPolicy: RequireDualStack
   selector: { app: web }
   ports:
-    - { name: http, port: 8000, targetPort: 8080 }
+    - { name: http, port: 80, targetPort: 8080 }
     - { name: udp, port: 5300, targetPort: 5353, protocol: UDP }
 ---
 apiVersion: v1
@@ -67,9 +67,8 @@ describe.skipIf(noKernel)(`a cluster of two families${noKernel ? ` (skipped: ${n
 
   beforeAll(async () => {
     lab = await openLab("root");
-    const ports = ["--http-port", "8080", "--https-port", "8443"];
     const ranges = ["--service-cidr", "10.96.0.0/16,fd00:10:96::/112"];
-    cluster = await upCluster(lab, ["--nodes", "2", "--proxy-mode", "nftables", ...ports, ...ranges]);
+    cluster = await upCluster(lab, ["--nodes", "2", "--proxy-mode", "nftables", ...ranges]);
     printed(await cluster.kubectl(["apply", "-f", "-"], { input: manifests }));
     printed(await cluster.kubectl(["rollout", "status", "daemonset/web", "--timeout=60s"]));
     nodes = (await json<{ items: Node[] }>("get", "nodes")).items;
@@ -151,6 +150,20 @@ describe.skipIf(noKernel)(`a cluster of two families${noKernel ? ` (skipped: ${n
         }),
       );
     });
+  });
+
+  it("in user space the Ingress still has the node's ports, beside cluster IPs with the same", async () => {
+    const asked = await lab.run("curl", [
+      "-s",
+      "-m",
+      "20",
+      "-o",
+      "/dev/null",
+      "-w",
+      "%{http_code}",
+      "http://10.41.0.1/",
+    ]);
+    expect(printed(asked)).toBe("404");
   });
 
   it("a start that names no ranges keeps them, and one that names others is refused", async () => {

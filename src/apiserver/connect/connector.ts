@@ -74,7 +74,12 @@ export function createConnector(options: ConnectorOptions): Connector {
       : resource === "services"
         ? targets.service(namespace, name)
         : targets.node(name));
-    return passOn(request, { backend, path, name: `${resource} ${name}`, ...proxyChange(request, path, backend) });
+    return passOn(request, {
+      backend,
+      path: path.startsWith("/") ? path : `/${path}`,
+      name: `${resource} ${name}`,
+      ...proxyChange(request, path, backend),
+    });
   };
 
   return (request, info, served) => {

@@ -23,9 +23,12 @@ export function restOfPath({ transport, path, query }: ApiRequest, { namespace, 
   return `${raw.slice(at)}${mark < 0 ? "" : url.slice(mark)}`;
 }
 
-/** Relative links of a page at `.../proxy` would lead beside it: the client is sent to `.../proxy/`, as upstream does. Not for upgrades. */
-export function redirectToSlash({ transport, path, query }: ApiRequest, rest: string): ApiResponse | undefined {
-  if (rest.startsWith("/") || transport?.upgrade === true) return undefined;
+/**
+ * Relative links of a page at `.../proxy` would lead beside it: who reads it is sent to `.../proxy/`, as upstream does. Not for upgrades, nor for
+ * what writes: clients do not send a body again.
+ */
+export function redirectToSlash({ method, transport, path, query }: ApiRequest, rest: string): ApiResponse | undefined {
+  if (rest.startsWith("/") || transport?.upgrade === true || (method !== "GET" && method !== "HEAD")) return undefined;
   const text = query.toString();
   const url = transport?.url ?? `${path}${text ? `?${text}` : ""}`;
   const mark = url.indexOf("?");

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
 import { addressAt, parseRange, type Range } from "./cidr.ts";
 import { NetworkError } from "./network.ts";
+import { replaceFile } from "./record.ts";
 
 /** Which address each sandbox has: durable, so that a restart neither moves nor doubles one. */
 export interface AddressPool {
@@ -26,11 +26,7 @@ export function openAddressPool(file: string, cidr: string): AddressPool {
   const range = parseRange(cidr, 2);
   const state = read(file, cidr);
   const used = new Set(Object.values(state.leases));
-  const save = (): void => {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(`${file}.new`, JSON.stringify(state), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  };
+  const save = (): void => replaceFile(file, state);
   return {
     gateway: addressAt(range, 1),
     prefix: range.prefix,

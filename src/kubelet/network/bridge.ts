@@ -7,6 +7,7 @@ import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
 import { hasEgressTable, masqueradeEgress, removeEgress } from "./egress.ts";
 import { forwardIpv4, forwardIpv6 } from "./forwarding.ts";
+import { createHostPorts } from "./host-ports.ts";
 import { bridgeName } from "./names.ts";
 import { besideSupervisor } from "../runtime/mount-namespace.ts";
 import { NetworkError, type NodeRoute, type PodNetwork } from "./network.ts";
@@ -40,6 +41,7 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   let ownRanges: readonly string[] = [];
   /** False where there is no nft: then pods reach only what knows their addresses. */
   let hasEgress = false;
+  const hostPorts = createHostPorts({ file: join(options.dir, "host-ports.json"), commands });
 
   const opened = (): readonly AddressPool[] => {
     if (pools.length === 0) throw new NetworkError("NO_CIDR", "the node has no pod range yet");
@@ -58,6 +60,12 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
     await attempt(["netns", "delete", netnsOf(id)]);
     // What a machine that was switched off left is a plain file.
     rmSync(join(netnsDirectory, netnsOf(id)), { force: true });
+  };
+
+  const release = async (id: string): Promise<void> => {
+    await hostPorts.close(id);
+    await disconnect(id);
+    give(id);
   };
 
   const connect = async (id: string, addresses: readonly { address: string; gateway: string }[]): Promise<void> => {
@@ -120,35 +128,35 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       try {
         await masqueradeEgress(commands, ownRanges, []);
         hasEgress = true;
+        await hostPorts.setUp();
         return [];
       } catch (error) {
         return [`pods reach nothing outside the cluster: ${error instanceof Error ? error.message : String(error)}`];
       }
     },
-    async attach(id) {
+    async attach(id, ports) {
       const isNew = !interfaces().has(vethOf(id));
       // What was connected before the node had a second family stays with what it has.
       const held = isNew ? opened() : opened().filter((pool) => pool.holders().includes(id));
       try {
         const addresses = held.map((pool) => ({ address: pool.take(id), gateway: pool.gateway }));
         if (isNew) await connect(id, addresses);
+        await hostPorts.open(
+          id,
+          addresses.map(({ address }) => address),
+          ports,
+        );
         return { addresses: addresses.map(({ address }) => address), netns: netnsOf(id) };
       } catch (error) {
-        await disconnect(id);
-        give(id);
+        await release(id);
         throw error;
       }
     },
-    async detach(id) {
-      await disconnect(id);
-      give(id);
-    },
+    detach: release,
     isAttached: async (id) => interfaces().has(vethOf(id)),
     async retain(ids) {
       for (const id of holders()) {
-        if (ids.has(id)) continue;
-        await disconnect(id);
-        give(id);
+        if (!ids.has(id)) await release(id);
       }
     },
     async routeTo(nodes) {
@@ -176,10 +184,14 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
       }
       if (failed.length > 0) throw failed[0];
     },
-    isIntact: async () => interfaces().has(bridgeName) && (!hasEgress || (await hasEgressTable(commands, ownRanges))),
+    isIntact: async () =>
+      interfaces().has(bridgeName) &&
+      (!hasEgress || (await hasEgressTable(commands, ownRanges))) &&
+      (await hostPorts.isIntact()),
     async tearDown() {
       for (const id of new Set(files.flatMap((one) => Object.keys(leasesIn(one))))) await disconnect(id);
       await removeEgress(commands);
+      await hostPorts.tearDown();
       for (const family of ["-4", "-6"]) await attempt([family, "route", "flush", "proto", routeProtocol]);
       await attempt(["link", "delete", bridgeName]);
       for (const one of files) rmSync(one, { force: true });

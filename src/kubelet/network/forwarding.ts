@@ -13,6 +13,9 @@ export function forwardIpv4(bridge: string): void {
   for (const device of ["all", bridge]) write(`ipv4/conf/${device}/send_redirects`, "0");
 }
 
+/** Lets packets from and to this machine's loopback addresses, translated, pass by the bridge. Who may send to them is for rules to say. */
+export const routeLoopback = (bridge: string): void => write(`ipv4/conf/${bridge}/route_localnet`, "1");
+
 /**
  * The same for IPv6. A machine that forwards believes no router any more, unless it is told to: those interfaces that have their route
  * from one keep it. Throws `NetworkError` where the kernel has no IPv6.

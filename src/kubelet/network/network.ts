@@ -8,8 +8,11 @@ export interface PodNetwork {
    * Answers what pods will have to do without here, and why: a sentence each.
    */
   setUp(podCIDRs: readonly string[]): Promise<readonly string[]>;
-  /** Connects a sandbox; called again for the same id it answers the same. */
-  attach(id: string): Promise<Attachment>;
+  /**
+   * Connects a sandbox and leads its ports of the node to it; called again for the same id it answers the same. Where pods share the node's
+   * network, ports of the node are not led anywhere.
+   */
+  attach(id: string, hostPorts: readonly HostPort[]): Promise<Attachment>;
   /** Gives everything back. Unknown ids are fine. */
   detach(id: string): Promise<void>;
   /** Whether what `attach` made is still there; it is not after a reboot. */
@@ -31,6 +34,15 @@ export interface Attachment {
   readonly netns?: string;
 }
 
+/** A port of the node that leads to a pod. */
+export interface HostPort {
+  readonly protocol: "TCP" | "UDP" | "SCTP";
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** The node's address; absent: all of them. */
+  readonly hostIP?: string;
+}
+
 export interface NodeRoute {
   readonly podCIDR: string;
   /** The node's InternalIP of the same family. */
@@ -39,7 +51,7 @@ export interface NodeRoute {
 
 /** The pod network cannot do what was asked, for a reason that is not a failed command. */
 export class NetworkError extends Error {
-  readonly code: "BAD_CIDR" | "NO_CIDR" | "NO_FREE_ADDRESS" | "NO_IPV6";
+  readonly code: "BAD_CIDR" | "NO_CIDR" | "NO_FREE_ADDRESS" | "NO_IPV6" | "BAD_HOST_IP" | "HOST_PORT_TAKEN";
 
   constructor(code: NetworkError["code"], message: string) {
     super(message);

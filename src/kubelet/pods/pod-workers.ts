@@ -10,6 +10,7 @@ import type { WaitingReason } from "./container-status.ts";
 import { type DnsSettings, podDns } from "./dns.ts";
 import type { DownwardFacts } from "./downward-api.ts";
 import type { Lookup } from "./environment.ts";
+import { hostPortsOf } from "./host-ports.ts";
 import { podHostname } from "./hostname.ts";
 import { type PlanFacts, planPod, type Start } from "./plan.ts";
 import type { PodDirectories } from "./pod-directories.ts";
@@ -260,6 +261,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
           attempt: createSandbox,
           ...podHostname(pod, options.dns.clusterDomain),
           hostNetwork: pod.spec.hostNetwork ?? false,
+          hostPorts: hostPortsOf(pod),
           dns: podDns(pod, options.dns),
           hostAliases: (pod.spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => ({ ip, hostnames })),
         });

@@ -16,6 +16,7 @@ test("hostsFile: localhost, the pod, its aliases", () => {
     hostname: "web-1",
     names: ["web-1.s.d.svc.cluster.local", "web-1"],
     hostNetwork: false,
+    hostPorts: [],
     dns: { servers: [], searches: [], options: [] },
     hostAliases: [
       { ip: "192.0.2.1", hostnames: ["a", "b"] },

@@ -174,7 +174,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     async createSandbox(config) {
       const id = randomBytes(6).toString("hex");
       const { podUid, namespace, name, attempt, hostname } = config;
-      const attached = config.hostNetwork ? { addresses: [] } : await network.attach(id);
+      const attached = config.hostNetwork ? { addresses: [] } : await network.attach(id, config.hostPorts);
       const sandbox = {
         id,
         podUid,

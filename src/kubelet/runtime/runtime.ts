@@ -1,4 +1,5 @@
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { HostPort } from "../network/network.ts";
 
 /**
  * What the kubelet asks of whatever runs containers. The shape is that of the Container Runtime Interface
@@ -85,6 +86,8 @@ export interface SandboxConfig {
   /** By which the pod finds itself in /etc/hosts: the longest first. */
   readonly names: readonly string[];
   readonly hostNetwork: boolean;
+  /** None with hostNetwork: there a container's ports are the node's own. */
+  readonly hostPorts: readonly HostPort[];
   readonly dns: DnsConfig;
   /** Lines for /etc/hosts beside the usual ones. */
   readonly hostAliases: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];

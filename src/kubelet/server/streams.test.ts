@@ -31,6 +31,7 @@ beforeEach(async () => {
     attempt: 0,
     hostname: "web",
     hostNetwork: false,
+    hostPorts: [],
     dns: { servers: [], searches: [], options: [] },
     names: ["p"],
     hostAliases: [],

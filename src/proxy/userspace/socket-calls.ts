@@ -1,6 +1,6 @@
 import { constants, endianness } from "node:os";
 import { isMainThread } from "node:worker_threads";
-import { socketFamily } from "../../system/index.ts";
+import { isEveryAddress, socketFamily } from "../../system/index.ts";
 
 /**
  * The system's calls for sockets that never wait. What gives a number gives the error's number below zero, as the kernel does
@@ -56,7 +56,8 @@ export interface EpollCalls {
   hear(bell: number): void;
 }
 
-const { EAGAIN, EINPROGRESS, EALREADY, EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, ECONNABORTED } = constants.errno;
+const { EAGAIN, EINPROGRESS, EALREADY, EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED } =
+  constants.errno;
 
 /** The errors that are told apart here, as they are given. */
 export const errors = {
@@ -84,7 +85,7 @@ const stream = 1;
 const nonBlocking = 0o4000;
 const closeOnExec = 0o2000000;
 const [levelSocket, levelTcp, levelIpv6] = [1, 6, 41];
-const [reuseAddress, pendingError, linger] = [2, 4, 13];
+const [reuseAddress, pendingError, linger, reusePort] = [2, 4, 13, 15];
 const noDelay = 1;
 const onlyIpv6 = 26;
 const noSignal = 0x4000;
@@ -155,6 +156,17 @@ export async function openSocketCalls(): Promise<SocketCalls> {
   const peerSize = number(peer.length);
   const data = Buffer.alloc(bufferSize);
 
+  /**
+   * A program that listens on every address and allows it (the HTTP data planes do) leaves single ones to others of its user; the system gives
+   * a connection to who has its very address. Asked for only when the place is taken, so that nobody shares with another one unawares.
+   */
+  const bindTo = (fd: number, name: Buffer): boolean =>
+    bind(fd, name, name.length) === 0 ||
+    (koffi.errno() === EADDRINUSE &&
+      !isEveryAddress(name) &&
+      option(fd, levelSocket, reusePort) &&
+      bind(fd, name, name.length) === 0);
+
   const calls: SocketCalls = {
     data,
     peer,
@@ -165,7 +177,7 @@ export async function openSocketCalls(): Promise<SocketCalls> {
         option(fd, levelSocket, reuseAddress) &&
         (familyOf(name) === socketFamily.ipv4 || option(fd, levelIpv6, onlyIpv6)) &&
         option(fd, levelTcp, noDelay) &&
-        bind(fd, name, name.length) === 0 &&
+        bindTo(fd, name) &&
         listen(fd, backlog) === 0;
       if (isOpen) return fd;
       const error = -koffi.errno();
