@@ -8,6 +8,7 @@ import { silentLogger, systemClock, systemCommands } from "../../src/system/inde
 import { badCases } from "./bad-objects.ts";
 import { createField, ownAddresses, type Field } from "./field.ts";
 import { whyNoLab } from "./lab.ts";
+import { neighbourRows } from "./neighbour-rows.ts";
 import { service, slice } from "./objects.ts";
 
 // What another API server, a file or a hostile client may hand to the proxy: it serves what can be served of it, and everything else goes on.
@@ -39,7 +40,7 @@ function put(model: ServiceModel, backend: Pick<Backend, "update"> | undefined, 
   }
 }
 
-describe("the decision model and malformed objects", () => {
+describe(`the decision model and ${badCases.length} malformed objects`, () => {
   test.each(badCases.map((one, i) => [one.name, one, i + 1] as const))("%s", (_, { objects, gives }, n) => {
     const model = createServiceModel(context);
     put(model, undefined, neighbours);
@@ -60,7 +61,7 @@ describe("the decision model and malformed objects", () => {
 });
 
 describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
-  `malformed objects in %s${why}`,
+  `${badCases.length} malformed objects in %s${why}`,
   (mode) => {
     let field: Field;
 
@@ -100,6 +101,8 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
         await ask("192.168.77.1", 30_900, "10.42.2.4", `NodePort ${when}`);
       };
       await askSound("at first");
+      const rows = await neighbourRows(mode);
+      expect(rows.length).toBeGreaterThanOrEqual(3);
       for (const [i, { objects, name }] of badCases.entries()) {
         if (i < half) continue;
         put(model, backend, objects(i + 1));
@@ -107,6 +110,8 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
         expect(backend.failure, name).toBeUndefined();
       }
       await askSound("after all");
+      // Not the meaning alone: nothing of them was taken out or written again.
+      expect(await neighbourRows(mode)).toEqual(rows);
       await Promise.all(
         badCases.map(({ name, gives }, i) =>
           ask(`10.96.5.${i + 1}`, 80, gives === "answers" ? "10.42.2.2" : "refused", name),

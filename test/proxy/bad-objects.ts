@@ -59,6 +59,17 @@ const inSlice = (
   objects: (n) => [service(n), slice(n, endpoints, rest)],
 });
 
+const labelOf = (name: string) => ({ "kubernetes.io/service-name": name });
+/** A sound Service whose name is the fault, if it is one. */
+const named = (what: string, name: string): BadCase => ({
+  name: what,
+  gives: "answers",
+  objects: (n) => [
+    service(n, {}, { name }),
+    slice(n, [good], {}, { name: `${name.slice(0, 50)}-a`, labels: labelOf(name) }),
+  ],
+});
+
 export const badCases: readonly BadCase[] = [
   // Services: addresses.
   inService("no cluster IP yet", "nothing", { clusterIP: "" }),
@@ -128,6 +139,27 @@ export const badCases: readonly BadCase[] = [
     type: "ExternalName",
     externalName: "bad-31.default.svc",
     clusterIP: "",
+  }),
+  {
+    name: "external names that name each other",
+    gives: "nothing",
+    objects: (n) =>
+      ["a", "b", "c"].map((name, i, all) =>
+        service(
+          n,
+          { type: "ExternalName", externalName: `round-${all[(i + 1) % 3]}.default.svc.cluster.local`, clusterIP: "" },
+          { name: `round-${name}` },
+        ),
+      ),
+  },
+  named("a name of every legal character, from a digit on", "0123456789-abcdefghijklmnopqrstuvwxyz-9"),
+  named("the longest name", `9${"a".repeat(61)}z`),
+  named("a name that no Service can have", '../../etc/passwd\n"; } flush ruleset'),
+  inService("port names of every legal character", "answers", {
+    ports: [
+      { name: "0-abcdefghijklmnopqrstuvwxyz-0123456789", port: 81, protocol: "TCP", targetPort: "x-1" },
+      { name: "", port: 80, protocol: "TCP" },
+    ],
   }),
   inService("an unknown policy", "answers", { internalTrafficPolicy: "Nearby", externalTrafficPolicy: "Moon" }),
   inService("an unknown affinity", "answers", { sessionAffinity: "Cookie" }),
@@ -206,6 +238,21 @@ export const badCases: readonly BadCase[] = [
     "answers",
     ["127.0.0.1", "169.254.1.1", "224.0.0.1", "0.0.0.0", "10.42.2.2"].map((one) => endpoint(one)),
   ),
+  inSlice("nothing but loopback", "refused", [endpoint("127.0.0.1"), endpoint("127.42.0.9")]),
+  inSlice("nothing but link-local", "refused", [endpoint("169.254.169.254")]),
+  inSlice("IPv6 of loopback and link-local", "refused", [endpoint("::1"), endpoint("fe80::1")], {
+    addressType: "IPv6",
+  }),
+  {
+    name: "one endpoint in many slices",
+    gives: "answers",
+    objects: (n) => [
+      service(n),
+      ...Array.from({ length: 20 }, (_, i) =>
+        slice(n, [good], {}, { name: `bad-${n}-${i}`, labels: labelOf(`bad-${n}`) }),
+      ),
+    ],
+  },
   inSlice(
     "one endpoint many times",
     "answers",
