@@ -1,3 +1,4 @@
+import { openSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { DataPlaneName } from "../dataplane/index.ts";
@@ -11,6 +12,18 @@ export function dataPlaneName(value: unknown): DataPlaneName {
     `--dataplane ${JSON.stringify(value)} is no data plane`,
     "use embedded, haproxy or nginx",
   );
+}
+
+/** Opens the file of `--access-log`, for as long as this process lives; "" is none. Throws `CliError` when that is not possible. */
+export function openAccessLog(name: DataPlaneName, path: string): { readonly accessLog?: number } {
+  if (path === "") return {};
+  if (name !== "embedded")
+    throw new CliError("USAGE", `--access-log: --dataplane ${name} writes none`, "leave one of the two out");
+  try {
+    return { accessLog: openSync(path, "a", 0o640) };
+  } catch (error) {
+    throw new CliError("BAD_FILE", `--access-log: ${(error as Error).message}`, "give a file that can be written to");
+  }
 }
 
 /** Throws `CliError` when this machine can not run a data plane. */

@@ -21,7 +21,7 @@ import {
 } from "../dataplane/index.ts";
 import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
-import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, openAccessLog, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
@@ -42,6 +42,7 @@ interface Flags extends AcmeFlags {
   readonly publishService?: string;
   readonly trustedForwarder?: readonly string[];
   readonly dataplane: DataPlaneName;
+  readonly accessLog: string;
   readonly ingressNginx: boolean;
   readonly ingressNginxConfigMap?: string;
   readonly tcpServicesConfigmap?: string;
@@ -69,6 +70,11 @@ export function ingressCommand(): Command {
     .option("--context <name>", "context of the kubeconfig")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
     .option("--dataplane <name>", "what serves them: embedded, haproxy or nginx", dataPlaneName, "embedded" as const)
+    .option(
+      "--access-log <file>",
+      "a line of JSON for each request (embedded data plane); /dev/stdout is a file too",
+      "",
+    )
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
@@ -149,6 +155,7 @@ async function run(flags: Flags): Promise<void> {
       ? undefined
       : objectName("--default-ssl-certificate", flags.defaultSslCertificate);
   const acmeOptions = await acmeSettings(flags, flags.leaderElectNamespace);
+  const accessLog = openAccessLog(flags.dataplane, flags.accessLog);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
   const stop = new AbortController();
@@ -165,7 +172,7 @@ async function run(flags: Flags): Promise<void> {
 
   const metrics = createMetrics();
   const informers = createInformers(client, { signal, log });
-  const dataplane = dataplaneOf(flags, { metrics, signal, clock, log });
+  const dataplane = dataplaneOf(flags, { metrics, signal, clock, log, ...accessLog });
   const readsConfigMaps = optionsFrom !== undefined || streamsFrom.length > 0;
   const configMaps = readsConfigMaps ? informers.of(resources.ConfigMap) : undefined;
   const publish = published && informers.of(resources.Service);
@@ -265,7 +272,8 @@ async function run(flags: Flags): Promise<void> {
           });
           acme?.refresh();
         }
-        if (flags.gatewayApi) await serveGateways(flags, { client, informers, metrics, signal: until, clock, log });
+        if (flags.gatewayApi)
+          await serveGateways(flags, { client, informers, metrics, signal: until, clock, log, ...accessLog });
         else await aborted(until);
       } finally {
         leading = false;
@@ -287,6 +295,7 @@ interface Parts {
   readonly signal: AbortSignal;
   readonly clock: typeof systemClock;
   readonly log: Logger;
+  readonly accessLog?: number;
 }
 
 function dataplaneOf(flags: Flags, parts: Parts): DataPlane {

@@ -63,6 +63,8 @@ export interface Settings {
   readonly images: Readonly<Record<string, readonly string[]>>;
   /** What serves Ingresses and Gateways. */
   readonly dataplane: DataPlaneName;
+  /** File that gets a line for each request that the data plane serves. Empty: none. */
+  readonly accessLog: string;
   readonly apiPort: number;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -78,6 +80,7 @@ export const defaultSettings: Settings = {
   nodes: 1,
   proxyMode: "auto",
   dataplane: "embedded",
+  accessLog: "",
   lbPool: [],
   serviceCidr: [],
   clusterCidr: [],
@@ -223,6 +226,7 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     throw wrong("--proxy-mode", value, "use auto, nftables, iptables or userspace");
   },
   dataplane: dataPlaneName,
+  accessLog: text("--access-log"),
   lbPool: (value) => list(value).map(poolEntry),
   serviceCidr: ranges("--service-cidr", "10.96.0.0/16,fd00:10:96::/112", { IPv4: [8, 28], IPv6: [64, 124] }),
   clusterCidr: ranges("--cluster-cidr", "10.42.0.0/16,fd00:10:42::/48", { IPv4: [8, 24], IPv6: [16, 64] }),

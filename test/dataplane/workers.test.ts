@@ -2,10 +2,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent } from "node:http";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
+import { mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { startEmbeddedWorkers } from "../../src/dataplane/index.ts";
 import { embeddedProgram } from "../support/embedded-program.ts";
 import { send as sendBy } from "./clients.ts";
@@ -15,6 +16,11 @@ import { fixture, rule } from "./suite.ts";
 const program = await embeddedProgram();
 process.env["KUBECONFIG"] = "/nowhere/that/a/data/plane/needs";
 const made = fixture((options) => startEmbeddedWorkers({ ...options, program, processes: 2 }));
+
+const logFile = join(mkdtempSync(join(tmpdir(), "fairlead-log-")), "access.log");
+const log = openSync(logFile, "a");
+afterAll(() => rmSync(dirname(logFile), { recursive: true }));
+const logged = fixture((options) => startEmbeddedWorkers({ ...options, program, processes: 2, accessLog: log }));
 
 /** Each on a connection of its own: one that is kept ends with the process that has it. */
 const agent = new Agent({ keepAlive: false });
@@ -102,6 +108,37 @@ describe("processes of the embedded data plane", () => {
         "PATH",
       ]);
     }
+  });
+
+  test("write down each request with the object that led it, and count it by route", async () => {
+    const cluster = await logged.shop("a");
+    expect((await send(cluster, "/plain?a=b", { headers: { "user-agent": 'a"}, \\ \u00e9' } })).status).toBe(200);
+    expect((await send(cluster, "/other", { headers: { te: "trailers" } })).status).toBe(200);
+    expect((await send(cluster, "/none", { host: "unknown.test" })).status).toBe(404);
+    await eventually("all are written down", () => /^(?:.*\n){3,}$/.test(read(logFile)));
+    const lines = read(logFile)
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    const of = (target: string) => lines.find((line) => line["target"] === target);
+    expect(lines).toHaveLength(3);
+    for (const target of ["/plain?a=b", "/other"])
+      expect(of(target)).toMatchObject({
+        status: 200,
+        method: "GET",
+        client: "127.0.0.1",
+        route: { kind: "Ingress", namespace: "shop", name: "web", rule: "spec.rules[0].http.paths[0]" },
+        endpoint: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
+      });
+    expect(of("/plain?a=b")).toMatchObject({ userAgent: 'a"}, \\ \u00e9' });
+    expect(of("/none")).toMatchObject({ status: 404, host: "unknown.test" });
+    expect(of("/none")).not.toHaveProperty("route");
+    const labels = 'kind="Ingress",namespace="shop",name="web",rule="spec.rules[0].http.paths[0]",backend="shop/web:';
+    await eventually("both ways are counted", async () =>
+      (await cluster.metrics.text())
+        .split("\n")
+        .some((line) => line.startsWith(`fairlead_route_requests_total{${labels}`) && line.endsWith('code="200"} 2')),
+    );
   });
 
   test("are there again when they are killed: no connection is refused, and what changed meanwhile holds", async () => {

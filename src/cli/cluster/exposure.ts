@@ -3,7 +3,7 @@ import type { Dns } from "../../dns/index.ts";
 import type { Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
-import { dataPlaneDirectory } from "../data-plane.ts";
+import { dataPlaneDirectory, openAccessLog } from "../data-plane.ts";
 import type { ClusterState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import type { PartContext } from "./cluster.ts";
@@ -32,6 +32,8 @@ export function startExposure(context: PartContext): Exposure {
   const ports = { http: settings.httpPort, https: settings.httpsPort };
   const clientOf = (part: string) =>
     controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
+
+  const accessLog = openAccessLog(settings.dataplane, settings.accessLog);
 
   const loadBalancer = supervise(
     "loadbalancer",
@@ -66,6 +68,7 @@ export function startExposure(context: PartContext): Exposure {
         metrics,
         address: listenOn,
         directory: dataPlaneDirectory(directory.root, "ingress"),
+        ...accessLog,
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-ingress", log: own, clock, signal });
@@ -100,6 +103,7 @@ export function startExposure(context: PartContext): Exposure {
         metrics,
         address: listenOn,
         directory: dataPlaneDirectory(directory.root, "gateway"),
+        ...accessLog,
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });

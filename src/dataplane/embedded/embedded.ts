@@ -3,6 +3,7 @@ import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from 
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
+import { accessLine, openAccessLog } from "./access-log.ts";
 import { portKind, type TakePort } from "./bind.ts";
 import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";
@@ -24,6 +25,8 @@ export interface EmbeddedOptions {
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly log: Logger;
+  /** Descriptor of a file that gets a line for each request (`access-log.ts`); stays open. Default: none is written. */
+  readonly accessLog?: number;
   /**
    * Hands over the socket of a listener's port, once each time that it is opened, for whoever opens ports elsewhere: then none is
    * opened here. Without a descriptor nobody listens.
@@ -136,11 +139,12 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
   let applying: Promise<unknown> = Promise.resolve();
   let isDraining = false;
 
+  const lines = options.accessLog === undefined ? undefined : openAccessLog(options.accessLog, log);
   const context: ProxyContext = {
     upstreams,
     limits,
     trusted: trustedForwarders(options.trustedForwarders ?? []),
-    metrics: createRequestCounts(options.metrics),
+    metrics: createRequestCounts(options.metrics, lines && ((done) => lines.write(accessLine(done, clock.now())))),
     guards: createGuards(clock, (secret) => users(secret)),
     clock,
   };
@@ -181,6 +185,7 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
       for (const [name, listener] of open) close(name, listener);
       await Promise.all(closing);
       await upstreams.close();
+      await lines?.flush();
     };
     whenAborted(signal, () => void stop().then(resolve, reject));
   });

@@ -21,6 +21,8 @@ export interface ProcessOptions {
   readonly program?: string;
   /** Whom it becomes. */
   readonly user?: SystemUser;
+  /** Descriptor that becomes its standard output. */
+  readonly output?: number;
   readonly log: Logger;
   readonly onMessage: (message: FromWorker) => void;
 }
@@ -41,7 +43,7 @@ function ownProgram(): string {
 }
 
 /** Starts the program and waits until it is ready for messages. Rejects with what it says when it never is. */
-export const startProcess: StartProcess = async ({ program, user, log, onMessage }) => {
+export const startProcess: StartProcess = async ({ program, user, output, log, onMessage }) => {
   const pair = await openDescriptorPair();
   const own = program ?? ownProgram();
   const args = [
@@ -52,7 +54,7 @@ export const startProcess: StartProcess = async ({ program, user, log, onMessage
     ...(user ? [String(user.uid), String(user.gid)] : []),
   ];
   const child = spawn(process.execPath, args, {
-    stdio: ["ignore", "ignore", "pipe", "ipc", pair.remote],
+    stdio: ["ignore", output ?? "ignore", "pipe", "ipc", pair.remote],
     serialization: "advanced",
     // Nothing of this process's surroundings is its business: no kubeconfig, no token.
     env: { PATH: "/usr/bin:/bin" },

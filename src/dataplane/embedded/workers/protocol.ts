@@ -13,7 +13,12 @@ export interface Place {
 
 /** To a process that serves. Each but `begin` and `stop` is answered once, in the order of their coming. */
 export type ToWorker =
-  | { readonly type: "begin"; readonly limits: Limits; readonly trustedForwarders: readonly string[] }
+  | {
+      readonly type: "begin";
+      readonly limits: Limits;
+      readonly trustedForwarders: readonly string[];
+      /** Standard output is the access log. */ readonly accessLog: boolean;
+    }
   | {
       readonly type: "apply";
       readonly id: number;

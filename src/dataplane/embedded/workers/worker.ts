@@ -11,6 +11,8 @@ import { configurationOf, emptySnapshot } from "./snapshot.ts";
 /** How long figures wait to be told, in milliseconds. */
 const figuresEvery = 100;
 
+const standardOutput = 1;
+
 export interface Worker {
   /** To be called with each message, in their order. */
   receive(message: ToWorker): void;
@@ -55,7 +57,9 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
       switch (message.type) {
         case "begin":
           plane = startEmbedded({
-            ...message,
+            limits: message.limits,
+            trustedForwarders: message.trustedForwarders,
+            ...(message.accessLog ? { accessLog: standardOutput } : {}),
             metrics,
             signal: stopping.signal,
             log: silentLogger,

@@ -58,7 +58,7 @@ interface Keeper {
 }
 
 function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUser | undefined): Keeper {
-  const { log, signal, start = startProcess, program } = options;
+  const { log, signal, start = startProcess, program, accessLog } = options;
   let running: Running | undefined;
   let wanted: State | undefined;
   let stopping = false;
@@ -72,6 +72,7 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       log,
       ...(program === undefined ? {} : { program }),
       ...(user ? { user } : {}),
+      ...(accessLog === undefined ? {} : { output: accessLog }),
       onMessage(message) {
         if (message.type === "figures") return sink.add(message.figures);
         const answered = answers.get(message.id);
@@ -80,7 +81,12 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       },
     });
     const limits = { ...defaultLimits, ...options.limits };
-    process.send({ type: "begin", limits, trustedForwarders: options.trustedForwarders ?? [] });
+    process.send({
+      type: "begin",
+      limits,
+      trustedForwarders: options.trustedForwarders ?? [],
+      accessLog: accessLog !== undefined,
+    });
     const begun: Running = { process, answers, snapshot: emptySnapshot, ports: new Map() };
     void process.ended.then((why) => {
       sink.end();
