@@ -95,7 +95,10 @@ export function startIngress(options: IngressOptions): Ingress {
   const inspect = rememberingInspect(inspectKeyPair);
   const memory = createTranslationMemory();
   const knownOptions = options.nginx?.known ?? Promise.resolve();
-  const usersBySecret = new WeakMap<Secret, ReadonlyMap<string, string>>();
+  const usersBySecret = {
+    file: new WeakMap<Secret, ReadonlyMap<string, string>>(),
+    map: new WeakMap<Secret, ReadonlyMap<string, string>>(),
+  };
 
   const { capabilities } = dataplane;
   const abilities = {
@@ -228,9 +231,10 @@ export function startIngress(options: IngressOptions): Ingress {
       users: (of) => {
         const { namespace = "", name } = of.secret;
         const found = secrets.get({ namespace, name });
-        // Read anew only when the Secret changes: it stands in a request's way.
-        let known = found && usersBySecret.get(found);
-        if (found && !known) usersBySecret.set(found, (known = usersOf(found.data ?? {}, of.layout)));
+        // Read anew only when the Secret changes: it stands in a request's way. One Secret may be read in both ways.
+        const read = usersBySecret[of.layout];
+        let known = found && read.get(found);
+        if (found && !known) read.set(found, (known = usersOf(found.data ?? {}, of.layout)));
         return known;
       },
     });

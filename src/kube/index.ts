@@ -36,7 +36,7 @@ export * from "./values/intstr.ts";
 export * from "./values/ip.ts";
 export * from "./values/names.ts";
 export { compilePattern, PatternError, patternProgram, type Instruction, type Pattern } from "./values/pattern.ts";
-export { compileCaptures, type Captures } from "./values/captures.ts";
+export { captureProgram, type CaptureInstruction, compileCaptures, type Captures } from "./values/captures.ts";
 export * from "./values/quantity.ts";
 export * from "./values/time.ts";
 export * from "./autoscaling/autoscaling-v1.ts";

@@ -1,8 +1,8 @@
 import { type Listener, type Route, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
-import type { Feature, Refusal } from "../dataplane.ts";
+import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
-import { automatonOf } from "./expression.ts";
+import { automatonOf, capturesOf } from "./expression.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
@@ -47,10 +47,23 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   // Of one name: `verifyhost` knows no list, and no URIs.
   "BackendTLSPolicy",
   "UnverifiedBackendTls",
+  "RegexRewrite",
+  "StrictTransport",
+  "SslRedirect",
+  "UrlRedirect",
+  "SourceRanges",
+  // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
+  "BasicAuth",
+  "RateLimit",
+  "ConnectionLimit",
+  "Canary",
+  "FallbackPool",
+  "ReadTimeout",
+  "MergedSlashes",
 ]);
 
 /** The routes of a model that are not served, with what is missing. */
-export function refusedBy(model: RoutingModel): Refusal[] {
+export function refusedBy(model: RoutingModel, users?: Configuration["users"]): Refusal[] {
   const refused = refusalsOf(model, capabilities);
   for (const listener of model.listeners)
     for (const feature of lackingOf(listener))
@@ -59,7 +72,20 @@ export function refusedBy(model: RoutingModel): Refusal[] {
     for (const route of routesOf(listener))
       if (expressionsOf(route).some((each) => automatonOf(each) === undefined))
         refused.push({ route: route.id, feature: "RegularExpression" });
+  for (const listener of model.listeners)
+    for (const { id, rule } of routesOf(listener))
+      for (const filter of rule.filters) {
+        if (filter.type === "RegexRewrite" && capturesOf(filter.pattern) === undefined)
+          refused.push({ route: id, feature: "RegexRewrite" });
+        if (filter.type === "BasicAuth" && [...(users?.(filter.users)?.values() ?? [])].some(needsCrypt))
+          refused.push({ route: id, feature: "BasicAuth" });
+      }
   return refused;
+}
+
+/** Hashes that only crypt(3) can tell. Who has any other unknown one is not let in, and that is all there is to it. */
+function needsCrypt(entry: string): boolean {
+  return /^\$(?:2[aby]|5|6)\$/.test(entry) || /^[./0-9A-Za-z]{13}$/.test(entry);
 }
 
 function expressionsOf({ path, headers, query }: Route): string[] {

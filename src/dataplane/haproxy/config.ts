@@ -169,6 +169,12 @@ export function configText(input: ConfigInput): string {
       say(`server a${index} 127.0.0.1:1 disabled ssl verify required ca-file`, file);
   }
 
+  // What clients have used up; beyond it the oldest is forgotten.
+  section("backend fl_rates from web");
+  say("stick-table type string len 96 size 64k expire 1h store gpt0");
+  section("backend fl_connections from web");
+  say("stick-table type string len 96 size 64k expire 1h store conn_cur");
+
   for (const kind of slotKinds) {
     const [protocol, balance] = kind.split("-");
     for (const slot of slotNames(slots, kind)) {
@@ -242,6 +248,19 @@ export function configText(input: ConfigInput): string {
     );
     say("http-request allow if { var(txn.slot) -m found }");
     say(`http-request lua.route ${tag}`);
+    // Who asks for it is tracked, in the same table by all threads, and then looked at.
+    const limits: readonly [counter: string, key: string, table: string][] = [
+      ["sc0", "txn.rate1", "fl_rates"],
+      ["sc2", "txn.rate2", "fl_rates"],
+      ["sc1", "txn.connections", "fl_connections"],
+    ];
+    for (const [counter, key, table] of limits)
+      say(`http-request track-${counter} var(${key}) table ${table} if { var(${key}) -m found }`);
+    say("http-request lua.limits if { var(txn.limited) -m found }");
+    for (const [index, counter] of [1, 2].entries())
+      say(
+        `http-request sc-set-gpt0(${index === 0 ? 0 : 2}) var(txn.kept${counter}) if { var(txn.kept${counter}) -m found }`,
+      );
     say("http-request allow if { var(txn.slot) -m found }");
     for (const [status, text] of statuses) page(status, text, `if { var(txn.status) -m int ${status} }`);
     for (const status of [301, 302, 303, 307, 308])

@@ -131,8 +131,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }));
   }
 
-  function stateOf({ model, keyPair }: Configuration, path: string): State {
-    const refused = keptOut(refusedBy(model));
+  function stateOf({ model, keyPair, users }: Configuration, path: string): State {
+    const refused = keptOut(refusedBy(model, users));
     const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
     for (const [key, slot] of slots.taken) {
       const pool = pools.get(key);
@@ -145,7 +145,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       const fallback = (): KeyPair => (standard ??= selfSigned(clock.now()));
       certificates.set(tag, certificatesFor(listener, tag, path, keyPair, fallback));
     }
-    const tables = tablesOf({ model, slots: slots.taken, refused });
+    const tables = tablesOf({ model, slots: slots.taken, refused, users });
     return { tables, servers, authorities: authoritiesOf(pools.values(), path), certificates };
   }
 
@@ -277,7 +277,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         slots = assigned;
         await change(stateOf(given, path), cold);
         for (const { socket } of gone) socket?.close();
-        return { refused: refusedBy(model) };
+        return { refused: refusedBy(model, given.users) };
       }),
     updatePools: (changed) =>
       inTurn(async () => {

@@ -1,3 +1,5 @@
+import { luaPolicies } from "./policies-program.ts";
+
 /**
  * The program that HAProxy runs for requests that its native tables do not decide alone. It never changes, and what users
  * say is never a part of it: it reads rows (`row.ts`). What it means is what `match` and the filters of the routing room
@@ -271,7 +273,7 @@ local function route_in(tag, server, host, meta, request)
     local row = row_of(meta[i])
     if row and accepts(row, request) then return meta[i] end
   end
-  local longest = tonumber(meta[1])
+  local longest = tonumber(meta[1]:match("%d+"))
   local stop = #path
   local function cut(from)
     for i = from, 1, -1 do if path:byte(i) == 47 then return i - 1 end end
@@ -304,6 +306,8 @@ local function route_for(tag, server, request)
     local found = look(key_of("h", tag, server, candidate))
     if found then
       local meta = parsed(found)
+      -- Empty segments are one slash here, matched and forwarded.
+      if meta[1]:sub(-1) == "m" then request.path = request.path:gsub("//+", "/") end
       local item = route_in(tag, server, candidate, meta, request)
       if item then return item end
       if meta[2] ~= "" then return meta[2] end
@@ -314,6 +318,7 @@ local function route_for(tag, server, request)
   return nil
 end
 
+${luaPolicies}
 -- What is done ------------------------------------------------------------------------------------------------------
 
 local function changed_path(path, kind, value, matched)
@@ -429,6 +434,11 @@ local function serve(txn, item, request)
   for _, part in ipairs(row) do
     if part[1] == "path" and part[2] == "Prefix" then matched = part[3] end
   end
+  local state = { txn = txn, request = request, path = path, rates = {} }
+  function state.answer(status, text, fields)
+    for _, each in ipairs(own) do fields[#fields + 1] = each end
+    answer_with(txn, status, text, fields)
+  end
 
   local function apply(part)
     local kind = part[1]
@@ -453,7 +463,7 @@ local function serve(txn, item, request)
       stop(txn, tonumber(part[2]), scheme .. "://" .. host .. shown .. target .. request.query)
       return true
     elseif kind == "rewrite" then
-      path = changed_path(path, part[3], part[4], matched)
+      state.path = changed_path(state.path, part[3], part[4], matched)
       if part[2] ~= "" then http:req_set_header("host", part[2]) end
     elseif kind == "cors" then
       local origin = header(request, "origin")
@@ -473,27 +483,44 @@ local function serve(txn, item, request)
     elseif kind == "no" then
       stop(txn, 500)
       return true
-    elseif kind == "t" then txn:set_var("txn.timeout", tonumber(part[2])) end
+    elseif kind == "t" then txn:set_var("txn.timeout", tonumber(part[2]))
+    elseif kind == "hsts" then
+      if scheme_of(request) == "https" then answer[#answer + 1] = { "response", { "set", "strict-transport-security", part[2] } } end
+    elseif policies[kind] then return policies[kind](part, state) end
     return false
   end
 
   local function remember()
-    if #answer + #own == 0 then return end
-    txn:set_priv({ answer = answer, own = own })
-    txn:set_var("txn.answer", 1)
+    local limits = (state.connections or #state.rates > 0) and state or nil
+    if #answer + #own == 0 and not limits then return end
+    txn:set_priv({ answer = answer, own = own, limits = limits })
+    if #answer + #own > 0 then txn:set_var("txn.answer", 1) end
+    if limits then txn:set_var("txn.limited", 1) end
   end
 
   for _, part in ipairs(row) do
     if part[1] ~= "b" and apply(part) then return remember() end
   end
-  local backend = backend_of(row)
-  if not backend or backend[2] == "" then return stop(txn, 500) end
-  for i = 4, #backend do
-    if apply(backend[i]) then return remember() end
+  if state.stranger then return state.answer(403, "This client is not allowed here.", {}) end
+  local canary, spare
+  for _, part in ipairs(row) do
+    if part[1] == "canary" then canary = part elseif part[1] == "fallback" then spare = part[2] end
+  end
+  local slot
+  if canary and math.random() < canary_share(canary, request) then slot = canary[2]
+  else
+    local backend = backend_of(row)
+    if not backend or backend[2] == "" then return stop(txn, 500) end
+    for i = 4, #backend do
+      if apply(backend[i]) then return remember() end
+    end
+    slot = backend[2]
   end
   remember()
-  if path ~= request.path then http:req_set_path(path) end
-  txn:set_var("txn.slot", backend[2])
+  if state.path ~= request.path then http:req_set_path(state.path) end
+  -- In a process that drains a backend counts no server, and serves all the same.
+  if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then slot = spare end
+  txn:set_var("txn.slot", slot)
 end
 
 core.register_action("route", { "http-req" }, function(txn, tag)
@@ -517,7 +544,7 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   }
   local item = route_for(tag, server, request)
   if not item then return stop(txn, 404) end
-  if path ~= sent then txn.http:req_set_path(path) end
+  if request.path ~= sent then txn.http:req_set_path(request.path) end
   serve(txn, item, request)
 end, 1)
 

@@ -15,7 +15,8 @@ import {
 import { automatonOf } from "./expression.ts";
 import { type Row, rowText } from "./row.ts";
 import { keyOf } from "./command.ts";
-import { neededFilters } from "../features.ts";
+import type { Configuration } from "../dataplane.ts";
+import { canaryRow, policyRow } from "./policies.ts";
 import type { Slot } from "./slots.ts";
 
 /** Rows of one map: key to value. */
@@ -42,6 +43,7 @@ export interface TablesInput {
   readonly slots: ReadonlyMap<string, Slot>;
   /** Ids of routes that cannot be served: their requests get 500. */
   readonly refused: ReadonlySet<string>;
+  readonly users?: Configuration["users"];
 }
 
 const digest = (text: string, length: number): string =>
@@ -60,7 +62,7 @@ const plainPath = /^[A-Za-z0-9/._~%-]*$/;
 const plainHost = /^[a-z0-9_.-]+$/;
 
 /** The rows that say what a model says. */
-export function tablesOf({ model, slots, refused }: TablesInput): Tables {
+export function tablesOf({ model, slots, refused, users }: TablesInput): Tables {
   const routes = new Map<string, string>();
   const listeners = new Map<string, ListenerTables>();
   const items = new Map<Route | StreamRoute, string>();
@@ -91,7 +93,9 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
     const [backend] = rule.backends;
     if (refused.has(route.id) || rule.backends.length !== 1 || backend?.pool === undefined) return undefined;
     if (backend.weight === 0 || backend.filters.length + rule.filters.length > 0) return undefined;
-    if (rule.timeouts.request !== undefined || rule.timeouts.backendRequest !== undefined) return undefined;
+    const { request, backendRequest, read } = rule.timeouts;
+    if (request !== undefined || backendRequest !== undefined || read !== undefined) return undefined;
+    if (rule.canary || rule.fallbackPool !== undefined) return undefined;
     if ("headers" in route && (conditional(route) || route.path?.type === "RegularExpression")) return undefined;
     return slots.get(backend.pool);
   }
@@ -107,23 +111,36 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
     return id;
   }
 
-  function ruleRow({ filters, backends, timeouts }: Rule): Row[] {
-    const row: Row[] = neededFilters(filters).map(filterRow);
-    const limit = Math.min(timeouts.request || Infinity, timeouts.backendRequest || Infinity);
+  function ruleRow({ filters, backends, timeouts, canary, fallbackPool }: Rule): Row[] {
+    const row: Row[] = filters.map(rowOfFilter);
+    const { request, backendRequest, read } = timeouts;
+    const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
+    if (canary) row.push(canaryRow(canary, slots.get(canary.pool) ?? ""));
+    const spare = fallbackPool === undefined ? undefined : slots.get(fallbackPool);
+    if (spare !== undefined) row.push(["fallback", spare]);
     for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
     return row;
   }
 
   function backendRow({ pool, weight, filters }: Backend): Row {
     const slot = pool === undefined ? undefined : slots.get(pool);
-    return ["b", slot ?? "", weight, ...filters.map(filterRow)];
+    return ["b", slot ?? "", weight, ...filters.map(rowOfFilter)];
+  }
+
+  function rowOfFilter(filter: Filter): Row {
+    if (filter.type !== "BasicAuth") return filterRow(filter);
+    const text = rowText([...(users?.(filter.users) ?? [])].map(([name, entry]) => [name, entry]));
+    const id = text === "" ? "" : `u${digest(text, 20)}`;
+    if (id !== "") put(id, text);
+    return ["basic", filter.realm, id];
   }
 
   function addHost(server: Server & { kind: "http" }, tag: string, host: string, table: HostRoutes): void {
     const at = (kind: string, ...more: string[]): string => keyOf(kind, tag, server.hostname, host, ...more);
     const fallback = table.fallback ? itemOf(table.fallback) : "";
-    put(at("h"), rowText([table.longestPrefix, fallback, ...table.regex.map(itemOf)]));
+    const longestPrefix = `${table.longestPrefix}${table.mergeSlashes ? "m" : ""}`;
+    put(at("h"), rowText([longestPrefix, fallback, ...table.regex.map(itemOf)]));
     for (const [path, list] of table.exact) put(at("e", path), rowText(list.map(itemOf)));
     for (const [path, list] of table.prefix) put(at("p", path), rowText(list.map(itemOf)));
   }
@@ -139,6 +156,7 @@ export function tablesOf({ model, slots, refused }: TablesInput): Tables {
     const { semantics, exact, fallback } = server.hosts;
     for (const [host, table] of exact) {
       if (!plainHost.test(host) || serverFor(listener, host) !== server || table.regex.length > 0) continue;
+      if (table.mergeSlashes) continue;
       const rows: [string, string][] = [];
       const last = table.fallback ?? (semantics === "Ingress" ? fallback : undefined);
       const lists: [string, readonly Route[]][] = [
@@ -229,6 +247,15 @@ function filterRow(filter: Filter): Row {
       const { allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAge } = filter.cors;
       return ["cors", allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials ? 1 : 0, maxAge];
     }
+    case "RegexRewrite":
+    case "StrictTransport":
+    case "SslRedirect":
+    case "UrlRedirect":
+    case "SourceRanges":
+    case "RateLimit":
+    case "ConnectionLimit":
+    case "BodyLimit":
+      return policyRow(filter);
     case "Mirror":
     case "Unsupported":
     default:

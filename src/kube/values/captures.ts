@@ -6,7 +6,7 @@ export type Captures = (text: string) => readonly (string | undefined)[] | undef
 /** Instructions of one pattern: counted repetitions multiply them. */
 const maxInstructions = 10_000;
 
-type Instruction =
+export type CaptureInstruction =
   | { readonly op: "set"; readonly ranges: Ranges }
   | { readonly op: "split"; first: number; second: number }
   | { readonly op: "save"; readonly slot: number }
@@ -22,12 +22,20 @@ export function compileCaptures(source: string): Captures {
   return (text) => run(code, slots, text);
 }
 
+/** The instructions of a pattern (RE2) with its groups, for whoever runs them elsewhere: `set` and `assert` go on behind themselves. */
+export function captureProgram(source: string): {
+  readonly code: readonly CaptureInstruction[];
+  readonly slots: number;
+} {
+  return programOf(parsePattern(source, true), source);
+}
+
 interface Thread {
   readonly at: number;
   readonly saved: readonly (number | undefined)[];
 }
 
-function run(code: readonly Instruction[], slots: number, text: string): (string | undefined)[] | undefined {
+function run(code: readonly CaptureInstruction[], slots: number, text: string): (string | undefined)[] | undefined {
   let threads: Thread[] = [];
   let best: readonly (number | undefined)[] | undefined;
   const seen = new Int32Array(code.length).fill(-1);
@@ -113,10 +121,10 @@ function holds(assertion: string, text: string, at: number): boolean {
   }
 }
 
-function programOf(tree: PatternNode, source: string): { code: Instruction[]; slots: number } {
-  const code: Instruction[] = [];
+function programOf(tree: PatternNode, source: string): { code: CaptureInstruction[]; slots: number } {
+  const code: CaptureInstruction[] = [];
   let slots = 2;
-  const emit = <T extends Instruction>(instruction: T): T => {
+  const emit = <T extends CaptureInstruction>(instruction: T): T => {
     if (code.length >= maxInstructions)
       throw new PatternError(`error parsing regexp: expression too large: \`${source.slice(0, 64)}\``);
     code.push(instruction);

@@ -19,10 +19,12 @@ export function ingressNginxContract(name: string, start: StartDataPlane, capabi
   };
   describe(`ingress-nginx on ${name}`, () => {
     const made = fixture(start);
-    describe("routing", () => routingContract(made));
+    describe("routing", () => routingContract(made, needs));
     describe("redirects", () => redirectsContract(made));
-    describe("guards", () => guardsContract(made));
-    describe("tls", () => tlsContract(made, needs));
+    describe("guards", () => {
+      guardsContract(made, needs);
+      tlsContract(made, needs);
+    });
     describe("backends", () => backendsContract(made, needs));
   });
 }

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { match } from "../../../src/routing/index.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
-import { lab } from "../fixture.ts";
+import { lab, type Needs } from "../fixture.ts";
 
-export function routingContract(made: Fixture): void {
+export function routingContract(made: Fixture, needs: Needs): void {
   test("rewrite-target puts what was captured in the place of the path", async () => {
     const { ingress, seen, get } = await lab(made);
     await ingress("web", { "rewrite-target": "/$2" }, [
@@ -160,7 +160,7 @@ export function routingContract(made: Fixture): void {
     expect((await get("/")).status).toBe(404);
   });
 
-  test("affinity: a client stays with its endpoint, and others have others", async () => {
+  needs("SessionCookie")("affinity: a client stays with its endpoint, and others have others", async () => {
     const { ingress, cluster, get } = await lab(made, []);
     cluster.service("web", await Promise.all(["a", "b", "c"].map((name) => made.backend(name))));
     await ingress("web", {
@@ -185,7 +185,7 @@ export function routingContract(made: Fixture): void {
     expect(names.size).toBe(3);
   });
 
-  test("upstream-hash-by: the same text has the same endpoint", async () => {
+  needs("HashBalancing")("upstream-hash-by: the same text has the same endpoint", async () => {
     const { ingress, cluster, seen } = await lab(made, []);
     cluster.service("web", await Promise.all(["a", "b", "c"].map((name) => made.backend(name))));
     await ingress("web", { "upstream-hash-by": "$http_x_user" });

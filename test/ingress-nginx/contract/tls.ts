@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer as createHttps } from "node:https";
 import { connect, createServer, type AddressInfo } from "node:net";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import type { StreamServices } from "../../../src/routing/index.ts";
 import { freePort } from "../../../src/system/index.ts";
 import { selfSigned } from "../../dataplane/certificates.ts";
@@ -23,40 +23,46 @@ export function tlsContract(made: Fixture, needs: Needs): void {
     return { ...all, pki, as, tls };
   }
 
-  test("auth-tls-secret: only clients with a certificate of that authority; backends are told who", async () => {
-    const { get, seen, pki, as } = await guarded({});
-    const foreign = await testPki("another-ca");
-    expect((await get("/", as())).status).toBe(400);
-    expect((await get("/", as(foreign.admin))).status).toBe(400);
-    const { headers } = await seen("/", {
-      ...as(pki.admin),
-      headers: {
-        "ssl-client-subject-dn": "CN=forged",
-        ssl_client_subject_dn: "CN=forged",
-        "ssl-client-cert": "forged",
-      },
-    });
-    expect(headers).toMatchObject({
-      "ssl-client-verify": "SUCCESS",
-      "ssl-client-subject-dn": "CN=admin,O=system:masters",
-      "ssl-client-issuer-dn": "CN=test-ca",
-    });
-    expect(headers).not.toHaveProperty("ssl_client_subject_dn");
-    expect(headers).not.toHaveProperty("ssl-client-cert");
-  });
+  needs("ClientCertificate")(
+    "auth-tls-secret: only clients with a certificate of that authority; backends are told who",
+    async () => {
+      const { get, seen, pki, as } = await guarded({});
+      const foreign = await testPki("another-ca");
+      expect((await get("/", as())).status).toBe(400);
+      expect((await get("/", as(foreign.admin))).status).toBe(400);
+      const { headers } = await seen("/", {
+        ...as(pki.admin),
+        headers: {
+          "ssl-client-subject-dn": "CN=forged",
+          ssl_client_subject_dn: "CN=forged",
+          "ssl-client-cert": "forged",
+        },
+      });
+      expect(headers).toMatchObject({
+        "ssl-client-verify": "SUCCESS",
+        "ssl-client-subject-dn": "CN=admin,O=system:masters",
+        "ssl-client-issuer-dn": "CN=test-ca",
+      });
+      expect(headers).not.toHaveProperty("ssl_client_subject_dn");
+      expect(headers).not.toHaveProperty("ssl-client-cert");
+    },
+  );
 
-  test("nobody gets past certificates by another server name, in clear, or by another Ingress of the host", async () => {
-    const { get, ingress, pki, as, tls } = await guarded({ "ssl-redirect": "false" });
-    await ingress("other", {}, [{}], { host: "open.test" });
-    await ingress("same", { "ssl-redirect": "false" }, [{ path: "/more" }], tls);
-    expect((await get("/", { tls: { servername: "open.test" } })).status).toBe(421);
-    expect((await get("/", { tls: { servername: "open.test" }, host: "open.test" })).status).toBe(200);
-    expect((await get("/")).status).toBe(400);
-    expect((await get("/more", as())).status).toBe(400);
-    expect((await get("/more", as(pki.admin))).status).toBe(200);
-  });
+  needs("ClientCertificate")(
+    "nobody gets past certificates by another server name, in clear, or by another Ingress of the host",
+    async () => {
+      const { get, ingress, pki, as, tls } = await guarded({ "ssl-redirect": "false" });
+      await ingress("other", {}, [{}], { host: "open.test" });
+      await ingress("same", { "ssl-redirect": "false" }, [{ path: "/more" }], tls);
+      expect((await get("/", { tls: { servername: "open.test" } })).status).toBe(421);
+      expect((await get("/", { tls: { servername: "open.test" }, host: "open.test" })).status).toBe(200);
+      expect((await get("/")).status).toBe(400);
+      expect((await get("/more", as())).status).toBe(400);
+      expect((await get("/more", as(pki.admin))).status).toBe(200);
+    },
+  );
 
-  test("auth-tls-verify-client: off, optional, optional_no_ca", async () => {
+  needs("ClientCertificate")("auth-tls-verify-client: off, optional, optional_no_ca", async () => {
     const { get, seen, ingress, pki, as, tls } = await guarded({ "auth-tls-verify-client": "optional" });
     const foreign = await testPki("another-ca");
     expect((await seen("/", as())).headers["ssl-client-verify"]).toBe("NONE");
@@ -69,7 +75,7 @@ export function tlsContract(made: Fixture, needs: Needs): void {
     expect((await seen("/", as())).headers).not.toHaveProperty("ssl-client-verify");
   });
 
-  test("auth-tls-match-cn, -error-page, -pass-certificate-to-upstream", async () => {
+  needs("ClientCertificate")("auth-tls-match-cn, -error-page, -pass-certificate-to-upstream", async () => {
     const { get, seen, pki, as } = await guarded({
       "auth-tls-match-cn": "CN=adm",
       "auth-tls-error-page": "https://help.test/certificates",
@@ -82,7 +88,7 @@ export function tlsContract(made: Fixture, needs: Needs): void {
     expect([reply.status, reply.headers.location]).toEqual([302, "https://help.test/certificates"]);
   });
 
-  test("auth-tls-*: what cannot be read or is not there lets nobody in", async () => {
+  needs("ClientCertificate")("auth-tls-*: what cannot be read or is not there lets nobody in", async () => {
     const { get, ingress, cluster, pki, as, tls } = await guarded({ "auth-tls-verify-client": "maybe" });
     for (const annotations of [
       {},
@@ -97,32 +103,35 @@ export function tlsContract(made: Fixture, needs: Needs): void {
     }
   });
 
-  needs("TLSRoute")("ssl-passthrough: the handshake is the backend's own; other names end here", async () => {
-    const { ingress, get, seen, cluster } = await lab(made);
-    const pair = selfSigned(["through.test"]);
-    const backend = createHttps({ key: pair["tls.key"], cert: pair["tls.crt"] }, (request, response) =>
-      response.end(`through ${request.headers.host}`),
-    );
-    backend.listen(0, "127.0.0.1");
-    await once(backend, "listening");
-    try {
-      cluster.service("through", [{ port: (backend.address() as AddressInfo).port }]);
-      await ingress("web", {});
-      await ingress("own", { "ssl-passthrough": "true" }, [{ service: "through" }], { host: "through.test" });
-      const reply = await get("/", { host: "through.test", tls: { ca: pair["tls.crt"] } });
-      expect([reply.status, reply.body]).toEqual([200, "through through.test"]);
-      expect((await seen("/", { tls: {} })).name).toBe("web");
-      // On a connection that ends here, the host is nobody's.
-      expect((await get("/", { host: "through.test", tls: { servername: "shop.test" } })).status).toBe(421);
-      await ingress("own", { "ssl-passthrough": "true" }, [{ path: "/x", service: "through" }], {
-        host: "through.test",
-      });
-      expect((await get("/x", { host: "through.test", tls: {} })).status).toBe(500);
-    } finally {
-      backend.close();
-      backend.closeAllConnections();
-    }
-  });
+  needs("TLSRoute", "TLSRouteModeMixed")(
+    "ssl-passthrough: the handshake is the backend's own; other names end here",
+    async () => {
+      const { ingress, get, seen, cluster } = await lab(made);
+      const pair = selfSigned(["through.test"]);
+      const backend = createHttps({ key: pair["tls.key"], cert: pair["tls.crt"] }, (request, response) =>
+        response.end(`through ${request.headers.host}`),
+      );
+      backend.listen(0, "127.0.0.1");
+      await once(backend, "listening");
+      try {
+        cluster.service("through", [{ port: (backend.address() as AddressInfo).port }]);
+        await ingress("web", {});
+        await ingress("own", { "ssl-passthrough": "true" }, [{ service: "through" }], { host: "through.test" });
+        const reply = await get("/", { host: "through.test", tls: { ca: pair["tls.crt"] } });
+        expect([reply.status, reply.body]).toEqual([200, "through through.test"]);
+        expect((await seen("/", { tls: {} })).name).toBe("web");
+        // On a connection that ends here, the host is nobody's.
+        expect((await get("/", { host: "through.test", tls: { servername: "shop.test" } })).status).toBe(421);
+        await ingress("own", { "ssl-passthrough": "true" }, [{ path: "/x", service: "through" }], {
+          host: "through.test",
+        });
+        expect((await get("/x", { host: "through.test", tls: {} })).status).toBe(500);
+      } finally {
+        backend.close();
+        backend.closeAllConnections();
+      }
+    },
+  );
 
   needs("TCPRoute", "UDPRoute")(
     "tcp-services and udp-services: ports that come and go; a bad line harms no other",

@@ -1,0 +1,77 @@
+import { createHash } from "node:crypto";
+import type { Canary, PolicyFilter, Template } from "../../routing/index.ts";
+import { rangeBits } from "../range-bits.ts";
+import { automatonOf, capturesOf } from "./expression.ts";
+import type { Row } from "./row.ts";
+
+/** What of ingress-nginx's filters `policies-program.ts` does without anything beside the row. */
+type Known = Extract<
+  PolicyFilter,
+  {
+    type:
+      | "RegexRewrite"
+      | "StrictTransport"
+      | "SslRedirect"
+      | "UrlRedirect"
+      | "SourceRanges"
+      | "RateLimit"
+      | "ConnectionLimit"
+      | "BodyLimit";
+  }
+>;
+
+/** A filter as a part of a route's row. */
+export function policyRow(filter: Known): Row {
+  switch (filter.type) {
+    case "RegexRewrite": {
+      const program = capturesOf(filter.pattern);
+      return program === undefined ? ["no"] : ["regex-rewrite", program, filter.replacement];
+    }
+    case "StrictTransport":
+      return ["hsts", filter.value];
+    case "SslRedirect":
+      return ["ssl-redirect", filter.status];
+    case "UrlRedirect":
+      return ["url-redirect", filter.status, filter.path ?? "", templateRow(filter.url)];
+    case "SourceRanges": {
+      const { allow, deny, satisfyAny } = filter;
+      return ["ranges", satisfyAny ? 1 : 0, allow.length > 0 ? 1 : 0, rangesRow(allow), rangesRow(deny)];
+    }
+    case "RateLimit": {
+      // Microseconds for each request.
+      const each = Math.max(1, Math.round((filter.seconds * 1e6) / filter.requests));
+      return ["rate", keyOf(filter.id), each, filter.burst, filter.status, rangesRow(filter.exempt)];
+    }
+    case "ConnectionLimit":
+      return ["connections", keyOf(filter.id), filter.connections, filter.status, rangesRow(filter.exempt)];
+    case "BodyLimit":
+      return ["body", filter.bytes];
+    default:
+      return filter satisfies never;
+  }
+}
+
+/** A canary, with the slot of its pool. */
+export function canaryRow({ header, cookie, weight, total }: Canary, slot: string): Row {
+  const [mode, wanted] =
+    header?.value !== undefined
+      ? ["value", header.value]
+      : header?.pattern !== undefined
+        ? ["pattern", automatonOf(`.*(?:${header.pattern}).*`) ?? ""]
+        : ["", ""];
+  return ["canary", slot, weight, total, header?.name ?? "", mode, wanted, cookie ?? ""];
+}
+
+/** In keys of tables, whose length is bounded. */
+function keyOf(id: string): string {
+  return createHash("sha256").update(id).digest("hex").slice(0, 20);
+}
+
+function rangesRow(cidrs: readonly string[]): Row {
+  const { lengths4, lengths6, prefixes } = rangeBits(cidrs);
+  return [lengths4, lengths6, Object.keys(prefixes)];
+}
+
+function templateRow(template: Template): Row {
+  return template.map((part) => (typeof part === "string" ? ["t", part] : ["v", part.variable]));
+}
