@@ -2,6 +2,8 @@
 import { openLibrary } from "../../../src/proxy/nftables/library.ts";
 import * as iptables from "../../../src/proxy/iptables/rows.ts";
 import { restoreOf } from "../../../src/proxy/iptables/restore.ts";
+import { openNetlink } from "../../../src/proxy/netlink.ts";
+import { batchOf } from "../../../src/proxy/nftables/elements.ts";
 import { createPortNumbers, rowsOfContext, rowsOfPlan } from "../../../src/proxy/nftables/rows.ts";
 import { addedChains, scriptOf } from "../../../src/proxy/nftables/script.ts";
 import { createServiceModel, type NodePlan } from "../../../src/services/index.ts";
@@ -10,20 +12,42 @@ import { runOrThrow, systemCommands } from "../../../src/system/index.ts";
 import type { Row } from "../../../src/tables/index.ts";
 import { context, serviceOf, sliceOf } from "./objects.ts";
 
-/** Milliseconds that each took. */
+/** What took how many milliseconds. */
+export interface Took {
+  readonly clock: number;
+  /** Of processors, where another program did it. */
+  readonly cpu: number;
+}
+
+/** The same rows without the proxy. */
 export interface Bare {
   readonly rows: number;
-  readonly load: readonly number[];
-  /** One endpoint replaced by a program that is started for it. */
-  readonly change: readonly number[];
-  /** The same in process, where there is a way. */
-  readonly inProcess: readonly number[];
+  /** Loads all rows from nothing. */
+  load(): Promise<Took>;
+  /** Replaces one endpoint beside the proxy that serves, nowhere where it looks, so that both meet what else the machine does. */
+  change(): Promise<number>;
+  /** Takes out what `load` has put in. */
+  clear(): Promise<void>;
 }
+
+const timeout = 600_000;
 
 async function milliseconds(action: () => Promise<unknown> | void): Promise<number> {
   const begin = performance.now();
   await action();
   return performance.now() - begin;
+}
+
+/** Runs a program and has the shell tell what it took of processors. */
+async function timed(program: string, input: string): Promise<Took> {
+  let said = "";
+  const clock = await milliseconds(async () => {
+    said = await runOrThrow(systemCommands, "sh", ["-c", `${program} >&2 || exit; times`], { input, timeout });
+  });
+  // The second line is of children: minutes and seconds in user and in kernel mode.
+  const [, ...parts] = /\n(\d+)m([\d.]+)s (\d+)m([\d.]+)s/.exec(said) ?? [];
+  const [minutes = 0, seconds = 0, more = 0, rest = 0] = parts.map(Number);
+  return { clock, cpu: ((minutes + more) * 60 + seconds + rest) * 1000 };
 }
 
 function* plans(services: number, endpoints: number): Generator<NodePlan> {
@@ -38,15 +62,15 @@ function* plans(services: number, endpoints: number): Generator<NodePlan> {
   }
 }
 
-/** The first plan with its first endpoint elsewhere. */
-function moved(endpoints: number): NodePlan {
-  const slice = sliceOf(0, endpoints);
+/** The plan of one Service, as it is or with its first endpoint elsewhere. */
+function planOf(i: number, endpoints: number, isMoved: boolean): NodePlan {
+  const slice = sliceOf(i, endpoints);
   const [first] = slice.endpoints ?? [];
-  if (first) first.addresses = ["10.42.255.250"];
+  if (first && isMoved) first.addresses = ["10.42.255.250"];
   const model = createServiceModel(context);
-  model.upsertService(serviceOf(0) as never);
+  model.upsertService(serviceOf(i) as never);
   model.upsertSlice(slice as never);
-  const plan = model.plan("default/svc-0");
+  const plan = model.plan(`default/svc-${i}`);
   if (!plan) throw new Error("no plan");
   return plan;
 }
@@ -62,66 +86,93 @@ function difference(from: readonly Row[], to: readonly Row[]): { remove: Row[]; 
   return { remove: from.filter((row) => !wants.has(id(row))), add: to.filter((row) => !had.has(id(row))) };
 }
 
-export async function measureBareNftables(services: number, endpoints: number, loads: number): Promise<Bare> {
+/** One that nobody's packets pass, with as many rows: `fairlead` is the proxy's own. */
+const beside = (script: string): string =>
+  script.replaceAll("ip fairlead", "ip bare").replaceAll(/type \w+ hook \w+ priority -?\d+;/g, "");
+
+export async function bareNftables(services: number, endpoints: number): Promise<Bare> {
   const numbers = createPortNumbers(131_071);
   const rows: Row[] = [...rowsOfContext(context)];
-  const [firstPlan] = plans(1, endpoints);
   for (const plan of plans(services, endpoints)) rows.push(...rowsOfPlan(plan, [], numbers, context));
   const all = unique(rows);
   const full = scriptOf({ reset: true, remove: [], add: all }, [...addedChains(all).values()], ["IPv4"]).script;
-  const before = firstPlan ? rowsOfPlan(firstPlan, [], numbers, context) : [];
-  const after = rowsOfPlan(moved(endpoints), before, numbers, context);
-  const there = scriptOf({ reset: false, ...difference(before, after) }, [], ["IPv4"]).script;
-  const back = scriptOf({ reset: false, ...difference(after, before) }, [], ["IPv4"]).script;
-  const nft = (script: string) => runOrThrow(systemCommands, "nft", ["-f", "-"], { input: script, timeout: 600_000 });
-  const load: number[] = [];
-  for (let i = 0; i < loads; i++) load.push(await milliseconds(() => nft(full)));
-  const change: number[] = [];
-  for (let i = 0; i < 50; i++) change.push(await milliseconds(() => nft(i % 2 === 0 ? there : back)));
-  const library = await openLibrary();
-  const inProcess: number[] = [];
-  for (let i = 0; i < 300; i++) {
-    inProcess.push(
-      await milliseconds(() => {
-        const refused = library.run(i % 2 === 0 ? there : back);
-        if (refused !== undefined) throw new Error(refused);
-      }),
-    );
-  }
-  library.close();
-  await removeProxy(systemCommands);
-  return { rows: all.length, load, change, inProcess };
+  const [there, back] = nftChanges(endpoints).map(({ script }) => beside(script));
+  const nft = (script: string) => runOrThrow(systemCommands, "nft", ["-f", "-"], { input: script, timeout });
+  let isReady = false;
+  let turn = 0;
+  return {
+    rows: all.length,
+    load: () => timed("nft -f -", full),
+    async change() {
+      if (!isReady) await nft(beside(full));
+      isReady = true;
+      return milliseconds(() => nft((turn++ % 2 === 0 ? there : back) ?? ""));
+    },
+    async clear() {
+      await removeProxy(systemCommands);
+    },
+  };
 }
 
-export async function measureBareIptables(
-  services: number,
-  endpoints: number,
-  loads: number,
-  changes: number,
-): Promise<Bare> {
+/** The first Service's endpoint there and back, as rows and as nft's language has it. Its port has the first number. */
+function nftChanges(endpoints: number): { remove: Row[]; add: Row[]; script: string }[] {
+  const numbers = createPortNumbers(131_071);
+  const before = rowsOfPlan(planOf(0, endpoints, false), [], numbers, context);
+  const after = rowsOfPlan(planOf(0, endpoints, true), before, numbers, context);
+  return [difference(before, after), difference(after, before)].map((change) => ({
+    ...change,
+    script: scriptOf({ reset: false, ...change }, [], ["IPv4"]).script,
+  }));
+}
+
+/** The kernel's part of a change of one endpoint among all rows that a bare load has put in, by libnftables and by messages in turn. */
+export async function measureKernelsPart(endpoints: number): Promise<{ library: number[]; messages: number[] }> {
+  const changes = nftChanges(endpoints);
+  const [library, netlink] = [await openLibrary(), await openNetlink()];
+  const took = { library: [] as number[], messages: [] as number[] };
+  for (let i = 0; i < 1_200; i++) {
+    const change = changes[i % 2];
+    if (!change) continue;
+    const begin = performance.now();
+    // There and back by each in turn.
+    if (i % 4 < 2) {
+      const refused = library.run(change.script);
+      if (refused !== undefined) throw new Error(refused);
+      took.library.push(performance.now() - begin);
+    } else {
+      const { batch } = batchOf(change.remove, change.add);
+      if (batch) netlink.commit(batch);
+      took.messages.push(performance.now() - begin);
+    }
+  }
+  library.close();
+  netlink.close();
+  return took;
+}
+
+/** The Service after the last one that is changed: the proxy has its rows, and nobody changes them but `change`, which writes the same lines. */
+export async function bareIptables(services: number, endpoints: number): Promise<Bare> {
   const rows: Row[] = [...iptables.rowsOfContext(context)];
-  for (const plan of plans(services, endpoints)) rows.push(...iptables.rowsOfPlan(plan, context));
+  for (const plan of plans(services + 1, endpoints)) rows.push(...iptables.rowsOfPlan(plan, context));
   const all = unique(rows);
   const input = (transaction: Parameters<typeof restoreOf>[0]) => restoreOf(transaction, {}, ["IPv4"]).inputs.IPv4;
   const full = input({ reset: true, remove: [], add: all });
-  const [firstPlan] = plans(1, endpoints);
-  const before = firstPlan ? iptables.rowsOfPlan(firstPlan, context) : [];
-  const after = iptables.rowsOfPlan(moved(endpoints), context);
+  const before = iptables.rowsOfPlan(planOf(services, endpoints, false), context);
+  const after = iptables.rowsOfPlan(planOf(services, endpoints, true), context);
   const there = input({ reset: false, ...difference(before, after) });
   const back = input({ reset: false, ...difference(after, before) });
-  const restore = (text: string) =>
-    runOrThrow(systemCommands, "iptables-restore", ["-w", "5", "--noflush"], { input: text, timeout: 600_000 });
-  const empty = async () => {
-    for (const table of ["nat", "filter"])
-      for (const how of ["-F", "-X"]) await runOrThrow(systemCommands, "iptables", ["-t", table, how]);
+  const restore = ["-w", "5", "--noflush"];
+  let turn = 0;
+  return {
+    rows: all.length,
+    load: () => timed(`iptables-restore ${restore.join(" ")}`, full),
+    change: () =>
+      milliseconds(() =>
+        runOrThrow(systemCommands, "iptables-restore", restore, { input: turn++ % 2 === 0 ? there : back, timeout }),
+      ),
+    async clear() {
+      for (const table of ["nat", "filter"])
+        for (const how of ["-F", "-X"]) await runOrThrow(systemCommands, "iptables", ["-t", table, how]);
+    },
   };
-  const load: number[] = [];
-  for (let i = 0; i < loads; i++) {
-    await empty();
-    load.push(await milliseconds(() => restore(full)));
-  }
-  const change: number[] = [];
-  for (let i = 0; i < changes; i++) change.push(await milliseconds(() => restore(i % 2 === 0 ? there : back)));
-  await empty();
-  return { rows: all.length, load, change, inProcess: [] };
 }
