@@ -208,7 +208,11 @@ describe.skipIf(whyNoLab)(`a proxy that nobody notices${why}`, () => {
     phases["switches"] = Date.now();
     for (let i = 0; i < form.triangles; i++) {
       for (const mode of ["iptables", "userspace", "nftables"] satisfies ProxyMode[]) {
-        expect(await askProxy(control, { switchTo: mode })).toMatchObject({ mode });
+        const switched = await askProxy(control, { switchTo: mode }).catch((error: unknown) => {
+          const { exitCode, signalCode } = proxy ?? {};
+          throw new Error(`${String(error)}; the proxy ended with ${exitCode}, ${signalCode}:\n${said.slice(-4_000)}`);
+        });
+        expect(switched).toMatchObject({ mode });
         phases[`${mode} ${i}`] = Date.now();
         await sleep(500);
       }
