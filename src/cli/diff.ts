@@ -4,20 +4,34 @@ import {
   assumeObjects,
   type Assumption,
   type Change,
+  type Cluster,
   compareClusters,
   createCluster,
   type Difference,
+  gatewayRouting,
+  gatewaysWith,
+  isOfGatewayApi,
   noObjects,
   type RowChanges,
 } from "../explain/index.ts";
 import { type KubeObject, StatusError } from "../kube/index.ts";
 import type { ProxyMode } from "../proxy/index.ts";
+import type { GatewayTranslation } from "../routing/index.ts";
 import { doctorText } from "./doctor.ts";
 import { CliError } from "./errors.ts";
 import { readFacts } from "./explain/facts.ts";
+import { readGateways } from "./explain/gateways.ts";
 import { readObjects } from "./explain/objects.ts";
 import { asking } from "./connect.ts";
-import { asCliError, checkCluster, findSource, readFiles, type SourceOptions, withSource } from "./explain/source.ts";
+import {
+  asCliError,
+  checkCluster,
+  completeManifest,
+  findSource,
+  readFiles,
+  type SourceOptions,
+  withSource,
+} from "./explain/source.ts";
 import { type ManifestObject, readManifests } from "./manifests.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
@@ -81,7 +95,8 @@ async function diff(options: DiffOptions): Promise<void> {
       ),
     );
     if (!before || !after) return;
-    const difference = compareClusters(before, after, options.mode ? [options.mode] : modes);
+    const gateways = client && (await compareGateways(client, objects, [before.cluster, after.cluster]));
+    const difference = compareClusters(before, after, options.mode ? [options.mode] : modes, gateways);
     process.stdout.write(
       options.output === "text"
         ? differenceText(difference, assumed.assumptions, options.verbose ?? false)
@@ -99,6 +114,20 @@ async function diff(options: DiffOptions): Promise<void> {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** What the Gateway API means in the cluster as it is and as it would be; undefined where neither has any of it. */
+async function compareGateways(
+  client: Client,
+  manifests: readonly KubeObject[],
+  [before, after]: readonly [Cluster, Cluster],
+): Promise<{ before: GatewayTranslation; after: GatewayTranslation } | undefined> {
+  const found = await asking(checkCluster, () => readGateways(client, manifests));
+  const wanted = gatewaysWith(found, manifests);
+  if (wanted.objects.length === 0) return undefined;
+  const { gatewayControllerName, inspectAuthorities, inspectKeyPair } = await import("../dataplane/index.ts");
+  const options = { controllerName: gatewayControllerName, inspect: inspectKeyPair, inspectAuthorities };
+  return { before: gatewayRouting(before, found, options), after: gatewayRouting(after, wanted, options) };
+}
+
 /** What the API would make of each object. A namespace that the manifests bring along is not there in a dry run. */
 async function dryRun(client: Client, paths: readonly string[]): Promise<{ objects: KubeObject[]; skipped: string[] }> {
   const skipped: string[] = [];
@@ -106,10 +135,9 @@ async function dryRun(client: Client, paths: readonly string[]): Promise<{ objec
   const namespaces = new Set(
     manifests.filter(({ object }) => object.kind === "Namespace").map(({ object }) => object.metadata.name),
   );
-  const offline = await readFiles(paths);
   const objects: KubeObject[] = [];
-  for (const [i, manifest] of manifests.entries()) {
-    const { resource, object } = manifest;
+  for (const manifest of manifests) {
+    const { source, resource, object } = manifest;
     const metadata = resource.namespaced ? { namespace: "default", ...object.metadata } : object.metadata;
     try {
       objects.push(
@@ -118,13 +146,14 @@ async function dryRun(client: Client, paths: readonly string[]): Promise<{ objec
         ),
       );
     } catch (error) {
-      const local = offline.objects[i];
       const comesAlong =
         error instanceof StatusError &&
         namespaces.has(metadata.namespace ?? "") &&
         /namespaces? .*not found/i.test(error.message);
-      if (!comesAlong || !local) throw refused(manifest, error);
-      objects.push(local);
+      if (!comesAlong) throw refused(manifest, error);
+      if (isOfGatewayApi(object))
+        throw new CliError("REFUSED", `${source}: ${error.message}`, "create the namespace first", { cause: error });
+      objects.push(completeManifest(manifest, skipped));
     }
   }
   return { objects, skipped };

@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { text as readAll } from "node:stream/consumers";
 import { apiVersionOf, resources, yamlOptions, type KubeObject, type Resource } from "../kube/index.ts";
+import { gatewayGroup, gatewayResources } from "../routing/index.ts";
 import type { Client } from "../client/index.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 
@@ -16,6 +17,17 @@ export interface ManifestObject {
 const byKind = new Map<string, Resource>(
   Object.values(resources).map((resource: Resource) => [`${apiVersionOf(resource)}/${resource.kind}`, resource]),
 );
+
+const ofGatewayApi = new Map<string, Resource>(
+  Object.values(gatewayResources).map((resource: Resource) => [resource.kind, resource]),
+);
+
+/** The kind of an object; of the Gateway API in the version that the object has. */
+function resourceOf(apiVersion = "", kind = ""): Resource | undefined {
+  const [group, version] = apiVersion.split("/");
+  const resource = group === gatewayGroup ? ofGatewayApi.get(kind) : undefined;
+  return resource && version ? { ...resource, version } : byKind.get(`${apiVersion}/${kind}`);
+}
 
 /** Told of an object whose kind is not known; absent: that is an error. */
 export type OnUnknownKind = (source: string, kind: string) => void;
@@ -62,7 +74,7 @@ function objectsOf(value: unknown, source: string, onUnknown: OnUnknownKind | un
   if (typeof value !== "object" || value === null) throw new CliError("BAD_FILE", `${source}: that is no object`);
   const { apiVersion, kind, metadata, items } = value as Partial<KubeObject> & { items?: unknown };
   if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source, onUnknown));
-  const resource = byKind.get(`${apiVersion}/${kind}`);
+  const resource = resourceOf(apiVersion, kind);
   if (!resource && onUnknown && typeof kind === "string") {
     onUnknown(source, kind);
     return [];

@@ -16,6 +16,7 @@ import {
 } from "../kube/index.ts";
 import { familyOf, serviceNameLabel, serviceOfSlice } from "../services/index.ts";
 import { type ClusterObjects, noObjects } from "./exposure.ts";
+import { overlay } from "./overlay.ts";
 
 /** Something that a cluster would have added. */
 export interface Assumption {
@@ -61,7 +62,7 @@ export function assumeObjects(
   { base = noObjects, controllerName }: AssumeOptions,
 ): Assumed {
   const assumptions: Assumption[] = [];
-  const objects = overlay(base, manifests);
+  const objects = overlayAll(base, manifests);
   const services = [...objects.services];
   const nodes = [...objects.nodes];
   if (nodes.length === 0) {
@@ -87,22 +88,14 @@ export function assumeObjects(
 }
 
 /** `base` with the objects of the manifests in place of those of the same name. */
-function overlay(base: ClusterObjects, manifests: readonly KubeObject[]): ClusterObjects {
+function overlayAll(base: ClusterObjects, manifests: readonly KubeObject[]): ClusterObjects {
   const { announcing, ...lists } = base;
   const result: Record<string, readonly KubeObject[]> = { ...lists };
-  for (const [kind, list] of Object.entries(listOf)) {
-    const all = new Map<string, KubeObject & { status?: unknown }>(base[list].map((object) => [keyOf(object), object]));
-    for (const object of manifests) {
-      if (object.kind !== kind) continue;
-      const before = all.get(keyOf(object));
-      // A manifest says nothing of the status: what the cluster has stays.
-      const status = (object as { status?: unknown }).status ?? before?.status;
-      const metadata = { ...before?.metadata, ...object.metadata };
-      const next = { ...object, metadata, ...(status === undefined ? {} : { status }) };
-      all.set(keyOf(object), next);
-    }
-    result[list] = [...all.values()];
-  }
+  for (const [kind, list] of Object.entries(listOf))
+    result[list] = overlay<KubeObject>(
+      base[list],
+      manifests.filter((object) => object.kind === kind),
+    );
   return { ...result, ...(announcing ? { announcing } : {}) } as unknown as ClusterObjects;
 }
 

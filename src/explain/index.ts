@@ -17,6 +17,14 @@ export { readNodes, type ReadNodeOptions } from "./doctor/read-node.ts";
 export { parseSubject, tell, type Chapter, type Story, type StoryOptions, type Subject } from "./story/story.ts";
 export { traceRequest, type RequestQuestion, type RequestTrace } from "./request/request-trace.ts";
 export { sendRequest, type SentRequest } from "./live/request.ts";
+export {
+  gatewayRouting,
+  type GatewayObjects,
+  type GatewayRoutingOptions,
+  gatewaysWith,
+  isOfGatewayApi,
+  noGateways,
+} from "./gateways.ts";
 export { compareClusters, type Difference } from "./diff/diff.ts";
 export type { Change } from "./diff/meaning.ts";
 export type { RowChanges } from "./diff/rows.ts";

@@ -10,6 +10,7 @@ import {
   type ClusterObjects,
   createCluster,
   ExplainError,
+  isOfGatewayApi,
 } from "../../explain/index.ts";
 import { decode, type KubeObject, StatusError, strategyFor } from "../../kube/index.ts";
 import { clusterDirectory, type ClusterDirectory, defaultDirectory } from "../directory.ts";
@@ -144,10 +145,16 @@ export function asCliError(error: unknown): unknown {
 export async function readFiles(paths: readonly string[]): Promise<{ objects: KubeObject[]; skipped: string[] }> {
   const skipped: string[] = [];
   const manifests = await readManifests(paths, (source, kind) => skipped.push(`${source}: ${kind} is left out`));
-  return { objects: manifests.map((manifest) => complete(manifest, skipped)), skipped };
+  const objects = manifests.flatMap((manifest) => {
+    if (!isOfGatewayApi(manifest.object)) return completeManifest(manifest, skipped);
+    skipped.push(`${manifest.source}: ${manifest.object.kind} is left out: a cluster has the defaults of its fields`);
+    return [];
+  });
+  return { objects, skipped };
 }
 
-function complete({ source, resource, object }: ManifestObject, warnings: string[]): KubeObject {
+/** The object with its defaults. Throws as `readFiles` does. */
+export function completeManifest({ source, resource, object }: ManifestObject, warnings: string[]): KubeObject {
   const metadata = resource.namespaced ? { namespace: "default", ...object.metadata } : object.metadata;
   try {
     const read = decode(resource, { ...object, metadata }, { fieldValidation: "Warn" });

@@ -1,6 +1,8 @@
 import type { ProxyMode } from "../../proxy/index.ts";
 import type { Facts, Finding } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
+import type { GatewayTranslation } from "../../routing/index.ts";
+import { gatewayChanges } from "./gateways.ts";
 import { type Change, routeChanges, serviceChanges, touchedServices } from "./meaning.ts";
 import { rowChanges, type RowChanges } from "./rows.ts";
 
@@ -15,14 +17,23 @@ export interface Difference {
   readonly rows: readonly RowChanges[];
 }
 
-/** Compares two states of a cluster, in meaning and in rows. Pure. */
-export function compareClusters(before: Facts, after: Facts, modes: readonly ProxyMode[]): Difference {
+/** Compares two states of a cluster, in meaning and in rows. Pure. @param gateways what the Gateway API means in both, where that is known */
+export function compareClusters(
+  before: Facts,
+  after: Facts,
+  modes: readonly ProxyMode[],
+  gateways?: { readonly before: GatewayTranslation; readonly after: GatewayTranslation },
+): Difference {
   const keys = touchedServices(before.cluster, after.cluster);
   const node = (after.cluster.objects.nodes[0] ?? before.cluster.objects.nodes[0])?.metadata.name;
   const was = new Map(examine(before).map((finding) => [idOf(finding), finding]));
   const is = new Map(examine(after).map((finding) => [idOf(finding), finding]));
   return {
-    changes: [...serviceChanges(before.cluster, after.cluster, keys), ...routeChanges(before.routing, after.routing)],
+    changes: [
+      ...serviceChanges(before.cluster, after.cluster, keys),
+      ...routeChanges(before.routing, after.routing),
+      ...(gateways ? gatewayChanges(gateways.before, gateways.after) : []),
+    ],
     appearing: [...is].filter(([id]) => !was.has(id)).map(([, finding]) => finding),
     disappearing: [...was].filter(([id]) => !is.has(id)).map(([, finding]) => finding),
     rows:

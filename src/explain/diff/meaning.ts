@@ -1,5 +1,5 @@
 import { keyOf, type Node } from "../../kube/index.ts";
-import { poolsOf, type Route, routesOf, textOf, type Translation } from "../../routing/index.ts";
+import { type Listener, poolsOf, type Route, routesOf, textOf, type Translation } from "../../routing/index.ts";
 import type { Frontend, PortPlan, ProxyContext, ServiceEndpoint } from "../../services/index.ts";
 import { decide } from "../../services/index.ts";
 import type { Cluster } from "../cluster.ts";
@@ -115,24 +115,41 @@ function namesOf(endpoints: readonly ServiceEndpoint[]): string {
   return `to ${shown}`;
 }
 
+/** What is so in one state, about an object. */
+export interface Said {
+  readonly object: string;
+  readonly what: string;
+  readonly text: string;
+}
+
 /** What would be otherwise for requests. */
 export function routeChanges(before: Translation, after: Translation): Change[] {
-  const was = routesIn(before);
-  const is = routesIn(after);
+  return changesOf(
+    routesIn(before, () => ""),
+    routesIn(after, () => ""),
+  );
+}
+
+/** What is said in one of two states only, or otherwise. */
+export function changesOf(was: ReadonlyMap<string, Said>, is: ReadonlyMap<string, Said>): Change[] {
   const changes: Change[] = [];
-  for (const [what, { text, object }] of was) {
-    const now = is.get(what);
+  for (const [id, { text, what, object }] of was) {
+    const now = is.get(id);
     if (!now) changes.push({ kind: "removed", object, what, before: text });
     else if (now.text !== text)
       changes.push({ kind: "changed", object: now.object, what, before: text, after: now.text });
   }
-  for (const [what, { text, object }] of is)
-    if (!was.has(what)) changes.push({ kind: "added", object, what, after: text });
+  for (const [id, { text, what, object }] of is)
+    if (!was.has(id)) changes.push({ kind: "added", object, what, after: text });
   return changes;
 }
 
-function routesIn({ model }: Translation): Map<string, { text: string; object: string }> {
-  const found = new Map<string, { text: string; object: string }>();
+/** The routes of HTTP, by what they are for. @param where names the listener, where there are several to tell apart */
+export function routesIn(
+  { model }: Pick<Translation, "model">,
+  where: (listener: Listener) => string,
+): Map<string, Said> {
+  const found = new Map<string, Said>();
   for (const listener of model.listeners) {
     if (listener.protocol !== "HTTP") continue;
     for (const route of routesOf(listener)) {
@@ -141,10 +158,8 @@ function routesIn({ model }: Translation): Map<string, { text: string; object: s
           `Service ${pool.service.namespace}/${pool.service.name} port ${pool.port}${route.rule.backends.length > 1 ? ` (weight ${weight})` : ""}${pool.absent ? `: ${pool.absent}, 503` : ""}`,
       );
       const object = textOf(route.owner.object);
-      found.set(`route ${titleOfRoute(route)}`, {
-        text: `${backends.join(", ") || "no backend"} by ${object}`,
-        object,
-      });
+      const what = `route ${titleOfRoute(route)}${where(listener)}`;
+      found.set(what, { text: `${backends.join(", ") || "no backend"} by ${object}`, what, object });
     }
   }
   return found;
