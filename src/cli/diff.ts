@@ -14,7 +14,7 @@ import {
   noObjects,
   type RowChanges,
 } from "../explain/index.ts";
-import { type KubeObject, StatusError } from "../kube/index.ts";
+import { isStatus, type KubeObject, StatusError } from "../kube/index.ts";
 import type { ProxyMode } from "../proxy/index.ts";
 import type { GatewayTranslation } from "../routing/index.ts";
 import { doctorText } from "./doctor.ts";
@@ -150,6 +150,10 @@ async function dryRun(client: Client, paths: readonly string[]): Promise<{ objec
         error instanceof StatusError &&
         namespaces.has(metadata.namespace ?? "") &&
         /namespaces? .*not found/i.test(error.message);
+      if (isOfGatewayApi(object) && !comesAlong && isStatus(error, "NotFound")) {
+        skipped.push(`${source}: ${resource.kind} is left out: the cluster does not have this kind`);
+        continue;
+      }
       if (!comesAlong) throw refused(manifest, error);
       if (isOfGatewayApi(object))
         throw new CliError("REFUSED", `${source}: ${error.message}`, "create the namespace first", { cause: error });
