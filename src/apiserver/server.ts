@@ -6,6 +6,7 @@ import { createAdmission, keepPolicyStatus } from "./admission/index.ts";
 import { createAggregation, type AggregationOptions } from "./aggregation/index.ts";
 import {
   createServiceAllocator,
+  isAllocated,
   ensureServiceCidrs,
   familiesOf,
   keepServiceCidrs,
@@ -138,6 +139,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const registry = createRegistry({
     storage,
     admission,
+    allocates: isAllocated,
     allocate: createServiceAllocator({ storage, serviceCidrs, nodePortRange, now: () => clock.now() }),
     allowLoopback,
     serviceFamilies: familiesOf(serviceCidrs),

@@ -97,12 +97,19 @@ export function timed(store: Store, metrics: Metrics): Store {
   const requests = metrics.counter("etcd_requests_total", "Requests to the store, whatever store it is.", labels);
   const errors = metrics.counter("etcd_request_errors_total", "Those of them that failed.", labels);
   const labelsOfKey = createKindLabels();
-  const measure = async <T>(asked: Asked, key: string, request: () => Promise<T>): Promise<T> => {
+  const measure = async <T>(
+    asked: Asked,
+    key: string,
+    request: () => Promise<T>,
+    done?: (seconds: number) => void,
+  ): Promise<T> => {
     const [group, resource] = labelsOfKey(key);
     const begun = performance.now();
     requests(asked, group, resource).inc();
     try {
-      return await request();
+      const result = await request();
+      done?.((performance.now() - begun) / 1000);
+      return result;
     } catch (error) {
       errors(asked, group, resource).inc();
       throw error;
@@ -112,14 +119,13 @@ export function timed(store: Store, metrics: Metrics): Store {
   };
   return {
     ...store,
-    async write(compare, operations) {
-      const begun = performance.now();
-      const result = await measure(kindOf(compare, operations), operations[0]?.key ?? "", () =>
-        store.write(compare, operations),
-      );
-      took.observe((performance.now() - begun) / 1000);
-      return result;
-    },
+    write: (compare, operations) =>
+      measure(
+        kindOf(compare, operations),
+        operations[0]?.key ?? "",
+        () => store.write(compare, operations),
+        (seconds) => took.observe(seconds),
+      ),
     get: (key, ...args) => measure("get", key, () => store.get(key, ...args)),
     list: (prefix, ...args) => measure("list", prefix, () => store.list(prefix, ...args)),
   };

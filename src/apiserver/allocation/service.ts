@@ -40,6 +40,10 @@ export interface PortRange {
 
 const none: Companion = { compare: [], operations: [] };
 
+/** Whether objects of a kind are given addresses or ports. */
+export const isAllocated = (resource: Resource): boolean =>
+  resource.kind === resources.Service.kind && resource.group === "";
+
 /** Gives Services their cluster addresses and node ports (KEP-3070, KEP-3668), and takes back what they no longer hold. */
 export function createServiceAllocator(options: ServiceAllocatorOptions): Allocator {
   const { storage } = options;
@@ -48,7 +52,7 @@ export function createServiceAllocator(options: ServiceAllocatorOptions): Alloca
 
   return (resource: Resource, object: KubeObject | undefined, old: KubeObject | undefined) => {
     if (resource === resources.IPAddress && !object && old) refuseWhileHeld(old as IPAddress, storage);
-    if (resource.kind !== resources.Service.kind || resource.group !== "") return none;
+    if (!isAllocated(resource)) return none;
     const before = old as Service | undefined;
     const after = object as Service | undefined;
     if (after) {

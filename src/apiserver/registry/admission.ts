@@ -74,8 +74,8 @@ export interface AdmissionRound {
   readonly again: boolean;
   /** Set by a step in the first round to have a second one. */
   wanted: boolean;
-  /** What a step keeps for itself from the first round, under a key of its own. */
-  readonly memory: Map<object, unknown>;
+  /** What a step keeps for itself from the first round, under a key of its own; made by the first that keeps something. */
+  memory: Map<object, unknown> | undefined;
 }
 
 /** Changes or refuses (by a StatusError) what is about to be written. */
@@ -91,17 +91,17 @@ type Question = Omit<AdmissionRequest, "round" | "kind"> & { readonly kind?: Gro
 
 /** Asks all mutating steps, twice if one wants it. The request as they left it: its object may be another one. */
 export async function mutate(chain: AdmissionChain, question: Question): Promise<AdmissionRequest> {
-  const first = requestOf(question, { again: false, wanted: false, memory: new Map() });
-  await ask(chain.mutating, first);
+  const first = requestOf(question, { again: false, wanted: false, memory: undefined });
+  await askSteps(chain.mutating, first);
   if (!first.round.wanted) return first;
   const second = { ...first, round: { again: true, wanted: false, memory: first.round.memory } };
-  await ask(chain.mutating, second);
+  await askSteps(chain.mutating, second);
   return second;
 }
 
 /** Asks all validating steps. */
 export async function validate(chain: AdmissionChain, question: Question): Promise<void> {
-  await ask(chain.validating, requestOf(question, { again: false, wanted: false, memory: new Map() }));
+  await askSteps(chain.validating, requestOf(question, { again: false, wanted: false, memory: undefined }));
 }
 
 function requestOf(question: Question, round: AdmissionRound): AdmissionRequest {
@@ -109,10 +109,14 @@ function requestOf(question: Question, round: AdmissionRound): AdmissionRequest 
   return { ...question, kind: question.kind ?? shown?.kind ?? resource, round };
 }
 
-async function ask(steps: readonly Admission[], request: AdmissionRequest): Promise<void> {
-  for (const step of steps) {
-    const waiting = step(request);
-    // Most steps have nothing to say to most requests: they cost no turn of the event loop.
-    if (waiting) await waiting;
+/**
+ * Asks steps one after the other, from the one with this number. Undefined: all have answered, as most do at once, which costs no turn of the
+ * event loop. Throws, or rejects with, what the first of them that refuses throws.
+ */
+export function askSteps(steps: readonly Admission[], request: AdmissionRequest, from = 0): Promise<void> | undefined {
+  for (let i = from; i < steps.length; i++) {
+    const waiting = steps[i]?.(request);
+    if (waiting) return waiting.then(() => askSteps(steps, request, i + 1));
   }
+  return undefined;
 }

@@ -38,6 +38,8 @@ export interface RegistryOptions {
   readonly storage: Storage;
   readonly admission: AdmissionChain;
   readonly allocate: Allocator;
+  /** Whether `allocate` gives new objects of a kind anything. */
+  readonly allocates: (resource: Resource) => boolean;
   readonly allowLoopback: boolean;
   /** The families that Services have addresses of, the primary one first. */
   readonly serviceFamilies: readonly IpFamily[];
@@ -87,7 +89,7 @@ const writers = 1024;
 const noCompanion: Companion = { compare: [], operations: [] };
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const { storage, admission, allocate, allowLoopback, serviceFamilies, now } = options;
+  const { storage, admission, allocate, allocates, allowLoopback, serviceFamilies, now } = options;
   const strategyContext = (context: WriteContext): StrategyContext => ({
     now: timestamp(now()),
     ...(context.subresource ? { subresource: context.subresource } : {}),
@@ -221,13 +223,19 @@ export function createRegistry(options: RegistryOptions): Registry {
     context: WriteContext,
     object: KubeObject,
     strategyIn: StrategyContext,
-    { validating, versioned }: { readonly validating: boolean; readonly versioned: boolean },
+    {
+      validating,
+      versioned,
+      again,
+    }: { readonly validating: boolean; readonly versioned: boolean; readonly again: boolean },
   ): Promise<Entry | "taken"> => {
     const { resource, strategy } = context;
+    // Only an attempt that may be followed by another needs the object as it was before.
+    const once = !again && !context.conversion && !allocates(resource);
     const cache = storage.of(resource);
     const key = keyFor(resource, { namespace: context.namespace, name: object.metadata.name });
     for (let attempt = 0; attempt < allocations; attempt++) {
-      const draft = cloneJson(object);
+      const draft = once ? object : cloneJson(object);
       const companion = allocate(resource, draft, undefined);
       const errors = strategy.validateCreate(draft, strategyIn);
       if (errors.length > 0) throw invalid(resource, draft.metadata.name, errors);
@@ -280,7 +288,11 @@ export function createRegistry(options: RegistryOptions): Registry {
     strategy.prepareForCreate(object, strategyIn);
 
     for (let attempt = 0; ; attempt++) {
-      const entry = await createNamed(context, object, strategyIn, { validating: attempt === 0, versioned });
+      const entry = await createNamed(context, object, strategyIn, {
+        validating: attempt === 0,
+        versioned,
+        again: base !== "",
+      });
       if (entry !== "taken") return entry;
       if (!base || attempt >= 8) throw alreadyExists(resource, object.metadata.name);
       object.metadata.name = generateName(base, Math.random);

@@ -58,10 +58,22 @@ export class Entry {
   }
 
   #parse(): KubeObject {
+    const place = this.revision % recent.length;
+    const known = recent[place];
+    if (known?.entry === this) return known.object;
     const { buffer, byteOffset, length } = this.bytes;
-    return JSON.parse(Buffer.from(buffer, byteOffset, length).toString()) as KubeObject;
+    const object = JSON.parse(Buffer.from(buffer, byteOffset, length).toString()) as KubeObject;
+    if (length <= recentLimit) recent[place] = { entry: this, object };
+    return object;
   }
 }
+
+/**
+ * What was parsed of the newest revisions: those who see a change one after the other, some of them only its metadata, share it. Few and small
+ * ones, since this holds them.
+ */
+const recent: ({ readonly entry: Entry; readonly object: KubeObject } | undefined)[] = Array.from({ length: 64 });
+const recentLimit = 16 << 10;
 
 /** Objects of one kind may be stored in several versions: then the head is another one. */
 function headLength(stored: Uint8Array): number {

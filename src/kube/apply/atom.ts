@@ -2,7 +2,7 @@ import type { Definition } from "../definition.ts";
 import { keyDefaults, structFields } from "../generated/presence.ts";
 import { resolve } from "../schema.ts";
 import { isObject } from "../values/equal.ts";
-import { FieldSetError, keyElement, valueElement, type PathElement } from "./path-element.ts";
+import { FieldSetError, inOrder, keyElement, valueElement, type PathElement } from "./path-element.ts";
 
 /**
  * How values of one type are put together: as upstream's structured merge makes it of OpenAPI. A type may allow several forms;
@@ -212,7 +212,7 @@ function scalarOf(item: unknown): unknown {
 export function keysOf(map: MapAtom, value: Readonly<Record<string, unknown>>, structured: boolean): string[] {
   const keys = Object.keys(value);
   if (structured) for (const key of map.structs) if (value[key] === undefined) keys.push(key);
-  return keys.length > 1 ? keys.sort() : keys;
+  return inOrder(keys);
 }
 
 const emptyStruct: Readonly<Record<string, unknown>> = Object.freeze({});

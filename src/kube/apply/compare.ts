@@ -1,7 +1,7 @@
 import { isObject, jsonEqual } from "../values/equal.ts";
 import { elementOf, fieldOf, formOf, keysOf, type Atom, type Form, type ListAtom, type MapAtom } from "./atom.ts";
 import { emptySet, leaf, nodeOf, type FieldSet } from "./field-set.ts";
-import { fieldElement, sortElements, type PathElement } from "./path-element.ts";
+import { fieldElement, inOrder, sortElements, type PathElement } from "./path-element.ts";
 
 /** What one object has differently from another: no field is in both sets. */
 export interface Comparison {
@@ -67,7 +67,7 @@ export function compare(atom: Atom, before: unknown, after: unknown, structured:
     for (const key of keysOf(of, right, structured)) {
       if (fieldOf(of, left, key, structured) === undefined) keys.push(key);
     }
-    return keys.length > before ? keys.sort() : keys;
+    return keys.length > before ? inOrder(keys) : keys;
   }
 
   function list(of: ListAtom, l: unknown, r: unknown): Found {

@@ -87,7 +87,11 @@ function* validateDetails(endpoint: Endpoint, path: string): Faults {
   yield* validateHints(hints?.forNodes ?? [], isDns1123Subdomain, `${path}.hints.forNodes`);
 }
 
-function* validateHints(hints: readonly { name: string }[], check: (name: string) => string[], path: string): Faults {
+function* validateHints(
+  hints: readonly { name: string }[],
+  check: (name: string) => readonly string[],
+  path: string,
+): Faults {
   if (hints.length > max.hints) {
     yield fault.tooMany(path, hints.length, max.hints);
     return;

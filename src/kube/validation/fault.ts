@@ -35,6 +35,9 @@ export const fault = {
 };
 
 /** One Invalid fault for each message that a name check gave. */
-export function* invalids(field: string, value: unknown, messages: readonly string[]): Faults {
-  for (const message of messages) yield fault.invalid(field, value, message);
+export function invalids(field: string, value: unknown, messages: readonly string[]): Faults {
+  return messages.length === 0 ? none : messages.map((message) => fault.invalid(field, value, message));
 }
+
+/** No generator for each name that is good. */
+const none: Faults = [];

@@ -2,7 +2,10 @@
  * Checks of names, labels and keys, in the words of apimachinery's `util/validation`.
  * Each returns what is wrong with the value; nothing when it is good.
  */
-export type NameCheck = (value: string) => string[];
+export type NameCheck = (value: string) => readonly string[];
+
+/** What is said of nearly all names. */
+const nothing: readonly string[] = [];
 
 /** "msg (e.g. 'a',  or 'b', regex used for validation is '...')": upstream's form, spaces included. */
 function regexError(message: string, regex: string, ...examples: string[]): string {
@@ -18,12 +21,13 @@ const bytes = (value: string) => Buffer.byteLength(value);
 function hasForm(regex: string, message: string, ...examples: string[]): NameCheck {
   const pattern = whole(regex);
   const found = regexError(message, regex, ...examples);
-  return (value) => (pattern.test(value) ? [] : [found]);
+  const wrong = [found];
+  return (value) => (pattern.test(value) ? nothing : wrong);
 }
 
 /** A check of the length, in bytes, and then of the rest. */
 function atMost(max: number, check: NameCheck, unit?: string): NameCheck {
-  return (value) => [...(bytes(value) > max ? [tooLong(max, unit)] : []), ...check(value)];
+  return (value) => (bytes(value) > max ? [tooLong(max, unit), ...check(value)] : check(value));
 }
 
 const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
@@ -86,6 +90,7 @@ const qualifiedText = regexError(
 
 /** The key of a label or annotation: a name, with an optional prefix that is a DNS subdomain. */
 export const isQualifiedName: NameCheck = (value) => {
+  if (value.length <= 63 && qualifiedPattern.test(value)) return nothing;
   const parts = value.split("/");
   if (parts.length > 2) {
     const example = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";

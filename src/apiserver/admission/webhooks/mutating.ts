@@ -26,9 +26,10 @@ export function mutatingWebhooks(options: WebhookOptions): Admission {
   const round = async (request: AdmissionRequest, list: readonly Hook<MutatingWebhook>[]): Promise<void> => {
     const subject = subjectFor(request, options);
     if (!subject) return;
-    const known = request.round.memory.get(memoryKey) as Memory | undefined;
+    const kept = (request.round.memory ??= new Map());
+    const known = kept.get(memoryKey) as Memory | undefined;
     const memory: Memory = known ?? { output: undefined, invoked: new Set(), again: new Set() };
-    request.round.memory.set(memoryKey, memory);
+    kept.set(memoryKey, memory);
     const changed = (): void => {
       for (const id of memory.invoked) memory.again.add(id);
       memory.invoked.clear();
