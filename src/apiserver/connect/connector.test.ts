@@ -60,6 +60,17 @@ test("a proxy path without a slash at its end is sent to the one with it", async
   expect([answer.status, answer.headers["location"]]).toEqual([301, `${pods}/web/proxy/?a=b`]);
 });
 
+test.each(["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const)("%s goes to the root of the pod instead", async (method) => {
+  const answer = await api.call(method, `${pods}/web/proxy?a=b`);
+  expect([answer.status, answer.body.message]).toEqual([400, "address not allowed"]);
+});
+
+test("OPTIONS needs a role with all verbs, and only proxies take it", async () => {
+  expect((await api.call("OPTIONS", `${pods}/web/proxy/`, undefined, { user: reader })).status).toBe(403);
+  expect((await api.call("OPTIONS", `${pods}/web`)).status).toBe(405);
+  expect((await api.call("OPTIONS", `${pods}/web/exec?command=ls`)).status).toBe(405);
+});
+
 test("discovery names the parts that lead somewhere else", async () => {
   const { body } = await api.call("GET", "/api/v1");
   const part = (name: string) => body.resources.find((one: { name: string }) => one.name === name);

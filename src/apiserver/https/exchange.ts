@@ -13,7 +13,7 @@ import type { ServingFigures } from "./figures.ts";
 import { webSocketAuthorization, type Upgrade } from "./upgrade.ts";
 import { writeAnswer } from "./write.ts";
 
-const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]);
+const methods: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
 
 /** Why requests are given up. One for all: to make an error for each costs more than much of an answer. */
 const clientGone = new Error("the client has gone");

@@ -14,7 +14,7 @@ describe("warning header", () => {
 
   it("lets no text break out of it", () => {
     const { warning = "" } = warningHeader(['a\r\nSet-Cookie: x="y', "ö"]);
-    expect(warning).toBe('299 - "a??Set-Cookie: x=\\"y", 299 - "?"');
+    expect(warning).toBe('299 - "a Set-Cookie: x=\\"y", 299 - "?"');
   });
 
   it("is bounded", () => {

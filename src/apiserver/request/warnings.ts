@@ -23,6 +23,7 @@ let last = { text: "", value: "" };
 function warningOf(text: string): string {
   const safe = text
     .slice(0, longest)
+    .replace(/\s+/g, " ")
     .replace(/[^\x20-\x7e]/g, "?")
     .replace(/["\\]/g, (character) => `\\${character}`);
   return `299 - "${safe}"`;

@@ -18,7 +18,7 @@ import type { FieldValidation } from "../request/params.ts";
 
 export const applyType = "application/apply-patch+yaml";
 
-/** A configuration as it was sent, and the fields that it gives twice. */
+/** A configuration as it was sent, and what is to be said of fields that it gives twice. */
 interface Sent {
   readonly config: Readonly<Record<string, unknown>>;
   readonly duplicates: readonly string[];
@@ -45,8 +45,8 @@ export async function readApply(
   const { manager, force, now, fieldValidation, warn } = options;
   return async <T extends KubeObject>(live: T | undefined): Promise<T> => {
     const applied = await applyConfiguration(kind, live, { config, manager, force, now: now() });
-    for (const path of duplicates) {
-      const text = `duplicate field ${JSON.stringify(path)}`;
+    for (const duplicate of duplicates) {
+      const text = `error converting YAML to JSON: ${duplicate}`;
       if (fieldValidation === "Strict") throw statusError("BadRequest", `error strict decoding patch: ${text}`);
       if (fieldValidation === "Warn") warn(text);
     }
@@ -85,7 +85,9 @@ const openBrace = 0x7b;
 async function parse(body: Uint8Array): Promise<{ value: unknown; duplicates: readonly string[] }> {
   if (body[0] === openBrace) {
     try {
-      return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(body));
+      const read = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(body));
+      // What is wrong is said in YAML's words.
+      if (read.duplicates.length === 0) return read;
     } catch {
       // What begins like JSON may still be YAML.
     }

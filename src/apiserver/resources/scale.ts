@@ -9,7 +9,9 @@ import {
   trackUpdate,
   type Deployment,
   type KubeObject,
+  type LabelSelector,
   type ReplicaSet,
+  type ReplicationController,
   type Scale,
 } from "../../kube/index.ts";
 import { modified, type Registry, type Shown } from "../registry/index.ts";
@@ -179,11 +181,13 @@ async function patching(
 
 /** The scale subresource of an object (autoscaling/v1). */
 export function scaleOf(object: KubeObject): Scale {
-  const { spec, status } = object as Deployment | ReplicaSet;
+  const { spec, status } = object as Deployment | ReplicaSet | ReplicationController;
+  // A ReplicationController selects by labels alone.
+  const selector = object.kind === "ReplicationController" ? { matchLabels: spec?.selector } : spec?.selector;
   return {
     ...scaleHead(object),
     spec: { replicas: spec?.replicas ?? 1 },
-    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(spec?.selector) },
+    status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(selector as LabelSelector | undefined) },
   };
 }
 

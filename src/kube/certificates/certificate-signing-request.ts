@@ -98,7 +98,7 @@ export const certificateSigningRequestStrategy: Strategy = {
     const faults = [...base.validateUpdate(object, old, context)];
     if (context.subresource !== "approval") return faults;
     const types = conditionTypes(object);
-    const removed = conditionTypes(old).filter((type) => !types.includes(type));
+    const removed = conditionTypes(old).filter((type) => lasting.has(type) && !types.includes(type));
     return [
       ...faults,
       ...validateConditions(object as CertificateSigningRequest),
@@ -108,6 +108,9 @@ export const certificateSigningRequestStrategy: Strategy = {
     ];
   },
 };
+
+/** Conditions that nobody may take back. */
+const lasting: ReadonlySet<string> = new Set(["Approved", "Denied", "Failed"]);
 
 function conditionTypes(object: KubeObject): string[] {
   return ((object as CertificateSigningRequest).status?.conditions ?? []).map(({ type }) => type);

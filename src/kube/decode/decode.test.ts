@@ -257,7 +257,7 @@ describe("YAML", () => {
     const { value, duplicates } = await parseYaml(bytes(text));
     const { object, warnings } = decode(resources.Service, value as object, { duplicates, fieldValidation: "Warn" });
     expect(object).toMatchObject({ spec: { type: "ClusterIP", ports: [{ port: 80 }] } });
-    expect(warnings).toEqual(['duplicate field "type"']);
+    expect(warnings).toEqual(['yaml: unmarshal errors:\n  line 3: key "type" already set in map']);
   });
 
   it.each([

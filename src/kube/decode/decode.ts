@@ -14,7 +14,7 @@ export type FieldValidation = "Ignore" | "Warn" | "Strict";
 export interface DecodeOptions {
   /** Default "Ignore". */
   readonly fieldValidation?: FieldValidation;
-  /** Fields known to have been given twice, where `body` is a value that was parsed elsewhere. */
+  /** What is to be said of fields given twice, where `body` is a value that was parsed elsewhere. */
   readonly duplicates?: readonly string[];
 }
 
@@ -41,8 +41,7 @@ export function decode<T = KubeObject>(
   body: Uint8Array | object,
   options: DecodeOptions = {},
 ): Decoded<T> {
-  const { value, duplicates } =
-    body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: options.duplicates ?? [] };
+  const { value, duplicates } = body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: [] };
   const header = readHeader(expected, value, body);
   return read<T>(expected, header.value, duplicates, options, (text) => cannotHandle(expected, header, text));
 }
@@ -62,7 +61,7 @@ export function decodePatched<T = KubeObject>(
   if (!isObject(patched))
     throw problem(`json: cannot unmarshal ${nameOf(patched)} into Go value of type ${goName(expected)}`);
   readHeader(expected, patched, patched);
-  return read<T>(expected, patched, options.duplicates ?? [], options, problem);
+  return read<T>(expected, patched, [], options, problem);
 }
 
 const goName = ({ version, kind }: GroupVersionKind) => `${version}.${kind}`;
@@ -71,7 +70,7 @@ function read<T>(
   expected: Readable,
   value: Readonly<Record<string, unknown>>,
   duplicates: readonly string[],
-  { fieldValidation }: DecodeOptions,
+  { fieldValidation, duplicates: before = [] }: DecodeOptions,
   problem: (text: string) => StatusError,
 ): Decoded<T> {
   let structured;
@@ -81,8 +80,9 @@ function read<T>(
     throw error instanceof StructureError ? problem(error.message) : error;
   }
   const strict = [
+    ...before,
     ...structured.unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
-    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+    ...duplicates,
   ];
   if (strict.length > 0 && fieldValidation === "Strict") throw problem(`strict decoding error: ${strict.join(", ")}`);
   const { metadata = {}, ...fields } = structured.value;

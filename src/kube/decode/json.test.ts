@@ -20,10 +20,10 @@ it("half a character is none", () => {
 
 describe("duplicates", () => {
   it.each([
-    ['{"a":1,"a":2}', ["a"], { a: 2 }],
-    ['{"a":{"b":1,"b":{"c":3}}}', ["a.b"], { a: { b: { c: 3 } } }],
-    ['{"l":[{"x":0},{"a":1,"a":2}]}', ["l[1].a"], { l: [{ x: 0 }, { a: 2 }] }],
-    ['{"\\u0061":1,"a":2,"a":3}', ["a"], { a: 3 }],
+    ['{"a":1,"a":2}', ['duplicate field "a"'], { a: 2 }],
+    ['{"a":{"b":1,"b":{"c":3}}}', ['duplicate field "a.b"'], { a: { b: { c: 3 } } }],
+    ['{"l":[{"x":0},{"a":1,"a":2}]}', ['duplicate field "l[1].a"'], { l: [{ x: 0 }, { a: 2 }] }],
+    ['{"\\u0061":1,"a":2,"a":3}', ['duplicate field "a"'], { a: 3 }],
   ])("%s", (text, duplicates, value) => {
     expect(parseJson(text)).toEqual({ value, duplicates });
   });

@@ -7,7 +7,7 @@ export class JsonSyntaxError extends Error {
 
 export interface ParsedJson {
   readonly value: unknown;
-  /** Fields that a client wrote twice, as paths from the root: `spec.ports[0].port`. The last one counts. */
+  /** What strict decoding says of fields that a client wrote twice, the last of which counts: `duplicate field "spec.ports[0].port"`. */
   readonly duplicates: readonly string[];
 }
 
@@ -127,7 +127,7 @@ function parseCarefully(text: string): ParsedJson {
   const readKey = (frame: Frame) => {
     if (text[at] !== '"') fail("looking for beginning of object key string");
     frame.key = readString();
-    if (Object.hasOwn(frame.container, frame.key)) duplicates.add(path());
+    if (Object.hasOwn(frame.container, frame.key)) duplicates.add(`duplicate field ${JSON.stringify(path())}`);
     skipSpace();
     if (text[at] !== ":") fail("after object key");
     at++;

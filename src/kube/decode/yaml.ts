@@ -24,10 +24,11 @@ export async function parseYaml(body: Uint8Array): Promise<ParsedJson> {
     const document = parseDocument(text, { ...yamlOptions, prettyErrors: false });
     const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
     if (fatal) throw fatal;
-    const duplicates = document.errors.map((error) => keyAt(text, error.pos[0]));
+    const twice = document.errors.map((error) => repeatedKey(text, error.pos[0]));
     const value: unknown = document.toJS({ maxAliasCount: maxAliases });
     measure(value);
-    return { value, duplicates };
+    // In the words of Go's reader, which says all of them as one fault.
+    return { value, duplicates: twice.length > 0 ? [`yaml: unmarshal errors:\n  ${twice.join("\n  ")}`] : [] };
   } catch (error) {
     throw statusError("BadRequest", `error converting YAML to JSON: yaml: ${(error as Error).message}`);
   }
@@ -38,7 +39,9 @@ function isForeign({ tag, format }: { readonly tag: string; readonly format?: st
   return format === "TIME" || /:(timestamp|binary|omap|pairs|set)$/.test(tag);
 }
 
-/** The key that stands at an offset of the text. */
-function keyAt(text: string, offset: number): string {
-  return /^\s*["']?([^"':\s]+)/.exec(text.slice(offset))?.[1] ?? "";
+/** What is said of the key at an offset of the text: it, and the line where its value begins. */
+function repeatedKey(text: string, offset: number): string {
+  const [before = "", key = ""] = /^\s*["']?([^"':\s]+)["']?\s*:\s*/.exec(text.slice(offset)) ?? [];
+  const line = text.slice(0, offset + before.length).split("\n").length;
+  return `line ${line}: key ${JSON.stringify(key)} already set in map`;
 }
