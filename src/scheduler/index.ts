@@ -1,6 +1,6 @@
 export { startScheduler, type SchedulerOptions } from "./scheduler.ts";
 export { schedule, type Placement } from "./schedule.ts";
 export type { Surroundings } from "./surroundings.ts";
-export type { NodeInfo } from "./node-info.ts";
+export { hostPortsOf, portsConflict, type NodeInfo } from "./node-info.ts";
 export { nodeAdmits } from "./node-affinity.ts";
 export { tolerates, tolerationCovers } from "./taints.ts";

@@ -136,6 +136,24 @@ describeInside("pods in namespaces", () => {
     await node.untilGone("files");
   });
 
+  test("a container says why it ended, or its last output does", async () => {
+    node.pod("says", {
+      restartPolicy: "Never",
+      containers: [
+        {
+          name: "file",
+          ...sh("echo output; printf done > /dev/fairlead-test-log"),
+          terminationMessagePath: "/dev/fairlead-test-log",
+        },
+        { name: "output", ...sh("echo one; echo two; exit 3"), terminationMessagePolicy: "FallbackToLogsOnError" },
+        { name: "well", ...sh("echo one"), terminationMessagePolicy: "FallbackToLogsOnError" },
+      ],
+    });
+    const pod = await node.until("says", ({ status }) => status?.phase === "Failed");
+    const said = (pod.status?.containerStatuses ?? []).map(({ name, state }) => [name, state?.terminated?.message]);
+    expect(Object.fromEntries(said)).toEqual({ file: "done", output: "one\ntwo\n", well: undefined });
+  });
+
   test("a pod that goes takes no volume away from one that stays", async () => {
     const spec = {
       volumes: [{ name: "data", emptyDir: {} }],

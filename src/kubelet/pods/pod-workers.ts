@@ -5,6 +5,7 @@ import type { RunHandler } from "../probes/handler.ts";
 import type { Prober } from "../probes/prober.ts";
 import type { ContainerRecord, Runtime, Sandbox } from "../runtime/runtime.ts";
 import type { Volumes } from "../volumes/volumes.ts";
+import { type Rejection, rejectionOf } from "./admission.ts";
 import { createRestartBackOff } from "./back-off.ts";
 import type { WaitingReason } from "./container-status.ts";
 import { type DnsSettings, podDns } from "./dns.ts";
@@ -108,7 +109,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
       });
   };
 
-  const writeStatus = async (pod: Pod, view: PodView): Promise<void> => {
+  const writeStatus = async (pod: Pod, view: PodView, rejection?: Rejection): Promise<void> => {
     const uid = pod.metadata.uid ?? "";
     const wanted = podStatus(pod, view, {
       now: clock.now(),
@@ -119,7 +120,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
       ready: (container) => hasStarted(container) && prober.ready(container),
       failure: isOverdue(pod)
         ? { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" }
-        : undefined,
+        : rejection,
     });
     const patch = statusPatch(pod.status, wanted);
     if (!patch) return;
@@ -169,6 +170,11 @@ export function createPodWorkers(options: PodWorkersOptions): {
 
   const advance = async (uid: string, pod: Pod, view: PodView): Promise<void | { again: number }> => {
     const memory = memoryOf(uid);
+    const rejection = view.sandbox || isTerminal(pod) ? undefined : rejectionOf(pod, pods.all());
+    if (rejection) {
+      recorder.event(pod, "Warning", rejection.reason, rejection.message);
+      return writeStatus(pod, view, rejection);
+    }
     const facts: PlanFacts = {
       backOff: (name, finishedAt) => backOff.remaining(`${uid}/${name}`, finishedAt),
       started: hasStarted,

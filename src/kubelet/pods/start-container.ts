@@ -133,6 +133,11 @@ async function configOf(
     group: own.runAsGroup ?? shared.runAsGroup,
     supplementalGroups: groups,
     logPath,
+    terminationLog: {
+      file: join(dirname(logPath), `${attempt}.termination`),
+      target: container.terminationMessagePath ?? "/dev/termination-log",
+      fallback: container.terminationMessagePolicy === "FallbackToLogsOnError",
+    },
     stopSignal: container.lifecycle?.stopSignal ?? "SIGTERM",
     ...(container.tty ? { tty: true } : {}),
     ...(container.stdin ? { stdin: true } : {}),

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,7 +6,7 @@ import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
 import { openMountPoints } from "./mount-points.ts";
-import type { ContainerConfig } from "./runtime.ts";
+import type { ContainerConfig, Mount } from "./runtime.ts";
 import { runtimeDirectory } from "./supervisor/connection.ts";
 
 /**
@@ -57,13 +57,14 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
     closeSandbox: (id) => rmSync(sandboxDirectory(id), { recursive: true, force: true }),
     starting(id, sandbox, config) {
       const directory = sandboxDirectory(sandbox.id);
-      for (const mount of config.mounts) mountPoints.make(mount);
+      const wanted = [...config.mounts, ...terminationMount(config)];
+      for (const mount of wanted) mountPoints.make(mount);
       const own = ["resolv.conf", "hosts"].flatMap((name) => {
         const target = join("/etc", name);
         return existsSync(target) ? [{ source: join(directory, name), target, readOnly: false }] : [];
       });
       // Outer directories first: a mount hides what was mounted inside it before.
-      const mounts = [...own, ...config.mounts].sort((a, b) => a.target.length - b.target.length);
+      const mounts = [...own, ...wanted].sort((a, b) => a.target.length - b.target.length);
       const net = sandbox.netns === undefined ? [] : ["nsenter", `--net=/run/netns/${sandbox.netns}`, "--"];
       const hostname = sandbox.netns === undefined ? "" : sandbox.hostname;
       return [
@@ -85,6 +86,15 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
     within: (config) => [...asUser(config), ...inDirectory(config)],
     entering: (pid) => ["nsenter", `--target=${pid}`, "--mount", "--uts", "--net", "--"],
   };
+}
+
+/** The file in which a container says why it ended, empty and for every user: made anew for each container. */
+function terminationMount({ terminationLog }: ContainerConfig): Mount[] {
+  if (!terminationLog) return [];
+  const { file: source, target } = terminationLog;
+  writeFileSync(source, "");
+  chmodSync(source, 0o666);
+  return [{ name: "termination-log", source, target, readOnly: false }];
 }
 
 /** What a process was started as, arguments ended by NUL; empty when it is gone. */

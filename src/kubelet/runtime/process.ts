@@ -19,6 +19,7 @@ import {
 } from "./supervisor/connection.ts";
 import { openStreams } from "./supervisor/stream-client.ts";
 import { type StreamRequest, streamSocket } from "./supervisor/stream-protocol.ts";
+import { terminationMessage } from "./termination-message.ts";
 import type { HeldContainer, Program, SandboxRecord } from "./supervisor/protocol.ts";
 
 export interface ProcessRuntimeOptions {
@@ -56,6 +57,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   /** Between create and start; a kubelet that dies there leaves a container that never ran. */
   const programs = new Map<string, Program | RuntimeError>();
   const exitWaiters = new Set<() => void>();
+  /** What containers that have ended said of it: read once. */
+  const messages = new Map<string, string | undefined>();
 
   const listed = (podUid?: string) => supervisor.call("list", podUid === undefined ? {} : { podUid });
 
@@ -137,8 +140,17 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     }
   };
 
+  const withMessage = async (container: HeldContainer): Promise<HeldContainer> => {
+    const { id, state, terminationLog, message: known } = container;
+    if (state !== "exited" || !terminationLog || known !== undefined) return container;
+    if (!messages.has(id)) messages.set(id, await terminationMessage(terminationLog, container, clock));
+    const message = messages.get(id);
+    return message === undefined ? container : { ...container, message };
+  };
+
   const removeContainer = async (id: string): Promise<void> => {
     programs.delete(id);
+    messages.delete(id);
     await supervisor.call("deleteContainer", { id });
   };
 
@@ -209,7 +221,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const sandbox = sandboxes.find((sandbox) => sandbox.id === config.sandboxId);
       if (!sandbox) throw new RuntimeError("NOT_FOUND", `no sandbox ${config.sandboxId}`);
       const id = randomBytes(32).toString("hex");
-      const { podUid, name, attempt, logPath, stopSignal } = config;
+      const { podUid, name, attempt, logPath, stopSignal, terminationLog } = config;
       try {
         const starting = isolation.starting(id, sandbox, config);
         const container: HeldContainer = {
@@ -220,6 +232,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
           attempt,
           logPath,
           stopSignal,
+          ...(terminationLog ? { terminationLog } : {}),
           within: isolation.within(config),
           ...(isolation.mounts || config.workingDir === undefined ? {} : { cwd: config.workingDir }),
           image: config.image,
@@ -265,7 +278,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
           ready: sandbox.ready && (sandbox.addresses.length === 0 || (await network.isAttached(sandbox.id))),
         })),
       );
-      return { sandboxes: attached, containers };
+      return { sandboxes: attached, containers: await Promise.all(containers.map(withMessage)) };
     },
     async exec(id, command, { timeoutMs }) {
       return execWithin({ ...(await programWithin(id, command)), timeoutMs });

@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { HostPort } from "../network/network.ts";
+import type { TerminationLog } from "./termination-message.ts";
 
 /**
  * What the kubelet asks of whatever runs containers. The shape is that of the Container Runtime Interface
@@ -142,6 +143,8 @@ export interface ContainerConfig {
   readonly supplementalGroups: readonly number[];
   /** Absolute path of the log; parents exist. Rotated files are beside it: `PATH.1` is the newest. */
   readonly logPath: string;
+  /** Absent: the container cannot say why it ended. */
+  readonly terminationLog?: TerminationLog;
   /** For example SIGTERM. */
   readonly stopSignal: string;
   readonly tty?: boolean;

@@ -1,4 +1,5 @@
 import type { ContainerRecord, Sandbox } from "../runtime.ts";
+import type { TerminationLog } from "../termination-message.ts";
 
 /** A sandbox as the supervisor keeps it. It only needs the ids; the rest belongs to the runtime that asks. */
 export interface SandboxRecord extends Sandbox {
@@ -24,6 +25,7 @@ export interface Program {
 /** A container as the supervisor keeps it. */
 export interface HeldContainer extends ContainerRecord {
   readonly stopSignal: string;
+  readonly terminationLog?: TerminationLog;
   /** The argument array that comes before any command in this container, once in its namespaces. */
   readonly within: readonly string[];
   /** Where further commands begin, when not in a file system of its own. */
