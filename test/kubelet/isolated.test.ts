@@ -328,25 +328,24 @@ describeInside("pods in namespaces", () => {
     }
   });
 
-  test("a port of the node that another pod has is told, and had when that one goes", async () => {
-    node.pod("port-next", {
-      containers: [
-        {
-          name: "web",
-          image: "fairlead.dev/echo",
-          ports: [{ containerPort: 8080, hostPort: 8088, hostIP: "10.42.7.1" }],
-          env: [{ name: "DRAIN_SECONDS", value: "0" }],
-        },
-      ],
-    });
-    const told = () =>
-      node.client
-        .list(resources.Event)
-        .then(({ items }) =>
-          items.some(({ message }) => message?.includes("host port 8088/TCP leads to pod 10.42.7.")),
-        );
-    await expect.poll(told, { timeout: 10_000 }).toBe(true);
+  test("a pod that wants a port of the node that another pod has is refused; when that one goes, a new one has it", async () => {
+    const next = (name: string) =>
+      node.pod(name, {
+        containers: [
+          {
+            name: "web",
+            image: "fairlead.dev/echo",
+            ports: [{ containerPort: 8080, hostPort: 8088, hostIP: "10.42.7.1" }],
+            env: [{ name: "DRAIN_SECONDS", value: "0" }],
+          },
+        ],
+      });
+    next("port-refused");
+    const refused = await node.until("port-refused", ({ status }) => status?.phase === "Failed");
+    expect(refused.status?.reason).toBe("NodePorts");
     await node.client.delete(resources.Pod, { namespace: "default", name: "port-address" }, { gracePeriodSeconds: 1 });
+    await node.untilGone("port-address");
+    next("port-next");
     await expect.poll(() => podAt("http://10.42.7.1:8088/"), { timeout: 30_000 }).toBe("port-next");
   });
 

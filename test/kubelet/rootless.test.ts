@@ -166,12 +166,12 @@ describe("pods as processes on loopback addresses", () => {
     await node.until("talk", ({ status }) => status?.containerStatuses?.[0]?.state?.running !== undefined);
     expect(await kubeletGet(node, "/containerLogs/default/talk/main?follow=true")).toEqual({
       status: 200,
-      body: "line 1\nline 2\nline 3\nline 4\nend\n",
+      body: "line 1\nline 2\nline 3\nline 4\nend",
     });
-    expect((await kubeletGet(node, "/containerLogs/default/talk/main?tailLines=2")).body).toBe("line 4\nend\n");
+    expect((await kubeletGet(node, "/containerLogs/default/talk/main?tailLines=2")).body).toBe("line 4\nend");
     expect((await kubeletGet(node, "/containerLogs/default/talk/main?limitBytes=6")).body).toBe("line 1");
     expect((await kubeletGet(node, "/containerLogs/default/talk/main?timestamps=true&tailLines=1")).body).toMatch(
-      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z end\n$/,
+      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z end$/,
     );
     expect(await kubeletGet(node, "/containerLogs/default/talk/other")).toMatchObject({ status: 404 });
     expect(await kubeletGet(node, "/containerLogs/default/talk/main?tailLines=x")).toMatchObject({ status: 400 });

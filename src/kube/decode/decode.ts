@@ -41,7 +41,8 @@ export function decode<T = KubeObject>(
   body: Uint8Array | object,
   options: DecodeOptions = {},
 ): Decoded<T> {
-  const { value, duplicates } = body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: [] };
+  const { value, duplicates } =
+    body instanceof Uint8Array ? parseBytes(expected, body) : { value: body, duplicates: [] };
   const header = readHeader(expected, value, body);
   return read<T>(expected, header.value, duplicates, options, (text) => cannotHandle(expected, header, text));
 }

@@ -81,7 +81,7 @@ test("follow reads what comes, over rotations, until the container has ended", a
   log.end();
   open = false;
   const all = Array.from({ length: 40 }, (_, i) => i);
-  expect(await reading).toBe(`${lines(...all)}last words\n`);
+  expect(await reading).toBe(`${lines(...all)}last words`);
 });
 
 test("follow ends when the reader goes", async () => {

@@ -13,6 +13,7 @@ import { createStats } from "../stats/stats.ts";
 import { Refusal } from "../streaming/refusal.ts";
 import { createStreamedRequests } from "./streamed-requests.ts";
 import { chooseAttempt, parseLogQuery, RequestError } from "./log-query.ts";
+import { nodeLogs } from "./node-logs.ts";
 
 /** Key and certificate in PEM; `ca` signs the clients. */
 export interface ServerCredentials {
@@ -42,13 +43,16 @@ export interface KubeletServer {
 /** Milliseconds that a stream may be silent, as upstream's streamingConnectionIdleTimeout. */
 const idleMs = 4 * 3_600_000;
 
+/** Where the node's own logs are. */
+const logDirectory = "/var/log";
+
 /** Groups (O of the client certificate) and names (CN) that may ask; everyone else in the cluster may not read all logs. */
 const groups = ["system:masters", "system:kubelet-api-admin"];
 const names = ["kube-apiserver", "kube-apiserver-kubelet-client"];
 
 /**
  * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`,
- * `/stats/summary`, `/metrics/resource`, `/pods`, `/healthz`. A client needs a certificate
+ * `/stats/summary`, `/metrics/resource`, `/pods`, `/logs/`, `/healthz`. A client needs a certificate
  * of the cluster's CA. Settles when it listens; rejects when it cannot.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
@@ -78,6 +82,24 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     await pipeline(Readable.from(chunks, { highWaterMark: 1 }), response);
   };
 
+  const systemLogs = async (path: string, response: ServerResponse): Promise<void> => {
+    const found =
+      path === "/logs"
+        ? ({ kind: "directory" } as const)
+        : await nodeLogs(logDirectory, decoded(path.slice("/logs/".length)));
+    if (!found) throw new RequestError(404, "404 page not found");
+    if (found.kind === "directory") {
+      response.writeHead(301, { location: `${path}/` });
+      response.end();
+    } else if (found.kind === "page") {
+      response.setHeader("content-type", "text/html; charset=utf-8");
+      response.end(found.html);
+    } else {
+      response.writeHead(200, { "content-type": "text/plain; charset=utf-8", "content-length": found.size });
+      await pipeline(found.open(), response);
+    }
+  };
+
   const streamed = createStreamedRequests({ pods, runtime });
   const stats = createStats({ nodeName: options.nodeName, runtime, pods: () => pods.all(), clock });
 
@@ -100,6 +122,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
       response.end(text);
     } else if (first === "containerLogs" && rest.length === 3) await logs(rest, url.searchParams, response);
+    else if (first === "logs") await systemLogs(url.pathname, response);
     else if (streamed.isFor(url)) throw new RequestError(400, "Upgrade request required");
     else throw new RequestError(404, "404 page not found");
   };
@@ -147,6 +170,15 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     });
   });
   return { port: (server.address() as AddressInfo).port, stopped };
+}
+
+/** Throws RequestError for a path that is badly encoded. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new RequestError(400, "invalid URL escape");
+  }
 }
 
 function checkAllowed(request: IncomingMessage): void {

@@ -19,7 +19,7 @@ test("lines are whole, whatever chunks they come in, each stream for itself", ()
   log.write("stdout", Buffer.from("lo\n\nend"));
   log.end();
   expect(readFileSync(path, "utf8")).toBe(
-    [`${stamp} stderr F oops`, `${stamp} stdout F hello`, `${stamp} stdout F `, `${stamp} stdout F end`, ""].join("\n"),
+    [`${stamp} stderr F oops`, `${stamp} stdout F hello`, `${stamp} stdout F `, `${stamp} stdout P end`, ""].join("\n"),
   );
 });
 

@@ -84,7 +84,8 @@ export function createLogWriter(path: string, now: () => number, limits: LogLimi
     },
     end() {
       for (const stream of ["stdout", "stderr"] as const) {
-        if (rest[stream].length > 0) put(piece(stream, "F", rest[stream]));
+        // A last line without its end stays one, as with containerd.
+        if (rest[stream].length > 0) put(piece(stream, "P", rest[stream]));
         rest[stream] = Buffer.alloc(0);
       }
       if (fd !== undefined) closeSync(fd);
