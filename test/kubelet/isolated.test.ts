@@ -303,8 +303,8 @@ describeInside("pods in namespaces", () => {
       });
     const byAddress = await node.until("port-address", isReady);
     await Promise.all([node.until("port-loopback", isReady), node.until("port-udp", isReady)]);
-    await expect.poll(() => podAt("http://127.0.0.1:8088/"), { timeout: 10_000 }).toBe("port-loopback");
-    await expect.poll(() => podAt("http://10.42.7.1:8088/"), { timeout: 10_000 }).toBe("port-address");
+    await expect.poll(() => podAt("http://127.0.0.1:8088/"), { timeout: 30_000 }).toBe("port-loopback");
+    await expect.poll(() => podAt("http://10.42.7.1:8088/"), { timeout: 30_000 }).toBe("port-address");
 
     const script = `fetch("http://10.42.7.1:8088/").then(async (r) => console.log((await r.json()).pod))`;
     const containerId = byAddress.status?.containerStatuses?.[0]?.containerID?.split("://")[1] ?? "";
@@ -320,7 +320,7 @@ describeInside("pods in namespaces", () => {
             socket.send("hello", 8088, "10.42.7.1");
             return Promise.race([answer.then(([text]) => String(text)), sleep(200)]);
           },
-          { timeout: 10_000 },
+          { timeout: 30_000 },
         )
         .toMatch(/^port-udp:/);
     } finally {
