@@ -8,6 +8,7 @@ import { bgpPeers, bgpSessions } from "./definitions.ts";
 import { planBgp, type BgpNeighbor, type BgpPlan } from "./plan.ts";
 import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leasePrefixes } from "../node-lease.ts";
+import { createTransitions } from "../transitions.ts";
 import { createSessionReporter } from "./report.ts";
 
 export interface BgpAgentOptions {
@@ -161,7 +162,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
     await daemon.apply(birdConfig(routerId, neighbors, passwords.known), { recover });
   }
 
-  if (options.metrics) tellOfSessions(options.metrics, daemon, () => plan);
+  if (options.metrics) tellOfSessions(options.metrics, daemon, clock, () => plan);
   const stopped = run()
     .catch((error: unknown) => {
       if (!signal.aborted) log.error({ error: messageOf(error) }, "bgp ended");
@@ -211,16 +212,21 @@ function createPasswords(client: Client, clock: Clock): Passwords {
   };
 }
 
-function tellOfSessions(metrics: Metrics, daemon: BirdDaemon, plan: () => BgpPlan | undefined): void {
+function tellOfSessions(metrics: Metrics, daemon: BirdDaemon, clock: Clock, plan: () => BgpPlan | undefined): void {
   const sessions = metrics.gauge("fairlead_bgp_sessions", "BGP sessions of this node, by state: up or down.", [
     "state",
   ]);
-  const count = (isUp: boolean) => {
-    const found = (plan()?.neighbors ?? []).map(({ name }) => daemon.state().sessions.get(protocolName(name))?.state);
-    return found.filter((state) => (state === "Established") === isUp).length;
-  };
-  sessions("up").from(() => count(true));
-  sessions("down").from(() => count(false));
+  const all = () => (plan()?.neighbors ?? []).map(({ name }) => protocolName(name));
+  const up = () => all().filter((name) => daemon.state().sessions.get(name)?.state === "Established");
+  const moves = createTransitions(metrics, {
+    prefix: "fairlead_bgp_session",
+    what: "sessions",
+    states: ["up", "down"],
+    clock,
+  });
+  daemon.onChange(() => moves.look(all(), new Set(up())));
+  sessions("up").from(() => up().length);
+  sessions("down").from(() => all().length - up().length);
   metrics
     .gauge("fairlead_bgp_advertised_prefixes", "Prefixes that routers were told, of all sessions together.")()
     .from(() => [...daemon.state().sessions.values()].reduce((sum, { exported }) => sum + exported, 0));

@@ -5,6 +5,7 @@ import { claimName } from "../claims.ts";
 import { addressClaims, addressPools, ensureDefinitions, type AnnounceSpec } from "../definitions.ts";
 import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leaseNamespace, leasePrefixes, leaseSeconds } from "../node-lease.ts";
+import { createTransitions } from "../transitions.ts";
 import { watchConflicts, type Conflicts } from "./conflicts.ts";
 import { startVipDaemon, type VipDaemon } from "./daemon.ts";
 import { openNeighbours, type Neighbours } from "./neighbours.ts";
@@ -68,6 +69,16 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
   const unhealthy = watchHealth({ ask: options.unhealthy, changed, signal, clock, log });
 
   let conflicts: Conflicts | undefined;
+
+  const counted = options.metrics
+    ? tellOfVips(
+        options.metrics,
+        daemon,
+        clock,
+        () => plan,
+        () => conflicts,
+      )
+    : () => {};
 
   const run = async (): Promise<void> => {
     await daemon.ready;
@@ -141,6 +152,7 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
           plan = compute();
         }
         if (acknowledged || plan.instances.length === 0) await daemon.apply(plan.instances);
+        counted();
         // What others may rely on is told only once keepalived has been told.
         if (clock.now() >= renewAt || lease.told() !== plan.peers.join(",")) {
           await lease.renew(plan.peers.join(","));
@@ -192,13 +204,6 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
     });
   };
 
-  if (options.metrics)
-    tellOfVips(
-      options.metrics,
-      daemon,
-      () => plan,
-      () => conflicts,
-    );
   const stopped = run()
     .catch((error: unknown) => {
       if (!signal.aborted) log.error({ error: messageOf(error) }, "vip ended");
@@ -234,9 +239,22 @@ const leaseName = (node: string) => `${leasePrefix}${node}`;
 function tellOfVips(
   metrics: Metrics,
   daemon: VipDaemon,
+  clock: Clock,
   plan: () => VipPlan | undefined,
   conflicts: () => Conflicts | undefined,
-): void {
+): () => void {
+  const moves = createTransitions(metrics, {
+    prefix: "fairlead_vip",
+    what: "groups of addresses",
+    states: ["held", "standby"],
+    clock,
+  });
+  const look = () =>
+    moves.look(
+      (plan()?.instances ?? []).map(({ name }) => name),
+      daemon.holds(),
+    );
+  daemon.onChange(look);
   metrics
     .gauge("fairlead_vip_address_conflicts", "Addresses of this node that another machine answers for.")()
     .from(() => conflicts()?.count() ?? 0);
@@ -248,4 +266,5 @@ function tellOfVips(
   metrics
     .gauge("fairlead_vip_daemon_up", "1 while keepalived runs or has nothing to do.")()
     .from(() => (daemon.failure() === undefined ? 1 : 0));
+  return look;
 }
