@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EndpointSlice, Service } from "../../src/kube/index.ts";
@@ -12,10 +12,11 @@ import {
   type Route,
   type ServiceModel,
 } from "../../src/services/index.ts";
-import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { runOrThrow, silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
 import { addressesOf, createField, families, ownAddresses, type Field } from "./field.ts";
 import { whyNoLab, type Answers } from "./lab.ts";
 import { pageOf, type Verdicts } from "./matrix-page.ts";
+import { service, slice } from "./objects.ts";
 import { cases, createKit, type Case, type Kit, type Outcome, type Packet, type Sender, type Step } from "./matrix.ts";
 
 const modes = ["nftables", "iptables", "userspace"] as const;
@@ -84,6 +85,20 @@ function createCluster(model: ServiceModel, backend: Backend) {
     },
   };
 }
+
+/** How the kernel is set to track connections: all but how many there are now. */
+function trackingSettings(): Readonly<Record<string, string>> {
+  const dir = "/proc/sys/net/netfilter";
+  const names = readdirSync(dir).filter((name) => name.startsWith("nf_conntrack") && name !== "nf_conntrack_count");
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(dir, name), "utf8")]));
+}
+
+/** Rules of the node's owner: nobody outside comes to this port, however it is translated. */
+const ownersRules = (port: number) => `table inet owner {
+  chain input { type filter hook input priority 0; iifname "c0" meta l4proto tcp ct original proto-dst ${port} drop; }
+  chain forward { type filter hook forward priority 0; iifname "c0" meta l4proto tcp ct original proto-dst ${port} drop; }
+}
+`;
 
 const isUserspace = (mode: Mode) => mode === "userspace";
 
@@ -209,6 +224,39 @@ describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) 
     stop.abort();
     await backend.stopped;
     expect(failures).toEqual([]);
+  });
+
+  test("rows 53 and 57: the owner's firewall has its say, and tracking of connections is set as it was", async () => {
+    const settings = trackingSettings();
+    const stop = new AbortController();
+    const [any] = instances;
+    if (!any) throw new Error("there are no cases");
+    const context = contextOf({ ...any, case: { ...any.case, settings: {} } });
+    const model = createServiceModel(context);
+    const { backend } = await chooseBackend(
+      { mode, signal: stop.signal, clock: systemClock, commands: systemCommands },
+      context,
+      silentLogger,
+    );
+    backend.start();
+    const nodePort = 31_999;
+    const ports = [{ port: 80, protocol: "TCP", nodePort }];
+    const spec = { type: "NodePort", clusterIP: "10.96.200.1", clusterIPs: ["10.96.200.1"], ports };
+    const objects = [service("guarded", spec), slice("guarded", ["10.42.2.2"])];
+    createCluster(model, backend).apply({ objects, packets: [] });
+    await backend.settled();
+    const ask = async (timeout: number) => {
+      const answers = await field.outside.ask({ address: "192.168.77.1", port: nodePort, count: 1, timeout });
+      return Object.keys(answers).map((one) => one.split(" ")[0]);
+    };
+    expect(await ask(5_000)).toEqual(["10.42.2.2"]);
+    await runOrThrow(systemCommands, "nft", ["-f", "-"], { input: ownersRules(nodePort) });
+    expect(await ask(300)).toEqual(["silent"]);
+    await runOrThrow(systemCommands, "nft", ["delete", "table", "inet", "owner"]);
+    expect(await ask(5_000)).toEqual(["10.42.2.2"]);
+    expect(trackingSettings()).toEqual(settings);
+    stop.abort();
+    await backend.stopped;
   });
 
   test("the published table says so", () => {

@@ -902,11 +902,11 @@ export const elsewhere: Readonly<Record<number, { readonly what: string; readonl
   52: { what: "NodePorts on localhost, by user space in every mode", where: "test/proxy/kernel.test.ts" },
   53: {
     what: "local firewalls: no rule of ours accepts in their place",
-    where: "as nftables of kube-proxy; the operator opens NodePorts",
+    where: "test/proxy/matrix.test.ts, each mode; as nftables of kube-proxy: the operator opens NodePorts",
   },
   54: { what: "conntrack INVALID: no rule (kernels < 6.1)", where: "as nftables of kube-proxy" },
   55: { what: "retry on another endpoint: user space only", where: "test/proxy/userspace.test.ts" },
   56: { what: "balancing: random with equal odds; in turn in user space", where: "test/proxy/kernel.test.ts" },
-  57: { what: "conntrack sysctls", where: "left as the machine has them" },
+  57: { what: "conntrack sysctls: left as the machine has them", where: "test/proxy/matrix.test.ts, each mode" },
   58: { what: "rules outlive the proxy", where: "test/proxy/kernel.test.ts" },
 };
