@@ -13,13 +13,26 @@ import {
   union,
   type FieldSet,
 } from "./field-set.ts";
-import { compareElements, describePath, FieldSetError, sortElements } from "./path-element.ts";
+import { compareElements, describePath, FieldSetError, inOrder, sortElements } from "./path-element.ts";
 
 const set = (json: string): FieldSet => readFieldSet(JSON.parse(json));
 const text = (of: FieldSet): string => JSON.stringify(of);
 const shown = (of: FieldSet): string[] => pathsOf(of).map(describePath);
 
 describe("path elements", () => {
+  it("names are in order of their code units, few or many", () => {
+    const random = randomFrom(11);
+    for (let count = 0; count < 30; count++) {
+      const names = Array.from(
+        { length: count },
+        () => `${"aBz-\u00e4\ud83d\ude00"[Math.floor(random() * 7)]}${Math.floor(random() * 20)}`,
+      );
+      const expected = names.toSorted();
+      expect(inOrder(names)).toEqual(expected);
+      expect(inOrder(names)).toBe(names);
+    }
+  });
+
   it("are in order: fields, keys, values, positions; numbers by what they count", () => {
     const elements = [
       'v:"b"',
