@@ -15,9 +15,13 @@ export function recall<World, T>(
 ): Remembered<World, T> {
   if (known && holds(known.answers, ask)) return known;
   const answers: [keyof World, string, unknown][] = [];
+  // What is asked again and again, once for each rule, is looked at once.
+  const asked = new Set<string>();
   const value = make((what, key) => {
     const answer = ask(what, key);
-    answers.push([what, key, answer]);
+    const question = `${String(what)} ${key}`;
+    if (!asked.has(question)) answers.push([what, key, answer]);
+    asked.add(question);
     return answer;
   });
   return { value, answers };

@@ -113,8 +113,8 @@ function run(options: GatewayOptions): GatewayController {
   /** What the data plane said that it cannot do. */
   let refusals: Refusals = new Map();
   let ports: BindPorts | undefined;
-  /** Reports of routes that statuses were asked to be written for. */
-  let spoken = new Map<string, RouteReport>();
+  /** Reports of routes that statuses were asked to be written for. Absent before the first. */
+  let spoken: ReadonlySet<RouteReport> | undefined;
   const pace = createPace(clock);
   const tell = tellProblems(options.events, ({ kind, namespace = "", name }) =>
     (Object.values(gatewayKinds) as Informer<KubeObject>[])
@@ -291,7 +291,7 @@ function run(options: GatewayOptions): GatewayController {
     const before = refusals;
     refusals = refusalsByObject(next.model, refused);
     // What a data plane refuses is in no report: who was refused, or is now, is spoken of again.
-    for (const key of [...before.keys(), ...refusals.keys()]) spoken.delete(key);
+    for (const key of [...before.keys(), ...refusals.keys()]) writing.enqueue(key);
     ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
     isReady();
     for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
@@ -335,17 +335,18 @@ function run(options: GatewayOptions): GatewayController {
       writing.enqueue(`Gateway ${keyOf(gateway)}`);
       for (const { set } of listeners.sets) writing.enqueue(`ListenerSet ${keyOf(set)}`);
     }
-    const now = new Map(current.routes.map((report) => [`${report.kind} ${keyOf(report.route)}`, report]));
-    for (const [key, report] of now) if (spoken.get(key) !== report) writing.enqueue(key);
-    spoken = now;
     for (const { policy } of current.policies) writing.enqueue(`BackendTLSPolicy ${keyOf(policy)}`);
-    // What we said of objects that no longer have to do with us is taken back.
+    const before = spoken;
+    const now = new Set(current.routes);
+    spoken = now;
+    for (const report of now) if (!before?.has(report)) writing.enqueue(nameOfReport(report));
+    // What we said of objects that no longer have to do with us is taken back; a process before this one may have said it.
+    for (const report of before ?? []) if (!now.has(report)) writing.enqueue(nameOfReport(report));
+    if (before) return;
     for (const kind of ["http", "grpc", "tls", "tcp", "udp"] as const)
-      for (const route of gatewayKinds[kind].list()) {
-        const key = `${gatewayKinds[kind].resource.kind} ${keyOf(route)}`;
-        const told = route.status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName);
-        if (told && !now.has(key)) writing.enqueue(key);
-      }
+      for (const route of gatewayKinds[kind].list())
+        if (route.status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
+          writing.enqueue(`${gatewayKinds[kind].resource.kind} ${keyOf(route)}`);
   }
 
   async function writeStatus(kind: string, key: string): Promise<void> {
@@ -376,6 +377,8 @@ function run(options: GatewayOptions): GatewayController {
     current: () => current,
   };
 }
+
+const nameOfReport = ({ kind, route }: RouteReport): string => `${kind} ${keyOf(route)}`;
 
 function protocolsOf({ capabilities }: DataPlane): ReadonlySet<string> {
   const protocols = new Set<string>();

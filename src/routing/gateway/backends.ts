@@ -137,7 +137,9 @@ export function createBackends(policies: readonly BackendTLSPolicy[], input: Bac
       ...(own?.client ? { variant: user.gateway } : {}),
     };
     const pool = poolKey(target);
-    user.uses.push({ pool, target, gateway: user.gateway, ...(policy === undefined ? {} : { policy }) });
+    // Rules of one route lead to the same places: each counts once.
+    if (!user.uses.some((use) => use.pool === pool && use.gateway === user.gateway))
+      user.uses.push({ pool, target, gateway: user.gateway, ...(policy === undefined ? {} : { policy }) });
     return { pool };
   }
 
