@@ -10,6 +10,7 @@ export function providerCommand(): Command {
     .description("Hold a provider, an ES module, against the contract: every rule, and cut off after every step.")
     .argument("<module>", "file that exports createProvider(config)")
     .option("--provider-config <json>", "what createProvider is given", "{}")
+    .option("--provider-ids <text>", "spec.providerID of the nodes that are tried, with their number in place of %")
     .addOption(new Option("-o, --output <format>", "text or json").choices(["text", "json"]).default("text"))
     .addHelpText(
       "after",
@@ -23,7 +24,10 @@ Example:
   return command;
 }
 
-async function test(module: string, options: { providerConfig: string; output: string }): Promise<void> {
+async function test(
+  module: string,
+  options: { providerConfig: string; providerIds?: string; output: string },
+): Promise<void> {
   let config: unknown;
   try {
     config = JSON.parse(options.providerConfig);
@@ -36,10 +40,12 @@ async function test(module: string, options: { providerConfig: string; output: s
     throw new CliError("BAD_FILE", `${module}: createProvider fails: ${String(error)}`);
   });
   const text = options.output === "text";
+  const { providerIds } = options;
   const results = await runContract({
     create,
     sleep: (ms) => systemClock.sleep(ms),
     signal: new AbortController().signal,
+    ...(providerIds === undefined ? {} : { providerId: (node) => providerIds.replaceAll("%", String(node)) }),
     onResult({ rule, ok, message }) {
       if (text)
         console.log(`${ok ? "ok    " : "FAILED"}  ${rule}${message === undefined ? "" : `\n        ${message}`}`);

@@ -10,6 +10,9 @@ export const annotationPrefixes = [
   "alb.ingress.kubernetes.io/subnets",
 ] as const;
 
+/** Those of them that a Classic Load Balancer has too. */
+export const classicAnnotationPrefixes = annotationPrefixes.slice(0, 2);
+
 export interface AwsSettings {
   readonly vpc: string;
   readonly subnets: readonly string[];
@@ -76,23 +79,34 @@ const listOf = (text: string) =>
     .map((one) => one.trim())
     .filter(Boolean);
 
-/** Pure. Throws ProviderFailure Refused. */
-export function desiredOf(exposure: Exposure, settings: AwsSettings): Desired {
-  const { key, annotations, http } = exposure;
-  const name = balancerName(key);
-  const kind = http ? "alb.ingress.kubernetes.io/" : "service.beta.kubernetes.io/aws-load-balancer-";
-  const scheme = annotations[`${kind}scheme`] ?? settings.scheme;
-  if (scheme !== "internal" && scheme !== "internet-facing") {
-    throw refused(
-      `annotation ${kind}scheme: internal or internet-facing is needed, not ${JSON.stringify(scheme.slice(0, 40))}`,
-    );
-  }
-  const named = annotations[`${kind}subnets`];
+const prefixOf = ({ http }: Exposure) =>
+  http ? "alb.ingress.kubernetes.io/" : "service.beta.kubernetes.io/aws-load-balancer-";
+
+/** Throws ProviderFailure Refused. */
+export function schemeOf(exposure: Exposure, settings: AwsSettings): AwsSettings["scheme"] {
+  const name = `${prefixOf(exposure)}scheme`;
+  const scheme = exposure.annotations[name] ?? settings.scheme;
+  if (scheme === "internal" || scheme === "internet-facing") return scheme;
+  const given = JSON.stringify(scheme.slice(0, 40));
+  throw refused(`annotation ${name}: internal or internet-facing is needed, not ${given}`);
+}
+
+/** Sorted. Throws ProviderFailure Refused. */
+export function subnetsOf(exposure: Exposure, settings: AwsSettings): readonly string[] {
+  const name = `${prefixOf(exposure)}subnets`;
+  const named = exposure.annotations[name];
   const subnets = named === undefined ? settings.subnets : listOf(named);
   const bad = subnets.find((one) => !/^subnet-[0-9a-z]{1,40}$/.test(one));
-  if (bad !== undefined)
-    throw refused(`annotation ${kind}subnets: ${JSON.stringify(bad.slice(0, 40))} is no id of a subnet`);
-  const base = { key, name, scheme, vpc: settings.vpc, subnets: [...subnets].sort() };
+  if (bad === undefined) return [...subnets].sort();
+  throw refused(`annotation ${name}: ${JSON.stringify(bad.slice(0, 40))} is no id of a subnet`);
+}
+
+/** Pure. Throws ProviderFailure Refused. */
+export function desiredOf(exposure: Exposure, settings: AwsSettings): Desired {
+  const { key, http } = exposure;
+  const name = balancerName(key);
+  const scheme = schemeOf(exposure, settings);
+  const base = { key, name, scheme, vpc: settings.vpc, subnets: subnetsOf(exposure, settings) };
   if (!http) return { ...base, type: "network", securityGroups: [], ...network(exposure, name) };
   return {
     ...base,

@@ -1,11 +1,5 @@
-import { readConfig } from "../provider/config.ts";
-import {
-  failedStep,
-  ProviderFailure,
-  type ExposureKey,
-  type LoadBalancerProvider,
-  type StepResult,
-} from "../provider/contract.ts";
+import { failedStep, type ExposureKey, type LoadBalancerProvider, type StepResult } from "../provider/contract.ts";
+import { readAwsConfig } from "./config.ts";
 import {
   annotationPrefixes,
   balancerName,
@@ -17,82 +11,19 @@ import {
   type TargetGroup,
 } from "./desired.ts";
 import { planAws, planAwsRemoval, type AwsStep, type FoundGroup, type FoundListener, type Observed } from "./plan.ts";
+import { keyInTags, notOurs, tagsOf } from "./ownership.ts";
 import { AwsError, createElb, type Elb, type QueryValue } from "./query.ts";
 import type { Xml } from "./xml.ts";
 
 /** Services with this class get a Network Load Balancer. */
 export const awsClass = "fairlead.dev/aws";
 
-const names = [
-  "region",
-  "endpoint",
-  "accessKeyId",
-  "accessKeyIdFile",
-  "secretAccessKey",
-  "secretAccessKeyFile",
-  "sessionToken",
-  "sessionTokenFile",
-  "roleArn",
-  "externalId",
-  "webIdentityTokenFile",
-  "vpc",
-  "subnets",
-  "securityGroups",
-  "scheme",
-  "caFile",
-  "pollMs",
-  "timeoutMs",
-];
-
 /** AWS: a Network Load Balancer a Service, an Application Load Balancer an Ingress. Throws ProviderConfigError. */
 export function createProvider(value: unknown): LoadBalancerProvider<Observed> {
-  const config = readConfig(value, names);
-  const { env } = process;
-  const accessKeyId = config.optionalSecret("accessKeyId", "AWS_ACCESS_KEY_ID");
-  const arn = config.optional("roleArn") ?? env["AWS_ROLE_ARN"];
-  const tokenFile = config.optional("webIdentityTokenFile") ?? env["AWS_WEB_IDENTITY_TOKEN_FILE"];
-  const externalId = config.optional("externalId");
-  const sessionToken = config.optionalSecret("sessionToken", "AWS_SESSION_TOKEN");
-  // With a token of its own, keys are not needed.
-  const needsKeys = accessKeyId !== undefined || tokenFile === undefined || arn === undefined;
-  const keys = needsKeys && {
-    accessKeyId: config.secret("accessKeyId", "AWS_ACCESS_KEY_ID"),
-    secretAccessKey: config.secret("secretAccessKey", "AWS_SECRET_ACCESS_KEY"),
-    ...(sessionToken === undefined ? {} : { sessionToken }),
-  };
-  const elb = createElb({
-    region: config.text("region", env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"]),
-    ...(config.optional("endpoint") === undefined ? {} : { endpoint: config.url("endpoint") }),
-    ...(keys ? { keys } : {}),
-    ...(arn === undefined
-      ? {}
-      : {
-          role: {
-            arn,
-            ...(externalId === undefined ? {} : { externalId }),
-            ...(tokenFile === undefined ? {} : { tokenFile }),
-          },
-        }),
-    timeout: config.whole("timeoutMs", 100, 600_000, 30_000),
-    ...config.pem("caFile"),
-  });
-  const settings = {
-    vpc: config.text("vpc"),
-    subnets: config.texts("subnets"),
-    securityGroups: config.texts("securityGroups"),
-    scheme: config.oneOf("scheme", ["internal", "internet-facing"], "internal"),
-  };
-  return awsProvider(elb, settings, config.whole("pollMs", 10, 600_000, 10_000));
+  const { elb, settings, poll } = readAwsConfig(value);
+  return awsProvider(createElb(elb, "2015-12-01"), settings, poll);
 }
 
-const tagNames = {
-  cluster: "fairlead.dev/cluster",
-  namespace: "fairlead.dev/namespace",
-  name: "fairlead.dev/name",
-  uid: "fairlead.dev/uid",
-};
-const tagsOf = (key: ExposureKey): QueryValue =>
-  (["cluster", "namespace", "name", "uid"] as const).map((of) => ({ Key: tagNames[of], Value: key[of] }));
 /** ARNs in one DescribeTags. */
 const tagBatch = 20;
 
@@ -114,12 +45,8 @@ export function awsProvider(elb: Elb, settings: AwsSettings, poll: number): Load
       const some = arns.slice(at, at + tagBatch);
       const result = await orNone(elb.call("DescribeTags", { ResourceArns: some }, signal), undefined);
       for (const one of result?.members("TagDescriptions") ?? []) {
-        const tags = new Map(one.members("Tags").map((tag) => [tag.at("Key").text, tag.find("Value")?.text ?? ""]));
-        const uid = tags.get(tagNames.uid);
-        const cluster = tags.get(tagNames.cluster);
-        if (uid === undefined || cluster === undefined) continue;
-        const [namespace, name] = [tags.get(tagNames.namespace) ?? "", tags.get(tagNames.name) ?? ""];
-        found.set(one.at("ResourceArn").text, { cluster, namespace, name, uid });
+        const key = keyInTags(one);
+        if (key) found.set(one.at("ResourceArn").text, key);
       }
     }
     return found;
@@ -142,10 +69,7 @@ export function awsProvider(elb: Elb, settings: AwsSettings, poll: number): Load
     const whose = await owners(arns, signal);
     const isMine = (arn: string) => whose.get(arn)?.uid === key.uid && whose.get(arn)?.cluster === key.cluster;
     if (balancer && !isMine(balancer.at("LoadBalancerArn").text)) {
-      throw new ProviderFailure(
-        "Refused",
-        `AWS has a load balancer ${name} that is not marked as this Service's; remove it, or its tags were lost`,
-      );
+      throw notOurs(name);
     }
     const groups: FoundGroup[] = [];
     for (const one of mine) if (isMine(one.at("TargetGroupArn").text)) groups.push(await readGroup(one, signal));

@@ -25,7 +25,7 @@ export type QueryValue =
   | readonly QueryValue[]
   | { readonly [name: string]: QueryValue };
 
-/** AWS's Elastic Load Balancing v2 by its Query API. */
+/** AWS's Elastic Load Balancing by its Query API. */
 export interface Elb {
   /** The result of an action. Throws AwsError, ProviderFailure. */
   call(action: string, input: Readonly<Record<string, QueryValue>>, signal: AbortSignal): Promise<Xml>;
@@ -49,14 +49,14 @@ export class AwsError extends ProviderFailure {
   }
 }
 
-const elbVersion = "2015-12-01";
 const stsVersion = "2011-06-15";
 /** Milliseconds before their end at which keys are not used any more. */
 const margin = 300_000;
 const mostPages = 1_000;
 const sessionName = "fairlead";
 
-export function createElb(config: AwsConfig, now: () => Date = () => new Date()): Elb {
+/** `version`: of the API, 2012-06-01 for Classic Load Balancers, 2015-12-01 for the others. */
+export function createElb(config: AwsConfig, version: string, now: () => Date = () => new Date()): Elb {
   let taken: { readonly keys: AwsKeys; readonly expires: number } | undefined;
   let taking: Promise<AwsKeys> | undefined;
   const api = createApi({
@@ -155,7 +155,7 @@ export function createElb(config: AwsConfig, now: () => Date = () => new Date())
 
   const elb: Elb = {
     call: async (action, input, signal) =>
-      send("elasticloadbalancing", elbVersion, action, input, await keysNow(signal), signal),
+      send("elasticloadbalancing", version, action, input, await keysNow(signal), signal),
     async all(action, list, input, signal) {
       const found: Xml[] = [];
       let marker: string | undefined;

@@ -1,15 +1,37 @@
-import { ProviderFailure, type Exposure, type ExposurePort } from "../provider/contract.ts";
+import { ProviderFailure, type Exposure, type ExposurePort, type ExposureTarget } from "../provider/contract.ts";
 import type { OpenStackConfig } from "./config.ts";
-import { bySortKey, limitDefaults, type Listener, type ListenerLimits, type Monitor, type Pool } from "./model.ts";
+import {
+  bySortKey,
+  limitDefaults,
+  type L7Rule,
+  type Listener,
+  type ListenerLimits,
+  type Monitor,
+  type Pool,
+} from "./model.ts";
+import { httpOf } from "./http.ts";
 
 /** A port of a Service, as Octavia has it. */
 export interface Part extends Listener {
   readonly pool: Pool;
 }
 
-/** A Service as Octavia has it. */
+/** An Ingress as Octavia has it. */
+export interface Http {
+  readonly listener: Listener;
+  /** By name. */
+  readonly pools: ReadonlyMap<string, Pool>;
+  /** In the order in which they are tried; `pool` is a name. */
+  readonly policies: readonly { readonly name: string; readonly pool: string; readonly rules: readonly L7Rule[] }[];
+  /** Name of the pool where the rest goes; absent: nowhere, Octavia says 503. */
+  readonly fallback?: string;
+}
+
+/** A Service or an Ingress as Octavia has it. */
 export interface Wanted {
   readonly parts: readonly Part[];
+  /** With it, it is an Ingress, and has no parts. */
+  readonly http?: Http;
   /** The load balancer of someone else that is used. */
   readonly balancer?: string;
   /** Services that say the same word have one load balancer. */
@@ -59,7 +81,8 @@ export function wantedOf(exposure: Exposure, config: OpenStackConfig, version: r
     (value === undefined ? {} : { [name]: value }) as Partial<Record<K, string>>;
   const network = notes.id("network-id") ?? (notes.id("subnet-id") === undefined ? config.network : undefined);
   return {
-    parts: exposure.ports.map((port) => partOf(port, exposure, config, notes, at)),
+    parts: exposure.http ? [] : exposure.ports.map((port) => partOf(port, exposure, config, notes, at)),
+    ...(exposure.http ? { http: httpOf(exposure.http, exposure, poolParts(exposure, config, notes)) } : {}),
     ...some("balancer", notes.id("load-balancer-id")),
     ...some("group", notes.word("share")),
     ...some("address", address),
@@ -79,12 +102,7 @@ function partOf(
   at: (minor: number, what: string) => void,
 ): Part {
   const { healthCheckNodePort, targets, sessionAffinity, sourceRanges, families } = exposure;
-  const isV6 = families[0] === "IPv6";
-  const members = targets.flatMap(({ addresses }) => {
-    const address = addresses.find((one) => one.includes(":") === isV6);
-    if (address === undefined) return [];
-    return [{ address, port: nodePort, ...(healthCheckNodePort ? { monitorPort: healthCheckNodePort } : {}) }];
-  });
+  const members = membersAt(targets, families, nodePort, healthCheckNodePort);
   const proxy = notes.text("proxy-protocol");
   if (proxy !== undefined && !/^(true|false|v1|v2)$/.test(proxy)) {
     throw refuse(`${notes.name("proxy-protocol")}: ${JSON.stringify(proxy)} is none of true, false, v1, v2`);
@@ -95,25 +113,63 @@ function partOf(
   if (proxy === "v2") at(22, notes.name("proxy-protocol"));
   if (protocol === "SCTP") at(23, "SCTP");
   if (protocol === "UDP" && healthCheckNodePort) at(16, "spec.externalTrafficPolicy Local with UDP");
-  const algorithm = notes.text("lb-method") ?? config.algorithm;
-  if (!/^(ROUND_ROBIN|LEAST_CONNECTIONS|SOURCE_IP|SOURCE_IP_PORT)$/.test(algorithm)) {
-    const words = "ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP, SOURCE_IP_PORT";
-    throw refuse(`${notes.name("lb-method")}: ${JSON.stringify(algorithm)} is none of ${words}`);
-  }
+  const algorithm = algorithmOf(notes, config);
   const monitor = monitorOf(protocol, healthCheckNodePort !== undefined, config, notes);
   return {
     protocol,
     port,
+    headers: [],
     cidrs: sourceRanges.map((cidr) => (cidr.includes("/") ? cidr : `${cidr}/${cidr.includes(":") ? 128 : 32}`)).sort(),
     limits: limitsOf(notes),
     pool: {
       protocol: wantsProxy ? (proxy === "v2" ? "PROXYV2" : "PROXY") : protocol,
       algorithm,
       ...(sessionAffinity === "ClientIP" ? { persistence: "SOURCE_IP" } : {}),
-      members: members.sort(bySortKey),
+      members,
       ...(monitor ? { monitor } : {}),
     },
   };
+}
+
+/** What all pools of an Ingress have, and its listener's limits. */
+function poolParts(exposure: Exposure, config: OpenStackConfig, notes: Notes) {
+  if (notes.text("proxy-protocol") !== undefined)
+    throw refuse(`${notes.name("proxy-protocol")}: an Ingress has headers in its place; remove it`);
+  const monitor = monitorOf("TCP", false, config, notes);
+  const algorithm = algorithmOf(notes, config);
+  return {
+    limits: limitsOf(notes),
+    pool: (nodePort: number): Pool => ({
+      protocol: "HTTP",
+      algorithm,
+      members: membersAt(exposure.targets, exposure.families, nodePort),
+      ...(monitor ? { monitor } : {}),
+    }),
+  };
+}
+
+/** The nodes, at a port. */
+function membersAt(
+  targets: readonly ExposureTarget[],
+  families: Exposure["families"],
+  port: number,
+  monitorPort?: number,
+) {
+  const isV6 = families[0] === "IPv6";
+  const members = targets.flatMap(({ addresses }) => {
+    const address = addresses.find((one) => one.includes(":") === isV6);
+    return address === undefined ? [] : [{ address, port, ...(monitorPort ? { monitorPort } : {}) }];
+  });
+  return members.sort(bySortKey);
+}
+
+function algorithmOf(notes: Notes, config: OpenStackConfig): string {
+  const algorithm = notes.text("lb-method") ?? config.algorithm;
+  if (!/^(ROUND_ROBIN|LEAST_CONNECTIONS|SOURCE_IP|SOURCE_IP_PORT)$/.test(algorithm)) {
+    const words = "ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP, SOURCE_IP_PORT";
+    throw refuse(`${notes.name("lb-method")}: ${JSON.stringify(algorithm)} is none of ${words}`);
+  }
+  return algorithm;
 }
 
 function monitorOf(protocol: string, isLocal: boolean, config: OpenStackConfig, notes: Notes): Monitor | undefined {

@@ -33,6 +33,8 @@ export type ListenerLimits = Readonly<Record<string, number>>;
 export interface Listener {
   readonly protocol: string;
   readonly port: number;
+  /** Headers that tell of the client: with HTTP only. Sorted. */
+  readonly headers: readonly string[];
   /** Sorted; empty: all. */
   readonly cidrs: readonly string[];
   readonly limits: ListenerLimits;
@@ -40,6 +42,7 @@ export interface Listener {
 
 export interface ObservedPool extends Pool {
   readonly id: string;
+  readonly name: string;
   readonly status: ProvisioningStatus;
   readonly monitorId?: string;
   readonly monitorStatus?: ProvisioningStatus;
@@ -54,7 +57,28 @@ export interface ObservedListener extends Listener {
   readonly pool?: string;
 }
 
-/** What exists for a Service. */
+/** One condition of a policy, in Octavia's words. */
+export interface L7Rule {
+  readonly type: "HOST_NAME" | "PATH";
+  readonly compare: "EQUAL_TO" | "STARTS_WITH" | "REGEX";
+  readonly value: string;
+}
+
+/** Where requests go that meet all its rules. */
+export interface ObservedPolicy {
+  readonly id: string;
+  /** It says what the policy is: it is made anew, not changed. */
+  readonly name: string;
+  readonly status: ProvisioningStatus;
+  readonly listener: string;
+  readonly pool?: string;
+  readonly position: number;
+  /** One whose rules are not all there is off. */
+  readonly isOn: boolean;
+  readonly rules: readonly { readonly type: string; readonly compare: string; readonly value: string }[];
+}
+
+/** What exists for a Service or an Ingress. */
 export interface Observed {
   readonly key: ExposureKey;
   readonly version: readonly [number, number];
@@ -63,6 +87,8 @@ export interface Observed {
   readonly duplicates: readonly string[];
   readonly listeners: readonly ObservedListener[];
   readonly pools: readonly ObservedPool[];
+  /** In the order in which they are tried. */
+  readonly policies: readonly ObservedPolicy[];
 }
 
 export interface Balancer {
@@ -112,6 +138,14 @@ export function readListener(one: Shape): ObservedListener {
     status: one.at("provisioning_status").text(),
     protocol: one.at("protocol").text(),
     port: one.at("protocol_port").number(),
+    headers: one.at("insert_headers").isAbsent()
+      ? []
+      : one
+          .at("insert_headers")
+          .entries()
+          .filter(([, value]) => value.value === "true")
+          .map(([name]) => name)
+          .sort(),
     cidrs: one.at("allowed_cidrs").isAbsent()
       ? []
       : one
@@ -132,6 +166,7 @@ export function readPool(one: Shape, members: readonly Shape[], monitor: Shape |
   }));
   return {
     id: one.at("id").text(),
+    name: textIn(one.at("name")) ?? "",
     status: one.at("provisioning_status").text(),
     protocol: one.at("protocol").text(),
     algorithm: one.at("lb_algorithm").text(),
@@ -171,5 +206,25 @@ function readMonitor(one: Shape): Monitor {
     timeout: one.at("timeout").number(),
     retries: one.at("max_retries").number(),
     ...(path === undefined ? {} : { path }),
+  };
+}
+
+export function readPolicy(one: Shape, rules: readonly Shape[]): ObservedPolicy {
+  const pool = textIn(one.at("redirect_pool_id"));
+  const isWhole = rules.every((rule) => rule.at("provisioning_status").text() !== "ERROR");
+  return {
+    id: one.at("id").text(),
+    name: textIn(one.at("name")) ?? "",
+    // A rule that could not be made spoils it.
+    status: isWhole ? one.at("provisioning_status").text() : "ERROR",
+    listener: one.at("listener_id").text(),
+    ...(pool === undefined ? {} : { pool }),
+    position: one.at("position").number(),
+    isOn: one.at("admin_state_up").flag(),
+    rules: rules.map((rule) => ({
+      type: rule.at("type").text(),
+      compare: rule.at("compare_type").text(),
+      value: rule.at("value").text(),
+    })),
   };
 }

@@ -5,13 +5,14 @@ import { shape, textIn, type Shape } from "../provider/shape.ts";
 import type { OpenStackConfig } from "./config.ts";
 import { createKeystone, type Keystone, type Token } from "./keystone.ts";
 
-export type Kind = "loadbalancers" | "listeners" | "pools" | "healthmonitors";
+export type Kind = "loadbalancers" | "listeners" | "pools" | "healthmonitors" | "l7policies";
 
 const single: Record<Kind, string> = {
   loadbalancers: "loadbalancer",
   listeners: "listener",
   pools: "pool",
   healthmonitors: "healthmonitor",
+  l7policies: "l7policy",
 };
 
 /** An answer that is not a success, with its status: who asks decides what it means. */
@@ -32,6 +33,8 @@ export interface Octavia {
   list(kind: Kind, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly Shape[]>;
   get(kind: Kind, id: string, signal: AbortSignal): Promise<Shape>;
   members(pool: string, signal: AbortSignal): Promise<readonly Shape[]>;
+  rules(policy: string, signal: AbortSignal): Promise<readonly Shape[]>;
+  addRule(policy: string, rule: object, signal: AbortSignal): Promise<void>;
   create(kind: Kind, body: object, signal: AbortSignal): Promise<void>;
   update(kind: Kind, id: string, body: object, signal: AbortSignal): Promise<void>;
   setMembers(pool: string, members: readonly object[], signal: AbortSignal): Promise<void>;
@@ -117,6 +120,9 @@ export function createOctavia(config: OpenStackConfig, keystone: Keystone = crea
     list: (kind, query, signal) => pages(`${base}/${kind}`, kind, { ...query, project_id: "{project}" }, signal),
     get: async (kind, id, signal) => shape(await call("GET", at(kind, id), signal)).at(single[kind]),
     members: (pool, signal) => pages(`${at("pools", pool)}/members`, "members", {}, signal),
+    rules: (policy, signal) => pages(`${at("l7policies", policy)}/rules`, "rules", {}, signal),
+    addRule: async (policy, rule, signal) =>
+      void (await call("POST", `${at("l7policies", policy)}/rules`, signal, { rule })),
     create: async (kind, body, signal) =>
       void (await call("POST", `${base}/${kind}`, signal, { [single[kind]]: body })),
     update: async (kind, id, body, signal) => void (await call("PUT", at(kind, id), signal, { [single[kind]]: body })),

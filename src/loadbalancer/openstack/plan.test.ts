@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Exposure } from "../provider/contract.ts";
+import type { Exposure, HttpRule } from "../provider/contract.ts";
 import { readOpenStackConfig } from "./config.ts";
-import { limitDefaults, type Observed } from "./model.ts";
+import { wantedOf } from "./desired.ts";
+import { limitDefaults, type Observed, type ObservedPolicy } from "./model.ts";
 import { joined, left, ownersIn, tagsFor } from "./ownership.ts";
 import { planOctavia, planOctaviaRemoval } from "./plan.ts";
 
@@ -25,10 +26,13 @@ const there: Observed = {
   version: [2, 26],
   balancer: { id: "b", name: "n", status: "ACTIVE", address: "192.0.2.1", created: "", tags: tagsFor(key) },
   duplicates: [],
-  listeners: [{ id: "l", status: "ACTIVE", protocol: "TCP", port: 80, cidrs: [], limits: limitDefaults, pool: "p" }],
+  listeners: [
+    { id: "l", status: "ACTIVE", protocol: "TCP", port: 80, headers: [], cidrs: [], limits: limitDefaults, pool: "p" },
+  ],
   pools: [
     {
       id: "p",
+      name: "tcp-80",
       status: "ACTIVE",
       protocol: "TCP",
       algorithm: "ROUND_ROBIN",
@@ -40,6 +44,7 @@ const there: Observed = {
       monitor: { type: "TCP", delay: 5, timeout: 3, retries: 1 },
     },
   ],
+  policies: [],
 };
 const say = (desired: Exposure, observed?: Observed) =>
   planOctavia(desired, observed, config).map(({ summary }) => summary);
@@ -81,6 +86,69 @@ describe("what is done", () => {
     const removal = planOctaviaRemoval(shared).map(({ summary }) => summary);
     expect(removal).toEqual(["delete listener 80/TCP", "delete its pool", "leave the load balancer"]);
     expect(planOctaviaRemoval(there)[0]?.summary).toBe("delete the load balancer");
+  });
+});
+
+describe("an Ingress", () => {
+  const backend = (service: string, nodePort?: number) => ({
+    namespace: "ns",
+    service,
+    uid: service,
+    port: 80,
+    targetPort: 80,
+    endpoints: [],
+    ...(nodePort === undefined ? {} : { nodePort }),
+  });
+  const ingress = (rules: readonly HttpRule[]): Exposure => ({ ...web, http: { rules, certificates: [] } });
+  const rule = (host: string, path: string, match: HttpRule["match"] = "Prefix"): HttpRule => ({
+    host,
+    path,
+    match,
+    backend: backend("shop", 30_001),
+  });
+  const rulesOf = (one: HttpRule) =>
+    wantedOf(ingress([one]), config, [2, 26]).http?.policies[0]?.rules.map(({ compare, value }) => [compare, value]);
+
+  test("hosts and paths are what Octavia calls them", () => {
+    expect(rulesOf(rule("a.example", "/x", "Exact"))).toEqual([
+      ["EQUAL_TO", "a.example"],
+      ["EQUAL_TO", "/x"],
+    ]);
+    expect(rulesOf(rule("*.a.example", "/x.y/"))).toEqual([
+      ["REGEX", String.raw`^[^.]+\.a\.example(:[0-9]+)?$`],
+      ["REGEX", String.raw`^/x\.y(/|$)`],
+    ]);
+    // Octavia ignores a policy without rules.
+    expect(rulesOf(rule("", "/"))).toEqual([["STARTS_WITH", "/"]]);
+  });
+
+  test("policies are moved to their places, and only those that are not there", () => {
+    const rules = ["/a", "/b", "/c", "/d"].map((path) => rule("", path));
+    const wanted = wantedOf(ingress(rules), config, [2, 26]).http ?? expect.fail();
+    const [name = ""] = wanted.pools.keys();
+    const [pool] = there.pools.map((one) => ({ ...one, ...wanted.pools.get(name), name }));
+    const place = [2, 0, 1, 3];
+    const policies = place.map((at, i): ObservedPolicy => {
+      const policy = wanted.policies[at] ?? expect.fail();
+      return { ...policy, id: policy.name, status: "ACTIVE", listener: "l", pool: "p", position: i + 1, isOn: true };
+    });
+    const { pool: _, ...bare } = there.listeners[0] ?? expect.fail();
+    const observed = { ...there, listeners: [{ ...bare, ...wanted.listener }], pools: pool ? [pool] : [], policies };
+    expect(say(ingress(rules), observed)).toEqual([
+      `move policy ${wanted.policies[0]?.name} to 1`,
+      `move policy ${wanted.policies[1]?.name} to 2`,
+    ]);
+    // One that is on without all its rules would catch what is not its: it goes.
+    const open = policies.map((one, i) => (i === 3 ? { ...one, rules: [] } : one));
+    const words = say(ingress(rules), { ...observed, policies: open });
+    expect(words).toContain(`delete policy ${wanted.policies[3]?.name}`);
+  });
+
+  test("a Service without a node port, and the PROXY protocol, are refused", () => {
+    const bare = { ...rule("", "/"), backend: backend("bare") };
+    expect(() => say(ingress([bare]))).toThrow(/Service ns\/bare has no node port/);
+    const proxy = { ...ingress([rule("", "/")]), ...note("proxy-protocol", "v2") };
+    expect(() => say(proxy)).toThrow(/proxy-protocol: an Ingress has headers/);
   });
 });
 

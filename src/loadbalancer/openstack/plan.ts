@@ -1,57 +1,25 @@
-import { isDeepStrictEqual } from "node:util";
 import { ProviderFailure, type Exposure, type ExposureKey, type ProviderStep } from "../provider/contract.ts";
 import type { OpenStackConfig } from "./config.ts";
-import { wantedOf, type Part, type Wanted } from "./desired.ts";
-import {
-  isPending,
-  memberKey,
-  type Member,
-  type Monitor,
-  type Observed,
-  type ObservedListener,
-  type ObservedPool,
-} from "./model.ts";
+import { wantedOf, type Wanted } from "./desired.ts";
+import { isPending, type Observed, type ObservedListener } from "./model.ts";
+import { httpChanges } from "./http-plan.ts";
 import { isMade, ownersIn, tagsFor, uidTag } from "./ownership.ts";
-
-/** Parts of a load balancer: what is made, changed and removed by itself. */
-export type PartKind = "listeners" | "pools" | "healthmonitors";
-
-/** What `apply` is given. All carry the key: whose it is. */
-export type OctaviaStep =
-  | {
-      readonly do: "create";
-      readonly key: ExposureKey;
-      readonly body: object;
-      /** The same without its parts, for providers that cannot make all at once. */
-      readonly bare: object;
-      readonly group?: string;
-    }
-  | { readonly do: "join"; readonly key: ExposureKey; readonly balancer: string }
-  | { readonly do: "leave"; readonly key: ExposureKey; readonly balancer: string }
-  | { readonly do: "wait" | "failover" | "destroy"; readonly balancer: string }
-  | {
-      readonly do: "make";
-      readonly balancer: string;
-      readonly kind: PartKind;
-      readonly body: object;
-      /** Finds it when it is there already. */
-      readonly find: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly do: "change";
-      readonly balancer: string;
-      readonly kind: PartKind;
-      readonly id: string;
-      readonly body: object;
-    }
-  | { readonly do: "drop"; readonly balancer: string; readonly kind: PartKind; readonly id: string }
-  | { readonly do: "members"; readonly balancer: string; readonly pool: string; readonly members: readonly object[] };
+import {
+  listenerBody,
+  listenerChanges,
+  memberBody,
+  monitorBody,
+  partName,
+  poolBody,
+  poolChanges,
+  poolName,
+  step,
+  type PartKind,
+} from "./parts.ts";
 
 /** The newest version of the API, for what has to be known before anything was asked. */
 const assumed: readonly [number, number] = [2, 26];
 const nameLimit = 255;
-const step = (summary: string, input: OctaviaStep): ProviderStep => ({ summary, input });
-const partName = ({ protocol, port }: { protocol: string; port: number }) => `${port}/${protocol}`;
 
 /** What brings Octavia from what is there to what a Service asks for, in order. Pure. Throws ProviderFailure. */
 export function planOctavia(
@@ -83,7 +51,11 @@ export function planOctavia(
   const joining = tags.includes(uidTag(key.uid))
     ? []
     : [step("join the load balancer", { do: "join", key, balancer: id })];
-  return [...doubles, ...joining, ...changes(observed, wanted)];
+  return [
+    ...doubles,
+    ...joining,
+    ...(wanted.http ? httpChanges(observed, wanted, wanted.http) : changes(observed, wanted)),
+  ];
 }
 
 function beginning(key: ExposureKey, wanted: Wanted, config: OpenStackConfig): ProviderStep {
@@ -105,7 +77,7 @@ function beginning(key: ExposureKey, wanted: Wanted, config: OpenStackConfig): P
   const listeners = wanted.parts.map((part) => ({
     ...listenerBody(part, key),
     default_pool: {
-      ...poolBody(part, key),
+      ...poolBody(poolName(part), part.pool, key),
       members: part.pool.members.map((member) => memberBody(member, wanted)),
       ...(part.pool.monitor ? { healthmonitor: monitorBody(part.pool.monitor, key) } : {}),
     },
@@ -168,7 +140,7 @@ function changes(observed: Observed, wanted: Wanted): readonly ProviderStep[] {
       continue;
     }
     if (!pool) {
-      const body = { ...poolBody(part, key), listener_id: listener.id };
+      const body = { ...poolBody(poolName(part), part.pool, key), listener_id: listener.id };
       make.push(
         step(`create pool ${name}`, { do: "make", balancer, kind: "pools", body, find: { name: poolName(part) } }),
       );
@@ -185,109 +157,6 @@ function changes(observed: Observed, wanted: Wanted): readonly ProviderStep[] {
     if (!used.has(one.id)) remove("pools", one.id, `pool ${of ? partName(of) : one.id}`);
   }
   return [...make, ...change, ...drop];
-}
-
-function poolChanges(
-  part: Part,
-  pool: ObservedPool,
-  name: string,
-  balancer: string,
-  key: ExposureKey,
-  wanted: Wanted,
-): readonly ProviderStep[] {
-  const steps: ProviderStep[] = [];
-  const { members, monitor, algorithm, persistence } = part.pool;
-  if (pool.algorithm !== algorithm || pool.persistence !== persistence) {
-    const body = {
-      lb_algorithm: algorithm,
-      session_persistence: persistence === undefined ? null : { type: persistence },
-    };
-    steps.push(step(`change pool ${name}`, { do: "change", balancer, kind: "pools", id: pool.id, body }));
-  }
-  // What could not be made is taken out first, and is made anew in the next round.
-  const failed = new Set(pool.failed.map(memberKey));
-  const possible = members.filter((member) => !failed.has(memberKey(member)));
-  if (!isDeepStrictEqual(pool.members, possible)) {
-    const list = possible.map((member) => memberBody(member, wanted));
-    const summary = `set ${list.length} members of ${name}`;
-    steps.push(step(summary, { do: "members", balancer, pool: pool.id, members: list }));
-  }
-  const { monitor: found, monitorId, monitorStatus } = pool;
-  if (monitorId !== undefined && (!monitor || monitor.type !== found?.type || monitorStatus === "ERROR")) {
-    const summary = `delete health monitor ${name}`;
-    steps.push(step(summary, { do: "drop", balancer, kind: "healthmonitors", id: monitorId }));
-  } else if (monitor && monitorId === undefined) {
-    const body = { ...monitorBody(monitor, key), pool_id: pool.id };
-    const find = { pool_id: pool.id };
-    steps.push(step(`create health monitor ${name}`, { do: "make", balancer, kind: "healthmonitors", body, find }));
-  } else if (monitor && monitorId !== undefined && found && !sameMonitor(monitor, found)) {
-    const { type: _, tags: __, ...body } = monitorBody(monitor, key);
-    const summary = `change health monitor ${name}`;
-    steps.push(step(summary, { do: "change", balancer, kind: "healthmonitors", id: monitorId, body }));
-  }
-  return steps;
-}
-
-/** Octavia fills in a path where none was asked for. */
-const sameMonitor = (wanted: Monitor, found: Monitor) =>
-  isDeepStrictEqual(wanted, wanted.path === undefined ? { ...found, path: undefined } : found) ||
-  isDeepStrictEqual(
-    { ...wanted, path: undefined },
-    { ...found, path: wanted.path === undefined ? undefined : found.path },
-  );
-
-function listenerChanges(part: Part, found: ObservedListener): object | undefined {
-  const limits = Object.entries(part.limits).filter(([name, value]) => found.limits[name] !== value);
-  const cidrs = isDeepStrictEqual(part.cidrs, found.cidrs)
-    ? {}
-    : { allowed_cidrs: part.cidrs.length > 0 ? part.cidrs : null };
-  const body = { ...Object.fromEntries(limits), ...cidrs };
-  return Object.keys(body).length > 0 ? body : undefined;
-}
-
-const poolName = ({ protocol, port }: Part) => `${protocol.toLowerCase()}-${port}`;
-
-function listenerBody(part: Part, key: ExposureKey) {
-  const { protocol, port, cidrs, limits } = part;
-  return {
-    name: poolName(part),
-    protocol,
-    protocol_port: port,
-    tags: [uidTag(key.uid)],
-    ...limits,
-    ...(cidrs.length > 0 ? { allowed_cidrs: cidrs } : {}),
-  };
-}
-
-function poolBody(part: Part, key: ExposureKey) {
-  const { protocol, algorithm, persistence } = part.pool;
-  return {
-    name: poolName(part),
-    protocol,
-    lb_algorithm: algorithm,
-    tags: [uidTag(key.uid)],
-    ...(persistence === undefined ? {} : { session_persistence: { type: persistence } }),
-  };
-}
-
-function memberBody({ address, port, monitorPort }: Member, { memberSubnet }: Wanted) {
-  return {
-    address,
-    protocol_port: port,
-    ...(monitorPort === undefined ? {} : { monitor_port: monitorPort }),
-    ...(memberSubnet === undefined ? {} : { subnet_id: memberSubnet }),
-  };
-}
-
-function monitorBody({ type, delay, timeout, retries, path }: Monitor, key: ExposureKey) {
-  return {
-    type,
-    delay,
-    timeout,
-    max_retries: retries,
-    tags: [uidTag(key.uid)],
-    ...(path === undefined ? {} : { http_method: "GET", url_path: path, expected_codes: "200" }),
-  };
 }
 
 /** What leaves nothing behind, in order. A load balancer that others use, or that was not made here, stays without this Service's parts. Pure. */

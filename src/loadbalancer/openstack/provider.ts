@@ -1,3 +1,4 @@
+import { createTurns } from "../../system/index.ts";
 import {
   failedStep,
   ProviderFailure,
@@ -7,12 +8,22 @@ import {
 } from "../provider/contract.ts";
 import { readOpenStackConfig, type OpenStackConfig } from "./config.ts";
 import { annotationPrefixes } from "./desired.ts";
-import { isPending, readBalancer, readListener, readPool, type Balancer, type Observed } from "./model.ts";
+import {
+  isPending,
+  readBalancer,
+  readListener,
+  readPolicy,
+  readPool,
+  type Balancer,
+  type Observed,
+  type ObservedPolicy,
+} from "./model.ts";
 import { createOctavia, OctaviaError, type Octavia } from "./octavia.ts";
 import { clusterTagOf, groupTag, isMade, joined, left, ownersIn, uidTag } from "./ownership.ts";
-import { planOctavia, planOctaviaRemoval, type OctaviaStep } from "./plan.ts";
+import type { OctaviaStep } from "./parts.ts";
+import { planOctavia, planOctaviaRemoval } from "./plan.ts";
 
-/** Services with this class get a load balancer of OpenStack's Octavia. */
+/** Services with this class, and Ingresses of this controller, get a load balancer of OpenStack's Octavia. */
 export const openstackClass = "fairlead.dev/openstack";
 
 /** Load balancers by OpenStack's Octavia API v2 (2.5 or newer), with tokens of Keystone's v3. Throws ProviderConfigError. */
@@ -25,12 +36,7 @@ export function openstackProvider(
   octavia: Octavia = createOctavia(config),
 ): LoadBalancerProvider<Observed> {
   /** Changes of tags read, then write: they are done one after the other. */
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const inTurn = createTurns();
 
   async function version(signal: AbortSignal) {
     const found = await octavia.version(signal);
@@ -59,7 +65,7 @@ export function openstackProvider(
     if (isPending(balancer.status)) {
       // Nothing may be changed meanwhile. Only what addresses are like is looked at.
       const pools = await octavia.list("pools", { tags: tag, loadbalancer_id: balancer.id }, signal);
-      return { ...base, listeners: [], pools: pools.map((pool) => readPool(pool, [], undefined)) };
+      return { ...base, listeners: [], policies: [], pools: pools.map((pool) => readPool(pool, [], undefined)) };
     }
     const [listeners, pools, monitors] = await Promise.all([
       octavia.list("listeners", { tags: tag, load_balancer_id: balancer.id }, signal),
@@ -79,7 +85,14 @@ export function openstackProvider(
       ...base,
       listeners: listeners.map(readListener).sort((a, b) => a.port - b.port || (a.protocol < b.protocol ? -1 : 1)),
       pools: read.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      policies: listeners.some((one) => one.at("protocol").text() === "HTTP") ? await policiesWith(tag, signal) : [],
     };
+  }
+
+  async function policiesWith(tag: string, signal: AbortSignal): Promise<readonly ObservedPolicy[]> {
+    const found = await octavia.list("l7policies", { tags: tag }, signal);
+    const rules = await Promise.all(found.map((one) => octavia.rules(one.at("id").text(), signal)));
+    return found.map((one, i) => readPolicy(one, rules[i] ?? [])).sort((a, b) => a.position - b.position);
   }
 
   const pending = (message: string): StepResult => ({ state: "pending", message, again: config.poll });
@@ -166,7 +179,7 @@ export function openstackProvider(
         const tags = (body as { tags?: readonly string[] }).tags ?? [];
         const isIt = there.some(
           (one) =>
-            (kind === "healthmonitors" ||
+            (["healthmonitors", "l7policies"].includes(kind) ||
               one
                 .at("loadbalancers")
                 .list()
@@ -182,6 +195,13 @@ export function openstackProvider(
       case "change":
         await octavia.update(input.kind, input.id, input.body, signal);
         return { state: "done" };
+      case "rule": {
+        const { type, compare: compare_type, value } = input.rule;
+        const there = await octavia.rules(input.policy, signal);
+        const isIt = there.some((one) => one.at("type").text() === type && one.at("value").text() === value);
+        if (!isIt) await octavia.addRule(input.policy, { type, compare_type, value }, signal);
+        return { state: "done" };
+      }
       case "drop":
         await octavia.remove(input.kind, input.id, signal);
         return { state: "done" };
@@ -213,6 +233,7 @@ export function openstackProvider(
   return {
     name: "openstack",
     loadBalancerClass: openstackClass,
+    ingressController: openstackClass,
     capabilities: {
       families: [config.family],
       protocols: ["TCP", "UDP", "SCTP"],
@@ -224,6 +245,8 @@ export function openstackProvider(
       withoutNodePorts: false,
       mostPorts: 100,
       annotations: annotationPrefixes,
+      // Certificates would have to be in Barbican.
+      http: { tls: false, exactPaths: true, endpoints: false },
     },
     async list(cluster, signal) {
       await version(signal);

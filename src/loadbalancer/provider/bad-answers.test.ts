@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createProvider as classic } from "../aws/classic.ts";
 import { createProvider as aws } from "../aws/index.ts";
 import { createProvider as azure } from "../azure/index.ts";
 import { createProvider as f5 } from "../f5/index.ts";
@@ -102,11 +103,14 @@ const subjects: readonly Subject[] = [
       ]);
     },
   },
-  {
-    name: "aws",
+  ...[
+    { name: "aws", create: aws },
+    { name: "aws-classic", create: classic },
+  ].map(({ name, create }): Subject => ({
+    name,
     desired: service,
     create: (endpoint) =>
-      aws({
+      create({
         endpoint,
         region: "r",
         accessKeyId: "a",
@@ -116,7 +120,7 @@ const subjects: readonly Subject[] = [
         timeoutMs,
       }),
     login: () => new Map(),
-  },
+  })),
   {
     name: "azure",
     desired: service,

@@ -16,6 +16,7 @@ const builtIn = new Map<string, () => Promise<ProviderModule>>([
   ["f5", () => import("../f5/index.ts")],
   ["rancher", () => import("../rancher/index.ts")],
   ["aws", () => import("../aws/index.ts")],
+  ["aws-classic", () => import("../aws/classic.ts")],
   ["azure", () => import("../azure/index.ts")],
   ["gce", () => import("../gce/index.ts")],
 ]);

@@ -21,6 +21,8 @@ export interface ContractOptions {
   readonly create: () => Promise<LoadBalancerProvider>;
   readonly sleep: (ms: number) => Promise<void>;
   readonly signal: AbortSignal;
+  /** `spec.providerID` of the suite's node of a number, for providers that need one. */
+  readonly providerId?: (node: number) => string;
   /** Milliseconds that one load balancer may take. Default 2 minutes. */
   readonly patience?: number;
   readonly onResult?: (result: ContractResult) => void;
@@ -44,11 +46,18 @@ function httpOf(path: string): HttpExposure {
 }
 
 /** Load balancers that the suite makes, and removes. For who serves no Services they are Ingresses. */
-function exposures(can: Capabilities): { first: Exposure; changed: Exposure; second: Exposure } {
+function exposures(
+  can: Capabilities,
+  providerId: ContractOptions["providerId"],
+): { first: Exposure; changed: Exposure; second: Exposure } {
   const protocol = can.protocols[0] ?? "TCP";
   const families = can.families.slice(0, 1);
   const v6 = families[0] === "IPv6";
-  const target = (node: string, last: number) => ({ node, addresses: [v6 ? `fd00:a::${last}` : `10.240.0.${last}`] });
+  const target = (node: string, last: number) => ({
+    node,
+    addresses: [v6 ? `fd00:a::${last}` : `10.240.0.${last}`],
+    ...(providerId ? { providerId: providerId(last) } : {}),
+  });
   const http = can.protocols.length === 0 ? can.http : undefined;
   const port = (name: string, number: number, nodePort: number) => ({ name, protocol, port: number, nodePort });
   const make = (name: string, uid: string, more: Partial<Exposure>): Exposure => ({
@@ -111,7 +120,7 @@ export async function runContract(options: ContractOptions): Promise<readonly Co
 
   const provider = await create();
   const can = provider.capabilities;
-  const { first, changed, second } = exposures(can);
+  const { first, changed, second } = exposures(can, options.providerId);
   const keysNow = async (one: LoadBalancerProvider) =>
     (await one.list(cluster, signal)).map(({ name, uid }) => `${name} ${uid}`).sort();
   const keyOf = ({ key }: Exposure) => `${key.name} ${key.uid}`;

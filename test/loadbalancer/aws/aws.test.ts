@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { createProvider as createClassic } from "../../../src/loadbalancer/aws/classic.ts";
 import { createProvider } from "../../../src/loadbalancer/aws/index.ts";
 import { freePort, runOrThrow, systemCommands } from "../../../src/system/index.ts";
 import { eventually } from "../../support/cluster.ts";
@@ -13,7 +14,7 @@ import { exposure as service } from "../../support/exposures.ts";
 import { venvOf } from "../../support/venv.ts";
 
 // moto's server has AWS's API, and boto3, AWS's own client, reads back what was made. No packets are sent: moto has no data path.
-const { python, install } = venvOf("aws", ["moto[ec2,elbv2,sts,server]==5.2.5", "boto3==1.44.5"]);
+const { python, install } = venvOf("aws", ["moto[ec2,elb,elbv2,sts,server]==5.2.5", "boto3==1.44.5"]);
 const why = await install();
 const secretAccessKey = "aws-correct-horse-battery";
 const signal = new AbortController().signal;
@@ -38,23 +39,16 @@ describe.skipIf(why)(`AWS's API in moto's server${why ? ` (skipped: ${why})` : "
     const text = [
       "import json, boto3",
       `new = lambda name: boto3.client(name, region_name="us-east-1", endpoint_url=${JSON.stringify(endpoint)}, aws_access_key_id="x", aws_secret_access_key="y")`,
-      'elb, ec2, iam = new("elbv2"), new("ec2"), new("iam")',
+      'elb, classic, ec2, iam = new("elbv2"), new("elb"), new("ec2"), new("iam")',
       program,
     ].join("\n");
     return JSON.parse(await runOrThrow(systemCommands, python, ["-c", text], { timeout: 120_000 })) as unknown;
   };
-  const provider = (more: object = {}) => {
+  const configOf = (more: object = {}) => {
     const keys = { accessKeyId: "AKIDEXAMPLE", secretAccessKey };
-    return createProvider({
-      region: "us-east-1",
-      endpoint,
-      ...network,
-      pollMs: 20,
-      timeoutMs: 60_000,
-      ...keys,
-      ...more,
-    });
+    return { region: "us-east-1", endpoint, ...network, pollMs: 20, timeoutMs: 60_000, ...keys, ...more };
   };
+  const provider = (more: object = {}) => createProvider(configOf(more));
   const settle = async (work: () => ReturnType<typeof converge>) => {
     for (let tries = 0; tries < 50; tries++) {
       const result = await work();
@@ -201,6 +195,64 @@ print(1)`);
     expect(await boto(read)).toEqual(wanted);
     await settle(() => remove(provider(), web.key, signal));
     expect(await counts()).toEqual([0, 0]);
+  });
+
+  test("a Classic Load Balancer keeps the contract, as AWS's own client reads it, and drift is put right", async () => {
+    const instances = (await boto(`
+image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+made = ec2.run_instances(ImageId=image, MinCount=3, MaxCount=3, SubnetId=${JSON.stringify(network.subnets[0])})
+print(json.dumps([one["InstanceId"] for one in made["Instances"]]))`)) as string[];
+    const classic = (more: object = {}) => createClassic(configOf(more));
+    const results = await runContract({
+      create: () => Promise.resolve(classic()),
+      sleep: (ms) => sleep(ms),
+      signal,
+      providerId: (node) => `aws:///us-east-1a/${instances[node - 1]}`,
+    });
+    expect(results.filter(({ ok }) => !ok)).toEqual([]);
+    const balancers = 'len(classic.describe_load_balancers()["LoadBalancerDescriptions"])';
+    expect(await boto(`print(json.dumps(${balancers}))`)).toBe(0);
+
+    const web = service({
+      ports: [
+        { name: "http", protocol: "TCP", port: 80, nodePort: 30_080 },
+        { name: "https", protocol: "TCP", port: 443, nodePort: 30_443 },
+      ],
+      targets: instances.slice(0, 2).map((id, i) => {
+        return { node: `n${i}`, addresses: [`10.0.0.${i + 1}`], providerId: `aws:///us-east-1a/${id}` };
+      }),
+      healthCheckNodePort: 32_000,
+    });
+    const { addresses } = await settle(() => converge(classic(), web, signal));
+    expect(addresses).toEqual([{ hostname: expect.stringContaining("elb.amazonaws.com") as string }]);
+    const read = `
+b = classic.describe_load_balancers()["LoadBalancerDescriptions"][0]
+print(json.dumps([b["Scheme"], sorted(b["Subnets"]), sorted([l["Listener"]["Protocol"], l["Listener"]["LoadBalancerPort"], l["Listener"]["InstancePort"]] for l in b["ListenerDescriptions"]), b["HealthCheck"]["Target"], sorted(i["InstanceId"] for i in b["Instances"])]))`;
+    const wanted = [
+      "internal",
+      [...network.subnets].sort(),
+      [
+        ["TCP", 80, 30_080],
+        ["TCP", 443, 30_443],
+      ],
+      "HTTP:32000/healthz",
+      instances.slice(0, 2).sort(),
+    ];
+    expect(await boto(read)).toEqual(wanted);
+    expect(await converge(classic(), web, signal)).toMatchObject({ state: "done", steps: 0 });
+    await boto(`
+name = classic.describe_load_balancers()["LoadBalancerDescriptions"][0]["LoadBalancerName"]
+classic.delete_load_balancer_listeners(LoadBalancerName=name, LoadBalancerPorts=[80])
+classic.create_load_balancer_listeners(LoadBalancerName=name, Listeners=[{"Protocol": "TCP", "LoadBalancerPort": 81, "InstancePort": 1}])
+classic.deregister_instances_from_load_balancer(LoadBalancerName=name, Instances=[{"InstanceId": ${JSON.stringify(instances[0])}}])
+classic.register_instances_with_load_balancer(LoadBalancerName=name, Instances=[{"InstanceId": ${JSON.stringify(instances[2])}}])
+print(1)`);
+    await settle(() => converge(classic(), web, signal));
+    expect(await boto(read)).toEqual(wanted);
+    await settle(() => remove(classic(), web.key, signal));
+    expect(await boto(`print(json.dumps(${balancers}))`)).toBe(0);
+    const bare = await converge(classic(), service({ ports: web.ports }), signal);
+    expect(bare).toMatchObject({ state: "failed", reason: "Refused", message: /spec\.providerID of AWS/ });
   });
 
   test("a role is taken with keys, or with the token of a file", async () => {

@@ -222,6 +222,91 @@ describe.skipIf(why)(
       expect(await counts()).toEqual(nothing);
     });
 
+    test("an Ingress is policies by host and path, as OpenStack's own client reads them; cut off, it goes on", async () => {
+      const backend = (service: string, nodePort: number) => {
+        const ports = { port: 80, targetPort: 8_080, nodePort };
+        return { namespace: "default", service, uid: service, endpoints: [], ...ports };
+      };
+      const [shop, blog] = [backend("shop", 30_001), backend("blog", 30_002)];
+      const rule = (host: string, path: string, match: "Exact" | "Prefix", of = shop) => ({
+        host,
+        path,
+        match,
+        backend: of,
+      });
+      const rules = [
+        rule("a.example", "/exact", "Exact", blog),
+        rule("a.example", "/shop", "Prefix"),
+        rule("*.b.example", "/", "Prefix", blog),
+      ];
+      const ports = [{ name: "http", protocol: "TCP", port: 80 }] as const;
+      const shape = (more: object) => exposure("edge", { ports, http: { rules, certificates: [], ...more } });
+      const web = shape({ fallback: shop });
+      class Cut extends Error {}
+      // The last call has its effect, but its answer is lost.
+      for (const cut of isFull ? cuts.slice(0, 40) : [9]) {
+        let calls = 0;
+        const dying = provider({}, (octavia) =>
+          eachCall(octavia, async (work) => {
+            const answer = await work();
+            if (++calls >= cut) throw new Cut();
+            return answer;
+          }),
+        );
+        await make(web, dying).catch((error: unknown) => {
+          if (!(error instanceof Cut)) throw error;
+        });
+      }
+      await make(web);
+      expect(await counts()).toEqual([1, 1, 2, 2, 4]);
+      const read = `[[[l.protocol, l.protocol_port, l.insert_headers["X-Forwarded-For"], l.default_pool_id is not None] for l in lb.listeners()], [[p.position, p.is_admin_state_up, p.action, sorted(m.protocol_port for m in lb.members(p.redirect_pool_id)), sorted([r.type, r.compare_type, r.rule_value] for r in lb.l7_rules(p))] for p in sorted(lb.l7_policies(), key=lambda p: p.position)]]`;
+      const policy = (position: number, port: number, ...of: string[][]) => {
+        return [position, true, "REDIRECT_TO_POOL", [port, port], of];
+      };
+      const host = ["HOST_NAME", "EQUAL_TO", "a.example"];
+      const wildcard = ["HOST_NAME", "REGEX", String.raw`^[^.]+\.b\.example(:[0-9]+)?$`];
+      const exact = ["PATH", "EQUAL_TO", "/exact"];
+      const prefix = ["PATH", "REGEX", "^/shop(/|$)"];
+      const any = ["PATH", "STARTS_WITH", "/"];
+      const listener = [["HTTP", 80, "true", true]];
+      const wanted = [
+        listener,
+        [policy(1, 30_002, host, exact), policy(2, 30_001, host, prefix), policy(3, 30_002, wildcard, any)],
+      ];
+      expect(await cloud.sdk(read)).toEqual(wanted);
+      await cloud.writes();
+      expect((await make(web)).steps).toBe(0);
+      expect(await cloud.writes()).toEqual({});
+      // What someone else has changed.
+      const octavia = createOctavia(configOf());
+      const [first, second] = (await octavia.list("l7policies", {}, signal)).map((one) => one.at("id").text());
+      await octavia.remove("l7policies", first ?? "", signal);
+      await expect
+        .poll(
+          () =>
+            octavia.addRule(second ?? "", { type: "PATH", compare_type: "EQUAL_TO", value: "/x" }, signal).then(
+              () => true,
+              () => false,
+            ),
+          patience,
+        )
+        .toBe(true);
+      await make(web);
+      expect(await cloud.sdk(read)).toEqual(wanted);
+      // Another order, and one less: pools that nobody uses go.
+      const turned = shape({ rules: [rules[1], rules[0]] });
+      await make(turned);
+      expect(((await cloud.sdk(read)) as unknown[])[1]).toEqual([
+        policy(1, 30_001, host, prefix),
+        policy(2, 30_002, host, exact),
+      ]);
+      await make(shape({ rules: rules.slice(1, 2) }));
+      expect(await counts()).toEqual([1, 1, 1, 1, 2]);
+      await unmake(web);
+      expect(await counts()).toEqual(nothing);
+      expect(await octavia.list("l7policies", {}, signal)).toEqual([]);
+    });
+
     test("tokens that end in the middle are asked for again, and nobody notices", async () => {
       const web = exposure("tokens");
       let calls = 0;
@@ -320,6 +405,8 @@ function eachCall(octavia: Octavia, around: <T>(work: () => Promise<T>) => Promi
     list: (...args) => around(() => octavia.list(...args)),
     get: (...args) => around(() => octavia.get(...args)),
     members: (...args) => around(() => octavia.members(...args)),
+    rules: (...args) => around(() => octavia.rules(...args)),
+    addRule: (...args) => around(() => octavia.addRule(...args)),
     create: (...args) => around(() => octavia.create(...args)),
     update: (...args) => around(() => octavia.update(...args)),
     setMembers: (...args) => around(() => octavia.setMembers(...args)),
