@@ -21,9 +21,13 @@ describe.skipIf(why)(
   { timeout: 600_000 },
   () => {
     let cloud: OpenStack;
-    beforeAll(async () => {
-      cloud = await startOpenStack();
-    });
+    beforeAll(
+      async () => {
+        cloud = await startOpenStack();
+      },
+      // Both servers need many seconds of a processor to begin: on one that others use, minutes.
+      600_000,
+    );
     afterAll(() => cloud?.close());
     beforeEach(() => cloud.mode({}));
 
@@ -293,15 +297,17 @@ describe.skipIf(why)(
         .toBe(true);
       await make(web);
       expect(await cloud.sdk(read)).toEqual(wanted);
-      // Another order, and one less: pools that nobody uses go.
-      const turned = shape({ rules: [rules[1], rules[0]] });
-      await make(turned);
-      expect(((await cloud.sdk(read)) as unknown[])[1]).toEqual([
-        policy(1, 30_001, host, prefix),
-        policy(2, 30_002, host, exact),
-      ]);
-      await make(shape({ rules: rules.slice(1, 2) }));
-      expect(await counts()).toEqual([1, 1, 1, 1, 2]);
+      if (isFull) {
+        // Another order, and one less: pools that nobody uses go.
+        const turned = shape({ rules: [rules[1], rules[0]] });
+        await make(turned);
+        expect(((await cloud.sdk(read)) as unknown[])[1]).toEqual([
+          policy(1, 30_001, host, prefix),
+          policy(2, 30_002, host, exact),
+        ]);
+        await make(shape({ rules: rules.slice(1, 2) }));
+        expect(await counts()).toEqual([1, 1, 1, 1, 2]);
+      }
       await unmake(web);
       expect(await counts()).toEqual(nothing);
       expect(await octavia.list("l7policies", {}, signal)).toEqual([]);
@@ -330,7 +336,8 @@ describe.skipIf(why)(
 
     test(
       "cut off between any two calls, and told nothing about the last, it ends with no double and no orphan",
-      { timeout: 3_600_000 },
+      // As often as it is cut off it makes, changes and removes a load balancer, anew and whole.
+      { timeout: isFull ? 8 * 3_600_000 : 3_600_000 },
       async () => {
         const web = exposure("cut");
         const grown = {
@@ -371,6 +378,7 @@ describe.skipIf(why)(
           late = made.every(Boolean) && unmade ? late + 1 : 0;
           await unmake(grown);
           expect([cut, await counts()]).toEqual([cut, nothing]);
+          if (isFull) console.log(`cut off after ${cut} calls: nothing is double, nothing is left`);
         }
       },
     );

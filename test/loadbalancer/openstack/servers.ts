@@ -102,7 +102,7 @@ export async function startOpenStack(): Promise<OpenStack> {
         "lb = cloud.load_balancer",
         `print(json.dumps(${program}))`,
       ].join("\n");
-      return JSON.parse(await runOrThrow(systemCommands, python, ["-c", text], { timeout: 120_000 })) as unknown;
+      return JSON.parse(await runOrThrow(systemCommands, python, ["-c", text], { timeout: 600_000 })) as unknown;
     },
     close,
   };
