@@ -6,7 +6,7 @@ import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { type AddressPool, leasesIn, openAddressPool } from "./address-pool.ts";
 import { parseRange } from "./cidr.ts";
 import { hasEgressTable, masqueradeEgress, removeEgress } from "./egress.ts";
-import { forwardIpv4, forwardIpv6 } from "./forwarding.ts";
+import { forwardIpv4, forwardIpv6, routeLoopback } from "./forwarding.ts";
 import { createHostPorts } from "./host-ports.ts";
 import { bridgeName } from "./names.ts";
 import { besideSupervisor } from "../runtime/mount-namespace.ts";
@@ -41,7 +41,11 @@ export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   let ownRanges: readonly string[] = [];
   /** False where there is no nft: then pods reach only what knows their addresses. */
   let hasEgress = false;
-  const hostPorts = createHostPorts({ file: join(options.dir, "host-ports.json"), commands });
+  const hostPorts = createHostPorts({
+    file: join(options.dir, "host-ports.json"),
+    commands,
+    routeLoopback: () => routeLoopback(bridgeName),
+  });
 
   const opened = (): readonly AddressPool[] => {
     if (pools.length === 0) throw new NetworkError("NO_CIDR", "the node has no pod range yet");

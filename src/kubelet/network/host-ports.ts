@@ -1,6 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { CommandError, type CommandRunner, runOrThrow } from "../../system/index.ts";
-import { routeLoopback } from "./forwarding.ts";
+import { CommandError, type CommandRunner, createTurns, runOrThrow } from "../../system/index.ts";
 import { hostPortProgram, type HostPortRow, hostPortRows, placeOf, rowCommands } from "./host-port-rows.ts";
 import { bridgeName } from "./names.ts";
 import { type HostPort, NetworkError } from "./network.ts";
@@ -21,25 +20,35 @@ export interface HostPorts {
 const table = "fairlead_host_ports";
 const families = ["ip", "ip6"] as const;
 
-/** `file` keeps the ports of each sandbox, so that they outlive a restart of the kubelet and a flush of the kernel's rules. */
-export function createHostPorts({ file, commands }: { file: string; commands: CommandRunner }): HostPorts {
+export interface HostPortsOptions {
+  /** Keeps the ports of each sandbox, so that they outlive a restart of the kubelet and a flush of the kernel's rules. */
+  readonly file: string;
+  readonly commands: CommandRunner;
+  /** Lets translated packets of the node's loopback pass by the bridge; asked for before the first rule. */
+  readonly routeLoopback: () => void;
+}
+
+export function createHostPorts({ file, commands, routeLoopback }: HostPortsOptions): HostPorts {
   const record = openRecord<readonly HostPortRow[]>(file);
   const rowsOf = (): HostPortRow[] => Object.values(record.all()).flat();
   let present = false;
+  // Pods come at the same time: what is written last has to know of all of them.
+  const inTurn = createTurns();
 
   /** In place of whatever is there: once, and when something is not as it was. */
   const writeAll = async (): Promise<void> => {
-    routeLoopback(bridgeName);
+    routeLoopback();
     await runOrThrow(commands, "nft", ["-f", "-"], { input: hostPortProgram(table, bridgeName, rowsOf()) });
     present = true;
   };
 
-  const write = async (changes: Readonly<Record<"add" | "delete", readonly HostPortRow[]>>): Promise<void> => {
-    if (!present) return writeAll();
-    const { code } = await commands.run("nft", ["-f", "-"], { input: rowCommands(table, changes) });
-    // Somebody changed the table.
-    if (code !== 0) await writeAll();
-  };
+  const write = (changes: Readonly<Record<"add" | "delete", readonly HostPortRow[]>>): Promise<void> =>
+    inTurn(async () => {
+      if (!present) return writeAll();
+      const { code } = await commands.run("nft", ["-f", "-"], { input: rowCommands(table, changes) });
+      // Somebody changed the table.
+      if (code !== 0) await writeAll();
+    });
 
   /**
    * The kernel asks the maps only for the first packet of a flow: one of UDP that goes on would never see that its port leads elsewhere now.
@@ -62,7 +71,7 @@ export function createHostPorts({ file, commands }: { file: string; commands: Co
   return {
     async setUp() {
       present = false;
-      if (rowsOf().length > 0) await writeAll();
+      if (rowsOf().length > 0) await inTurn(writeAll);
     },
     async open(id, addresses, ports) {
       if (ports.length === 0) return;
