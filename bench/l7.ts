@@ -13,6 +13,8 @@ import { type ByHand, startByHand, type Target } from "./support/l7/by-hand.ts";
 import { measure, type Measured } from "./support/l7/measure.ts";
 import { createReport, median } from "./support/report.ts";
 
+const warmRounds = 3;
+
 type Name = "haproxy" | "nginx" | "embedded";
 
 const { values: flags } = parseArgs({
@@ -143,7 +145,8 @@ async function main(): Promise<void> {
     const figures = new Map<Target, Measured[]>(targets.map((target) => [target, []]));
     const once = (target: Target): Promise<Measured> =>
       measure(target, Number(flags.connections), Number(flags.seconds));
-    await once(own);
+    // Until its code is compiled for what it does.
+    for (let round = 0; round < warmRounds; round++) await once(own);
     // In turn, so that all see the same machine.
     for (let round = 0; round < Number(flags.rounds); round++)
       for (const [target, list] of figures) list.push(await once(target));
