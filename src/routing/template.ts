@@ -72,7 +72,13 @@ function valueOf(name: string, request: RequestFacts): string {
   const [, kind, rest = ""] = /^(http|cookie|arg)_(\w+)$/.exec(name) ?? [];
   if (kind === "http") return request.header(rest.replaceAll("_", "-").toLowerCase()) ?? "";
   if (kind === "cookie") return cookieOf(request.header("cookie"), rest) ?? "";
-  return kind === "arg" ? (new URLSearchParams(request.query).get(rest) ?? "") : "";
+  return kind === "arg" ? argumentOf(request.query, rest) : "";
+}
+
+/** The first value of a parameter as it was sent, as nginx has it: decoded, it could bring a line end into a header field. */
+function argumentOf(query: string, name: string): string {
+  for (const pair of query.slice(1).split("&")) if (pair.startsWith(`${name}=`)) return pair.slice(name.length + 1);
+  return "";
 }
 
 /** The value of one cookie of a Cookie header (RFC 6265 section 5.4). */

@@ -121,7 +121,13 @@ local function fact_of(name, request)
   local kind, rest = name:match("^(%l+)_([%w_]+)$")
   if kind == "http" then return header(request, rest:gsub("_", "-"):lower()) end
   if kind == "cookie" then return cookie_of(request, rest) end
-  if kind == "arg" then return parameter(request, rest) end
+  -- As it was sent: decoded, it could bring a line end into a header field.
+  if kind == "arg" then
+    for pair in request.query:sub(2):gmatch("[^&]+") do
+      local key, value = pair:match("^([^=]*)=(.*)$")
+      if key == rest then return value end
+    end
+  end
   return nil
 end
 

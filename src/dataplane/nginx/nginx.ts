@@ -15,9 +15,9 @@ import {
 import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
-import { keptOut, refusalsOf } from "../features.ts";
+import { keptOut } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
-import { capabilities } from "./capabilities.ts";
+import { capabilities, refusedBy } from "./capabilities.ts";
 import { configurationText, layout, type NginxListener } from "./configuration.ts";
 import { type Control, ControlError, createControl } from "./control.ts";
 import { portFor } from "./ports.ts";
@@ -246,7 +246,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           own.text = text;
           another = true;
         }
-        const refused = refusalsOf(next, capabilities);
+        const refused = refusedBy(next);
         const context = {
           idOf: (listener: Listener) => open.get(listener.name)?.id,
           keyPair: configuration.keyPair,

@@ -63,6 +63,11 @@ export function redirectsContract(made: Fixture): void {
     const { ingress, get } = await lab(made);
     await ingress("web", { "permanent-redirect": "https://new.test$request_uri" });
     expect((await get("/a?b=c")).headers.location).toBe("https://new.test/a?b=c");
+    // What is escaped in a request stays so: no line end gets into a field of an answer.
+    await ingress("web", { "permanent-redirect": "https://new.test/$arg_next" });
+    const reply = await get("/?x=1&next=%0d%0aset-cookie:%20a=b");
+    expect(reply.headers.location).toBe("https://new.test/%0d%0aset-cookie:%20a=b");
+    expect(reply.headers).not.toHaveProperty("set-cookie");
   });
 
   test("app-root: only for the root", async () => {

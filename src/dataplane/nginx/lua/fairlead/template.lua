@@ -1,6 +1,6 @@
 -- Texts with parts of the request in them; as the routing room's template.ts. What they say is the client's, and harmless in a
 -- header field only, where nginx itself lets no line end through.
-local escape, unescape = ngx.escape_uri, ngx.unescape_uri
+local escape = ngx.escape_uri
 local find, sub, gsub, lower = string.find, string.sub, string.gsub, string.lower
 
 local _M = {}
@@ -31,11 +31,11 @@ function _M.cookie(name)
   return nil
 end
 
--- The first value of a parameter, decoded as forms are.
-function _M.parameter(query, name)
+-- The first value of a parameter as it was sent: decoded, it could bring a line end into a header field.
+local function argument(query, name)
   for pair in sub(query, 2):gmatch("[^&]+") do
-    local key, value = pair:match("^([^=]*)=?(.*)$")
-    if unescape((gsub(key, "%+", " "))) == name then return unescape((gsub(value, "%+", " "))) end
+    local key, value = pair:match("^([^=]*)=(.*)$")
+    if key == name then return value end
   end
   return nil
 end
@@ -75,7 +75,7 @@ local function value_of(name, found)
   local kind, rest = name:match("^(%l+)_([%w_]+)$")
   if kind == "http" then return header(lower((gsub(rest, "_", "-")))) end
   if kind == "cookie" then return _M.cookie(rest) end
-  if kind == "arg" then return _M.parameter(found.query, rest) end
+  if kind == "arg" then return argument(found.query, rest) end
   return nil
 end
 
