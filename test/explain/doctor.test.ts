@@ -89,6 +89,47 @@ describe("fairlead doctor on a cluster with faults in it", () => {
     expect({ code, verdict, ...live }, stdout + stderr).toMatchObject({ code: 0, verdict: "forward", agrees: true });
   });
 
+  test("diff tells what a Gateway and its route would change, with the API's own defaults", async () => {
+    if (!cluster) throw new Error("there is no cluster");
+    const apiVersion = "gateway.networking.k8s.io/v1";
+    const items = [
+      {
+        apiVersion,
+        kind: "Gateway",
+        metadata: { name: "gw", namespace: "no-service" },
+        spec: { gatewayClassName: "fairlead", listeners: [{ name: "http", port: 8123, protocol: "HTTP" }] },
+      },
+      {
+        apiVersion,
+        kind: "HTTPRoute",
+        metadata: { name: "site", namespace: "no-service" },
+        spec: {
+          parentRefs: [{ name: "gw" }],
+          rules: [
+            {
+              backendRefs: [
+                { name: "web", port: 80 },
+                { name: "nowhere", port: 80 },
+              ],
+            },
+          ],
+        },
+      },
+    ];
+    const input = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+    const args = ["diff", "--dir", cluster.dir, "-f", "-", "-o", "json"];
+    const { code, stdout, stderr } = await cluster.fairlead(args, { input });
+    expect(code, stderr).toBe(1);
+    const { changes } = JSON.parse(stdout) as { changes: { object: string; what: string; after?: string }[] };
+    const after = (object: string, what: string) =>
+      changes.find((one) => one.object === object && one.what.startsWith(what))?.after;
+    expect(after("Gateway no-service/gw", "port 8123/TCP"), stdout).toBe("served");
+    expect(after("HTTPRoute no-service/site", "at Gateway no-service/gw")).toMatch(/not ResolvedRefs: BackendNotFound/);
+    expect(after("HTTPRoute no-service/site", "route any host Prefix /")).toContain(
+      "Service no-service/web port 80 (weight 1)",
+    );
+  });
+
   test("the text has evidence and remedy, and the exit code says that there are errors", async () => {
     if (!cluster) throw new Error("there is no cluster");
     const { code, stdout } = await cluster.fairlead(["doctor", "--dir", cluster.dir, "-n", "wrong-label"]);
