@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Store } from "../../store/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
@@ -28,13 +29,19 @@ const lookInterval = 5_000;
 
 /**
  * Encrypts Secrets in the store: by the configuration that the settings name, else by a key file of the cluster's own, which a first
- * start makes. A store that several API servers share needs one configuration for all, so there it is not begun unasked.
+ * start makes. A store that several API servers share needs one configuration for all, so there none is made unasked.
  * Throws CliError; the store is closed then.
  */
 export async function openEncryption(options: EncryptionOptions): Promise<Encryption> {
   const { raw, settings, directory, signal, clock, log } = options;
   const given = settings.encryptionProviderConfig;
-  if (given === "" && raw.shared) return { store: raw, keep: () => Promise.resolve() };
+  if (given === "" && raw.shared && !existsSync(directory.encryption)) {
+    // A store that came from a directory brings Secrets that only its key opens.
+    if (!(await hasEncrypted(raw))) return { store: raw, keep: () => Promise.resolve() };
+    await raw.close();
+    const remedy = "name the file with its keys by --encryption-provider-config";
+    throw new CliError("BAD_FILE", "the store holds encrypted Secrets, and their keys are not here", remedy);
+  }
   const { createKeyring, encryptedStore, EncryptionError, openKeyFile, rewriteStale } =
     await import("../../store/index.ts");
   const path = given || directory.encryption;
@@ -76,6 +83,6 @@ export async function openEncryption(options: EncryptionOptions): Promise<Encryp
 
 /** A store that holds encrypted values must not be given a new key file: the old one is missing, and only it opens them. */
 async function hasEncrypted(raw: Store): Promise<boolean> {
-  const { items } = await raw.list(secretsPrefix, { limit: 1 });
+  const { items } = await raw.list(secretsPrefix, { limit: 500 });
   return items.some(({ value }) => Buffer.from(value.subarray(0, 8)).toString("latin1") === "k8s:enc:");
 }
