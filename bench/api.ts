@@ -6,6 +6,7 @@
 // The load is HTTP/2 over TLS with JSON, as of one client program, on the same machine. ConfigMaps hold 1 KiB.
 // With --store etcd the cluster keeps its state in an etcd of its own (which must be installed); creates are then held against bare
 // puts of as many bytes by as many workers into the same etcd.
+// Creates are measured twice: of a server that has just begun, and after some thousands.
 // Baselines, measured in the same run: the embedded store alone (the same bytes, as many writers), and a bare Node.js HTTP/2 server
 // that answers bytes of the same size and decides nothing.
 import { spawn } from "node:child_process";
@@ -127,6 +128,9 @@ async function measureCpu(
   return { ...result, cpu: before && after && (after.cpu - before.cpu) / count };
 }
 
+/** Creates by which a server is warm. */
+const warmUp = 6000;
+
 const configMap = (name: string) => ({ metadata: { name }, data: { text } });
 const create = (connection: Connection, name: string) =>
   expectStatus(connection, 201, "POST", maps, configMap(name)).then(() => {});
@@ -158,6 +162,11 @@ async function etcdRate({ url }: Etcd, workers: number, count: number): Promise<
 }
 
 async function measureCreates(connection: Connection): Promise<void> {
+  // A server that was just started compiles while it answers: what that costs is a figure of its own.
+  const cold = await measureCpu(1, 500, (n) => create(connection, `first-${n}`));
+  report({ name: "create, 1 worker, the first 500 of a server", value: cold.rate, unit: "1/s", cpu: cold.cpu });
+  report({ name: "create, 1 worker, the first 500 of a server, p50", value: median(cold.times), unit: "ms" });
+  await measure(16, warmUp, (n) => create(connection, `warm-${n}`));
   for (const [workers, count, least] of [
     [1, 500, 208],
     [16, 3000, 1504],

@@ -49,8 +49,11 @@ async function load(): Promise<Crypt> {
   const cryptRn = library.func("const char *crypt_rn(const char *phrase, const char *setting, void *data, int size)");
   return (password, setting) =>
     new Promise((resolve) => {
-      cryptRn.async(password, setting, Buffer.alloc(workBytes), workBytes, (error: Error | null, hash: string | null) =>
-        resolve(error ? undefined : (hash ?? undefined)),
-      );
+      const work = Buffer.alloc(workBytes);
+      cryptRn.async(password, setting, work, workBytes, (error: Error | null, hash: string | null) => {
+        // It must live as long as the call, which knows only its address; what was worked with is not left lying about.
+        work.fill(0);
+        resolve(error ? undefined : (hash ?? undefined));
+      });
     });
 }
