@@ -75,11 +75,12 @@ describe.skipIf(noVipLab)(`addresses of both families${noVipLab ? ` (${noVipLab}
     };
     const before = await holderOf(lab, six);
     await until("adverts are seen", async () => (await counted("adverts")) > 10);
-    expect(await counted("told")).toBe(0);
     await probe.start();
     await lab.killDaemon(before, "child");
+    // Who held it may have told its neighbours more than once until now.
+    const told = await counted("told");
     await holderOf(lab, six, (node) => node !== before);
-    await until("neighbours are told", async () => (await counted("told")) >= 3);
+    await until("neighbours are told", async () => (await counted("told")) >= told + 3);
     const seen = await probe.stop();
     expect(seen.answers).toEqual([before, ...lab.nodes.filter((node) => node !== before)]);
     expect(seen.dual).toBe(0);
