@@ -327,6 +327,10 @@ try {
   }
   if (!proxy) throw new Error("no proxy was started");
 
+  // The bare rows that stand beside the proxy's are put in by the first bare change: the kernel tells the proxy of each of them.
+  await bare?.change();
+  await bare?.change();
+  await sleep(5_000);
   const before = await figuresOf(proxy);
   const { total, written, bare: alone } = await measureChanges(client, proxy, bare);
   const after = await figuresOf(proxy);
