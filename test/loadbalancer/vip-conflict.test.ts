@@ -102,13 +102,23 @@ describe.skipIf(noVipLab)(`addresses of both families${noVipLab ? ` (${noVipLab}
         reason: "ForeignHolder",
         message: `${mac} on eth0 answers for it`,
       });
-      const { items } = await lab.client.list(resources.Event, { namespace: "default" });
-      const events = items.filter(({ reason, message }) => reason === "ForeignHolder" && message?.includes(address));
-      expect(events.map(({ involvedObject }) => involvedObject.kind).sort()).toEqual(["AddressClaim", "Service"]);
+      // Events follow the condition.
+      await until(`claim and Service of ${address} have an event`, async () => {
+        const { items } = await lab.client.list(resources.Event, { namespace: "default" });
+        const events = items.filter(({ reason, message }) => reason === "ForeignHolder" && message?.includes(address));
+        return (
+          events
+            .map(({ involvedObject }) => involvedObject.kind)
+            .sort()
+            .join() === "AddressClaim,Service"
+        );
+      });
     }
-    const figures = await Promise.all(lab.nodes.map(figure));
     // The node that the last address would be on counts it as well.
-    expect(figures.reduce((sum, one) => sum + Number(one), 0)).toBeGreaterThanOrEqual(3);
+    await until("the conflicts are counted", async () => {
+      const figures = await Promise.all(lab.nodes.map(figure));
+      return figures.reduce((sum, one) => sum + Number(one), 0) >= 3;
+    });
     for (const address of held) expect(await lab.holders(address)).toEqual([holders.get(address)]);
     expect(await lab.holders(late)).toEqual([]);
     for (const address of [...held, late]) await stranger("address", "delete", ...prefix(address).slice(0, 1));
