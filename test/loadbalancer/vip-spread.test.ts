@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { noVipLab, openVipLab, sleep, type VipLab } from "../support/vip-lab.ts";
+import { heldByNode, noVipLab, openVipLab, sleep, type VipLab } from "../support/vip-lab.ts";
 
 const addresses = Number(process.env["FAIRLEAD_VIP_ADDRESSES"] ?? 40);
 const nodes = Number(process.env["FAIRLEAD_VIP_NODES"] ?? 4);
@@ -15,18 +15,7 @@ describe.skipIf(noVipLab)(`${addresses} addresses on ${nodes} nodes${noVipLab ? 
     await lab?.close();
   });
 
-  /** Which addresses each node has, by the kernel. */
-  async function held(): Promise<Map<string, string[]>> {
-    const found = new Map<string, string[]>();
-    for (const node of lab.nodes) {
-      const text = await lab.on(node, "ip", "-o", "address", "show", "to", "10.9.1.0/24");
-      found.set(
-        node,
-        [...text.matchAll(/inet (\S+)\/32/g)].map(([, address]) => address ?? ""),
-      );
-    }
-    return found;
-  }
+  const held = () => heldByNode(lab);
 
   async function settled(isSo: (now: Map<string, string[]>) => boolean): Promise<Map<string, string[]>> {
     for (let tries = 0; tries < 300; tries++) {

@@ -356,6 +356,19 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
   return lab;
 }
 
+/** Which addresses of 10.9.1.0/24 each node has, by the kernel. */
+export async function heldByNode(lab: VipLab): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const node of lab.nodes) {
+    const text = await lab.on(node, "ip", "-o", "address", "show", "to", "10.9.1.0/24");
+    found.set(
+      node,
+      [...text.matchAll(/inet (\S+)\/32/g)].map(([, address]) => address ?? ""),
+    );
+  }
+  return found;
+}
+
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Settles when exactly one node has the address and has said so, with its name. */

@@ -1,4 +1,4 @@
-import { openVipLab, sleep } from "../../../test/support/vip-lab.ts";
+import { heldByNode, openVipLab, sleep } from "../../../test/support/vip-lab.ts";
 import type { Part } from "./part.ts";
 
 const addresses = 200;
@@ -9,17 +9,7 @@ export const spread: Part = {
   name: "spread",
   async run(tell) {
     const lab = await openVipLab({ nodes, addresses: ["10.9.1.0-10.9.1.255"] });
-    const held = async () => {
-      const found = new Map<string, string[]>();
-      for (const node of lab.nodes) {
-        const text = await lab.on(node, "ip", "-o", "address", "show", "to", "10.9.1.0/24");
-        found.set(
-          node,
-          [...text.matchAll(/inet (\S+)\/32/g)].map(([, address]) => address ?? ""),
-        );
-      }
-      return found;
-    };
+    const held = () => heldByNode(lab);
     const share = addresses / nodes;
     const unevenness = (now: ReadonlyMap<string, readonly string[]>) =>
       Math.max(...[...now.values()].map((list) => Math.abs(list.length - share) / share)) * 100;

@@ -1,5 +1,6 @@
 import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
 import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
+import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
@@ -38,39 +39,9 @@ export interface EmbeddedOptions {
 export const grace = 10_000;
 
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
-  "ExactPath",
-  "PrefixPath",
-  "RegularExpression",
-  "HeaderMatching",
-  "WildcardHost",
-  "DefaultBackend",
-  "TLSTermination",
-  "HTTP2",
+  ...basicFeatures,
   "CleartextHTTP2",
-  "Weights",
-  "Redirect",
-  "RequestHeaderModification",
-  "RegexRewrite",
-  "StrictTransport",
-  "SslRedirect",
-  "UrlRedirect",
-  "SourceRanges",
-  "BasicAuth",
-  "DigestAuth",
-  "ClientCertificate",
-  "ExternalAuth",
-  "RateLimit",
-  "ConnectionLimit",
-  "BodyLimit",
-  "ErrorPages",
-  "SessionCookie",
-  "HashBalancing",
-  "Canary",
-  "FallbackPool",
-  "UnverifiedBackendTls",
-  "ConnectTimeout",
-  "ReadTimeout",
-  "MergedSlashes",
+  ...annotationFeatures,
   "BalanceAlgorithm",
   "ProxyProtocol",
   "ListenerAddress",

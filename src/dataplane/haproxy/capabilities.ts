@@ -1,23 +1,14 @@
 import { type Listener, type Route, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
+import { basicFeatures } from "../common-features.ts";
 import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
-  "ExactPath",
-  "PrefixPath",
-  "RegularExpression",
-  "HeaderMatching",
-  "WildcardHost",
-  "DefaultBackend",
-  "TLSTermination",
-  "HTTP2",
+  ...basicFeatures,
   "CleartextHTTP2",
-  "Weights",
-  "Redirect",
-  "RequestHeaderModification",
   "BalanceAlgorithm",
   "ProxyProtocol",
   "ListenerAddress",

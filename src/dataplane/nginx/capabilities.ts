@@ -1,20 +1,11 @@
 import { routesOf, type RoutingModel, type Termination } from "../../routing/index.ts";
+import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 
 /** What nginx 1.22 with its Lua module does. README.md says why not the rest. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
-  "ExactPath",
-  "PrefixPath",
-  "RegularExpression",
-  "HeaderMatching",
-  "WildcardHost",
-  "DefaultBackend",
-  "TLSTermination",
-  "HTTP2",
-  "Weights",
-  "Redirect",
-  "RequestHeaderModification",
+  ...basicFeatures,
   "HTTPRoute",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
@@ -38,27 +29,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HTTPRouteRequestTimeout",
   "HTTPRouteResponseHeaderModification",
   "HTTPRouteSchemeRedirect",
-  "RegexRewrite",
-  "StrictTransport",
-  "SslRedirect",
-  "UrlRedirect",
-  "SourceRanges",
-  "BasicAuth",
-  "DigestAuth",
-  "ClientCertificate",
-  "ExternalAuth",
-  "RateLimit",
-  "ConnectionLimit",
-  "BodyLimit",
-  "ErrorPages",
-  "SessionCookie",
-  "HashBalancing",
-  "Canary",
-  "FallbackPool",
-  "UnverifiedBackendTls",
-  "ConnectTimeout",
-  "ReadTimeout",
-  "MergedSlashes",
+  ...annotationFeatures,
 ]);
 
 /** The routes of a model that are not served, with what is missing. */

@@ -1,0 +1,41 @@
+import type { Feature } from "./dataplane.ts";
+
+/** What every data plane does. */
+export const basicFeatures: readonly Feature[] = [
+  "ExactPath",
+  "PrefixPath",
+  "RegularExpression",
+  "HeaderMatching",
+  "WildcardHost",
+  "DefaultBackend",
+  "TLSTermination",
+  "HTTP2",
+  "Weights",
+  "Redirect",
+  "RequestHeaderModification",
+];
+
+/** What annotations of ingress-nginx ask for: the embedded data plane and nginx do all of it. */
+export const annotationFeatures: readonly Feature[] = [
+  "RegexRewrite",
+  "StrictTransport",
+  "SslRedirect",
+  "UrlRedirect",
+  "SourceRanges",
+  "BasicAuth",
+  "DigestAuth",
+  "ClientCertificate",
+  "ExternalAuth",
+  "RateLimit",
+  "ConnectionLimit",
+  "BodyLimit",
+  "ErrorPages",
+  "SessionCookie",
+  "HashBalancing",
+  "Canary",
+  "FallbackPool",
+  "UnverifiedBackendTls",
+  "ConnectTimeout",
+  "ReadTimeout",
+  "MergedSlashes",
+];
