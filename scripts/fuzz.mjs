@@ -7,7 +7,16 @@ import { root } from "./prepare.mjs";
 // Beneath the clone, where packages are found; one folder a run, for two may run at once.
 const out = join(root, ".cache/fuzz", `build-${process.pid}`);
 mkdirSync(out, { recursive: true });
-const options = ["--ignoreConfig", "--target", "es2023", "--module", "nodenext", "--rewriteRelativeImportExtensions"];
+const options = [
+  "--ignoreConfig",
+  "--target",
+  "es2023",
+  "--lib",
+  "es2023",
+  "--module",
+  "nodenext",
+  "--rewriteRelativeImportExtensions",
+];
 const strict = ["--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess"];
 const where = ["--types", "node", "--skipLibCheck", ...strict, "--rootDir", ".", "--outDir", out];
 const compiler = join(root, "node_modules/typescript/bin/tsc");
