@@ -54,7 +54,7 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables", "userspace"] as const)(
       logged = [];
       client = createFakeClient();
       stop = new AbortController();
-      const at = families.map(addressesOf);
+      const at = families.map((family) => addressesOf(family));
       proxy = await startProxy({
         client,
         nodeName: "node1",

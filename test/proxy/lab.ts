@@ -120,8 +120,12 @@ export function enter(path: string): () => void {
   return () => go(own);
 }
 
-export function startAgent(namespace: string): { agent: Agent; child: ChildProcess } {
-  const child = fork(join(import.meta.dirname, "agent.mjs"), {
+/** What answers the calls of a module that runs in a namespace. */
+export type Call = <T>(action: string, options?: object) => Promise<T>;
+
+/** Runs a module of this folder in a network namespace; each call is one message to it and one back. */
+export function startModule(namespace: string, module: string): { call: Call; child: ChildProcess } {
+  const child = fork(join(import.meta.dirname, module), {
     execPath: "ip",
     execArgv: ["netns", "exec", namespace, process.execPath],
   });
@@ -134,14 +138,19 @@ export function startAgent(namespace: string): { agent: Agent; child: ChildProce
     else waiter?.reject(new Error(error));
   });
   child.on("exit", () => {
-    for (const waiter of waiting.values()) waiter.reject(new Error(`the agent in ${namespace} has ended`));
+    for (const waiter of waiting.values()) waiter.reject(new Error(`${module} in ${namespace} has ended`));
   });
-  const call = <T>(action: string, options: object = {}): Promise<T> =>
+  const call: Call = <T>(action: string, options: object = {}) =>
     new Promise<T>((resolve, reject) => {
       last += 1;
       waiting.set(last, { resolve, reject });
       child.send({ id: last, action, options });
     });
+  return { call, child };
+}
+
+export function startAgent(namespace: string): { agent: Agent; child: ChildProcess } {
+  const { call, child } = startModule(namespace, "agent.mjs");
   return {
     child,
     agent: {

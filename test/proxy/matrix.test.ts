@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { prepare } from "../../scripts/prepare.mjs";
 import type { EndpointSlice, Service } from "../../src/kube/index.ts";
 import type { Backend } from "../../src/proxy/backend.ts";
 import { chooseBackend } from "../../src/proxy/choose.ts";
@@ -13,8 +14,8 @@ import {
   type ServiceModel,
 } from "../../src/services/index.ts";
 import { runOrThrow, silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
-import { addressesOf, createField, families, ownAddresses, type Field } from "./field.ts";
-import { whyNoLab, type Answers } from "./lab.ts";
+import { addressesOf, createField, families, ownAddresses, routesToServices, type Field } from "./field.ts";
+import { startModule, whyNoLab, type Answers } from "./lab.ts";
 import { pageOf, type Verdicts } from "./matrix-page.ts";
 import { service, slice } from "./objects.ts";
 import { cases, createKit, type Case, type Kit, type Outcome, type Packet, type Sender, type Step } from "./matrix.ts";
@@ -31,26 +32,32 @@ interface Instance {
   readonly steps: readonly Step[];
 }
 
-const instances: readonly Instance[] = cases.flatMap((one, i) =>
-  families.map((family, k) => {
-    const kit = createKit(1 + i * families.length + k, family);
-    return { case: one, kit, steps: one.steps(kit) };
-  }),
-);
+const instancesSeenFrom = (node: 1 | 2): readonly Instance[] =>
+  cases.flatMap((one, i) =>
+    families.map((family, k) => {
+      const kit = createKit(1 + i * families.length + k, family, node);
+      return { case: one, kit, steps: one.steps(kit) };
+    }),
+  );
+const instances = instancesSeenFrom(1);
 /** Cases that need the same settings are in one cluster. */
-const groups = new Map<string, Instance[]>();
-for (const one of instances) {
-  const key = JSON.stringify(one.case.settings ?? {});
-  groups.set(key, [...(groups.get(key) ?? []), one]);
+function grouped(all: readonly Instance[]): ReadonlyMap<string, readonly Instance[]> {
+  const groups = new Map<string, Instance[]>();
+  for (const one of all) {
+    const key = JSON.stringify(one.case.settings ?? {});
+    groups.set(key, [...(groups.get(key) ?? []), one]);
+  }
+  return groups;
 }
+const groups = grouped(instances);
 
-function contextOf({ case: { settings = {} } }: Instance): ProxyContext {
+function contextOf({ case: { settings = {} } }: Instance, of: 1 | 2 = 1): ProxyContext {
   const { zone, podInterfaces, noDetector, masqueradeAll, nodePortAddresses } = settings;
-  const at = families.map(addressesOf);
+  const at = families.map((family) => addressesOf(family, of));
   return {
     families,
     node: {
-      name: "node1",
+      name: `node${of}`,
       addresses: at.flatMap(({ node1, node1Link, gateway }) => [node1, node1Link, gateway]),
       ...(zone ? { zone } : {}),
       ...(nodePortAddresses ? { nodePortAddresses } : {}),
@@ -136,11 +143,11 @@ describe("what the decision model says", () => {
   );
 });
 
-/** Addresses in the family of the packet. */
-const at = ({ to }: Packet) => addressesOf(familyOf(to) ?? "IPv4");
+/** Addresses in the family of the packet, as a node sees them. */
+const at = ({ to }: Packet, seenFrom: 1 | 2 = 1) => addressesOf(familyOf(to) ?? "IPv4", seenFrom);
 
-function senderOf(packet: Packet): { source: string; device?: string } {
-  const { clientPod, pod, node1, node2, outside, remotePod } = at(packet);
+function senderOf(packet: Packet, seenFrom: 1 | 2 = 1): { source: string; device?: string } {
+  const { clientPod, pod, node1, node2, outside, remotePod } = at(packet, seenFrom);
   const senders: Readonly<Record<Sender, { source: string; device?: string }>> = {
     pod: { source: clientPod, device: "p1" },
     itself: { source: pod("l0"), device: "p0" },
@@ -175,6 +182,8 @@ function wordsOf(packet: Packet): unknown {
 describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) => {
   let field: Field;
   const verdicts: Verdicts = new Map();
+  /** The proxy of the second node, from when it is first wanted. */
+  let second: ReturnType<typeof startModule> | undefined;
 
   beforeAll(async () => {
     field = await createField();
@@ -184,6 +193,7 @@ describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) 
     if (!field) return;
     await removeProxy(systemCommands);
     if (isUserspace(mode)) await ownAddresses(false);
+    second?.child.disconnect();
     await field.close();
   });
 
@@ -209,22 +219,65 @@ describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) 
       }
       await backend.settled();
       expect(backend.failure).toBeUndefined();
-      const packets = group.flatMap((one) => (one.steps[i]?.packets ?? []).map((packet) => ({ one, packet })));
-      for (let k = 0; k < packets.length; k += 24)
-        await Promise.all(
-          packets.slice(k, k + 24).map(async ({ one, packet }) => {
-            const problem = await check(packet);
-            const { row, name } = one.case;
-            const wrong = problem && `row ${row}, ${name} (${one.kit.family}), step ${i + 1}: ${problem}`;
-            if (wrong) failures.push(wrong);
-            verdicts.set(name, (verdicts.get(name) ?? true) && !wrong);
-          }),
-        );
+      failures.push(...(await checkStep(group, i)));
     }
     stop.abort();
     await backend.stopped;
     expect(failures).toEqual([]);
   });
+
+  test.each([...grouped(instancesSeenFrom(2))])(
+    "seen from a second node, while both have proxies: %s",
+    async (_, group) => {
+      const [first] = group;
+      if (!first) return;
+      const stop = new AbortController();
+      const context = contextOf(first, 1);
+      const model = createServiceModel(context);
+      const { backend } = await chooseBackend(
+        { mode, signal: stop.signal, clock: systemClock, commands: systemCommands },
+        context,
+        silentLogger,
+      );
+      backend.start();
+      const cluster = createCluster(model, backend);
+      // It runs from the build, which may be older than the sources.
+      if (!second) expect(prepare(() => {})).toBe(true);
+      second ??= startModule(field.namespace2, "node-proxy.mjs");
+      const { call } = second;
+      // With these the second node's own packets would come from another of its addresses; its proxy has them before any route.
+      await routesToServices("delete", field.onNode2);
+      if (isUserspace(mode)) await ownAddresses(true, field.onNode2);
+      await call("start", { mode, context: contextOf(first, 2) });
+      const failures: string[] = [];
+      const kinds = new Map<string, string>();
+      const steps = Math.max(...group.map((one) => one.steps.length));
+      for (let i = 0; i < steps; i++) {
+        const now = group.flatMap((one) => one.steps[i] ?? []);
+        for (const step of now) cluster.apply(step);
+        const objects = now.flatMap((step) => step.objects);
+        const gone = now.flatMap((step) => step.gone ?? []);
+        for (const { kind, metadata } of objects) kinds.set(metadata.name ?? "", kind ?? "");
+        const goneOf = (kind: string) =>
+          gone.filter((name) => kinds.get(name) === kind).map((name) => `default/${name}`);
+        await call("apply", {
+          services: objects.filter(({ kind }) => kind === "Service"),
+          slices: objects.filter(({ kind }) => kind === "EndpointSlice"),
+          goneServices: goneOf("Service"),
+          goneSlices: goneOf("EndpointSlice"),
+        });
+        await backend.settled();
+        expect(backend.failure).toBeUndefined();
+        failures.push(...(await checkStep(group, i)));
+      }
+      stop.abort();
+      await backend.stopped;
+      await call("stop");
+      if (isUserspace(mode)) await ownAddresses(false, field.onNode2);
+      await routesToServices("add", field.onNode2);
+      expect(failures).toEqual([]);
+    },
+  );
 
   test("rows 53 and 57: the owner's firewall has its say, and tracking of connections is set as it was", async () => {
     const settings = trackingSettings();
@@ -265,20 +318,44 @@ describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) 
     expect(readFileSync(page, "utf8")).toBe(text);
   });
 
+  /** Sends the packets of one step of all cases, and answers what went wrong. */
+  async function checkStep(group: readonly Instance[], step: number): Promise<string[]> {
+    const failures: string[] = [];
+    const packets = group
+      .flatMap((one) => (one.steps[step]?.packets ?? []).map((packet) => ({ one, packet })))
+      // Where each node has a proxy, that of the sender's node leads a packet to a Service: the other never sees it as from outside.
+      .filter(({ one: { kit }, packet: { from, to } }) => {
+        const ofNode = Object.values(addressesOf(kit.family, kit.seenFrom)).includes(to);
+        return kit.seenFrom === 1 || from !== "remotePod" || ofNode;
+      });
+    for (let k = 0; k < packets.length; k += 24)
+      await Promise.all(
+        packets.slice(k, k + 24).map(async ({ one: { case: tried, kit }, packet }) => {
+          const problem = await check(packet, kit.seenFrom);
+          const { row, name } = tried;
+          const wrong = problem && `row ${row}, ${name} (${kit.family}), step ${step + 1}: ${problem}`;
+          if (wrong) failures.push(wrong);
+          verdicts.set(name, (verdicts.get(name) ?? true) && !wrong);
+        }),
+      );
+    return failures;
+  }
+
   /** What is wrong with the answer to a packet; undefined when nothing is. */
-  async function check(packet: Packet): Promise<string | undefined> {
+  async function check(packet: Packet, seenFrom: 1 | 2): Promise<string | undefined> {
+    const is1 = seenFrom === 1;
     const agent = {
-      pod: field.client,
-      itself: field.pods1,
-      node: field.node1,
+      pod: is1 ? field.client : field.client2,
+      itself: is1 ? field.pods1 : field.pods2,
+      node: is1 ? field.node1 : field.node2,
       outside: field.outside,
-      remotePod: field.pods2,
-      otherNode: field.node2,
+      remotePod: is1 ? field.pods2 : field.pods1,
+      otherNode: is1 ? field.node2 : field.node1,
     }[packet.from];
-    const { source } = senderOf(packet);
+    const { source } = senderOf(packet, seenFrom);
     const bind = packet.from === "node" || packet.from === "otherNode" ? {} : { source };
     const expected = expectedOf(packet, mode);
-    const pods = typeof expected === "object" ? expected.pods.split(" ").map(at(packet).pod) : [];
+    const pods = typeof expected === "object" ? expected.pods.split(" ").map(at(packet, seenFrom).pod) : [];
     const count = pods.length === 0 ? 1 : pods.length === 1 ? 2 : 12 * pods.length;
     const answers = await agent.ask({
       address: packet.to,
@@ -288,7 +365,7 @@ describe.skipIf(whyNoLab).each(modes)(`what %s does with packets${why}`, (mode) 
       timeout: expected === "silent" ? 300 : 3_000,
       ...bind,
     });
-    const { gateway, node1, node1Link } = at(packet);
+    const { gateway, node1, node1Link } = at(packet, seenFrom);
     const problem = compare(answers, expected, pods, {
       source,
       masks: [gateway, node1, node1Link],

@@ -53,9 +53,10 @@ export interface Case {
 
 type EndpointOptions = Partial<NonNullable<EndpointSlice["endpoints"]>[number]>;
 
-/** Objects and addresses of one case in one family: no other case has them. */
-export function createKit(index: number, family: Family) {
-  const at = addressesOf(family);
+/** Objects and addresses of one case in one family, as one of the nodes sees them: no other case has them. */
+export function createKit(index: number, family: Family, seenFrom: 1 | 2 = 1) {
+  const at = addressesOf(family, seenFrom);
+  const nodeOf = (pod: string) => `node${pod.startsWith("l") ? seenFrom : 3 - seenFrom}`;
   const hex = index.toString(16);
   const name = `case-${index}`;
   const pick = (four: string, six: string) => (family === "IPv4" ? four : six);
@@ -66,7 +67,9 @@ export function createKit(index: number, family: Family) {
   const other: Family = family === "IPv4" ? "IPv6" : "IPv4";
   return {
     family,
+    seenFrom,
     at,
+    nodeOf,
     name,
     vip,
     lb,
@@ -131,7 +134,7 @@ export function createKit(index: number, family: Family) {
         endpoints: [
           ...names.map((pod) => ({
             addresses: [at.pod(pod)],
-            nodeName: pod.startsWith("l") ? "node1" : "node2",
+            nodeName: nodeOf(pod),
             conditions: { ready: true },
             ...(typeof of === "function" ? of(pod) : of),
           })),
@@ -140,7 +143,7 @@ export function createKit(index: number, family: Family) {
         ports: [{ name: portName, port, protocol }],
       };
     },
-    other: { family: other, at: addressesOf(other) },
+    other: { family: other, at: addressesOf(other, seenFrom) },
   };
 }
 export type Kit = ReturnType<typeof createKit>;
@@ -317,8 +320,8 @@ export const cases: readonly Case[] = [
     row: 14,
     name: "ranges with an address of the node let the node in; nested and doubled ranges are one",
     steps: (k) => {
-      const whole = k.family === "IPv4" ? "192.168.77.0/24" : "fd77::/64";
-      const half = k.family === "IPv4" ? "192.168.77.1/25" : "fd77::1/112";
+      const whole = k.family === "IPv4" ? k.at.node1.replace(/1$/, "0/24") : k.at.node1.replace(/1$/, "/64");
+      const half = `${k.at.node1}/${k.family === "IPv4" ? 25 : 112}`;
       return [
         {
           objects: [
@@ -416,7 +419,9 @@ export const cases: readonly Case[] = [
     name: "addresses in other than their one form",
     steps: (k) => {
       const odd =
-        k.family === "IPv4" ? k.at.pod("l0").replace(/\d+/g, (part) => part.padStart(3, "0")) : "FD42:2:0::0002";
+        k.family === "IPv4"
+          ? k.at.pod("l0").replace(/\d+/g, (part) => part.padStart(3, "0"))
+          : k.at.pod("l0").replace("fd42", "FD42").replace("::2", ":0::0002");
       return [
         {
           objects: [k.service(), k.slice("", { addresses: [odd] })],
@@ -714,7 +719,7 @@ export const cases: readonly Case[] = [
     name: "trafficDistribution PreferSameNode: this node, else this zone, else all",
     settings: { zone: "a" },
     steps: (k) => {
-      const of = (pod: string) => hints(pod === "r1" ? "b" : "a", pod.startsWith("l") ? "node1" : "node2");
+      const of = (pod: string) => hints(pod === "r1" ? "b" : "a", k.nodeOf(pod));
       return [
         {
           objects: [k.service({ trafficDistribution: "PreferSameNode" }), k.slice("l0 r0 r1", { of })],
@@ -864,7 +869,8 @@ export const cases: readonly Case[] = [
   {
     row: 51,
     name: "NodePorts answer on chosen addresses only",
-    settings: { nodePortAddresses: ["192.168.77.0/24", "fd77::/64"] },
+    // Each node has addresses in one of each family.
+    settings: { nodePortAddresses: ["192.168.77.0/24", "192.168.78.0/24", "fd77::/64", "fd78::/64"] },
     steps: (k) => [
       {
         objects: [k.service({ type: "NodePort" }), k.slice("l0")],

@@ -23,7 +23,7 @@ import {
   type RandomPacket,
 } from "./random-cluster.ts";
 
-// CLUSTERS=2000 npx vitest run --project system test/proxy/property.test.ts is the long form; SEED gives other clusters.
+// `npm run test:properties` is the long form; SEED gives other clusters.
 const seed = Number(process.env["SEED"] ?? 1);
 const clusters = Number(process.env["CLUSTERS"] ?? 150);
 /** Clusters that are in the kernel at once. */
@@ -32,7 +32,9 @@ const modes = ["nftables", "iptables", "userspace"] as const;
 type Mode = (typeof modes)[number];
 const why = whyNoLab ? ` (${whyNoLab})` : "";
 
-const nodeAddresses = families.map(addressesOf).flatMap(({ node1, node1Link, gateway }) => [node1, node1Link, gateway]);
+const nodeAddresses = families
+  .map((family) => addressesOf(family))
+  .flatMap(({ node1, node1Link, gateway }) => [node1, node1Link, gateway]);
 
 /** Ways to tell pods from others: fixed for the life of a proxy. */
 const detectors: readonly Pick<ProxyContext, "podCidrs" | "podInterfaces">[] = [
@@ -102,6 +104,7 @@ describe.skipIf(whyNoLab).each(modes)(`packets are led as the model says: %s${wh
       await tryWorld(random, detector, share);
       done += share;
     }
+    process.stdout.write(`${mode}: ${clusters} clusters, packets as the model says: ${JSON.stringify(seen)}\n`);
     // The clusters must have led to every kind of outcome, else the test says little.
     expect(Object.keys(seen).sort()).toEqual(["drop", "forward", "reject"]);
   });
