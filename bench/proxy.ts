@@ -2,7 +2,7 @@
 // the row in the kernel, memory, idle time, the first packet through the last Service; each beside the bare cost of the same rows.
 // In user space also requests a second, beside direct ones and haproxy in TCP mode, in three rounds of as many --seconds each.
 // The goals stand in brackets, the ratios among them counted from the baseline of the run, and with --json as `goal` and `met`.
-// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--mode nftables|iptables|userspace] [--changes 300] [--seconds 3] [--json]
+// Usage: npm run bench:proxy -- [--services 10000] [--endpoints 5] [--mode nftables|iptables|userspace] [--changes 600] [--seconds 3] [--json]
 //        [--iptables legacy|nft]   whose iptables; legacy where the machine has it: the other one is quadratic
 import { fork, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
@@ -27,7 +27,7 @@ const { values: flags } = parseArgs({
     services: { type: "string" },
     endpoints: { type: "string", default: "5" },
     mode: { type: "string", default: "nftables" },
-    changes: { type: "string", default: "300" },
+    changes: { type: "string", default: "600" },
     seconds: { type: "string", default: "3" },
     iptables: { type: "string" },
     json: { type: "boolean", default: false },
@@ -246,6 +246,21 @@ async function end(proxy: ChildProcess): Promise<void> {
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** Waits until the API server here and the proxy rest: both collect garbage some seconds after much work, and a change must not wait for that. */
+async function settle(proxy: ChildProcess): Promise<void> {
+  const spent = async () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000 + (await figuresOf(proxy)).cpu;
+  };
+  let last = await spent();
+  for (let second = 0, quiet = 0; second < 60 && quiet < 12; second++) {
+    await sleep(1_000);
+    const now = await spent();
+    quiet = now - last < 30 ? quiet + 1 : 0;
+    last = now;
+  }
+}
+
 /** Processor time in a second of rest, in milliseconds: the middle one of three stretches, once what is left of the work before has ended. */
 async function measureIdle(proxy: ChildProcess): Promise<{ rss: number; idle: number }> {
   await sleep(10_000);
@@ -330,7 +345,7 @@ try {
   // The bare rows that stand beside the proxy's are put in by the first bare change: the kernel tells the proxy of each of them.
   await bare?.change();
   await bare?.change();
-  await sleep(5_000);
+  await settle(proxy);
   const before = await figuresOf(proxy);
   const { total, written, bare: alone } = await measureChanges(client, proxy, bare);
   const after = await figuresOf(proxy);
