@@ -88,10 +88,10 @@ webhooks:
   });
 
   it.each([
-    ["that are slow", "/slow", "context deadline exceeded"],
-    ["that say too much", "/huge", "the answer has more than"],
-  ])("%s fail the request, or not", async (_name, path, text) => {
-    const more = "timeoutSeconds: 1";
+    ["that are slow", "/slow", 1, "context deadline exceeded"],
+    ["that say too much", "/huge", 30, "the answer has more than"],
+  ])("%s fail the request, or not", async (_name, path, seconds, text) => {
+    const more = `timeoutSeconds: ${seconds}`;
     await kubectl.prints("apply -f -", configuration("Validating", "bad", service(path), more));
     expect(await kubectl.complains(create("d"))).toContain(text);
     await kubectl.prints(
