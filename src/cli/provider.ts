@@ -1,5 +1,11 @@
 import { Command, Option } from "commander";
-import { loadProvider, ProviderModuleError, runContract } from "../loadbalancer/index.ts";
+import {
+  contractKinds,
+  loadProvider,
+  ProviderModuleError,
+  runContract,
+  type ContractResult,
+} from "../loadbalancer/index.ts";
 import { systemClock } from "../system/index.ts";
 import { CliError } from "./errors.ts";
 
@@ -35,22 +41,30 @@ async function test(
     throw new CliError("USAGE", "--provider-config is not JSON", `write it as '{"folder":"/tmp/x"}'`);
   }
   const create = () => loadProvider(module, config);
-  await create().catch((error: unknown) => {
+  const { capabilities } = await create().catch((error: unknown) => {
     if (error instanceof ProviderModuleError) throw new CliError("BAD_FILE", error.message);
     throw new CliError("BAD_FILE", `${module}: createProvider fails: ${String(error)}`);
   });
   const text = options.output === "text";
   const { providerIds } = options;
-  const results = await runContract({
-    create,
-    sleep: (ms) => systemClock.sleep(ms),
-    signal: new AbortController().signal,
-    ...(providerIds === undefined ? {} : { providerId: (node) => providerIds.replaceAll("%", String(node)) }),
-    onResult({ rule, ok, message }) {
-      if (text)
-        console.log(`${ok ? "ok    " : "FAILED"}  ${rule}${message === undefined ? "" : `\n        ${message}`}`);
-    },
-  });
+  const results: ContractResult[] = [];
+  const kinds = contractKinds(capabilities);
+  // Who serves neither is told so by the first rule.
+  for (const of of kinds.length > 0 ? kinds : ["Services" as const]) {
+    if (text && kinds.length > 1) console.log(`${of}:`);
+    const found = await runContract({
+      create,
+      of,
+      sleep: (ms) => systemClock.sleep(ms),
+      signal: new AbortController().signal,
+      ...(providerIds === undefined ? {} : { providerId: (node) => providerIds.replaceAll("%", String(node)) }),
+      onResult({ rule, ok, message }) {
+        if (text)
+          console.log(`${ok ? "ok    " : "FAILED"}  ${rule}${message === undefined ? "" : `\n        ${message}`}`);
+      },
+    });
+    results.push(...found.map((one) => (kinds.length > 1 ? { ...one, rule: `${of}: ${one.rule}` } : one)));
+  }
   const failed = results.filter(({ ok }) => !ok).length;
   if (text) console.log(`${results.length - failed} of ${results.length} rules are kept`);
   else console.log(JSON.stringify(results, null, 2));

@@ -5,7 +5,8 @@ import { join } from "node:path";
 
 /**
  * Frontends are { name, address, port, sticky, members: [{ address, port }] } for TCP, or { name, address, port, tls: [PEM], http: [{ hostname,
- * path, members }] }, where the first rule that matches counts. A connection that stands stays over changes.
+ * path, isExact, members, status }] }, where the first rule that matches counts; a `status` is answered by itself. A connection that stands stays
+ * over changes.
  */
 export function createHaproxy(folder) {
   let child;
@@ -40,13 +41,13 @@ export function createHaproxy(folder) {
       "",
     ].join("\n");
   const renderHttp = ({ name, address, port, tls = [], http }) => {
-    const condition = ({ hostname = "", path = "" }, i) => [
+    const condition = ({ hostname = "", path = "", isExact = false }, i) => [
       ...(hostname.startsWith("*.")
         ? [`  acl r${i} hdr(host),field(1,:) -i -m end ${word(hostname.slice(1))}`]
         : hostname
           ? [`  acl r${i} hdr(host),field(1,:) -i ${word(hostname)}`]
           : []),
-      ...(path ? [`  acl p${i} path_beg ${word(path)}`] : []),
+      ...(path ? [`  acl p${i} ${isExact ? "path" : "path_beg"} ${word(path)}`] : []),
       `  use_backend ${word(name)}.${i}${hostname || path ? ` if${hostname ? ` r${i}` : ""}${path ? ` p${i}` : ""}` : ""}`,
     ];
     return [
@@ -54,9 +55,10 @@ export function createHaproxy(folder) {
       "  mode http",
       `  bind ${word(address)}:${word(port)}${tls.length > 0 ? ` ssl crt ${join(folder, word(name))}/` : ""}`,
       ...http.flatMap(condition),
-      ...http.flatMap(({ members }, i) => [
+      ...http.flatMap(({ members, status }, i) => [
         `backend ${word(name)}.${i}`,
         "  mode http",
+        ...(status ? [`  http-request return status ${Number(status)}`] : []),
         ...members.map((one, j) => `  server s${j} ${word(one.address)}:${word(one.port)}`),
       ]),
     ];

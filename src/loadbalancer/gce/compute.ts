@@ -25,7 +25,12 @@ export interface Compute {
   /** All pages of what is listed by a POST. */
   listPosted(path: string, signal: AbortSignal): Promise<readonly Shape[]>;
   /** Changes something, and follows the operation for a while. */
-  change(method: "POST" | "PATCH" | "DELETE", path: string, body: unknown, signal: AbortSignal): Promise<StepResult>;
+  change(
+    method: "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<StepResult>;
 }
 
 /** Looks at an operation before it is left to the next call. */
@@ -137,7 +142,8 @@ function outcomeOf(operation: Shape): StepResult {
   const code = textIn(first.at("code")) ?? "";
   if (code === "RESOURCE_ALREADY_EXISTS") return { state: "done" };
   if (code === "RESOURCE_NOT_FOUND" && textIn(operation.at("operationType")) === "delete") return { state: "done" };
-  const message = `${code.slice(0, 80)}: ${(textIn(first.at("message")) ?? "").slice(0, 400)}`;
+  const words = withoutKeys(textIn(first.at("message")) ?? "");
+  const message = `${code.slice(0, 80)}: ${words.slice(0, 400)}`;
   return { state: "failed", reason: reasonOfCode(code), message: message.replaceAll(/[\p{Cc}\s]+/gu, " ") };
 }
 
@@ -174,8 +180,11 @@ function reasonOf(answer: ApiAnswer): FailureReason | undefined {
 const loginReason = ({ status }: ApiAnswer): FailureReason | undefined =>
   status === 400 || status === 404 ? "Credentials" : undefined;
 
+/** What is sent may come back in an error: a certificate's key is said to nobody. */
+const withoutKeys = (text: string) => text.replaceAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^"]*/g, "***");
+
 function messageOf(body: unknown): string | undefined {
-  return textIn(shape(body).at("error").at("message"));
+  return withoutKeys(textIn(shape(body).at("error").at("message")) ?? "");
 }
 
 function messageOfLogin(body: unknown): string | undefined {

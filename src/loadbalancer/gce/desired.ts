@@ -21,6 +21,8 @@ export interface GceSettings {
   readonly nodeTags: readonly string[];
   /** Make firewall rules. */
   readonly firewalls: boolean;
+  /** Blocks of the proxy-only subnet, where requests of Ingresses come from. */
+  readonly proxyRanges: readonly string[];
   /** Where each node says whether its Service proxy works, path /healthz. */
   readonly healthPort: number;
 }
@@ -69,7 +71,7 @@ export interface Desired {
 
 const mostRulePorts = 5;
 /** Where Google's health checks come from (documentation of its load balancers, "Probe IP ranges and firewall rules"). */
-const probes: Readonly<Record<Scheme, readonly string[]>> = {
+export const probes: Readonly<Record<Scheme, readonly string[]>> = {
   INTERNAL: ["130.211.0.0/22", "35.191.0.0/16"],
   EXTERNAL: ["209.85.152.0/22", "209.85.204.0/22", "35.191.0.0/16"],
 };
@@ -155,7 +157,7 @@ export function desiredOf(exposure: Exposure, settings: GceSettings): Desired {
   };
 }
 
-function schemeOf(annotation: string | undefined, otherwise: Scheme): Scheme {
+export function schemeOf(annotation: string | undefined, otherwise: Scheme): Scheme {
   if (annotation === undefined) return otherwise;
   if (annotation === "Internal") return "INTERNAL";
   if (annotation === "External") return "EXTERNAL";
@@ -163,7 +165,7 @@ function schemeOf(annotation: string | undefined, otherwise: Scheme): Scheme {
   throw refused(`annotation ${typeAnnotation}: Internal or External is needed, not ${found}`);
 }
 
-function globalAccess(annotation: string | undefined, scheme: Scheme): boolean {
+export function globalAccess(annotation: string | undefined, scheme: Scheme): boolean {
   if (annotation === undefined || annotation === "false") return false;
   if (annotation !== "true") throw refused(`annotation ${globalAccessAnnotation}: true or false is needed`);
   if (scheme === "EXTERNAL") throw refused(`annotation ${globalAccessAnnotation} is only for internal load balancers`);
@@ -171,7 +173,7 @@ function globalAccess(annotation: string | undefined, scheme: Scheme): boolean {
 }
 
 /** One group a zone, also where a zone has but one machine. */
-function groupsOf(targets: readonly ExposureTarget[], { zone: otherwise }: GceSettings): readonly Group[] {
+export function groupsOf(targets: readonly ExposureTarget[], { zone: otherwise }: GceSettings): readonly Group[] {
   const zones = new Map<string, Endpoint[]>();
   for (const { node, addresses, providerId = "" } of targets) {
     // gce://PROJECT/ZONE/INSTANCE

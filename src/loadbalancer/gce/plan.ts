@@ -30,7 +30,7 @@ export interface Observed {
 
 /** Paths are below the project. */
 export interface GceStep {
-  readonly method: "POST" | "PATCH" | "DELETE";
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
 }
@@ -48,22 +48,27 @@ export function placesOf({ region }: GceSettings, name: string) {
   };
 }
 
-const insert = (what: string, path: string, body: object): ProviderStep => ({
+export const insert = (what: string, path: string, body: object): ProviderStep => ({
   summary: `create ${what}`,
   input: { method: "POST", path, body } satisfies GceStep,
 });
-const patch = (what: string, path: string, body: object): ProviderStep => ({
+export const patch = (what: string, path: string, body: object): ProviderStep => ({
   summary: `change ${what}`,
   input: { method: "PATCH", path, body } satisfies GceStep,
 });
-const drop = (what: string, path: string): ProviderStep => ({
+/** The whole of it, in place of what is there. */
+export const put = (what: string, path: string, body: object): ProviderStep => ({
+  summary: `change ${what}`,
+  input: { method: "PUT", path, body } satisfies GceStep,
+});
+export const drop = (what: string, path: string): ProviderStep => ({
   summary: `delete ${what}`,
   input: { method: "DELETE", path } satisfies GceStep,
 });
 
-const networkOf = ({ network, project }: GceSettings) =>
+export const networkOf = ({ network, project }: GceSettings) =>
   network.includes("/") ? network : `projects/${project}/global/networks/${network}`;
-const subnetworkOf = ({ subnetwork, project, region }: GceSettings) =>
+export const subnetworkOf = ({ subnetwork, project, region }: GceSettings) =>
   subnetwork.includes("/") ? subnetwork : `projects/${project}/regions/${region}/subnetworks/${subnetwork}`;
 
 /** Pure. Throws ProviderFailure. */

@@ -1,6 +1,6 @@
 import { proxyHealthPort, readConfig } from "../provider/config.ts";
-import { failedStep, ProviderFailure, type ExposureKey, type LoadBalancerProvider } from "../provider/contract.ts";
-import { numberIn, textIn, type Shape } from "../provider/shape.ts";
+import { failedStep, type ExposureKey, type LoadBalancerProvider } from "../provider/contract.ts";
+import { textIn, type Shape } from "../provider/shape.ts";
 import { createCompute, type Compute } from "./compute.ts";
 import { readKeyFile } from "./credentials.ts";
 import {
@@ -16,17 +16,13 @@ import {
   type GceSettings,
   type Group,
 } from "./desired.ts";
-import {
-  placesOf,
-  planGce,
-  planGceRemoval,
-  type FoundFirewall,
-  type FoundRule,
-  type GceStep,
-  type Observed,
-} from "./plan.ts";
+import { allowHttpAnnotation, httpDesiredOf, httpNameOf } from "./http-desired.ts";
+import { observeHttp } from "./http-observe.ts";
+import { httpPlacesOf, planHttp, planHttpRemoval, type HttpObserved } from "./http-plan.ts";
+import { placesOf, planGce, planGceRemoval, type GceStep, type Observed } from "./plan.ts";
+import { backendOf, firewallOf, healthOf, lastOf, own, ruleOf } from "./reading.ts";
 
-/** Services with this class get a passthrough Network Load Balancer of Google Cloud. */
+/** Services with this class get a passthrough Network Load Balancer of Google Cloud, Ingresses an Application Load Balancer. */
 export const gceClass = "fairlead.dev/gce";
 
 const names = [
@@ -39,6 +35,7 @@ const names = [
   "networkTier",
   "nodeTags",
   "firewalls",
+  "proxyRanges",
   "healthPort",
   "credentialsFile",
   "metadataUrl",
@@ -48,8 +45,11 @@ const names = [
   "timeoutMs",
 ];
 
-/** Google Cloud: a passthrough Network Load Balancer a Service. Throws ProviderConfigError. */
-export function createProvider(value: unknown): LoadBalancerProvider<Observed> {
+/** What exists for a Service, or for an Ingress. */
+type Seen = Observed | HttpObserved;
+
+/** Google Cloud: a passthrough Network Load Balancer a Service, a regional Application Load Balancer an Ingress. Throws ProviderConfigError. */
+export function createProvider(value: unknown): LoadBalancerProvider<Seen> {
   const config = readConfig(value, names);
   const { env } = process;
   const keyFile = config.optional("credentialsFile") ?? env["GOOGLE_APPLICATION_CREDENTIALS"];
@@ -78,26 +78,13 @@ export function createProvider(value: unknown): LoadBalancerProvider<Observed> {
     tier: config.oneOf("networkTier", ["PREMIUM", "STANDARD"], "PREMIUM"),
     nodeTags: config.texts("nodeTags"),
     firewalls: config.flag("firewalls", true),
+    proxyRanges: config.texts("proxyRanges"),
     healthPort: config.whole("healthPort", 1, 65_535, proxyHealthPort),
   };
   return gceProvider(compute, settings);
 }
 
-const lastOf = (url: string) => url.split("/").at(-1) ?? "";
-/** The zone in a URL of something zonal. */
-const zoneIn = (url: string) => /\/zones\/([^/]+)/.exec(url)?.[1] ?? "";
-const textsIn = (one: Shape) => (one.isAbsent() ? [] : one.list().map((each) => each.text()));
-
-export function gceProvider(compute: Compute, settings: GceSettings): LoadBalancerProvider<Observed> {
-  /** Undefined: there is none. Throws ProviderFailure Refused for what somebody else has made under our name. */
-  function own(one: Shape | undefined, key: ExposureKey): Shape | undefined {
-    if (!one) return undefined;
-    const owner = ownerIn(textIn(one.at("description")));
-    if (owner?.uid === key.uid && owner.cluster === key.cluster) return one;
-    const words = `Google Cloud has a ${textIn(one.at("kind")) ?? "thing"} ${one.at("name").text()} that is not marked as this Service's; remove it`;
-    throw new ProviderFailure("Refused", words);
-  }
-
+export function gceProvider(compute: Compute, settings: GceSettings): LoadBalancerProvider<Seen> {
   async function groupsOf(key: ExposureKey, name: string, signal: AbortSignal): Promise<readonly Group[]> {
     const found = await compute.list("aggregated/networkEndpointGroups", `name eq "${name}"`, signal);
     const groups: Group[] = [];
@@ -114,12 +101,25 @@ export function gceProvider(compute: Compute, settings: GceSettings): LoadBalanc
     return groups.sort((a, b) => (a.zone < b.zone ? -1 : 1));
   }
 
-  async function observe(key: ExposureKey, signal: AbortSignal): Promise<Observed | undefined> {
+  async function observe(key: ExposureKey, signal: AbortSignal): Promise<Seen | undefined> {
+    const { addresses } = placesOf(settings, "");
+    const reserved = async (name: string) => own(await compute.get(`${addresses}/${name}`, signal), key);
+    const [address, httpAddress] = await Promise.all([reserved(nameOf(key)), reserved(httpNameOf(key))]);
+    // The address is made first and goes last. Without it, leftovers of either kind are looked for.
+    if (address) return observeService(key, address, signal);
+    const http = await observeHttp(compute, settings, key, httpAddress, signal);
+    return http ?? observeService(key, undefined, signal);
+  }
+
+  async function observeService(
+    key: ExposureKey,
+    address: Shape | undefined,
+    signal: AbortSignal,
+  ): Promise<Observed | undefined> {
     const name = nameOf(key);
     const places = placesOf(settings, name);
     const read = async (path: string) => own(await compute.get(path, signal), key);
     const all = (list: readonly string[], place: string) => Promise.all(list.map((one) => read(`${place}/${one}`)));
-    const address = await read(`${places.addresses}/${name}`);
     const [health, backend, rules, firewalls, groups] = await Promise.all([
       read(`${places.health}/${name}`),
       read(`${places.backends}/${name}`),
@@ -146,6 +146,7 @@ export function gceProvider(compute: Compute, settings: GceSettings): LoadBalanc
   return {
     name: "gce",
     loadBalancerClass: gceClass,
+    ingressController: gceClass,
     capabilities: {
       families: ["IPv4"],
       protocols: ["TCP", "UDP"],
@@ -157,15 +158,20 @@ export function gceProvider(compute: Compute, settings: GceSettings): LoadBalanc
       // Packets arrive at nodes as clients have sent them, for the load balancer's address.
       withoutNodePorts: true,
       mostPorts: 100,
-      annotations: [typeAnnotation, globalAccessAnnotation],
+      annotations: [typeAnnotation, globalAccessAnnotation, allowHttpAnnotation],
+      http: { tls: true, exactPaths: true, endpoints: false },
     },
     async list(cluster, signal) {
-      const places = placesOf(settings, "");
+      const [places, http] = [placesOf(settings, ""), httpPlacesOf(settings)];
       const kinds = [
         places.addresses,
         places.health,
         places.backends,
         places.rules,
+        http.urlMaps,
+        http.proxies(80),
+        http.proxies(443),
+        http.certificates,
         "aggregated/networkEndpointGroups",
       ];
       if (settings.firewalls) kinds.push(places.firewalls);
@@ -174,8 +180,16 @@ export function gceProvider(compute: Compute, settings: GceSettings): LoadBalanc
       return [...new Map(keys.filter((key) => key.cluster === cluster).map((key) => [key.uid, key])).values()];
     },
     observe,
-    plan: (desired, observed) => planGce(desiredOf(desired, settings), observed, settings),
-    planRemoval: (observed) => planGceRemoval(observed, settings),
+    plan(desired, observed) {
+      if (desired.http) {
+        const seen = observed && "http" in observed ? observed : undefined;
+        return planHttp(httpDesiredOf(desired, settings), seen, settings);
+      }
+      const seen = observed && !("http" in observed) ? observed : undefined;
+      return planGce(desiredOf(desired, settings), seen, settings);
+    },
+    planRemoval: (observed) =>
+      "http" in observed ? planHttpRemoval(observed, settings) : planGceRemoval(observed, settings),
     async apply({ input }, signal) {
       const { method, path, body } = input as GceStep;
       try {
@@ -184,46 +198,11 @@ export function gceProvider(compute: Compute, settings: GceSettings): LoadBalanc
         return failedStep(error);
       }
     },
-    addresses: ({ address, rules }) => (address && rules.length > 0 ? [{ ip: address.address, ipMode: "VIP" }] : []),
-  };
-}
-
-function healthOf(one: Shape) {
-  const http = one.at("httpHealthCheck");
-  if (http.isAbsent()) return { port: 0, path: "" };
-  return { port: numberIn(http.at("port")) ?? 0, path: textIn(http.at("requestPath")) ?? "" };
-}
-
-function backendOf(one: Shape) {
-  const backends = one.at("backends");
-  return {
-    zones: (backends.isAbsent() ? [] : backends.list()).map((each) => zoneIn(each.at("group").text())).sort(),
-    affinity: textIn(one.at("sessionAffinity")) ?? "NONE",
-    fingerprint: one.at("fingerprint").text(),
-  };
-}
-
-function ruleOf(one: Shape): FoundRule {
-  return {
-    name: one.at("name").text(),
-    protocol: one.at("IPProtocol").text() as FoundRule["protocol"],
-    ports: [...textsIn(one.at("ports"))].sort((a, b) => Number(a) - Number(b)),
-    address: one.at("IPAddress").text(),
-    globalAccess: one.at("allowGlobalAccess").isAbsent() ? false : one.at("allowGlobalAccess").flag(),
-  };
-}
-
-function firewallOf(one: Shape, name: string): FoundFirewall {
-  const found = one.at("name").text();
-  const allowed = one.at("allowed");
-  return {
-    name: found,
-    sources: [...textsIn(one.at("sourceRanges"))].sort(),
-    tags: [...textsIn(one.at("targetTags"))].sort(),
-    allowed: (allowed.isAbsent() ? [] : allowed.list())
-      .map((each) => ({ protocol: each.at("IPProtocol").text(), ports: textsIn(each.at("ports")) }))
-      .sort((a, b) => (a.protocol < b.protocol ? -1 : 1)),
-    toAddress: found === name,
-    destinations: textsIn(one.at("destinationRanges")),
+    addresses(observed) {
+      const { address } = observed;
+      if (!address) return [];
+      if ("http" in observed) return observed.fronts.length > 0 ? [{ ip: address.address }] : [];
+      return observed.rules.length > 0 ? [{ ip: address.address, ipMode: "VIP" }] : [];
+    },
   };
 }

@@ -140,9 +140,12 @@ const subjects: readonly Subject[] = [
       }),
     login: () => new Map([["/t/oauth2/v2.0/token", json({ access_token: secret, expires_in: 3_600 })]]),
   },
-  {
-    name: "gce",
-    desired: service,
+  ...[
+    { name: "gce", desired: service },
+    { name: "gce for an Ingress", desired: ingress },
+  ].map(({ name, desired }): Subject => ({
+    name,
+    desired,
     create: (url) =>
       gce({ project: "p", region: "r", zone: "z", metadataUrl: url, endpoint: `${url}/compute/v1`, timeoutMs }),
     login: () =>
@@ -152,7 +155,7 @@ const subjects: readonly Subject[] = [
           json({ access_token: secret, expires_in: 3_600 }),
         ],
       ]),
-  },
+  })),
 ];
 
 const faults: readonly (readonly [string, Answer])[] = [

@@ -2,4 +2,4 @@ export * from "./contract.ts";
 export { converge, remove, type Convergence } from "./converge.ts";
 export { providerCondition, startProviderController, type ProviderControllerOptions } from "./controller.ts";
 export { loadProvider, ProviderModuleError } from "./load.ts";
-export { runContract, type ContractOptions, type ContractResult } from "./suite.ts";
+export { contractKinds, runContract, type ContractKind, type ContractOptions, type ContractResult } from "./suite.ts";

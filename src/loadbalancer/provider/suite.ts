@@ -16,6 +16,13 @@ export interface ContractResult {
   readonly message?: string;
 }
 
+export type ContractKind = "Services" | "Ingresses";
+
+/** What a provider serves, and so is held against the contract with. */
+export function contractKinds({ protocols, http }: Capabilities): readonly ContractKind[] {
+  return [...(protocols.length > 0 ? ["Services" as const] : []), ...(http ? ["Ingresses" as const] : [])];
+}
+
 export interface ContractOptions {
   /** Makes the provider anew, as after a crash: nothing in memory may be needed. */
   readonly create: () => Promise<LoadBalancerProvider>;
@@ -23,6 +30,8 @@ export interface ContractOptions {
   readonly signal: AbortSignal;
   /** `spec.providerID` of the suite's node of a number, for providers that need one. */
   readonly providerId?: (node: number) => string;
+  /** What load balancers are made for. Default: Services, where the provider serves any. */
+  readonly of?: ContractKind;
   /** Milliseconds that one load balancer may take. Default 2 minutes. */
   readonly patience?: number;
   readonly onResult?: (result: ContractResult) => void;
@@ -45,12 +54,14 @@ function httpOf(path: string): HttpExposure {
   return { rules: [{ host: "contract.example", path, match: "Prefix", backend }], fallback: backend, certificates: [] };
 }
 
-/** Load balancers that the suite makes, and removes. For who serves no Services they are Ingresses. */
+/** Load balancers that the suite makes, and removes. */
 function exposures(
   can: Capabilities,
+  of: ContractKind,
   providerId: ContractOptions["providerId"],
 ): { first: Exposure; changed: Exposure; second: Exposure } {
-  const protocol = can.protocols[0] ?? "TCP";
+  const http = of === "Ingresses";
+  const protocol = http ? "TCP" : (can.protocols[0] ?? "TCP");
   const families = can.families.slice(0, 1);
   const v6 = families[0] === "IPv6";
   const target = (node: string, last: number) => ({
@@ -58,7 +69,6 @@ function exposures(
     addresses: [v6 ? `fd00:a::${last}` : `10.240.0.${last}`],
     ...(providerId ? { providerId: providerId(last) } : {}),
   });
-  const http = can.protocols.length === 0 ? can.http : undefined;
   const port = (name: string, number: number, nodePort: number) => ({ name, protocol, port: number, nodePort });
   const make = (name: string, uid: string, more: Partial<Exposure>): Exposure => ({
     key: { cluster, namespace: "contract", name, uid },
@@ -120,7 +130,11 @@ export async function runContract(options: ContractOptions): Promise<readonly Co
 
   const provider = await create();
   const can = provider.capabilities;
-  const { first, changed, second } = exposures(can, options.providerId);
+  const { first, changed, second } = exposures(
+    can,
+    options.of ?? contractKinds(can)[0] ?? "Services",
+    options.providerId,
+  );
   const keysNow = async (one: LoadBalancerProvider) =>
     (await one.list(cluster, signal)).map(({ name, uid }) => `${name} ${uid}`).sort();
   const keyOf = ({ key }: Exposure) => `${key.name} ${key.uid}`;

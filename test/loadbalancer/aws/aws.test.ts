@@ -81,8 +81,9 @@ print(json.dumps({"vpc": vpc, "subnets": subnets}))`)) as typeof network;
     await rm(folder, { recursive: true, force: true });
   });
 
-  test("the contract is kept, cut off after every step", async () => {
-    const results = await runContract({ create: () => Promise.resolve(provider()), sleep: (ms) => sleep(ms), signal });
+  test.each(["Services", "Ingresses"] as const)("the contract is kept, cut off after every step: %s", async (of) => {
+    const create = () => Promise.resolve(provider());
+    const results = await runContract({ create, of, sleep: (ms) => sleep(ms), signal });
     expect(results.filter(({ ok }) => !ok)).toEqual([]);
     expect(await counts()).toEqual([0, 0]);
   });

@@ -1,25 +1,14 @@
-import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createProvider } from "../../../src/loadbalancer/gce/index.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
 import { exposure, settle } from "../../support/exposures.ts";
-import { account, project, startGce, type Gce } from "./server.mjs";
+import { machine, openGceApi, type GceApi } from "./api.ts";
 
 // The provider against Compute Engine's API alone, each request held against Google's discovery document; gce.test.ts has the way to a pod.
 // PROVIDERS=full holds load balancers of both schemes against the contract.
 const isFull = process.env["PROVIDERS"] === "full";
-const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 const { signal } = new AbortController();
-const machine = (name: string, zone: string, address: string) => ({
-  node: name,
-  addresses: [address],
-  providerId: `gce://${project}/${zone}/${name}`,
-});
 const service = (more: Partial<Exposure> = {}): Exposure =>
   exposure({
     ports: [
@@ -31,33 +20,10 @@ const service = (more: Partial<Exposure> = {}): Exposure =>
   });
 
 describe("Compute Engine's API", () => {
-  let folder = "";
-  let credentialsFile = "";
-  let gce: Gce;
-
-  const writeKey = async (more: object = {}) => {
-    const key = { type: "service_account", client_email: account, private_key_id: "key-1", private_key: pem };
-    await writeFile(credentialsFile, JSON.stringify({ ...key, token_uri: `${gce.url}/token`, ...more }));
-  };
-  const provider = (more: object = {}) =>
-    createProvider({
-      project,
-      region: "r1",
-      zone: "z1",
-      nodeTags: ["nodes"],
-      credentialsFile,
-      endpoint: `${gce.url}/compute/v1`,
-      pollMs: 10,
-      timeoutMs: 30_000,
-      ...more,
-    });
-  const kinds = async () => {
-    const { things, invalid } = await gce.state();
-    expect(invalid).toEqual([]);
-    return Object.keys(things)
-      .map((path) => path.split("/").slice(2, -1).join("/"))
-      .sort();
-  };
+  let at: GceApi;
+  let gce: GceApi["gce"];
+  const provider = (more?: object) => at.provider(more);
+  const kinds = () => at.kinds();
   const everything = [
     "global/firewalls",
     "global/firewalls",
@@ -70,16 +36,11 @@ describe("Compute Engine's API", () => {
     "zones/z2/networkEndpointGroups",
   ];
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "fairlead-gce-"));
-    credentialsFile = join(folder, "key.json");
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
   beforeEach(async () => {
-    gce = await startGce(0, publicKey.export({ type: "spki", format: "pem" }).toString());
-    await writeKey();
+    at = await openGceApi();
+    ({ gce } = at);
   });
-  afterEach(() => gce.close());
+  afterEach(() => at.close());
 
   test.each(isFull ? ["INTERNAL", "EXTERNAL"] : ["INTERNAL"])(
     "the contract is kept, cut off after every step: %s",
@@ -230,15 +191,15 @@ describe("Compute Engine's API", () => {
   });
 
   test("keys that are no keys: an error that names the file, and no word of the key", async () => {
-    await writeFile(credentialsFile, "{");
+    await writeFile(at.credentialsFile, "{");
     expect(() => provider()).toThrow(/credentialsFile .*no JSON/);
-    await writeKey({ type: "external_account" });
+    await at.writeKey({ type: "external_account" });
     expect(() => provider()).toThrow(/type is "external_account"/);
-    await writeKey({ private_key: "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n" });
+    await at.writeKey({ private_key: "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n" });
     const broken = await converge(provider(), service(), signal);
     expect(broken).toMatchObject({ state: "failed", reason: "Credentials" });
     expect(JSON.stringify(broken)).not.toContain("c2VjcmV0");
-    await writeKey({ client_email: "somebody@else" });
+    await at.writeKey({ client_email: "somebody@else" });
     expect(await converge(provider(), service(), signal)).toMatchObject({ state: "failed", reason: "Credentials" });
     expect(await kinds()).toEqual([]);
   });

@@ -1,16 +1,23 @@
 import { generateKeyPairSync } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Ingress } from "../../../src/kube/index.ts";
 import { freePort } from "../../../src/system/index.ts";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository, type Running } from "../../support/lab.ts";
+import { load } from "../../support/load.ts";
 import { providerLab, type ProviderLab } from "../../support/provider-lab.ts";
+import { proxyRange } from "./http.mjs";
 import { account, project, type GceState } from "./server.mjs";
 
 // Compute Engine is a contract server (server.mjs). A passthrough load balancer leads packets on as they are, which no proxy does: the server sets
-// routes of a client's network namespace, to machines that answer real health checks and that firewall rules let through.
-describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` (skipped: ${noKernel})` : ""}`, () => {
+// routes of a client's network namespace, to machines that answer real health checks and that firewall rules let through. A real HAProxy does what an
+// Application Load Balancer says.
+const missing = ["haproxy", "openssl", "curl"].find((name) => spawnSync(name, ["--version"]).error);
+const why = noKernel ?? (missing && `needs ${missing}`);
+describe.skipIf(why)(`GCE: Service, Ingress, operations, packets, pod${why ? ` (skipped: ${why})` : ""}`, () => {
   const namespace = `fairlead-gce-${process.pid}`;
   const gateway = "192.0.2.2";
   let lab: Lab;
@@ -45,11 +52,24 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
     const of = { type: "service_account", client_email: account, private_key_id: "key-1", private_key: key };
     await writeFile(credentialsFile, JSON.stringify({ ...of, token_uri: `${url}/token` }));
     const program = join(repository, "test/loadbalancer/gce/server.mjs");
-    server = lab.start(process.execPath, [program, String(port), publicFile]);
+    const folder = join(lab.dir, "haproxy");
+    await mkdir(folder);
+    await chmod(folder, 0o777);
+    server = lab.start(process.execPath, [program, String(port), publicFile, folder]);
     const config = join(lab.dir, "providers.json");
     const endpoint = `${url}/compute/v1`;
-    const settings = { project, region: "r1", nodeTags: ["nodes"], credentialsFile, endpoint, pollMs: 50 };
-    await writeFile(config, JSON.stringify({ cluster: "lab", providers: [{ module: "gce", config: settings }] }));
+    const settings = {
+      project,
+      region: "r1",
+      nodeTags: ["nodes"],
+      proxyRanges: [proxyRange],
+      credentialsFile,
+      endpoint,
+    };
+    await writeFile(
+      config,
+      JSON.stringify({ cluster: "lab", providers: [{ module: "gce", config: { ...settings, pollMs: 50 } }] }),
+    );
     at = providerLab({ lab, cluster, url, config, client, loadBalancerClass: "fairlead.dev/gce" });
     await eventually("Compute Engine answers", () => at.state());
     const nodes = JSON.parse(await at.kubectl("get", "nodes", "-o", "json")) as {
@@ -103,6 +123,101 @@ describe.skipIf(noKernel)(`GCE: Service, operations, packets, pod${noKernel ? ` 
     }
     await at.answers("10.240.9.11", 7_180);
     expect((await at.state()).invalid).toEqual([]);
+  });
+
+  it("an Ingress leads requests by host and path, over HTTPS too, through faults, and goes without a trace", async () => {
+    const apply = async (name: string, object: object) => {
+      const file = join(lab.dir, `${name}.json`);
+      await writeFile(file, JSON.stringify(object));
+      await at.kubectl("apply", "-f", file);
+    };
+    const before = Object.keys((await at.state()).things).sort();
+    await at.kubectl(
+      "expose",
+      "deployment",
+      "web",
+      "--name=site",
+      "--type=NodePort",
+      "--port=80",
+      "--target-port=8080",
+    );
+    const [tlsKey, certificate] = [join(lab.dir, "tls.key"), join(lab.dir, "tls.crt")];
+    const made = [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-days",
+      "2",
+      "-keyout",
+      tlsKey,
+      "-out",
+      certificate,
+    ];
+    const subject = ["-subj", "/CN=site.example", "-addext", "subjectAltName=DNS:site.example"];
+    printed(await lab.run("openssl", [...made, ...subject]));
+    await at.kubectl("create", "secret", "tls", "site", `--cert=${certificate}`, `--key=${tlsKey}`);
+    await apply("class", {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "IngressClass",
+      metadata: { name: "gce" },
+      spec: { controller: "fairlead.dev/gce" },
+    });
+    const path = (of: string, pathType: string) => {
+      return { path: of, pathType, backend: { service: { name: "site", port: { number: 80 } } } };
+    };
+    const expose = (paths: object[]) =>
+      apply("site", {
+        apiVersion: "networking.k8s.io/v1",
+        kind: "Ingress",
+        metadata: { name: "site" },
+        spec: {
+          ingressClassName: "gce",
+          rules: [{ host: "site.example", http: { paths } }],
+          tls: [{ hosts: ["site.example"], secretName: "site" }],
+        },
+      });
+    await at.post("/_test/mode", { busy: 2, lose: 2, fail: 1 });
+    await expose([path("/shop", "Prefix"), path("/exact", "Exact")]);
+    const address = await eventually(
+      "the Ingress has an address",
+      async () => {
+        const { status } = JSON.parse(await at.kubectl("get", "ingress", "site", "-o", "json")) as Ingress;
+        const [found] = status?.loadBalancer?.ingress ?? [];
+        if (found?.ip) return found.ip;
+        throw new Error(at.output().slice(-800));
+      },
+      60,
+    );
+    const answers = (url: string, host: string, status: number) =>
+      eventually(
+        `${host} ${url} answers ${status}`,
+        async () => {
+          const args = ["-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "--connect-to", `::${address}:`];
+          const code = (await lab.run("curl", [...args, url, "-H", `Host: ${host}`])).stdout.trim();
+          if (code === String(status)) return true;
+          throw new Error(`${code} ${JSON.stringify(await at.state()).slice(-400)}`);
+        },
+        60,
+      );
+    await answers("http://site.example/shop", "site.example", 200);
+    await answers("https://site.example/shop/cart", "site.example", 200);
+    await answers("http://site.example/exact", "site.example", 200);
+    await answers("http://site.example/exact/more", "site.example", 404);
+    await answers("http://site.example/shopping", "site.example", 404);
+    await answers("http://site.example/shop", "elsewhere.example", 404);
+    const { ok } = await load(lab, { url: `http://${address}/shop`, host: "site.example", count: 10 });
+    expect(ok).toBe(10);
+    await at.post("/_test/mode", { busy: 1, fail: 1, revoke: true });
+    await expose([path("/shopping", "Prefix")]);
+    await answers("http://site.example/shopping", "site.example", 200);
+    await answers("http://site.example/exact", "site.example", 404);
+    expect((await at.state()).invalid).toEqual([]);
+    await at.kubectl("delete", "ingress", "site", "--timeout=60s");
+    expect(Object.keys((await at.state()).things).sort()).toEqual(before);
+    const secret = (await readFile(tlsKey, "utf8")).split("\n")[2] ?? "none";
+    expect(at.output()).not.toContain(secret);
   });
 
   it("a start anew writes nothing; what goes leaves nothing; the key is in no log", async () => {

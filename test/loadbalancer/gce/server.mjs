@@ -1,4 +1,4 @@
-// Google's Compute Engine, as far as its contract goes: node server.mjs PORT PUBLIC_KEY_FILE. Every request is held against Google's own discovery
+// Google's Compute Engine, as far as its contract goes: node server.mjs PORT PUBLIC_KEY_FILE [FOLDER]. Every request is held against Google's own discovery
 // document (model.mjs). Changes are operations; what they name has to be there; names, fingerprints, use and quotas count. What is to be reached
 // is a route of a client's namespace, as passthrough balancers lead packets on as they are: POST /_test/network { namespace, via: { ADDRESS:
 // GATEWAY } }.  POST /_test/mode sets { delay, busy, rate, lose, fail, quota, conflict, hang, revoke }; GET /_test/state says what is there.
@@ -7,6 +7,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { importSPKI, jwtVerify } from "jose";
+import { createHaproxy } from "../../support/haproxy.mjs";
+import { frontendsOf, httpRefusal, referencesOf } from "./http.mjs";
 import { read } from "./model.mjs";
 
 export const project = "lab-project";
@@ -24,12 +26,15 @@ const machines = new Map([
 ]);
 const nodeTag = "nodes";
 
-export async function startGce(port, publicKey) {
+export async function startGce(port, publicKey, folder) {
+  const haproxy = folder && createHaproxy(folder);
   const key = await importSPKI(publicKey, "RS256");
   const base = () => `http://127.0.0.1:${server.address().port}`;
   /** By `kind/scope/name`. */
   const things = new Map();
   const endpoints = new Map();
+  /** Keys of certificates, which are never shown. */
+  const certificates = new Map();
   const operations = new Map();
   const tokens = new Set();
   const invalid = [];
@@ -55,8 +60,10 @@ export async function startGce(port, publicKey) {
     const exists = (url, what) =>
       things.has(pathOf(url)) ? undefined : `The resource '${pathOf(url)}' was not found (${what})`;
     const one = { ...existing, ...body };
+    const http = httpRefusal(kind, one, { exists, things, pathOf, all, network });
+    if (http !== undefined) return http || undefined;
     if (kind === "networkEndpointGroups") {
-      if (one.networkEndpointType !== "GCE_VM_IP") return "only GCE_VM_IP is served";
+      if (!["GCE_VM_IP", "GCE_VM_IP_PORT"].includes(one.networkEndpointType)) return "no such type";
       if (one.subnetwork !== subnetwork || one.network !== network)
         return "Invalid value for field 'resource.subnetwork'";
     }
@@ -103,6 +110,7 @@ export async function startGce(port, publicKey) {
         one.backendService,
         ...(one.healthChecks ?? []),
         ...(one.backends ?? []).map(({ group }) => group),
+        ...referencesOf(one),
       ];
       const { address } = things.get(path);
       return (
@@ -127,9 +135,12 @@ export async function startGce(port, publicKey) {
     }
     if (kind === "backendServices") {
       made.healthChecks = made.healthChecks.map((one) => urlOf(pathOf(one)));
-      made.backends = made.backends.map((one) => ({ ...one, group: urlOf(pathOf(one.group)) }));
+      made.backends = (made.backends ?? []).map((one) => ({ ...one, group: urlOf(pathOf(one.group)) }));
     }
-    if (kind === "forwardingRules") made.backendService = urlOf(pathOf(made.backendService));
+    for (const name of ["backendService", "target", "urlMap", "defaultService"])
+      if (made[name]) made[name] = urlOf(pathOf(made[name]));
+    if (made.privateKey) certificates.set(path, `${made.certificate.trim()}\n${made.privateKey}`);
+    delete made.privateKey;
     things.set(path, { ...made, fingerprint: fingerprint({ ...made, at: randomUUID() }) });
   }
 
@@ -158,7 +169,7 @@ export async function startGce(port, publicKey) {
 
   function answer(id, params, query, body) {
     const [, kind = "", verb = ""] = id.split(".");
-    const of = { regionBackendServices: "backendServices", regionHealthChecks: "healthChecks" }[kind] ?? kind;
+    const of = kind.replace(/^region(.)/, (_, letter) => letter.toLowerCase());
     if (params.project !== project) return error(403, "forbidden", `no permission on project ${params.project}`);
     if (kind.endsWith("Operations")) {
       const operation = operations.get(`${scopeOf(params)}/${params.operation}`);
@@ -202,15 +213,21 @@ export async function startGce(port, publicKey) {
         endpoints.delete(path);
       });
     }
-    if (verb === "patch") {
-      if (of === "backendServices") {
+    if (verb === "setUrlMap" || verb === "setSslCertificates") {
+      const problem = refusal(of, body, params, existing);
+      if (problem) return error(400, "invalid", problem);
+      return operate(verb, params, () => settle(of, { ...things.get(path), ...body }, params, path));
+    }
+    if (verb === "patch" || verb === "update") {
+      if (of === "backendServices" || of === "urlMaps") {
         if (take("conflict")) things.set(path, { ...existing, fingerprint: fingerprint(randomUUID()) });
         if (body.fingerprint !== things.get(path).fingerprint)
           return error(412, "conditionNotMet", "Invalid fingerprint.");
       }
-      const problem = refusal(of, body, params, existing);
+      const kept = () => (verb === "patch" ? things.get(path) : {});
+      const problem = refusal(of, body, params, kept());
       if (problem) return error(400, "invalid", problem);
-      return operate("patch", params, () => settle(of, { ...things.get(path), ...body }, params, path));
+      return operate(verb, params, () => settle(of, { ...kept(), ...body }, params, path));
     }
     const list = endpoints.get(path) ?? [];
     if (verb === "listNetworkEndpoints") {
@@ -230,10 +247,13 @@ export async function startGce(port, publicKey) {
     if (verb === "attachNetworkEndpoints") {
       const stranger = members.find(({ instance }) => machines.get(instance) !== params.zone);
       if (stranger) return error(400, "invalid", `instance ${stranger.instance} is not in zone ${params.zone}`);
+      const isWithPorts = existing.networkEndpointType === "GCE_VM_IP_PORT";
+      if (members.some((one) => isWithPorts !== Number.isInteger(one.port)))
+        return error(400, "invalid", `Invalid value for field 'port' of ${existing.networkEndpointType}`);
     }
     return operate(verb, params, () => {
       const rest = (endpoints.get(path) ?? []).filter(
-        (one) => !members.some(({ instance }) => instance === one.instance),
+        (one) => !members.some(({ instance, port: of }) => instance === one.instance && of === one.port),
       );
       endpoints.set(path, verb === "attachNetworkEndpoints" ? [...rest, ...members] : rest);
     });
@@ -267,9 +287,14 @@ export async function startGce(port, publicKey) {
 
   /** Leads packets for addresses of forwarding rules to the first healthy machine behind them. */
   async function program() {
+    const proxies = frontendsOf({ things, endpoints, pathOf, all, isOpen, certificates });
+    if (haproxy) {
+      for (const { address } of proxies) await ip("route", "replace", "local", `${address}/32`, "dev", "lo");
+      await haproxy.apply(proxies);
+    }
     if (!route) return;
     const wanted = new Map();
-    for (const rule of all("forwardingRules")) {
+    for (const rule of all("forwardingRules").filter(({ backendService }) => backendService)) {
       const service = things.get(pathOf(rule.backendService));
       if (!service || !isOpen(rule.IPProtocol.toLowerCase(), rule.ports ?? [], rule.IPAddress)) continue;
       const check = things.get(pathOf(service.healthChecks[0]));
@@ -294,7 +319,7 @@ export async function startGce(port, publicKey) {
   let turn = Promise.resolve();
   const lead = () => (turn = turn.then(program).catch((problem) => console.error(String(problem))));
   // Machines become healthy and fail by themselves.
-  const timer = setInterval(() => route && lead(), 500);
+  const timer = setInterval(() => (route || haproxy) && lead(), 500);
 
   async function login(form) {
     if (form.get("grant_type") !== grant) return [400, { error: "unsupported_grant_type" }];
@@ -384,10 +409,13 @@ export async function startGce(port, publicKey) {
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   return {
     url: base(),
+    /** For a hand that changes something. */
+    token: () => issue().access_token,
     state: async () => (await fetch(`${base()}/_test/state`)).json(),
     mode: async (value) => void (await fetch(`${base()}/_test/mode`, { method: "POST", body: JSON.stringify(value) })),
     close() {
       clearInterval(timer);
+      haproxy?.close();
       server.closeAllConnections();
       server.close();
     },
@@ -395,8 +423,8 @@ export async function startGce(port, publicKey) {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const [port, file] = process.argv.slice(2);
-  const gce = await startGce(Number(port), readFileSync(file, "utf8"));
+  const [port, file, folder] = process.argv.slice(2);
+  const gce = await startGce(Number(port), readFileSync(file, "utf8"), folder);
   process.on("SIGTERM", () => {
     gce.close();
     process.exit(0);

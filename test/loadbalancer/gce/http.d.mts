@@ -1,0 +1,2 @@
+/** Block of the proxy-only subnet. */
+export const proxyRange: string;
