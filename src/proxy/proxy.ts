@@ -26,6 +26,7 @@ import { createPacketLog, type LoggedPacket } from "./packet-log.ts";
 import { createProgress } from "./progress.ts";
 import { keepTranslating, removeProxy } from "./remove.ts";
 import { followServiceCidrs } from "./service-cidrs.ts";
+import { someClusterIps, whyNoRoute } from "./service-routes.ts";
 import { serveStatus, type StatusPorts } from "./status-server.ts";
 import { createSwitchable } from "./switchable.ts";
 import { createResting } from "./userspace/index.ts";
@@ -132,6 +133,12 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const canary = () => (opened ??= openCanary(signal));
   const probe = async (mode: ProxyMode): Promise<string | undefined> => (await canary()).probe(mode, context.families);
 
+  const lookForRoutes = (): Promise<string | undefined> =>
+    whyNoRoute(
+      someClusterIps(model.keys(), (key) => model.plan(key)),
+      backend.mode === "userspace" && options.ownAddresses !== undefined,
+    );
+
   /** A busy machine may be late once. */
   const selfTest = async (mode: ProxyMode): Promise<string | undefined> =>
     (await probe(mode)) === undefined ? undefined : probe(mode);
@@ -192,7 +199,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       figures,
       health: () => progress.health(),
       unready: () => (serving ? backend.failure?.message : "Services have not all come into force yet"),
-      probeDatapath: () => probe(backend.mode),
+      probeDatapath: async () => (await probe(backend.mode)) ?? (await lookForRoutes()),
       nodeEligible: () => isEligible(node),
       signal,
       clock,

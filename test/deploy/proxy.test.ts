@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
-import type { DaemonSet } from "../../src/kube/index.ts";
+import type { ClusterRole, DaemonSet } from "../../src/kube/index.ts";
 import { eventually, printed } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository, type Running } from "../support/lab.ts";
 
@@ -180,6 +180,15 @@ describe.skipIf(why)(`deploy/: the proxy from its manifests${why ? ` (${why})` :
             env: { KUBECONFIG: kubeconfig },
           }),
         ).toMatchObject({ stdout: "no\n" });
+
+      // It asks for nothing that kube-proxy's own role does not have: a kubeconfig of kube-proxy will do.
+      const rightsOf = async (role: string): Promise<readonly string[]> => {
+        const { rules } = JSON.parse(await kubectl(["get", "clusterrole", role, "-o", "json"])) as ClusterRole;
+        return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs }) =>
+          apiGroups.flatMap((group) => resources.flatMap((one) => verbs.map((verb) => `${verb} ${one} ${group}`))),
+        );
+      };
+      expect(await rightsOf("system:node-proxier")).toEqual(expect.arrayContaining([...(await rightsOf(name))]));
 
       const proxy = await startPod(name);
       try {
