@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_pr
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -134,6 +135,24 @@ describeInside("pods in namespaces", () => {
     await expect.poll(read, { timeout: 10_000 }).toBe("v2\n");
     await node.client.delete(resources.Pod, { namespace: "default", name: "files" }, { gracePeriodSeconds: 1 });
     await node.untilGone("files");
+  });
+
+  test("a volume hides neither the node's files nor other volumes, and may have another inside", async () => {
+    const volumes = ["outer", "inner", "deep"].map((name) => ({ name, emptyDir: {} }));
+    const volumeMounts = [
+      // What the kubelet mounts comes from beneath it.
+      { name: "outer", mountPath: tmpdir() },
+      { name: "inner", mountPath: join(tmpdir(), "inner") },
+      { name: "deep", mountPath: join(tmpdir(), "inner/deep/er") },
+    ];
+    const script = `cd ${tmpdir()}; grep -c hides /etc/hosts; echo x > inner/deep/er/f; find . -type f; sleep 1000`;
+    node.pod("hides", { volumes, containers: [{ name: "main", ...sh(script), volumeMounts }] });
+    await node.until("hides", isReady);
+    await expect
+      .poll(async () => (await kubeletGet(node, "/containerLogs/default/hides/main")).body, { timeout: 5_000 })
+      .toMatch(/^1\n\.\/inner\/deep\/er\/f\n/);
+    await node.client.delete(resources.Pod, { namespace: "default", name: "hides" }, { gracePeriodSeconds: 1 });
+    await node.untilGone("hides");
   });
 
   test("a container says why it ended, or its last output does", async () => {

@@ -1,24 +1,28 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
+import { arrangeMounts } from "./arrange-mounts.ts";
 import { openMountPoints } from "./mount-points.ts";
 import type { ContainerConfig, Mount } from "./runtime.ts";
 import { runtimeDirectory } from "./supervisor/connection.ts";
 
 /**
  * What runs first in a container's new namespaces: it sets the host name (unless that is empty), makes the mounts (three
- * arguments each: source, target, rw or ro) up to `--`, and becomes the command. The text is constant; everything that
- * comes from a pod is a positional parameter. A mount namespace that is kept as a file instead needs no such program, but
+ * arguments each: source, target, rw or ro) up to `--`, and becomes the command. A target inside another volume is made there.
+ * The text is constant; everything that comes from a pod is a positional parameter. A mount namespace that is kept as a file instead needs no such program, but
  * Linux 6.18 refuses to keep some of them (EINVAL) wherever the kubelet itself is not in the machine's first one.
  */
 const setUp = `
 [ -z "$1" ] || hostname "$1" || exit 125
 shift
 while [ "$1" != -- ]; do
+  if [ ! -e "$2" ]; then
+    if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "\${2%/*}" && : > "$2"; fi || exit 125
+  fi
   mount --bind "$1" "$2" || exit 125
   [ "$3" = rw ] || mount -o remount,bind,ro "$2" || exit 125
   shift 3
@@ -58,13 +62,13 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
     starting(id, sandbox, config) {
       const directory = sandboxDirectory(sandbox.id);
       const wanted = [...config.mounts, ...terminationMount(config)];
-      for (const mount of wanted) mountPoints.make(mount);
       const own = ["resolv.conf", "hosts"].flatMap((name) => {
         const target = join("/etc", name);
-        return existsSync(target) ? [{ source: join(directory, name), target, readOnly: false }] : [];
+        return existsSync(target) ? [{ name, source: join(directory, name), target, readOnly: false }] : [];
       });
-      // Outer directories first: a mount hides what was mounted inside it before.
-      const mounts = [...own, ...wanted].sort((a, b) => a.target.length - b.target.length);
+      for (const mount of wanted) mountPoints.make(mount);
+      const mounts = arrangeMounts([...own, ...wanted], (path) => statSync(path).isDirectory());
+      for (const mount of mounts) mountPoints.make(mount);
       const net = sandbox.netns === undefined ? [] : ["nsenter", `--net=/run/netns/${sandbox.netns}`, "--"];
       const hostname = sandbox.netns === undefined ? "" : sandbox.hostname;
       return [
