@@ -902,8 +902,14 @@ export const elsewhere: Readonly<Record<number, { readonly what: string; readonl
   },
   40: { what: "mirroring of Endpoints", where: "src/controllers/endpoint-slice/controller.test.ts" },
   44: { what: "appProtocol: a hint, copied to slices", where: "src/controllers/endpoint-slice/plan.test.ts" },
-  45: { what: "UDP flows to endpoints that are gone are ended", where: "test/proxy/kernel.test.ts" },
-  46: { what: "the same with no endpoint left, and with the Service deleted", where: "test/proxy/kernel.test.ts" },
+  45: {
+    what: "UDP and SCTP flows to endpoints that are gone are ended, and those that began before their Service",
+    where: "test/proxy/kernel.test.ts, test/proxy/conntrack.test.ts",
+  },
+  46: {
+    what: "the same with no endpoint left, and with the Service deleted",
+    where: "test/proxy/kernel.test.ts, test/proxy/conntrack.test.ts",
+  },
   47: { what: "established TCP stays with a removed endpoint", where: "test/proxy/kernel.test.ts" },
   52: { what: "NodePorts on localhost, by user space in every mode", where: "test/proxy/kernel.test.ts" },
   53: {
