@@ -94,7 +94,8 @@ async function run(flags: Flags): Promise<void> {
     signal.addEventListener("abort", () => status.close(), { once: true });
     const lease = {
       namespace: process.env["POD_NAMESPACE"] ?? "kube-system",
-      name: `fairlead-hp-loadbalancer-${backend}`,
+      // Those that look after other namespaces do not wait for each other.
+      name: ["fairlead-hp-loadbalancer", backend, ...(flags.watchNamespace ? [flags.watchNamespace] : [])].join("-"),
     };
     const leader = leadOne(parts, lease, (until) => {
       const controller = startHpLoadBalancer({
@@ -144,6 +145,12 @@ function labelOf(text: string): Record<string, string> {
   return { [key]: value };
 }
 
+/** The original took a host's name alone, and added HTTPS. */
+function bigIp(): { url?: string } {
+  const { F5_HOST: host = "" } = process.env;
+  return /^[\w.:[\]-]+$/.test(host) ? { url: `https://${host}` } : {};
+}
+
 /** Without a configuration of their own, providers read their credentials from the environment. */
 async function providerOf(
   backend: HpBackend,
@@ -151,7 +158,7 @@ async function providerOf(
 ): Promise<LoadBalancerProvider | undefined> {
   const { OS_TENANT_NAME: project, OS_SUBNET_ID: subnet } = process.env;
   try {
-    if (backend === "f5") return await loadProvider("f5", { addresses: [addresses ?? ""] });
+    if (backend === "f5") return await loadProvider("f5", { addresses: [addresses ?? ""], ...bigIp() });
     if (backend === "openstack-lbaasv2")
       return await loadProvider("openstack", { ...(project ? { project } : {}), ...(subnet ? { subnet } : {}) });
     return undefined;

@@ -1,4 +1,13 @@
-import { apiVersionOf, type Draft, isStatus, keyOf, type KubeObject, nameOfKey, type Resource } from "../kube/index.ts";
+import {
+  apiVersionOf,
+  definitionOf,
+  type Draft,
+  isStatus,
+  keyOf,
+  type KubeObject,
+  nameOfKey,
+  type Resource,
+} from "../kube/index.ts";
 import type { Client, WriteOptions } from "./client.ts";
 import { unless } from "./outcomes.ts";
 import { threeWayPatch } from "./three-way-patch.ts";
@@ -24,7 +33,9 @@ export async function applyThreeWay<T extends KubeObject>(
       const last = current.metadata.annotations?.[lastAppliedAnnotation];
       const body = threeWayPatch(resource, last ? (JSON.parse(last) as object) : undefined, wanted, current);
       if (!body) return current;
-      return await client.patch(resource, name, { type: "strategic", body }, options);
+      // Of custom resources nobody knows how lists are merged: servers take only merge patches of them (415 otherwise).
+      const type = definitionOf(resource) ? "strategic" : "merge";
+      return await client.patch(resource, name, { type, body }, options);
     } catch (error) {
       // Someone created, deleted or changed it between our look and our write.
       if (attempt === attempts || !isStatus(error, "Conflict", "AlreadyExists", "NotFound")) throw error;

@@ -3,6 +3,7 @@ import {
   applyMergePatch,
   applyStrategicPatch,
   cloneJson,
+  definitionOf,
   type KubeObject,
   type LabelSelector,
   meetsRequirements,
@@ -10,6 +11,7 @@ import {
   parseLabelSelector,
   type Resource,
   type Scale,
+  statusError,
 } from "../kube/index.ts";
 import type { ListQuery, Patch } from "./client.ts";
 
@@ -63,6 +65,11 @@ export function podGrace(object: KubeObject, asked: number | undefined): number 
 export function patched(resource: Resource, old: KubeObject, patch: Patch): KubeObject {
   if (patch.type === "json") return applyJsonPatch(old, patch.body) as KubeObject;
   if (patch.type === "merge") return applyMergePatch(old, patch.body) as KubeObject;
+  if (!definitionOf(resource))
+    throw statusError(
+      "UnsupportedMediaType",
+      `${resource.kind} is a custom resource: no strategic merge patch is taken`,
+    );
   return applyStrategicPatch(resource, old, patch.body) as unknown as KubeObject;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { applyStrategicPatch, resources } from "../kube/index.ts";
+import { applyStrategicPatch, type KubeObject, type Resource, resources } from "../kube/index.ts";
 import { createFakeClient } from "./fake.ts";
 import { threeWayPatch } from "./three-way-patch.ts";
 
@@ -128,4 +128,23 @@ test("apply is tried again when another is quicker", async () => {
     client.put(resources.ConfigMap, { ...draft, data: { k: "2", other: "x" } });
   };
   expect((await client.apply(resources.ConfigMap, draft)).data).toEqual({ k: "1", other: "x" });
+});
+
+test("apply changes a custom resource by a merge patch, which is all that servers take of it", async () => {
+  const client = createFakeClient();
+  const widgets: Resource<KubeObject & { spec: { sizes: number[]; colour?: string } }> = {
+    group: "example.com",
+    version: "v1",
+    kind: "Widget",
+    plural: "widgets",
+    singular: "widget",
+    namespaced: true,
+    shortNames: [],
+    categories: [],
+    subresources: [],
+  };
+  const metadata = { namespace: "a", name: "w" };
+  await client.apply(widgets, { metadata, spec: { sizes: [1, 2], colour: "red" } });
+  const applied = await client.apply(widgets, { metadata, spec: { sizes: [3] } });
+  expect(applied.spec).toEqual({ sizes: [3] });
 });

@@ -57,11 +57,8 @@ export function startAddressController(options: AddressControllerOptions): Compo
   const isOurs = ({ spec }: Service) =>
     spec.type === "LoadBalancer" && (spec.loadBalancerClass ?? defaultClass) === provider.loadBalancerClass;
 
-  /** Another controller's: whatever it has, and the condition that says so, are not from us. */
-  const isOthers = ({ spec }: Service) =>
-    spec.type === "LoadBalancer" &&
-    spec.loadBalancerClass !== undefined &&
-    spec.loadBalancerClass !== provider.loadBalancerClass;
+  /** Another controller's, also where it is the one for those without a class: whatever it has, and the condition that says so, are not from us. */
+  const isOthers = (service: Service) => service.spec.type === "LoadBalancer" && !isOurs(service);
 
   async function reconcile(key: string): Promise<void> {
     if (!observed) await exclusive(observe);

@@ -122,6 +122,7 @@ export function startPoolSource({ client, informers, flags, clock, log }: PoolSo
 
   const read = (): readonly Pool[] => {
     const pools = [...flags];
+    const before = faults;
     faults = new Map();
     for (const { name, spec, whole } of sources()) {
       try {
@@ -137,7 +138,8 @@ export function startPoolSource({ client, informers, flags, clock, log }: PoolSo
       } catch (error) {
         if (!(error instanceof PoolError)) throw error;
         faults.set(name, error.message);
-        log.warn({ pool: name, error: error.message }, "an address pool is not in force");
+        if (before.get(name) !== error.message)
+          log.warn({ pool: name, error: error.message }, "an address pool is not in force");
       }
     }
     return pools;

@@ -44,7 +44,7 @@ export class PoolError extends Error {
 /**
  * Reads addresses of a pool: `10.97.0.0/24`, `10.97.0.10-10.97.0.20` or one address, of either family. Of an IPv4 block the first and the last
  * address are left out unless `whole`, as some clients take them for its network and broadcast addresses; a range says exactly what it says.
- * Throws PoolError for what is none of these, and for ranges that share addresses.
+ * Throws PoolError for what is none of these, for ranges that share addresses, and for addresses that no machine can have.
  */
 export function parsePools(texts: readonly string[], options: { whole?: boolean } = {}): AddressRange[] {
   const ranges: AddressRange[] = [];
@@ -53,12 +53,25 @@ export function parsePools(texts: readonly string[], options: { whole?: boolean 
     if (!range) {
       throw new PoolError(`not an address pool: ${JSON.stringify(text)}; write a block as 10.97.0.0/24 or FIRST-LAST`);
     }
+    const unusable = overlapOf(noAddresses, [range]);
+    if (unusable) {
+      throw new PoolError(`the address pool ${text} has addresses of ${unusable.text}, which no machine can have`);
+    }
     const other = overlapOf(ranges, [range]);
     if (other) throw new PoolError(`the address pools ${other.text} and ${text} share addresses`);
     ranges.push(range);
   }
   return ranges;
 }
+
+/** "This network", multicast and broadcast, and the same of IPv6 (RFC 6890). */
+const noAddresses: readonly AddressRange[] = [
+  "0.0.0.0/8",
+  "224.0.0.0/4",
+  "255.255.255.255/32",
+  "::/128",
+  "ff00::/8",
+].flatMap((text) => parseBlock(text, true) ?? []);
 
 /** A range of `ranges` that shares addresses with one of `others`. */
 export function overlapOf(ranges: readonly AddressRange[], others: readonly AddressRange[]): AddressRange | undefined {

@@ -119,13 +119,19 @@ async function addressesStay(openStore: () => Promise<Store>, seed: number): Pro
       if (!isStatus(error, "NotFound")) throw error;
     });
   };
+  const seen = { deletions: 0, crashes: 0, restarts: 0 };
   await Promise.all(names.map(create));
   for (let done = 0; done < faults; done++) {
     const name = names[Math.floor(next() * names.length)] ?? "";
     const dice = next();
-    if (dice < 0.6) await unless(cluster.client.delete(resources.Service, { namespace, name }));
-    else if (dice < 0.95) await cluster.crash();
-    else {
+    if (dice < 0.6) {
+      seen.deletions++;
+      await unless(cluster.client.delete(resources.Service, { namespace, name }));
+    } else if (dice < 0.95) {
+      seen.crashes++;
+      await cluster.crash();
+    } else {
+      seen.restarts++;
       look.stop();
       await cluster.close();
       cluster = await open(openStore);
@@ -152,6 +158,11 @@ async function addressesStay(openStore: () => Promise<Store>, seed: number): Pro
   expect(new Set(shown).size).toBe(names.length);
   const { items: claims } = await cluster.client.list(addressClaims);
   expect(claims.flatMap(({ spec }) => (spec.owners?.length ? [spec.address] : [])).sort()).toEqual(shown.sort());
+  const { deletions, crashes, restarts } = seen;
+  const did = `${deletions} deletions, ${crashes} crashes of the load balancer, ${restarts} restarts of all`;
+  console.log(
+    `${names.length} Services, ${did}: ${witness.addressOf.size} names, ${witness.faults.length} addresses moved or given twice`,
+  );
   look.stop();
   await cluster.close();
 }

@@ -11,7 +11,7 @@ import {
   type Service,
 } from "../../kube/index.ts";
 import type { ServiceView } from "./service-view.ts";
-import { frontEndLabel, type TwinDraft } from "./twin.ts";
+import { frontEndLabel, wantedByAnnotation, type TwinDraft } from "./twin.ts";
 
 /** A twin as it is to be, with the slices that are copied for it. */
 export interface WantedTwin {
@@ -20,22 +20,25 @@ export interface WantedTwin {
 }
 
 export interface TwinKeeper {
-  /** Twins of the front end as they are. */
-  list(): readonly Service[];
-  /** Makes them as wanted, and removes all others. Answers why a twin could not be made, by `namespace/name` of the twin. */
+  /** Makes twins as wanted, and removes all others of this keeper. Answers why a twin could not be made, by `namespace/name` of the twin. */
   keep(wanted: readonly WantedTwin[]): Promise<ReadonlyMap<string, string>>;
 }
 
-/** Keeps the twins of one front end. What is as it is to be costs no call. */
+/**
+ * Keeps the twins of one front end that are wanted by what begins with `scope`, a `TwinRequest.wantedBy`: others of the same front end, for
+ * another ConfigMap or namespace, are another program's. What is as it is to be costs no call.
+ */
 export function createTwinKeeper(options: {
   readonly client: Client;
   readonly frontEnd: string;
+  readonly scope: string;
   readonly view: ServiceView;
 }): TwinKeeper {
-  const { client, frontEnd } = options;
+  const { client, frontEnd, scope } = options;
   const { services, slices } = options.view;
   const isOurs = ({ metadata }: KubeObject) => metadata.labels?.[frontEndLabel] === frontEnd;
-  const list = () => services.list().filter(isOurs);
+  const isMine = (object: KubeObject) =>
+    isOurs(object) && object.metadata.annotations?.[wantedByAnnotation]?.startsWith(scope);
 
   async function put<T extends KubeObject>(
     resource: Resource<T>,
@@ -50,7 +53,6 @@ export function createTwinKeeper(options: {
   }
 
   return {
-    list,
     async keep(wanted) {
       const faults = new Map<string, string>();
       const kept = new Set<string>();
@@ -79,9 +81,10 @@ export function createTwinKeeper(options: {
           if (!isStatus(error, "NotFound", "Conflict")) throw error;
         });
       };
-      for (const service of list()) if (!kept.has(keyOf(service))) await gone(resources.Service, service);
+      for (const service of services.list())
+        if (isMine(service) && !kept.has(keyOf(service))) await gone(resources.Service, service);
       for (const slice of slices.list())
-        if (isOurs(slice) && !keptSlices.has(keyOf(slice))) await gone(resources.EndpointSlice, slice);
+        if (isMine(slice) && !keptSlices.has(keyOf(slice))) await gone(resources.EndpointSlice, slice);
       return faults;
     },
   };
@@ -112,6 +115,11 @@ function says({ spec, metadata }: Service, draft: TwinDraft): boolean {
 }
 
 function saysSlice(found: EndpointSlice, wanted: EndpointSlice): boolean {
-  const of = ({ endpoints, ports, metadata }: EndpointSlice) => [endpoints, ports, metadata.labels];
+  const of = ({ endpoints, ports, metadata }: EndpointSlice) => [
+    endpoints,
+    ports,
+    metadata.labels,
+    metadata.annotations?.[wantedByAnnotation],
+  ];
   return semanticEqual(of(found), of(wanted));
 }

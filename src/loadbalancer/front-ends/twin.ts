@@ -85,6 +85,7 @@ export function twinOf(request: TwinRequest): TwinDraft {
 export function twinSlices(twin: TwinDraft, target: Service, slices: readonly EndpointSlice[]): EndpointSlice[] {
   if (twin.spec.selector) return [];
   const families = twin.spec.ipFamilies ?? target.spec.ipFamilies;
+  const wantedBy = twin.metadata.annotations?.[wantedByAnnotation] ?? "";
   return slices
     .filter(({ addressType }) => families === undefined || families.includes(addressType))
     .map(({ apiVersion, kind, metadata, addressType, endpoints, ports }) => {
@@ -102,6 +103,7 @@ export function twinSlices(twin: TwinDraft, target: Service, slices: readonly En
             [managerLabel]: "front-ends.fairlead.dev",
             ...twin.metadata.labels,
           },
+          annotations: { [wantedByAnnotation]: wantedBy },
         },
         addressType,
         endpoints: structuredClone(endpoints ?? []),

@@ -11,7 +11,7 @@ import {
 } from "../../kube/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../../system/index.ts";
 import { ServiceProblem } from "../provider.ts";
-import { refusal, type LoadBalancerProvider, type ProvidedAddress } from "./contract.ts";
+import { ProviderFailure, refusal, type LoadBalancerProvider, type ProvidedAddress } from "./contract.ts";
 import { converge, remove, type Convergence } from "./converge.ts";
 import { ownerKey } from "./exposure.ts";
 import { withFigures } from "./figures.ts";
@@ -78,8 +78,18 @@ export function startProviderController(options: ProviderControllerOptions): Com
 
   /** Keys are `Kind namespace/name`. */
   async function reconcile(key: string): Promise<void | { again: number }> {
-    if (!swept) await sweep();
     const [kind, name = ""] = key.split(" ");
+    let unswept: Extract<Convergence, { state: "failed" }> | undefined;
+    if (!swept) {
+      try {
+        await sweep();
+      } catch (error) {
+        // The other side cannot be asked: whoever waits for it is told so, not only the log.
+        if (key === "" || !(error instanceof ProviderFailure)) throw error;
+        const { reason, message, again } = error;
+        unswept = { state: "failed", reason, message, ...(again === undefined ? {} : { again }) };
+      }
+    }
     const kindOwners = owners.find((one) => kindOf(one) === kind);
     const owner = kindOwners?.get(nameOfKey(name));
     if (!kindOwners || !owner) {
@@ -88,6 +98,7 @@ export function startProviderController(options: ProviderControllerOptions): Com
     }
     const wait = (notBefore.get(key) ?? 0) - clock.now();
     if (wait > 0) return { again: wait };
+    if (unswept && (kindOwners.isOurs(owner) || isMarked(owner))) return tell(key, kindOwners, owner, unswept);
     if (kindOwners.isOurs(owner) && !owner.metadata.deletionTimestamp) return make(key, kindOwners, owner);
     if (isMarked(owner)) return unmake(key, kindOwners, owner);
   }

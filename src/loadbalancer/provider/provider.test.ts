@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, createInformers, type FakeClient } from "../../client/index.ts";
 import { findCondition, isStatus, resources } from "../../kube/index.ts";
 import { FakeClock, silentLogger, type Component } from "../../system/index.ts";
-import type { LoadBalancerProvider } from "./contract.ts";
+import { ProviderFailure, type LoadBalancerProvider } from "./contract.ts";
 import { providerCondition, startProviderController } from "./controller.ts";
 import { createFakeCloud, type FakeCloud } from "./fake-provider.ts";
 import { loadProvider } from "./load.ts";
@@ -181,6 +181,24 @@ describe("the controller", () => {
       finalizers: [],
     });
     expect(cloud.balancers.size).toBe(0);
+  });
+
+  test("cannot ask the other side when it starts: who waits is told, and served when it can", async () => {
+    await crash();
+    let away = true;
+    const provider = cloud.provider();
+    const list: typeof provider.list = (...args) =>
+      away ? Promise.reject(new ProviderFailure("Unavailable", "GET /: refused")) : provider.list(...args);
+    stop = new AbortController();
+    const options = { signal: stop.signal, log: silentLogger, clock };
+    const informers = createInformers(client, options);
+    running = startProviderController({ client, informers, provider: { ...provider, list }, cluster: "c", ...options });
+    await create();
+    await quiet();
+    expect(await look()).toMatchObject({ ips: [], condition: "False Unavailable: GET /: refused" });
+    away = false;
+    await clock.advance(120_000);
+    expect((await look()).ips).toEqual(["192.0.2.1"]);
   });
 
   test("waits as long as it is told, and longer each time", async () => {

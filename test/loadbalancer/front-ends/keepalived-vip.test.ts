@@ -15,20 +15,20 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
   let proxyLogs = "";
 
   beforeAll(async () => {
-    lab = await openVipLab({ nodes: 3, addresses: ["10.9.0.190"], agent: "keepalived-vip" });
-    for (const [pod, address] of [
-      ["echo", "10.9.0.210"],
-      ["other", "10.9.0.211"],
+    lab = await openVipLab({ nodes: 3, addresses: ["10.9.0.190"], agent: "keepalived-vip", six: true });
+    for (const [pod, address, address6] of [
+      ["echo", "10.9.0.210", "fd00:9::210"],
+      ["other", "10.9.0.211", "fd00:9::211"],
     ] as const) {
-      await lab.join(pod, [address]);
+      await lab.join(pod, [address, address6]);
       const script = join(repository, "test/support/tcp-tell.mjs");
-      const child = lab.startOn(pod, process.execPath, script, pod, "0.0.0.0", "8080");
+      const child = lab.startOn(pod, process.execPath, script, pod, "::", "8080");
       await once(child.stdout ?? child, "data");
       // No packet of theirs has to go through the node that the client talks to.
-      await service(pod === "echo" ? "default" : "elsewhere", "echoheaders", address);
+      await service(pod === "echo" ? "default" : "elsewhere", "echoheaders", address, address6);
     }
     for (const node of lab.nodes) {
-      await lab.on(node, "sysctl", "-qw", "net.ipv4.ip_forward=1");
+      await lab.on(node, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1");
       const program = join(repository, "fairlead");
       const flags = ["--kubeconfig", join(lab.dir, "kubeconfig"), "--node", node];
       const proxy = lab.startOn(node, process.execPath, program, "proxy", ...flags);
@@ -42,17 +42,29 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
     await lab?.close();
   });
 
-  async function service(namespace: string, name: string, ...pods: string[]): Promise<void> {
+  async function service(namespace: string, name: string, pod: string, pod6: string): Promise<void> {
     if (namespace !== "default")
       await lab.client.create(resources.Namespace, { metadata: { name: namespace }, spec: {} });
     const metadata = { namespace, name };
-    await lab.client.create(resources.Service, { metadata, spec: { ports: [{ port: 80, targetPort: 8080 }] } });
-    await lab.client.create(resources.EndpointSlice, {
-      metadata: { ...metadata, labels: { "kubernetes.io/service-name": name } },
-      addressType: "IPv4",
-      ports: [{ name: "", port: 8080, protocol: "TCP" }],
-      endpoints: pods.map((address) => ({ addresses: [address] })),
+    const both = { ipFamilyPolicy: "PreferDualStack", ipFamilies: ["IPv4", "IPv6"] };
+    await lab.client.create(resources.Service, {
+      metadata,
+      spec: { ...both, ports: [{ port: 80, targetPort: 8080 }] },
     });
+    for (const [addressType, address] of [
+      ["IPv4", pod],
+      ["IPv6", pod6],
+    ] as const)
+      await lab.client.create(resources.EndpointSlice, {
+        metadata: {
+          namespace,
+          name: addressType === "IPv4" ? name : `${name}-6`,
+          labels: { "kubernetes.io/service-name": name },
+        },
+        addressType,
+        ports: [{ name: "", port: 8080, protocol: "TCP" }],
+        endpoints: [{ addresses: [address] }],
+      });
   }
 
   async function vips(data: Record<string, string>): Promise<void> {
@@ -139,16 +151,83 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
     await answers("10.9.0.151", /^other /);
   });
 
+  /** What an endpoint was told of the client, by version 2 of the PROXY protocol; see its specification, section 2.2. */
+  function proxyHeader(answer: string) {
+    const bytes = Buffer.from(JSON.parse(answer.replace(/^\w+ /, "")) as string, "latin1");
+    const [signature, command, family, length] = [
+      bytes.toString("latin1", 0, 12),
+      bytes[12],
+      bytes[13],
+      bytes.readUInt16BE(14),
+    ];
+    const size = family === 0x11 ? 4 : 16;
+    const to = bytes.subarray(16 + size, 16 + 2 * size);
+    return {
+      signature,
+      command,
+      family,
+      rest: bytes.length - 16 - length,
+      to,
+      port: bytes.readUInt16BE(18 + 2 * size),
+    };
+  }
+
+  test("IPv6: NAT, PROXY and an address alone", async () => {
+    const found = await lab.client.get(resources.ConfigMap, configMap);
+    await vips({
+      ...found.data,
+      "fd00-9--150": "default/echoheaders",
+      "fd00-9--151": "elsewhere/echoheaders:PROXY",
+      "fd00-9--152": "",
+    });
+    expect(await answers("fd00:9::150", /^echo /)).toBe('echo ""');
+    expect(await answers("fd00:9::151", /PROXY/)).toMatch(/^other "PROXY TCP6 fd00:9::20\d fd00:9::151 \d+ 80\\r\\n"$/);
+    // Who holds it has nothing at the port: it answers for the address, and refuses.
+    await holderOf(lab, "fd00:9::152");
+    await answers("fd00:9::152", /error ECONNREFUSED/);
+  });
+
+  test("version 2 of the PROXY protocol, and addresses that go with their endpoints", async () => {
+    for (const node of lab.nodes) await lab.stopAgent(node, "SIGTERM");
+    const flags = ["--proxy-protocol-version=2", "--withdraw-without-endpoints"];
+    for (const node of lab.nodes)
+      await lab.startAgent(node, "--services-configmap=default/vip-configmap", "--vrid=100", ...flags);
+    const told = { signature: "\r\n\r\n\0\r\nQUIT\n", command: 0x21, rest: 0, port: 80 };
+    const four = proxyHeader(await answers("10.9.0.151", /QUIT/));
+    expect(four).toMatchObject({ ...told, family: 0x11, to: Buffer.from([10, 9, 0, 151]) });
+    const six = proxyHeader(await answers("fd00:9::151", /QUIT/));
+    expect({ ...six, to: six.to.toString("hex") }).toEqual({
+      ...told,
+      family: 0x21,
+      to: "fd000009000000000000000000000151",
+    });
+    const all = { namespace: "default", name: "echoheaders" };
+    const { endpoints, ...slice } = await lab.client.get(resources.EndpointSlice, all);
+    await lab.client.update(resources.EndpointSlice, { ...slice, endpoints: [] });
+    await until("nobody holds it", async () => (await lab.holders("10.9.0.150")).length === 0);
+    // Nobody answers for it on the network either: that is what a router takes as a reason to send packets elsewhere.
+    await answers("10.9.0.150", /error (?:EHOSTUNREACH|ETIMEDOUT)/);
+    await answers("fd00:9::150", /^echo /);
+    const now = await lab.client.get(resources.EndpointSlice, all);
+    await lab.client.update(resources.EndpointSlice, { ...now, endpoints: endpoints ?? [] });
+    await answers("10.9.0.150", /^other /);
+  });
+
+  async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+    for (let tries = 0; !(await isSo()); tries++) {
+      if (tries > 300) throw new Error(`never: ${what}`);
+      await sleep(100);
+    }
+  }
+
   test("/health is of the daemon, and the last key takes all along", async () => {
     const health = await lab.on("node-1", "curl", "-sf", "http://127.0.0.1:8080/health");
     expect(health).toBe("OK\n");
     await vips({});
-    for (let tries = 0; tries < 150; tries++) {
+    await until("nothing is left", async () => {
       const left = await lab.client.list(addressClaims);
       const held = await Promise.all(["150", "151", "152", "153"].map((end) => lab.holders(`10.9.0.${end}`)));
-      if (left.items.length + held.flat().length === 0) return;
-      await sleep(100);
-    }
-    throw new Error("something is left");
+      return left.items.length + held.flat().length === 0;
+    });
   });
 });

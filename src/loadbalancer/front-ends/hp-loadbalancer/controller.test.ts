@@ -3,6 +3,8 @@ import { createFakeClient, createInformers, type FakeClient } from "../../../cli
 import { resources, type Service } from "../../../kube/index.ts";
 import { FakeClock, silentLogger } from "../../../system/index.ts";
 import { addressClaims } from "../../definitions.ts";
+import { cleanupFinalizer } from "../../load-balancer.ts";
+import { assignedCondition } from "../../status.ts";
 import { frontEndLabel } from "../twin.ts";
 import { startHpLoadBalancer } from "./controller.ts";
 
@@ -21,13 +23,14 @@ async function quiet(): Promise<void> {
   for (let i = 0; i < 12; i++) await clock.advance(500);
 }
 
-async function start(addresses = "10.0.0.10-10.0.0.11"): Promise<void> {
+async function start(addresses = "10.0.0.10-10.0.0.11", more: { namespace?: string } = {}): Promise<void> {
   const { signal } = stop;
   const controller = startHpLoadBalancer({
     client,
     informers: createInformers(client, { signal, log: silentLogger }),
     backend: "loadbalancer-daemon",
     addresses,
+    ...more,
     cluster: "test",
     signal,
     clock,
@@ -141,4 +144,61 @@ test.each([
   expect((await dataOf("bad"))["status"]).toContain(words);
   expect((await dataOf("good"))["status"]).toBe("SUCCESS");
   expect((await dataOf("foreign"))["status"]).toBeUndefined();
+});
+
+test("two that look after a namespace each: neither removes the other's twins", async () => {
+  const range = "10.0.0.10-10.0.0.19";
+  service("default", "web");
+  service("shop", "web");
+  configMap("one", { "target-service-name": "web" });
+  client.put(resources.ConfigMap, {
+    metadata: { namespace: "shop", name: "two", labels: { app: "loadbalancer" } },
+    data: { "target-service-name": "web" },
+  });
+  await start(range, { namespace: "default" });
+  await start(range, { namespace: "shop" });
+  await quiet();
+  const before = (await twins()).map(({ metadata }) => metadata.uid).sort();
+  expect(before).toHaveLength(2);
+  configMap("three", { "target-service-name": "web" });
+  await quiet();
+  await client.delete(resources.ConfigMap, { namespace: "default", name: "three" });
+  await quiet();
+  expect((await twins()).map(({ metadata }) => metadata.uid).sort()).toEqual(before);
+});
+
+test("a range of IPv6, for a Service of IPv6", async () => {
+  const ports = [{ port: 80, protocol: "TCP" as const }];
+  client.put(resources.Service, {
+    metadata: { namespace: "default", name: "six" },
+    spec: { type: "ClusterIP", ipFamilies: ["IPv6"], selector: { app: "six" }, ports },
+  });
+  await start("fd00::10-fd00::11");
+  configMap("six", { "target-service-name": "six", "bind-ip": "fd00:0::11" });
+  await quiet();
+  expect(await dataOf("six")).toMatchObject({ "bind-ip": "fd00::11", status: "SUCCESS" });
+});
+
+test("what is wrong is an event as well, once", async () => {
+  await start();
+  configMap("lost", { "target-service-name": "absent" });
+  await quiet();
+  await quiet();
+  const { items } = await client.list(resources.Event, { namespace: "default" });
+  expect(items.map(({ involvedObject, type, message }) => [involvedObject.name, type, message])).toEqual([
+    ["lost", "Warning", "Service default/absent does not exist"],
+  ]);
+});
+
+test("a Service without a class is another controller's, with what it has and with what it was told", async () => {
+  await start();
+  const condition = { type: assignedCondition, status: "False", reason: "NoPool", message: "a" };
+  const before = client.put(resources.Service, {
+    metadata: { namespace: "default", name: "web", finalizers: [cleanupFinalizer] },
+    spec: { type: "LoadBalancer", ports: [{ port: 80, protocol: "TCP" }] },
+    status: { loadBalancer: { ingress: [{ ip: "10.0.0.10" }] }, conditions: [condition] },
+  });
+  await quiet();
+  const after = await client.get(resources.Service, { namespace: "default", name: "web" });
+  expect(after).toEqual(before);
 });

@@ -1,4 +1,4 @@
-import { startController, type Client, type Informers } from "../../../client/index.ts";
+import { createEventRecorder, startController, type Client, type Informers } from "../../../client/index.ts";
 import { isStatus, keyOf, nameOfKey, resources, semanticEqual, type ConfigMap } from "../../../kube/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../../../system/index.ts";
 import { addressPools, ensureDefinitions, type AnnounceSpec } from "../../definitions.ts";
@@ -9,7 +9,7 @@ import { startProviderController, type LoadBalancerProvider } from "../../provid
 import { createServiceView } from "../service-view.ts";
 import { frontEndLabel } from "../twin.ts";
 import { createTwinKeeper } from "../twin-keeper.ts";
-import { classOf, frontEnd, outcomeOf, planHp, type HpBackend } from "./plan.ts";
+import { beingMade, classOf, errorPrefix, frontEnd, outcomeOf, planHp, type HpBackend } from "./plan.ts";
 
 export interface HpLoadBalancerOptions {
   readonly client: Client;
@@ -41,8 +41,10 @@ export function startHpLoadBalancer(options: HpLoadBalancerOptions): Component {
   const log = options.log.child({ component: frontEnd });
   const configMaps = informers.of(resources.ConfigMap);
   const view = createServiceView(informers);
-  const keeper = createTwinKeeper({ client, frontEnd, view });
+  const scope = options.namespace === undefined ? `${frontEnd} ` : `${frontEnd} ${options.namespace}/`;
+  const keeper = createTwinKeeper({ client, frontEnd, scope, view });
   const pool = backend === "loadbalancer-daemon" ? frontEnd : undefined;
+  const events = createEventRecorder(client, { component: frontEnd, log, clock, signal });
   let targets: ReadonlySet<string> = new Set();
 
   const isOurs = ({ metadata }: ConfigMap) =>
@@ -72,6 +74,9 @@ export function startHpLoadBalancer(options: HpLoadBalancerOptions): Component {
   async function tell(configMap: ConfigMap, outcome: Readonly<Record<string, string>>): Promise<void> {
     const isSame = Object.entries(outcome).every(([name, value]) => configMap.data?.[name] === value);
     if (isSame) return;
+    const { status = "" } = outcome;
+    if (status.startsWith(errorPrefix) && status !== beingMade && configMap.data?.["status"] !== status)
+      events.event(configMap, "Warning", "NotExposed", status.slice(errorPrefix.length));
     const where = nameOfKey(keyOf(configMap));
     await client
       .patch(resources.ConfigMap, where, { type: "merge", body: { data: outcome } }, { signal })

@@ -103,9 +103,14 @@ export interface HpOutcome {
   readonly status: string;
 }
 
+/** How the statuses of the original begin when something is wrong. */
+export const errorPrefix = "ERROR : ";
+/** Of what is only not there yet. */
+export const beingMade = `${errorPrefix}the address is being made`;
+
 /** `SUCCESS` with the address, or `ERROR : ` and why not. Pure. */
 export function outcomeOf(fault: string | undefined, twin: Service | undefined): HpOutcome {
-  if (fault !== undefined) return { status: `ERROR : ${fault}` };
+  if (fault !== undefined) return { status: `${errorPrefix}${fault}` };
   const [first] = twin?.status?.loadBalancer?.ingress ?? [];
   const address = first?.ip ?? first?.hostname;
   const conditions = twin?.status?.conditions;
@@ -114,5 +119,5 @@ export function outcomeOf(fault: string | undefined, twin: Service | undefined):
   if (address !== undefined && isMet && condition?.message?.includes("; keeps ") !== true)
     return { "bind-ip": address, status: "SUCCESS" };
   const kept = address === undefined ? {} : { "bind-ip": address };
-  return { ...kept, status: `ERROR : ${condition?.message ?? "the address is being made"}` };
+  return { ...kept, status: condition?.message === undefined ? beingMade : `${errorPrefix}${condition.message}` };
 }

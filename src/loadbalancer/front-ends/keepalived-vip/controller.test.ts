@@ -23,7 +23,9 @@ async function quiet(): Promise<void> {
   for (let i = 0; i < 12; i++) await clock.advance(500);
 }
 
-async function start(more: { proxyMode?: boolean; withdraw?: boolean; probe?: AddressProbe } = {}): Promise<void> {
+async function start(
+  more: { proxyMode?: boolean; withdraw?: boolean; probe?: AddressProbe; configMap?: typeof configMap } = {},
+): Promise<void> {
   const { signal } = stop;
   const informers = createInformers(client, { signal, log: silentLogger });
   const controller = startKeepalivedVip({
@@ -217,4 +219,33 @@ test("an address that somebody on the network has is not taken, and tried again;
   stranger = undefined;
   for (let i = 0; i < 130; i++) await clock.advance(500);
   expect((await states())["10.4.0.50"]).toMatchObject({ state: "Serving" });
+});
+
+test("two ConfigMaps, each with a program of its own: neither touches what the other has made", async () => {
+  service("default", "web");
+  client.put(resources.EndpointSlice, {
+    metadata: { namespace: "default", name: "bare-1", labels: { "kubernetes.io/service-name": "bare" } },
+    addressType: "IPv4",
+    endpoints: [{ addresses: ["10.1.1.1"] }],
+  });
+  service("default", "bare", 81, { selector: {} });
+  await start();
+  await start({ configMap: { namespace: "default", name: "more" } });
+  await client.create(resources.ConfigMap, {
+    metadata: { namespace: "default", name: "more" },
+    data: { "10.4.0.61": "default/web", "10.4.0.62": "default/bare" },
+  });
+  await vips({ "10.4.0.51": "default/web", "10.4.0.52": "default/bare" });
+  const before = (await twins()).map(({ metadata }) => metadata.uid).sort();
+  expect(before).toHaveLength(4);
+  const addressesOf = async (pool: string) => (await client.get(addressPools, { name: pool })).spec?.addresses;
+  expect(await addressesOf("keepalived-vip-default-more")).toEqual(["10.4.0.61", "10.4.0.62"]);
+  await vips({ "10.4.0.51": "default/web", "10.4.0.52": "default/bare", "10.4.0.53": "default/web" });
+  expect(await addressesOf("keepalived-vip-default-vips")).toEqual(["10.4.0.51", "10.4.0.52", "10.4.0.53"]);
+  await vips({ "10.4.0.51": "default/web" });
+  const after = await twins();
+  expect(after).toHaveLength(3);
+  expect(after.every(({ metadata }) => before.includes(metadata.uid))).toBe(true);
+  const { items } = await client.list(resources.EndpointSlice);
+  expect(items.filter(({ metadata }) => metadata.labels?.[frontEndLabel] !== undefined)).toHaveLength(1);
 });

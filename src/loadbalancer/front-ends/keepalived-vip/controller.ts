@@ -50,7 +50,7 @@ export function startKeepalivedVip(options: KeepalivedVipOptions): Component {
   const configMaps = informers.of(resources.ConfigMap);
   const view = createServiceView(informers);
   const probe = options.probe ?? noProbe;
-  const keeper = createTwinKeeper({ client, frontEnd, view });
+  const keeper = createTwinKeeper({ client, frontEnd, scope: `${frontEnd} ${source} `, view });
   const held = createHeldAddresses(client, () => informers.of(addressClaims), firstGroup, probe);
   const events = createEventRecorder(client, { component: frontEnd, log, clock, signal });
   let told = new Set<string>();
