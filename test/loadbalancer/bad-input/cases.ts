@@ -238,7 +238,7 @@ export const wrongIngresses: readonly WrongAnnotation[] = [
 /** A TLS Secret, made of a good certificate and key of `a.example` and a key of another. */
 export interface WrongCertificate {
   readonly what: string;
-  data(good: KeyPairText, other: KeyPairText): Readonly<Record<string, string>> | undefined;
+  readonly data: (good: KeyPairText, other: KeyPairText) => Readonly<Record<string, string>> | undefined;
   readonly says: RegExp;
 }
 

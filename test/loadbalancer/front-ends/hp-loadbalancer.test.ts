@@ -16,7 +16,9 @@ describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (
     const kubeconfig = join(lab.dir, "kubeconfig");
     for (const node of lab.nodes) {
       await lab.on(node, "sysctl", "-qw", "net.ipv4.ip_forward=1");
-      lab.startOn(node, process.execPath, program, "proxy", "--kubeconfig", kubeconfig, "--node", node);
+      const socket = join(lab.dir, `${node}-proxy.sock`);
+      const flags = ["--kubeconfig", kubeconfig, "--node", node, "--control-socket", socket];
+      lab.startOn(node, process.execPath, program, "proxy", ...flags);
       await lab.startAgent(node);
     }
     const range = ["VIP_ALLOCATION_START=10.9.0.150", "VIP_ALLOCATION_END=10.9.0.159"];
