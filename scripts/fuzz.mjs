@@ -1,6 +1,6 @@
 // `npm run fuzz -- [target ...] [--minutes N] [--seed S]`: compiles test/fuzz and runs it. See test/fuzz/main.ts.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./prepare.mjs";
 
@@ -23,6 +23,8 @@ const compiler = join(root, "node_modules/typescript/bin/tsc");
 const files = ["test/fuzz/main.ts", "test/fuzz/worker.ts"];
 const tsc = spawnSync(process.execPath, [compiler, ...options, ...where, ...files], { cwd: root, stdio: "inherit" });
 if (tsc.status !== 0) process.exit(2);
+// The API server tells the version that stands there.
+copyFileSync(join(root, "package.json"), join(out, "package.json"));
 const run = spawn(process.execPath, [join(out, "test/fuzz/main.js"), ...process.argv.slice(2)], {
   cwd: root,
   stdio: "inherit",

@@ -71,6 +71,28 @@ const admission = "admissionregistration.k8s.io";
 const flowControl = "flowcontrol.apiserver.k8s.io";
 const devices = "resource.k8s.io";
 
+const authentication = "authentication.k8s.io";
+const authorization = "authorization.k8s.io";
+
+/** Questions of who somebody is and what they may do: POST alone, answered and not stored. */
+export const reviewResources = {
+  TokenReview: define<t.TokenReview>("TokenReview", { group: authentication, namespaced: false }),
+  SelfSubjectReview: define<t.SelfSubjectReview>("SelfSubjectReview", { group: authentication, namespaced: false }),
+  SubjectAccessReview: define<t.SubjectAccessReview>("SubjectAccessReview", {
+    group: authorization,
+    namespaced: false,
+  }),
+  SelfSubjectAccessReview: define<t.SelfSubjectAccessReview>("SelfSubjectAccessReview", {
+    group: authorization,
+    namespaced: false,
+  }),
+  LocalSubjectAccessReview: define<t.LocalSubjectAccessReview>("LocalSubjectAccessReview", { group: authorization }),
+  SelfSubjectRulesReview: define<t.SelfSubjectRulesReview>("SelfSubjectRulesReview", {
+    group: authorization,
+    namespaced: false,
+  }),
+} as const;
+
 /** Every kind that is stored and served, by kind name. Names, short names and categories are those of Kubernetes. */
 export const resources = {
   Namespace: define<t.Namespace>("Namespace", {

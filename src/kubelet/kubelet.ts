@@ -91,6 +91,7 @@ export function startKubelet(options: KubeletOptions): Component {
     credentials: options.credentials,
     pods,
     runtime,
+    client,
     signal,
     clock,
     log,

@@ -284,6 +284,36 @@ describe.each(["root", "unprivileged"] as const)("connections to pods, as %s", (
       expect(missing.stderr).toContain('podmetrics.metrics.k8s.io "default/none" not found');
     });
 
+    it("the kubelet takes tokens, for what their owners may of the node: so metrics-server and Prometheus ask it", async () => {
+      printed(await cluster.kubectl(["create", "serviceaccount", "scraper"]));
+      printed(await cluster.kubectl(["create", "clusterrole", "scraper", "--verb=get", "--resource=nodes/metrics"]));
+      const binding = ["clusterrolebinding", "scraper", "--clusterrole=scraper", "--serviceaccount=default:scraper"];
+      printed(await cluster.kubectl(["create", ...binding]));
+      const token = printed(await cluster.kubectl(["create", "token", "scraper"])).trim();
+      const where =
+        "{.items[0].status.addresses[?(@.type=='InternalIP')].address}:{.items[0].status.daemonEndpoints.kubeletEndpoint.Port}";
+      const at = printed(await cluster.kubectl(["get", "nodes", "-o", `jsonpath=${where}`]));
+      const curl = async (path: string, shown: string): Promise<string> =>
+        printed(
+          await lab.run("curl", [
+            "-sk",
+            "--max-time",
+            "20",
+            "-w",
+            "%{http_code}",
+            "-H",
+            `authorization: ${shown}`,
+            `https://${at}${path}`,
+          ]),
+        );
+      expect(await curl("/metrics/resource", `Bearer ${token}`)).toMatch(/^node_cpu_usage_seconds_total [^]*200$/m);
+      expect(await curl("/stats/summary", `Bearer ${token}`)).toMatch(
+        /^Forbidden \(user=system:serviceaccount:default:scraper, verb=get, resource=nodes, subresource\(s\)=\[stats\]\)\n403$/,
+      );
+      expect(await curl("/metrics/resource", `Bearer ${token.slice(0, -3)}`)).toBe("Unauthorized\n401");
+      expect(await curl("/metrics/resource", "Basic YTpi")).toBe("Unauthorized\n401");
+    });
+
     it("resizes a pod in place", async () => {
       printed(
         await cluster.kubectl([

@@ -1,4 +1,5 @@
 import {
+  reviewResources as kinds,
   statusError,
   type KubeObject,
   type Resource,
@@ -29,38 +30,31 @@ export interface Review {
   answer(object: KubeObject, context: ReviewContext): KubeObject | Promise<KubeObject>;
 }
 
-function review(group: string, kind: string, answer: Review["answer"], namespaced = false): Review {
-  const singular = kind.toLowerCase();
-  const names = { kind, plural: `${singular}s`, singular, shortNames: [], categories: [], subresources: [] };
-  return { resource: { group, version: "v1", namespaced, ...names }, answer };
-}
-
-const authorization = "authorization.k8s.io";
-const authentication = "authentication.k8s.io";
-
 /** Reviews by which clients ask who they are and what they or others may do. */
 export const reviews: readonly Review[] = [
-  review(authorization, "SelfSubjectAccessReview", (asked, { asker, authorizer }) =>
-    accessAnswer(asked as SubjectAccessReview, asker, authorizer),
-  ),
-  review(authorization, "SubjectAccessReview", (asked, { authorizer }) =>
-    accessAnswer(asked as SubjectAccessReview, subjectOf(asked as SubjectAccessReview), authorizer),
-  ),
-  review(
-    authorization,
-    "LocalSubjectAccessReview",
-    (object, { authorizer, namespace }) => {
+  {
+    resource: kinds.SelfSubjectAccessReview,
+    answer: (asked, { asker, authorizer }) => accessAnswer(asked as SubjectAccessReview, asker, authorizer),
+  },
+  {
+    resource: kinds.SubjectAccessReview,
+    answer: (asked, { authorizer }) =>
+      accessAnswer(asked as SubjectAccessReview, subjectOf(asked as SubjectAccessReview), authorizer),
+  },
+  {
+    resource: kinds.LocalSubjectAccessReview,
+    answer: (object, { authorizer, namespace }) => {
       const asked = object as SubjectAccessReview;
       checkLocal(asked, namespace);
       return accessAnswer(asked, subjectOf(asked), authorizer);
     },
-    true,
-  ),
-  review(authorization, "SelfSubjectRulesReview", (asked, context) =>
-    answerRules(asked as SelfSubjectRulesReview, context),
-  ),
-  review(authentication, "SelfSubjectReview", (asked, { asker, now }) => answerWho(asked, asker, now)),
-  review(authentication, "TokenReview", (asked, context) => answerToken(asked as TokenReview, context)),
+  },
+  {
+    resource: kinds.SelfSubjectRulesReview,
+    answer: (asked, context) => answerRules(asked as SelfSubjectRulesReview, context),
+  },
+  { resource: kinds.SelfSubjectReview, answer: (asked, { asker, now }) => answerWho(asked, asker, now) },
+  { resource: kinds.TokenReview, answer: (asked, context) => answerToken(asked as TokenReview, context) },
 ];
 
 export function findReview(info: { group: string; version: string; resource: string }): Review | undefined {

@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { type Duplex, Readable } from "node:stream";
-import type { TLSSocket } from "node:tls";
+import type { Client } from "../../client/index.ts";
 import { type Clock, type Logger, whenAborted } from "../../system/index.ts";
 import { readLog } from "../logs/read-log.ts";
 import type { PodStore } from "../pods/pod-store.ts";
@@ -11,6 +11,7 @@ import { viewOf } from "../pods/pod-view.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { createStats } from "../stats/stats.ts";
 import { Refusal } from "../streaming/refusal.ts";
+import { createAccess } from "./access.ts";
 import { createStreamedRequests } from "./streamed-requests.ts";
 import { chooseAttempt, parseLogQuery, RequestError } from "./log-query.ts";
 import { nodeLogs } from "./node-logs.ts";
@@ -30,6 +31,8 @@ export interface KubeletServerOptions {
   readonly credentials: ServerCredentials;
   readonly pods: PodStore;
   readonly runtime: Runtime;
+  /** Is asked who a client is and what it may. */
+  readonly client: Pick<Client, "create">;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -46,17 +49,14 @@ const idleMs = 4 * 3_600_000;
 /** Where the node's own logs are. */
 const logDirectory = "/var/log";
 
-/** Groups (O of the client certificate) and names (CN) that may ask; everyone else in the cluster may not read all logs. */
-const groups = ["system:masters", "system:kubelet-api-admin"];
-const names = ["kube-apiserver", "kube-apiserver-kubelet-client"];
-
 /**
  * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`,
- * `/stats/summary`, `/metrics/resource`, `/pods`, `/logs/`, `/healthz`. A client needs a certificate
- * of the cluster's CA. Settles when it listens; rejects when it cannot.
+ * `/stats/summary`, `/metrics/resource`, `/pods`, `/logs/`, `/healthz`. `createAccess` says who
+ * may ask. Settles when it listens; rejects when it cannot.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
   const { address, credentials, pods, runtime, signal, clock } = options;
+  const checkAllowed = createAccess(options);
 
   const logs = async (path: string[], query: URLSearchParams, response: ServerResponse): Promise<void> => {
     const [namespace, name, container] = path.map(decodeURIComponent);
@@ -104,7 +104,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
   const stats = createStats({ nodeName: options.nodeName, runtime, pods: () => pods.all(), clock });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    checkAllowed(request);
+    await checkAllowed(request);
     if (request.method !== "GET" && request.method !== "HEAD") throw new RequestError(405, "Method Not Allowed");
     const url = new URL(request.url ?? "/", "https://kubelet");
     const [, first, ...rest] = url.pathname.split("/");
@@ -127,7 +127,8 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     else throw new RequestError(404, "404 page not found");
   };
 
-  const tls = { ...credentials, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" } as const;
+  // Clients may show a token in place of a certificate.
+  const tls = { ...credentials, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" } as const;
   const server = createServer(tls, (request, response) => {
     handle(request, response).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
@@ -145,7 +146,7 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
     socket.on("error", () => socket.destroy());
     socket.setTimeout(idleMs, () => socket.destroy());
     const upgrade = async (): Promise<void> => {
-      checkAllowed(request);
+      await checkAllowed(request);
       const url = new URL(request.url ?? "/", "https://kubelet");
       if (!streamed.isFor(url)) throw new RequestError(404, "404 page not found");
       await streamed.serve(url, request, socket, head);
@@ -181,11 +182,6 @@ function decoded(path: string): string {
   }
 }
 
-function checkAllowed(request: IncomingMessage): void {
-  if (!isAllowed(request.socket as TLSSocket))
-    throw new RequestError(403, "Forbidden: this client may not ask the kubelet");
-}
-
 function refuse(socket: Socket, { status, message, headers = {} }: RequestError | Refusal): void {
   const all = {
     "content-type": "text/plain",
@@ -195,12 +191,6 @@ function refuse(socket: Socket, { status, message, headers = {} }: RequestError 
   };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("\r\n")}\r\n\r\n${message}`);
-}
-
-function isAllowed(socket: TLSSocket): boolean {
-  const { O: organizations = [], CN: name } = socket.getPeerCertificate().subject ?? {};
-  const own = Array.isArray(organizations) ? organizations : [organizations];
-  return own.some((group) => groups.includes(group)) || (typeof name === "string" && names.includes(name));
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {
