@@ -135,7 +135,8 @@ export async function clientFor({ kubeconfig, context, server }: Options): Promi
 
 async function run(options: Options & RunOptions): Promise<void> {
   const client = await clientFor(options);
-  const { createNeighbourProbe, startLoadBalancer, startProviderController } = await import("../loadbalancer/index.ts");
+  const { createNeighbourProbe, startLoadBalancer, startProviderController, withRenewal } =
+    await import("../loadbalancer/index.ts");
   const log = createLogger({ level: options.logLevel });
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
@@ -144,8 +145,12 @@ async function run(options: Options & RunOptions): Promise<void> {
   }
   const file = options.config === undefined ? {} : await readFileOf(options.config);
   const pools = [...(options.pool ?? []), ...(file.pools ?? [])];
-  const providers = await Promise.all((file.providers ?? []).map(({ module, config }) => loadOrFail(module, config)));
   const clock = systemClock;
+  const providers = await Promise.all(
+    (file.providers ?? []).map(async ({ module, config }) =>
+      withRenewal(await loadOrFail(module, config), { create: () => loadProvider(module, config), clock, log }),
+    ),
+  );
   const metrics = createMetrics();
   /** A process that waits to lead is ready: it does what it is there for. */
   let unready: string | undefined;

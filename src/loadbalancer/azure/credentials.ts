@@ -30,7 +30,8 @@ export async function issueToken(
     const query = new URLSearchParams({ "api-version": "2018-02-01", resource: `${audience}/` });
     if (credentials.client !== undefined) query.set("client_id", credentials.client);
     const url = `${metadata}/metadata/identity/oauth2/token?${query.toString()}`;
-    return tokenIn(shape((await api.ask({ method: "GET", url, headers: { metadata: "true" } }, signal)).json()));
+    const request = { method: "GET", url, headers: { metadata: "true" }, isDirect: true } as const;
+    return tokenIn(shape((await api.ask(request, signal)).json()));
   }
   const form = new URLSearchParams({
     grant_type: "client_credentials",

@@ -62,6 +62,7 @@ export async function issueToken(
           method: "GET",
           url: `${credentials.url}/computeMetadata/v1/instance/service-accounts/default/token`,
           headers: { "metadata-flavor": "Google" },
+          isDirect: true,
         },
         signal,
       )

@@ -1,6 +1,6 @@
-import { Agent, fetch } from "undici";
-import { trust } from "../../system/index.ts";
+import { fetch } from "undici";
 import { ProviderFailure, type FailureReason } from "./contract.ts";
+import { createWays } from "./ways.ts";
 
 /** An answer of the other side. */
 export interface ApiAnswer {
@@ -20,6 +20,8 @@ export interface ApiRequest {
   readonly json?: unknown;
   /** Sent as it is; `headers` say what it is. */
   readonly body?: string;
+  /** Never by a proxy: what is asked is this machine's own metadata service. */
+  readonly isDirect?: boolean;
 }
 
 /** How calls leave this process. */
@@ -57,18 +59,16 @@ const mostMessage = 400;
 export function createApi(options: ApiOptions = {}): Api {
   const timeout = options.timeout ?? defaultTimeout;
   const mostBytes = options.mostBytes ?? defaultMostBytes;
-  const dispatcher = new Agent({
-    maxResponseSize: mostBytes,
-    connect: {
-      ...trust(options.ca),
-      ...(options.insecure ? { rejectUnauthorized: false } : {}),
-    },
+  const way = createWays({
+    mostBytes,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+    ...(options.insecure ? { insecure: true } : {}),
   });
   const place = ({ method, url }: ApiRequest) => `${method} ${withoutQuery(url)}`;
 
   const api: Api = {
     async call(request, signal) {
-      const { method, url, headers = {}, json, body } = request;
+      const { method, url, headers = {}, json, body, isDirect = false } = request;
       const limit = AbortSignal.timeout(timeout);
       try {
         const response = await fetch(url, {
@@ -77,7 +77,7 @@ export function createApi(options: ApiOptions = {}): Api {
           ...(json === undefined ? (body === undefined ? {} : { body }) : { body: JSON.stringify(json) }),
           redirect: "manual",
           signal: AbortSignal.any([signal, limit]),
-          dispatcher,
+          dispatcher: way(url, isDirect),
         });
         const text = await response.text();
         return {

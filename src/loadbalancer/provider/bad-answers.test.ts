@@ -2,18 +2,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createProvider as classic } from "../aws/classic.ts";
-import { createProvider as aws } from "../aws/index.ts";
-import { createProvider as azure } from "../azure/index.ts";
-import { createProvider as f5 } from "../f5/index.ts";
-import { createProvider as gce } from "../gce/index.ts";
-import { createProvider as openstack } from "../openstack/index.ts";
-import { createProvider as rancher } from "../rancher/index.ts";
-import type { Exposure, LoadBalancerProvider } from "./contract.ts";
 import { converge } from "./converge.ts";
+import { everyProvider, secret } from "./every-provider.ts";
 
 // Whatever the other side answers, to the first call or to those after a login: a failure with its reason, no secret in it, and nothing written.
-const secret = "correct-horse-battery-staple";
 const { signal } = new AbortController();
 
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
@@ -25,138 +17,6 @@ const say =
   };
 const json = (value: unknown, status = 200, headers: Record<string, string> = {}) =>
   say(JSON.stringify(value), status, headers);
-
-const backend = {
-  namespace: "ns",
-  service: "web",
-  uid: "s",
-  port: 80,
-  targetPort: 80,
-  nodePort: 30_080,
-  endpoints: [],
-};
-const service: Exposure = {
-  key: { cluster: "lab", namespace: "ns", name: "web", uid: "u1" },
-  families: ["IPv4"],
-  ports: [{ name: "", protocol: "TCP", port: 80, nodePort: 30_080 }],
-  targets: [{ node: "a", addresses: ["10.0.0.1"] }],
-  sourceRanges: [],
-  sessionAffinity: "None",
-  annotations: {},
-};
-const ingress = {
-  ...service,
-  http: { rules: [{ host: "", path: "/", match: "Prefix", backend }], certificates: [] },
-} as const;
-
-interface Subject {
-  readonly name: string;
-  readonly desired: Exposure;
-  readonly create: (url: string) => LoadBalancerProvider;
-  /** What a login, or the first look, is answered; none: there is none. */
-  readonly login: (url: string) => ReadonlyMap<string, Answer>;
-}
-const timeoutMs = 250;
-const subjects: readonly Subject[] = [
-  {
-    name: "openstack",
-    desired: service,
-    create: (url) =>
-      openstack({
-        authUrl: `${url}/v3`,
-        username: "u",
-        password: secret,
-        project: "p",
-        region: "R",
-        subnet: "s",
-        endpoint: url,
-        timeoutMs,
-      }),
-    login: () => {
-      const token = { expires_at: "2999-01-01T00:00:00Z", project: { id: "p" }, catalog: [] };
-      return new Map([["/v3/auth/tokens", json({ token }, 201, { "x-subject-token": secret })]]);
-    },
-  },
-  {
-    name: "f5",
-    desired: service,
-    create: (url) => f5({ url, username: "u", password: secret, addresses: ["192.0.2.1-192.0.2.9"], timeoutMs }),
-    login: () => new Map([["/mgmt/shared/authn/login", json({ token: { token: secret } })]]),
-  },
-  {
-    name: "f5 by iControl",
-    desired: service,
-    create: (url) =>
-      f5({ url, api: "icontrol", username: "u", password: secret, addresses: ["192.0.2.1-192.0.2.9"], timeoutMs }),
-    login: () => new Map([["/mgmt/shared/authn/login", json({ token: { token: secret } })]]),
-  },
-  {
-    name: "rancher",
-    desired: ingress,
-    create: (url) => rancher({ url, version: "v2-beta", accessKey: "a", secretKey: secret, timeoutMs }),
-    login(url) {
-      const kinds = ["stacks", "loadBalancerServices", "certificates", "kubernetesServices"];
-      const data = kinds.map((pluralName) => ({ pluralName, links: { collection: `${url}/v2-beta/${pluralName}` } }));
-      return new Map([
-        ["/v2-beta", json({}, 200, { "x-api-schemas": `${url}/v2-beta/schemas` })],
-        ["/v2-beta/schemas", json({ data })],
-      ]);
-    },
-  },
-  ...[
-    { name: "aws", create: aws },
-    { name: "aws-classic", create: classic },
-  ].map(({ name, create }): Subject => ({
-    name,
-    desired: service,
-    create: (endpoint) =>
-      create({
-        endpoint,
-        region: "r",
-        accessKeyId: "a",
-        secretAccessKey: secret,
-        vpc: "v",
-        subnets: ["subnet-1"],
-        timeoutMs,
-      }),
-    login: () => new Map(),
-  })),
-  {
-    name: "azure",
-    desired: service,
-    create: (url) =>
-      azure({
-        subscription: "s",
-        resourceGroup: "g",
-        location: "l",
-        virtualNetwork: "n",
-        securityGroup: "n",
-        tenant: "t",
-        clientId: "c",
-        clientSecret: secret,
-        authority: url,
-        endpoint: url,
-        timeoutMs,
-      }),
-    login: () => new Map([["/t/oauth2/v2.0/token", json({ access_token: secret, expires_in: 3_600 })]]),
-  },
-  ...[
-    { name: "gce", desired: service },
-    { name: "gce for an Ingress", desired: ingress },
-  ].map(({ name, desired }): Subject => ({
-    name,
-    desired,
-    create: (url) =>
-      gce({ project: "p", region: "r", zone: "z", metadataUrl: url, endpoint: `${url}/compute/v1`, timeoutMs }),
-    login: () =>
-      new Map([
-        [
-          "/computeMetadata/v1/instance/service-accounts/default/token",
-          json({ access_token: secret, expires_in: 3_600 }),
-        ],
-      ]),
-  })),
-];
 
 const faults: readonly (readonly [string, Answer])[] = [
   ["JSON that is cut off", say('{"data":[{"id":"1')],
@@ -221,14 +81,15 @@ afterAll(() => {
 });
 
 // AWS has no login: what comes later is what comes first.
-const cases = subjects.flatMap((subject) => [
+const cases = everyProvider.flatMap((subject) => [
   { ...subject, when: "at first", isLate: false },
   ...(subject.login("http://x").size > 0 ? [{ ...subject, when: "after its login", isLate: true }] : []),
 ]);
 
 describe.each(cases)("$name is told $when", ({ create, desired, login: loginOf, isLate }) => {
   test.each(faults)("%s", async (_, fault) => {
-    login = isLate ? loginOf(url) : new Map();
+    const answers = isLate ? [...loginOf(url)] : [];
+    login = new Map(answers.map(([path, { value, status, headers }]) => [path, json(value, status, headers)]));
     answer = fault;
     writes.length = 0;
     const result = await converge(create(url), desired, signal);

@@ -1,7 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { converge, remove, runContract, withRenewal, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { silentLogger, systemClock } from "../../../src/system/index.ts";
 import { exposure, settle } from "../../support/exposures.ts";
 import { machine, openGceApi, type GceApi } from "./api.ts";
 
@@ -200,7 +201,13 @@ describe("Compute Engine's API", () => {
     expect(broken).toMatchObject({ state: "failed", reason: "Credentials" });
     expect(JSON.stringify(broken)).not.toContain("c2VjcmV0");
     await at.writeKey({ client_email: "somebody@else" });
+    const create = () => Promise.resolve(provider());
+    const renewed = withRenewal(await create(), { create, clock: systemClock, log: silentLogger });
     expect(await converge(provider(), service(), signal)).toMatchObject({ state: "failed", reason: "Credentials" });
     expect(await kinds()).toEqual([]);
+    // A key that is put right is read anew.
+    await at.writeKey();
+    await settle(() => converge(renewed, service(), signal));
+    expect(await kinds()).toEqual(everything);
   });
 });
