@@ -1,16 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { converge, remove, runContract, withRenewal, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
 import { createProvider as createClassic } from "../../../src/loadbalancer/aws/classic.ts";
 import { createProvider } from "../../../src/loadbalancer/aws/index.ts";
-import { freePort, runOrThrow, systemCommands } from "../../../src/system/index.ts";
+import { freePort, runOrThrow, silentLogger, systemClock, systemCommands } from "../../../src/system/index.ts";
 import { eventually } from "../../support/cluster.ts";
-import { exposure as service } from "../../support/exposures.ts";
+import { exposure as service, settle as settleThrough } from "../../support/exposures.ts";
 import { venvOf } from "../../support/venv.ts";
 
 // moto's server has AWS's API, and boto3, AWS's own client, reads back what was made. No packets are sent: moto has no data path.
@@ -254,6 +256,62 @@ print(1)`);
     expect(await boto(`print(json.dumps(${balancers}))`)).toBe(0);
     const bare = await converge(classic(), service({ ports: web.ports }), signal);
     expect(bare).toMatchObject({ state: "failed", reason: "Refused", message: /spec\.providerID of AWS/ });
+  });
+
+  test("throttled, in need of a new token, busy and with answers lost: nothing is there twice, and nothing is left", async () => {
+    const faults = { throttle: 0, expire: 0, busy: 0, lose: 0 };
+    const met = new Set<string>();
+    const front: Server = createServer((request, response) => {
+      const parts: Buffer[] = [];
+      request.on("data", (part: Buffer) => parts.push(part));
+      request.on("end", () => {
+        const body = Buffer.concat(parts);
+        const action = /Action=(\w+)/.exec(body.toString())?.[1] ?? "";
+        const isWrite = !/^(Describe|Assume)/.test(action);
+        const take = (name: keyof typeof faults) => {
+          if (faults[name] <= 0 || action.startsWith("Assume")) return false;
+          met.add(name);
+          return faults[name]-- > 0;
+        };
+        const refuse = (status: number, code: string) => {
+          response.writeHead(status, { "content-type": "text/xml" });
+          response.end(`<ErrorResponse><Error><Code>${code}</Code><Message>no</Message></Error></ErrorResponse>`);
+        };
+        if (take("throttle")) return refuse(400, "Throttling");
+        if (take("expire")) return refuse(403, "ExpiredToken");
+        if (take("busy")) return refuse(503, "ServiceUnavailable");
+        const isLost = isWrite && take("lose");
+        const headers = Object.entries(request.headers).filter(([name]) => !/^(connection|content-length)$/.test(name));
+        void fetch(endpoint, { method: "POST", body, headers: headers.map(([name, value]) => [name, String(value)]) })
+          .then(async (answer) => {
+            const text = await answer.text();
+            if (isLost) return response.destroy();
+            return response.writeHead(answer.status, { "content-type": "text/xml" }).end(text);
+          })
+          .catch(() => response.destroy());
+      });
+    });
+    front.listen(0, "127.0.0.1");
+    await once(front, "listening");
+    try {
+      const roleArn = "arn:aws:iam::123456789012:role/balancers";
+      const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+      const create = () => Promise.resolve(provider({ roleArn, endpoint: url }));
+      const one = withRenewal(await create(), { create, clock: systemClock, log: silentLogger });
+      const web = service({ key: { ...service().key, uid: "u-3" } });
+      Object.assign(faults, { throttle: 2, expire: 1, busy: 2, lose: 3 });
+      const made = await settleThrough(() => converge(one, web, signal));
+      expect(made.reasons).toEqual(expect.arrayContaining(["Throttled", "Unavailable"]));
+      expect(met).toEqual(new Set(["throttle", "expire", "busy", "lose"]));
+      expect(await counts()).toEqual([1, 2]);
+      expect(await converge(provider(), web, signal)).toMatchObject({ state: "done", steps: 0 });
+      Object.assign(faults, { throttle: 2, busy: 2, lose: 3 });
+      await settleThrough(() => remove(one, web.key, signal));
+      expect(await counts()).toEqual([0, 0]);
+    } finally {
+      front.closeAllConnections();
+      front.close();
+    }
   });
 
   test("a role is taken with keys, or with the token of a file", async () => {

@@ -25,6 +25,8 @@ interface Thing {
 }
 interface State {
   readonly invalid: readonly unknown[];
+  /** By AS3. */
+  readonly tenants: Readonly<Record<string, unknown>>;
   readonly icontrol: Record<"node" | "pool" | "virtual" | "monitor/http", readonly Thing[]> & {
     readonly partitions: readonly string[];
     readonly isSaved: boolean;
@@ -42,11 +44,12 @@ describe.skipIf(why)(`iControl REST${why ? ` (skipped: ${why})` : ""}`, { timeou
     const response = await fetch(`${plain}/_test/mode`, { method: "POST", body: JSON.stringify(body) });
     expect(response.status).toBe(204);
   };
-  const state = async () => {
-    const { invalid, icontrol } = (await (await fetch(`${plain}/_test/state`)).json()) as State;
-    expect(invalid).toEqual([]);
-    return icontrol;
+  const whole = async () => {
+    const found = (await (await fetch(`${plain}/_test/state`)).json()) as State;
+    expect(found.invalid).toEqual([]);
+    return found;
   };
+  const state = async () => (await whole()).icontrol;
   const counts = async () => {
     const { partitions, node, "monitor/http": monitors, pool, virtual } = await state();
     return [partitions.length, node.length, monitors.length, pool.length, virtual.length];
@@ -99,10 +102,12 @@ describe.skipIf(why)(`iControl REST${why ? ` (skipped: ${why})` : ""}`, { timeou
   });
   beforeEach(() => mode({ busy: 0, fail: 0, lose: 0, slow: 0, expire: 0, quirk: 0 }));
 
-  test("the contract is kept, cut off after every step", async () => {
-    const results = await runContract({ create: () => Promise.resolve(provider()), sleep: (ms) => sleep(ms), signal });
+  test.each(["icontrol", "as3"])("the contract is kept, cut off after every step: %s", async (api) => {
+    const create = () => Promise.resolve(provider({ api }));
+    const results = await runContract({ create, sleep: (ms) => sleep(ms), signal });
     expect(results.filter(({ ok }) => !ok)).toEqual([]);
     expect(await counts()).toEqual(nothing);
+    expect((await whole()).tenants).toEqual({});
   });
 
   test("what is made is what F5's own client reads; the second time nothing is written, and all is saved", async () => {
