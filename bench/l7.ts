@@ -1,7 +1,9 @@
 // A data plane beside the same programs with minimal configurations by hand, Caddy, and the backend itself, in the same run: one core
 // for each, load by wrk. Processor time of a request says most: other work on the machine changes it little.
-// Usage: npm run bench:l7 -- [--dataplane haproxy|nginx|embedded] [--seconds 3] [--rounds 5] [--connections 64] [--json]
+// `--observed` puts the same data plane beside it that counts by route, and one that writes an access log besides.
+// Usage: npm run bench:l7 -- [--dataplane haproxy|nginx|embedded] [--observed] [--seconds 3] [--rounds 5] [--connections 64] [--json]
 import { fork } from "node:child_process";
+import { openSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +29,8 @@ const { values: flags } = parseArgs({
     /** Of the process that has the data plane: the backend's port, and a folder. */
     serve: { type: "string" },
     directory: { type: "string", default: "" },
+    observed: { type: "boolean", default: false },
+    watch: { type: "string", default: "" },
   },
 });
 
@@ -39,11 +43,17 @@ function nameOf(text: string): Name {
 }
 
 function start(name: Name, directory: string, signal: AbortSignal): DataPlane {
-  const common = { address: "127.0.0.1", signal, log: silentLogger };
+  const common = {
+    address: "127.0.0.1",
+    signal,
+    log: silentLogger,
+    ...(flags.watch === "" ? {} : { routeFigures: true, metrics: createMetrics() }),
+    ...(flags.watch === "log" ? { accessLog: openSync(`${directory}.log`, "a") } : {}),
+  };
   if (name === "haproxy") return startHaproxy({ ...common, threads: 1, directory });
   if (name === "nginx") return startNginx({ ...common, workers: 1, directory });
   // As `up` and `ingress` run it: an unprivileged process of its own.
-  return startDataPlane("embedded", { ...common, metrics: createMetrics(), processes: 1 });
+  return startDataPlane("embedded", { metrics: createMetrics(), ...common, processes: 1 });
 }
 
 /** The data plane with one route to the backend, in a process of its own. */
@@ -104,13 +114,13 @@ async function serve(name: Name, backend: number, directory: string): Promise<vo
   await plane.stopped;
 }
 
-async function startOwn(name: Name, backend: number): Promise<Target> {
+async function startOwn(name: Name, backend: number, watch = ""): Promise<Target> {
   const directory = await mkdtemp(join(tmpdir(), "fairlead-bench-"));
   // The program does not run as root, and must get to its files.
   await chmod(directory, 0o755);
   const child = fork(
     process.argv[1] ?? "",
-    ["--dataplane", name, "--serve", String(backend), "--directory", join(directory, "own")],
+    ["--dataplane", name, "--serve", String(backend), "--directory", join(directory, "own"), "--watch", watch],
     { stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -119,7 +129,7 @@ async function startOwn(name: Name, backend: number): Promise<Target> {
     child.once("exit", () => reject(new Error(`the data plane ${name} ended`)));
   });
   return {
-    name: `Fairlead on ${name}`,
+    name: `Fairlead on ${name}${watch === "" ? "" : `, ${watch}`}`,
     port,
     pid: child.pid ?? 0,
     async stop() {
@@ -141,6 +151,10 @@ async function main(): Promise<void> {
     for (const each of beside) targets.push(await startByHand(each, backend.port));
     const own = await startOwn(name, backend.port);
     targets.push(own);
+    const watched: Target[] = [];
+    for (const watch of flags.observed ? ["figures", "log"] : [])
+      watched.push(await startOwn(name, backend.port, watch));
+    targets.push(...watched);
 
     const figures = new Map<Target, Measured[]>(targets.map((target) => [target, []]));
     const once = (target: Target): Promise<Measured> =>
@@ -170,6 +184,12 @@ async function main(): Promise<void> {
       report({ name: `${what}, requests per second`, value: speed(own.name) / speed(against), ...ratio });
       report({ name: `${what}, requests per core`, value: cost(against) / cost(own.name), ...ratio });
     };
+    for (const each of watched)
+      report({
+        name: `${each.name}: requests per core, of the same without`,
+        value: cost(own.name) / cost(each.name),
+        unit: "",
+      });
     if (name !== "embedded") return compare(`of ${name} by hand`, name, 0.97);
     compare("of nginx by hand", "nginx", 0.35);
     compare("of Caddy", "caddy", 1.5);

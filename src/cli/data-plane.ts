@@ -14,13 +14,18 @@ export function dataPlaneName(value: unknown): DataPlaneName {
   );
 }
 
+/** What a data plane tells of its requests. */
+export interface Observation {
+  readonly accessLog?: number;
+  readonly routeFigures: boolean;
+}
+
 /** Opens the file of `--access-log`, for as long as this process lives; "" is none. Throws `CliError` when that is not possible. */
-export function openAccessLog(name: DataPlaneName, path: string): { readonly accessLog?: number } {
-  if (path === "") return {};
-  if (name !== "embedded")
-    throw new CliError("USAGE", `--access-log: --dataplane ${name} writes none`, "leave one of the two out");
+export function openAccessLog(flags: { readonly accessLog: string; readonly routeFigures: boolean }): Observation {
+  const { accessLog: path, routeFigures } = flags;
+  if (path === "") return { routeFigures };
   try {
-    return { accessLog: openSync(path, "a", 0o640) };
+    return { routeFigures, accessLog: openSync(path, "a", 0o640) };
   } catch (error) {
     throw new CliError("BAD_FILE", `--access-log: ${(error as Error).message}`, "give a file that can be written to");
   }

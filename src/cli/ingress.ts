@@ -21,7 +21,7 @@ import {
 } from "../dataplane/index.ts";
 import { resources } from "../kube/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
-import { dataPlaneName, openAccessLog, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, type Observation, openAccessLog, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
@@ -43,6 +43,7 @@ interface Flags extends AcmeFlags {
   readonly trustedForwarder?: readonly string[];
   readonly dataplane: DataPlaneName;
   readonly accessLog: string;
+  readonly routeFigures: boolean;
   readonly ingressNginx: boolean;
   readonly ingressNginxConfigMap?: string;
   readonly tcpServicesConfigmap?: string;
@@ -70,11 +71,8 @@ export function ingressCommand(): Command {
     .option("--context <name>", "context of the kubeconfig")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
     .option("--dataplane <name>", "what serves them: embedded, haproxy or nginx", dataPlaneName, "embedded" as const)
-    .option(
-      "--access-log <file>",
-      "a line of JSON for each request (embedded data plane); /dev/stdout is a file too",
-      "",
-    )
+    .option("--access-log <file>", "a line of JSON for each request; /dev/stdout is a file too", "")
+    .option("--route-figures", "count requests by route on haproxy and nginx too; embedded always does", false)
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
@@ -155,7 +153,7 @@ async function run(flags: Flags): Promise<void> {
       ? undefined
       : objectName("--default-ssl-certificate", flags.defaultSslCertificate);
   const acmeOptions = await acmeSettings(flags, flags.leaderElectNamespace);
-  const accessLog = openAccessLog(flags.dataplane, flags.accessLog);
+  const accessLog = openAccessLog(flags);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
   const stop = new AbortController();
@@ -290,12 +288,11 @@ async function run(flags: Flags): Promise<void> {
   status.close();
 }
 
-interface Parts {
+interface Parts extends Observation {
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly signal: AbortSignal;
   readonly clock: typeof systemClock;
   readonly log: Logger;
-  readonly accessLog?: number;
 }
 
 function dataplaneOf(flags: Flags, parts: Parts): DataPlane {

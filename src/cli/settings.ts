@@ -65,6 +65,8 @@ export interface Settings {
   readonly dataplane: DataPlaneName;
   /** File that gets a line for each request that the data plane serves. Empty: none. */
   readonly accessLog: string;
+  /** HAProxy and nginx count requests by route too. */
+  readonly routeFigures: boolean;
   readonly apiPort: number;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -81,6 +83,7 @@ export const defaultSettings: Settings = {
   proxyMode: "auto",
   dataplane: "embedded",
   accessLog: "",
+  routeFigures: false,
   lbPool: [],
   serviceCidr: [],
   clusterCidr: [],
@@ -227,6 +230,10 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
   },
   dataplane: dataPlaneName,
   accessLog: text("--access-log"),
+  routeFigures: (value) => {
+    if (typeof value === "boolean") return value;
+    throw wrong("--route-figures", value, "use true or false");
+  },
   lbPool: (value) => list(value).map(poolEntry),
   serviceCidr: ranges("--service-cidr", "10.96.0.0/16,fd00:10:96::/112", { IPv4: [8, 28], IPv6: [64, 124] }),
   clusterCidr: ranges("--cluster-cidr", "10.42.0.0/16,fd00:10:42::/48", { IPv4: [8, 24], IPv6: [16, 64] }),

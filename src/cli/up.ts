@@ -45,7 +45,8 @@ export function upCommand(): Command {
         "--dataplane <name>",
         "what serves Ingresses and Gateways: embedded, haproxy or nginx (default: embedded)",
       )
-      .option("--access-log <file>", "a line of JSON for each request to Ingresses and Gateways (embedded data plane)")
+      .option("--access-log <file>", "a line of JSON for each request to Ingresses and Gateways")
+      .option("--route-figures", "count requests by route on haproxy and nginx too; embedded always does")
       .option("--rootless", "use nothing that needs root, even for root")
       // Set by `--detach` for the process that it starts.
       .addOption(new Command().createOption("--report-to-parent").hideHelp())

@@ -14,6 +14,8 @@ export interface DataPlaneOptions extends Omit<WorkersOptions, "program"> {
   readonly directory?: string;
   /** Program of the embedded one's processes, where it is not beside this module. */
   readonly embeddedProgram?: string;
+  /** HAProxy and nginx count requests by route too, which costs each request something; the embedded one always does. */
+  readonly routeFigures?: boolean;
 }
 
 /** Starts the data plane of a name. `ready` rejects when this machine does not have its program. */

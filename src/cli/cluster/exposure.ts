@@ -33,7 +33,7 @@ export function startExposure(context: PartContext): Exposure {
   const clientOf = (part: string) =>
     controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
 
-  const accessLog = openAccessLog(settings.dataplane, settings.accessLog);
+  const accessLog = openAccessLog(settings);
 
   const loadBalancer = supervise(
     "loadbalancer",

@@ -4,7 +4,7 @@ import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { selfSigned } from "../self-signed.ts";
-import { accessLine, openAccessLog } from "./access-log.ts";
+import { accessLine, openAccessLog } from "../access-log.ts";
 import { portKind, type TakePort } from "./bind.ts";
 import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";

@@ -1,32 +1,5 @@
 import type { Metrics } from "../../system/index.ts";
-import type { Pool, Route } from "../../routing/index.ts";
-import { createRouteFigures } from "../route-figures.ts";
-
-/** A request that has been answered, or whose client has left. */
-export interface Finished {
-  readonly id: string;
-  readonly method: string;
-  /** Host header as it was sent. */
-  readonly host: string;
-  /** With the query, as it was sent. */
-  readonly target: string;
-  /** `HTTP/1.1` and so on. */
-  readonly protocol: string;
-  /** Address of the client, behind forwarders that are trusted. */
-  readonly client: string;
-  readonly header: (name: string) => string | undefined;
-  /** Absent: it found none. */
-  readonly route?: Route;
-  readonly pool?: Pool;
-  /** Address and port of the endpoint that answered, or was tried last. */
-  readonly endpoint?: string;
-  /** 499 when its client left first. */
-  readonly code: number;
-  /** Of the answer's body. */
-  readonly bytes: number;
-  /** From its header section to the end of its answer. */
-  readonly milliseconds: number;
-}
+import { createFinishedCounts, type Finished } from "../finished.ts";
 
 /** What is counted of requests. */
 export interface RequestCounts {
@@ -39,26 +12,15 @@ export interface RequestCounts {
 
 /** `told` hears of each request that is done. */
 export function createRequestCounts(metrics: Metrics, told?: (finished: Finished) => void): RequestCounts {
-  const requests = metrics.counter(
-    "fairlead_ingress_requests_total",
-    "Requests answered, by status code; 499 when the client left first.",
-    ["code"],
-  );
+  const done = createFinishedCounts(metrics, told);
   const inFlight = metrics.gauge("fairlead_ingress_requests_in_flight", "Requests and tunnels under way.")();
   const retries = metrics.counter("fairlead_ingress_retries_total", "Further attempts after a failed one.")();
-  const byRoute = createRouteFigures(metrics);
-  const ofCode = new Map<number, ReturnType<typeof requests>>();
   return {
     requestBegun: () => inFlight.inc(),
     requestLeft: () => inFlight.dec(),
     requestDone(finished) {
-      const { code, route, pool, method, milliseconds } = finished;
       inFlight.dec();
-      let counter = ofCode.get(code);
-      if (!counter) ofCode.set(code, (counter = requests(String(code))));
-      counter.inc();
-      if (route) byRoute({ route, method, code, seconds: milliseconds / 1000, ...(pool ? { pool } : {}) });
-      told?.(finished);
+      done(finished);
     },
     retried: () => retries.inc(),
   };

@@ -26,7 +26,8 @@ import { hasField, headerObject, requestHeaders, responseHeaders } from "./heade
 import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
-import type { Finished, RequestCounts } from "./metrics.ts";
+import type { Finished } from "../finished.ts";
+import type { RequestCounts } from "./metrics.ts";
 import { affinityField } from "./policies.ts";
 import { mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";

@@ -1,5 +1,6 @@
 import type { ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
+import { clientVariable, noteFormat, reportFormat } from "./reports.ts";
 import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
 
 /** A frontend of the configuration. */
@@ -36,6 +37,8 @@ export interface ConfigInput {
   /** Milliseconds after which a process that drains ends by itself, should nobody be left who ends it. */
   readonly drained: number;
   readonly threads?: number;
+  /** A line for each request on standard output. */
+  readonly reports?: boolean;
 }
 
 /** What cannot be a word of the configuration. It means a fault of this program: no text of a user's is ever one. */
@@ -117,6 +120,7 @@ export function configText(input: ConfigInput): string {
   if (input.threads !== undefined) say(`nbthread ${input.threads}`);
   say("setenv FAIRLEAD_ROUTES", files.routes(directory));
   say("setenv FAIRLEAD_TRUSTED", files.trusted(directory));
+  if (input.reports) say("setenv FAIRLEAD_REPORTS 1");
   say("lua-load-per-thread", files.program(directory));
   say("tune.ssl.default-dh-param 2048");
   say("ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets");
@@ -193,6 +197,14 @@ export function configText(input: ConfigInput): string {
     const scheme = protocol === "HTTPS" ? "https" : "http";
     if (scheme === "http") say(`bind fd@${fd}`);
     else say(`bind fd@${fd} ssl crt-list`, files.list(directory, tag), "alpn", "h2,http/1.1");
+    const trusting = input.trusted.length > 0;
+    if (input.reports) {
+      // Whoever reads too slowly loses lines: nothing waits for them.
+      say("log stdout len 16384 format raw local0");
+      say("option dontlognull");
+      say("log-format", reportFormat(trusting));
+      say("http-request set-var-fmt(txn.note)", noteFormat);
+    }
 
     say("http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg", harmlessId, "}");
     say("http-request set-var(txn.id) uuid() unless { var(txn.id) -m found }");
@@ -215,7 +227,6 @@ export function configText(input: ConfigInput): string {
     say("http-request del-header connection unless { req.hdr(upgrade) -m found }");
     say("http-request set-header te trailers if { req.hdr(te) -m found }");
 
-    const trusting = input.trusted.length > 0;
     const told: [string, string | number][] = [
       ["x-forwarded-for", "%[src]"],
       ["x-forwarded-proto", scheme],
@@ -228,6 +239,7 @@ export function configText(input: ConfigInput): string {
     say("http-request del-header", foreign, "-m", "reg", ...others);
     for (const [name, value] of told) say("http-request set-header", name, value, ...others);
     if (trusting) say("http-request lua.forwarded", scheme, port, "if", "believed");
+    if (input.reports && trusting) say(`http-request set-var(${clientVariable}) req.hdr(x-real-ip)`);
 
     // An absolute target with a user name or without an authority is an error (RFC 9110 section 4.2).
     say("http-request set-var(txn.absolute) url if { fc_http_major 1 } !{ url_beg / }");

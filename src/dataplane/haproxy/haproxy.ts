@@ -1,8 +1,9 @@
-import type { Listener, Pool } from "../../routing/index.ts";
-import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
+import type { Listener, Pool, Route } from "../../routing/index.ts";
+import { type Clock, type Logger, systemClock, whenAborted } from "../../system/index.ts";
 import type { BoundListener, Configuration, DataPlane, KeyPair } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
+import { createLines, createReports, indexModel, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
 import { keptOut } from "../features.ts";
@@ -14,18 +15,18 @@ import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
 import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
 import { luaProgram } from "./program.ts";
+import { readReport, type ReportIndex } from "./reports.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
 import { createSync, type State } from "./sync.ts";
 import { tablesOf, tagOf } from "./tables.ts";
 
-export interface HaproxyOptions {
+export interface HaproxyOptions extends ReportOptions {
   /** Address to listen on. Default: all IPv4 addresses. */
   readonly address?: string;
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
   readonly trustedForwarders?: readonly string[];
   readonly limits?: Partial<Limits>;
-  readonly metrics?: Metrics;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -78,6 +79,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   trustedForwarders(options.trustedForwarders ?? []);
   const trusted = options.trustedForwarders ?? [];
   const sync = createSync(log);
+  const reports = createReports(options, clock, log);
+  let index: ReportIndex | undefined;
 
   /** One change after the other. */
   function inTurn<T>(act: () => Promise<T>): Promise<T> {
@@ -110,6 +113,26 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       next.set(listener.name, { listener, ...opened });
     }
     return { next, gone: [...gone.values()] };
+  }
+
+  /** Made anew when the first request is reported after a change. */
+  function reportIndex({ model }: Configuration): ReportIndex {
+    const rows = new Map<string, Route[]>();
+    for (const [route, item] of state?.tables.items ?? [])
+      if ("headers" in route) rows.set(item, [...(rows.get(item) ?? []), route]);
+    const keys = new Map([...slots.taken].map(([key, slot]) => [slot, key]));
+    return {
+      ...indexModel(model, tagOf),
+      pool: (key) => pools.get(key),
+      poolOf: (slot) => keys.get(slot),
+      withRow: (item) => rows.get(item) ?? [],
+    };
+  }
+
+  function reported(line: string): void {
+    if (!configuration) return;
+    const finished = readReport(line, (index ??= reportIndex(configuration)));
+    if (finished) reports?.done(finished);
   }
 
   /** Whatever of ports a process cannot change while it runs. */
@@ -181,6 +204,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       limits,
       drained: handoverGrace,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
+      reports: reports !== undefined,
     });
     await own.write(files.config(path), config);
     const before = instance;
@@ -191,6 +215,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       sockets: frontends.map(({ socket: { fd } }) => fd),
       ...(user ? { user } : {}),
       log,
+      ...(reports ? { output: createLines(reported) } : {}),
     });
     instance = started;
     state = next;
@@ -253,6 +278,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       await Promise.all([...draining, ...(instance ? [instance] : [])].map((each) => each.drain(grace, "closed")));
       for (const { socket } of ports.values()) socket?.close();
       await directory?.close();
+      await reports?.flush();
     };
     whenAborted(signal, () => void stop().then(resolve, reject));
   });
@@ -276,6 +302,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
         await change(stateOf(given, path), cold);
+        index = undefined;
         for (const { socket } of gone) socket?.close();
         return { refused: refusedBy(model, given.users) };
       }),

@@ -26,6 +26,8 @@ export interface InstanceOptions {
   /** Whom it runs as. */
   readonly user?: { readonly uid: number; readonly gid: number };
   readonly log: Logger;
+  /** Gets what it says on standard output. Absent: it has none. */
+  readonly output?: (chunk: Buffer) => void;
 }
 
 /** HAProxy cannot be started, or ended before it served. */
@@ -42,13 +44,14 @@ const saidBytes = 4_000;
 export async function startInstance(options: InstanceOptions): Promise<Instance> {
   const { program, config, socket, sockets, user, log } = options;
   const child: ChildProcess = spawn(program, ["-db", "-f", config], {
-    stdio: ["ignore", "ignore", "pipe", ...sockets],
+    stdio: ["ignore", options.output ? "pipe" : "ignore", "pipe", ...sockets],
     // Nothing of this process's surroundings is its business.
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
     cwd: "/",
     ...user,
   });
   let said = "";
+  if (options.output) child.stdout?.on("data", options.output);
   child.stderr?.setEncoding("utf8");
   child.stderr?.on("data", (chunk: string) => {
     said = (said + chunk).slice(-saidBytes);

@@ -7,6 +7,8 @@ import { luaPolicies } from "./policies-program.ts";
  */
 export const luaProgram = String.raw`
 local routes = Map.new(os.getenv("FAIRLEAD_ROUTES"), Map._str)
+-- Somebody wants to know which row a request was led by.
+local reporting = os.getenv("FAIRLEAD_REPORTS") == "1"
 
 -- Rows -----------------------------------------------------------------------------------------------------------
 
@@ -426,6 +428,7 @@ local function serve(txn, item, request)
   if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
   local row = row_of(item)
   if not row then return stop(txn, 503) end
+  if reporting then txn:set_var("txn.item", item) end
   local http = txn.http
   local matched = ""
   local path = request.path

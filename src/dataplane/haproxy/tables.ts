@@ -35,6 +35,8 @@ export interface Tables {
   readonly listeners: ReadonlyMap<string, ListenerTables>;
   /** What the Lua program looks up, for all listeners. */
   readonly routes: Entries;
+  /** How each route stands in lists: its slot, or the key of its row. */
+  readonly items: ReadonlyMap<Route | StreamRoute, string>;
 }
 
 export interface TablesInput {
@@ -202,7 +204,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
       addNative(listener, server, hosts, paths);
     }
   }
-  return { listeners, routes };
+  return { listeners, routes, items };
 }
 
 function conditional({ method, headers, query }: Route): boolean {

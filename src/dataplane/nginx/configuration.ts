@@ -37,6 +37,8 @@ export interface NginxSettings {
   readonly modules: readonly string[];
   /** Bytes of shared memory for rows. */
   readonly memory: number;
+  /** Each request is told of on the socket for it. */
+  readonly reports?: boolean;
 }
 
 /** What is where in the data plane's folder. `control` and `private` are closed to the workers. */
@@ -46,6 +48,8 @@ export function layout(directory: string) {
     candidate: `${directory}/candidate.conf`,
     control: `${directory}/control`,
     socket: `${directory}/control/nginx.sock`,
+    /** Where workers tell of requests; they may connect, and no other user. */
+    reports: `${directory}/reports`,
     private: `${directory}/private`,
     rows: `${directory}/private/rows`,
     certificate: `${directory}/private/default.crt`,
@@ -99,7 +103,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni held page original method redirect".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni held page original method redirect route meant".split(
     " ",
   );
 
@@ -148,7 +152,7 @@ export function configurationText(settings: NginxSettings): string {
     "lua_shared_dict fairlead_guards 16m;",
     "lua_regex_match_limit 100000;",
     `init_by_lua_block { require("fairlead.start").init("${paths.rows}") }`,
-    'init_worker_by_lua_block { require("fairlead.start").worker() }',
+    `init_worker_by_lua_block { require("fairlead.start").worker(${settings.reports ? `"${paths.reports}/nginx.sock"` : ""}) }`,
     "access_log off; server_tokens off; tcp_nodelay on; merge_slashes off; uninitialized_variable_warn off;",
     "ignore_invalid_headers off; underscores_in_headers on;",
     `client_body_temp_path ${paths.temporary}/body; proxy_temp_path ${paths.temporary}/proxy;`,
@@ -270,7 +274,8 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
   const plainFields = program("request", `answer_fields(${secure})`);
   const answerFields = `${server} header_filter_by_lua_block { ${plainFields} }`;
   const fullFields = `${server} header_filter_by_lua_block { ${plainFields} ${program("full", "answer_fields()")} }`;
-  const done = `log_by_lua_block { ${program("policies", "done()")} }`;
+  const report = settings.reports ? program("report", "note()") : "";
+  const done = `log_by_lua_block { ${program("policies", "done()")} ${report} }`;
   const guarded = `internal; access_by_lua_block { ${program("authorize", "check()")} } ${fullFields} ${done}`;
   const slots = Array.from({ length: mirrors }, (_, index) => whole(index));
   /** Fields of a request that has no body, sent in the place of a client's. */
@@ -302,6 +307,7 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
     `if ($fl_kind) { rewrite ^ ${inner("$fl_kind")} last; }`,
     // Rows that are newer than this configuration, for as long as an earlier worker has a request to end.
     `location ^~ ${inner("")} { internal; return 503; }`,
+    report === "" ? "" : `log_by_lua_block { ${report} }`,
     `location / { ${answerFields}`,
     `if ($fl_h2c) { ${fullFields} grpc_pass grpc://fl_h2c; }`,
     "proxy_pass http://fl_plain; }",

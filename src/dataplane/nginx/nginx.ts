@@ -16,6 +16,8 @@ import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
+import { findUser } from "../haproxy/directory.ts";
+import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
 import { configurationText, layout, type NginxListener } from "./configuration.ts";
@@ -23,10 +25,11 @@ import { type Control, ControlError, createControl } from "./control.ts";
 import { portFor } from "./ports.ts";
 import { endEarlier, type NginxProcess, startProcess } from "./process.ts";
 import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
+import { listenForReports, readReport } from "./reports.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
 import { batchesOf, changesBetween, poolRow, poolRowName, errorSet, type Rows, rowsOf } from "./rows.ts";
 
-export interface NginxOptions {
+export interface NginxOptions extends ReportOptions {
   /** Address to listen on. Default: all IPv4 addresses. */
   readonly address?: string;
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
@@ -98,6 +101,21 @@ export function startNginx(options: NginxOptions): DataPlane {
     readonly file: RowFile;
   }
   let place: Place | undefined;
+  const reports = createReports(options, clock, log);
+  let index: ModelIndex | undefined;
+  let serving = new Map<string, Pool>();
+  let told: { close(): Promise<void> } | undefined;
+  let lost = 0;
+
+  function reported(line: string): void {
+    const said = readReport(
+      line,
+      (index ??= { ...indexModel(model, ({ name }) => open.get(name)?.id), pool: (key) => serving.get(key) }),
+    );
+    if (typeof said === "object") return reports?.done(said);
+    if (said !== undefined && lost === 0) log.warn({ requests: said }, "nginx had more requests than it could tell of");
+    lost += said ?? 0;
+  }
 
   async function prepare(): Promise<Place> {
     const program = await findNginx(commands, options.file);
@@ -110,6 +128,10 @@ export function startNginx(options: NginxOptions): DataPlane {
     await chmod(directory, 0o711);
     await mkdir(paths.temporary, { recursive: true, mode: 0o711 });
     for (const closed of [paths.control, paths.private]) await mkdir(closed, { recursive: true, mode: 0o700 });
+    if (reports) {
+      const worker = user === undefined ? undefined : await findUser([user]);
+      told = await listenForReports(paths.reports, worker, reported, log);
+    }
     await cp(luaProgram, paths.program, { recursive: true });
     await endEarlier(paths.pid, directory, grace);
     const standard = selfSigned(clock.now());
@@ -199,6 +221,7 @@ export function startNginx(options: NginxOptions): DataPlane {
       ...(user === undefined || group === undefined ? {} : { user, group }),
       modules: program.modules,
       memory: options.memory ?? 128 << 20,
+      reports: reports !== undefined,
     });
     await writeFile(paths.candidate, text);
     const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
@@ -220,6 +243,8 @@ export function startNginx(options: NginxOptions): DataPlane {
       await ready.catch(() => {});
       await queue;
       await running?.stop(grace);
+      await told?.close();
+      await reports?.flush();
       await place?.file.close();
       if (options.directory === undefined && place) await rm(place.directory, { recursive: true, force: true });
     };
@@ -237,6 +262,8 @@ export function startNginx(options: NginxOptions): DataPlane {
         const next = configuration.model;
         await replaceListeners(next);
         model = next;
+        index = undefined;
+        serving = new Map(next.pools);
         let another = false;
         for (const listener of next.listeners) {
           const own = open.get(listener.name);
@@ -279,6 +306,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           const before = rows.get(name);
           if (!before || before.equals(row)) continue;
           rows.set(name, row);
+          serving.set(pool.key, pool);
           changes.push([name, row]);
         }
         await write(at, changes);

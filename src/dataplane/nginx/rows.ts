@@ -168,6 +168,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, { refused
   const filtered = others.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
   const special = filtered || request !== undefined || backendRequest !== undefined;
   return {
+    id,
     ...(path ? { path: { type: path.type, value: path.value } } : {}),
     ...(method === undefined ? {} : { method }),
     ...(headers.length === 0 ? {} : { headers: fields(headers) }),

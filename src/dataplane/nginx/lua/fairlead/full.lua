@@ -2,6 +2,7 @@
 local rows = require "fairlead.rows"
 local filters = require "fairlead.filters"
 local policies = require "fairlead.policies"
+local report = require "fairlead.report"
 local template = require "fairlead.template"
 local balancer = require "ngx.balancer"
 
@@ -26,7 +27,8 @@ local function instead(state, own)
 end
 
 -- No endpoint: the page of the backend that has those of 503, or our own.
-local function nobody(state)
+local function nobody(state, key)
+  if report.on and key then ngx.var.fl_meant = key end
   local errors = state.errors
   if errors and errors.codes["503"] then
     ngx.var.fl_kind = "error/503"
@@ -76,7 +78,7 @@ function _M.prepare(found, pick, fits)
     state.affinity = route.affinity
     state.sticky = template.cookie(route.affinity.cookie)
   end
-  if not pool then return nobody(state) end
+  if not pool then return nobody(state, key) end
   if pool.tls == "refused" then return instead(state, { status = 503 }) end
   if route.hashBy then state.hash = template.render(route.hashBy, found) end
   local limit, whole = route.backendTimeout, route.requestTimeout

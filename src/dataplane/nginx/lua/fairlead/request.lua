@@ -4,6 +4,7 @@ local rows = require "fairlead.rows"
 local canonical = require "fairlead.canonical"
 local matching = require "fairlead.match"
 local full = require "fairlead.full"
+local report = require "fairlead.report"
 local balancer = require "ngx.balancer"
 local variable = require "fairlead.var"
 local get, set = variable.get, variable.set
@@ -91,6 +92,7 @@ end
 -- Passes on to the pool of a route that needs nothing else; all others are full.lua's.
 local function pass(request, found)
   local route = found.route
+  if report.on then set(request, "fl_route", route.id) end
   local most, fits = route.body, true
   if most then
     local length = get(request, "http_content_length")

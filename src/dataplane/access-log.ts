@@ -1,7 +1,7 @@
 import { write } from "node:fs";
 import { promisify } from "node:util";
-import type { Logger } from "../../system/index.ts";
-import type { Finished } from "./metrics.ts";
+import type { Logger } from "../system/index.ts";
+import type { Finished } from "./finished.ts";
 
 /** Characters of what clients say, as far as they are kept. */
 const longest = { target: 2_048, field: 512 } as const;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Pool, Route } from "../../routing/index.ts";
+import type { Pool, Route } from "../routing/index.ts";
 import { accessLine, createLineSink } from "./access-log.ts";
-import type { Finished } from "./metrics.ts";
+import type { Finished } from "./finished.ts";
 
 const owner = { object: { kind: "Ingress", namespace: "shop", name: "web" }, field: "spec.rules[0].http.paths[1]" };
 const route: Route = {
