@@ -99,7 +99,23 @@ describe("a report of HAProxy's", () => {
 });
 
 describe("a report of nginx's", () => {
-  const values = ["i", "10.0.0.9", "GET", "one.test", "/", "HTTP/2.0", "200", "5", "0.012", one.id, pool.key, "", "", "", ""];
+  const values = [
+    "i",
+    "10.0.0.9",
+    "GET",
+    "one.test",
+    "/",
+    "HTTP/2.0",
+    "200",
+    "5",
+    "0.012",
+    one.id,
+    pool.key,
+    "",
+    "",
+    "",
+    "",
+  ];
   const read = (changes: Readonly<Record<number, string>> = {}) =>
     readNginx(values.map((value, at) => changes[at] ?? value).join("\u001f"), index);
 
