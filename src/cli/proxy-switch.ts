@@ -140,8 +140,8 @@ interface Output {
 const outputOption = (): Option =>
   new Option("-o, --output <format>", "table, json or yaml").default("table").argParser(parseOutput);
 
-/** The sockets that are meant, each with a name for the user. */
-async function socketsOf({ controlSocket, dir, node }: Where): Promise<{ name: string; path: string }[]> {
+/** The sockets that are meant, each with a name for the user. Throws `CliError` NOT_RUNNING where there is none. */
+export async function socketsOf({ controlSocket, dir, node }: Where): Promise<{ name: string; path: string }[]> {
   if (controlSocket !== undefined) return [{ name: "proxy", path: controlSocket }];
   const own = defaultProxySettings.controlSocket;
   if (dir === undefined && (await isAnswered(own))) return [{ name: "proxy", path: own }];

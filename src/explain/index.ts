@@ -14,7 +14,15 @@ export { checks, examine } from "./doctor/doctor.ts";
 export { factsOf, type FactsOptions } from "./doctor/facts.ts";
 export type { NodeFacts } from "./doctor/node-facts.ts";
 export { readNodes, type ReadNodeOptions } from "./doctor/read-node.ts";
-export { parseSubject, tell, type Chapter, type Story, type StoryOptions, type Subject } from "./story/story.ts";
+export {
+  parseSubject,
+  tell,
+  type Chapter,
+  type NodeDraining,
+  type Story,
+  type StoryOptions,
+  type Subject,
+} from "./story/story.ts";
 export { traceRequest, type RequestQuestion, type RequestTrace } from "./request/request-trace.ts";
 export { sendRequest, type SentRequest } from "./live/request.ts";
 export {

@@ -51,6 +51,50 @@ describe("fairlead doctor on a cluster with faults in it", () => {
     }
   });
 
+  test.skipIf(noKernel)("explain counts the connections that an endpoint has left after it was taken out", async () => {
+    if (!cluster || !lab) throw new Error("there is no cluster");
+    const [made, machine] = [cluster, lab];
+    const { kubectl, dir } = made;
+    const slice = (addresses: readonly string[]) => ({
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name: "held-1", labels: { "kubernetes.io/service-name": "held" } },
+      addressType: "IPv4",
+      endpoints: addresses.map((address) => ({ addresses: [address] })),
+      ports: [{ name: "", port: 9101 }],
+    });
+    const spec = { ports: [{ port: 80 }] };
+    const service = { apiVersion: "v1", kind: "Service", metadata: { name: "held" }, spec };
+    const apply = async (object: object) =>
+      printed(await kubectl(["apply", "-f", "-"], { input: JSON.stringify(object) }));
+    await apply(service);
+    await apply(slice(["198.51.100.7"]));
+    const vip = printed(await kubectl(["get", "service", "held", "-o", "jsonpath={.spec.clusterIP}"]));
+    const server = `require("node:net").createServer((s) => s.on("error", () => {}).write("held")).listen(9101, "198.51.100.7")`;
+    // Goes on until it is stopped; tries again while the Service is not in force yet.
+    const client = `const net = require("node:net");
+const go = () => net.connect(80, "${vip}").on("error", () => setTimeout(go, 100)).on("data", (d) => console.log(String(d)));
+go();`;
+    const running = [server, client].map((text) => machine.start(process.execPath, ["-e", text]));
+    try {
+      await eventually("a connection", async () => (running[1]?.output().includes("held") ? true : undefined));
+      await apply(slice([]));
+      await eventually("what is left", async () => {
+        const said = printed(await made.fairlead(["explain", "service/held", "--dir", dir]));
+        if (/^draining +198\.51\.100\.7:9101 {2}by node-1 {2}1 connection left, taken out \d+ s ago$/m.test(said))
+          return true;
+        throw new Error(said);
+      });
+    } finally {
+      await Promise.all(running.map((one) => one.stop()));
+      printed(await kubectl(["delete", "service/held", "endpointslice/held-1", "--ignore-not-found"]));
+    }
+    await eventually("none is left", async () => {
+      const said = printed(await made.fairlead(["proxy", "status", "--dir", dir]));
+      return said.includes("default/held") ? undefined : true;
+    });
+  });
+
   test("nothing is said of what works, and one namespace can be asked for", async () => {
     const findings = await examine(["-n", "no-service"]);
     const objects = new Set(findings.filter(({ object }) => object.includes("/")).map(({ object }) => object));

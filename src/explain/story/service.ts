@@ -20,6 +20,7 @@ export function serviceChapters(view: ServiceView, context: StoryContext): Chapt
     { title: "announced", lines: announcedLines(view.service, context) },
     { title: "data path", lines: pathLines(view, context) },
     { title: "endpoints", lines: endpointLines(view, context) },
+    { title: "draining", lines: drainingLines(view, context) },
     { title: "last change", lines: changeLines(view, context) },
   ].filter(({ lines }) => lines.length > 0);
 }
@@ -148,6 +149,18 @@ function endpointLines({ ports, pods, ready }: ServiceView, { facts }: StoryCont
   const rest = lines.length - most;
   const count = ready.length === 0 ? ["no endpoint takes connections"] : [];
   return rest > 0 ? [...count, ...lines.slice(0, most), `and ${rest} more`] : [...count, ...lines];
+}
+
+/** Connections that endpoints still have although they were taken out, by the node that leads them. */
+function drainingLines({ key }: ServiceView, { draining }: StoryContext): string[] {
+  const lines = draining
+    .filter(({ service }) => service === key)
+    .map(({ endpoint, node, connections, seconds }) => {
+      const left = `${connections} ${connections === 1 ? "connection" : "connections"} left`;
+      return `${endpoint}  by ${node}  ${left}, taken out ${seconds} s ago`;
+    });
+  const rest = lines.length - most;
+  return rest > 0 ? [...lines.slice(0, most), `and ${rest} more`] : lines;
 }
 
 const trigger = "endpoints.kubernetes.io/last-change-trigger-time";

@@ -3,7 +3,7 @@ import type { KubeObject } from "../../kube/index.ts";
 import { assumeObjects } from "../assume.ts";
 import { createCluster } from "../cluster.ts";
 import { factsOf } from "../doctor/facts.ts";
-import { parseSubject, type Story, tell } from "./story.ts";
+import { parseSubject, type Story, type StoryOptions, tell } from "./story.ts";
 
 const object = (kind: string, name: string, rest: object, apiVersion = "v1"): KubeObject => ({
   apiVersion,
@@ -55,7 +55,7 @@ const manifests = [
   ),
 ];
 
-function story(text: string): Story {
+function story(text: string, more: Pick<StoryOptions, "draining"> = {}): Story {
   const { objects } = assumeObjects(manifests, { controllerName: "example.com/us" });
   const cluster = createCluster(objects, {
     clusterDomain: "cluster.local",
@@ -65,6 +65,7 @@ function story(text: string): Story {
   const options = { controllerName: "example.com/us", inspect: () => undefined, frontends: [] };
   return tell(factsOf(cluster, { ...options, nodes: [], now: 0 }), parseSubject(text, "shop"), {
     ...options,
+    ...more,
     clusterDomain: "cluster.local",
     ports: { http: 80, https: 443 },
   });
@@ -86,6 +87,20 @@ describe("tell", () => {
       "from outside, port 80/TCP: forward: one of 2 endpoints; the endpoint sees the node",
     ]);
     expect(chapter(told, "endpoints")).toHaveLength(2);
+  });
+
+  it("counts down the connections of endpoints that were taken out", () => {
+    const one = { endpoint: "10.42.1.9:8080", connections: 1, seconds: 12, node: "node-2" };
+    const draining = [
+      { ...one, service: "shop/web" },
+      { ...one, service: "shop/web", node: "node-1", connections: 3 },
+      { ...one, service: "shop/lost" },
+    ];
+    expect(chapter(story("service/web", { draining }), "draining")).toEqual([
+      "10.42.1.9:8080  by node-2  1 connection left, taken out 12 s ago",
+      "10.42.1.9:8080  by node-1  3 connections left, taken out 12 s ago",
+    ]);
+    expect(chapter(story("service/web"), "draining")).toEqual([]);
   });
 
   it("names the first cause of what does not work", () => {

@@ -1,6 +1,7 @@
 import { ingressExposures, type IngressOptions } from "../ingresses.ts";
 import { serviceExposures, type ServiceOptions } from "../services.ts";
 import { keyOf } from "../../kube/index.ts";
+import type { DrainingEndpoint } from "../../proxy/index.ts";
 import type { Exposure } from "../exposure.ts";
 import type { Facts, Finding } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
@@ -30,9 +31,17 @@ export interface StoryContext {
   readonly facts: Facts;
   /** Where things answer, as `fairlead status` has it. */
   readonly exposures: readonly Exposure[];
+  readonly draining: readonly NodeDraining[];
 }
 
-export type StoryOptions = ServiceOptions & IngressOptions;
+/** An endpoint that was taken out and still has connections by the proxy of a node. */
+export type NodeDraining = DrainingEndpoint & { readonly node: string };
+
+export type StoryOptions = ServiceOptions &
+  IngressOptions & {
+    /** What running proxies say of it; empty where none was asked. */
+    readonly draining?: readonly NodeDraining[];
+  };
 
 export interface Subject {
   readonly kind: "service" | "ingress" | "pod";
@@ -80,7 +89,7 @@ export function tell(facts: Facts, subject: Subject, options: StoryOptions): Sto
       const exposures = serviceExposures({ ...objects, services: [view.service] }, options);
       return {
         object: view.object,
-        chapters: serviceChapters(view, { facts, exposures }),
+        chapters: serviceChapters(view, { facts, exposures, draining: options.draining ?? [] }),
         findings: about(view.object),
       };
     }
@@ -90,14 +99,14 @@ export function tell(facts: Facts, subject: Subject, options: StoryOptions): Sto
       const exposures = ingressExposures(objects, options).filter(
         ({ name, namespace }) => name === subject.name && namespace === subject.namespace,
       );
-      const { chapters, services } = ingressChapters(ingress, { facts, exposures });
+      const { chapters, services } = ingressChapters(ingress, { facts, exposures, draining: [] });
       const own = about(`Ingress ${key}`);
       const beneath = about(...services.map((service) => `Service ${service}`));
       return { object: `Ingress ${key}`, chapters, findings: [...new Set([...own, ...beneath])] };
     }
     case "pod": {
       const pod = findPod(facts.cluster, key);
-      const { chapters, services } = podChapters(pod, { facts, exposures: [] });
+      const { chapters, services } = podChapters(pod, { facts, exposures: [], draining: [] });
       return { object: `Pod ${key}`, chapters, findings: about(...services.map((service) => `Service ${service}`)) };
     }
     default:
