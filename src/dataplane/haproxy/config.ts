@@ -211,8 +211,7 @@ export function configText(input: ConfigInput): string {
     say("http-request set-header x-request-id %[var(txn.id)]");
 
     page(405, "This method is not allowed here.", "if { method TRACE CONNECT }");
-    page(400, "Bad request: what HTTP is that?", "if { fc_http_major 1 } !{ req.ver 1.1 1.0 }");
-    page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
+    page(400, "Bad request: what HTTP is that?", "if !{ req.ver 1.1 1.0 } { fc_http_major 1 }");
     page(400, "Bad request: there must be one Host.", "if { req.hdr_cnt(host) gt 1 }");
     page(400, "Bad request: no codings in HTTP/1.0.", "if { req.ver 1.0 } { req.hdr(transfer-encoding) -m found }");
     // HAProxy leaves out `Upgrade` where there is a body. An offer of HTTP/2 is ignored with it, anything else refused.
@@ -237,7 +236,8 @@ export function configText(input: ConfigInput): string {
     if (trusting) say("acl believed src", ...input.trusted);
     const others = trusting ? ["unless", "believed"] : [];
     say("http-request del-header", foreign, "-m", "reg", ...others);
-    for (const [name, value] of told) say("http-request set-header", name, value, ...others);
+    // Added, not set: there is none left, and to look for it once more would cost a walk through all fields.
+    for (const [name, value] of told) say("http-request add-header", name, value, ...others);
     if (trusting) say("http-request lua.forwarded", scheme, port, "if", "believed");
     if (input.reports && trusting) say(`http-request set-var(${clientVariable}) req.hdr(x-real-ip)`);
 
@@ -259,6 +259,8 @@ export function configText(input: ConfigInput): string {
       "}",
     );
     say("http-request allow if { var(txn.slot) -m found }");
+    // Whose host the tables know has one.
+    page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
     say(`http-request lua.route ${tag}`);
     // Who asks for it is tracked, in the same table by all threads, and then looked at.
     const limits: readonly [counter: string, key: string, table: string][] = [

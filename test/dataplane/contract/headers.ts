@@ -34,6 +34,15 @@ export function headersContract(made: Fixture): void {
     expect(JSON.stringify(headers)).not.toContain("evil");
   });
 
+  test("each request has an id of its own", async () => {
+    const cluster = await made.shop("a");
+    const ids = new Set<string | undefined>();
+    for (let i = 0; i < 50; i++)
+      ids.add((JSON.parse((await send(cluster, "/")).body) as Received).headers["x-request-id"]);
+    expect(ids.size).toBe(50);
+    expect(ids).not.toContain(undefined);
+  });
+
   test("says who answers where the backend does not, once", async () => {
     const cluster = await made.shop("a", (request, response) => {
       if (request.url === "/named") response.setHeader("server", "teapot");
