@@ -1,15 +1,17 @@
 import { createServer } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createMetrics, FakeClock, silentLogger, systemClock, type Logger } from "../system/index.ts";
+import { createMetrics, FakeClock, freePort, silentLogger, systemClock, type Logger } from "../system/index.ts";
 import type { ProxyMode } from "./backend.ts";
 import { createProxyFigures, told } from "./figures.ts";
 import type { Health } from "./progress.ts";
 import { serveStatus } from "./status-server.ts";
 
-const ports = { metrics: { address: "127.0.0.1", port: 31_978 }, health: { address: "127.0.0.1", port: 31_979 } };
+let ports: { metrics: { address: string; port: number }; health: { address: string; port: number } };
 let stop: AbortController;
-beforeEach(() => {
+beforeEach(async () => {
   stop = new AbortController();
+  const free = async () => ({ address: "127.0.0.1", port: await freePort() });
+  ports = { metrics: await free(), health: await free() };
 });
 afterEach(() => stop.abort());
 
