@@ -113,7 +113,7 @@ test("a port that another program has is told once, and taken when it is free", 
   const said: string[] = [];
   serve({ log: { ...silentLogger, warn: ({ problem }) => said.push(String(problem)) } });
   await listening(ports.metrics.port);
-  await expect.poll(() => said).toEqual(["127.0.0.1:31979 cannot be opened: EADDRINUSE"]);
+  await expect.poll(() => said).toEqual([`127.0.0.1:${ports.health.port} cannot be opened: EADDRINUSE`]);
   await new Promise((resolve) => other.close(resolve));
   await expect
     .poll(() => ask(ports.health.port, "/livez").catch(() => undefined), { timeout: 10_000 })
