@@ -139,4 +139,10 @@ export interface DataPlane extends Component {
   /** Replaces some pools of the model that was applied last; keys that it does not have are ignored. */
   updatePools(pools: readonly Pool[]): Promise<void>;
   listeners(): readonly BoundListener[];
+  /**
+   * Another data plane serves from now on: takes no new connection, and lets those that are there end by themselves: HTTP/1.1 with its next answer,
+   * HTTP/2 when its streams are done, tunnels and streams when their ends wish it. Settles when the last one has ended, `patience` milliseconds later
+   * at the latest. What is applied afterwards reaches at most those connections.
+   */
+  retire(patience: number): Promise<void>;
 }

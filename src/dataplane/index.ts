@@ -4,6 +4,13 @@ export { certificateNames, inspectAuthorities, inspectKeyPair } from "./certific
 export { startEmbedded, type EmbeddedOptions } from "./embedded/embedded.ts";
 export { startEmbeddedWorkers, type WorkersOptions } from "./embedded/workers/workers.ts";
 export { missingFor, startDataPlane, type DataPlaneName, type DataPlaneOptions } from "./choose.ts";
+export {
+  DataPlaneSwitchError,
+  startSwitchable,
+  type SwitchableDataPlane,
+  type SwitchableOptions,
+  type SwitchOptions,
+} from "./switchable.ts";
 export { startNginx, type NginxOptions } from "./nginx/nginx.ts";
 export { defaultLimits, type Limits } from "./embedded/limits.ts";
 export { startHaproxy, type HaproxyOptions } from "./haproxy/haproxy.ts";

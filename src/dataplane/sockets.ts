@@ -25,9 +25,12 @@ export type Transport = "tcp" | "udp";
 // From asm-generic and bits/socket.h, Linux.
 const kinds: Readonly<Record<Transport, number>> = { tcp: 1, udp: 2 };
 const closeOnExec = 0o2000000;
+/** Who inherits them may take for granted that accepting never waits. */
+const nonBlocking = 0o4000;
 const levelSocket = 1;
 const [reuseAddress, reusePort] = [2, 15];
-const backlog = 4096;
+/** Connections that wait for being accepted. */
+export const backlog = 4096;
 const codes: Readonly<Record<number, string>> = { 13: "EACCES", 98: "EADDRINUSE", 99: "EADDRNOTAVAIL" };
 
 /** Sockets by the calls of libc: node's own servers would accept connections themselves. */
@@ -46,7 +49,11 @@ export const systemSockets: Sockets = {
 
     const name = socketAddress(address, port);
     if (!name) return "EADDRNOTAVAIL";
-    const fd = socket(name.length > 16 ? socketFamily.ipv6 : socketFamily.ipv4, kinds[transport] | closeOnExec, 0);
+    const fd = socket(
+      name.length > 16 ? socketFamily.ipv6 : socketFamily.ipv4,
+      kinds[transport] | closeOnExec | nonBlocking,
+      0,
+    );
     if (fd < 0) return fault();
     const one = Buffer.from([1, 0, 0, 0]);
     const size = Buffer.from([name.length, 0, 0, 0]);

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
 import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
 import { annotationFeatures, basicFeatures } from "../common-features.ts";
@@ -161,6 +162,12 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
     whenAborted(signal, () => void stop().then(resolve, reject));
   });
 
+  async function drain(): Promise<void> {
+    await applying;
+    isDraining = true;
+    await Promise.all([...open.values()].map((listener) => listener.drain()));
+  }
+
   return {
     name: "embedded",
     ready: Promise.resolve(),
@@ -192,12 +199,17 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
       upstreams.update(known);
     },
     listeners: () => [...open.values()].map((listener) => listener.bound),
-    async drain() {
-      await applying;
-      isDraining = true;
-      await Promise.all([...open.values()].map((listener) => listener.drain()));
-    },
+    drain,
+    retire: (patience) => within(patience, drain()),
   };
+}
+
+/** Settles with `done`, `patience` milliseconds from now at the latest. */
+export async function within(patience: number, done: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  const late = pause(patience, undefined, { signal: over.signal, ref: false }).catch(() => {});
+  await Promise.race([done, late]);
+  over.abort();
 }
 
 /** A listener goes on with its port: only what it serves may differ. */

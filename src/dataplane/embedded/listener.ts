@@ -190,6 +190,7 @@ export async function openListener(
       serve(context, entry, request, response, undefined, attempt);
     });
     server.on("checkContinue", (request, response) => {
+      if (draining) response.shouldKeepAlive = false;
       count(request.socket, response);
       serve(context, entry, request, response, () => {
         if (!response.headersSent) response.writeContinue();

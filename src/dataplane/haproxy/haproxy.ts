@@ -70,6 +70,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
   let serving = { ports: "", declared: "", socket: "" };
   let generation = 0;
+  let retired = false;
   const draining = new Set<Instance>();
   let standard: KeyPair | undefined;
   let directory: PlaneDirectory | undefined;
@@ -245,7 +246,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     log.warn({ why }, "HAProxy has ended and is started again");
     instance = undefined;
     void inTurn(async () => {
-      for (let pause = 50; !signal.aborted && !instance && state; pause = Math.min(pause * 2, 5_000)) {
+      for (let pause = 50; !signal.aborted && !instance && !retired && state; pause = Math.min(pause * 2, 5_000)) {
         try {
           await begin(state);
         } catch (error) {
@@ -292,6 +293,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       inTurn(async () => {
         signal.throwIfAborted();
         const { model } = given;
+        if (retired) return { refused: refusedBy(model, given.users) };
         configuration = given;
         const { path } = await ownDirectory();
         const { next, gone } = await openPorts(model.listeners);
@@ -308,7 +310,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }),
     updatePools: (changed) =>
       inTurn(async () => {
-        if (!configuration || !state) return;
+        if (!configuration || !state || retired) return;
         const { path } = await ownDirectory();
         const servers = new Map(state.servers);
         for (const pool of changed) {
@@ -322,5 +324,17 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         await change({ ...state, servers, authorities }, false);
       }),
     listeners: () => [...ports.values()].map(({ bound }) => bound),
+    async retire(patience) {
+      const last = await inTurn(() => {
+        const own = instance;
+        retired = true;
+        instance = undefined;
+        if (own) draining.add(own);
+        return Promise.resolve(own);
+      });
+      sync.stop();
+      await Promise.all([...draining].map((each) => each.drain(patience)));
+      if (last) await last.ended;
+    },
   };
 }

@@ -4,6 +4,7 @@ import { configurationText, type NginxSettings, word } from "./configuration.ts"
 
 const settings: NginxSettings = {
   directory: "/run/fairlead/nginx",
+  master: 0,
   listeners: [
     { id: "l0", port: 8080, secure: false, clientPort: 80 },
     { id: "l1", port: 8443, secure: true, clientPort: 443 },
@@ -20,11 +21,11 @@ const settings: NginxSettings = {
 describe("configurationText", () => {
   test("has a server for each port, and its number", () => {
     const text = configurationText(settings);
-    expect(text).toContain("listen 127.0.0.1:8080;");
-    expect(text).toContain("listen 127.0.0.1:8443 ssl http2;");
+    expect(text).toContain("listen 127.0.0.1:8080 backlog=4096;");
+    expect(text).toContain("listen 127.0.0.1:8443 backlog=4096 ssl http2;");
     expect(text).toContain('return 200 "7";');
     expect(text).toContain("set_real_ip_from fd00::/8;");
-    expect(configurationText({ ...settings, address: "::1" })).toContain("listen [::1]:8080;");
+    expect(configurationText({ ...settings, address: "::1" })).toContain("listen [::1]:8080 backlog=4096;");
   });
 
   test("drops every form of the header fields that only we write", () => {

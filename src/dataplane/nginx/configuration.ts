@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import type { Limits } from "../embedded/limits.ts";
+import { backlog } from "../sockets.ts";
 
 /** A port that nginx opens for HTTP. */
 export interface NginxListener {
@@ -21,6 +22,8 @@ export interface NginxListener {
 export interface NginxSettings {
   /** Absolute. See `layout`. */
   readonly directory: string;
+  /** Number of the master in this folder. */
+  readonly master: number;
   readonly listeners: readonly NginxListener[];
   /** Number of this configuration: how the control server shows that it is in force. */
   readonly generation: number;
@@ -41,13 +44,17 @@ export interface NginxSettings {
   readonly reports?: boolean;
 }
 
-/** What is where in the data plane's folder. `control` and `private` are closed to the workers. */
-export function layout(directory: string) {
+/**
+ * What is where in the data plane's folder. `control` and `private` are closed to the workers. A master after the first has files of its own where
+ * one that ends takes them away.
+ */
+export function layout(directory: string, master = 0) {
+  const own = master === 0 ? "nginx" : `nginx.${whole(master)}`;
   return {
-    configuration: `${directory}/nginx.conf`,
+    configuration: `${directory}/${own}.conf`,
     candidate: `${directory}/candidate.conf`,
     control: `${directory}/control`,
-    socket: `${directory}/control/nginx.sock`,
+    socket: `${directory}/control/${own}.sock`,
     /** Where workers tell of requests; they may connect, and no other user. */
     reports: `${directory}/reports`,
     private: `${directory}/private`,
@@ -56,7 +63,7 @@ export function layout(directory: string) {
     key: `${directory}/private/default.key`,
     program: `${directory}/program`,
     temporary: `${directory}/temporary`,
-    pid: `${directory}/nginx.pid`,
+    pid: `${directory}/${own}.pid`,
   };
 }
 
@@ -131,7 +138,7 @@ export const mirrors = 8;
 /** The whole text of nginx.conf. Throws `TypeError` when a setting has characters that could mean something to nginx. */
 export function configurationText(settings: NginxSettings): string {
   const { limits, generation } = settings;
-  const paths = layout(word(settings.directory));
+  const paths = layout(word(settings.directory), settings.master);
   const trusted = settings.trustedForwarders.map(word);
   const retry = "error timeout";
   const lines = (...all: readonly (string | readonly string[])[]): string => all.flat().join("\n");
@@ -296,7 +303,7 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
     ),
   ];
   return [
-    `server { listen ${socketAddress(settings.address, port)}${secure ? " ssl http2" : ""};`,
+    `server { listen ${socketAddress(settings.address, port)} backlog=${backlog}${secure ? " ssl http2" : ""};`,
     asking ? "ssl_session_cache off; ssl_session_tickets off;" : "",
     secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,

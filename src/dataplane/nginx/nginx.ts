@@ -16,17 +16,18 @@ import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
+import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
 import { findUser } from "../haproxy/directory.ts";
 import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
 import { configurationText, layout, type NginxListener } from "./configuration.ts";
 import { type Control, ControlError, createControl } from "./control.ts";
-import { portFor } from "./ports.ts";
 import { endEarlier, type NginxProcess, startProcess } from "./process.ts";
 import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
 import { listenForReports, readReport } from "./reports.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
+import { encodeRow } from "./encoding.ts";
 import { batchesOf, changesBetween, poolRow, poolRowName, errorSet, type Rows, rowsOf } from "./rows.ts";
 
 export interface NginxOptions extends ReportOptions {
@@ -47,6 +48,7 @@ export interface NginxOptions extends ReportOptions {
   /** Bytes of shared memory for rows. Default: 128 MiB, of which only what is used is taken. */
   readonly memory?: number;
   readonly commands?: CommandRunner;
+  readonly sockets?: Sockets;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
   readonly log: Logger;
@@ -54,6 +56,15 @@ export interface NginxOptions extends ReportOptions {
 
 /** Milliseconds that requests in flight get at the end. */
 const grace = 10_000;
+/** The same after another master has taken over: long connections may go on for so long. */
+const handoverGrace = 600_000;
+/**
+ * Milliseconds in which a master that others take over from still answers on connections that are kept alive, each answer the last: nginx closes
+ * those without a request when it is told to end, also under a request that is on its way.
+ */
+const relief = 5_000;
+/** The row by which workers know that answers are the last on their connections. */
+const lastAnswers = batchesOf([["draining", encodeRow(true)]]);
 
 /** Longest path of a Unix socket. */
 const socketPathBytes = 107;
@@ -61,22 +72,32 @@ const socketPathBytes = 107;
 interface Open {
   readonly id: string;
   readonly bound: BoundListener;
+  readonly socket?: ListeningSocket;
   /** What routes have wanted of its configuration: it stays while the port is open, so that no change takes it from under a request. */
   text: ListenerText;
 }
 
 type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets">>;
 
+/** A master with its workers. */
+interface Master {
+  readonly number: number;
+  readonly process: NginxProcess;
+  readonly control: Control;
+  /** Those that it was started with. */
+  readonly sockets: ReadonlySet<ListeningSocket>;
+}
+
 /** Sets of error codes that one port may have; beyond it those of the past are forgotten. */
 const mostErrorSets = 32;
 
 /**
  * The data plane on nginx with its Lua module. The configuration is constant: a server for each port, and a Lua program
- * that reads rows in shared memory. Endpoints, routes, weights and certificates are rows; only another port makes nginx
- * read its configuration anew. `ready` rejects with `NginxMissing` when there is no such nginx.
+ * that reads rows in shared memory. Endpoints, routes, weights and certificates are rows. The listening sockets are ours: they outlive a master that
+ * dies, and another port is another master's, which takes over while the one before ends its connections with their next answer. `ready` rejects with `NginxMissing` when there is no such nginx.
  */
 export function startNginx(options: NginxOptions): DataPlane {
-  const { signal, log, clock = systemClock, commands = systemCommands } = options;
+  const { signal, log, clock = systemClock, commands = systemCommands, sockets = systemSockets } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const address = options.address ?? "0.0.0.0";
   // Checked now, as the embedded data plane does.
@@ -89,7 +110,11 @@ export function startNginx(options: NginxOptions): DataPlane {
   let rows: Rows = new Map();
   let model: RoutingModel = { listeners: [], pools: new Map() };
   let queue: Promise<unknown> = Promise.resolve();
-  let running: NginxProcess | undefined;
+  let running: Master | undefined;
+  /** Those that another one has taken over from, until they end. */
+  const relieved = new Set<Master>();
+  let masters = 0;
+  let retired = false;
   let generation = 0;
   /** What the configuration in force opens. */
   let configured = "";
@@ -97,7 +122,6 @@ export function startNginx(options: NginxOptions): DataPlane {
   interface Place {
     readonly program: NginxProgram;
     readonly directory: string;
-    readonly control: Control;
     readonly file: RowFile;
   }
   let place: Place | undefined;
@@ -133,11 +157,11 @@ export function startNginx(options: NginxOptions): DataPlane {
       told = await listenForReports(paths.reports, worker, reported, log);
     }
     await cp(luaProgram, paths.program, { recursive: true });
-    await endEarlier(paths.pid, directory, grace);
+    await endEarlier(directory, grace);
     const standard = selfSigned(clock.now());
     await writeFile(paths.certificate, standard.certificate, { mode: 0o600 });
     await writeFile(paths.key, standard.key, { mode: 0o600 });
-    return { program, directory, control: createControl(paths.socket), file: await createRowFile(paths.rows) };
+    return { program, directory, file: await createRowFile(paths.rows) };
   }
 
   const ready = prepare().then((made) => void (place = made));
@@ -160,18 +184,37 @@ export function startNginx(options: NginxOptions): DataPlane {
     return id;
   }
 
-  /** Opens and closes ports as the model asks for. */
-  async function replaceListeners(next: RoutingModel): Promise<void> {
+  /** Opens ports as the model asks for. Gives back what is open and not asked for any more: to be closed when nginx has let go of it. */
+  async function replaceListeners(next: RoutingModel): Promise<ListeningSocket[]> {
     const wanted = new Map(next.listeners.map((listener) => [listener.name, listener]));
-    for (const [name, { bound }] of open) {
+    const gone = new Map<ListeningSocket, BoundListener>();
+    for (const [name, { bound, socket }] of open) {
       const listener = wanted.get(name);
-      if (!listener || !isSamePort(listener, bound) || bound.port === undefined) open.delete(name);
+      if (listener && isSamePort(listener, bound) && bound.port !== undefined) continue;
+      open.delete(name);
+      if (socket) gone.set(socket, bound);
     }
     for (const listener of next.listeners) {
       if (open.has(listener.name)) continue;
       const text = { limited: false, asking: false, errorSets: [] };
-      open.set(listener.name, { id: idOf(listener.name), bound: await boundOf(listener, address), text });
+      // One that another listener has given up: nobody who connects sees a difference.
+      const [left] = [...gone].find(([, bound]) => isSamePort(listener, bound)) ?? [];
+      const bound = left && gone.get(left);
+      if (left) gone.delete(left);
+      const made = left && bound ? { socket: left, bound: { ...bound, name: listener.name } } : await opened(listener);
+      open.set(listener.name, { id: idOf(listener.name), ...made, text });
     }
+    return [...gone.keys()];
+  }
+
+  async function opened(listener: Listener): Promise<Pick<Open, "bound" | "socket">> {
+    const { name, protocol, port: wanted } = listener;
+    if (protocol !== "HTTP" && protocol !== "HTTPS")
+      return { bound: { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` } };
+    const { address: _own, ...everywhere } = listener;
+    const made = await openPort(sockets, everywhere, address);
+    if (made.bound.error) log.warn({ listener: name, wanted, port: made.bound.port }, made.bound.error);
+    return made;
   }
 
   function served(): NginxListener[] {
@@ -188,8 +231,11 @@ export function startNginx(options: NginxOptions): DataPlane {
     const batches = batchesOf(changes);
     // On disk first: whoever starts from there knows no less than whoever runs.
     await at.file.append(batches, rows);
+    // Those that are ending may end at any time: what they miss then, nobody asks them for.
+    for (const { control } of relieved) for (const batch of batches) void control.send(batch).catch(() => {});
     if (!running) return;
-    for (const batch of batches) await untilAnswered(() => at.control.send(batch));
+    const { control } = running;
+    for (const batch of batches) await untilAnswered(() => control.send(batch));
   }
 
   /** Goes on while nobody answers: nginx is being started again, from the rows on disk. */
@@ -204,14 +250,45 @@ export function startNginx(options: NginxOptions): DataPlane {
     }
   }
 
+  const socketsOf = (): ListeningSocket[] => [...open.values()].flatMap(({ socket }) => socket ?? []);
+
+  function startMaster({ program, directory }: Place, number: number): Master {
+    const paths = layout(directory, number);
+    const own = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
+      log,
+      onStart: () => rmSync(paths.socket, { force: true }),
+      sockets: () => socketsOf().map(({ fd }) => fd),
+    });
+    return { number, process: own, control: createControl(paths.socket), sockets: new Set(socketsOf()) };
+  }
+
+  /** Another one serves what this one did. */
+  async function relieve(master: Master, patience: number): Promise<void> {
+    relieved.add(master);
+    for (const batch of lastAnswers)
+      await master.control
+        .send(batch)
+        .catch((error: unknown) => log.debug({ error: String(error) }, "nginx has ended"));
+    await wait(relief, undefined, { signal }).catch(() => {});
+    await master.process.stop(signal.aborted ? grace : patience);
+    relieved.delete(master);
+    rmSync(layout(place?.directory ?? "", master.number).configuration, { force: true });
+  }
+
   /** Makes nginx serve the ports that are open now. */
-  async function configure({ program, directory, control }: Place): Promise<void> {
-    const paths = layout(directory);
+  async function configure(at: Place): Promise<void> {
+    const { program, directory } = at;
     const listeners = served();
     const wanted = JSON.stringify(listeners);
     if (wanted === configured || (!running && listeners.length === 0)) return;
+    const before = running;
+    // A master takes over sockets only when it starts.
+    const goesOn = before && socketsOf().every((socket) => before.sockets.has(socket)) ? before : undefined;
+    const number = goesOn ? goesOn.number : masters++;
+    const paths = layout(directory, number);
     const text = configurationText({
       directory,
+      master: number,
       listeners,
       generation: ++generation,
       address,
@@ -227,22 +304,21 @@ export function startNginx(options: NginxOptions): DataPlane {
     const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
     if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
     await rename(paths.candidate, paths.configuration);
-    const replaced = await running?.reload();
-    if (!running)
-      running = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
-        log,
-        onStart: () => rmSync(paths.socket, { force: true }),
-      });
-    while ((await untilAnswered(() => control.generation())) !== generation) await wait(10, undefined, { signal });
+    const replaced = await goesOn?.process.reload();
+    const next = goesOn ?? startMaster(at, number);
+    while ((await untilAnswered(() => next.control.generation())) !== generation) await wait(10, undefined, { signal });
     await replaced?.();
+    running = next;
     configured = wanted;
+    if (before && !goesOn) void relieve(before, handoverGrace);
   }
 
   const stopped = new Promise<void>((resolve, reject) => {
     const stop = async (): Promise<void> => {
       await ready.catch(() => {});
       await queue;
-      await running?.stop(grace);
+      await Promise.all([...relieved, ...(running ? [running] : [])].map((each) => each.process.stop(grace)));
+      for (const socket of socketsOf()) socket.close();
       await told?.close();
       await reports?.flush();
       await place?.file.close();
@@ -260,7 +336,8 @@ export function startNginx(options: NginxOptions): DataPlane {
       enqueue(async (at) => {
         const before = rows;
         const next = configuration.model;
-        await replaceListeners(next);
+        if (retired) return { refused: refusedBy(next) };
+        const gone = await replaceListeners(next);
         model = next;
         index = undefined;
         serving = new Map(next.pools);
@@ -295,6 +372,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           at,
           changes.filter(([, row]) => row === undefined),
         );
+        for (const socket of gone) socket.close();
         return { refused };
       }),
     updatePools: (pools: readonly Pool[]) =>
@@ -312,6 +390,16 @@ export function startNginx(options: NginxOptions): DataPlane {
         await write(at, changes);
       }),
     listeners: () => [...open.values()].map(({ bound }) => bound),
+    async retire(patience) {
+      const last = await enqueue(() => {
+        const master = running;
+        retired = true;
+        running = undefined;
+        if (master) relieved.add(master);
+        return Promise.resolve(master);
+      });
+      if (last) await relieve(last, patience);
+    },
   };
 }
 
@@ -322,12 +410,6 @@ function nobodysGroup(): string {
   } catch {
     return "nobody";
   }
-}
-
-async function boundOf(listener: Listener, address: string): Promise<BoundListener> {
-  const { name, protocol, port: wanted } = listener;
-  if (protocol === "HTTP" || protocol === "HTTPS") return portFor(listener, address);
-  return { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` };
 }
 
 /** What routes want of the configuration itself: few things, that seldom change. */

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "../../system/index.ts";
 
@@ -18,10 +19,20 @@ export interface NginxProcess {
 /** Milliseconds before a master that ended is started again; doubled up to the last. */
 const pauses = { first: 50, last: 5_000 };
 
+export interface ProcessOptions {
+  readonly log: Logger;
+  readonly onStart: () => void;
+  /** Listening sockets that it inherits, as they are when it starts. */
+  readonly sockets: () => readonly number[];
+}
+
+/** The first descriptor that is handed over. */
+const firstFd = 3;
+
 export function startProcess(
   file: string,
   args: readonly string[],
-  { log, onStart }: { readonly log: Logger; readonly onStart: () => void },
+  { log, onStart, sockets }: ProcessOptions,
 ): NginxProcess {
   let child: ChildProcess | undefined;
   let stopping = false;
@@ -30,11 +41,13 @@ export function startProcess(
   let timer: NodeJS.Timeout | undefined;
 
   function start(): void {
-    // Nothing of ours goes along: no variables, no open files.
     onStart();
+    const inherited = sockets();
+    // Nothing else of ours goes along: no variables, no open files. By this one nginx knows what to take over, as from an nginx before it.
+    const taken = inherited.map((_, index) => `${firstFd + index};`).join("");
     const next = spawn(file, args, {
-      stdio: ["ignore", "ignore", "pipe"],
-      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+      stdio: ["ignore", "ignore", "pipe", ...inherited],
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...(taken === "" ? {} : { NGINX: taken }) },
       // A group of its own, so that workers whose master was killed can be found.
       detached: true,
     });
@@ -119,10 +132,16 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Ends the nginx that an earlier start in the same folder left behind, when there is one: its requests in flight get
+ * Ends each nginx that an earlier start in the same folder left behind: their requests in flight get
  * `grace` milliseconds.
  */
-export async function endEarlier(pidFile: string, directory: string, grace: number): Promise<void> {
+export async function endEarlier(directory: string, grace: number): Promise<void> {
+  const files = await readdir(directory).catch(() => []);
+  const pids = files.filter((file) => /^nginx(?:\.\d+)?\.pid$/.test(file));
+  await Promise.all(pids.map((file) => endOne(join(directory, file), directory, grace)));
+}
+
+async function endOne(pidFile: string, directory: string, grace: number): Promise<void> {
   const pid = Number(await readFile(pidFile, "utf8").catch(() => ""));
   if (!Number.isSafeInteger(pid) || pid <= 1) return;
   const alive = async (): Promise<boolean> =>

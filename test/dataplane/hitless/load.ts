@@ -18,6 +18,10 @@ export interface Load {
    * that were refused unread as their connection came to its end (RFC 9113 section 8.7).
    */
   repeated(): number;
+  /** Requests that were answered, of all kinds. */
+  answered(): number;
+  /** Settles when so many have been answered, or have failed. */
+  until(answered: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -181,10 +185,16 @@ export function startLoad({ ports, rate, clients, seen }: LoadOptions): Load {
     if (text !== `message ${count}`) throw new Error(text);
   });
 
+  const answered = (): number => [...served.values()].reduce((sum, count) => sum + count, 0);
+
   return {
     served,
     failed,
     repeated: () => repeated,
+    answered,
+    async until(count) {
+      while (answered() + failed.length < count) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
     async stop() {
       stopped = true;
       await Promise.all(running);

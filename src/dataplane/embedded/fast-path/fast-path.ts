@@ -23,7 +23,7 @@ import { writeLastChunk, writeRequestHead, writeResponseHead } from "./write-hea
 export interface FastPathOptions {
   /** Whoever serves all forms of HTTP/1.1 takes the connection; what was read of it is there to be read again. */
   readonly handOver: (socket: Socket, earlier: EarlierAttempt | undefined) => void;
-  /** The listener closes: connections end with their next answer. */
+  /** The listener drains: connections are handed over with their next request, whose answer is the last. */
   readonly isDraining: () => boolean;
 }
 
@@ -261,8 +261,8 @@ export function createFastPath(context: ProxyContext, entry: Entry, options: Fas
       else connection.deadline = clock.now() + limits.clientKeepAlive;
       const next = early;
       early = undefined;
+      // While the listener drains, the next request is answered with the word that it is the last: to end now would meet one that is on its way.
       if (next) handOver(next);
-      else if (options.isDraining()) socket.end();
     }
 
     function failed(why: ExchangeFailure): void {

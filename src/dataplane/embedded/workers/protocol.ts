@@ -11,7 +11,7 @@ export interface Place {
   readonly fresh: boolean;
 }
 
-/** To a process that serves. Each but `begin` and `stop` is answered once, in the order of their coming. */
+/** To a process that serves. Each but `begin` and `stop` is answered once, in the order of their coming; `drain` when the last connection is done. */
 export type ToWorker =
   | {
       readonly type: "begin";
@@ -26,6 +26,8 @@ export type ToWorker =
       readonly places: readonly Place[];
     }
   | { readonly type: "pools"; readonly id: number; readonly pools: readonly Pool[] }
+  /** No new connections; those that are there end with their next answer. */
+  | { readonly type: "drain"; readonly id: number }
   /** No new connections; end when the last one is done. */
   | { readonly type: "stop" };
 

@@ -99,6 +99,14 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
             await serving().updatePools(message.pools);
           });
           return;
+        case "drain":
+          void last
+            .then(() => serving().drain())
+            .then(
+              () => send({ type: "done", id: message.id }),
+              (error: unknown) => send({ type: "failed", id: message.id, why: String(error) }),
+            );
+          return;
         case "stop":
           this.stop();
           return;

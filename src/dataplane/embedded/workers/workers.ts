@@ -8,7 +8,7 @@ import { refusalsOf } from "../../features.ts";
 import { findUser, type SystemUser } from "../../haproxy/directory.ts";
 import { type Sockets, systemSockets } from "../../sockets.ts";
 import { portKind } from "../bind.ts";
-import { capabilities, type EmbeddedOptions, grace, startEmbedded } from "../embedded.ts";
+import { capabilities, type EmbeddedOptions, grace, startEmbedded, within } from "../embedded.ts";
 import { trustedForwarders } from "../forwarded.ts";
 import { defaultLimits } from "../limits.ts";
 import { differenceOf } from "./difference.ts";
@@ -54,6 +54,8 @@ const backOff = { first: 20, most: 5_000 };
 interface Keeper {
   /** Resolves when requests follow `state`. */
   follow(change: Change): Promise<void>;
+  /** It is not started again, takes no new connection, and ends those that it has with their next answer. Settles when the last one is done. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -163,6 +165,13 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
         }
         await bring(state);
       }),
+    async drain() {
+      const last = await inTurn(() => {
+        stopping = true;
+        return Promise.resolve(running);
+      });
+      if (last) await ask(last, (id) => ({ type: "drain", id }));
+    },
     async stop() {
       stopping = true;
       const timer = setTimeout(() => running?.process.kill(), grace + 2_000);
@@ -186,6 +195,7 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
   const ports = createPorts(sockets, options.address ?? "0.0.0.0", log);
   const keepers: Keeper[] = [];
   let snapshot = emptySnapshot;
+  let retired = false;
   const inTurn = createTurns();
   // Throws for what is no CIDR.
   trustedForwarders(options.trustedForwarders ?? []);
@@ -248,6 +258,7 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
       inTurn(async () => {
         signal.throwIfAborted();
         const { model } = configuration;
+        if (retired) return { refused: refusalsOf(model, capabilities) };
         const { release } = await ports.open(model.listeners);
         snapshot = snapshotOf(configuration, snapshot);
         const here = parking === "idle" ? undefined : parked.apply(configurationOf(snapshot));
@@ -274,5 +285,14 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
         await tellAll(known);
       }),
     listeners: () => [...ports.current.values()].map(({ bound }) => bound),
+    async retire(patience) {
+      // The sockets stay until the end: a process that has not come to it yet accepts from them.
+      const last = await inTurn(() => {
+        retired = true;
+        return Promise.resolve([...keepers]);
+      });
+      const own = parking === "idle" ? Promise.resolve() : parked.drain();
+      await within(patience, Promise.all([own, ...last.map((keeper) => keeper.drain())]));
+    },
   };
 }

@@ -24,8 +24,12 @@ local pools = {}
 -- Next endpoint of each pool; endpoints that failed, until when.
 local turns, avoided = {}, {}
 
+-- Another master serves from now on: each answer is the last on its connection. In HTTP/2 nginx itself says so when it ends.
+local draining = false
+
 rows.on_change(function()
   known, known_count, pools = {}, 0, {}
+  draining = rows.get("draining") ~= nil
   for address, time in pairs(avoided) do
     if time < ngx.now() then avoided[address] = nil end
   end
@@ -297,6 +301,9 @@ end
 -- Fields of an answer that its Connection field names.
 function _M.answer_fields(secure)
   local request = variable.request()
+  if draining and get(request, "server_protocol") ~= "HTTP/2.0" and not get(request, "upstream_http_upgrade") then
+    ngx.header["connection"] = "close"
+  end
   if secure then
     local hsts = get(request, "fl_hsts")
     if hsts and hsts ~= "" then ngx.header["strict-transport-security"] = hsts end
