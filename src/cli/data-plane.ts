@@ -4,14 +4,10 @@ import { join } from "node:path";
 import type { DataPlaneName } from "../dataplane/index.ts";
 import { CliError } from "./errors.ts";
 
-/** A value of `--dataplane`. Throws `CliError` for what is none. */
-export function dataPlaneName(value: unknown): DataPlaneName {
+/** A value of `--dataplane`, or of another option. Throws `CliError` for what is none. */
+export function dataPlaneName(value: unknown, option = "--dataplane"): DataPlaneName {
   if (value === "embedded" || value === "haproxy" || value === "nginx") return value;
-  throw new CliError(
-    "USAGE",
-    `--dataplane ${JSON.stringify(value)} is no data plane`,
-    "use embedded, haproxy or nginx",
-  );
+  throw new CliError("USAGE", `${option} ${JSON.stringify(value)} is no data plane`, "use embedded, haproxy or nginx");
 }
 
 /** What a data plane tells of its requests. */

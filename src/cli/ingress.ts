@@ -11,9 +11,11 @@ import {
 import {
   nginxControllerName,
   publishedAddresses,
-  startDataPlane,
-  type DataPlane,
+  type ControlledPlane,
   type DataPlaneName,
+  serveDataPlaneControl,
+  startSwitchable,
+  type SwitchableDataPlane,
   type Acme,
   startAcme,
   startGateway,
@@ -26,6 +28,8 @@ import { CliError } from "./errors.ts";
 import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
 import { keepHeapSmall } from "./heap.ts";
+import { ingressStatusCommand, ingressSwitchCommand } from "./ingress-switch.ts";
+import { defaultControlSocket, makeSocketFolder } from "./control-socket.ts";
 import { clientFor } from "./loadbalancer.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
 import { startStatusEndpoint } from "./status-endpoint.ts";
@@ -52,6 +56,7 @@ interface Flags extends AcmeFlags {
   readonly gatewayApi: boolean;
   readonly gatewayAddress?: string;
   readonly statusAddress: string;
+  readonly controlSocket: string;
   readonly shutdownDelay: number;
   readonly leaderElectNamespace: string;
   readonly logLevel: LogLevel;
@@ -70,7 +75,12 @@ export function ingressCommand(): Command {
     )
     .option("--context <name>", "context of the kubeconfig")
     .option("--address <ip>", "address to listen on", "0.0.0.0")
-    .option("--dataplane <name>", "what serves them: embedded, haproxy or nginx", dataPlaneName, "embedded" as const)
+    .option(
+      "--dataplane <name>",
+      "what serves them: embedded, haproxy or nginx",
+      (value) => dataPlaneName(value),
+      "embedded" as const,
+    )
     .option("--access-log <file>", "a line of JSON for each request; /dev/stdout is a file too", "")
     .option("--route-figures", "count requests by route on haproxy and nginx too; embedded always does", false)
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
@@ -101,6 +111,7 @@ export function ingressCommand(): Command {
       "where Services of Gateways find this process (default: POD_IP, else an interface)",
     )
     .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", "0.0.0.0:10254")
+    .option("--control-socket <path>", "of `ingress switch`; empty: none", defaultControlSocket("ingress"))
     .option("--shutdown-delay <seconds>", "go on serving for so long after SIGTERM, unready", secondsOf, 0)
     .option("--leader-elect-namespace <namespace>", "namespace of the Lease (default: the pod's)", ownNamespace())
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
@@ -108,13 +119,15 @@ export function ingressCommand(): Command {
       "after",
       `
 Ingresses of classes with the controller fairlead.dev/ingress are served, and Gateways of classes with fairlead.dev/gateway. Without a class of
-its own it makes one: fairlead. Ingresses of classes with fairlead.dev/ingress-nginx mean what they mean to ingress-nginx, annotations included. /readyz answers 200 once every route of the cluster is served.
+its own it makes one: fairlead. Ingresses of classes with fairlead.dev/ingress-nginx mean what they mean to ingress-nginx, annotations included. /readyz answers 200 while every route of the cluster is served.
 
 Examples:
   fairlead ingress --kubeconfig ~/.kube/config --http-port 8080 --https-port 8443
   fairlead ingress --publish-service fairlead/fairlead-ingress --http-bind-port 8080 --https-bind-port 8443`,
     )
-    .action((flags: Flags) => run(flags));
+    .action((flags: Flags) => run(flags))
+    .addCommand(ingressSwitchCommand())
+    .addCommand(ingressStatusCommand());
 }
 
 function ownNamespace(): string {
@@ -215,14 +228,18 @@ async function run(flags: Flags): Promise<void> {
     const { namespace, name } = changed?.metadata ?? {};
     if (namespace === published?.namespace && name === published?.name) ingress.refresh();
   });
-  let served = false;
-  void ingress.ready.then(
-    () => (served = true),
-    () => {},
-  );
+  let gateways: ControlledPlane | undefined;
+  dataplane.onSwitched(() => ingress.translateAgain());
+  if (flags.controlSocket !== "") {
+    await makeSocketFolder(flags.controlSocket, log);
+    const own: ControlledPlane = { part: "ingress", plane: dataplane, unserved: () => ingress.unserved() };
+    const planes = () => [own, ...(gateways ? [gateways] : [])];
+    serveDataPlaneControl({ path: flags.controlSocket, planes, signal, clock, log });
+  }
   const unserved = (): string | undefined => {
     if (draining) return "shutting down";
-    if (!served) return "the cluster's routes are not served yet";
+    const why = ingress.unserved() ?? gateways?.unserved();
+    if (why !== undefined) return why;
     const closed = ingress.listeners().find(({ name, port }) => port === undefined && /^https?$/.test(name));
     return closed && `${closed.name}: ${closed.error ?? "its port is not open"}`;
   };
@@ -271,11 +288,16 @@ async function run(flags: Flags): Promise<void> {
           acme?.refresh();
         }
         if (flags.gatewayApi)
-          await serveGateways(flags, { client, informers, metrics, signal: until, clock, log, ...accessLog });
+          // By what serves now: it may have been switched.
+          await serveGateways(
+            { ...flags, dataplane: dataplane.serving },
+            { client, informers, metrics, signal: until, clock, log, ...accessLog },
+            (serves) => (gateways = serves),
+          );
         else await aborted(until);
       } finally {
         leading = false;
-        acme = undefined;
+        acme = gateways = undefined;
       }
     },
   });
@@ -295,10 +317,10 @@ interface Parts extends Observation {
   readonly log: Logger;
 }
 
-function dataplaneOf(flags: Flags, parts: Parts): DataPlane {
+function dataplaneOf(flags: Flags, parts: Parts): SwitchableDataPlane {
   try {
     const trustedForwarders = flags.trustedForwarder ?? [];
-    return startDataPlane(flags.dataplane, { ...parts, address: flags.address, trustedForwarders });
+    return startSwitchable(flags.dataplane, { ...parts, address: flags.address, trustedForwarders });
   } catch (error) {
     if (error instanceof TypeError) throw new CliError("USAGE", `--trusted-forwarder: ${error.message}`);
     throw error;
@@ -309,15 +331,19 @@ function dataplaneOf(flags: Flags, parts: Parts): DataPlane {
 async function serveGateways(
   flags: Flags,
   parts: Parts & { readonly client: Client; readonly informers: Informers },
+  onStart: (serves: ControlledPlane) => void,
 ): Promise<void> {
   const { client, signal, clock, log } = parts;
   setMaxListeners(0, signal);
+  const dataplane = dataplaneOf(flags, parts);
   const gateway = startGateway({
     ...parts,
-    dataplane: dataplaneOf(flags, parts),
+    dataplane,
     addresses: () => [addressOf(flags)],
     events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
   });
+  dataplane.onSwitched(() => gateway.translateAgain());
+  onStart({ part: "gateway", plane: dataplane, unserved: () => gateway.unserved() });
   gateway.ready.catch((error: unknown) => {
     if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
   });

@@ -1,6 +1,5 @@
 import { isIP } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { defaultControlSocket } from "./control-socket.ts";
 import { CliError } from "./errors.ts";
 import type { ProxyMode } from "./settings.ts";
 
@@ -55,15 +54,9 @@ export const defaultProxySettings: ProxySettings = {
   masqueradeAll: false,
   healthzBindAddress: "0.0.0.0:10256",
   metricsBindAddress: "127.0.0.1:10249",
-  controlSocket: defaultControlSocket(),
+  controlSocket: defaultControlSocket("proxy"),
   v: 0,
 };
-
-/** For root in `/run`; for any other user among the files of the session. */
-function defaultControlSocket(): string {
-  if (process.getuid?.() === 0) return "/run/fairlead/proxy.sock";
-  return join(process.env["XDG_RUNTIME_DIR"] ?? tmpdir(), `fairlead-proxy-${process.getuid?.() ?? ""}.sock`);
-}
 
 const wrong = (field: string, value: unknown, remedy: string): CliError =>
   new CliError("USAGE", `${field} ${JSON.stringify(value)} is not usable`, remedy);

@@ -1,14 +1,9 @@
 import { Command, Option } from "commander";
-import {
-  askConnections,
-  askProxy,
-  ControlError,
-  isAnswered,
-  type ProxyStatus,
-  type ServiceConnection,
-} from "../proxy/index.ts";
+import { askConnections, askProxy, type ProxyStatus, type ServiceConnection } from "../proxy/index.ts";
+import { isAnswered } from "../system/index.ts";
 import { proxySocket } from "./cluster/node.ts";
 import { clusterDirectory, defaultDirectory } from "./directory.ts";
+import { throughSocket } from "./control-socket.ts";
 import { CliError } from "./errors.ts";
 import { parseOutput, render, table, type OutputFormat } from "./output.ts";
 import { defaultProxySettings } from "./proxy-settings.ts";
@@ -164,13 +159,6 @@ function asked(path: string, switchTo?: ProxyMode): Promise<ProxyStatus> {
   return reached(path, () => askProxy(path, switchTo === undefined ? {} : { switchTo }));
 }
 
-async function reached<T>(path: string, ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
-    if (error.reached) throw new CliError("REFUSED", error.message, "see the proxy's log", { cause: error });
-    const remedy = "is it running, and are you the user who runs it?";
-    throw new CliError("NOT_RUNNING", `no proxy answers at ${path}: ${error.message}`, remedy, { cause: error });
-  }
+function reached<T>(path: string, ask: () => Promise<T>): Promise<T> {
+  return throughSocket("proxy", path, ask);
 }

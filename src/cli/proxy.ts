@@ -1,7 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { mkdir } from "node:fs/promises";
 import { hostname, networkInterfaces } from "node:os";
-import { dirname } from "node:path";
 import { Command, Option } from "commander";
 import { ClientError, createEventRecorder, createHttpClient, loadKubeconfig, type Client } from "../client/index.ts";
 import {
@@ -16,6 +14,7 @@ import {
 import { familiesIn } from "../services/index.ts";
 import { createLogger, systemClock, systemCommands, type Logger } from "../system/index.ts";
 import { ownRanges } from "./cluster/local-ranges.ts";
+import { makeSocketFolder } from "./control-socket.ts";
 import { CliError } from "./errors.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { terminal } from "./narrator.ts";
@@ -229,13 +228,6 @@ function placeOfNode({
     nodeAddresses: (node) => nodePortAddresses(nodeportAddresses, node, interfaceAddresses()),
     podCidrs: fixed || byInterface ? clusterCidr : ({ spec }) => spec.podCIDRs ?? (spec.podCIDR ? [spec.podCIDR] : []),
   };
-}
-
-async function makeSocketFolder(path: string, log: Logger): Promise<void> {
-  // Only its owner may enter: whoever can write to the socket can switch the proxy.
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error: unknown) =>
-    log.warn({ path, error: String(error) }, "the folder of the control socket cannot be made"),
-  );
 }
 
 async function cleanUp(): Promise<void> {

@@ -11,6 +11,13 @@ export {
   type SwitchableOptions,
   type SwitchOptions,
 } from "./switchable.ts";
+export {
+  askDataPlanes,
+  serveDataPlaneControl,
+  type ControlledPart,
+  type ControlledPlane,
+  type DataPlaneStatus,
+} from "./control.ts";
 export { startNginx, type NginxOptions } from "./nginx/nginx.ts";
 export { defaultLimits, type Limits } from "./embedded/limits.ts";
 export { startHaproxy, type HaproxyOptions } from "./haproxy/haproxy.ts";

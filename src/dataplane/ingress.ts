@@ -75,9 +75,11 @@ export interface Ingress extends Component {
   listeners(): readonly BoundListener[];
   /** The last translation; endpoints may have changed since. `undefined` before `ready`. */
   current(): Translation | undefined;
+  /** Why not every route that is known is served; `undefined` when each is. */
+  unserved(): string | undefined;
   /** `addresses` or `leading` answers differently now: writes statuses anew. */
   refresh(): void;
-  /** `nginx.options` answers differently now. */
+  /** `nginx.options` answers differently now, or the data plane can do other things. */
   translateAgain(): void;
 }
 
@@ -93,18 +95,15 @@ export function startIngress(options: IngressOptions): Ingress {
   const secrets = informers.of(resources.Secret);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
-  const memory = createTranslationMemory();
+  /** What was translated for this data plane's abilities; another one's are another beginning. */
+  let memory = createTranslationMemory();
   const knownOptions = options.nginx?.known ?? Promise.resolve();
   const usersBySecret = {
     file: new WeakMap<Secret, ReadonlyMap<string, string>>(),
     map: new WeakMap<Secret, ReadonlyMap<string, string>>(),
   };
 
-  const { capabilities } = dataplane;
-  const abilities = {
-    certificates: capabilities.has("ClientCertificate"),
-    passthrough: capabilities.has("TLSRouteModeMixed"),
-  };
+  let { capabilities } = dataplane;
   let current: Translation | undefined;
   /** What the last translation asked for: a change of anything else means nothing. */
   let used = { services: new Set<string>(), secrets: new Set<string>() };
@@ -116,6 +115,8 @@ export function startIngress(options: IngressOptions): Ingress {
   let confirmed = { where: "", ingresses: new WeakSet<IngressObject>() };
   const tell = tellProblems(events, objectOf);
   const pace = createPace(clock);
+  /** Why the last change is not served. */
+  let fault: string | undefined;
   let begun = false;
   let isReady = (): void => {};
   const ready = new Promise<void>((resolve, reject) => {
@@ -127,7 +128,15 @@ export function startIngress(options: IngressOptions): Ingress {
   const controller = startController({
     name: "ingress",
     after: [...[ingresses, classes, services, secrets, slices].map((informer) => informer.synced), knownOptions],
-    reconcile: (key) => (key === "model" ? applyModel() : applyPools()),
+    reconcile: async (key) => {
+      try {
+        await (key === "model" ? applyModel() : applyPools());
+        fault = undefined;
+      } catch (error) {
+        fault = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
+    },
     signal,
     clock,
     log,
@@ -186,6 +195,14 @@ export function startIngress(options: IngressOptions): Ingress {
   function translate(): Translation {
     used = { services: new Set(), secrets: new Set() };
     changedServices.clear();
+    if (capabilities !== dataplane.capabilities) {
+      capabilities = dataplane.capabilities;
+      memory = createTranslationMemory();
+    }
+    const abilities = {
+      certificates: capabilities.has("ClientCertificate"),
+      passthrough: capabilities.has("TLSRouteModeMixed"),
+    };
     return translateIngresses({
       ingresses: meanings.list(),
       classes: classes.list(),
@@ -329,6 +346,10 @@ export function startIngress(options: IngressOptions): Ingress {
     stopped: Promise.all([controller.stopped, writing.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
+    unserved: () => {
+      if (!current) return "the cluster's routes are not served yet";
+      return fault === undefined ? undefined : `the last change is not served: ${fault}`;
+    },
     translateAgain: translateSoon,
     refresh() {
       if (!begun) return;

@@ -5,7 +5,7 @@ export type { FrontendState, ProxyMode } from "./backend.ts";
 export type { StatusPorts } from "./status-server.ts";
 export type { Latency } from "./latency.ts";
 export { SwitchError } from "./switchable.ts";
-export { askConnections, askProxy, ControlError, isAnswered, type ProxyStatus } from "./control.ts";
+export { askConnections, askProxy, type ProxyStatus } from "./control.ts";
 export { nodePortAddresses } from "./node-addresses.ts";
 export { removeMode } from "./remove.ts";
 export { rowsOfMode, type RowsOfPlan } from "./plan-rows.ts";

@@ -9,4 +9,5 @@ export { createTurns } from "./turns.ts";
 export { trust, type Trust } from "./trust.ts";
 export { openRotatingFile, type RotatingFile } from "./rotating-file.ts";
 export * from "./socket-address.ts";
+export * from "./control-socket.ts";
 export { whenAborted } from "./when-aborted.ts";

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
-import { askConnections, isAnswered, startProxy, type Proxy } from "../../src/proxy/index.ts";
-import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { askConnections, startProxy, type Proxy } from "../../src/proxy/index.ts";
+import { isAnswered, silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
 import { service, slice } from "./objects.ts";
 
 // All on loopback addresses of this process, as a cluster without root has it. Ports are this file's own.

@@ -1,9 +1,10 @@
 import { createEventRecorder } from "../../client/index.ts";
 import type { Dns } from "../../dns/index.ts";
-import type { Ingress } from "../../dataplane/index.ts";
+import type { ControlledPart, ControlledPlane, Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
 import { dataPlaneDirectory, openAccessLog } from "../data-plane.ts";
+import { ingressSocket } from "../control-socket.ts";
 import type { ClusterState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import type { PartContext } from "./cluster.ts";
@@ -55,13 +56,27 @@ export function startExposure(context: PartContext): Exposure {
     context,
   );
 
+  const controlled = new Map<ControlledPart, ControlledPlane>();
+  let serveControl: Promise<void> | undefined;
+  async function startControl(): Promise<void> {
+    const { serveDataPlaneControl } = await import("../../dataplane/index.ts");
+    serveDataPlaneControl({
+      path: ingressSocket(directory),
+      planes: () => [...controlled.values()],
+      signal: context.signal,
+      clock,
+      log: log.child({ component: "ingress" }),
+    });
+  }
+
   const ingressPart = supervise(
     "ingress",
     async (signal) => {
-      const { nginxControllerName, startDataPlane, startIngress } = await import("../../dataplane/index.ts");
+      const { nginxControllerName, startIngress, startSwitchable } = await import("../../dataplane/index.ts");
       const client = clientOf("ingress");
       const own = log.child({ component: "ingress" });
-      const dataplane = startDataPlane(settings.dataplane, {
+      // As it was switched to, when this part starts again.
+      const dataplane = startSwitchable(controlled.get("ingress")?.plane.serving ?? settings.dataplane, {
         signal,
         clock,
         log: own,
@@ -85,6 +100,10 @@ export function startExposure(context: PartContext): Exposure {
         nginx: { controllers: [nginxControllerName], options: () => ({}) },
         log: own,
       });
+      const serves = ingress;
+      dataplane.onSwitched(() => serves.translateAgain());
+      controlled.set("ingress", { part: "ingress", plane: dataplane, unserved: () => serves.unserved() });
+      serveControl ??= startControl();
       return ingress;
     },
     context,
@@ -93,10 +112,10 @@ export function startExposure(context: PartContext): Exposure {
   const gatewayPart = supervise(
     "gateway",
     async (signal) => {
-      const { startDataPlane, startGateway } = await import("../../dataplane/index.ts");
+      const { startGateway, startSwitchable } = await import("../../dataplane/index.ts");
       const client = clientOf("gateway");
       const own = log.child({ component: "gateway" });
-      const dataplane = startDataPlane(settings.dataplane, {
+      const dataplane = startSwitchable(controlled.get("gateway")?.plane.serving ?? settings.dataplane, {
         signal,
         clock,
         log: own,
@@ -107,7 +126,7 @@ export function startExposure(context: PartContext): Exposure {
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });
-      return startGateway({
+      const gateway = startGateway({
         client,
         informers,
         dataplane,
@@ -118,6 +137,9 @@ export function startExposure(context: PartContext): Exposure {
         addresses: () => [address],
         log: own,
       });
+      dataplane.onSwitched(() => gateway.translateAgain());
+      controlled.set("gateway", { part: "gateway", plane: dataplane, unserved: () => gateway.unserved() });
+      return gateway;
     },
     context,
   );

@@ -20,7 +20,7 @@ export const httpRouteDefinition = `${kinds.HTTPRoute.plural}.${kinds.HTTPRoute.
 export interface GatewayClassOptions {
   readonly client: Client;
   readonly classes: Informer<GatewayClass>;
-  readonly capabilities: ReadonlySet<Feature>;
+  readonly capabilities: () => ReadonlySet<Feature>;
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }
@@ -83,7 +83,7 @@ export function createGatewayClasses(options: GatewayClassOptions): GatewayClass
     const status = {
       ...found.status,
       conditions: timed(observed([accepted, supported], found.metadata.generation), found.status?.conditions, now),
-      supportedFeatures: supportedFeatures(capabilities, channel),
+      supportedFeatures: supportedFeatures(capabilities(), channel),
     };
     if (jsonEqual(status, found.status)) return;
     await client.updateStatus(kinds.GatewayClass, { ...found, status }, { signal }).catch((error: unknown) => {

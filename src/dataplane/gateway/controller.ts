@@ -46,6 +46,10 @@ export interface GatewayController extends Component {
   listeners(): readonly BoundListener[];
   /** The last translation; endpoints may have changed since. `undefined` before `ready`. */
   current(): GatewayTranslation | undefined;
+  /** Why not every route that is known is served; `undefined` when each is, and where the cluster does not have the Gateway API. */
+  unserved(): string | undefined;
+  /** The data plane can do other things now. */
+  translateAgain(): void;
 }
 
 /**
@@ -69,6 +73,8 @@ export function startGateway(options: GatewayOptions): GatewayController {
     stopped: ended.then(() => dataplane.stopped),
     listeners: () => dataplane.listeners(),
     current: () => running?.current(),
+    unserved: () => running?.unserved(),
+    translateAgain: () => running?.translateAgain(),
   };
 }
 
@@ -93,7 +99,11 @@ function run(options: GatewayOptions): GatewayController {
   const configMaps = informers.of(resources.ConfigMap);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf, [byGateway]: gatewayOf });
   const inspect = rememberingInspect(inspectKeyPair);
-  const memory = createGatewayMemory();
+  let memory = createGatewayMemory();
+  /** What `memory` was translated for. */
+  let { capabilities } = dataplane;
+  /** Why the last change is not served. */
+  let fault: string | undefined;
   const meanings = {
     classes: keepMeanings(gatewayKinds.classes, meansTheSame),
     gateways: keepMeanings(gatewayKinds.gateways, meansTheSame),
@@ -132,7 +142,7 @@ function run(options: GatewayOptions): GatewayController {
   const classes = createGatewayClasses({
     client,
     classes: gatewayKinds.classes,
-    capabilities: dataplane.capabilities,
+    capabilities: () => dataplane.capabilities,
     signal,
     clock,
   });
@@ -151,7 +161,15 @@ function run(options: GatewayOptions): GatewayController {
     after: [...Object.values(gatewayKinds), namespaces, services, secrets, configMaps, slices].map(
       ({ synced }) => synced,
     ),
-    reconcile: (key) => (key === "model" ? applyModel() : applyPools()),
+    reconcile: async (key) => {
+      try {
+        await (key === "model" ? applyModel() : applyPools());
+        fault = undefined;
+      } catch (error) {
+        fault = error instanceof Error ? error.message : String(error);
+        throw error;
+      }
+    },
     signal,
     clock,
     log,
@@ -232,6 +250,10 @@ function run(options: GatewayOptions): GatewayController {
     const asked = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
     used = asked;
     changedServices.clear();
+    if (capabilities !== dataplane.capabilities) {
+      capabilities = dataplane.capabilities;
+      memory = createGatewayMemory();
+    }
     return translateGateways({
       controllerName: gatewayControllerName,
       classes: meanings.classes.list(),
@@ -375,6 +397,14 @@ function run(options: GatewayOptions): GatewayController {
     stopped: Promise.all([controller.stopped, writing.stopped, dataplane.stopped]).then(() => {}),
     listeners: () => dataplane.listeners(),
     current: () => current,
+    unserved: () => {
+      if (!current) return "the cluster's Gateways are not served yet";
+      return fault === undefined ? undefined : `the last change of Gateways is not served: ${fault}`;
+    },
+    translateAgain() {
+      for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);
+      translateSoon();
+    },
   };
 }
 

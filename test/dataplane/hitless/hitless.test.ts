@@ -18,8 +18,8 @@ const form =
     : { changes: 100, rate: 25, clients: 4, others: 200 };
 /** Changes per second. */
 const pace = 20;
-/** Every so many changes a port comes or goes: that is a process that takes over. nginx closes idle connections then (docs/gateway-api.md), and is spared. */
-const portEvery = { embedded: 24, haproxy: 24, nginx: Infinity };
+/** Every so many changes a port comes or goes: that is a process that takes over. */
+const portEvery = { embedded: 24, haproxy: 24, nginx: 48 };
 const names = ["a", "b", "c"];
 
 const clean: (() => Promise<void>)[] = [];
