@@ -58,6 +58,8 @@ export interface NginxOptions extends ReportOptions {
 const grace = 10_000;
 /** The same after another master has taken over: long connections may go on for so long. */
 const handoverGrace = 600_000;
+/** Masters that may still have connections to end; the oldest has to go when there are more. */
+const mostRelieved = 8;
 /**
  * Milliseconds in which a master that others take over from still answers on connections that are kept alive, each answer the last: nginx closes
  * those without a request when it is told to end, also under a request that is on its way.
@@ -86,6 +88,7 @@ interface Master {
   readonly control: Control;
   /** Those that it was started with. */
   readonly sockets: ReadonlySet<ListeningSocket>;
+  readonly listeners: readonly NginxListener[];
 }
 
 /** Sets of error codes that one port may have; beyond it those of the past are forgotten. */
@@ -94,7 +97,7 @@ const mostErrorSets = 32;
 /**
  * The data plane on nginx with its Lua module. The configuration is constant: a server for each port, and a Lua program
  * that reads rows in shared memory. Endpoints, routes, weights and certificates are rows. The listening sockets are ours: they outlive a master that
- * dies, and another port is another master's, which takes over while the one before ends its connections with their next answer. `ready` rejects with `NginxMissing` when there is no such nginx.
+ * dies, and whatever the configuration itself must say, such as another port, is another master's, which takes over while the one before ends its connections with their next answer. `ready` rejects with `NginxMissing` when there is no such nginx.
  */
 export function startNginx(options: NginxOptions): DataPlane {
   const { signal, log, clock = systemClock, commands = systemCommands, sockets = systemSockets } = options;
@@ -113,6 +116,8 @@ export function startNginx(options: NginxOptions): DataPlane {
   let running: Master | undefined;
   /** Those that another one has taken over from, until they end. */
   const relieved = new Set<Master>();
+  /** Sockets that no listener needs any more, and a master that ends still has. */
+  const left = new Map<ListeningSocket, BoundListener>();
   let masters = 0;
   let retired = false;
   let generation = 0;
@@ -184,27 +189,33 @@ export function startNginx(options: NginxOptions): DataPlane {
     return id;
   }
 
-  /** Opens ports as the model asks for. Gives back what is open and not asked for any more: to be closed when nginx has let go of it. */
-  async function replaceListeners(next: RoutingModel): Promise<ListeningSocket[]> {
+  /** Opens ports as the model asks for. What is not asked for any more stays open until nginx has let go of it (`closeLeft`). */
+  async function replaceListeners(next: RoutingModel): Promise<void> {
     const wanted = new Map(next.listeners.map((listener) => [listener.name, listener]));
-    const gone = new Map<ListeningSocket, BoundListener>();
     for (const [name, { bound, socket }] of open) {
       const listener = wanted.get(name);
       if (listener && isSamePort(listener, bound) && bound.port !== undefined) continue;
       open.delete(name);
-      if (socket) gone.set(socket, bound);
+      if (socket) left.set(socket, bound);
     }
     for (const listener of next.listeners) {
       if (open.has(listener.name)) continue;
       const text = { limited: false, asking: false, errorSets: [] };
       // One that another listener has given up: nobody who connects sees a difference.
-      const [left] = [...gone].find(([, bound]) => isSamePort(listener, bound)) ?? [];
-      const bound = left && gone.get(left);
-      if (left) gone.delete(left);
-      const made = left && bound ? { socket: left, bound: { ...bound, name: listener.name } } : await opened(listener);
+      const [socket, bound] = [...left].find(([, each]) => isSamePort(listener, each)) ?? [];
+      if (socket) left.delete(socket);
+      const made = socket && bound ? { socket, bound: { ...bound, name: listener.name } } : await opened(listener);
       open.set(listener.name, { id: idOf(listener.name), ...made, text });
     }
-    return [...gone.keys()];
+  }
+
+  function closeLeft(): void {
+    const had = [...relieved, ...(running ? [running] : [])];
+    for (const socket of left.keys()) {
+      if (had.some((master) => master.sockets.has(socket))) continue;
+      left.delete(socket);
+      socket.close();
+    }
   }
 
   async function opened(listener: Listener): Promise<Pick<Open, "bound" | "socket">> {
@@ -252,26 +263,27 @@ export function startNginx(options: NginxOptions): DataPlane {
 
   const socketsOf = (): ListeningSocket[] => [...open.values()].flatMap(({ socket }) => socket ?? []);
 
-  function startMaster({ program, directory }: Place, number: number): Master {
+  function startMaster({ program, directory }: Place, number: number, listeners: readonly NginxListener[]): Master {
     const paths = layout(directory, number);
     const own = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
       log,
       onStart: () => rmSync(paths.socket, { force: true }),
       sockets: () => socketsOf().map(({ fd }) => fd),
     });
-    return { number, process: own, control: createControl(paths.socket), sockets: new Set(socketsOf()) };
+    return { number, process: own, control: createControl(paths.socket), sockets: new Set(socketsOf()), listeners };
   }
 
   /** Another one serves what this one did. */
-  async function relieve(master: Master, patience: number): Promise<void> {
+  async function relieve(master: Master, patience: number, rest: number): Promise<void> {
     relieved.add(master);
     for (const batch of lastAnswers)
       await master.control
         .send(batch)
         .catch((error: unknown) => log.debug({ error: String(error) }, "nginx has ended"));
-    await wait(relief, undefined, { signal }).catch(() => {});
+    await wait(rest, undefined, { signal }).catch(() => {});
     await master.process.stop(signal.aborted ? grace : patience);
     relieved.delete(master);
+    closeLeft();
     rmSync(layout(place?.directory ?? "", master.number).configuration, { force: true });
   }
 
@@ -282,9 +294,8 @@ export function startNginx(options: NginxOptions): DataPlane {
     const wanted = JSON.stringify(listeners);
     if (wanted === configured || (!running && listeners.length === 0)) return;
     const before = running;
-    // A master takes over sockets only when it starts.
-    const goesOn = before && socketsOf().every((socket) => before.sockets.has(socket)) ? before : undefined;
-    const number = goesOn ? goesOn.number : masters++;
+    // A reload would end idle connections at once, under requests that are on their way; and sockets are taken over only at a start.
+    const number = masters++;
     const paths = layout(directory, number);
     const text = configurationText({
       directory,
@@ -304,13 +315,13 @@ export function startNginx(options: NginxOptions): DataPlane {
     const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
     if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
     await rename(paths.candidate, paths.configuration);
-    const replaced = await goesOn?.process.reload();
-    const next = goesOn ?? startMaster(at, number);
+    const next = startMaster(at, number, listeners);
     while ((await untilAnswered(() => next.control.generation())) !== generation) await wait(10, undefined, { signal });
-    await replaced?.();
     running = next;
     configured = wanted;
-    if (before && !goesOn) void relieve(before, handoverGrace);
+    if (before) void relieve(before, handoverGrace, understands(before, listeners) ? relief : 0);
+    const [oldest] = relieved;
+    if (relieved.size > mostRelieved && oldest) void oldest.process.stop(0);
   }
 
   const stopped = new Promise<void>((resolve, reject) => {
@@ -318,7 +329,7 @@ export function startNginx(options: NginxOptions): DataPlane {
       await ready.catch(() => {});
       await queue;
       await Promise.all([...relieved, ...(running ? [running] : [])].map((each) => each.process.stop(grace)));
-      for (const socket of socketsOf()) socket.close();
+      for (const socket of [...socketsOf(), ...left.keys()]) socket.close();
       await told?.close();
       await reports?.flush();
       await place?.file.close();
@@ -337,7 +348,7 @@ export function startNginx(options: NginxOptions): DataPlane {
         const before = rows;
         const next = configuration.model;
         if (retired) return { refused: refusedBy(next) };
-        const gone = await replaceListeners(next);
+        await replaceListeners(next);
         model = next;
         index = undefined;
         serving = new Map(next.pools);
@@ -372,7 +383,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           at,
           changes.filter(([, row]) => row === undefined),
         );
-        for (const socket of gone) socket.close();
+        closeLeft();
         return { refused };
       }),
     updatePools: (pools: readonly Pool[]) =>
@@ -398,7 +409,7 @@ export function startNginx(options: NginxOptions): DataPlane {
         if (master) relieved.add(master);
         return Promise.resolve(master);
       });
-      if (last) await relieve(last, patience);
+      if (last) await relieve(last, patience, relief);
     },
   };
 }
@@ -410,6 +421,14 @@ function nobodysGroup(): string {
   } catch {
     return "nobody";
   }
+}
+
+/** Whether a master's configuration has all that rows for these listeners may ask for: else it must not answer for long. */
+function understands(master: Master, listeners: readonly NginxListener[]): boolean {
+  return listeners.every((listener) => {
+    const own = master.listeners.find(({ id }) => id === listener.id);
+    return !own || JSON.stringify(own) === JSON.stringify(listener);
+  });
 }
 
 /** What routes want of the configuration itself: few things, that seldom change. */

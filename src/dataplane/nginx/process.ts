@@ -7,11 +7,6 @@ import type { Logger } from "../../system/index.ts";
 /** A running nginx: a master that is started again when it ends by itself. */
 export interface NginxProcess {
   readonly pid: number | undefined;
-  /**
-   * Takes over a new configuration file; whether it did shows at the control server. What it gives settles when the workers of before
-   * take no connections any more: to be called when the new ones answer.
-   */
-  reload(): Promise<() => Promise<void>>;
   /** No new connections; what is in flight gets `grace` milliseconds. */
   stop(grace: number): Promise<void>;
 }
@@ -86,14 +81,6 @@ export function startProcess(
     get pid() {
       return child?.pid;
     },
-    async reload() {
-      const master = child;
-      const before = master?.pid === undefined ? [] : await workersOf(master.pid);
-      master?.kill("SIGHUP");
-      return async () => {
-        for (const worker of before) while (await accepts(worker)) await wait(5);
-      };
-    },
     async stop(grace) {
       stopping = true;
       clearTimeout(timer);
@@ -110,16 +97,6 @@ export function startProcess(
       await late;
     },
   };
-}
-
-async function workersOf(master: number): Promise<number[]> {
-  const text = await readFile(`/proc/${master}/task/${master}/children`, "utf8").catch(() => "");
-  return text.split(" ").filter(Boolean).map(Number);
-}
-
-/** Whether a worker still takes connections: one that has been told to end says so in its title. */
-async function accepts(worker: number): Promise<boolean> {
-  return /worker process\0*$/.test(await readFile(`/proc/${worker}/cmdline`, "utf8").catch(() => ""));
 }
 
 /** Signals a process and its children; what is gone already is left alone. */

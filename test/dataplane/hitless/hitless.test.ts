@@ -19,7 +19,7 @@ const form =
 /** Changes per second. */
 const pace = 20;
 /** Every so many changes a port comes or goes: that is a process that takes over. */
-const portEvery = { embedded: 24, haproxy: 24, nginx: 48 };
+const portEvery = { embedded: 24, haproxy: 24, nginx: 24 };
 const names = ["a", "b", "c"];
 
 const clean: (() => Promise<void>)[] = [];
