@@ -89,6 +89,8 @@ interface Master {
   /** Those that it was started with. */
   readonly sockets: ReadonlySet<ListeningSocket>;
   readonly listeners: readonly NginxListener[];
+  /** Aborts when it must not answer any more. */
+  readonly hurry: AbortController;
 }
 
 /** Sets of error codes that one port may have; beyond it those of the past are forgotten. */
@@ -270,17 +272,18 @@ export function startNginx(options: NginxOptions): DataPlane {
       onStart: () => rmSync(paths.socket, { force: true }),
       sockets: () => socketsOf().map(({ fd }) => fd),
     });
-    return { number, process: own, control: createControl(paths.socket), sockets: new Set(socketsOf()), listeners };
+    const control = createControl(paths.socket);
+    const hurry = new AbortController();
+    return { number, process: own, control, sockets: new Set(socketsOf()), listeners, hurry };
   }
 
   /** Another one serves what this one did. */
-  async function relieve(master: Master, patience: number, rest: number): Promise<void> {
+  async function relieve(master: Master, patience: number): Promise<void> {
     relieved.add(master);
     for (const batch of lastAnswers)
-      await master.control
-        .send(batch)
-        .catch((error: unknown) => log.debug({ error: String(error) }, "nginx has ended"));
-    await wait(rest, undefined, { signal }).catch(() => {});
+      void master.control.send(batch).catch((error: unknown) => log.debug({ error: String(error) }, "nginx has ended"));
+    const over = AbortSignal.any([signal, master.hurry.signal]);
+    await wait(relief, undefined, { signal: over }).catch(() => {});
     await master.process.stop(signal.aborted ? grace : patience);
     relieved.delete(master);
     closeLeft();
@@ -319,7 +322,12 @@ export function startNginx(options: NginxOptions): DataPlane {
     while ((await untilAnswered(() => next.control.generation())) !== generation) await wait(10, undefined, { signal });
     running = next;
     configured = wanted;
-    if (before) void relieve(before, handoverGrace, understands(before, listeners) ? relief : 0);
+    if (before) void relieve(before, handoverGrace);
+    // Who would answer otherwise than the new one must be deaf before the change counts as done.
+    const others = [...relieved].filter((master) => !understands(master, listeners));
+    for (const { hurry } of others) hurry.abort();
+    await wait(0);
+    await Promise.all(others.map((master) => master.process.deaf()));
     const [oldest] = relieved;
     if (relieved.size > mostRelieved && oldest) void oldest.process.stop(0);
   }
@@ -409,7 +417,7 @@ export function startNginx(options: NginxOptions): DataPlane {
         if (master) relieved.add(master);
         return Promise.resolve(master);
       });
-      if (last) await relieve(last, patience, relief);
+      if (last) await relieve(last, patience);
     },
   };
 }
@@ -426,7 +434,7 @@ function nobodysGroup(): string {
 /** Whether a master's configuration has all that rows for these listeners may ask for: else it must not answer for long. */
 function understands(master: Master, listeners: readonly NginxListener[]): boolean {
   return listeners.every((listener) => {
-    const own = master.listeners.find(({ id }) => id === listener.id);
+    const own = master.listeners.find(({ port }) => port === listener.port);
     return !own || JSON.stringify(own) === JSON.stringify(listener);
   });
 }

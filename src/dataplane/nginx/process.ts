@@ -9,6 +9,8 @@ export interface NginxProcess {
   readonly pid: number | undefined;
   /** No new connections; what is in flight gets `grace` milliseconds. */
   stop(grace: number): Promise<void>;
+  /** Settles when no worker takes connections any more: after `stop` was called. */
+  deaf(): Promise<void>;
 }
 
 /** Milliseconds before a master that ended is started again; doubled up to the last. */
@@ -81,6 +83,10 @@ export function startProcess(
     get pid() {
       return child?.pid;
     },
+    async deaf() {
+      const workers = child?.pid === undefined ? [] : await workersOf(child.pid);
+      for (const worker of workers) while (await accepts(worker)) await wait(5);
+    },
     async stop(grace) {
       stopping = true;
       clearTimeout(timer);
@@ -97,6 +103,16 @@ export function startProcess(
       await late;
     },
   };
+}
+
+async function workersOf(master: number): Promise<number[]> {
+  const text = await readFile(`/proc/${master}/task/${master}/children`, "utf8").catch(() => "");
+  return text.split(" ").filter(Boolean).map(Number);
+}
+
+/** Whether a worker still takes connections: one that has been told to end says so in its title. */
+async function accepts(worker: number): Promise<boolean> {
+  return /worker process\0*$/.test(await readFile(`/proc/${worker}/cmdline`, "utf8").catch(() => ""));
 }
 
 /** Signals a process and its children; what is gone already is left alone. */
