@@ -90,6 +90,8 @@ export async function serveHttps(handler: ApiHandler, options: ServeOptions): Pr
     allowHTTP1: true,
     handshakeTimeout: handshakeTime,
     minVersion: "TLSv1.2",
+    // An event of a watch does not wait until the one before it is acknowledged (RFC 9293, 3.7.4).
+    noDelay: true,
     maxSessionMemory: 64,
     // Twice as many are read, so that who sends too many gets an answer.
     maxHeaderListPairs: 2 * mostHeaderPairs,
