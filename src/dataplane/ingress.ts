@@ -26,6 +26,7 @@ import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
 import type { BoundListener, DataPlane, Refusal } from "./dataplane.ts";
 import { usersOf } from "./users.ts";
 import { keepMeanings } from "./meanings.ts";
+import { createLastFault } from "./last-fault.ts";
 import { createPace } from "./pace.ts";
 import { problemPatience, tellProblems } from "./problem-events.ts";
 import { sameStatus, statusOf } from "./ingress-status.ts";
@@ -116,7 +117,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const tell = tellProblems(events, objectOf);
   const pace = createPace(clock);
   /** Why the last change is not served. */
-  let fault: string | undefined;
+  const fault = createLastFault();
   let begun = false;
   let isReady = (): void => {};
   const ready = new Promise<void>((resolve, reject) => {
@@ -128,15 +129,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const controller = startController({
     name: "ingress",
     after: [...[ingresses, classes, services, secrets, slices].map((informer) => informer.synced), knownOptions],
-    reconcile: async (key) => {
-      try {
-        await (key === "model" ? applyModel() : applyPools());
-        fault = undefined;
-      } catch (error) {
-        fault = error instanceof Error ? error.message : String(error);
-        throw error;
-      }
-    },
+    reconcile: (key) => fault.watch(key === "model" ? applyModel() : applyPools()),
     signal,
     clock,
     log,
@@ -348,7 +341,7 @@ export function startIngress(options: IngressOptions): Ingress {
     current: () => current,
     unserved: () => {
       if (!current) return "the cluster's routes are not served yet";
-      return fault === undefined ? undefined : `the last change is not served: ${fault}`;
+      return fault.text === undefined ? undefined : `the last change is not served: ${fault.text}`;
     },
     translateAgain: translateSoon,
     refresh() {

@@ -11,8 +11,8 @@ import {
 } from "../../src/explain/index.ts";
 import { type Node, type Pod, resources } from "../../src/kube/index.ts";
 import { type Proxy, removeProxy, startProxy } from "../../src/proxy/index.ts";
-import { runOrThrow, silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
-import { clientPod, createLab, type Lab, nodeAddress, outside, podAddress, whyNoLab } from "../proxy/lab.ts";
+import { runOrThrow, systemCommands } from "../../src/system/index.ts";
+import { clientPod, createLab, labNode, type Lab, nodeAddress, outside, podAddress, whyNoLab } from "../proxy/lab.ts";
 import { service, slice } from "../proxy/objects.ts";
 
 const why = whyNoLab ? ` (${whyNoLab})` : "";
@@ -59,16 +59,11 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`trace packet 
     client.put(resources.EndpointSlice, slice("udp", [podAddress(0)], { protocol: "UDP" }));
 
     proxy = await startProxy({
+      ...labNode,
       client,
-      nodeName: "node1",
       mode,
       nodeAddresses: [nodeAddress],
-      podCidrs: ["10.42.0.0/16"],
-      serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
-      clock: systemClock,
-      log: silentLogger,
-      commands: systemCommands,
     });
     await proxy.ready;
   });

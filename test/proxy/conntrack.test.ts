@@ -4,8 +4,8 @@ import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
 import { type Proxy, removeProxy, startProxy } from "../../src/proxy/index.ts";
 import { parseFlows } from "../../src/proxy/conntrack.ts";
-import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
-import { clientPod, createLab, type Lab, nodeAddress, podAddress, whyNoLab } from "./lab.ts";
+import { systemCommands } from "../../src/system/index.ts";
+import { clientPod, createLab, labNode, type Lab, podAddress, whyNoLab } from "./lab.ts";
 import { service, slice } from "./objects.ts";
 import { sctpInit } from "./sctp.ts";
 
@@ -57,16 +57,10 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`flows that th
     stop = new AbortController();
     client = createFakeClient();
     proxy = await startProxy({
+      ...labNode,
       client,
-      nodeName: "node1",
       mode,
-      nodeAddresses: [nodeAddress, "10.42.2.1"],
-      podCidrs: ["10.42.0.0/16"],
-      serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
-      clock: systemClock,
-      log: silentLogger,
-      commands: systemCommands,
     });
     await proxy.ready;
   });

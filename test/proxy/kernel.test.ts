@@ -5,7 +5,17 @@ import { childNft, createNftablesBackend } from "../../src/proxy/nftables/index.
 import { createServiceModel, type ProxyContext } from "../../src/services/index.ts";
 import { removeProxy, startProxy, type Proxy } from "../../src/proxy/index.ts";
 import { silentLogger, systemClock, systemCommands, type Logger } from "../../src/system/index.ts";
-import { clientPod, createLab, nodeAddress, outside, podAddress, whyNoLab, type Answers, type Lab } from "./lab.ts";
+import {
+  clientPod,
+  createLab,
+  labNode,
+  nodeAddress,
+  outside,
+  podAddress,
+  whyNoLab,
+  type Answers,
+  type Lab,
+} from "./lab.ts";
 import { service, slice } from "./objects.ts";
 
 const endpoints = (...indexes: number[]) => indexes.map(podAddress);
@@ -28,16 +38,11 @@ describe.skipIf(whyNoLab).each(["nftables", "iptables"] as const)(`Services in t
   async function begin(): Promise<void> {
     stop = new AbortController();
     proxy = await startProxy({
+      ...labNode,
       client,
-      nodeName: "node1",
       mode,
-      nodeAddresses: [nodeAddress, "10.42.2.1"],
-      podCidrs: ["10.42.0.0/16"],
-      serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
-      clock: systemClock,
       log,
-      commands: systemCommands,
     });
     await proxy.ready;
   }

@@ -3,7 +3,8 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Protocol } from "../../src/services/index.ts";
 import koffi from "koffi";
-import { runOrThrow, systemCommands } from "../../src/system/index.ts";
+import type { ProxyOptions } from "../../src/proxy/index.ts";
+import { runOrThrow, silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
 
 /** How often each answer came: "endpoint address, client address as the endpoint saw it", "refused", "silent". */
 export type Answers = Record<string, number>;
@@ -41,6 +42,17 @@ export interface Lab {
 
 export const podAddress = (i: number): string => `10.42.2.${i + 2}`;
 export const nodeAddress = "192.168.77.1";
+
+/** What a proxy on the lab's node is started with, whatever its mode. */
+export const labNode = {
+  nodeName: "node1",
+  nodeAddresses: [nodeAddress, "10.42.2.1"],
+  podCidrs: ["10.42.0.0/16"],
+  serviceCidrs: ["10.96.0.0/16"],
+  clock: systemClock,
+  log: silentLogger,
+  commands: systemCommands,
+} satisfies Partial<ProxyOptions>;
 export const outside = "192.168.77.2";
 export const clientPod = "10.42.1.2";
 const podCount = 20;

@@ -3,10 +3,11 @@ import { createFakeClient } from "../../src/client/index.ts";
 import { resources, type Draft, type EndpointSlice, type Service } from "../../src/kube/index.ts";
 import { removeProxy, startProxy } from "../../src/proxy/index.ts";
 import type { Route } from "../../src/services/index.ts";
-import { silentLogger, systemClock, systemCommands } from "../../src/system/index.ts";
+import { systemCommands } from "../../src/system/index.ts";
 import {
   clientPod,
   createLab,
+  labNode,
   nodeAddress,
   outside,
   podAddress,
@@ -126,16 +127,11 @@ describe.skipIf(whyNoLab).each(modes)(`the kernel does what the model says: %s${
       client.put(resources.EndpointSlice, randomSlice(i));
     }
     const proxy = await startProxy({
+      ...labNode,
       client,
-      nodeName: "node1",
       mode,
       nodeAddresses: [nodeAddress],
-      podCidrs: ["10.42.0.0/16"],
-      serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
-      clock: systemClock,
-      log: silentLogger,
-      commands: systemCommands,
     });
     await proxy.ready;
 

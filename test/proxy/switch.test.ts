@@ -8,8 +8,8 @@ import { ownRanges } from "../../src/cli/cluster/local-ranges.ts";
 import { createFakeClient, type FakeClient } from "../../src/client/index.ts";
 import { resources } from "../../src/kube/index.ts";
 import { askProxy, removeProxy, startProxy, type Proxy, type ProxyMode } from "../../src/proxy/index.ts";
-import { runOrThrow, silentLogger, systemClock, systemCommands, type CommandRunner } from "../../src/system/index.ts";
-import { createLab, nodeAddress, outside, podAddress, whyNoLab, type Lab } from "./lab.ts";
+import { runOrThrow, systemCommands, type CommandRunner } from "../../src/system/index.ts";
+import { createLab, labNode, outside, podAddress, whyNoLab, type Lab } from "./lab.ts";
 import { service, slice } from "./objects.ts";
 
 const why = whyNoLab ? ` (${whyNoLab})` : "";
@@ -35,15 +35,10 @@ describe.skipIf(whyNoLab)(`switching between modes${why}`, () => {
   async function begin(mode: ProxyMode): Promise<void> {
     stop = new AbortController();
     proxy = await startProxy({
+      ...labNode,
       client,
-      nodeName: "node1",
       mode,
-      nodeAddresses: [nodeAddress, "10.42.2.1"],
-      podCidrs: ["10.42.0.0/16"],
-      serviceCidrs: ["10.96.0.0/16"],
       signal: stop.signal,
-      clock: systemClock,
-      log: silentLogger,
       commands,
       control,
       replaceOthers: true,

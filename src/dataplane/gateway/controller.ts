@@ -21,6 +21,7 @@ import { createBindPorts, type BindPorts } from "./ports.ts";
 import { type Refusals, refusalsByObject } from "./refusals.ts";
 import { createStatusWriter } from "./status-writer.ts";
 import { keepMeanings } from "../meanings.ts";
+import { createLastFault } from "../last-fault.ts";
 import { createPace } from "../pace.ts";
 import { problemPatience, tellProblems } from "../problem-events.ts";
 
@@ -103,7 +104,7 @@ function run(options: GatewayOptions): GatewayController {
   /** What `memory` was translated for. */
   let { capabilities } = dataplane;
   /** Why the last change is not served. */
-  let fault: string | undefined;
+  const fault = createLastFault();
   const meanings = {
     classes: keepMeanings(gatewayKinds.classes, meansTheSame),
     gateways: keepMeanings(gatewayKinds.gateways, meansTheSame),
@@ -161,15 +162,7 @@ function run(options: GatewayOptions): GatewayController {
     after: [...Object.values(gatewayKinds), namespaces, services, secrets, configMaps, slices].map(
       ({ synced }) => synced,
     ),
-    reconcile: async (key) => {
-      try {
-        await (key === "model" ? applyModel() : applyPools());
-        fault = undefined;
-      } catch (error) {
-        fault = error instanceof Error ? error.message : String(error);
-        throw error;
-      }
-    },
+    reconcile: (key) => fault.watch(key === "model" ? applyModel() : applyPools()),
     signal,
     clock,
     log,
@@ -399,7 +392,7 @@ function run(options: GatewayOptions): GatewayController {
     current: () => current,
     unserved: () => {
       if (!current) return "the cluster's Gateways are not served yet";
-      return fault === undefined ? undefined : `the last change of Gateways is not served: ${fault}`;
+      return fault.text === undefined ? undefined : `the last change of Gateways is not served: ${fault.text}`;
     },
     translateAgain() {
       for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);

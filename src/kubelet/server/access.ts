@@ -37,28 +37,38 @@ export interface AccessOptions {
  * authorization; KEP-2862). Throws `RequestError` 401, 403, or 503 when the API cannot be asked.
  */
 export function createAccess({ nodeName, client, clock }: AccessOptions): (request: IncomingMessage) => Promise<void> {
-  const tokens = remember(clock, async (token: string) => {
-    const question = { metadata: { name: "" }, spec: { token } };
-    const { status } = await client.create(reviewResources.TokenReview, question);
+  const tokens = createMemory<Subject | undefined>(clock);
+  const decisions = createMemory<boolean>(clock);
+
+  async function ownerOf(token: string): Promise<Remembered<Subject | undefined>> {
+    const { status } = await client.create(reviewResources.TokenReview, { metadata: { name: "" }, spec: { token } });
     const { username, groups, uid, extra } = status?.user ?? {};
     if (!status?.authenticated || !username) return { answer: undefined, holds: 0 };
-    const answer: Subject = { user: username, ...(groups && { groups }), ...(uid && { uid }), ...(extra && { extra }) };
+    const answer = { user: username, ...(groups && { groups }), ...(uid && { uid }), ...(extra && { extra }) };
     return { answer, holds: tokenMs };
-  });
-  const decisions = remember(clock, async (text: string) => {
-    const { subject, verb, subresource } = JSON.parse(text) as { subject: Subject; verb: string; subresource: string };
-    const resourceAttributes = { verb, group: "", version: "v1", resource: "nodes", subresource, name: nodeName };
-    const question = { metadata: { name: "" }, spec: { ...subject, resourceAttributes } };
-    const { status } = await client.create(reviewResources.SubjectAccessReview, question);
+  }
+
+  async function decide(spec: SubjectAccessReview["spec"]): Promise<Remembered<boolean>> {
+    const { status } = await client.create(reviewResources.SubjectAccessReview, { metadata: { name: "" }, spec });
     const answer = status?.allowed === true;
     return { answer, holds: answer ? allowedMs : deniedMs };
-  });
+  }
+
+  /** Any of the subresources is enough. */
+  async function isAllowed(subject: Subject, verb: string, subresources: readonly string[]): Promise<boolean> {
+    for (const subresource of subresources) {
+      const resourceAttributes = { verb, group: "", version: "v1", resource: "nodes", subresource, name: nodeName };
+      const spec = { ...subject, resourceAttributes };
+      if (await decisions(JSON.stringify(spec), () => decide(spec))) return true;
+    }
+    return false;
+  }
 
   async function subjectOf(request: IncomingMessage): Promise<Subject | undefined> {
     const certified = certifiedSubject(request.socket as TLSSocket);
     if (certified) return certified;
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
-    return token === undefined || token.length > longestToken ? undefined : await tokens(token);
+    return token === undefined || token.length > longestToken ? undefined : await tokens(token, () => ownerOf(token));
   }
 
   return async (request) => {
@@ -67,8 +77,7 @@ export function createAccess({ nodeName, client, clock }: AccessOptions): (reque
     try {
       subject = await subjectOf(request);
       if (subject && isTrusted(subject, request.socket as TLSSocket)) return;
-      for (const subresource of subject ? subresources : [])
-        if (await decisions(JSON.stringify({ subject, verb, subresource }))) return;
+      if (subject && (await isAllowed(subject, verb, subresources))) return;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new RequestError(503, `the API could not be asked whether this is allowed: ${why}`);
@@ -116,15 +125,21 @@ function attributesOf({ url = "/", method = "" }: IncomingMessage): [verb: strin
   return [verb, Object.hasOwn(subresourcesOf, first) ? (subresourcesOf[first] ?? []) : ["proxy"]];
 }
 
+/** An answer, and how many milliseconds it holds. */
+interface Remembered<T> {
+  readonly answer: T;
+  readonly holds: number;
+}
+
 /** Asks once for a key, and again when the answer holds no longer. Keys may be secret: only their digests are kept. */
-function remember<T>(clock: Clock, ask: (key: string) => Promise<{ answer: T; holds: number }>) {
+function createMemory<T>(clock: Clock): (key: string, ask: () => Promise<Remembered<T>>) => Promise<T> {
   const answers = new Map<string, { readonly answer: T; readonly until: number }>();
-  return async (key: string): Promise<T> => {
+  return async (key, ask) => {
     const digest = createHash("sha256").update(key).digest("base64");
     const known = answers.get(digest);
     if (known && known.until > clock.now()) return known.answer;
     answers.delete(digest);
-    const { answer, holds } = await ask(key);
+    const { answer, holds } = await ask();
     if (holds > 0) answers.set(digest, { answer, until: clock.now() + holds });
     const [oldest] = answers.keys();
     if (answers.size > mostAnswers && oldest !== undefined) answers.delete(oldest);

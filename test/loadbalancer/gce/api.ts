@@ -17,6 +17,16 @@ export const machine = (name: string, zone: string, address: string) => ({
   providerId: `gce://${project}/${zone}/${name}`,
 });
 
+/** What the API does wrong, how often in a row, and the reason that is told; "" for none. */
+export const faults: readonly (readonly [fault: string, times: number, reason: string])[] = [
+  ["busy", 3, "Unavailable"],
+  ["rate", 3, "Throttled"],
+  ["fail", 3, "Unavailable"],
+  ["quota", 2, "Quota"],
+  ["lose", 4, "Unavailable"],
+  ["hang", 2, ""],
+];
+
 export type GceApi = Awaited<ReturnType<typeof openGceApi>>;
 
 /** Compute Engine's API alone, in a server of its own, and providers that call it with a service account's key. */

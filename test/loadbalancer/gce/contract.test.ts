@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { converge, remove, runContract, withRenewal, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
 import { silentLogger, systemClock } from "../../../src/system/index.ts";
 import { exposure, settle } from "../../support/exposures.ts";
-import { machine, openGceApi, type GceApi } from "./api.ts";
+import { faults, machine, openGceApi, type GceApi } from "./api.ts";
 
 // The provider against Compute Engine's API alone, each request held against Google's discovery document; gce.test.ts has the way to a pod.
 // PROVIDERS=full holds load balancers of both schemes against the contract.
@@ -122,14 +122,7 @@ describe("Compute Engine's API", () => {
     expect(await kinds()).toEqual([]);
   });
 
-  test.each([
-    ["busy", 3, "Unavailable"],
-    ["rate", 3, "Throttled"],
-    ["fail", 3, "Unavailable"],
-    ["quota", 2, "Quota"],
-    ["lose", 4, "Unavailable"],
-    ["hang", 2, ""],
-  ])("%s: it ends as it should, with nothing twice and nothing left", async (fault, times, reason) => {
+  test.each(faults)("%s: it ends as it should, with nothing twice and nothing left", async (fault, times, reason) => {
     await gce.mode({ [fault]: times });
     const made = await settle(() => converge(provider(), service(), signal));
     if (reason) expect(made.reasons).toContain(reason);

@@ -12,7 +12,7 @@ import {
 } from "../../../src/loadbalancer/provider/index.ts";
 import { systemClock } from "../../../src/system/index.ts";
 import { exposure, settle } from "../../support/exposures.ts";
-import { machine, openGceApi, type GceApi } from "./api.ts";
+import { faults, machine, openGceApi, type GceApi } from "./api.ts";
 
 // Ingresses as regional Application Load Balancers, each request held against Google's discovery document; gce.test.ts has the way to a pod.
 const { signal } = new AbortController();
@@ -192,14 +192,7 @@ describe("Application Load Balancers", () => {
     expect(await kinds()).toEqual(everything);
   });
 
-  test.each([
-    ["busy", 3, "Unavailable"],
-    ["rate", 3, "Throttled"],
-    ["fail", 3, "Unavailable"],
-    ["quota", 2, "Quota"],
-    ["lose", 4, "Unavailable"],
-    ["hang", 2, ""],
-  ])("%s: it ends as it should, with nothing twice and nothing left", async (fault, times, reason) => {
+  test.each(faults)("%s: it ends as it should, with nothing twice and nothing left", async (fault, times, reason) => {
     await at.gce.mode({ [fault]: times });
     const made = await make(ingress());
     if (reason) expect(made.reasons).toContain(reason);
