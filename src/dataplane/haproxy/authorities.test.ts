@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BackendTls, Pool } from "../../routing/index.ts";
 import { selfSigned } from "../self-signed.ts";
-import { authoritiesFile, authoritiesOf, needsStart } from "./authorities.ts";
+import { authoritiesFile, authoritiesOf, needsStart, trustOf } from "./authorities.ts";
 import { serversOf } from "./servers.ts";
 
 const { certificate } = selfSigned(0, ["web.example"]);
@@ -31,7 +31,7 @@ describe("authorities of endpoints", () => {
   });
 
   test("more than one command takes are for a process that starts", () => {
-    const small = authoritiesOf([pool({})], "/d");
+    const small = authoritiesOf(trustOf([pool({})]), "/d");
     expect(needsStart(new Map(), small)).toBe(false);
     const large = new Map([["/d/authorities/x.pem", "x".repeat(20_000)]]);
     expect(needsStart(small, large)).toBe(true);

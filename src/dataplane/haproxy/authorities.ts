@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
-import type { Pool } from "../../routing/index.ts";
+import type { Listener, Pool } from "../../routing/index.ts";
 import { pemLines } from "./command.ts";
 import { files } from "./config.ts";
 import { commandBytes } from "./runtime.ts";
@@ -31,12 +31,21 @@ function isReadable(block: string): boolean {
   }
 }
 
-/** The authorities that some pools need. */
-export function authoritiesOf(pools: Iterable<Pool>, directory: string): Authorities {
+/** PEM of the authorities that pools need. */
+export function trustOf(pools: Iterable<Pool>): string[] {
+  return [...pools].flatMap(({ tls }) => (tls && !tls.unverified ? [tls.authorities] : []));
+}
+
+/** PEM of those that clients of a listener are checked by. */
+export function clientTrustOf({ servers }: Listener): string[] {
+  return [...servers.values()].flatMap(({ tls }) => (tls?.clients ? [tls.clients.authorities] : []));
+}
+
+/** The files for some authorities. */
+export function authoritiesOf(trusted: readonly string[], directory: string): Authorities {
   const all = new Map<string, string>();
-  for (const { tls } of pools) {
-    if (!tls || tls.unverified) continue;
-    const found = authoritiesFile(tls.authorities, directory);
+  for (const pem of trusted) {
+    const found = authoritiesFile(pem, directory);
     if (found?.pem !== undefined) all.set(found.file, found.pem);
   }
   return all;

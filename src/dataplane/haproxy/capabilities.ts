@@ -45,6 +45,9 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "SourceRanges",
   // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
   "BasicAuth",
+  "ExternalAuth",
+  "SessionCookie",
+  "HashBalancing",
   "RateLimit",
   "ConnectionLimit",
   "Canary",

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { type Listener, type Termination } from "../../routing/index.ts";
+import type { ClientValidation, Listener } from "../../routing/index.ts";
 import type { Configuration, KeyPair } from "../dataplane.ts";
+import { authoritiesFile } from "./authorities.ts";
 import { files } from "./config.ts";
 
 /** A certificate of a listener: its file, what it holds, and the server name that it is for. */
@@ -8,6 +9,14 @@ export interface ListedCertificate {
   readonly file: string;
   readonly pem: string;
   readonly name: string;
+  readonly asks?: AskedClients;
+}
+
+/** Clients are asked for a certificate. */
+export interface AskedClients {
+  readonly verify: "optional" | "required";
+  /** The file that it is checked by. */
+  readonly authorities: string;
 }
 
 /** The certificates of a listener. The first is for names that no other has. */
@@ -29,36 +38,77 @@ export function certificatesFor(
 ): CertificateList {
   const others = new Map<string, ListedCertificate>();
   let any: string | undefined;
-  for (const { tls } of listener.servers.values()) {
-    if (!tls) continue;
-    for (const [name, certificate] of (tls satisfies Termination).certificates) {
+
+  function add(name: string, pem: string, clients: ClientValidation | undefined, ...whose: string[]): void {
+    if (!serverName.test(name)) return;
+    const asked = askedBy(clients, directory);
+    // Whoever must show another certificate has another entry: one is never changed while it is used.
+    const id = digest(JSON.stringify([tag, name, ...whose, asked.asks]));
+    const file = files.certificate(directory, id);
+    others.set(file, { file, pem, name, ...asked });
+  }
+
+  for (const { tls } of listener.servers.values())
+    for (const [name, certificate] of tls?.certificates ?? []) {
       const pair = keyPair(certificate);
       if (!pair) continue;
-      const pem = pemOf(pair);
-      if (name === "") any ??= pem;
-      else if (serverName.test(name)) {
-        const { namespace = "", name: secret } = certificate.secret;
-        const id = createHash("sha256")
-          .update(JSON.stringify([tag, name, namespace, secret]))
-          .digest("hex")
-          .slice(0, 24);
-        const file = files.certificate(directory, id);
-        others.set(file, { file, pem, name });
-      }
+      const { namespace = "", name: secret } = certificate.secret;
+      if (name === "") any ??= pemOf(pair);
+      else add(name, pemOf(pair), tls?.clients, namespace, secret);
     }
-  }
   const file = files.certificate(directory, `${tag}-standard`);
+  const pem = any ?? pemOf(standard());
+  // What clients must show goes by the name, and so must the certificate that they get, though it be the default one.
+  const shown = new Set([...others.values()].map(({ name }) => name));
+  for (const { hostname, tls } of listener.servers.values())
+    if (tls?.clients && !shown.has(hostname)) add(hostname, pem, tls.clients);
   // A name that nobody can ask for: it is the place in the list that makes it the default.
-  return { standard: { file, pem: any ?? pemOf(standard()), name: "standard.invalid" }, others };
+  return { standard: { file, pem, name: "standard.invalid", ...askedBy(ofAll(listener), directory) }, others };
 }
 
-function listLine({ file, name }: ListedCertificate): string {
-  return `${file} ${name}`;
+/** What clients must show who name no server that is known: what all of a port must. */
+function ofAll({ servers }: Listener): ClientValidation | undefined {
+  const all = [...servers.values()].map(({ tls }) => tls?.clients);
+  return servers.has("") ? servers.get("")?.tls?.clients : all.includes(undefined) ? undefined : all[0];
+}
+
+const verifyOf = ({ mode }: ClientValidation): AskedClients["verify"] =>
+  mode === "AllowValidOnly" ? "required" : "optional";
+
+function askedBy(clients: ClientValidation | undefined, directory: string): Pick<ListedCertificate, "asks"> {
+  const found = clients && authoritiesFile(clients.authorities, directory);
+  return found ? { asks: { verify: verifyOf(clients), authorities: found.file } } : {};
+}
+
+/** What a listener as a whole asks of its clients' certificates: a process cannot change it while it runs. */
+export interface ClientDemand {
+  /** Some are asked: whoever comes again must show it again, since a session that is resumed has another name's proof. */
+  readonly asks: boolean;
+  /** Nobody is served without one. */
+  readonly requires: boolean;
+  /** PEM for clients that name no server that is known. */
+  readonly standard?: string;
+}
+
+export function demandOf(listener: Listener): ClientDemand {
+  const all = [...listener.servers.values()].flatMap(({ tls }) => (tls?.clients ? [tls.clients] : []));
+  const standard = ofAll(listener)?.authorities;
+  return {
+    asks: all.length > 0,
+    requires: all.some((clients) => verifyOf(clients) === "required"),
+    ...(standard === undefined ? {} : { standard }),
+  };
+}
+
+function listLine({ file, name, asks }: ListedCertificate): string {
+  return `${file} ${asks ? `[verify ${asks.verify} ca-file ${asks.authorities}] ` : ""}${name}`;
 }
 
 export function listText({ standard, others }: CertificateList): string {
   return [standard, ...others.values()].map((each) => `${listLine(each)}\n`).join("");
 }
+
+const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 24);
 
 function pemOf({ certificate, key }: KeyPair): string {
   return `${certificate.trim()}\n${key.trim()}\n`;

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import type { ListedCertificate } from "./certificates.ts";
 import { word } from "./row.ts";
 
 /** A line for HAProxy's runtime API. Only this file makes them. */
@@ -7,6 +8,8 @@ export type Command = { readonly line: string; readonly payload?: readonly strin
 const name = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 /** Paths of our own directory: no blank, no `;`, nothing that a command means something by. */
 const file = /^\/[A-Za-z0-9_./-]+$/;
+/** One of ours, or the machine's own. */
+const authority = /^(?:\/[A-Za-z0-9_./-]+|@system-ca)$/;
 const value = /^[A-Za-z0-9._~/*:=() -]*$/;
 const keyword = /^[A-Za-z0-9._/:@()=*,-]+$/;
 
@@ -25,6 +28,12 @@ export function endpointAddress(address: string, port: number): string {
   if (version === 0 || address.includes("%")) throw new UnsafeCommand(`${JSON.stringify(address)} is no IP address`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new UnsafeCommand(`${port} is no port`);
   return version === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Host and port of what `endpointAddress` has put together. */
+export function addressParts(address: string): [host: string, port: number] {
+  const at = address.lastIndexOf(":");
+  return [address.slice(0, at).replace(/^\[|\]$/g, ""), Number(address.slice(at + 1))];
 }
 
 export const commands = {
@@ -69,10 +78,13 @@ export const commands = {
   }),
   commitAuthorities: (path: string): Command => ({ line: `commit ssl ca-file ${fit(file, path)}` }),
   removeAuthorities: (path: string): Command => ({ line: `del ssl ca-file ${fit(file, path)}` }),
-  addToList: (list: string, path: string, server: string): Command => ({
-    line: `add ssl crt-list ${fit(file, list)}`,
-    payload: [`${fit(file, path)} ${fit(/^[a-z0-9_*.-]+$/, server)}`],
-  }),
+  addToList: (list: string, { file: path, name: server, asks }: ListedCertificate): Command => {
+    const asked = asks ? `[verify ${asks.verify} ca-file ${fit(authority, asks.authorities)}] ` : "";
+    return {
+      line: `add ssl crt-list ${fit(file, list)}`,
+      payload: [`${fit(file, path)} ${asked}${fit(/^[a-z0-9_*.-]+$/, server)}`],
+    };
+  },
   removeFromList: (list: string, path: string): Command => ({
     line: `del ssl crt-list ${fit(file, list)} ${fit(file, path)}`,
   }),

@@ -82,8 +82,12 @@ describe("a text of a user's", () => {
       (text) => commands.addServer("h1", "e1", text, 80, []),
       (text) => commands.addServer("h1", "e1", "127.0.0.1", 80, [text]),
       (text) => commands.setCertificate("/tmp/x.pem", text),
-      (text) => commands.addToList("/tmp/list", text, "a.test"),
-      (text) => commands.addToList("/tmp/list", "/tmp/a.pem", text),
+      (text) => commands.addToList("/tmp/list", { file: text, pem: "", name: "a.test" }),
+      (text) => commands.addToList("/tmp/list", { file: "/tmp/a.pem", pem: "", name: text }),
+      (text) => {
+        const asks = { verify: "optional", authorities: text } as const;
+        return commands.addToList("/tmp/list", { file: "/tmp/a.pem", pem: "", name: "a.test", asks });
+      },
     ];
     for (const text of texts())
       for (const attempt of attempts) {
@@ -95,7 +99,7 @@ describe("a text of a user's", () => {
         }
         if (!made) continue;
         expect(made.line).toMatch(/^(?:[A-Za-z0-9._~/*:=|?%@(),[\]-]|(?<!<<) |\\ )+$/);
-        for (const line of made.payload ?? []) expect(line).toMatch(/^[A-Za-z0-9._~/*:=|?%() +-]+$/);
+        for (const line of made.payload ?? []) expect(line).toMatch(/^[A-Za-z0-9._~/*:=|?%() +[\]-]+$/);
       }
   });
 

@@ -1,5 +1,6 @@
 import type { ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
+import type { ClientDemand } from "./certificates.ts";
 import { clientVariable, noteFormat, reportFormat } from "./reports.ts";
 import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
 
@@ -11,6 +12,7 @@ export interface Frontend {
   readonly fd: number;
   /** Port that clients see. */
   readonly port: number;
+  readonly clients: ClientDemand;
 }
 
 /** A server that is there from the start. */
@@ -123,6 +125,8 @@ export function configText(input: ConfigInput): string {
   if (input.reports) say("setenv FAIRLEAD_REPORTS 1");
   say("lua-load-per-thread", files.program(directory));
   say("tune.ssl.default-dh-param 2048");
+  // The cache is one for all names: whoever has shown a certificate for one of them would come in by another.
+  if (input.frontends.some(({ clients }) => clients.asks)) say("tune.ssl.cachesize 0");
   say("ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets");
   say("ssl-default-bind-ciphers", ciphers);
   say("ssl-default-server-options ssl-min-ver TLSv1.2");
@@ -184,6 +188,7 @@ export function configText(input: ConfigInput): string {
     for (const slot of slotNames(slots, kind)) {
       section(`backend ${slot} from ${protocol === "http" ? "pools" : "streams"}`);
       if (balance !== undefined) say(`balance ${balance}`);
+      if (protocol === "http") say("use-server %[var(txn.server)] if { var(txn.server) -m found }");
       // Who stays with one server stays there when others come and go.
       if (balance === "source") say("hash-type consistent");
       for (const { name, address, keywords } of input.servers.get(slot) ?? [])
@@ -193,10 +198,15 @@ export function configText(input: ConfigInput): string {
   lines.push("");
   return lines.join("\n");
 
-  function httpFrontend({ tag, protocol, fd, port }: Frontend): void {
+  function httpFrontend({ tag, protocol, fd, port, clients }: Frontend): void {
     const scheme = protocol === "HTTPS" ? "https" : "http";
     if (scheme === "http") say(`bind fd@${fd}`);
-    else say(`bind fd@${fd} ssl crt-list`, files.list(directory, tag), "alpn", "h2,http/1.1");
+    else {
+      // What is wrong with a certificate is the program's to judge, unless nobody is served without a good one.
+      const judged = clients.requires ? [] : ["ca-ignore-err", "all", "crt-ignore-err", "all"];
+      say(`bind fd@${fd} ssl crt-list`, files.list(directory, tag), "alpn", "h2,http/1.1", ...judged);
+      if (clients.requires) say("tcp-request session reject unless { ssl_c_used } { ssl_c_verify 0 }");
+    }
     const trusting = input.trusted.length > 0;
     if (input.reports) {
       // Whoever reads too slowly loses lines: nothing waits for them.
@@ -275,6 +285,8 @@ export function configText(input: ConfigInput): string {
       say(
         `http-request sc-set-gpt0(${index === 0 ? 0 : 2}) var(txn.kept${counter}) if { var(txn.kept${counter}) -m found }`,
       );
+    // Who is not let in never has a slot: neither has one for whom the program fails.
+    say("http-request lua.settle if { var(txn.unsettled) -m found }");
     say("http-request allow if { var(txn.slot) -m found }");
     for (const [status, text] of statuses) page(status, text, `if { var(txn.status) -m int ${status} }`);
     for (const status of [301, 302, 303, 307, 308])

@@ -7,11 +7,12 @@ import { createLines, createReports, indexModel, type ReportOptions } from "../r
 import { selfSigned } from "../self-signed.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
 import { keptOut } from "../features.ts";
-import { authoritiesOf, needsStart } from "./authorities.ts";
+import { type Authorities, authoritiesOf, clientTrustOf, needsStart, trustOf } from "./authorities.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
-import { certificatesFor, type CertificateList } from "./certificates.ts";
+import { certificatesFor, type CertificateList, demandOf } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
+import { endpointRows } from "./endpoints.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
 import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
 import { luaProgram } from "./program.ts";
@@ -139,7 +140,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Whatever of ports a process cannot change while it runs. */
   function shapeOf(opened: ReadonlyMap<string, Port>): string {
     return JSON.stringify(
-      frontendsOf(opened).map(({ tag, protocol, port, socket }) => [tag, protocol, port, socket.fd]),
+      frontendsOf(opened).map(({ tag, protocol, port, clients, socket }) => [tag, protocol, port, clients, socket.fd]),
     );
   }
 
@@ -151,6 +152,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         protocol: listener.protocol,
         fd: firstFd + index,
         port: listener.bindPort === undefined ? socket.port : listener.port,
+        clients: demandOf(listener),
         socket,
       }));
   }
@@ -170,7 +172,13 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       certificates.set(tag, certificatesFor(listener, tag, path, keyPair, fallback));
     }
     const tables = tablesOf({ model, slots: slots.taken, refused, users });
-    return { tables, servers, authorities: authoritiesOf(pools.values(), path), certificates };
+    const endpoints = endpointRows(tables.watched, slots.taken, pools, servers);
+    return { tables, servers, endpoints, authorities: authoritiesNow(path), certificates };
+  }
+
+  function authoritiesNow(path: string): Authorities {
+    const listeners = configuration?.model.listeners ?? [];
+    return authoritiesOf([...trustOf(pools.values()), ...listeners.flatMap(clientTrustOf)], path);
   }
 
   async function ownDirectory(): Promise<PlaneDirectory> {
@@ -320,8 +328,12 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
           servers.set(slot, serversOf(pool, path));
         }
         const withTls = changed.some(({ tls }) => tls) || state.authorities.size > 0;
-        const authorities = withTls ? authoritiesOf(pools.values(), path) : state.authorities;
-        await change({ ...state, servers, authorities }, false);
+        const authorities = withTls ? authoritiesNow(path) : state.authorities;
+        const { watched } = state.tables;
+        const endpoints = changed.some(({ key }) => watched.has(key))
+          ? endpointRows(watched, slots.taken, pools, servers)
+          : state.endpoints;
+        await change({ ...state, servers, endpoints, authorities }, false);
       }),
     listeners: () => [...ports.values()].map(({ bound }) => bound),
     async retire(patience) {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { capturesOf } from "./expression.ts";
-import { canaryRow, policyRow } from "./policies.ts";
+import { affinityRow, askRow, canaryRow, policyRow } from "./policies.ts";
 import { rowText } from "./row.ts";
 
 test("what a user wrote is one harmless word of a row", () => {
@@ -23,4 +23,21 @@ test("a canary says by what it takes requests", () => {
   const row = canaryRow({ ...by, header: { name: "region", value: "us" } }, "h1");
   expect(rowText(row)).toBe("canary h1 5 100 region value us =");
   expect(canaryRow({ ...by, cookie: "canary" }, "h1").slice(4)).toEqual(["", "", "", "canary"]);
+});
+
+test("who is asked, and by what cookie a client stays, are words of their own", () => {
+  const row = affinityRow({ cookie: "S; Path=/", secure: false, sameSite: "Lax", maxAge: 5 });
+  expect(rowText(row)).toBe("affinity S=3B=20Path=3D/ / = = 5 0 Lax");
+  const path = ["/check?x=1 HTTP/1.1\r\nHost: else"];
+  const asked = {
+    type: "ExternalAuth",
+    host: "auth.test",
+    path,
+    signinParameter: "rd",
+    responseHeaders: ["x-user"],
+  } as const;
+  expect(rowText(askRow(asked, ""))).toBe(
+    "ask routed = auth.test ( ( t /check=3Fx=3D1=20HTTP/1.1=0D=0AHost:=20else ) ) GET (  ) rd (  ) ( x-user )",
+  );
+  expect(askRow({ ...asked, pool: "a/auth:80" }, "h1").slice(1, 3)).toEqual(["pool", "h1"]);
 });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Canary, PolicyFilter, Template } from "../../routing/index.ts";
+import type { Affinity, Canary, ExternalAuth, PolicyFilter, Template } from "../../routing/index.ts";
 import { rangeBits } from "../range-bits.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 import type { Row } from "./row.ts";
@@ -62,6 +62,19 @@ export function canaryRow({ header, cookie, weight, total }: Canary, slot: strin
   return ["canary", slot, weight, total, header?.name ?? "", mode, wanted, cookie ?? ""];
 }
 
+/** A cookie that keeps a client with its endpoint. */
+export function affinityRow({ cookie, path, domain, expires, maxAge, secure, sameSite }: Affinity): Row {
+  return ["affinity", cookie, path ?? "/", domain ?? "", expires ?? "", maxAge ?? "", secure ? 1 : 0, sameSite ?? ""];
+}
+
+/** Who is asked whether a request may pass; `slot` is "" where host and path say it. */
+export function askRow(auth: ExternalAuth, slot: string): Row {
+  const { host, path, method = "GET", signin, signinParameter, redirect, responseHeaders } = auth;
+  const optional = (template: Template | undefined): Row => (template ? templateRow(template) : []);
+  const where: Row = [auth.pool === undefined ? "routed" : "pool", slot, host, templateRow(path)];
+  return ["ask", ...where, method, optional(signin), signinParameter, optional(redirect), responseHeaders];
+}
+
 /** In keys of tables, whose length is bounded. */
 function keyOf(id: string): string {
   return createHash("sha256").update(id).digest("hex").slice(0, 20);
@@ -72,6 +85,7 @@ function rangesRow(cidrs: readonly string[]): Row {
   return [lengths4, lengths6, Object.keys(prefixes)];
 }
 
-function templateRow(template: Template): Row {
+/** A text with parts of the request in it. */
+export function templateRow(template: Template): Row {
   return template.map((part) => (typeof part === "string" ? ["t", part] : ["v", part.variable]));
 }

@@ -1,3 +1,5 @@
+import { luaAsk } from "./ask-program.ts";
+import { luaBalance } from "./balance-program.ts";
 import { luaPolicies } from "./policies-program.ts";
 
 /**
@@ -321,6 +323,8 @@ local function route_for(tag, server, request)
 end
 
 ${luaPolicies}
+${luaBalance}
+${luaAsk}
 -- What is done ------------------------------------------------------------------------------------------------------
 
 local function changed_path(path, kind, value, matched)
@@ -424,7 +428,7 @@ local function cors_fields(part, origin, method, headers)
 end
 
 -- Applies a route to a request: headers and path are changed, and a variable says which slot or which answer.
-local function serve(txn, item, request)
+local function serve(txn, item, request, tag)
   if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
   local row = row_of(item)
   if not row then return stop(txn, 503) end
@@ -437,7 +441,7 @@ local function serve(txn, item, request)
   for _, part in ipairs(row) do
     if part[1] == "path" and part[2] == "Prefix" then matched = part[3] end
   end
-  local state = { txn = txn, request = request, path = path, rates = {} }
+  local state = { txn = txn, tag = tag, request = request, path = path, rates = {} }
   function state.answer(status, text, fields)
     for _, each in ipairs(own) do fields[#fields + 1] = each end
     answer_with(txn, status, text, fields)
@@ -493,21 +497,27 @@ local function serve(txn, item, request)
     return false
   end
 
+  -- What is needed later, of the request and of its answer.
   local function remember()
     local limits = (state.connections or #state.rates > 0) and state or nil
-    if #answer + #own == 0 and not limits then return end
-    txn:set_priv({ answer = answer, own = own, limits = limits })
-    if #answer + #own > 0 then txn:set_var("txn.answer", 1) end
+    if #answer + #own == 0 and not limits and not state.stays and not state.ask then return end
+    state.changes, state.own, state.limits = answer, own, limits
+    txn:set_priv(state)
+    if #answer + #own > 0 or state.stays then txn:set_var("txn.answer", 1) end
     if limits then txn:set_var("txn.limited", 1) end
+    if state.ask then txn:set_var("txn.unsettled", 1) end
   end
 
   for _, part in ipairs(row) do
     if part[1] ~= "b" and apply(part) then return remember() end
   end
   if state.stranger then return state.answer(403, "This client is not allowed here.", {}) end
-  local canary, spare
+  local canary, spare, affinity, hash
   for _, part in ipairs(row) do
-    if part[1] == "canary" then canary = part elseif part[1] == "fallback" then spare = part[2] end
+    if part[1] == "canary" then canary = part
+    elseif part[1] == "fallback" then spare = part[2]
+    elseif part[1] == "affinity" then affinity = part
+    elseif part[1] == "hash" then hash = part[2] end
   end
   local slot
   if canary and math.random() < canary_share(canary, request) then slot = canary[2]
@@ -519,11 +529,18 @@ local function serve(txn, item, request)
     end
     slot = backend[2]
   end
+  -- In a process that drains a backend counts no server, and serves all the same.
+  if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then slot = spare
+  elseif affinity or hash then
+    local told = affinity and cookie_of(request, affinity[2])
+    local server = server_of(txn, slot, told, hash and rendered(hash, request))
+    if server then txn:set_var("txn.server", server) end
+    if affinity then state.stays = { part = affinity, slot = slot, told = told, request = request } end
+  end
   remember()
   if state.path ~= request.path then http:req_set_path(state.path) end
-  -- In a process that drains a backend counts no server, and serves all the same.
-  if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then slot = spare end
-  txn:set_var("txn.slot", slot)
+  state.slot = slot
+  if not state.ask then txn:set_var("txn.slot", slot) end
 end
 
 core.register_action("route", { "http-req" }, function(txn, tag)
@@ -548,7 +565,7 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   local item = route_for(tag, server, request)
   if not item then return stop(txn, 404) end
   if request.path ~= sent then txn.http:req_set_path(request.path) end
-  serve(txn, item, request)
+  serve(txn, item, request, tag)
 end, 1)
 
 -- A connection of TCP, or of TLS that is passed through.
@@ -575,7 +592,9 @@ core.register_action("answer", { "http-res" }, function(txn)
   if not said then return end
   local http = txn.http
   for i = 1, #said.own, 2 do http:res_set_header(said.own[i], said.own[i + 1]) end
-  for _, changes in ipairs(said.answer) do
+  local cookie = said.stays and affinity_field(txn, said.stays)
+  if cookie then http:res_add_header("set-cookie", cookie) end
+  for _, changes in ipairs(said.changes) do
     change_fields(changes, function(name)
       local values = http:res_get_headers()[name]
       if not values then return nil end

@@ -3,6 +3,10 @@ import type { BackendTls, Pool } from "../../routing/index.ts";
 import { authoritiesFile } from "./authorities.ts";
 import { endpointAddress } from "./command.ts";
 import type { ServerLine } from "./config.ts";
+import type { Slot } from "./slots.ts";
+
+/** Of each slot, by name. */
+export type Servers = ReadonlyMap<Slot, ReadonlyMap<string, ServerLine>>;
 
 /** The servers of a pool's slot: one for each endpoint that gets requests. */
 export function serversOf(pool: Pool, directory: string): Map<string, ServerLine> {

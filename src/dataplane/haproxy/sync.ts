@@ -1,17 +1,20 @@
 import type { Logger } from "../../system/index.ts";
 import type { Authorities } from "./authorities.ts";
 import { type CertificateList, type ListedCertificate, listText } from "./certificates.ts";
-import { type Command, commands } from "./command.ts";
-import { files, type ServerLine } from "./config.ts";
+import { addressParts, type Command, commands } from "./command.ts";
+import { files } from "./config.ts";
+import type { Entries } from "./entries.ts";
 import { commandBytes, type Runtime, runQuietly } from "./runtime.ts";
+import type { Servers } from "./servers.ts";
 import type { Slot } from "./slots.ts";
-import type { Entries, Tables } from "./tables.ts";
+import type { Tables } from "./tables.ts";
 
 /** What a process has beside its configuration. */
 export interface State {
   readonly tables: Tables;
-  /** By server name. */
-  readonly servers: ReadonlyMap<Slot, ReadonlyMap<string, ServerLine>>;
+  readonly servers: Servers;
+  /** Rows of the same map as `tables.routes`, which change as endpoints do. */
+  readonly endpoints: Entries;
   readonly authorities: Authorities;
   /** By tag of the listener. */
   readonly certificates: ReadonlyMap<string, CertificateList>;
@@ -65,13 +68,15 @@ export function createSync(log: Logger): Sync {
   }
 
   async function putEntries(file: string, before: Entries, after: Entries): Promise<void> {
-    const added: [string, string][] = [];
+    await addEntries(
+      file,
+      [...after].filter(([key]) => !before.has(key)),
+    );
+    // They may refer to what was added.
     for (const [key, text] of after) {
       const old = before.get(key);
-      if (old === undefined) added.push([key, text]);
-      else if (old !== text) await run(commands.setMapEntry(file, key, text));
+      if (old !== undefined && old !== text) await run(commands.setMapEntry(file, key, text));
     }
-    await addEntries(file, added);
   }
 
   async function dropEntries(file: string, before: Entries, after: Entries): Promise<void> {
@@ -100,7 +105,7 @@ export function createSync(log: Logger): Sync {
       for (const { name, address, keywords } of servers.values()) {
         if (old?.has(name)) continue;
         const waiting = leaving.get(slot);
-        const [host, port] = splitAddress(address);
+        const [host, port] = addressParts(address);
         if (waiting?.delete(name)) {
           if (waiting.size === 0) leaving.delete(slot);
           await run(commands.serverAddress(slot, name, host, port), /changed|nothing/);
@@ -163,7 +168,7 @@ export function createSync(log: Logger): Sync {
         if (was?.pem === certificate.pem) continue;
         if (!was) await run(commands.newCertificate(certificate.file), /^New empty certificate store/);
         await setCertificate(certificate);
-        if (!was) await run(commands.addToList(place, certificate.file, certificate.name), /^Inserting[\s\S]*Success!/);
+        if (!was) await run(commands.addToList(place, certificate), /^Inserting[\s\S]*Success!/);
       }
       for (const { file } of old.others.values()) {
         if (list.others.has(file)) continue;
@@ -203,16 +208,19 @@ export function createSync(log: Logger): Sync {
       directory = path;
     },
     async follow(before, after) {
-      await followCertificates(before, after);
       await addAuthorities(after.authorities);
+      await followCertificates(before, after);
       await addServers(before, after);
+      const routes = files.routes(directory);
+      if (before.endpoints !== after.endpoints) await putEntries(routes, before.endpoints, after.endpoints);
       if (before.tables !== after.tables) await followTables(before.tables, after.tables);
+      if (before.endpoints !== after.endpoints) await dropEntries(routes, before.endpoints, after.endpoints);
       await dropServers(before, after);
     },
     leaving: () => new Set(leaving.keys()),
-    filesOf(path, { tables, authorities, certificates }) {
+    filesOf(path, { tables, endpoints, authorities, certificates }) {
       const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
-      const written: [string, string][] = [[files.routes(path), text(tables.routes)], ...authorities];
+      const written: [string, string][] = [[files.routes(path), text(tables.routes) + text(endpoints)], ...authorities];
       for (const [tag, { hosts, paths }] of tables.listeners)
         written.push([files.hosts(path, tag), text(hosts)], [files.paths(path, tag), text(paths)]);
       for (const [tag, list] of certificates) {
@@ -226,9 +234,4 @@ export function createSync(log: Logger): Sync {
       runtime = undefined;
     },
   };
-}
-
-function splitAddress(address: string): [host: string, port: number] {
-  const at = address.lastIndexOf(":");
-  return [address.slice(0, at).replace(/^\[|\]$/g, ""), Number(address.slice(at + 1))];
 }

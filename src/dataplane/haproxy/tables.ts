@@ -11,16 +11,15 @@ import {
   type Server,
   serverFor,
   type StreamRoute,
+  type UsersSecret,
 } from "../../routing/index.ts";
 import { automatonOf } from "./expression.ts";
+import { type Entries, putRow } from "./entries.ts";
 import { type Row, rowText } from "./row.ts";
 import { keyOf } from "./command.ts";
 import type { Configuration } from "../dataplane.ts";
-import { canaryRow, policyRow } from "./policies.ts";
+import { affinityRow, askRow, canaryRow, policyRow, templateRow } from "./policies.ts";
 import type { Slot } from "./slots.ts";
-
-/** Rows of one map: key to value. */
-export type Entries = ReadonlyMap<string, string>;
 
 /** What a listener's frontend looks up without Lua. */
 export interface ListenerTables {
@@ -37,6 +36,8 @@ export interface Tables {
   readonly routes: Entries;
   /** How each route stands in lists: its slot, or the key of its row. */
   readonly items: ReadonlyMap<Route | StreamRoute, string>;
+  /** Keys of pools whose endpoints the Lua program chooses from, or asks itself. */
+  readonly watched: ReadonlySet<string>;
 }
 
 export interface TablesInput {
@@ -56,9 +57,6 @@ export function tagOf(listener: Pick<Listener, "name">): string {
   return `l${digest(listener.name, 12)}`;
 }
 
-/** Longer values are cut: a runtime command must fit into one of HAProxy's buffers. */
-const longest = 4_000;
-
 /** What of a path may stand in a native table; other paths are the Lua program's. */
 const plainPath = /^[A-Za-z0-9/._~%-]*$/;
 const plainHost = /^[a-z0-9_.-]+$/;
@@ -68,16 +66,15 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
   const routes = new Map<string, string>();
   const listeners = new Map<string, ListenerTables>();
   const items = new Map<Route | StreamRoute, string>();
+  const watched = new Set<string>();
 
-  function put(key: string, text: string): void {
-    if (text.length <= longest) return void routes.set(key, text);
-    // Its parts go by what they hold, so that a change of them is one change of one key.
-    const id = `x${digest(text, 20)}`;
-    const parts = Math.ceil(text.length / longest);
-    for (let part = 0; part < parts; part++)
-      // A blank at the end of a value would be lost.
-      routes.set(`${id}|${part}`, `:${text.slice(part * longest, (part + 1) * longest)}:`);
-    routes.set(key, `: ${id} ${parts}`);
+  const put = (key: string, text: string): void => putRow(routes, key, text);
+
+  /** The slot of a pool whose endpoints the program must know; "" without one. */
+  function watchedSlot(pool: string | undefined): Slot {
+    if (pool === undefined) return "";
+    watched.add(pool);
+    return slots.get(pool) ?? "";
   }
 
   /** How a route stands in a list: its slot, when that is all there is to it; else the key of its row. */
@@ -97,7 +94,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
     if (backend.weight === 0 || backend.filters.length + rule.filters.length > 0) return undefined;
     const { request, backendRequest, read } = rule.timeouts;
     if (request !== undefined || backendRequest !== undefined || read !== undefined) return undefined;
-    if (rule.canary || rule.fallbackPool !== undefined) return undefined;
+    if (rule.canary || rule.fallbackPool !== undefined || rule.affinity || rule.hashBy) return undefined;
     if ("headers" in route && (conditional(route) || route.path?.type === "RegularExpression")) return undefined;
     return slots.get(backend.pool);
   }
@@ -113,7 +110,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
     return id;
   }
 
-  function ruleRow({ filters, backends, timeouts, canary, fallbackPool }: Rule): Row[] {
+  function ruleRow({ filters, backends, timeouts, canary, fallbackPool, affinity, hashBy }: Rule): Row[] {
     const row: Row[] = filters.map(rowOfFilter);
     const { request, backendRequest, read } = timeouts;
     const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
@@ -121,6 +118,9 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
     if (canary) row.push(canaryRow(canary, slots.get(canary.pool) ?? ""));
     const spare = fallbackPool === undefined ? undefined : slots.get(fallbackPool);
     if (spare !== undefined) row.push(["fallback", spare]);
+    if (affinity) row.push(affinityRow(affinity));
+    if (hashBy) row.push(["hash", templateRow(hashBy)]);
+    if (affinity || hashBy) for (const pool of [canary?.pool, ...backends.map((each) => each.pool)]) watchedSlot(pool);
     for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
     return row;
   }
@@ -131,11 +131,24 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
   }
 
   function rowOfFilter(filter: Filter): Row {
-    if (filter.type !== "BasicAuth") return filterRow(filter);
-    const text = rowText([...(users?.(filter.users) ?? [])].map(([name, entry]) => [name, entry]));
+    switch (filter.type) {
+      case "BasicAuth":
+        return ["basic", filter.realm, usersRow(filter.users)];
+      case "ExternalAuth":
+        // Whoever is found by host and path may be anybody.
+        if (filter.pool === undefined) for (const pool of model.pools.keys()) watched.add(pool);
+        return askRow(filter, watchedSlot(filter.pool));
+      default:
+        return filterRow(filter);
+    }
+  }
+
+  /** The key of the users' row; "" without any. */
+  function usersRow(secret: UsersSecret): string {
+    const text = rowText([...(users?.(secret) ?? [])].map(([name, entry]) => [name, entry]));
     const id = text === "" ? "" : `u${digest(text, 20)}`;
     if (id !== "") put(id, text);
-    return ["basic", filter.realm, id];
+    return id;
   }
 
   function addHost(server: Server & { kind: "http" }, tag: string, host: string, table: HostRoutes): void {
@@ -204,7 +217,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
       addNative(listener, server, hosts, paths);
     }
   }
-  return { listeners, routes, items };
+  return { listeners, routes, items, watched };
 }
 
 function conditional({ method, headers, query }: Route): boolean {

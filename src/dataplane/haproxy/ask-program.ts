@@ -1,0 +1,162 @@
+/**
+ * The part of HAProxy's program that asks others itself: who authorizes requests (`auth-url`). It connects to an endpoint, reads at most so
+ * much of the answer, and waits only so long. What goes wrong lets nobody in.
+ */
+export const luaAsk = String.raw`
+-- Seconds without a byte of the answer.
+local patience = 10
+local most_fields, most_head = 100, 16384
+
+-- An answer's header section: its status, and its fields as lists by their names in lower case. nil for what is no HTTP.
+local function head_of(socket)
+  local status, bytes = nil, 0
+  local function line()
+    local text = socket:receive("*l")
+    bytes = bytes + (text and #text or 0)
+    return bytes <= most_head and text or nil
+  end
+  for _ = 1, 5 do
+    status = tonumber((line() or ""):match("^HTTP/1%.[01] ([1-9]%d%d)"))
+    if not status then return nil end
+    local fields = {}
+    for count = 0, most_fields do
+      local text = line()
+      if not text or count == most_fields then return nil end
+      if text == "" then break end
+      local name, value = text:match("^([%w!#$%%&'*+.^_|~-]+):[ \t]*(.-)[ \t]*$")
+      if not name or value:find("[%z\1-\8\10-\31\127]") then return nil end
+      name = name:lower()
+      fields[name] = fields[name] or {}
+      table.insert(fields[name], value)
+    end
+    if status >= 200 then return status, fields end
+  end
+  return nil
+end
+
+-- Sends a request, without a body, to one of the endpoints of a slot; fields are names and values in turn. nil when none answers.
+local function asked(slot, method, path, fields)
+  local list = endpoints_of(slot)
+  if not list or list[1] ~= "plain" or path:find("[%z\1-\32\127]") then return nil end
+  local out = { method .. " " .. path .. " HTTP/1.1", "connection: close" }
+  for i = 1, #fields, 2 do
+    if fields[i + 1]:find("[%z\1-\8\10-\31\127]") then return nil end
+    out[#out + 1] = fields[i] .. ": " .. fields[i + 1]
+  end
+  local text = table.concat(out, "\r\n") .. "\r\n\r\n"
+  local first = math.random(#list)
+  for i = 0, math.min(#list - 1, 3) - 1 do
+    local endpoint = list[2 + (first + i) % (#list - 1)]
+    local host = endpoint[1]:find(":", 1, true) and "[" .. endpoint[1] .. "]" or endpoint[1]
+    local socket = core.tcp()
+    socket:settimeout(patience)
+    if socket:connect(host .. ":" .. endpoint[2]) then
+      local status, answer
+      if socket:send(text) then status, answer = head_of(socket) end
+      socket:close()
+      return status, answer
+    end
+    socket:close()
+  end
+  return nil
+end
+
+-- The slot that a request for a host and a path would be led to, whatever guards it.
+local function slot_for(tag, authority, target, seen)
+  local host = canonical_host(authority)
+  local mark = target:find("?", 1, true)
+  local path = canonical_path(mark and target:sub(1, mark - 1) or target)
+  local server = host and path and server_for(tag, host)
+  if not server then return nil end
+  local item = route_for(tag, server, {
+    host = host, path = path, query = mark and target:sub(mark) or "", method = "GET", headers = {}, scheme = seen.scheme, port = seen.port,
+  })
+  if not item or item:sub(1, 1) ~= "r" then return item end
+  for _, part in ipairs(row_of(item) or {}) do
+    if part[1] == "b" then return part[2] end
+  end
+  return nil
+end
+
+-- Fields that say something of the connection, or of the body that the question does not have; or that are said anew.
+local unasked = {
+  connection = true, upgrade = true, te = true, trailer = true, ["transfer-encoding"] = true, ["content-length"] = true,
+  ["content-type"] = true, ["content-encoding"] = true, expect = true, ["if-modified-since"] = true, ["if-none-match"] = true, range = true,
+  host = true, ["x-original-url"] = true, ["x-original-method"] = true, ["x-sent-from"] = true, ["x-auth-request-redirect"] = true,
+}
+
+-- The answer of a server that does not let a request in.
+local function refuse(part, state, status, answer, original)
+  local fields = {}
+  for _, cookie in ipairs(answer and answer["set-cookie"] or {}) do
+    fields[#fields + 1] = "set-cookie"
+    fields[#fields + 1] = cookie
+  end
+  local function say(code, text, name, value)
+    if value then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+    state.answer(code, text, fields)
+  end
+  if status == 401 and #part[7] > 0 then
+    local target = rendered(part[7], state.request)
+    if not target:find(part[8] .. "=", 1, true) then
+      target = target .. (target:find("?", 1, true) and "&" or "?") .. part[8] .. "=" .. escaped(original)
+    end
+    return say(302, "Look there.", "location", target)
+  end
+  if status == 401 then
+    local challenge = answer["www-authenticate"]
+    return say(401, "Authorization is needed.", "www-authenticate", challenge and table.concat(challenge, ", "))
+  end
+  if status == 403 then return say(403, "This is not allowed.") end
+  fields = {}
+  say(500, "The authorization service did not answer.")
+end
+
+-- Whether a request may pass; where not it has had its answer.
+local function authorized(txn, state)
+  local part, request = state.ask, state.request
+  local path = rendered(part[5], request)
+  if path:sub(1, 1) ~= "/" then path = "/" .. path end
+  local host = part[4] ~= "" and part[4] or request.host
+  local slot = part[2] == "pool" and part[3] or slot_for(state.tag, host, path, request)
+  local original = scheme_of(request) .. "://" .. (header(request, "host") or "") .. request.path .. request.query
+  local fields = {
+    "host", host, "x-original-url", original, "x-original-method", request.method, "x-sent-from", "fairlead",
+    "x-auth-request-redirect", #part[9] > 0 and rendered(part[9], request) or request.path .. request.query,
+  }
+  for name, values in pairs(txn.http:req_get_headers()) do
+    for i = 0, unasked[name] and -1 or #values do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = values[i]
+    end
+  end
+  local status, answer
+  if slot and slot ~= "" then status, answer = asked(slot, part[6], path, fields) end
+  if not status or status < 200 or status > 299 then
+    refuse(part, state, status, answer, original)
+    return false
+  end
+  -- What it did not say, the client must not say in its place.
+  for _, name in ipairs(part[10]) do
+    if answer[name] then txn.http:req_set_header(name, table.concat(answer[name], ", ")) else txn.http:req_del_header(name) end
+  end
+  return true
+end
+
+policies["ask"] = function(part, state)
+  if not state.trusted then
+    state.stranger = false
+    state.ask = part
+  end
+  return false
+end
+
+-- After the limits: what is still to be known before a request has its slot.
+core.register_action("settle", { "http-req" }, function(txn)
+  local state = txn:get_priv()
+  if state and authorized(txn, state) then txn:set_var("txn.slot", state.slot) end
+end)
+`;
