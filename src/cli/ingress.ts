@@ -22,6 +22,7 @@ import {
   startIngress,
 } from "../dataplane/index.ts";
 import { resources } from "../kube/index.ts";
+import type { GatewayTranslation } from "../routing/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
 import { dataPlaneName, type Observation, openAccessLog, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
@@ -100,7 +101,7 @@ export function ingressCommand(): Command {
     .option("--default-ssl-certificate <namespace/name>", "Secret with the certificate for names that have none")
     .option(
       "--acme-directory <url>",
-      "get certificates by ACME for Ingresses with the annotation fairlead.dev/acme; with this you agree to the server's terms",
+      "get certificates by ACME for Ingresses and Gateways with the annotation fairlead.dev/acme; with this you agree to the server's terms",
     )
     .option("--acme-email <address>", "whom the ACME server tells when something is wrong")
     .option("--acme-ca <file>", "PEM of an authority for the ACME server's own certificate")
@@ -228,17 +229,17 @@ async function run(flags: Flags): Promise<void> {
     const { namespace, name } = changed?.metadata ?? {};
     if (namespace === published?.namespace && name === published?.name) ingress.refresh();
   });
-  let gateways: ControlledPlane | undefined;
+  let gateway: ServedGateways | undefined;
   dataplane.onSwitched(() => ingress.translateAgain());
   if (flags.controlSocket !== "") {
     await makeSocketFolder(flags.controlSocket, log);
     const own: ControlledPlane = { part: "ingress", plane: dataplane, unserved: () => ingress.unserved() };
-    const planes = () => [own, ...(gateways ? [gateways] : [])];
+    const planes = () => [own, ...(gateway ? [gateway.controlled] : [])];
     serveDataPlaneControl({ path: flags.controlSocket, planes, signal, clock, log });
   }
   const unserved = (): string | undefined => {
     if (draining) return "shutting down";
-    const why = ingress.unserved() ?? gateways?.unserved();
+    const why = ingress.unserved() ?? gateway?.controlled.unserved();
     if (why !== undefined) return why;
     const closed = ingress.listeners().find(({ name, port }) => port === undefined && /^https?$/.test(name));
     return closed && `${closed.name}: ${closed.error ?? "its port is not open"}`;
@@ -270,6 +271,7 @@ async function run(flags: Flags): Promise<void> {
             client,
             informers,
             current: () => ingress.current(),
+            ...(flags.gatewayApi ? { gateways: () => gateway?.current() } : {}),
             address: () => addressOf(flags),
             signal: until,
             clock,
@@ -292,12 +294,13 @@ async function run(flags: Flags): Promise<void> {
           await serveGateways(
             { ...flags, dataplane: dataplane.serving },
             { client, informers, metrics, signal: until, clock, log, ...accessLog },
-            (serves) => (gateways = serves),
+            () => acme?.refresh(),
+            (started) => (gateway = started),
           );
         else await aborted(until);
       } finally {
         leading = false;
-        acme = gateways = undefined;
+        acme = gateway = undefined;
       }
     },
   });
@@ -327,11 +330,18 @@ function dataplaneOf(flags: Flags, parts: Parts): SwitchableDataPlane {
   }
 }
 
+/** What is seen of the Gateways that this process serves. */
+interface ServedGateways {
+  readonly controlled: ControlledPlane;
+  current(): GatewayTranslation | undefined;
+}
+
 /** Gateways have Services that lead to the process that leads: another one takes them over with the lease. */
 async function serveGateways(
   flags: Flags,
   parts: Parts & { readonly client: Client; readonly informers: Informers },
-  onStart: (serves: ControlledPlane) => void,
+  onServed: () => void,
+  onStart: (started: ServedGateways) => void,
 ): Promise<void> {
   const { client, signal, clock, log } = parts;
   setMaxListeners(0, signal);
@@ -340,10 +350,14 @@ async function serveGateways(
     ...parts,
     dataplane,
     addresses: () => [addressOf(flags)],
+    onServed,
     events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
   });
   dataplane.onSwitched(() => gateway.translateAgain());
-  onStart({ part: "gateway", plane: dataplane, unserved: () => gateway.unserved() });
+  onStart({
+    controlled: { part: "gateway", plane: dataplane, unserved: () => gateway.unserved() },
+    current: () => gateway.current(),
+  });
   gateway.ready.catch((error: unknown) => {
     if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
   });

@@ -1,13 +1,16 @@
 // Certificates by ACME from pebble, Let's Encrypt's own server for tests, through a real data plane.
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:tls";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createEventRecorder, createInformers } from "../../src/client/index.ts";
-import { type Acme, startAcme } from "../../src/dataplane/index.ts";
+import { createEventRecorder, createFakeClient, createInformers } from "../../src/client/index.ts";
+import { type Acme, startAcme, startEmbedded, startGateway } from "../../src/dataplane/index.ts";
 import { resources, type Secret } from "../../src/kube/index.ts";
-import { silentLogger, systemClock } from "../../src/system/index.ts";
+import { gatewayResources } from "../../src/routing/index.ts";
+import { createMetrics, silentLogger, systemClock } from "../../src/system/index.ts";
 import { missing } from "../clients/toolchains.ts";
 import { selfSigned } from "../dataplane/certificates.ts";
 import { send } from "../dataplane/clients.ts";
@@ -132,7 +135,6 @@ describe.skipIf(why)(`certificates by ACME${why ? ` (skipped: ${why})` : ""}`, (
   }, 70_000);
 
   async function peerOf(servername: string): Promise<string> {
-    const { connect } = await import("node:tls");
     const socket = connect({ host: "127.0.0.1", port: cluster.port("https"), servername, rejectUnauthorized: false });
     try {
       await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
@@ -241,3 +243,106 @@ describe.skipIf(why)(`certificates by ACME${why ? ` (skipped: ${why})` : ""}`, (
     );
   }, 140_000);
 });
+
+describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}`, () => {
+  const namespace = "shop";
+  const client = createFakeClient();
+  const stop = new AbortController();
+  const { signal } = stop;
+  const log = silentLogger;
+  const clock = systemClock;
+  let directory: string;
+  let pebble: Pebble | undefined;
+  const parts = { client, informers: createInformers(client, { signal, log }), signal, clock, log };
+  let acme: Acme | undefined;
+
+  afterAll(async () => {
+    stop.abort();
+    await acme?.stopped;
+    await pebble?.stop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  test("a listener's Secret is made, proved through the Gateway itself, and served; nothing of the proof is left", async () => {
+    directory = await mkdtemp(join(tmpdir(), "acme-"));
+    for (const { group, kind, plural } of Object.values(gatewayResources))
+      client.put(resources.CustomResourceDefinition, {
+        metadata: { name: `${plural}.${group}` },
+        spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
+        status: { conditions: [{ type: "Established", status: "True" }] },
+      });
+    client.put(gatewayResources.GatewayClass, {
+      metadata: { name: "fairlead", generation: 1 },
+      spec: { controllerName: "fairlead.dev/gateway" },
+    });
+    client.put(gatewayResources.Gateway, {
+      metadata: { name: "shop", namespace, generation: 1, annotations: { "fairlead.dev/acme": "true" } },
+      spec: {
+        gatewayClassName: "fairlead",
+        listeners: [
+          { name: "http", port: 80, protocol: "HTTP" },
+          ...["a.test", "*.b.test"].map((hostname, i) => ({
+            name: `https-${i}`,
+            port: 443,
+            protocol: "HTTPS",
+            hostname,
+            tls: { certificateRefs: [{ name: "shop-tls" }] },
+          })),
+        ],
+      },
+    });
+    const gateway = startGateway({
+      ...parts,
+      dataplane: startEmbedded({ address: "127.0.0.1", metrics: createMetrics(), signal, log }),
+      addresses: () => ["127.0.0.1"],
+      onServed: () => acme?.refresh(),
+      events: createEventRecorder(client, { component: "gateway", log }),
+    });
+    await gateway.ready;
+    const port = (of: number): number | undefined =>
+      gateway.listeners().find(({ name }) => name === `${namespace}/shop TCP ${of}`)?.port;
+    await eventually("the Gateway listens", () => port(80) !== undefined);
+    pebble = await startPebble(directory, port(80) ?? 0);
+    acme = await startAcme({
+      ...parts,
+      current: () => undefined,
+      gateways: () => gateway.current(),
+      directory: pebble.directory,
+      ca: pebble.ca,
+      account: { namespace, name: "account" },
+      address: () => "127.0.0.1",
+      events: createEventRecorder(client, { component: "acme", log }),
+    });
+    acme.refresh();
+    const told = async (reason: string): Promise<string[]> =>
+      (await client.list(resources.Event)).items
+        .filter((event) => event.involvedObject.kind === "Gateway" && event.reason === reason)
+        .map(({ message = "" }) => message);
+    for (let round = 0; round < 4 && (await told("CertificateIssued")).length === 0; round++)
+      await eventually("the certificate is told", async () => (await told("CertificateIssued")).length > 0).catch(
+        () => {},
+      );
+    expect(await told("CertificateIssued"), pebble.log().slice(-500)).toEqual([
+      "Secret shop/shop-tls has a certificate for a.test (there is none yet)",
+    ]);
+    expect((await told("CertificateNotPossible"))[0]).toContain('spec.listeners[2]: "*.b.test" cannot be proved');
+    await eventually("the Gateway serves it", async () => (await issuerAt(port(443), "a.test")).includes("Pebble"));
+    expect((await client.list(gatewayResources.HTTPRoute)).items).toEqual([]);
+    const services = (await client.list(resources.Service)).items.map(({ metadata }) => metadata.name);
+    expect(services.filter((name) => name.startsWith("acme-"))).toEqual([]);
+  }, 100_000);
+});
+
+/** Who issued the certificate that is shown for a name; "" when none is. */
+async function issuerAt(port: number | undefined, servername: string): Promise<string> {
+  if (port === undefined) return "";
+  const socket = connect({ host: "127.0.0.1", port, servername, rejectUnauthorized: false });
+  try {
+    await once(socket, "secureConnect");
+    return socket.getPeerX509Certificate()?.issuer ?? "";
+  } catch {
+    return "";
+  } finally {
+    socket.destroy();
+  }
+}

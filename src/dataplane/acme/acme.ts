@@ -1,19 +1,29 @@
 import { type Client, type EventRecorder, type Informers, messageOf, startController } from "../../client/index.ts";
-import { type Ingress, isStatus, keyOf, resources, type Secret } from "../../kube/index.ts";
-import { matchOn, type Translation } from "../../routing/index.ts";
+import { isStatus, keyOf, resources, type Secret } from "../../kube/index.ts";
+import { type GatewayTranslation, listenerName, matchOn, type Translation } from "../../routing/index.ts";
 import type { Clock, Component, Logger } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
+import { type Asker, askedByGateways, askedByIngresses, isGateway } from "./asks.ts";
 import { type Challenges, startChallenges } from "./challenges.ts";
 import { issueCertificate } from "./issue.ts";
 import { AcmeError, openAcmeSession } from "./protocol.ts";
 import { newAccountKey } from "./request.ts";
-import { issuerAnnotation, nextStep, type Wanted, type WantedCertificate, wantedCertificates } from "./wanted.ts";
+import {
+  issuerAnnotation,
+  nextStep,
+  type Unprovable,
+  type Wanted,
+  type WantedCertificate,
+  wantedCertificates,
+} from "./wanted.ts";
 
 export interface AcmeOptions {
   readonly client: Client;
   readonly informers: Informers;
   /** What the Ingress controller serves now. */
   readonly current: () => Translation | undefined;
+  /** What the Gateway controller serves now. Absent where Gateways are not served. */
+  readonly gateways?: () => GatewayTranslation | undefined;
   /** URL of the ACME server's directory. Whoever gives it has agreed to its terms. */
   readonly directory: string;
   readonly email?: string;
@@ -31,7 +41,7 @@ export interface AcmeOptions {
 
 /** Gets and renews certificates. One process of several runs it. */
 export interface Acme extends Component {
-  /** `current` answers differently now. */
+  /** `current` or `gateways` answers differently now. */
   refresh(): void;
 }
 
@@ -44,8 +54,8 @@ const longestWait = 12 * 3_600_000;
 const patience = 10 * 60_000;
 
 /**
- * Certificates by ACME (RFC 8555) for the Ingresses that ask for them by an annotation, proved by HTTP-01 through the data planes
- * themselves. What became of it is told by events on the Ingresses. A Secret that was not made here is never touched.
+ * Certificates by ACME (RFC 8555) for the Ingresses and Gateways that ask for them by an annotation, proved by HTTP-01 through
+ * the data planes themselves. What became of it is told by events on these objects. A Secret that was not made here is never touched.
  */
 export async function startAcme(options: AcmeOptions): Promise<Acme> {
   const { client, informers, directory, signal, clock, log, events } = options;
@@ -53,7 +63,14 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
   let wanted: Wanted = { certificates: new Map(), unprovable: [] };
   const failures = new Map<string, { readonly count: number; readonly until: number }>();
   const told = new Map<string, string>();
-  const challenges: Challenges = await startChallenges({ client, address: options.address, isServed, clock, signal });
+  const challenges: Challenges = await startChallenges({
+    client,
+    address: options.address,
+    isServed,
+    gateways: options.gateways !== undefined,
+    clock,
+    signal,
+  });
 
   const controller = startController({
     name: "acme",
@@ -73,31 +90,27 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
   });
   controller.enqueue("sweep");
 
-  function isServed(host: string, path: string, ingress: string): boolean {
-    const listener = options.current()?.model.listeners.find(({ name }) => name === "http");
+  function isServed(asker: Asker, host: string, path: string, route: string): boolean {
+    const model = (isGateway(asker) ? options.gateways?.() : options.current())?.model;
+    const name = isGateway(asker) ? listenerName(keyOf(asker), "TCP", 80) : "http";
+    const listener = model?.listeners.find((each) => each.name === name);
     const request = { host, path, query: "", method: "GET", header: () => undefined, serverName: undefined };
-    const found = listener && matchOn(listener, request);
-    return found?.outcome === "route" && found.route.owner.object.name === ingress;
+    const found = listener?.protocol === "HTTP" ? matchOn(listener, request) : undefined;
+    return found?.outcome === "route" && found.route.owner.object.name === route;
   }
 
   /** Says a thing once, until something else is to be said of it. */
-  function tell(
-    key: string,
-    about: readonly Ingress[],
-    type: "Normal" | "Warning",
-    reason: string,
-    text: string,
-  ): void {
+  function tell(key: string, about: Iterable<Asker>, type: "Normal" | "Warning", reason: string, text: string): void {
     if (told.get(key) === text) return;
     told.set(key, text);
-    for (const ingress of about) events.event(ingress, type, reason, text);
+    for (const asker of about) events.event(asker, type, reason, text);
   }
 
   async function look(key: string, certificate: WantedCertificate): Promise<void> {
     const now = clock.now();
     const secret = secrets.get(certificate);
     const step = nextStep(certificate, secret, directory, now);
-    if (step.act === "leave") return tell(key, certificate.ingresses, "Warning", "CertificateNotOurs", step.why);
+    if (step.act === "leave") return tell(key, certificate.askers.keys(), "Warning", "CertificateNotOurs", step.why);
     if (step.act === "wait") {
       failures.delete(key);
       return later(key, step.until);
@@ -109,7 +122,7 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
       await write(certificate, secret, pair);
       failures.delete(key);
       const text = `Secret ${key} has a certificate for ${certificate.hosts.join(", ")} (${step.why})`;
-      tell(key, certificate.ingresses, "Normal", "CertificateIssued", text);
+      tell(key, certificate.askers.keys(), "Normal", "CertificateIssued", text);
     } catch (error) {
       signal.throwIfAborted();
       const count = (failed?.count ?? 0) + 1;
@@ -119,7 +132,7 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
       const why = error instanceof AcmeError ? `${error.code}: ${error.message}` : messageOf(error);
       const text = `no certificate for ${certificate.hosts.join(", ")}: ${why}`;
       log.warn({ secret: key, again: new Date(until).toISOString() }, text);
-      tell(key, certificate.ingresses, "Warning", "CertificateNotIssued", text);
+      tell(key, certificate.askers.keys(), "Warning", "CertificateNotIssued", text);
       later(key, until);
     }
   }
@@ -187,7 +200,10 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
     ready: controller.ready,
     stopped: controller.stopped.finally(() => challenges.close()),
     refresh() {
-      const next = wantedCertificates(options.current()?.served ?? []);
+      const next = wantedCertificates([
+        ...askedByIngresses(options.current()?.served ?? []),
+        ...askedByGateways((options.gateways?.()?.gateways ?? []).map(({ gateway }) => gateway)),
+      ]);
       const before = wanted;
       wanted = next;
       for (const [key, certificate] of next.certificates) {
@@ -196,19 +212,15 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
         if (!same) failures.delete(key);
         if (!same) controller.enqueue(key);
       }
-      const unprovable = new Set(
-        next.unprovable.map(({ ingress, field, host }) => `${keyOf(ingress)} ${field} ${host}`),
-      );
+      const unprovable = new Set(next.unprovable.map(placeOf));
       for (const key of told.keys()) if (!next.certificates.has(key) && !unprovable.has(key)) told.delete(key);
       for (const key of failures.keys()) if (!next.certificates.has(key)) failures.delete(key);
-      for (const { ingress, field, host, why } of next.unprovable)
-        tell(
-          `${keyOf(ingress)} ${field} ${host}`,
-          [ingress],
-          "Warning",
-          "CertificateNotPossible",
-          `${field}: ${JSON.stringify(host)} ${why}. To mend it: name another host, or bring a certificate`,
-        );
+      for (const each of next.unprovable) {
+        const text = `${each.field}: ${JSON.stringify(each.host)} ${each.why}. To mend it: name another host, or bring a certificate`;
+        tell(placeOf(each), [each.asker], "Warning", "CertificateNotPossible", text);
+      }
     },
   };
 }
+
+const placeOf = ({ asker, field, host }: Unprovable): string => `${asker.kind} ${keyOf(asker)} ${field} ${host}`;

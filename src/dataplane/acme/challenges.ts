@@ -1,16 +1,21 @@
-import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { isIPv6, type AddressInfo } from "node:net";
 import { type Client, unless } from "../../client/index.ts";
-import { type Draft, type Ingress, resources } from "../../kube/index.ts";
+import { isStatus, type ObjectName, resources } from "../../kube/index.ts";
+import { gatewayResources, type HTTPRoute } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
-import { AcmeError } from "./protocol.ts";
+import { type Asker, isGateway } from "./asks.ts";
+import {
+  challengeLabel,
+  challengeName,
+  challengePath,
+  type ChallengeRoute,
+  challengeRoutes,
+} from "./challenge-routes.ts";
 import type { Challenge } from "./issue.ts";
+import { AcmeError } from "./protocol.ts";
 import type { WantedCertificate } from "./wanted.ts";
 
-/** On what is made for a challenge. */
-export const challengeLabel = "fairlead.dev/acme-challenge";
-const path = "/.well-known/acme-challenge/";
 /** Milliseconds until a route must be served here, and until other processes have it too. */
 const patience = 30_000;
 const settling = 500;
@@ -19,13 +24,15 @@ export interface ChallengeOptions {
   readonly client: Client;
   /** Where data planes reach this process. */
   readonly address: () => string;
-  /** True when a request is led to the Ingress of that name. */
-  readonly isServed: (host: string, path: string, ingress: string) => boolean;
+  /** True when a request to what serves the asker is led by the route of that name. */
+  readonly isServed: (asker: Asker, host: string, path: string, route: string) => boolean;
+  /** There is a Gateway API to make routes in. */
+  readonly gateways: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Answers challenges: a small server here, and Ingresses that lead every data plane to it. */
+/** Answers challenges: a small server here, and routes that lead every data plane to it. */
 export interface Challenges {
   present(wanted: WantedCertificate, challenges: readonly Challenge[]): Promise<() => Promise<void>>;
   /** Removes what a process before this one left behind. */
@@ -37,7 +44,7 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
   const { client, clock, signal } = options;
   const answers = new Map<string, string>();
   const server = createServer((request, response) => {
-    const answer = answers.get((request.url ?? "").replace(path, ""));
+    const answer = answers.get((request.url ?? "").replace(challengePath, ""));
     response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/octet-stream" });
     response.end(answer ?? "");
   });
@@ -47,16 +54,23 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, options.address(), resolve));
   const { port } = server.address() as AddressInfo;
 
-  async function remove(namespace: string, name: string): Promise<void> {
-    const at = { namespace, name };
-    await unless(client.delete(resources.Ingress, at), "NotFound");
-    await unless(client.delete(resources.Service, at), "NotFound");
-    await unless(client.delete(resources.EndpointSlice, at), "NotFound");
+  const drop = (kind: ChallengeRoute["kind"], at: ObjectName) =>
+    unless(
+      kind === "Ingress" ? client.delete(resources.Ingress, at) : client.delete(gatewayResources.HTTPRoute, at),
+      "NotFound",
+    );
+
+  async function removeService(namespace: string, name: string): Promise<void> {
+    await unless(client.delete(resources.Service, { namespace, name }), "NotFound");
+    await unless(client.delete(resources.EndpointSlice, { namespace, name }), "NotFound");
   }
 
-  async function create(wanted: WantedCertificate, name: string, challenges: readonly Challenge[]): Promise<void> {
-    const { namespace } = wanted;
-    const [ingress] = wanted.ingresses;
+  async function remove({ namespace }: WantedCertificate, service: string, routes: readonly ChallengeRoute[]) {
+    for (const { kind, name } of routes) await drop(kind, { namespace, name });
+    await removeService(namespace, service);
+  }
+
+  async function createService(namespace: string, name: string): Promise<void> {
     const metadata = { namespace, name, labels: { [challengeLabel]: "true" } };
     const address = options.address();
     const ports = [{ name: "http", port: 80, protocol: "TCP" as const, targetPort: port }];
@@ -68,32 +82,39 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
       ports: [{ name: "http", port, protocol: "TCP" as const }],
     };
     await client.create(resources.EndpointSlice, slice, { signal });
-    await client.create(resources.Ingress, challengeIngress(ingress, metadata, challenges), { signal });
+  }
+
+  async function untilServed({ asker, challenges, name }: ChallengeRoute, end: number): Promise<void> {
+    for (const { host, token } of challenges)
+      while (!options.isServed(asker, host, challengePath + token, name)) {
+        if (clock.now() >= end) {
+          const why = isGateway(asker)
+            ? `Gateway ${asker.metadata.name} needs a listener for HTTP on port 80 that takes the host, and routes of its namespace`
+            : "another Ingress has it, or the class serves nothing";
+          throw new AcmeError("timeout", `${host}${challengePath} is not led to the answer: ${why}`);
+        }
+        await clock.sleep(50, signal);
+      }
   }
 
   return {
     async present(wanted, challenges) {
       const { namespace } = wanted;
-      const hash = createHash("sha256").update(wanted.name).digest("hex").slice(0, 8);
-      const name = `acme-${hash}`;
+      const service = challengeName(wanted);
+      const routes = challengeRoutes(wanted, challenges);
       for (const { token, answer } of challenges) answers.set(token, answer);
       const takeAway = async (): Promise<void> => {
         for (const { token } of challenges) answers.delete(token);
-        await remove(namespace, name);
+        await remove(wanted, service, routes);
       };
       try {
-        await remove(namespace, name);
-        await create(wanted, name, challenges);
+        await remove(wanted, service, routes);
+        await createService(namespace, service);
+        for (const route of routes)
+          if (route.kind === "Ingress") await client.create(resources.Ingress, route.draft, { signal });
+          else await client.create(gatewayResources.HTTPRoute, route.draft, { signal });
         const end = clock.now() + patience;
-        for (const { host, token } of challenges)
-          while (!options.isServed(host, path + token, name)) {
-            if (clock.now() >= end)
-              throw new AcmeError(
-                "timeout",
-                `${host}${path} is not led to the answer: another Ingress has it, or the class serves nothing`,
-              );
-            await clock.sleep(50, signal);
-          }
+        for (const route of routes) await untilServed(route, end);
         await clock.sleep(settling, signal);
         return takeAway;
       } catch (error) {
@@ -102,8 +123,18 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
       }
     },
     async sweep() {
-      const { items } = await client.list(resources.Ingress, { labelSelector: `${challengeLabel}=true` });
-      for (const { metadata } of items) await remove(metadata.namespace ?? "", metadata.name);
+      const labelSelector = `${challengeLabel}=true`;
+      const left = [
+        ...(await client.list(resources.Ingress, { labelSelector })).items,
+        ...(options.gateways
+          ? (await client.list(gatewayResources.HTTPRoute, { labelSelector }).catch(notInstalled)).items
+          : []),
+      ];
+      for (const { kind, metadata } of left) {
+        const namespace = metadata.namespace ?? "";
+        await drop(kind === "Ingress" ? "Ingress" : "HTTPRoute", { namespace, name: metadata.name });
+        await removeService(namespace, metadata.name.split("-").slice(0, 2).join("-"));
+      }
     },
     close() {
       server.close();
@@ -112,31 +143,7 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
   };
 }
 
-/** An Ingress of the same class, with a path for each token. In clear: that is how authorities ask. */
-function challengeIngress(
-  like: Ingress | undefined,
-  metadata: { readonly namespace: string; readonly name: string; readonly labels: Record<string, string> },
-  challenges: readonly Challenge[],
-): Draft<Ingress> {
-  const legacy = like?.metadata.annotations?.["kubernetes.io/ingress.class"];
-  const backend = { service: { name: metadata.name, port: { number: 80 } } };
-  return {
-    metadata: {
-      ...metadata,
-      annotations: {
-        // What a ConfigMap says of all Ingresses must not keep the authority out.
-        "nginx.ingress.kubernetes.io/ssl-redirect": "false",
-        "nginx.ingress.kubernetes.io/enable-global-auth": "false",
-        "nginx.ingress.kubernetes.io/whitelist-source-range": "0.0.0.0/0,::/0",
-        ...(legacy === undefined ? {} : { "kubernetes.io/ingress.class": legacy }),
-      },
-    },
-    spec: {
-      ...(like?.spec.ingressClassName === undefined ? {} : { ingressClassName: like.spec.ingressClassName }),
-      rules: challenges.map(({ host, token }) => ({
-        host,
-        http: { paths: [{ path: path + token, pathType: "Exact", backend }] },
-      })),
-    },
-  };
+function notInstalled(error: unknown): { readonly items: readonly HTTPRoute[] } {
+  if (isStatus(error, "NotFound")) return { items: [] };
+  throw error;
 }

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import type { Ingress, IngressTLS } from "../../kube/index.ts";
+import type { Gateway, ListenerSpec } from "../../routing/index.ts";
 import { selfSigned } from "../self-signed.ts";
+import { askedByGateways, askedByIngresses } from "./asks.ts";
+import { challengeRoutes } from "./challenge-routes.ts";
 import { waitOf } from "./protocol.ts";
 import { issuerAnnotation, nextStep, wantedCertificates } from "./wanted.ts";
 
@@ -26,21 +29,21 @@ test("entries of one Secret are one certificate; without the annotation there is
   const two = ingress("two", [{ secretName: "a", hosts: ["c.test", "a.test"] }]);
   const three = ingress("three", [{ secretName: "b" }], ["d.test"]);
   const silent = ingress("silent", [{ secretName: "c", hosts: ["e.test"] }], [], "shop", {} as typeof annotated);
-  const { certificates, unprovable } = wantedCertificates([one, two, three, silent]);
+  const { certificates, unprovable } = wantedCertificates(askedByIngresses([one, two, three, silent]));
   expect([...certificates].map(([key, { hosts }]) => [key, hosts])).toEqual([
     ["shop/a", ["a.test", "b.test", "c.test"]],
     ["shop/b", ["d.test"]],
   ]);
-  expect(certificates.get("shop/a")?.ingresses).toEqual([one, two]);
+  expect([...(certificates.get("shop/a")?.askers.keys() ?? [])]).toEqual([one, two]);
   expect(unprovable).toEqual([]);
 });
 
 test.each(["*.a.test", "localhost", "192.0.2.1", "a_b.test", "A.test", "-a.test", ""])(
   "%j cannot be proved",
   (host) => {
-    const { certificates, unprovable } = wantedCertificates([
-      ingress("one", [{ secretName: "a", hosts: [host, "ok.test"] }]),
-    ]);
+    const { certificates, unprovable } = wantedCertificates(
+      askedByIngresses([ingress("one", [{ secretName: "a", hosts: [host, "ok.test"] }])]),
+    );
     expect(certificates.get("shop/a")?.hosts).toEqual(["ok.test"]);
     expect(unprovable).toMatchObject([{ host, field: "spec.tls[0]" }]);
   },
@@ -49,8 +52,72 @@ test.each(["*.a.test", "localhost", "192.0.2.1", "a_b.test", "A.test", "-a.test"
 test("a host is that of the namespace that had it first", () => {
   const older = ingress("older", [], ["a.test"]);
   const thief = ingress("thief", [{ secretName: "x", hosts: ["a.test"] }], ["a.test"], "zoo");
-  expect(wantedCertificates([older, thief]).certificates.size).toBe(0);
-  expect([...wantedCertificates([thief, older]).certificates.keys()]).toEqual(["zoo/x"]);
+  expect(wantedCertificates(askedByIngresses([older, thief])).certificates.size).toBe(0);
+  expect([...wantedCertificates(askedByIngresses([thief, older])).certificates.keys()]).toEqual(["zoo/x"]);
+});
+
+function gateway(name: string, listeners: ListenerSpec[], namespace = "shop"): Gateway {
+  const metadata = { name, namespace, annotations: annotated };
+  return {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    metadata,
+    spec: { gatewayClassName: "fairlead", listeners },
+  };
+}
+
+const https = (hostname: string, secret: string, more: object = {}): ListenerSpec => ({
+  name: hostname,
+  port: 443,
+  protocol: "HTTPS",
+  hostname,
+  tls: { certificateRefs: [{ name: secret, ...more }] },
+});
+
+test("a Gateway asks for the host names of its listeners that end TLS, in Secrets of its namespace", () => {
+  const one = gateway("one", [
+    { name: "http", port: 80, protocol: "HTTP" },
+    https("a.test", "a"),
+    https("B.test", "a"),
+    https("*.test", "a"),
+    https("", "a"),
+    https("c.test", "c", { namespace: "zoo" }),
+    https("d.test", "d", { group: "example.com", kind: "Vault" }),
+    { ...https("e.test", "e"), tls: { mode: "Passthrough", certificateRefs: [{ name: "e" }] } },
+  ]);
+  const { certificates, unprovable } = wantedCertificates(askedByGateways([one]));
+  expect([...certificates].map(([key, { hosts }]) => [key, hosts])).toEqual([["shop/a", ["a.test", "b.test"]]]);
+  expect(unprovable.map(({ field, host }) => [field, host])).toEqual([
+    ["spec.listeners[3]", "*.test"],
+    ["spec.listeners[4]", ""],
+    ["spec.listeners[5]", "c.test"],
+  ]);
+});
+
+test("each name is proved through one Ingress, and through every Gateway that asks for it", () => {
+  const all = [...Array(20).keys()].map((i) => `h${i}.test`);
+  const asked = [
+    ...askedByIngresses([
+      ingress("one", [{ secretName: "a", hosts: ["h0.test", "h1.test"] }]),
+      ingress("two", [{ secretName: "a", hosts: ["h1.test"] }]),
+    ]),
+    ...askedByGateways([
+      gateway(
+        "gate",
+        all.map((host) => https(host, "a")),
+      ),
+    ]),
+  ];
+  const certificate = wantedCertificates(asked).certificates.get("shop/a");
+  if (!certificate) throw new Error("nothing is wanted");
+  const challenges = all.map((host) => ({ host, token: `token-of-${host}`, answer: "" }));
+  const routes = challengeRoutes(certificate, challenges);
+  expect(routes.map(({ kind, challenges: own }) => [kind, own.length])).toEqual([
+    ["Ingress", 2],
+    ["HTTPRoute", 16],
+    ["HTTPRoute", 4],
+  ]);
+  expect(new Set(routes.map(({ name }) => name)).size).toBe(3);
 });
 
 test("a certificate is renewed when a third of its life is left, and made anew for other names or by another authority", () => {
@@ -63,7 +130,7 @@ test("a certificate is renewed when a third of its life is left, and made anew f
     metadata: { name: "a", namespace: "shop", annotations: { [issuerAnnotation]: "https://ca.test/dir" } },
     data: { "tls.crt": base64(certificate), "tls.key": base64(key) },
   } as const;
-  const wanted = { namespace: "shop", name: "a", hosts: ["a.test"], ingresses: [] };
+  const wanted = { namespace: "shop", name: "a", hosts: ["a.test"], askers: new Map() };
   const step = nextStep(wanted, secret, "https://ca.test/dir", begin);
   const until = step.act === "wait" ? step.until : 0;
   const days = (until - begin) / 86_400_000;

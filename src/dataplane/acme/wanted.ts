@@ -1,74 +1,55 @@
 import { X509Certificate } from "node:crypto";
-import { type Ingress, keyOf } from "../../kube/index.ts";
+import { keyOf, type Secret } from "../../kube/index.ts";
 import { readKeyPair } from "../../routing/index.ts";
-import type { Secret } from "../../kube/index.ts";
-
-/** `"true"` on an Ingress: its certificates are got by ACME. The second is what other controllers call it. */
-export const acmeAnnotations = ["fairlead.dev/acme", "kubernetes.io/tls-acme"] as const;
+import type { Ask, Asker } from "./asks.ts";
 
 /** On Secrets that were made by ACME: the directory of who issued it. Others are never written. */
 export const issuerAnnotation = "fairlead.dev/acme-directory";
 
-/** A certificate that Ingresses ask for. */
+/** A certificate that is asked for. */
 export interface WantedCertificate {
   readonly namespace: string;
   /** Of its Secret. */
   readonly name: string;
   /** DNS names, in order. */
   readonly hosts: readonly string[];
-  readonly ingresses: readonly Ingress[];
+  /** Who asks for it, and for which of the names. */
+  readonly askers: ReadonlyMap<Asker, ReadonlySet<string>>;
 }
 
-/** A name that no certificate is got for, and the Ingress that asks for it. */
-export interface UnprovableHost {
-  readonly ingress: Ingress;
-  readonly field: string;
-  readonly host: string;
-  readonly why: string;
-}
+/** A name that no certificate is got for. */
+export type Unprovable = Ask & { readonly why: string };
 
 export interface Wanted {
   /** By `namespace/name` of the Secret. */
   readonly certificates: ReadonlyMap<string, WantedCertificate>;
-  readonly unprovable: readonly UnprovableHost[];
+  readonly unprovable: readonly Unprovable[];
 }
 
 /** Names of one certificate; authorities take 100 at most. */
 const mostHosts = 100;
 
-/**
- * What Ingresses, oldest first, ask for by `spec.tls`: entries of one Secret are one certificate. A host is that of the namespace whose
- * Ingress had it first: another one could prove it as well, and must not have its certificate.
- */
-export function wantedCertificates(ingresses: readonly Ingress[]): Wanted {
-  const drafts = new Map<string, { namespace: string; name: string; hosts: Set<string>; ingresses: Ingress[] }>();
-  const unprovable: UnprovableHost[] = [];
-  const owners = new Map<string, string>();
-  for (const { metadata, spec } of ingresses)
-    for (const { host = "" } of spec.rules ?? []) if (!owners.has(host)) owners.set(host, metadata.namespace ?? "");
-  for (const ingress of ingresses) {
-    if (!acmeAnnotations.some((name) => ingress.metadata.annotations?.[name] === "true")) continue;
-    const namespace = ingress.metadata.namespace ?? "";
-    for (const [index, { secretName, hosts }] of (ingress.spec.tls ?? []).entries()) {
-      if (!secretName) continue;
-      const key = `${namespace}/${secretName}`;
-      const named = hosts ?? (ingress.spec.rules ?? []).flatMap(({ host }) => host ?? []);
-      for (const host of named) {
-        const why = !isProvable(host)
-          ? "cannot be proved by HTTP-01, which takes whole DNS names"
-          : (owners.get(host) ?? namespace) === namespace
-            ? undefined
-            : "belongs to another namespace, whose Ingress is older";
-        if (why !== undefined) {
-          unprovable.push({ ingress, field: `spec.tls[${index}]`, host, why });
-          continue;
-        }
-        let draft = drafts.get(key);
-        if (!draft) drafts.set(key, (draft = { namespace, name: secretName, hosts: new Set(), ingresses: [] }));
-        if (draft.hosts.size < mostHosts) draft.hosts.add(host);
-        if (!draft.ingresses.includes(ingress)) draft.ingresses.push(ingress);
-      }
+/** What is asked for, by Secret: all names that are asked for in one are one certificate. */
+export function wantedCertificates(asked: Iterable<Ask>): Wanted {
+  const drafts = new Map<
+    string,
+    { namespace: string; name: string; askers: Map<Asker, Set<string>>; hosts: Set<string> }
+  >();
+  const unprovable: Unprovable[] = [];
+  for (const ask of asked) {
+    const { asker, secretName: name, host } = ask;
+    const namespace = asker.metadata.namespace ?? "";
+    const why = isProvable(host) ? ask.why : "cannot be proved by HTTP-01, which takes whole DNS names";
+    if (why !== undefined) {
+      unprovable.push({ ...ask, why });
+      continue;
     }
+    const key = `${namespace}/${name}`;
+    let draft = drafts.get(key);
+    if (!draft) drafts.set(key, (draft = { namespace, name, askers: new Map(), hosts: new Set() }));
+    if (draft.hosts.size >= mostHosts && !draft.hosts.has(host)) continue;
+    draft.hosts.add(host);
+    draft.askers.set(asker, (draft.askers.get(asker) ?? new Set()).add(host));
   }
   const certificates = new Map<string, WantedCertificate>();
   for (const [key, draft] of drafts) certificates.set(key, { ...draft, hosts: [...draft.hosts].sort() });

@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly dataplane: DataPlane;
   /** Addresses of this host, by which the Services of Gateways lead to the data plane. */
   readonly addresses: () => readonly string[];
+  /** Called whenever `current` answers differently. */
+  readonly onServed?: () => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
@@ -309,6 +311,7 @@ function run(options: GatewayOptions): GatewayController {
     for (const key of [...before.keys(), ...refusals.keys()]) writing.enqueue(key);
     ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
     isReady();
+    options.onServed?.();
     for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
       writing.enqueue(`frontend ${key}`);
     enqueueStatuses();
