@@ -84,7 +84,10 @@ export function createKernelBackend(kernel: KernelProgram, options: KernelOption
     while (!signal.aborted) {
       await clock.sleep(rest, signal).catch(() => {});
       if (signal.aborted || tables.failure) continue;
-      const damage = await kernel.damage();
+      const damage = await kernel.damage().catch((error: unknown) => {
+        log.warn({ error: String(error) }, "whether the rules are whole cannot be told: they are put back");
+        return "all" as const;
+      });
       // Who undoes all of it again and again is not fought for every millisecond.
       rest = damage === "all" ? Math.min(rest * 2, longestRest) : kernel.lookEvery;
       if (damage === undefined || signal.aborted) continue;

@@ -51,11 +51,15 @@ describe("what others change", () => {
     let generation = 10;
     let told: Message[] = [];
     let lost = false;
+    let meanwhile: () => void = () => {};
     const netlink: Netlink = {
       ask: () => Promise.resolve(),
       generation: () => generation,
       commit: () => {},
       changes(visit) {
+        // The kernel tells on while it is read.
+        meanwhile();
+        meanwhile = () => {};
         for (const message of told.splice(0)) visit(message);
         const complete = !lost;
         lost = false;
@@ -74,6 +78,7 @@ describe("what others change", () => {
     return {
       watch,
       change,
+      whenRead: (then: () => void) => (meanwhile = then),
       lose: () => {
         lost = true;
         told = [];
@@ -119,6 +124,27 @@ describe("what others change", () => {
     expect(watch.touched()).toBe("lost");
     change("ours 2");
     await watch.ownChange(async () => (change("ours 3"), 1), true);
+    expect(watch.touched()).toEqual(new Set());
+  });
+
+  test("is told when it comes right after all was built anew, also when some of it is lost", async () => {
+    const { watch, change, whenRead, lose } = parts();
+    const build = (): Promise<number> => {
+      change("ours 1");
+      return Promise.resolve(1);
+    };
+    whenRead(() => change("ours 2"));
+    await watch.ownChange(build, true);
+    expect(watch.touched()).toEqual(new Set(["ours 2"]));
+    whenRead(lose);
+    await watch.ownChange(build, true);
+    expect(watch.touched()).toEqual(new Set());
+    whenRead(() => {
+      change("ours 3");
+      lose();
+    });
+    await watch.ownChange(build, true);
+    expect(watch.touched()).toBe("lost");
     expect(watch.touched()).toEqual(new Set());
   });
 

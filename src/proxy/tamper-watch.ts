@@ -5,9 +5,9 @@ export interface TamperWatch {
   /**
    * Runs something that changes rules in our name and resolves with the number of transactions it made. Where there were more meanwhile,
    * some are somebody else's, and all count as theirs.
-   * @param fresh everything is built anew: what was touched before does not matter any more
+   * @param anew everything is built anew: what was touched before does not matter any more
    */
-  ownChange(change: () => Promise<number>, fresh: boolean): Promise<void>;
+  ownChange(change: () => Promise<number>, anew: boolean): Promise<void>;
   /** What was touched since the last call, and nothing while a change of ours is under way; as `ours` names it; `"lost"` when more happened than could be kept. */
   touched(): ReadonlySet<string> | "lost";
 }
@@ -23,6 +23,9 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
   let theirs = new Set<string>();
   /** Changes of ours under way: what is heard meanwhile cannot be told from theirs yet. */
   let changing = 0;
+  /** All was built anew by this generation: what is heard of it and of older ones does not matter. */
+  let fresh: number | undefined;
+  let isLost = false;
 
   function note(message: Message): void {
     if (message.kind !== kinds.newGeneration) {
@@ -30,7 +33,10 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
       if (name !== undefined) current.add(name);
       return;
     }
-    if (!own.delete(generationIn(message))) for (const name of current) theirs.add(name);
+    const generation = generationIn(message);
+    // Generations are 32 bits wide and begin anew.
+    const isOld = fresh !== undefined && ((generation - fresh) | 0) <= 0;
+    if (!own.delete(generation) && !isOld) for (const name of current) theirs.add(name);
     if (current.size > 0) current = new Set();
   }
 
@@ -38,26 +44,28 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
     own.clear();
     current = new Set();
     theirs = new Set();
+    isLost = false;
   }
 
   return {
-    async ownChange(change, fresh) {
+    async ownChange(change, anew) {
       const before = netlink.generation();
       changing++;
       const made = await change().finally(() => changing--);
       const after = netlink.generation();
       if (after !== before + made) return;
-      if (!fresh) {
+      if (!anew) {
         for (let generation = before + 1; generation <= after; generation++) own.add(generation);
         return;
       }
-      // Nobody else has done anything meanwhile: whatever there is to hear is of this or older.
-      netlink.changes(() => {});
+      // Nobody else had done anything until then. Who does while this is read is noted, if it can be.
       forget();
+      fresh = after;
+      if (!netlink.changes(note)) isLost = netlink.generation() !== after;
     },
     touched() {
       if (changing > 0) return nothing;
-      if (!netlink.changes(note)) {
+      if (!netlink.changes(note) || isLost) {
         forget();
         return "lost";
       }

@@ -51,8 +51,8 @@ export function createIptablesProgram(
     async isDamaged() {
       if (!watch) return sizeWatch.isDamaged(() => isIptablesProgramThere(commands, families));
       const touched = watch.touched();
-      if (touched === "lost") return !(await isIptablesProgramThere(commands, families));
-      if (touched.has(chains)) return true;
+      // What was not heard may be anything.
+      if (touched === "lost" || touched.has(chains)) return true;
       return touched.size > 0 && !(await isIptablesProgramThere(commands, families));
     },
     async check(transaction) {
