@@ -48,6 +48,7 @@ export { classSelector, type ClassVerdict } from "./ingress-class.ts";
 export * from "./gateway/index.ts";
 export { createPoolMemory, type PoolMemory } from "./pool.ts";
 export * from "./ingress-nginx/index.ts";
+export { recall, type Ask, type Remembered } from "./recall.ts";
 export { outcomeOf, rewrittenPath, type AskedRequest, type Outcome } from "./outcome.ts";
 export * from "./migrate/index.ts";
 export { canaryShare } from "./canary.ts";

@@ -10,7 +10,17 @@ import {
   readStreamServices,
   type StreamServices,
 } from "./ingress-nginx/index.ts";
-import type { Certificate, Listener, ListenerProtocol, ObjectRef, Owner, Pool, RoutingModel, Server } from "./model.ts";
+import type {
+  Certificate,
+  HostTable,
+  Listener,
+  ListenerProtocol,
+  ObjectRef,
+  Owner,
+  Pool,
+  RoutingModel,
+  Server,
+} from "./model.ts";
 import { oldestFirst, refOf } from "./owner.ts";
 import { createPoolMemory, type poolOf, poolKey, type Absence, type PoolTarget } from "./pool.ts";
 import type { Problem } from "./problem.ts";
@@ -188,9 +198,22 @@ function serversOf(
         return certificate ? [[name, certificate] as const] : [];
       });
       const all = hostname === "" ? certificates : new Map(few);
-      servers.set(hostname, { ...whole, hostname, tls: { certificates: all, clients: tls }, owner });
+      const hosts = hostsUnder(whole.hosts, hostname);
+      servers.set(hostname, { ...whole, hostname, hosts, tls: { certificates: all, clients: tls }, owner });
     }
   return servers;
+}
+
+/** The hosts that requests to a server of this name can be for: those of all others are misdirected there. */
+function hostsUnder(table: HostTable, hostname: string): HostTable {
+  if (hostname === "") return table;
+  const suffix = hostname.slice(Math.max(0, hostname.indexOf(".")));
+  const few = <T>(all: ReadonlyMap<string, T>, name: string): Map<string, T> => {
+    if (hostname.startsWith("*.")) return new Map([...all].filter(([each]) => each.endsWith(suffix)));
+    const only = all.get(name);
+    return new Map(only === undefined ? [] : [[name, only]]);
+  };
+  return { ...table, exact: few(table.exact, hostname), wildcard: few(table.wildcard, suffix) };
 }
 
 function remedyOf(absence: Absence, target: PoolTarget, service: Service | undefined): string {

@@ -1,8 +1,17 @@
-import { type Listener, type Route, type RoutingModel, routesOf, streamsOf } from "../../routing/index.ts";
+import {
+  type Listener,
+  type Route,
+  type RoutingModel,
+  routesOf,
+  routesOfHost,
+  streamsOf,
+  type UsersSecret,
+} from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
 import { basicFeatures } from "../common-features.ts";
 import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
@@ -63,19 +72,31 @@ export function refusedBy(model: RoutingModel, users?: Configuration["users"]): 
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
   for (const listener of model.listeners)
-    for (const route of routesOf(listener))
-      if (expressionsOf(route).some((each) => automatonOf(each) === undefined))
-        refused.push({ route: route.id, feature: "RegularExpression" });
-  for (const listener of model.listeners)
-    for (const { id, rule } of routesOf(listener))
-      for (const filter of rule.filters) {
-        if (filter.type === "RegexRewrite" && capturesOf(filter.pattern) === undefined)
-          refused.push({ route: id, feature: "RegexRewrite" });
-        if (filter.type === "BasicAuth" && [...(users?.(filter.users)?.values() ?? [])].some(needsCrypt))
-          refused.push({ route: id, feature: "BasicAuth" });
-      }
+    for (const host of hostsOf(listener)) {
+      const { unreadable, guarded } = lookAt(host);
+      for (const each of unreadable) refused.push(each);
+      for (const { id, secret } of guarded)
+        if ([...(users?.(secret)?.values() ?? [])].some(needsCrypt)) refused.push({ route: id, feature: "BasicAuth" });
+    }
   return refused;
 }
+
+/** Routes whose expressions are too large here, and those whose passwords must be looked at. */
+const lookAt = createPlainHostMemory((host) => {
+  const unreadable: Refusal[] = [];
+  const guarded: { readonly id: string; readonly secret: UsersSecret }[] = [];
+  for (const route of routesOfHost(host)) {
+    const { id, rule } = route;
+    if (expressionsOf(route).some((each) => automatonOf(each) === undefined))
+      unreadable.push({ route: id, feature: "RegularExpression" });
+    for (const filter of rule.filters) {
+      if (filter.type === "RegexRewrite" && capturesOf(filter.pattern) === undefined)
+        unreadable.push({ route: id, feature: "RegexRewrite" });
+      if (filter.type === "BasicAuth") guarded.push({ id, secret: filter.users });
+    }
+  }
+  return { unreadable, guarded };
+});
 
 /** Hashes that only crypt(3) can tell. Who has any other unknown one is not let in, and that is all there is to it. */
 function needsCrypt(entry: string): boolean {

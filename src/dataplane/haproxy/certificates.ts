@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import type { ClientValidation, Listener } from "../../routing/index.ts";
+import type { Certificate, ClientValidation, Listener } from "../../routing/index.ts";
 import type { Configuration, KeyPair } from "../dataplane.ts";
+import { certificateId } from "../secret-ids.ts";
 import { authoritiesFile } from "./authorities.ts";
 import { files } from "./config.ts";
 
@@ -28,13 +29,37 @@ export interface CertificateList {
 
 const serverName = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/;
 
+/** Key pairs as files hold them; `undefined`: gone. */
+export type Pems = (certificate: Certificate) => string | undefined;
+
+/** Asks for key pairs, one model after the other: for one with its version once. */
+export function createPems(): (keyPair: Configuration["keyPair"]) => Pems {
+  let last = new Map<string, string>();
+  return (keyPair) => {
+    const before = last;
+    const now = new Map<string, string>();
+    last = now;
+    return (certificate) => {
+      const id = certificateId(certificate);
+      let pem = now.get(id) ?? before.get(id);
+      if (pem === undefined) {
+        const pair = keyPair(certificate);
+        if (!pair) return undefined;
+        pem = pemOf(pair);
+      }
+      now.set(id, pem);
+      return pem;
+    };
+  };
+}
+
 /** The certificates that a listener shows; one whose key pair is gone is left out, so that its names get the default one. */
 export function certificatesFor(
   listener: Listener,
   tag: string,
   directory: string,
-  keyPair: Configuration["keyPair"],
-  standard: () => KeyPair,
+  pems: Pems,
+  standard: () => string,
 ): CertificateList {
   const others = new Map<string, ListedCertificate>();
   let any: string | undefined;
@@ -50,14 +75,14 @@ export function certificatesFor(
 
   for (const { tls } of listener.servers.values())
     for (const [name, certificate] of tls?.certificates ?? []) {
-      const pair = keyPair(certificate);
-      if (!pair) continue;
+      const pem = pems(certificate);
+      if (pem === undefined) continue;
       const { namespace = "", name: secret } = certificate.secret;
-      if (name === "") any ??= pemOf(pair);
-      else add(name, pemOf(pair), tls?.clients, namespace, secret);
+      if (name === "") any ??= pem;
+      else add(name, pem, tls?.clients, namespace, secret);
     }
   const file = files.certificate(directory, `${tag}-standard`);
-  const pem = any ?? pemOf(standard());
+  const pem = any ?? standard();
   // What clients must show goes by the name, and so must the certificate that they get, though it be the default one.
   const shown = new Set([...others.values()].map(({ name }) => name));
   for (const { hostname, tls } of listener.servers.values())
@@ -110,6 +135,7 @@ export function listText({ standard, others }: CertificateList): string {
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 24);
 
-function pemOf({ certificate, key }: KeyPair): string {
+/** One file: the chain, then its key. */
+export function pemOf({ certificate, key }: KeyPair): string {
   return `${certificate.trim()}\n${key.trim()}\n`;
 }

@@ -1,6 +1,6 @@
 import type { Listener, Pool, Route } from "../../routing/index.ts";
 import { type Clock, type Logger, systemClock, whenAborted } from "../../system/index.ts";
-import type { BoundListener, Configuration, DataPlane, KeyPair } from "../dataplane.ts";
+import type { BoundListener, Configuration, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { createLines, createReports, indexModel, type ReportOptions } from "../reports.ts";
@@ -9,7 +9,7 @@ import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../
 import { keptOut } from "../features.ts";
 import { type Authorities, authoritiesOf, clientTrustOf, needsStart, trustOf } from "./authorities.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
-import { certificatesFor, type CertificateList, demandOf } from "./certificates.ts";
+import { certificatesFor, type CertificateList, createPems, demandOf, pemOf } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { endpointRows } from "./endpoints.ts";
@@ -20,7 +20,7 @@ import { readReport, type ReportIndex } from "./reports.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
 import { createSync, type State } from "./sync.ts";
-import { tablesOf, tagOf } from "./tables.ts";
+import { createTables, tagOf } from "./tables.ts";
 
 export interface HaproxyOptions extends ReportOptions {
   /** Address to listen on. Default: all IPv4 addresses. */
@@ -73,7 +73,6 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let generation = 0;
   let retired = false;
   const draining = new Set<Instance>();
-  let standard: KeyPair | undefined;
   let directory: PlaneDirectory | undefined;
   let user: Awaited<ReturnType<typeof findUser>>;
   let last: Promise<unknown> = Promise.resolve();
@@ -81,6 +80,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   trustedForwarders(options.trustedForwarders ?? []);
   const trusted = options.trustedForwarders ?? [];
   const sync = createSync(log);
+  const tablesOf = createTables();
+  const pemsOf = createPems();
+  /** The certificate for names that have none. */
+  let standard: string | undefined;
+  const serverLines = new WeakMap<Pool, ReadonlyMap<string, ServerLine>>();
   const reports = createReports(options, clock, log);
   let index: ReportIndex | undefined;
 
@@ -120,8 +124,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Made anew when the first request is reported after a change. */
   function reportIndex({ model }: Configuration): ReportIndex {
     const rows = new Map<string, Route[]>();
-    for (const [route, item] of state?.tables.items ?? [])
-      if ("headers" in route) rows.set(item, [...(rows.get(item) ?? []), route]);
+    for (const { items } of state?.tables.parts.values() ?? [])
+      for (const [route, item] of items) if ("headers" in route) rows.set(item, [...(rows.get(item) ?? []), route]);
     const keys = new Map([...slots.taken].map(([key, slot]) => [slot, key]));
     return {
       ...indexModel(model, tagOf),
@@ -157,19 +161,25 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }));
   }
 
-  function stateOf({ model, keyPair, users }: Configuration, path: string): State {
-    const refused = keptOut(refusedBy(model, users));
+  function serversFor(pool: Pool, path: string): ReadonlyMap<string, ServerLine> {
+    let servers = serverLines.get(pool);
+    if (!servers) serverLines.set(pool, (servers = serversOf(pool, path)));
+    return servers;
+  }
+
+  function stateOf({ model, keyPair, users }: Configuration, refused: ReadonlySet<string>, path: string): State {
     const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
     for (const [key, slot] of slots.taken) {
       const pool = pools.get(key);
-      if (pool) servers.set(slot, serversOf(pool, path));
+      if (pool) servers.set(slot, serversFor(pool, path));
     }
     const certificates = new Map<string, CertificateList>();
+    const pems = pemsOf(keyPair);
     for (const listener of model.listeners) {
       if (listener.protocol !== "HTTPS") continue;
       const tag = tagOf(listener);
-      const fallback = (): KeyPair => (standard ??= selfSigned(clock.now()));
-      certificates.set(tag, certificatesFor(listener, tag, path, keyPair, fallback));
+      const fallback = (): string => (standard ??= pemOf(selfSigned(clock.now())));
+      certificates.set(tag, certificatesFor(listener, tag, path, pems, fallback));
     }
     const tables = tablesOf({ model, slots: slots.taken, refused, users });
     const endpoints = endpointRows(tables.watched, slots.taken, pools, servers);
@@ -231,7 +241,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     const old = serving.socket;
     serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared) };
     await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
-    sync.begun(started.runtime, path, next.authorities);
+    sync.begun(started.runtime, path, next);
     void started.ended.then((why) => {
       draining.delete(started);
       if (instance === started && !signal.aborted) died(why);
@@ -265,12 +275,12 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     });
   }
 
+  /** What is on disk is for processes that start: `begin` writes it. */
   async function change(next: State, cold: boolean): Promise<void> {
     if (!cold && instance && state && !needsStart(state.authorities, next.authorities)) {
       try {
         await sync.follow(state, next);
         state = next;
-        await writeFiles(await ownDirectory(), next);
         return;
       } catch (error) {
         if (signal.aborted) throw error;
@@ -311,10 +321,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const assigned = assignSlots(slots, pools.values(), sync.leaving());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
-        await change(stateOf(given, path), cold);
+        const refused = refusedBy(model, given.users);
+        await change(stateOf(given, keptOut(refused), path), cold);
         index = undefined;
         for (const { socket } of gone) socket?.close();
-        return { refused: refusedBy(model, given.users) };
+        return { refused };
       }),
     updatePools: (changed) =>
       inTurn(async () => {
@@ -325,7 +336,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
           const slot = slots.taken.get(pool.key);
           if (slot === undefined) continue;
           pools.set(pool.key, pool);
-          servers.set(slot, serversOf(pool, path));
+          servers.set(slot, serversFor(pool, path));
         }
         const withTls = changed.some(({ tls }) => tls) || state.authorities.size > 0;
         const authorities = withTls ? authoritiesNow(path) : state.authorities;

@@ -7,13 +7,13 @@ import type { Entries } from "./entries.ts";
 import { commandBytes, type Runtime, runQuietly } from "./runtime.ts";
 import type { Servers } from "./servers.ts";
 import type { Slot } from "./slots.ts";
-import type { Tables } from "./tables.ts";
+import type { Part, Tables } from "./tables.ts";
 
 /** What a process has beside its configuration. */
 export interface State {
   readonly tables: Tables;
   readonly servers: Servers;
-  /** Rows of the same map as `tables.routes`, which change as endpoints do. */
+  /** Rows of the map that the Lua program looks up, which change as endpoints do. */
   readonly endpoints: Entries;
   readonly authorities: Authorities;
   /** By tag of the listener. */
@@ -23,7 +23,7 @@ export interface State {
 /** Brings a running process from one state to the next. */
 export interface Sync {
   /** From now on this process is meant. */
-  begun(runtime: Runtime, directory: string, authorities: Authorities): void;
+  begun(runtime: Runtime, directory: string, state: State): void;
   /** Throws when the process refuses something: its state is unknown then. */
   follow(before: State, after: State): Promise<void>;
   /** Slots with servers that have still something to end. */
@@ -46,6 +46,9 @@ export function createSync(log: Logger): Sync {
   let wanted: Authorities = new Map();
   let timer: NodeJS.Timeout | undefined;
   let elsewhere = 1;
+  /** How many parts have each row that several may have. */
+  let uses = new Map<string, number>();
+
   async function run(command: Command, ...good: RegExp[]): Promise<void> {
     if (!runtime) throw new Error("there is no process");
     await runQuietly(runtime, command, ...good);
@@ -83,19 +86,60 @@ export function createSync(log: Logger): Sync {
     for (const key of before.keys()) if (!after.has(key)) await run(commands.removeMapEntry(file, key));
   }
 
+  /** Costs a look at each part; what differs is what is no longer the same object. */
   async function followTables(before: Tables, after: Tables): Promise<void> {
+    const came: Part[] = [];
+    const went: Part[] = [];
+    for (const [name, part] of after.parts) {
+      const old = before.parts.get(name);
+      if (old === part) continue;
+      came.push(part);
+      if (old) went.push(old);
+    }
+    for (const [name, old] of before.parts) if (!after.parts.has(name)) went.push(old);
+    if (came.length + went.length === 0) return;
     const routes = files.routes(directory);
     // What is referred to comes before and goes after what refers to it.
-    await putEntries(routes, before.routes, after.routes);
-    for (const [tag, { hosts, paths }] of after.listeners) {
-      const old = before.listeners.get(tag);
-      if (!old) continue;
-      await putEntries(files.paths(directory, tag), old.paths, paths);
-      await putEntries(files.hosts(directory, tag), old.hosts, hosts);
-      await dropEntries(files.hosts(directory, tag), old.hosts, hosts);
-      await dropEntries(files.paths(directory, tag), old.paths, paths);
+    await addEntries(routes, [...share(came)]);
+    const [oldRows, newRows] = [together(went, "own"), together(came, "own")];
+    await putEntries(routes, oldRows, newRows);
+    for (const tag of after.listeners) {
+      if (!before.listeners.includes(tag)) continue;
+      const here = (parts: readonly Part[]): Part[] => parts.filter((part) => part.tag === tag);
+      const [old, now] = [here(went), here(came)];
+      const [oldPaths, newPaths] = [together(old, "paths"), together(now, "paths")];
+      const [oldHosts, newHosts] = [together(old, "hosts"), together(now, "hosts")];
+      await putEntries(files.paths(directory, tag), oldPaths, newPaths);
+      await putEntries(files.hosts(directory, tag), oldHosts, newHosts);
+      await dropEntries(files.hosts(directory, tag), oldHosts, newHosts);
+      await dropEntries(files.paths(directory, tag), oldPaths, newPaths);
     }
-    await dropEntries(routes, before.routes, after.routes);
+    await dropEntries(routes, oldRows, newRows);
+    for (const key of unshare(went)) await run(commands.removeMapEntry(routes, key));
+  }
+
+  /** The shared rows of these parts that no part had before. */
+  function share(parts: Iterable<Part>): Map<string, string> {
+    const first = new Map<string, string>();
+    for (const { shared } of parts)
+      for (const [key, text] of shared) {
+        const count = uses.get(key) ?? 0;
+        if (count === 0) first.set(key, text);
+        uses.set(key, count + 1);
+      }
+    return first;
+  }
+
+  /** The shared rows that no part has any more when these parts are gone. */
+  function unshare(parts: Iterable<Part>): string[] {
+    const last: string[] = [];
+    for (const { shared } of parts)
+      for (const key of shared.keys()) {
+        const count = (uses.get(key) ?? 0) - 1;
+        if (count > 0) uses.set(key, count);
+        else if (uses.delete(key)) last.push(key);
+      }
+    return last;
   }
 
   async function addServers(before: State, after: State): Promise<void> {
@@ -199,9 +243,11 @@ export function createSync(log: Logger): Sync {
   }
 
   return {
-    begun(next, path, authorities) {
+    begun(next, path, { tables, authorities }) {
       clearTimeout(timer);
       leaving.clear();
+      uses = new Map();
+      share(tables.parts.values());
       known = new Set(authorities.keys());
       wanted = authorities;
       runtime = next;
@@ -220,9 +266,16 @@ export function createSync(log: Logger): Sync {
     leaving: () => new Set(leaving.keys()),
     filesOf(path, { tables, endpoints, authorities, certificates }) {
       const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
-      const written: [string, string][] = [[files.routes(path), text(tables.routes) + text(endpoints)], ...authorities];
-      for (const [tag, { hosts, paths }] of tables.listeners)
-        written.push([files.hosts(path, tag), text(hosts)], [files.paths(path, tag), text(paths)]);
+      const parts = [...tables.parts.values()];
+      const rows = [together(parts, "shared"), together(parts, "own"), endpoints].map(text).join("");
+      const written: [string, string][] = [[files.routes(path), rows], ...authorities];
+      for (const tag of tables.listeners) {
+        const here = parts.filter((part) => part.tag === tag);
+        written.push(
+          [files.hosts(path, tag), text(together(here, "hosts"))],
+          [files.paths(path, tag), text(together(here, "paths"))],
+        );
+      }
       for (const [tag, list] of certificates) {
         for (const { file, pem } of [list.standard, ...list.others.values()]) written.push([file, pem]);
         written.push([files.list(path, tag), listText(list)]);
@@ -234,4 +287,11 @@ export function createSync(log: Logger): Sync {
       runtime = undefined;
     },
   };
+}
+
+/** Rows of one kind of several parts. */
+function together(parts: readonly Part[], kind: "own" | "shared" | "hosts" | "paths"): Entries {
+  const all = new Map<string, string>();
+  for (const part of parts) for (const [key, text] of part[kind]) all.set(key, text);
+  return all;
 }

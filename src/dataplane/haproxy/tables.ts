@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import {
+  type Ask,
   type Backend,
   type FieldMatch,
   type Filter,
   type HostRoutes,
   type Listener,
+  recall,
+  type Remembered,
   type Route,
   type RoutingModel,
   type Rule,
@@ -21,21 +24,31 @@ import type { Configuration } from "../dataplane.ts";
 import { affinityRow, askRow, canaryRow, policyRow, templateRow } from "./policies.ts";
 import type { Slot } from "./slots.ts";
 
-/** What a listener's frontend looks up without Lua. */
-export interface ListenerTables {
-  /** Host names whose paths `paths` has, all of them. */
+/** The rows of one host of a listener, of one of its servers, or of the listener: the same object while they are the same. */
+export interface Part {
+  /** `tagOf` its listener. */
+  readonly tag: string;
+  /** What the Lua program looks up. No other part has these keys. */
+  readonly own: Entries;
+  /** The same, with keys that say what they hold: other parts may have them too. */
+  readonly shared: Entries;
+  /** Keys of pools whose endpoints the Lua program chooses from, or asks itself. */
+  readonly watched: ReadonlySet<string>;
+  /** Those may be any. */
+  readonly watchesAll: boolean;
+  /** What the listener's frontend looks up without Lua: host names whose paths `paths` has, all of them. */
   readonly hosts: Entries;
   /** `host/path/` and `host/path?` to a slot; the longest that a request's `host/path?` begins with counts. */
   readonly paths: Entries;
+  /** How each route stands in lists: its slot, or the key of its row. */
+  readonly items: ReadonlyMap<Route | StreamRoute, string>;
 }
 
 export interface Tables {
-  /** By `tagOf`. */
-  readonly listeners: ReadonlyMap<string, ListenerTables>;
-  /** What the Lua program looks up, for all listeners. */
-  readonly routes: Entries;
-  /** How each route stands in lists: its slot, or the key of its row. */
-  readonly items: ReadonlyMap<Route | StreamRoute, string>;
+  /** Tags of the listeners. */
+  readonly listeners: readonly string[];
+  /** By a name that is the same for the same host of the same server of the same listener. */
+  readonly parts: ReadonlyMap<string, Part>;
   /** Keys of pools whose endpoints the Lua program chooses from, or asks itself. */
   readonly watched: ReadonlySet<string>;
 }
@@ -47,6 +60,20 @@ export interface TablesInput {
   /** Ids of routes that cannot be served: their requests get 500. */
   readonly refused: ReadonlySet<string>;
   readonly users?: Configuration["users"];
+}
+
+/** What the rows of a host depend on beside its routes. */
+interface World {
+  /** By pool key. */
+  readonly slot: Slot | undefined;
+  /** By route id. */
+  readonly refused: boolean;
+  /** By `UsersSecret` as JSON. */
+  readonly users: ReadonlyMap<string, string> | undefined;
+  /** Whether the frontend can look up the host's paths by itself. */
+  readonly native: boolean;
+  /** What the host's requests get that none of its own routes takes. */
+  readonly last: Route | undefined;
 }
 
 const digest = (text: string, length: number): string =>
@@ -61,20 +88,89 @@ export function tagOf(listener: Pick<Listener, "name">): string {
 const plainPath = /^[A-Za-z0-9/._~%-]*$/;
 const plainHost = /^[a-z0-9_.-]+$/;
 
-/** The rows that say what a model says. */
-export function tablesOf({ model, slots, refused, users }: TablesInput): Tables {
-  const routes = new Map<string, string>();
-  const listeners = new Map<string, ListenerTables>();
+type Answers = { readonly [K in keyof World]: (key: string) => World[K] };
+
+/** Makes the rows that one model after the other says. A host that means the same costs no more than a look. */
+export function createTables(): (input: TablesInput) => Tables {
+  /** By tag, server and host name. */
+  const known = new WeakMap<HostRoutes, Map<string, Remembered<World, Part>>>();
+
+  return ({ model, slots, refused, users }) => {
+    const parts = new Map<string, Part>();
+    const answers: Answers = {
+      slot: (key) => slots.get(key),
+      refused: (id) => refused.has(id),
+      users: (secret) => users?.(JSON.parse(secret) as UsersSecret),
+      native: () => false,
+      last: () => undefined,
+    };
+    const ask: Ask<World> = (what, key) => answers[what](key);
+    for (const listener of model.listeners) {
+      const tag = tagOf(listener);
+      const whole = createPart(tag, ask);
+      whole.put(keyOf("l", tag), rowText([listener.protocol, listener.servers.size, listener.port]));
+      parts.set(keyOf(tag), whole.part());
+      for (const server of listener.servers.values()) {
+        const name = keyOf(tag, server.hostname);
+        const about = createPart(tag, ask);
+        about.addServer(server);
+        parts.set(name, about.part());
+        if (server.kind === "http") addHosts(listener, server, tag, name);
+      }
+    }
+    const watched = new Set<string>();
+    for (const part of parts.values())
+      for (const pool of part.watchesAll ? model.pools.keys() : part.watched) watched.add(pool);
+    return { listeners: model.listeners.map(tagOf), parts, watched };
+
+    function addHosts(listener: Listener, server: Server & { kind: "http" }, tag: string, name: string): void {
+      const { semantics, exact, wildcard, any, fallback } = server.hosts;
+      const last = semantics === "Ingress" ? fallback : undefined;
+      // Where a server name and a host must agree, that is more than one look-up.
+      const oneLookUp = listener.protocol === "HTTPS" ? listener.servers.size === 1 : listener.protocol === "HTTP";
+      const own: Answers = {
+        ...answers,
+        native: (host) => oneLookUp && serverFor(listener, host) === server,
+        last: () => last,
+      };
+      const askHere: Ask<World> = (what, key) => own[what](key);
+      const add = (host: string, table: HostRoutes): void => {
+        const at = `${name}|${host}`;
+        let remembered = known.get(table);
+        if (!remembered) known.set(table, (remembered = new Map()));
+        const before = remembered.get(at);
+        const now = recall(before, askHere, (asked) => {
+          const made = createPart(tag, asked);
+          made.addHost(server, host, table);
+          return made.part();
+        });
+        if (now !== before) remembered.set(at, now);
+        parts.set(at, now.value);
+      };
+      for (const [host, table] of exact) add(host, table);
+      for (const [suffix, table] of wildcard) add(`*${suffix}`, table);
+      if (any) add("", any);
+    }
+  };
+}
+
+/** Writes the rows of one part. */
+function createPart(tag: string, ask: Ask<World>) {
+  const own = new Map<string, string>();
+  const shared = new Map<string, string>();
+  const hosts = new Map<string, string>();
+  const paths = new Map<string, string>();
   const items = new Map<Route | StreamRoute, string>();
   const watched = new Set<string>();
+  let watchesAll = false;
 
-  const put = (key: string, text: string): void => putRow(routes, key, text);
+  const put = (key: string, text: string, into = own): void => putRow(into, key, text, shared);
 
   /** The slot of a pool whose endpoints the program must know; "" without one. */
   function watchedSlot(pool: string | undefined): Slot {
     if (pool === undefined) return "";
     watched.add(pool);
-    return slots.get(pool) ?? "";
+    return ask("slot", pool) ?? "";
   }
 
   /** How a route stands in a list: its slot, when that is all there is to it; else the key of its row. */
@@ -90,23 +186,23 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
   function plainSlot(route: Route | StreamRoute): Slot | undefined {
     const { rule } = route;
     const [backend] = rule.backends;
-    if (refused.has(route.id) || rule.backends.length !== 1 || backend?.pool === undefined) return undefined;
+    if (ask("refused", route.id) || rule.backends.length !== 1 || backend?.pool === undefined) return undefined;
     if (backend.weight === 0 || backend.filters.length + rule.filters.length > 0) return undefined;
     const { request, backendRequest, read } = rule.timeouts;
     if (request !== undefined || backendRequest !== undefined || read !== undefined) return undefined;
     if (rule.canary || rule.fallbackPool !== undefined || rule.affinity || rule.hashBy) return undefined;
     if ("headers" in route && (conditional(route) || route.path?.type === "RegularExpression")) return undefined;
-    return slots.get(backend.pool);
+    return ask("slot", backend.pool);
   }
 
   function rowOf(route: Route | StreamRoute): string {
     const row: Row[] = "headers" in route ? conditionsOf(route) : [];
-    if (refused.has(route.id)) row.push(["no"]);
+    if (ask("refused", route.id)) row.push(["no"]);
     else row.push(...ruleRow(route.rule));
     // Without any backend its requests get 500.
     const text = rowText(row.length === 0 ? [["no"]] : row);
     const id = `r${digest(text, 20)}`;
-    put(id, text);
+    put(id, text, shared);
     return id;
   }
 
@@ -115,8 +211,8 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
     const { request, backendRequest, read } = timeouts;
     const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
-    if (canary) row.push(canaryRow(canary, slots.get(canary.pool) ?? ""));
-    const spare = fallbackPool === undefined ? undefined : slots.get(fallbackPool);
+    if (canary) row.push(canaryRow(canary, ask("slot", canary.pool) ?? ""));
+    const spare = fallbackPool === undefined ? undefined : ask("slot", fallbackPool);
     if (spare !== undefined) row.push(["fallback", spare]);
     if (affinity) row.push(affinityRow(affinity));
     if (hashBy) row.push(["hash", templateRow(hashBy)]);
@@ -126,7 +222,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
   }
 
   function backendRow({ pool, weight, filters }: Backend): Row {
-    const slot = pool === undefined ? undefined : slots.get(pool);
+    const slot = pool === undefined ? undefined : ask("slot", pool);
     return ["b", slot ?? "", weight, ...filters.map(rowOfFilter)];
   }
 
@@ -136,7 +232,7 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
         return ["basic", filter.realm, usersRow(filter.users)];
       case "ExternalAuth":
         // Whoever is found by host and path may be anybody.
-        if (filter.pool === undefined) for (const pool of model.pools.keys()) watched.add(pool);
+        watchesAll ||= filter.pool === undefined;
         return askRow(filter, watchedSlot(filter.pool));
       default:
         return filterRow(filter);
@@ -145,79 +241,59 @@ export function tablesOf({ model, slots, refused, users }: TablesInput): Tables 
 
   /** The key of the users' row; "" without any. */
   function usersRow(secret: UsersSecret): string {
-    const text = rowText([...(users?.(secret) ?? [])].map(([name, entry]) => [name, entry]));
+    const text = rowText([...(ask("users", JSON.stringify(secret)) ?? [])].map(([name, entry]) => [name, entry]));
     const id = text === "" ? "" : `u${digest(text, 20)}`;
-    if (id !== "") put(id, text);
+    if (id !== "") put(id, text, shared);
     return id;
   }
 
-  function addHost(server: Server & { kind: "http" }, tag: string, host: string, table: HostRoutes): void {
+  function addHost(server: Server & { kind: "http" }, host: string, table: HostRoutes): void {
     const at = (kind: string, ...more: string[]): string => keyOf(kind, tag, server.hostname, host, ...more);
     const fallback = table.fallback ? itemOf(table.fallback) : "";
     const longestPrefix = `${table.longestPrefix}${table.mergeSlashes ? "m" : ""}`;
     put(at("h"), rowText([longestPrefix, fallback, ...table.regex.map(itemOf)]));
     for (const [path, list] of table.exact) put(at("e", path), rowText(list.map(itemOf)));
     for (const [path, list] of table.prefix) put(at("p", path), rowText(list.map(itemOf)));
+    addNative(host, table);
   }
 
-  function addNative(
-    listener: Listener,
-    server: Server & { kind: "http" },
-    hosts: Map<string, string>,
-    paths: Map<string, string>,
-  ): void {
-    // Where a server name and a host must agree, that is more than one look-up.
-    if (listener.protocol === "HTTPS" ? listener.servers.size > 1 : listener.protocol !== "HTTP") return;
-    const { semantics, exact, fallback } = server.hosts;
-    for (const [host, table] of exact) {
-      if (!plainHost.test(host) || serverFor(listener, host) !== server || table.regex.length > 0) continue;
-      if (table.mergeSlashes) continue;
-      const rows: [string, string][] = [];
-      const last = table.fallback ?? (semantics === "Ingress" ? fallback : undefined);
-      const lists: [string, readonly Route[]][] = [
-        ...(last && !table.prefix.has("") ? [[`${host}/`, [last]] as [string, readonly Route[]]] : []),
-        ...[...table.prefix].flatMap(([path, list]): [string, readonly Route[]][] => [
-          [`${host}${path}/`, list],
-          [`${host}${path}?`, list],
-        ]),
-        ...[...table.exact].map(([path, list]): [string, readonly Route[]] => [`${host}${path}?`, list]),
-      ];
-      for (const [key, [first]] of lists) {
-        const slot =
-          first && !conditional(first) && plainPath.test(first.path?.value ?? "") ? plainSlot(first) : undefined;
-        if (slot === undefined) break;
-        rows.push([key, slot]);
-      }
-      if (rows.length < lists.length) continue;
-      hosts.set(host, "1");
-      for (const [key, slot] of rows) paths.set(key, slot);
+  function addNative(host: string, table: HostRoutes): void {
+    if (!plainHost.test(host) || !ask("native", host) || table.regex.length > 0 || table.mergeSlashes) return;
+    const rows: [string, string][] = [];
+    const last = table.fallback ?? ask("last", "");
+    const lists: [string, readonly Route[]][] = [
+      ...(last && !table.prefix.has("") ? [[`${host}/`, [last]] as [string, readonly Route[]]] : []),
+      ...[...table.prefix].flatMap(([path, list]): [string, readonly Route[]][] => [
+        [`${host}${path}/`, list],
+        [`${host}${path}?`, list],
+      ]),
+      ...[...table.exact].map(([path, list]): [string, readonly Route[]] => [`${host}${path}?`, list]),
+    ];
+    for (const [key, [first]] of lists) {
+      const slot =
+        first && !conditional(first) && plainPath.test(first.path?.value ?? "") ? plainSlot(first) : undefined;
+      if (slot === undefined) return;
+      rows.push([key, slot]);
     }
+    hosts.set(host, "1");
+    for (const [key, slot] of rows) paths.set(key, slot);
   }
 
-  for (const listener of model.listeners) {
-    const tag = tagOf(listener);
-    const hosts = new Map<string, string>();
-    const paths = new Map<string, string>();
-    listeners.set(tag, { hosts, paths });
-    put(keyOf("l", tag), rowText([listener.protocol, listener.servers.size, listener.port]));
-    for (const server of listener.servers.values()) {
-      if (server.kind === "stream") {
-        put(keyOf("s", tag, server.hostname), rowText(["stream", server.tls ? "1" : "0"]));
-        const { exact, wildcard, any } = server.streams;
-        for (const [host, route] of exact) put(keyOf("n", tag, server.hostname, host), itemOf(route));
-        for (const [suffix, route] of wildcard) put(keyOf("n", tag, server.hostname, `*${suffix}`), itemOf(route));
-        if (any) put(keyOf("n", tag, server.hostname, ""), itemOf(any));
-        continue;
-      }
-      const { semantics, exact, wildcard, any, fallback } = server.hosts;
-      put(keyOf("s", tag, server.hostname), rowText([semantics, fallback ? itemOf(fallback) : ""]));
-      for (const [host, table] of exact) addHost(server, tag, host, table);
-      for (const [suffix, table] of wildcard) addHost(server, tag, `*${suffix}`, table);
-      if (any) addHost(server, tag, "", any);
-      addNative(listener, server, hosts, paths);
+  function addServer(server: Server): void {
+    if (server.kind === "stream") {
+      put(keyOf("s", tag, server.hostname), rowText(["stream", server.tls ? "1" : "0"]));
+      const { exact, wildcard, any } = server.streams;
+      for (const [host, route] of exact) put(keyOf("n", tag, server.hostname, host), itemOf(route));
+      for (const [suffix, route] of wildcard) put(keyOf("n", tag, server.hostname, `*${suffix}`), itemOf(route));
+      if (any) put(keyOf("n", tag, server.hostname, ""), itemOf(any));
+      return;
     }
+    const { semantics, fallback } = server.hosts;
+    put(keyOf("s", tag, server.hostname), rowText([semantics, fallback ? itemOf(fallback) : ""]));
   }
-  return { listeners, routes, items, watched };
+
+  const part = (): Part => ({ tag, own, shared, hosts, paths, items, watched, watchesAll });
+  return { part, put, addServer, addHost };
 }
 
 function conditional({ method, headers, query }: Route): boolean {

@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promis
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { type Listener, type Pool, routesOf, type RoutingModel } from "../../routing/index.ts";
+import { type Listener, type Pool, routesOfHost, type RoutingModel } from "../../routing/index.ts";
 import {
   type Clock,
   type CommandRunner,
@@ -16,6 +16,7 @@ import type { BoundListener, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
+import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
 import { findUser } from "../haproxy/directory.ts";
 import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
@@ -28,7 +29,7 @@ import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
 import { listenForReports, readReport } from "./reports.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
 import { encodeRow } from "./encoding.ts";
-import { batchesOf, changesBetween, poolRow, poolRowName, errorSet, type Rows, rowsOf } from "./rows.ts";
+import { batchesOf, changesBetween, createRows, poolRow, poolRowName, errorSet, type Rows } from "./rows.ts";
 
 export interface NginxOptions extends ReportOptions {
   /** Address to listen on. Default: all IPv4 addresses. */
@@ -113,6 +114,7 @@ export function startNginx(options: NginxOptions): DataPlane {
   const ids = new Map<string, string>();
   const open = new Map<string, Open>();
   let rows: Rows = new Map();
+  const rowsOf = createRows(limits);
   let model: RoutingModel = { listeners: [], pools: new Map() };
   let queue: Promise<unknown> = Promise.resolve();
   let running: Master | undefined;
@@ -375,7 +377,6 @@ export function startNginx(options: NginxOptions): DataPlane {
           keyPair: configuration.keyPair,
           refused: keptOut(refused),
           users: configuration.users,
-          limits,
         };
         rows = rowsOf(next, context);
         const changes = changesBetween(before, rows);
@@ -439,15 +440,23 @@ function understands(master: Master, listeners: readonly NginxListener[]): boole
   });
 }
 
+const wishesOf = createPlainHostMemory((host) => {
+  const filters = [...routesOfHost(host)].flatMap(({ rule }) => rule.filters);
+  return {
+    limited: filters.some(({ type }) => type === "BodyLimit"),
+    sets: filters.flatMap((filter) => (filter.type === "ErrorPages" ? [errorSet(filter.codes)] : [])),
+  };
+});
+
 /** What routes want of the configuration itself: few things, that seldom change. */
 function textFor(listener: Listener, before: ListenerText): ListenerText {
   let { limited, asking } = before;
   const sets = new Set<string>();
-  for (const { rule } of routesOf(listener))
-    for (const filter of rule.filters) {
-      if (filter.type === "BodyLimit") limited = true;
-      if (filter.type === "ErrorPages") sets.add(errorSet(filter.codes));
-    }
+  for (const host of hostsOf(listener)) {
+    const wishes = wishesOf(host);
+    limited ||= wishes.limited;
+    for (const set of wishes.sets) sets.add(set);
+  }
   asking ||= [...listener.servers.values()].some(({ tls }) => tls?.clients !== undefined);
   const all = new Set([...before.errorSets, ...sets]);
   return { limited, asking, errorSets: [...(all.size > mostErrorSets ? sets : all)].sort() };

@@ -13,10 +13,18 @@ export interface RowFile {
 /** Bytes below which it is never written anew. */
 const small = 1 << 20;
 
+function bytesOf(rows: Rows): number {
+  let bytes = 0;
+  for (const [name, row] of rows) bytes += name.length + row.length + 32;
+  return bytes;
+}
+
 /** Begins a new file. Keys are in it: nobody else may read it. */
 export async function createRowFile(path: string): Promise<RowFile> {
   let file: FileHandle | undefined = await open(path, "w", 0o600);
   let size = 0;
+  /** Size at which it is looked how much of it is of use: a look costs what there is. */
+  let enough = small;
   const write = async (to: FileHandle, batches: readonly Buffer[]): Promise<void> => {
     for (const batch of batches) {
       await to.write(batch);
@@ -26,9 +34,9 @@ export async function createRowFile(path: string): Promise<RowFile> {
   return {
     async append(batches, current) {
       if (!file) return;
-      let live = 0;
-      for (const [name, row] of current) live += name.length + row.length + 32;
-      if (size < small || size < live * 2) return write(file, batches);
+      if (size < enough) return write(file, batches);
+      enough = Math.max(small, bytesOf(current) * 2);
+      if (size < enough) return write(file, batches);
       const draft = `${path}.draft`;
       const next = await open(draft, "w", 0o600);
       size = 0;

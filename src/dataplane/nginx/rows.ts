@@ -1,11 +1,11 @@
 import {
+  type Ask,
   type Backend,
   type Canary,
   type Certificate,
   type Filter,
   type HeaderChanges,
   type HostRoutes,
-  type HostTable,
   type Listener,
   type PolicyFilter,
   type Pool,
@@ -19,7 +19,9 @@ import {
 import type { Configuration, KeyPair } from "../dataplane.ts";
 import type { Limits } from "../embedded/limits.ts";
 import { endpointId } from "../endpoint-id.ts";
+import { createHostMemory } from "../hosts.ts";
 import { rangeBits } from "../range-bits.ts";
+import { certificateId, usersId } from "../secret-ids.ts";
 import { bodySlot } from "./configuration.ts";
 import { encodeRow, type RowValue } from "./encoding.ts";
 
@@ -34,27 +36,125 @@ export interface RowContext {
   /** Routes that must answer 500: something that they ask for is not done here. */
   readonly refused: ReadonlySet<string>;
   readonly users?: Configuration["users"];
-  /** Milliseconds that hold without a word. */
-  readonly limits: Pick<Limits, "connect" | "responseStart">;
 }
 
-/** All rows of a model. Those of pools are apart: they change most. */
-export function rowsOf(model: RoutingModel, context: RowContext): Rows {
-  const rows: Rows = new Map();
-  for (const listener of model.listeners) {
-    const id = context.idOf(listener);
-    if (id !== undefined) addListener(rows, id, listener, context);
-  }
-  for (const pool of model.pools.values()) rows.set(poolRowName(pool.key), poolRow(pool));
-  return rows;
+/** Milliseconds that hold without a word. */
+type RowLimits = Pick<Limits, "connect" | "responseStart">;
+
+/** What the row of a host depends on beside its routes, by their ids. */
+interface HostWorld {
+  readonly refused: boolean;
 }
+
+/** What a host's routes come to. */
+interface HostRows {
+  readonly row: Buffer;
+  readonly users: readonly UsersSecret[];
+  /** Authorities between a client's certificate and one that is trusted: the fewest that a route allows. */
+  readonly depth: number;
+}
+
+/**
+ * Makes all rows of one model after the other. What stays as it was, a host, a pool, a key pair with its version, is the very buffer of
+ * the last time. Rows of pools are apart: they change most.
+ */
+export function createRows(limits: RowLimits): (model: RoutingModel, context: RowContext) => Rows {
+  const rowsOfHost = createHostMemory<HostWorld, HostRows>((host, ask) => {
+    const routeRow = (route: Route): RowValue => rowOfRoute(route, ask("refused", route.id), limits);
+    return { row: hostRow(host, routeRow), users: [...usersOfRoutes(routesOfHost(host))], depth: depthOf(host) };
+  });
+  const usersRows = new WeakMap<ReadonlyMap<string, string>, Buffer>();
+  let keyPairs = new Map<string, Buffer>();
+
+  return (model, { idOf, keyPair, refused, users: usersOf }) => {
+    const rows: Rows = new Map();
+    const named = new Map<string, Buffer>();
+    const ask: Ask<HostWorld> = (_what, route) => refused.has(route);
+    for (const listener of model.listeners) {
+      const id = idOf(listener);
+      if (id === undefined) continue;
+      rows.set(`listener/${id}`, listenerRow(listener));
+      for (const server of listener.servers.values()) addServer(`${id}/${server.hostname}`, server);
+    }
+    for (const pool of model.pools.values()) rows.set(poolRowName(pool.key), poolRow(pool));
+    keyPairs = named;
+    return rows;
+
+    function addServer(at: string, server: Server): void {
+      for (const [name, certificate] of server.tls?.certificates ?? []) addKeyPair(`${at}/${name}`, certificate);
+      if (server.kind !== "http") return;
+      const { semantics, exact, wildcard, any, fallback } = server.hosts;
+      let depth = mostDepth;
+      const addHost = (name: string, host: HostRoutes): void => {
+        const made = rowsOfHost(host, ask);
+        rows.set(`host/${at}/${name}`, made.row);
+        for (const secret of made.users) addUsers(secret);
+        depth = Math.min(depth, made.depth);
+      };
+      for (const [name, host] of exact) addHost(name, host);
+      for (const [suffix, host] of wildcard) addHost(`*${suffix}`, host);
+      if (any) addHost("", any);
+      const last = fallback ? [fallback] : [];
+      for (const secret of usersOfRoutes(last)) addUsers(secret);
+      rows.set(
+        `server/${at}`,
+        encodeRow({
+          semantics,
+          wildcards: wildcard.size > 0,
+          ...(fallback ? { fallback: rowOfRoute(fallback, refused.has(fallback.id), limits) } : {}),
+        }),
+      );
+      const { clients } = server.tls ?? {};
+      if (clients)
+        rows.set(
+          `clients/${at}`,
+          encodeRow({ authorities: clients.authorities, depth: Math.min(depth, depthOfRoutes(last)) }),
+        );
+    }
+
+    function addKeyPair(at: string, certificate: Certificate): void {
+      const id = certificateId(certificate);
+      let row = named.get(id) ?? keyPairs.get(id);
+      if (!row) {
+        const pair = keyPair(certificate);
+        if (!pair) return;
+        row = encodeRow({ certificate: pair.certificate, key: pair.key });
+      }
+      named.set(id, row);
+      rows.set(`certificate/${at}`, row);
+    }
+
+    /** Users of a filter that asks for passwords; nobody, where their Secret is gone. */
+    function addUsers(secret: UsersSecret): void {
+      const key = `users/${usersId(secret)}`;
+      if (rows.has(key)) return;
+      const users = usersOf?.(secret) ?? nobody;
+      let row = usersRows.get(users);
+      if (!row) {
+        row = encodeRow(Object.fromEntries([...users].map(([name, entry]) => [`u${name}`, entry])));
+        usersRows.set(users, row);
+      }
+      rows.set(key, row);
+    }
+  };
+}
+
+const nobody: ReadonlyMap<string, string> = new Map();
 
 export function poolRowName(key: string): string {
   return `pool/${key}`;
 }
 
+const poolRows = new WeakMap<Pool, Buffer>();
+
 /** A pool: the addresses that get requests. */
-export function poolRow({ protocol, tls, endpoints }: Pool): Buffer {
+export function poolRow(pool: Pool): Buffer {
+  let row = poolRows.get(pool);
+  if (!row) poolRows.set(pool, (row = makePoolRow(pool)));
+  return row;
+}
+
+function makePoolRow({ protocol, tls, endpoints }: Pool): Buffer {
   const ready = endpoints.filter((endpoint) => endpoint.ready);
   return encodeRow({
     protocol,
@@ -68,47 +168,13 @@ export function poolRow({ protocol, tls, endpoints }: Pool): Buffer {
   });
 }
 
-function addListener(rows: Rows, id: string, listener: Listener, context: RowContext): void {
-  const { servers, protocol, port } = listener;
-  const names = [...servers.keys()];
-  rows.set(
-    `listener/${id}`,
-    encodeRow({
-      scheme: protocol === "HTTP" ? "http" : "https",
-      port,
-      servers: servers.size,
-      names: Object.fromEntries(names.map((name) => [name, true])),
-    }),
-  );
-  for (const server of servers.values()) addServer(rows, `${id}/${server.hostname}`, server, context);
-}
-
-function addServer(rows: Rows, at: string, server: Server, context: RowContext): void {
-  const { keyPair } = context;
-  const routeRow = (route: Route): RowValue => {
-    for (const filter of route.rule.filters) addUsers(rows, filter, context);
-    return rowOfRoute(route, context);
-  };
-  for (const [name, certificate] of server.tls?.certificates ?? []) {
-    const pair = keyPair(certificate);
-    if (pair) rows.set(`certificate/${at}/${name}`, encodeRow({ certificate: pair.certificate, key: pair.key }));
-  }
-  if (server.kind !== "http") return;
-  const { clients } = server.tls ?? {};
-  if (clients)
-    rows.set(`clients/${at}`, encodeRow({ authorities: clients.authorities, depth: depthFor(server.hosts) }));
-  const { semantics, exact, wildcard, any, fallback } = server.hosts;
-  rows.set(
-    `server/${at}`,
-    encodeRow({
-      semantics,
-      wildcards: wildcard.size > 0,
-      ...(fallback ? { fallback: routeRow(fallback) } : {}),
-    }),
-  );
-  for (const [host, routes] of exact) rows.set(`host/${at}/${host}`, hostRow(routes, routeRow));
-  for (const [suffix, routes] of wildcard) rows.set(`host/${at}/*${suffix}`, hostRow(routes, routeRow));
-  if (any) rows.set(`host/${at}/`, hostRow(any, routeRow));
+function listenerRow({ servers, protocol, port }: Listener): Buffer {
+  return encodeRow({
+    scheme: protocol === "HTTP" ? "http" : "https",
+    port,
+    servers: servers.size,
+    names: Object.fromEntries([...servers.keys()].map((name) => [name, true])),
+  });
 }
 
 function hostRow(
@@ -128,38 +194,32 @@ function hostRow(
   });
 }
 
-/** Authorities between the certificate of a client and one that is trusted: the fewest that any route of the server allows. */
-function depthFor({ exact, wildcard, any, fallback }: HostTable): number {
-  const all = [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])].flatMap((host) => [
-    ...routesOfHost(host),
-  ]);
-  const depths = [...all, ...(fallback ? [fallback] : [])].flatMap(({ rule }) =>
-    rule.filters.flatMap((filter) => (filter.type === "ClientCertificate" ? [filter.depth] : [])),
-  );
-  return Math.min(32, ...depths);
+/** Most authorities between the certificate of a client and one that is trusted. */
+const mostDepth = 32;
+
+function depthOfRoutes(routes: Iterable<Route>): number {
+  let depth = mostDepth;
+  for (const { rule } of routes)
+    for (const filter of rule.filters) if (filter.type === "ClientCertificate") depth = Math.min(depth, filter.depth);
+  return depth;
 }
 
-function usersKey({ secret, version, layout }: UsersSecret): string {
-  return `${secret.namespace ?? ""}/${secret.name}/${layout}/${version}`;
+const depthOf = (host: HostRoutes): number => depthOfRoutes(routesOfHost(host));
+
+function* usersOfRoutes(routes: Iterable<Route>): Generator<UsersSecret> {
+  for (const { rule } of routes)
+    for (const filter of rule.filters)
+      if (filter.type === "BasicAuth" || filter.type === "DigestAuth") yield filter.users;
 }
 
-/** Users of a filter that asks for passwords; nobody, where their Secret is gone. */
-function addUsers(rows: Rows, filter: Filter, { users: usersOf }: RowContext): void {
-  if (filter.type !== "BasicAuth" && filter.type !== "DigestAuth") return;
-  const key = `users/${usersKey(filter.users)}`;
-  if (rows.has(key)) return;
-  const users = usersOf?.(filter.users) ?? new Map<string, string>();
-  rows.set(key, encodeRow(Object.fromEntries([...users].map(([name, entry]) => [`u${name}`, entry]))));
-}
-
-function rowOfRoute({ id, path, method, headers, query, rule }: Route, { refused, limits }: RowContext): RowValue {
+function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: boolean, limits: RowLimits): RowValue {
   const fields = (list: Route["headers"]): RowValue[] =>
     list.map(({ type, name, value }) => ({ regex: type === "RegularExpression", name, value }));
   const { request, backendRequest } = rule.timeouts;
   const connect = Math.min(rule.timeouts.connect || limits.connect, limits.connect);
   const read = rule.timeouts.read === 0 ? longest : Math.min(rule.timeouts.read ?? limits.responseStart, longest);
   const patient = connect === limits.connect && read === limits.responseStart;
-  const all: readonly Filter[] = refused.has(id) ? [{ type: "Unsupported", what: "" }] : rule.filters;
+  const all: readonly Filter[] = refused ? [{ type: "Unsupported", what: "" }] : rule.filters;
   const bytes = all.flatMap((filter) => (filter.type === "BodyLimit" ? [filter.bytes] : []));
   const hsts = all.find((filter) => filter.type === "StrictTransport");
   // What costs no more than a look is done without the rest.
@@ -249,7 +309,7 @@ function policyRow(filter: PolicyFilter): RowValue {
       return { ...filter, exempt: rangesRow(filter.exempt) };
     case "BasicAuth":
     case "DigestAuth":
-      return { type: filter.type, realm: filter.realm, users: usersKey(filter.users) };
+      return { type: filter.type, realm: filter.realm, users: usersId(filter.users) };
     case "UrlRedirect":
       return { ...filter, url: templateRow(filter.url) };
     case "ExternalAuth": {
@@ -299,7 +359,10 @@ export function errorSet(codes: readonly number[]): string {
 /** What must be written and what deleted (`undefined`), so that `before` becomes `after`. */
 export function changesBetween(before: Rows, after: Rows): [name: string, row: Buffer | undefined][] {
   const changes: [string, Buffer | undefined][] = [];
-  for (const [name, row] of after) if (!before.get(name)?.equals(row)) changes.push([name, row]);
+  for (const [name, row] of after) {
+    const old = before.get(name);
+    if (old !== row && !old?.equals(row)) changes.push([name, row]);
+  }
   for (const name of before.keys()) if (!after.has(name)) changes.push([name, undefined]);
   return changes;
 }

@@ -2,7 +2,8 @@ import { deserialize, serialize } from "node:v8";
 import { describe, expect, test } from "vitest";
 import type { Certificate, HostRoutes, Listener, Pool, Route } from "../../../routing/index.ts";
 import { differenceOf, follow } from "./difference.ts";
-import { certificateId, configurationOf, emptySnapshot, sharedPart, type Snapshot, snapshotOf } from "./snapshot.ts";
+import { certificateId } from "../../secret-ids.ts";
+import { configurationOf, emptySnapshot, sharedPart, type Snapshot, snapshotOf } from "./snapshot.ts";
 
 const owner = { object: { kind: "Ingress", name: "i" }, field: "spec" };
 const route = (id: string, filters: Route["rule"]["filters"] = []): Route => ({

@@ -1,14 +1,14 @@
 import {
   type Certificate,
   certificatesOf,
-  type HostRoutes,
-  type HostTable,
   type Listener,
   type Pool,
   routesOfHost,
   type UsersSecret,
 } from "../../../routing/index.ts";
 import type { Configuration, KeyPair } from "../../dataplane.ts";
+import { createPlainHostMemory, hostsOf } from "../../hosts.ts";
+import { certificateId, usersId } from "../../secret-ids.ts";
 
 /** All that a process needs to serve a configuration: nothing in it asks back. A value: never changed once made. */
 export interface Snapshot {
@@ -21,12 +21,6 @@ export interface Snapshot {
 }
 
 export const emptySnapshot: Snapshot = { listeners: [], pools: new Map(), keyPairs: new Map(), users: new Map() };
-
-const idOf = (secret: { readonly namespace?: string; readonly name: string }, version: string): string =>
-  `${secret.namespace ?? ""}/${secret.name} ${version}`;
-
-export const certificateId = ({ secret, version }: Certificate): string => idOf(secret, version);
-export const usersId = ({ secret, version, layout }: UsersSecret): string => `${layout} ${idOf(secret, version)}`;
 
 /** Takes a configuration with its secrets. Those that `before` has are not asked for again: an id with its version never changes. */
 export function snapshotOf({ model, keyPair, users: usersOf }: Configuration, before: Snapshot): Snapshot {
@@ -76,12 +70,7 @@ interface Needs {
   readonly counts: boolean;
 }
 
-/** A host that is the same needs no second look. */
-const known = new WeakMap<HostRoutes, Needs>();
-
-function needsOf(host: HostRoutes): Needs {
-  let needs = known.get(host);
-  if (needs) return needs;
+const needsOf = createPlainHostMemory((host): Needs => {
   const users: UsersSecret[] = [];
   let counts = false;
   for (const { rule } of routesOfHost(host))
@@ -89,25 +78,5 @@ function needsOf(host: HostRoutes): Needs {
       if (filter.type === "BasicAuth" || filter.type === "DigestAuth") users.push(filter.users);
       counts ||= filter.type === "RateLimit" || filter.type === "ConnectionLimit" || filter.type === "DigestAuth";
     }
-  known.set(host, (needs = { users, counts }));
-  return needs;
-}
-
-const ofFallback = new WeakMap<HostTable, HostRoutes>();
-
-function* hostsOf(listener: Listener): Generator<HostRoutes> {
-  for (const server of listener.servers.values()) {
-    if (server.kind !== "http") continue;
-    const { exact, wildcard, any, fallback } = server.hosts;
-    yield* exact.values();
-    yield* wildcard.values();
-    if (any) yield any;
-    if (!fallback) continue;
-    let alone = ofFallback.get(server.hosts);
-    if (!alone) {
-      alone = { exact: new Map(), regex: [], prefix: new Map(), longestPrefix: 0, fallback };
-      ofFallback.set(server.hosts, alone);
-    }
-    yield alone;
-  }
-}
+  return { users, counts };
+});
