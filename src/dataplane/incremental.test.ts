@@ -180,7 +180,7 @@ describe("HAProxy", () => {
     function follow({ line, payload = [] }: Command): string {
       const [verb, , file = "", key = "", ...rest] = line.replaceAll("\\ ", "\0").split(" ");
       if (!/^(?:add|set|del) map /.test(line))
-        return /^new/.test(line) ? "New empty certificate store" : answerOf(line);
+        return line.startsWith("new ") ? "New empty certificate store" : answerOf(line);
       const map = maps.get(file);
       if (!map) throw new Error(`${file} is no map`);
       commands++;
