@@ -12,6 +12,7 @@ export { createHttpClient, type HttpClientOptions } from "./http.ts";
 export { loadKubeconfig, type KubeconfigOptions } from "./kubeconfig.ts";
 export type { ClientConfig, Credentials, ExecPlugin } from "./config.ts";
 export { messageOf, unless } from "./outcomes.ts";
+export { setPodCondition } from "./pod-condition.ts";
 export { lastAppliedAnnotation } from "./apply.ts";
 export { startLeaderElection, type LeaderOptions } from "./leader.ts";
 export { createMemoryInformers, type MemoryInformers } from "./memory-informers.ts";

@@ -11,6 +11,7 @@ import { startDisruptionController } from "./disruption/controller.ts";
 import { startEndpointSliceController } from "./endpoint-slice/controller.ts";
 import { startEndpointSliceMirroring } from "./endpoint-slice/mirroring.ts";
 import { startEndpointsController } from "./endpoints/controller.ts";
+import { startEphemeralVolumes } from "./ephemeral-volume/controller.ts";
 import { startGarbageCollector } from "./garbage/controller.ts";
 import { startJobController } from "./job/controller.ts";
 import { startJobExpiry } from "./job/ttl.ts";
@@ -22,6 +23,8 @@ import { startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
+import { startClaimBinding } from "./persistent-volume/claims.ts";
+import { startVolumePhases } from "./persistent-volume/volumes.ts";
 import { startAttributesClassProtection } from "./volume-protection/attributes-class.ts";
 import { startClaimProtection, startVolumeProtection } from "./volume-protection/controller.ts";
 import { startStatefulSetController } from "./stateful-set/controller.ts";
@@ -64,6 +67,9 @@ export function startControllers(options: ControllersOptions): Component {
     startPodGarbageCollector(options),
     startClusterRoleAggregation(options),
     startResourceQuotaController(options),
+    startClaimBinding(options),
+    startEphemeralVolumes(options),
+    startVolumePhases(options),
     startClaimProtection(options),
     startVolumeProtection(options),
     startAttributesClassProtection(options),

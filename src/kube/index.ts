@@ -66,4 +66,5 @@ export {
   needsNodePort,
 } from "./core/service-defaults.ts";
 export * from "./structural/index.ts";
+export { defaultClassAnnotation, defaultStorageClassOf } from "./storage/default-class.ts";
 export { cleanupFinalizer, isEstablished, storageVersionOf } from "./apiextensions/custom-resource-definition.ts";

@@ -1,5 +1,6 @@
 export { type KubeletOptions, startKubelet } from "./kubelet.ts";
 export { type BridgeNetworkOptions, createBridgeNetwork } from "./network/bridge.ts";
+export { type LocalPathOptions, startLocalPathProvisioner } from "./local-path/provisioner.ts";
 export { bridgeName } from "./network/names.ts";
 export { createLoopbackNetwork } from "./network/loopback.ts";
 export type { Attachment, NodeRoute, PodNetwork } from "./network/network.ts";

@@ -3,6 +3,7 @@ import {
   meetsRequirements,
   requirementsOf,
   type Node,
+  type NodeSelector,
   type NodeSelectorTerm,
   type Pod,
 } from "../kube/index.ts";
@@ -11,8 +12,12 @@ import {
 export function nodeAdmits({ spec }: Pod, node: Node): boolean {
   if (!includesLabels(spec.nodeSelector, node.metadata.labels)) return false;
   const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  return !required || required.nodeSelectorTerms.some((term) => termMatches(term, node));
+  return !required || selectorAdmits(required, node);
 }
+
+/** True when the node meets one of the selector's terms. */
+export const selectorAdmits = ({ nodeSelectorTerms }: NodeSelector, node: Node): boolean =>
+  nodeSelectorTerms.some((term) => termMatches(term, node));
 
 /** Sum of the weights of the preferred terms that the node meets. */
 export function preferenceFor({ spec }: Pod, node: Node): number {

@@ -1,13 +1,39 @@
 import type { Node, Pod } from "../kube/index.ts";
-import type { Amounts } from "./resources.ts";
+import { add, type Amounts, requestsOf } from "./resources.ts";
 
 /** A node and what is on it, as the scheduler sees it at one moment. */
 export interface NodeInfo {
   readonly node: Node;
   /** Pods that have not come to their end, those that are just being bound included, by uid. */
   readonly pods: ReadonlyMap<string, Pod>;
+  /** Pods that others made room for here and that are not bound yet (`status.nominatedNodeName`), by uid. */
+  readonly nominated: ReadonlyMap<string, Pod>;
   readonly allocatable: Amounts;
   readonly requested: Amounts;
+}
+
+/** A node as it would be with other pods on it. */
+export interface NodeDraft extends NodeInfo {
+  add(pod: Pod): void;
+  remove(pod: Pod): void;
+}
+
+/** A copy to try things on. */
+export function draftOf(info: NodeInfo): NodeDraft {
+  const pods = new Map(info.pods);
+  const requested = new Map(info.requested);
+  return {
+    ...info,
+    pods,
+    requested,
+    add(pod) {
+      pods.set(pod.metadata.uid ?? "", pod);
+      add(requested, requestsOf(pod));
+    },
+    remove(pod) {
+      if (pods.delete(pod.metadata.uid ?? "")) add(requested, requestsOf(pod), -1);
+    },
+  };
 }
 
 /** A port that a pod takes on its node. */

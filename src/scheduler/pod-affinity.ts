@@ -1,4 +1,5 @@
 import { matchesLabels, type Pod, type PodAffinityTerm } from "../kube/index.ts";
+import type { CountingFilter } from "./filters.ts";
 import type { NodeInfo } from "./node-info.ts";
 import type { NamespaceLabels } from "./surroundings.ts";
 import { domainOf } from "./topology.ts";
@@ -30,55 +31,66 @@ const everyPod = (nodes: readonly NodeInfo[], visit: (pod: Pod, info: NodeInfo) 
   for (const info of nodes) for (const pod of info.pods.values()) visit(pod, info);
 };
 
-/** Why required affinity or anti-affinity between pods, its own or that of pods that run already, forbids a node. */
+/** Pods that a term is about, by the domain they are in. */
+interface Near {
+  readonly term: PodAffinityTerm;
+  readonly counts: Map<string, number>;
+}
+
+function count(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + by;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
+}
+
+/** Keeps a pod off nodes that required affinity or anti-affinity between pods, its own or that of pods that run already, forbids. */
 export function createPodAffinityFilter(
   pod: Pod,
   nodes: readonly NodeInfo[],
   namespaceLabels: NamespaceLabels,
-): (info: NodeInfo) => string | undefined {
-  const near = required(pod.spec.affinity?.podAffinity);
-  const far = required(pod.spec.affinity?.podAntiAffinity);
-  const domainsWith = (term: PodAffinityTerm): Set<string> => {
-    const domains = new Set<string>();
-    everyPod(nodes, (other, info) => {
-      const domain = domainOf(info, term.topologyKey);
-      if (domain !== undefined && !domains.has(domain) && concerns(term, pod, other, namespaceLabels))
-        domains.add(domain);
-    });
-    return domains;
-  };
-  const nearDomains = near.map((term) => ({ term, domains: domainsWith(term) }));
-  const farDomains = far.map((term) => ({ term, domains: domainsWith(term) }));
-  // The first of a group that wants to be near each other would else never find a place.
-  const isFirst =
-    nearDomains.every(({ domains }) => domains.size === 0) &&
-    near.every((term) => concerns(term, pod, pod, namespaceLabels));
+): CountingFilter {
+  const counted = (term: PodAffinityTerm): Near => ({ term, counts: new Map() });
+  const near = required(pod.spec.affinity?.podAffinity).map(counted);
+  const far = required(pod.spec.affinity?.podAntiAffinity).map(counted);
   /** `key=value` of domains that pods which run already keep this one out of. */
-  const closed = new Set<string>();
-  everyPod(nodes, (other, info) => {
+  const closed = new Map<string, number>();
+
+  const countPod: CountingFilter["count"] = (other, info, by) => {
+    for (const { term, counts } of [...near, ...far]) {
+      const domain = domainOf(info, term.topologyKey);
+      if (domain !== undefined && concerns(term, pod, other, namespaceLabels)) count(counts, domain, by);
+    }
     for (const term of required(other.spec.affinity?.podAntiAffinity)) {
       const domain = domainOf(info, term.topologyKey);
       if (domain !== undefined && concerns(term, other, pod, namespaceLabels))
-        closed.add(`${term.topologyKey}=${domain}`);
+        count(closed, `${term.topologyKey}=${domain}`, by);
     }
-  });
+  };
+  everyPod(nodes, (other, info) => countPod(other, info, 1));
+  const wantsItself = near.every(({ term }) => concerns(term, pod, pod, namespaceLabels));
 
-  return (info) => {
-    for (const { term, domains } of nearDomains) {
-      const domain = domainOf(info, term.topologyKey);
-      if (domain === undefined || !(domains.has(domain) || isFirst)) return "node(s) didn't match pod affinity rules";
-    }
-    for (const { term, domains } of farDomains) {
-      const domain = domainOf(info, term.topologyKey);
-      if (domain !== undefined && domains.has(domain)) return "node(s) didn't match pod anti-affinity rules";
-    }
-    for (const place of closed) {
-      const at = place.indexOf("=");
-      if (domainOf(info, place.slice(0, at)) === place.slice(at + 1)) {
-        return "node(s) didn't satisfy existing pods anti-affinity rules";
+  return {
+    count: countPod,
+    check(info) {
+      // The first of a group that wants to be near each other would else never find a place.
+      const isFirst = wantsItself && near.every(({ counts }) => counts.size === 0);
+      for (const { term, counts } of near) {
+        const domain = domainOf(info, term.topologyKey);
+        if (domain === undefined || !(counts.has(domain) || isFirst))
+          return { reasons: ["node(s) didn't match pod affinity rules"], curable: false };
       }
-    }
-    return undefined;
+      for (const { term, counts } of far) {
+        const domain = domainOf(info, term.topologyKey);
+        if (domain !== undefined && counts.has(domain))
+          return { reasons: ["node(s) didn't match pod anti-affinity rules"], curable: true };
+      }
+      for (const place of closed.keys()) {
+        const at = place.indexOf("=");
+        if (domainOf(info, place.slice(0, at)) === place.slice(at + 1))
+          return { reasons: ["node(s) didn't satisfy existing pods anti-affinity rules"], curable: true };
+      }
+      return undefined;
+    },
   };
 }
 

@@ -3,8 +3,9 @@ import type { Node, Pod, PodSpec } from "../kube/index.ts";
 import { schedule } from "./schedule.ts";
 import { createClusterState } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { storageOf } from "./testing.ts";
 
-const alone: Surroundings = { namespaceLabels: () => ({}), relatedTo: () => () => false };
+const alone: Surroundings = { namespaceLabels: () => ({}), relatedTo: () => () => false, storage: storageOf() };
 const container = { name: "c", image: "i" };
 
 function node(

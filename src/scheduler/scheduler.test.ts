@@ -48,7 +48,8 @@ test("pods that come at once never take more than there is", async () => {
   expect(events.find(({ reason }) => reason === "Scheduled")?.message).toMatch(/^Successfully assigned a\/. to n.$/);
   expect(events.find(({ reason }) => reason === "FailedScheduling")).toMatchObject({
     type: "Warning",
-    message: "0/2 nodes are available: 2 Insufficient cpu.",
+    message:
+      "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.",
     source: { component: "default-scheduler" },
   });
 });
@@ -108,4 +109,63 @@ test("gates and other schedulers are respected", async () => {
   );
   await settle();
   expect([await nodeOf("gated"), await nodeOf("other")]).toEqual(["n1", undefined]);
+});
+
+const budget = (allowed: number) =>
+  client.put(resources.PodDisruptionBudget, {
+    metadata: { name: "b", namespace: "a" },
+    spec: { selector: { matchLabels: { app: "web" } } },
+    status: { disruptionsAllowed: allowed, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 },
+  });
+
+test("a pod of higher priority gets the place of one of lower", async () => {
+  addNode("n1");
+  await addPod("low", "800m");
+  budget(0);
+  await settle();
+  expect(await nodeOf("low")).toBe("n1");
+  await addPod("high", "800m", { priority: 10 });
+  await settle();
+  // It is asked to end, as somebody's deletion would.
+  const low = await podOf("low");
+  expect(low.metadata.deletionTimestamp).toBeDefined();
+  expect(findCondition(low.status?.conditions, "DisruptionTarget")).toMatchObject({
+    status: "True",
+    reason: "PreemptionByScheduler",
+    message: "default-scheduler: preempting to accommodate a higher priority pod",
+  });
+  const high = await podOf("high");
+  expect(high.status?.nominatedNodeName).toBe("n1");
+  expect(findCondition(high.status?.conditions, "PodScheduled")).toMatchObject({
+    reason: "Unschedulable",
+    message: "0/1 nodes are available: 1 Insufficient cpu.",
+  });
+  const events = (await client.list(resources.Event)).items;
+  expect(events.find(({ reason }) => reason === "Preempted")).toMatchObject({
+    involvedObject: { name: "low" },
+    message: `Preempted by pod ${high.metadata.uid} on node n1`,
+  });
+  // Whoever comes meanwhile does not get it, although it would fit when the other one has gone.
+  await addPod("late", "500m");
+  await client.delete(resources.Pod, { namespace: "a", name: "low" }, { gracePeriodSeconds: 0 });
+  await settle();
+  await clock.advance(1000);
+  expect([await nodeOf("high"), await nodeOf("late")]).toEqual(["n1", undefined]);
+});
+
+test("a pod that outranks another takes over the room that was made for it", async () => {
+  addNode("n1");
+  await addPod("low", "800m");
+  await settle();
+  await addPod("middle", "800m", { priority: 5 });
+  await settle();
+  expect((await podOf("middle")).status?.nominatedNodeName).toBe("n1");
+  await addPod("high", "800m", { priority: 10 });
+  await settle();
+  expect((await podOf("high")).status?.nominatedNodeName).toBe("n1");
+  expect((await podOf("middle")).status?.nominatedNodeName).toBeUndefined();
+  await client.delete(resources.Pod, { namespace: "a", name: "low" }, { gracePeriodSeconds: 0 });
+  await settle();
+  await clock.advance(2000);
+  expect([await nodeOf("high"), await nodeOf("middle")]).toEqual(["n1", undefined]);
 });

@@ -1,7 +1,13 @@
-import { createEventRecorder, type Client, type Informers, messageOf, startController } from "../client/index.ts";
+import {
+  createEventRecorder,
+  type Client,
+  type Informers,
+  messageOf,
+  setPodCondition,
+  startController,
+} from "../client/index.ts";
 import {
   findCondition,
-  formatTime,
   includesLabels,
   isStatus,
   keyOf,
@@ -12,9 +18,13 @@ import {
   type Service,
 } from "../kube/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
-import { schedule } from "./schedule.ts";
+import { dropNomination, endVictim } from "./make-room.ts";
+import { preempt } from "./preemption.ts";
+import { type NoPlace, schedule } from "./schedule.ts";
 import { createClusterState } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { createVolumeBinder } from "./volume-binder.ts";
+import { planVolumes } from "./volumes.ts";
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -34,20 +44,30 @@ const firstDelay = 100;
 const longestDelay = 10_000;
 /** Milliseconds after which it is tried without any change. */
 const patience = 300_000;
+/** Milliseconds that the volumes of a pod which has found its node may take. */
+const volumePatience = 600_000;
 
-/** Binds pods that have no node to the best node, and says in events and conditions why it can't. */
+/**
+ * Binds pods that have no node to the best node, once their volumes are bound, and says in events and conditions why it can't.
+ * For one of higher priority it ends others that are in its way.
+ */
 export function startScheduler(options: SchedulerOptions): Component {
   const { client, clock, informers } = options;
   const pods = informers.of(resources.Pod);
   const nodes = informers.of(resources.Node);
   const services = informers.of(resources.Service);
   const namespaces = informers.of(resources.Namespace);
+  const budgets = informers.of(resources.PodDisruptionBudget);
+  const volumes = createVolumeBinder(client, informers);
   const events = createEventRecorder(client, { ...options, component: name });
   const state = createClusterState();
   /** Pods that found no place: how often, and when last. */
   const waiting = new Map<string, { failures: number; at: number }>();
+  /** Pods that have found their node and wait for their volumes, until when. */
+  const chosen = new Map<string, { readonly uid: string; readonly nodeName: string; readonly until: number }>();
 
   const surroundings: Surroundings = {
+    storage: volumes.storage,
     namespaceLabels: (namespace) => namespaces.get({ name: namespace })?.metadata.labels,
     relatedTo: (pod) => {
       const { namespace } = pod.metadata;
@@ -60,19 +80,36 @@ export function startScheduler(options: SchedulerOptions): Component {
     },
   };
 
-  const fail = async (pod: Pod, reason: string, message: string): Promise<void> => {
-    const conditions = pod.status?.conditions ?? [];
-    const old = findCondition(conditions, "PodScheduled");
-    if (old?.status === "False" && old.reason === reason && old.message === message) return;
-    const now = formatTime(clock.now());
-    const lastTransitionTime = old?.status === "False" ? (old.lastTransitionTime ?? now) : now;
-    const condition = { type: "PodScheduled", status: "False", reason, message, lastTransitionTime };
-    const { resourceVersion } = pod.metadata;
-    const body = {
-      metadata: { resourceVersion },
-      status: { conditions: [...conditions.filter(({ type }) => type !== "PodScheduled"), condition] },
-    };
-    await client.patch(resources.Pod, nameOfKey(keyOf(pod)), { type: "merge", body }, { subresource: "status" });
+  const fail = async (pod: Pod, reason: string, message: string, nominatedNodeName?: string): Promise<void> => {
+    const old = findCondition(pod.status?.conditions, "PodScheduled");
+    const says = old?.status === "False" && old.reason === reason && old.message === message;
+    if (says && (pod.status?.nominatedNodeName ?? "") === (nominatedNodeName ?? "")) return;
+    const condition = { type: "PodScheduled", status: "False", reason, message };
+    const room = nominatedNodeName ?? (pod.status?.nominatedNodeName ? null : undefined);
+    const more = room === undefined ? {} : ({ nominatedNodeName: room } as { nominatedNodeName: string });
+    await setPodCondition(client, pod, condition, clock.now(), more);
+  };
+
+  /** Says why a pod has no place, and ends pods of lower priority where that helps. */
+  const makeRoom = async (pod: Pod, { message, objections }: NoPlace): Promise<void> => {
+    const infos = state.nodes();
+    const found = infos.length > 0 ? preempt(pod, infos, objections, surroundings, budgets.list()) : undefined;
+    if (!found || "message" in found) {
+      const text = found ? `${message} preemption: ${found.message}` : message;
+      events.event(pod, "Warning", "FailedScheduling", text);
+      if (!found?.waits) state.nominate(pod, undefined);
+      return fail(pod, "Unschedulable", text, found?.waits ? pod.status?.nominatedNodeName : undefined);
+    }
+    const { nodeName, victims, outranked } = found;
+    // At once, so that nobody else is put there.
+    state.nominate(pod, nodeName);
+    for (const other of outranked) state.nominate(other, undefined);
+    events.event(pod, "Warning", "FailedScheduling", message);
+    await fail(pod, "Unschedulable", message, nodeName);
+    await Promise.all([
+      ...victims.map((victim) => endVictim(victim, pod, { client, events, clock })),
+      ...outranked.map((other) => dropNomination(other, client)),
+    ]);
   };
 
   const bind = async (pod: Pod, nodeName: string): Promise<void> => {
@@ -92,26 +129,70 @@ export function startScheduler(options: SchedulerOptions): Component {
     events.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${podName} to ${nodeName}`);
   };
 
+  /** Gives up the node that a pod had found. */
+  const giveUp = (key: string): void => {
+    const { uid } = chosen.get(key) ?? {};
+    chosen.delete(key);
+    volumes.end(key);
+    if (uid !== undefined) state.forget(uid);
+  };
+
+  /** Binds a pod that waits for its volumes when they are there. */
+  const settle = async (pod: Pod, key: string, nodeName: string, until: number) => {
+    const progress = volumes.progress(pod);
+    const left = until - clock.now();
+    if (progress === "waits" && left > 0) return { again: left };
+    giveUp(key);
+    if (progress === "bound") await bind(pod, nodeName);
+    else
+      events.event(
+        pod,
+        "Warning",
+        "FailedScheduling",
+        'running PreBind plugin "VolumeBinding": binding volumes: its claims were not bound',
+      );
+    return progress === "bound" ? undefined : { again: firstDelay };
+  };
+
   const reconcile = async (key: string) => {
     const pod = pods.get(nameOfKey(key));
+    const held = chosen.get(key);
+    if (held && (!pod || pod.metadata.uid !== held.uid || !wantsPlace(pod))) giveUp(key);
     if (!pod || !wantsPlace(pod)) {
       waiting.delete(key);
       return undefined;
     }
+    if (held && chosen.has(key)) return settle(pod, key, held.nodeName, held.until);
     if (pod.spec.schedulingGates?.length) {
       await fail(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates");
       return undefined;
     }
-    const placement = schedule(pod, state.nodes(), surroundings);
+    const infos = state.nodes();
+    const placement = schedule(pod, infos, surroundings);
     if ("nodeName" in placement) {
-      await bind(pod, placement.nodeName);
       waiting.delete(key);
-      return undefined;
+      const { nodeName } = placement;
+      const node = infos.find((info) => info.node.metadata.name === nodeName)?.node;
+      const plan = node && planVolumes(pod, node, volumes.storage);
+      if (!plan || plan.bind.length + plan.provision.length === 0) {
+        await bind(pod, nodeName);
+        return undefined;
+      }
+      const until = clock.now() + volumePatience;
+      state.assume(pod, nodeName);
+      chosen.set(key, { uid: pod.metadata.uid ?? "", nodeName, until });
+      try {
+        await volumes.begin(pod, plan);
+      } catch (error) {
+        giveUp(key);
+        if (isStatus(error, "Conflict", "NotFound")) return { again: firstDelay };
+        throw error;
+      }
+      return settle(pod, key, nodeName, until);
     }
     const failures = (waiting.get(key)?.failures ?? 0) + 1;
     waiting.set(key, { failures, at: clock.now() });
-    events.event(pod, "Warning", "FailedScheduling", placement.message);
-    await fail(pod, "Unschedulable", placement.message);
+    await makeRoom(pod, placement);
     return { again: patience };
   };
 
@@ -121,7 +202,7 @@ export function startScheduler(options: SchedulerOptions): Component {
     reconcile,
     // Choosing is synchronous, so two never take the same place; only binding waits.
     concurrency: 16,
-    after: [pods.synced, nodes.synced, services.synced, namespaces.synced],
+    after: [pods.synced, nodes.synced, services.synced, namespaces.synced, budgets.synced, ...volumes.synced],
   });
 
   /** Something changed that may make room. */
@@ -132,6 +213,10 @@ export function startScheduler(options: SchedulerOptions): Component {
     }
   };
 
+  volumes.onChange((podKey) => {
+    if (podKey === undefined) retryWaiting();
+    else controller.enqueue(podKey);
+  });
   nodes.onChange(({ before, after }) => {
     if (after) state.setNode(after);
     else if (before) state.removeNode(before.metadata.name);

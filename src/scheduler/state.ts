@@ -12,6 +12,8 @@ export interface ClusterState {
   /** Counts a pod on a node before the API shows it there. What `setPod` says of its spec later wins. */
   assume(pod: Pod, nodeName: string): void;
   forget(uid: string): void;
+  /** Keeps room for a pod on a node until it is counted somewhere; undefined: no longer. What its status says of that later wins. */
+  nominate(pod: Pod, nodeName: string | undefined): void;
   /** Nodes in the order of their names. It shares with the state: use it before the next change. */
   nodes(): readonly NodeInfo[];
 }
@@ -20,6 +22,7 @@ interface Entry {
   node: Node | undefined;
   allocatable: Amounts;
   readonly pods: Map<string, Pod>;
+  readonly nominated: Map<string, Pod>;
   readonly requested: Map<string, number>;
 }
 
@@ -27,13 +30,21 @@ export function createClusterState(): ClusterState {
   const entries = new Map<string, Entry>();
   const places = new Map<string, string>();
   const assumed = new Set<string>();
+  const nominations = new Map<string, string>();
+  /** Pods that the API does not show as nominated yet. */
+  const promised = new Set<string>();
   let listed: readonly NodeInfo[] | undefined;
 
   const entryOf = (name: string): Entry => {
     let entry = entries.get(name);
-    if (!entry)
-      entries.set(name, (entry = { node: undefined, allocatable: new Map(), pods: new Map(), requested: new Map() }));
+    if (!entry) {
+      const [pods, nominated, requested] = [new Map(), new Map(), new Map()];
+      entries.set(name, (entry = { node: undefined, allocatable: new Map(), pods, nominated, requested }));
+    }
     return entry;
+  };
+  const dropIfUnused = (name: string, { node, pods, nominated }: Entry): void => {
+    if (!node && pods.size === 0 && nominated.size === 0) entries.delete(name);
   };
 
   const take = (uid: string): void => {
@@ -44,12 +55,28 @@ export function createClusterState(): ClusterState {
     if (!entry || !pod || name === undefined) return;
     entry.pods.delete(uid);
     add(entry.requested, requestsOf(pod), -1);
-    if (!entry.node && entry.pods.size === 0) entries.delete(name);
+    dropIfUnused(name, entry);
+  };
+
+  const keepRoom = (pod: Pod, nodeName: string | undefined): void => {
+    const uid = pod.metadata.uid ?? "";
+    const before = nominations.get(uid);
+    const entry = before === undefined ? undefined : entries.get(before);
+    if (before !== undefined && before !== nodeName && entry) {
+      entry.nominated.delete(uid);
+      dropIfUnused(before, entry);
+    }
+    nominations.delete(uid);
+    if (nodeName === undefined) return;
+    nominations.set(uid, nodeName);
+    entryOf(nodeName).nominated.set(uid, pod);
   };
 
   const place = (pod: Pod, nodeName: string): void => {
     const uid = pod.metadata.uid ?? "";
     take(uid);
+    promised.delete(uid);
+    keepRoom(pod, undefined);
     const entry = entryOf(nodeName);
     entry.pods.set(uid, pod);
     add(entry.requested, requestsOf(pod));
@@ -59,10 +86,19 @@ export function createClusterState(): ClusterState {
   const removePod = (uid: string): void => {
     assumed.delete(uid);
     take(uid);
+    promised.delete(uid);
+    const pod = entries.get(nominations.get(uid) ?? "")?.nominated.get(uid);
+    if (pod) keepRoom(pod, undefined);
   };
 
   return {
     removePod,
+    nominate(pod, nodeName) {
+      const uid = pod.metadata.uid ?? "";
+      if (nodeName === undefined) promised.delete(uid);
+      else promised.add(uid);
+      keepRoom(pod, nodeName);
+    },
     setNode(node) {
       const entry = entryOf(node.metadata.name);
       entry.node = node;
@@ -73,7 +109,7 @@ export function createClusterState(): ClusterState {
       const entry = entries.get(name);
       if (!entry) return;
       entry.node = undefined;
-      if (entry.pods.size === 0) entries.delete(name);
+      dropIfUnused(name, entry);
       listed = undefined;
     },
     setPod(pod) {
@@ -84,7 +120,12 @@ export function createClusterState(): ClusterState {
       else if (nodeName) {
         assumed.delete(uid);
         place(pod, nodeName);
-      } else if (!assumed.has(uid)) take(uid);
+      } else if (!assumed.has(uid)) {
+        take(uid);
+        const shown = pod.status?.nominatedNodeName || undefined;
+        if (shown !== undefined) promised.delete(uid);
+        keepRoom(pod, shown ?? (promised.has(uid) ? nominations.get(uid) : undefined));
+      }
     },
     assume(pod, nodeName) {
       place(pod, nodeName);

@@ -1,4 +1,5 @@
 import { type LabelSelector, matchesLabels, type Pod, type TopologySpreadConstraint } from "../kube/index.ts";
+import type { CountingFilter } from "./filters.ts";
 import { nodeAdmits } from "./node-affinity.ts";
 import type { NodeInfo } from "./node-info.ts";
 import { hardTaintsOf, tolerates } from "./taints.ts";
@@ -61,7 +62,14 @@ function withLabelKeys(
     : selector;
 }
 
-/** How many pods each domain has. Only nodes that have the keys of all `spreads` make domains. */
+/** The domain in which a node's pods are counted. Only nodes that have the keys of all `spreads` make domains. */
+function countedDomain(spread: Spread, spreads: readonly Spread[], info: NodeInfo): string | undefined {
+  if (!spread.admits(info)) return undefined;
+  if (spreads.some(({ topologyKey }) => domainOf(info, topologyKey) === undefined)) return undefined;
+  return domainOf(info, spread.topologyKey);
+}
+
+/** How many pods each domain has. */
 export function countDomains(
   spread: Spread,
   spreads: readonly Spread[],
@@ -69,9 +77,8 @@ export function countDomains(
 ): Map<string, number> {
   const counts = new Map<string, number>();
   for (const info of nodes) {
-    const domain = domainOf(info, spread.topologyKey);
-    if (domain === undefined || !spread.admits(info)) continue;
-    if (spreads.some(({ topologyKey }) => domainOf(info, topologyKey) === undefined)) continue;
+    const domain = countedDomain(spread, spreads, info);
+    if (domain === undefined) continue;
     let count = counts.get(domain) ?? 0;
     for (const pod of info.pods.values()) if (spread.counts(pod)) count++;
     counts.set(domain, count);
@@ -79,21 +86,27 @@ export function countDomains(
   return counts;
 }
 
-/** Why a node would break a hard constraint. */
-export function createSpreadFilter(pod: Pod, nodes: readonly NodeInfo[]): (info: NodeInfo) => string | undefined {
+/** Keeps a pod off nodes where it would break a hard constraint. */
+export function createSpreadFilter(pod: Pod, nodes: readonly NodeInfo[]): CountingFilter {
   const spreads = spreadsOf(pod, "DoNotSchedule");
-  const counted = spreads.map((spread) => {
-    const counts = countDomains(spread, spreads, nodes);
-    const least = counts.size < spread.minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
-    return { spread, counts, least };
-  });
-  return (info) => {
-    for (const { spread, counts, least } of counted) {
-      const domain = domainOf(info, spread.topologyKey);
-      if (domain === undefined) return "node(s) didn't match pod topology spread constraints (missing required label)";
-      const skew = (counts.get(domain) ?? 0) + spread.self - least;
-      if (skew > spread.maxSkew) return "node(s) didn't match pod topology spread constraints";
-    }
-    return undefined;
+  const counted = spreads.map((spread) => ({ spread, counts: countDomains(spread, spreads, nodes) }));
+  const reason = "node(s) didn't match pod topology spread constraints";
+  return {
+    check(info) {
+      for (const { spread, counts } of counted) {
+        const domain = domainOf(info, spread.topologyKey);
+        if (domain === undefined) return { reasons: [`${reason} (missing required label)`], curable: false };
+        const least = counts.size < spread.minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
+        const skew = (counts.get(domain) ?? 0) + spread.self - least;
+        if (skew > spread.maxSkew) return { reasons: [reason], curable: true };
+      }
+      return undefined;
+    },
+    count(other, info, by) {
+      for (const { spread, counts } of counted) {
+        const domain = spread.counts(other) ? countedDomain(spread, spreads, info) : undefined;
+        if (domain !== undefined) counts.set(domain, (counts.get(domain) ?? 0) + by);
+      }
+    },
   };
 }

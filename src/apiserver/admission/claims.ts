@@ -1,5 +1,6 @@
 import {
   compareQuantities,
+  defaultStorageClassOf,
   resources,
   type KubeObject,
   type PersistentVolumeClaim,
@@ -9,7 +10,6 @@ import {
 import { forbidden, type Admission } from "../registry/index.ts";
 import { keyFor, prefixFor, type Storage } from "../storage/index.ts";
 
-const marks = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 const oldClass = "volume.beta.kubernetes.io/storage-class";
 
 /** A claim that names no class gets the default one; of several the newest, then the first by name (DefaultStorageClass). */
@@ -20,17 +20,11 @@ export function defaultStorageClass(storage: Storage): Admission {
     const claim = object as PersistentVolumeClaim;
     if (context.subresource !== "" || claim.spec?.storageClassName !== undefined) return;
     if (claim.metadata.annotations?.[oldClass] !== undefined) return;
-    const [chosen] = storage
-      .of(kind)
-      .under(prefixFor(kind))
-      .map((entry) => entry.object as StorageClass)
-      .filter(({ metadata }) => marks.some((mark) => metadata.annotations?.[mark] === "true"))
-      .sort((a, b) => created(b).localeCompare(created(a)) || (a.metadata.name < b.metadata.name ? -1 : 1));
+    const classes = storage.of(kind).under(prefixFor(kind));
+    const chosen = defaultStorageClassOf(classes.map((entry) => entry.object as StorageClass));
     if (chosen) claim.spec = { ...claim.spec, storageClassName: chosen.metadata.name };
   };
 }
-
-const created = ({ metadata }: StorageClass): string => metadata.creationTimestamp ?? "";
 
 const protections: ReadonlyMap<Resource, string> = new Map<Resource, string>([
   [resources.PersistentVolumeClaim, "kubernetes.io/pvc-protection"],

@@ -278,6 +278,16 @@ const given: readonly Given[] = [
   { name: "system:kube-aggregator", rules: [rule(read, "-", "endpoints services")] },
   { name: "system:kube-controller-manager", rules: controllerManagerRules, to: [controllerManager] },
   { name: "system:fairlead:controllers", rules: embeddedControllerRules, to: [controllerManager] },
+  {
+    name: "system:fairlead:local-path-provisioner",
+    rules: [
+      rule(readWrite, "-", "persistentvolumes"),
+      rule(read, "-", "nodes persistentvolumeclaims"),
+      rule(`create ${read}`, "storage.k8s.io", "storageclasses"),
+      events,
+    ],
+    to: [userSubject("system:fairlead:local-path-provisioner")],
+  },
   { name: "system:kube-scheduler", rules: schedulerRules, to: [scheduler] },
   {
     name: "system:kube-dns",

@@ -25,7 +25,15 @@ import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startControllers } from "./controllers.ts";
 import { startExposure } from "./exposure.ts";
 import { endVips, grantVips, startNodeVip, vipUser } from "./vip.ts";
-import { clusterDomain, type NodeOptions, nodeName, startNodeKubelet, startNodeProxy } from "./node.ts";
+import {
+  clusterDomain,
+  localPathUser,
+  type NodeOptions,
+  nodeName,
+  startLocalVolumes,
+  startNodeKubelet,
+  startNodeProxy,
+} from "./node.ts";
 
 export interface ClusterOptions {
   readonly directory: ClusterDirectory;
@@ -105,6 +113,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     ...startControllers(context),
     ...(await startNodes(context, exposure.onProxy)),
     ...exposure.parts,
+    startLocalVolumes(
+      Array.from({ length: settings.nodes }, (_, i) => i + 1),
+      { ...context, client: controlPlane.clientOf({ name: localPathUser, groups: ["system:authenticated"] }) },
+    ),
     maintenance(options),
   ];
   const stateNow = () => ({ ...state, ...exposure.addresses() });

@@ -93,6 +93,26 @@ export function startNodeKubelet(options: NodeOptions): Component {
   );
 }
 
+/** Who makes volumes, as RBAC knows it. */
+export const localPathUser = "system:fairlead:local-path-provisioner";
+
+/** Makes and removes the volumes of this machine's nodes: each is a directory of its node. */
+export function startLocalVolumes(
+  numbers: readonly number[],
+  options: Pick<NodeOptions, "client" | "informers" | "directory" | "signal" | "clock" | "log">,
+): Component {
+  const names = numbers.map(nodeName);
+  const nodes = new Map(names.map((name) => [name, join(options.directory.kubelet, name, "local-path")]));
+  return supervise(
+    "local path provisioner",
+    async (signal) => {
+      const { startLocalPathProvisioner } = await import("../../kubelet/index.ts");
+      return startLocalPathProvisioner({ ...options, nodes, signal });
+    },
+    options,
+  );
+}
+
 /** Unix socket on which the proxy of a node can be told to switch to another mode. */
 export const proxySocket = (directory: ClusterDirectory, node: string): string =>
   join(directory.root, `proxy-${node}.sock`);

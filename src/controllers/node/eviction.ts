@@ -1,9 +1,8 @@
-import { createEventRecorder, startController, unless } from "../../client/index.ts";
+import { createEventRecorder, setPodCondition, startController, unless } from "../../client/index.ts";
 import { keyOf, nameOfKey, type Node, parseTime, type Pod, resources } from "../../kube/index.ts";
 import { tolerationCovers } from "../../scheduler/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { setPodCondition } from "../pod-condition.ts";
 import { nodeIndex } from "./pods-on-node.ts";
 
 /**

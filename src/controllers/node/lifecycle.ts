@@ -1,8 +1,7 @@
-import { createEventRecorder, startController } from "../../client/index.ts";
+import { createEventRecorder, setPodCondition, startController } from "../../client/index.ts";
 import { findCondition, type Node, type Pod, resources } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { setPodCondition } from "../pod-condition.ts";
 import { isReady } from "../pods.ts";
 import { readinessOf, taintsOf, unknownConditions } from "./conditions.ts";
 import { nodeIndex } from "./pods-on-node.ts";

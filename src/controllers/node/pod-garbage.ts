@@ -1,8 +1,7 @@
-import { startController, unless } from "../../client/index.ts";
+import { setPodCondition, startController, unless } from "../../client/index.ts";
 import { keyOf, nameOfKey, type Pod, resources } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { setPodCondition } from "../pod-condition.ts";
 import { isTerminal } from "../pods.ts";
 import { nodeIndex } from "./pods-on-node.ts";
 

@@ -1,5 +1,6 @@
 import { startController } from "../../client/index.ts";
 import { keyOf, nameOfKey, resources, type PersistentVolumeClaim, type Pod } from "../../kube/index.ts";
+import { claimNamesOf } from "../../scheduler/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 
@@ -14,7 +15,7 @@ export function startClaimProtection(context: ControllerContext): Component {
   const pods = informers.of(resources.Pod);
 
   const isUsed = (claim: PersistentVolumeClaim, all: readonly Pod[]): boolean =>
-    all.some((pod) => isOnNode(pod) && claimsOf(pod).includes(claim.metadata.name));
+    all.some((pod) => isOnNode(pod) && claimNamesOf(pod).includes(claim.metadata.name));
 
   const reconcile = async (key: string): Promise<void> => {
     const { namespace = "", name } = nameOfKey(key);
@@ -38,7 +39,7 @@ export function startClaimProtection(context: ControllerContext): Component {
   pods.onChange(({ before, after }) => {
     if (!before || (after && isOnNode(after))) return;
     const { namespace = "" } = before.metadata;
-    for (const name of claimsOf(before)) controller.enqueue(keyOf({ metadata: { namespace, name } }));
+    for (const name of claimNamesOf(before)) controller.enqueue(keyOf({ metadata: { namespace, name } }));
   });
   return controller;
 }
@@ -65,14 +66,6 @@ export function startVolumeProtection(context: ControllerContext): Component {
 /** A pod uses what it names from when it has a node until it has ended. */
 function isOnNode({ spec, status }: Pod): boolean {
   return Boolean(spec.nodeName) && status?.phase !== "Succeeded" && status?.phase !== "Failed";
-}
-
-/** Names of the claims of a pod, those that were made for it (ephemeral volumes) among them. */
-function claimsOf({ metadata, spec }: Pod): string[] {
-  return (spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
-    if (persistentVolumeClaim) return [persistentVolumeClaim.claimName];
-    return ephemeral ? [`${metadata.name}-${name}`] : [];
-  });
 }
 
 function without<T extends { metadata: { finalizers?: string[] } }>(object: T, finalizer: string): T {

@@ -69,11 +69,13 @@ async function lab() {
     services: () => [],
     prober,
     runHandler,
-    volumes: createVolumes(
+    volumes: createVolumes({
       directories,
-      createReferences(client, { onChange, signal, clock, log: silentLogger }),
-      createAccountTokens(client, clock),
-    ),
+      references: createReferences(client, { onChange, signal, clock, log: silentLogger }),
+      tokens: createAccountTokens(client, clock),
+      client,
+      node: () => undefined,
+    }),
     directories,
     lookup: (namespace) => lookupIn(client, namespace),
     recorder,

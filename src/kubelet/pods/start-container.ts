@@ -127,7 +127,7 @@ async function configOf(
     args: container.args?.map((word) => expand(word, env)),
     env: { ...nodeVariables(container, facts), ...env },
     workingDir: container.workingDir,
-    mounts: mountsOf(container, facts.volumes, env),
+    mounts: mountsOf(pod, container, facts.volumes, env),
     volumesDirectory: tools.directories.volumes(uid),
     user,
     group: own.runAsGroup ?? shared.runAsGroup,
@@ -157,6 +157,7 @@ function nodeVariables(container: Container, { pod }: StartFacts): Record<string
 }
 
 function mountsOf(
+  pod: Pod,
   container: Container,
   volumes: ReadonlyMap<string, string>,
   env: Readonly<Record<string, string>>,
@@ -168,7 +169,9 @@ function mountsOf(
     if (within.startsWith("/") || within.split("/").includes("..")) {
       throw new ConfigError(`subPath "${within}" must be a relative path without ".."`);
     }
-    return { name, source: join(root, within), target: mountPath, readOnly };
+    const volume = pod.spec.volumes?.find((one) => one.name === name);
+    const isFixed = readOnly || volume?.persistentVolumeClaim?.readOnly === true;
+    return { name, source: join(root, within), target: mountPath, readOnly: isFixed };
   });
 }
 

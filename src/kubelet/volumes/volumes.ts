@@ -1,13 +1,16 @@
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { HostPathVolumeSource, Pod, Volume } from "../../kube/index.ts";
+import type { Client } from "../../client/index.ts";
+import type { HostPathVolumeSource, Node, PersistentVolume, Pod, Volume } from "../../kube/index.ts";
 import { ConfigError } from "../pods/config-error.ts";
 import type { DownwardFacts } from "../pods/downward-api.ts";
 import type { PodDirectories } from "../pods/pod-directories.ts";
 import type { AccountTokens } from "./account-tokens.ts";
 import { writeAtomically } from "./atomic-writer.ts";
+import { claimedVolume, claimNameOf } from "./claimed-volume.ts";
 import { isConfigVolume, payloadOf } from "./payload.ts";
 import type { References } from "./references.ts";
+import { giveToGroup } from "./volume-group.ts";
 
 /** The volumes of this node's pods, as directories or files of the node. */
 export interface Volumes {
@@ -21,7 +24,17 @@ export interface Volumes {
   dueIn(podUid: string): number | undefined;
 }
 
-export function createVolumes(directories: PodDirectories, references: References, tokens: AccountTokens): Volumes {
+export interface VolumeSources {
+  readonly directories: PodDirectories;
+  readonly references: References;
+  readonly tokens: AccountTokens;
+  /** Of claims and what they are bound to. */
+  readonly client: Pick<Client, "get">;
+  /** This node as the API has it: not every PersistentVolume is for every node. */
+  readonly node: () => Node | undefined;
+}
+
+export function createVolumes({ directories, references, tokens, client, node }: VolumeSources): Volumes {
   const pathOf = (pod: Pod, volume: Volume): string =>
     volume.hostPath?.path ?? join(directories.volumes(pod.metadata.uid ?? ""), volume.name);
 
@@ -30,15 +43,20 @@ export function createVolumes(directories: PodDirectories, references: Reference
     writeAtomically(pathOf(pod, volume), payload, groupOf(pod));
   };
 
-  const make = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<void> => {
+  /** Makes a volume ready. Answers its path. */
+  const make = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<string> => {
+    const claimName = claimNameOf(pod, volume);
+    if (claimName !== undefined) return persistentPath(pod, await claimedVolume(client, pod, claimName, node()));
     if (isConfigVolume(volume)) await write(pod, volume, facts);
     else if (volume.emptyDir) makeEmptyDir(pathOf(pod, volume), groupOf(pod));
     else if (volume.hostPath) checkHostPath(volume.hostPath);
     else {
       const kind = Object.keys(volume).find((key) => key !== "name") ?? "no source";
-      const known = "emptyDir, configMap, secret, downwardAPI, projected and hostPath";
+      const known =
+        "emptyDir, configMap, secret, downwardAPI, projected, hostPath, persistentVolumeClaim and ephemeral";
       throw new ConfigError(`${kind} is not supported: this node has ${known}`);
     }
+    return pathOf(pod, volume);
   };
 
   return {
@@ -46,12 +64,11 @@ export function createVolumes(directories: PodDirectories, references: Reference
       const paths = new Map<string, string>();
       for (const volume of pod.spec.volumes ?? []) {
         try {
-          await make(pod, volume, facts);
+          paths.set(volume.name, await make(pod, volume, facts));
         } catch (error) {
           const text = error instanceof Error ? error.message : String(error);
           throw new ConfigError(`MountVolume.SetUp failed for volume "${volume.name}" : ${text}`);
         }
-        paths.set(volume.name, pathOf(pod, volume));
       }
       return paths;
     },
@@ -72,6 +89,22 @@ export function createVolumes(directories: PodDirectories, references: Reference
     },
     dueIn: (podUid) => tokens.dueIn(podUid),
   };
+}
+
+/** Where a PersistentVolume is on this node. */
+function persistentPath(pod: Pod, { metadata, spec }: PersistentVolume): string {
+  if (spec.hostPath) {
+    checkHostPath(spec.hostPath);
+    return spec.hostPath.path;
+  }
+  if (!spec.local) {
+    throw new ConfigError(`persistentvolume "${metadata.name}" is not supported: this node has hostPath and local`);
+  }
+  const { path } = spec.local;
+  if (!statSync(path, { throwIfNoEntry: false })) throw new ConfigError(`path "${path}" does not exist`);
+  const group = groupOf(pod);
+  if (group !== undefined) giveToGroup(path, group, pod.spec.securityContext?.fsGroupChangePolicy);
+  return path;
 }
 
 function groupOf(pod: Pod): number | undefined {

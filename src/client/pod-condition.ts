@@ -1,4 +1,5 @@
-import { type Client, unless } from "../client/index.ts";
+import type { Client } from "./client.ts";
+import { unless } from "./outcomes.ts";
 import {
   formatTime,
   keyOf,
