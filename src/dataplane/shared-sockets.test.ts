@@ -11,7 +11,8 @@ function fakeSockets() {
       if ([...open.values()].includes(name)) return Promise.resolve("EADDRINUSE");
       const own = fd++;
       open.set(own, name);
-      return Promise.resolve({ fd: own, port: port === 0 ? 40_000 + own : port, close: () => void open.delete(own) });
+      const actual = port === 0 ? 40_000 + own : port;
+      return Promise.resolve({ address, fd: own, port: actual, close: () => void open.delete(own) });
     },
   };
   return { sockets, open };

@@ -25,13 +25,13 @@ export function shareSockets(real: Sockets): SharedSockets {
     forOne(rehearses = () => false) {
       const user = Symbol("data plane");
       return {
-        async listen(address, port, transport = "tcp") {
+        async listen(address, port, transport = "tcp", beside = false) {
           if (rehearses()) return real.listen("127.0.0.1", 0, transport);
           let key = keyOf(transport, address, port);
           let shared = open.get(key);
           if (shared?.users.has(user)) return "EADDRINUSE";
           if (!shared) {
-            const socket = await real.listen(address, port, transport);
+            const socket = await real.listen(address, port, transport, beside);
             if (typeof socket === "string") return socket;
             key = keyOf(transport, address, socket.port);
             shared = { socket, users: new Set() };
@@ -40,6 +40,7 @@ export function shareSockets(real: Sockets): SharedSockets {
           const { socket, users } = shared;
           users.add(user);
           return {
+            address: socket.address,
             fd: socket.fd,
             port: socket.port,
             close() {

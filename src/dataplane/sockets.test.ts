@@ -1,9 +1,10 @@
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { afterEach, expect, test } from "vitest";
-import { type ListeningSocket, systemSockets } from "./sockets.ts";
+import type { Listener } from "../routing/index.ts";
+import { type ListeningSocket, type OpenPort, openPort, systemSockets } from "./sockets.ts";
 
-const open: ListeningSocket[] = [];
+const open: (ListeningSocket | OpenPort)[] = [];
 afterEach(() => open.splice(0).forEach((socket) => socket.close()));
 
 async function listen(address: string, port: number): Promise<ListeningSocket> {
@@ -20,4 +21,26 @@ test("a port of all addresses is nobody else's, whatever they ask for", async ()
   const other = createServer().listen(port, "127.0.0.1");
   const [error] = (await once(other, "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("EADDRINUSE");
+});
+
+test("a port of several addresses is the same on each, and `::` beside IPv4 is of IPv6 alone", async () => {
+  const listener: Listener = { name: "any", port: 0, protocol: "HTTP", servers: new Map() };
+  const { bound, socket } = await openPort(systemSockets, listener, ["0.0.0.0", "::"]);
+  if (!socket) throw new Error(bound.error);
+  open.push(socket);
+  expect(socket.ends).toMatchObject(["0.0.0.0", "::"].map((address) => ({ address, port: bound.port })));
+  expect(bound.port).toBe(socket.port);
+  // Where one of them cannot be had, none is open.
+  const taken = await openPort(systemSockets, { ...listener, port: socket.port, bindPort: socket.port }, [
+    "127.0.0.2",
+    "::1",
+  ]);
+  expect(taken).toEqual({
+    bound: {
+      name: "any",
+      protocol: "HTTP",
+      wanted: socket.port,
+      error: expect.stringContaining("is in use") as string,
+    },
+  });
 });

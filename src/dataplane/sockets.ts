@@ -9,6 +9,8 @@ import type { BoundListener } from "./dataplane.ts";
  * no privilege for a port below 1024.
  */
 export interface ListeningSocket {
+  /** Where it really is: a rehearsal's is elsewhere than asked for. */
+  readonly address: string;
   readonly fd: number;
   readonly port: number;
   close(): void;
@@ -16,9 +18,27 @@ export interface ListeningSocket {
 
 /** Opens sockets: the real one, or a fake in tests. */
 export interface Sockets {
-  /** The error code, such as `EADDRINUSE`, when the port cannot be had. Port 0: any that is free. */
-  listen(address: string, port: number, transport?: Transport): Promise<ListeningSocket | string>;
+  /**
+   * The error code, such as `EADDRINUSE`, when the port cannot be had. Port 0: any that is free. `beside`: `::` leaves IPv4 to a socket of its own,
+   * so that nobody sees an IPv4 address in IPv6 form.
+   */
+  listen(address: string, port: number, transport?: Transport, beside?: boolean): Promise<ListeningSocket | string>;
 }
+
+/** Where to listen: on one address, or on several of them with the same port. */
+export type ListenAddresses = string | readonly string[];
+
+export const listOf = (addresses: ListenAddresses | undefined): readonly string[] =>
+  addresses === undefined ? ["0.0.0.0"] : typeof addresses === "string" ? [addresses] : addresses;
+
+/** A listener's port: a socket on each of its addresses. */
+export interface OpenPort {
+  readonly ends: readonly PortEnd[];
+  readonly port: number;
+  close(): void;
+}
+
+export type PortEnd = Pick<ListeningSocket, "address" | "port" | "fd">;
 
 export type Transport = "tcp" | "udp";
 
@@ -29,13 +49,15 @@ const closeOnExec = 0o2000000;
 const nonBlocking = 0o4000;
 const levelSocket = 1;
 const [reuseAddress, reusePort] = [2, 15];
+const levelIpv6 = 41;
+const onlyIpv6 = 26;
 /** Connections that wait for being accepted. */
 export const backlog = 4096;
 const codes: Readonly<Record<number, string>> = { 13: "EACCES", 98: "EADDRINUSE", 99: "EADDRNOTAVAIL" };
 
 /** Sockets by the calls of libc: node's own servers would accept connections themselves. */
 export const systemSockets: Sockets = {
-  async listen(address, port, transport = "tcp") {
+  async listen(address, port, transport = "tcp", beside = false) {
     const { default: koffi } = await import("koffi");
     const libc = koffi.load(null);
     const call = (prototype: string): ((...values: unknown[]) => number) =>
@@ -58,8 +80,10 @@ export const systemSockets: Sockets = {
     const one = Buffer.from([1, 0, 0, 0]);
     const size = Buffer.from([name.length, 0, 0, 0]);
     const tcp = transport === "tcp";
+    const only = beside && name.length > 16;
     // Two could share a port for datagrams by that option: one of them would get nothing.
     const failed =
+      (only && setOption(fd, levelIpv6, onlyIpv6, one, one.length) < 0) ||
       (tcp && setOption(fd, levelSocket, reuseAddress, one, one.length) < 0) ||
       bind(fd, name, name.length) < 0 ||
       (tcp && listen(fd, backlog) < 0) ||
@@ -72,7 +96,7 @@ export const systemSockets: Sockets = {
       closeSync(fd);
       return code;
     }
-    return { fd, port: name.readUInt16BE(2), close: () => closeSync(fd) };
+    return { address, fd, port: name.readUInt16BE(2), close: () => closeSync(fd) };
   },
 };
 
@@ -85,22 +109,42 @@ const words: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "is on an address that this host does not have",
 };
 
-/** A listener's port on its address, or the `usual` one, or port + 8000 where it cannot be had; the model's `bindPort` has no other. Never rejects. */
+/** A listener's port on its address, or the `usual` ones, or port + 8000 where it cannot be had; the model's `bindPort` has no other. Never rejects. */
 export async function openPort(
   sockets: Sockets,
   { name, protocol, port: wanted, bindPort, address: own }: Listener,
-  usual: string,
-): Promise<{ readonly bound: BoundListener; readonly socket?: ListeningSocket }> {
+  usual: readonly string[],
+): Promise<{ readonly bound: BoundListener; readonly socket?: OpenPort }> {
   const about = { name, protocol, wanted, ...(own === undefined ? {} : { address: own }) };
-  const address = own ?? usual;
+  const addresses = own === undefined ? usual : [own];
   const text = (port: number, code: string): string => `port ${port} ${words[code] ?? code}`;
   const transport = protocol === "UDP" ? "udp" : "tcp";
-  const first = await sockets.listen(address, bindPort ?? wanted, transport);
+  const first = await listenOnAll(sockets, addresses, bindPort ?? wanted, transport);
   if (typeof first !== "string") return { bound: { ...about, port: first.port }, socket: first };
   const error = text(bindPort ?? wanted, first);
   const other = wanted + fallbackOffset;
   if (bindPort !== undefined || other > 65_535 || first === "EADDRNOTAVAIL") return { bound: { ...about, error } };
-  const second = await sockets.listen(address, other, transport);
+  const second = await listenOnAll(sockets, addresses, other, transport);
   if (typeof second === "string") return { bound: { ...about, error: `${error}, and ${text(other, second)}` } };
   return { bound: { ...about, port: other, error: `${error}: listening on ${other} instead` }, socket: second };
+}
+
+async function listenOnAll(
+  sockets: Sockets,
+  addresses: readonly string[],
+  wanted: number,
+  transport: Transport,
+): Promise<OpenPort | string> {
+  const open: ListeningSocket[] = [];
+  const close = (): void => open.forEach((socket) => socket.close());
+  for (const address of addresses) {
+    // Where any port will do, the others take the one that the first got.
+    const socket = await sockets.listen(address, open[0]?.port ?? wanted, transport, addresses.length > 1);
+    if (typeof socket === "string") {
+      close();
+      return socket;
+    }
+    open.push(socket);
+  }
+  return { ends: open, port: open[0]?.port ?? wanted, close };
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { AddressInfo, ListenOptions, Server } from "node:net";
 import type { Listener } from "../../routing/index.ts";
 import type { BoundListener } from "../dataplane.ts";
+import type { PortEnd } from "../sockets.ts";
 
 /** Added to a port that may not be bound: 80 becomes 8080, 443 becomes 8443 + ... as `--help` says. */
 const fallbackOffset = 8000;
@@ -17,15 +18,23 @@ export type TakePort = (listener: Listener) => Promise<TakenPort> | TakenPort;
 
 export interface TakenPort {
   readonly bound: BoundListener;
-  /** To be closed by whoever takes it. */
-  readonly fd?: number;
+  /** To be closed by whoever takes it. Empty: nobody listens. */
+  readonly ends: readonly Pick<PortEnd, "address" | "fd">[];
 }
 
-/** Listens on a socket that is open already. */
-export async function bindTaken(server: Server, { bound, fd }: TakenPort): Promise<BoundListener> {
-  if (fd === undefined) return bound;
-  const failure = await listening(server, { fd, backlog });
-  return failure === undefined ? bound : withoutPort(bound, failure);
+/** A server for each address that a port is open on. */
+export interface BoundServers {
+  readonly bound: BoundListener;
+  readonly servers: readonly Server[];
+}
+
+/** Listens on sockets that are open already. */
+export async function bindTaken(create: () => Server, { bound, ends }: TakenPort): Promise<BoundServers> {
+  const servers = await listenWith(
+    create,
+    ends.map(({ fd }) => () => ({ fd, backlog })),
+  );
+  return typeof servers === "string" ? { bound: withoutPort(bound, servers), servers: [] } : { bound, servers };
 }
 
 export function withoutPort({ name, protocol, wanted, address }: BoundListener, failure: string): BoundListener {
@@ -45,39 +54,60 @@ export function portOrder({ port, bindPort }: Listener): readonly number[] {
 }
 
 /**
- * Binds the listener's port on its address, or the `usual` one; where that is not permitted or in use, port + 8000, unless the model says which
+ * Binds the listener's port on its address, or the `usual` ones; where that is not permitted or in use, port + 8000, unless the model says which
  * port to bind. Never rejects.
  */
-export async function bindPort(server: Server, listener: Listener, usual: string): Promise<BoundListener> {
-  const { name, protocol, port: wanted, bindPort } = listener;
-  const bound = { name, protocol, wanted, ...(listener.address === undefined ? {} : { address: listener.address }) };
-  const address = listener.address ?? usual;
-  if (bindPort !== undefined) {
-    const failure = await tryBind(server, bindPort, address);
-    return failure === undefined
-      ? { ...bound, port: bindPort }
-      : { ...bound, error: `port ${bindPort} ${words[failure] ?? failure}` };
-  }
-  const failure = await tryBind(server, wanted, address);
-  if (failure === undefined) return { ...bound, port: (server.address() as AddressInfo).port };
+export async function bindPort(
+  create: () => Server,
+  listener: Listener,
+  usual: readonly string[],
+): Promise<BoundServers> {
+  const { name, protocol, port: wanted, bindPort: only, address } = listener;
+  const about = { name, protocol, wanted, ...(address === undefined ? {} : { address }) };
+  const addresses = address === undefined ? usual : [address];
+  const text = (port: number, failure: string): string => `port ${port} ${words[failure] ?? failure}`;
+  const none = (error: string): BoundServers => ({ bound: { ...about, error }, servers: [] });
+  const first = await tryBind(create, only ?? wanted, addresses);
+  if (typeof first !== "string") return { bound: { ...about, port: portOf(first) ?? wanted }, servers: first };
+  const error = text(only ?? wanted, first);
   const other = wanted + fallbackOffset;
-  const first = `port ${wanted} ${words[failure] ?? failure}`;
-  if (other > 65_535 || failure === "EADDRNOTAVAIL") return { ...bound, error: first };
-  const second = await tryBind(server, other, address);
-  if (second === undefined) return { ...bound, port: other, error: `${first}: listening on ${other} instead` };
-  return { ...bound, error: `${first}, and port ${other} ${words[second] ?? second}` };
+  if (only !== undefined || other > 65_535 || first === "EADDRNOTAVAIL") return none(error);
+  const second = await tryBind(create, other, addresses);
+  if (typeof second === "string") return none(`${error}, and ${text(other, second)}`);
+  return { bound: { ...about, port: other, error: `${error}: listening on ${other} instead` }, servers: second };
 }
 
-function tryBind(server: Server, port: number, host: string): Promise<string | undefined> {
-  return listening(server, { port, host });
+/** Undefined for none. */
+const portOf = ([server]: readonly Server[]): number | undefined => server && (server.address() as AddressInfo).port;
+
+function tryBind(create: () => Server, port: number, addresses: readonly string[]): Promise<Server[] | string> {
+  return listenWith(
+    create,
+    // Where any port will do, the others take the one that the first got. Beside a socket of IPv4, `::` is of IPv6 alone.
+    addresses.map((host) => (open) => ({
+      port: portOf(open) ?? port,
+      host,
+      ipv6Only: addresses.length > 1,
+    })),
+  );
 }
 
-async function listening(server: Server, on: ListenOptions & { readonly fd?: number }): Promise<string | undefined> {
-  server.listen(on);
-  try {
-    await once(server, "listening");
-    return undefined;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
+/** A server for each of these places, or why one cannot be: then there is none. */
+async function listenWith(
+  create: () => Server,
+  places: readonly ((open: readonly Server[]) => ListenOptions & { readonly fd?: number })[],
+): Promise<Server[] | string> {
+  const open: Server[] = [];
+  for (const place of places) {
+    const server = create();
+    server.listen(place(open));
+    try {
+      await once(server, "listening");
+    } catch (error) {
+      for (const each of open) each.close();
+      return (error as NodeJS.ErrnoException).code ?? String(error);
+    }
+    open.push(server);
   }
+  return open;
 }

@@ -1,4 +1,4 @@
-import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { type BindOptions, createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { type Listener, matchStream } from "../../routing/index.ts";
 import type { BoundListener } from "../dataplane.ts";
@@ -18,24 +18,25 @@ interface Session {
 export async function openDatagrams(
   context: StreamContext,
   first: Listener,
-  options: { readonly address: string; readonly take?: TakePort },
+  options: { readonly addresses: readonly string[]; readonly take?: TakePort },
 ): Promise<OpenListener> {
-  const address = first.address ?? options.address;
   const { upstreams, limits } = context;
   let listener = first;
   const sessions = new Map<string, Session>();
-  const { socket: front, bound } = options.take
-    ? await bindTaken(await options.take(first), address)
-    : await bind(first, address);
-  front?.on("error", () => {});
-  front?.on("message", (message, from) => {
-    const key = `${from.address} ${from.port}`;
-    const session = sessions.get(key) ?? open(key, from);
-    session?.timer.refresh();
-    session?.socket.send(message, session.upstream.port, session.upstream.address, () => {});
-  });
+  const { sockets: fronts, bound } = options.take
+    ? await bindTaken(await options.take(first))
+    : await bind(first, first.address === undefined ? options.addresses : [first.address]);
+  for (const [index, front] of fronts.entries()) {
+    front.on("error", () => {});
+    front.on("message", (message, from) => {
+      const key = `${index} ${from.address} ${from.port}`;
+      const session = sessions.get(key) ?? open(key, front, from);
+      session?.timer.refresh();
+      session?.socket.send(message, session.upstream.port, session.upstream.address, () => {});
+    });
+  }
 
-  function open(key: string, client: RemoteInfo): Session | undefined {
+  function open(key: string, front: Socket, client: RemoteInfo): Session | undefined {
     // Whoever comes when all places are taken is not served: an old client is worth more than a forged one.
     if (sessions.size >= limits.connections) return undefined;
     const pool = pickBackend(matchStream(listener, "")?.route?.rule.backends ?? [])?.pool;
@@ -49,7 +50,7 @@ export async function openDatagrams(
     socket.on("message", (answer, from) => {
       if (from.port !== upstream.port || from.address !== upstream.address) return;
       session.timer.refresh();
-      front?.send(answer, client.port, client.address, () => {});
+      front.send(answer, client.port, client.address, () => {});
     });
     return session;
   }
@@ -79,46 +80,60 @@ export async function openDatagrams(
 
   async function close(): Promise<void> {
     for (const key of sessions.keys()) end(key);
-    if (!front) return;
-    const closed = once(front, "close");
-    front.close();
+    const closed = Promise.all(fronts.map((front) => once(front, "close")));
+    for (const front of fronts) front.close();
     await closed;
   }
 }
 
-async function bindTaken(
-  { bound, fd }: TakenPort,
-  address: string,
-): Promise<{ socket?: Socket; bound: BoundListener }> {
-  if (fd === undefined) return { bound };
-  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-  try {
-    const listening = once(socket, "listening");
-    socket.bind({ fd });
-    await listening;
-    return { socket, bound };
-  } catch (caught) {
-    socket.close();
-    return { bound: withoutPort(bound, (caught as NodeJS.ErrnoException).code ?? String(caught)) };
-  }
+interface BoundSockets {
+  /** One for each address. */
+  readonly sockets: readonly Socket[];
+  readonly bound: BoundListener;
 }
 
-async function bind(listener: Listener, address: string): Promise<{ socket?: Socket; bound: BoundListener }> {
-  const { name, protocol, port: wanted } = listener;
-  const about = { name, protocol, wanted, ...(listener.address === undefined ? {} : { address }) };
+async function bindTaken({ bound, ends }: TakenPort): Promise<BoundSockets> {
+  const sockets = await openAll(ends.map(({ address, fd }) => ({ address, where: () => ({ fd }) })));
+  return typeof sockets === "string" ? { sockets: [], bound: withoutPort(bound, sockets) } : { sockets, bound };
+}
+
+async function bind(listener: Listener, addresses: readonly string[]): Promise<BoundSockets> {
+  const { name, protocol, port: wanted, address: own } = listener;
+  const about = { name, protocol, wanted, ...(own === undefined ? {} : { address: own }) };
   let error: string | undefined;
   for (const port of portOrder(listener)) {
-    const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+    // Where any port will do, the others take the one that the first got.
+    const places = addresses.map((address) => ({
+      address,
+      where: ([first]: readonly Socket[]) => ({ port: first?.address().port ?? port, address }),
+    }));
+    const sockets = await openAll(places);
+    if (typeof sockets !== "string") {
+      const bound = { ...about, port: sockets[0]?.address().port ?? port };
+      return { sockets, bound: error === undefined ? bound : { ...bound, error } };
+    }
+    error ??= `port ${port}/udp: ${sockets}`;
+  }
+  return { sockets: [], bound: { ...about, ...(error === undefined ? {} : { error }) } };
+}
+
+/** A socket for each of these places, or why one cannot be: then there is none. */
+async function openAll(
+  places: readonly { readonly address: string; readonly where: (open: readonly Socket[]) => BindOptions }[],
+): Promise<Socket[] | string> {
+  const open: Socket[] = [];
+  for (const { address, where } of places) {
+    // Beside a socket of IPv4, `::` is of IPv6 alone.
+    const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", ipv6Only: places.length > 1 });
+    open.push(socket);
     try {
       const listening = once(socket, "listening");
-      socket.bind(port, address);
+      socket.bind(where(open.slice(0, -1)));
       await listening;
-      const bound = { ...about, port: socket.address().port };
-      return { socket, bound: error === undefined ? bound : { ...bound, error } };
     } catch (caught) {
-      socket.close();
-      error ??= `port ${port}/udp: ${(caught as NodeJS.ErrnoException).code ?? String(caught)}`;
+      for (const each of open) each.close();
+      return (caught as NodeJS.ErrnoException).code ?? String(caught);
     }
   }
-  return { bound: { ...about, ...(error === undefined ? {} : { error }) } };
+  return open;
 }

@@ -4,6 +4,7 @@ import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from 
 import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { type ListenAddresses, listOf } from "../sockets.ts";
 import { selfSigned } from "../self-signed.ts";
 import { accessLine, openAccessLog } from "../access-log.ts";
 import { portKind, type TakePort } from "./bind.ts";
@@ -18,8 +19,8 @@ import { createSecureContexts } from "./secure-contexts.ts";
 import { createUpstreams } from "./upstream.ts";
 
 export interface EmbeddedOptions {
-  /** Address to listen on. Default: all IPv4 addresses. */
-  readonly address?: string;
+  /** Where to listen. Default: all IPv4 addresses. */
+  readonly address?: ListenAddresses;
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
   readonly trustedForwarders?: readonly string[];
   readonly limits?: Partial<Limits>;
@@ -121,7 +122,7 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
     clock,
   };
   const listenerOptions = {
-    address: options.address ?? "0.0.0.0",
+    addresses: listOf(options.address),
     limits,
     log,
     contexts,

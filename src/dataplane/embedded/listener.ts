@@ -11,7 +11,7 @@ import {
   type ServerHttp2Session,
   type ServerOptions as Http2Options,
 } from "node:http2";
-import { createServer as createTcp, type Socket } from "node:net";
+import { createServer as createTcp, type Server as TcpServer, type Socket } from "node:net";
 import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
@@ -39,7 +39,7 @@ export interface OpenListener {
 }
 
 export interface ListenerOptions {
-  readonly address: string;
+  readonly addresses: readonly string[];
   readonly limits: Limits;
   readonly log: Logger;
   readonly contexts: SecureContexts;
@@ -83,8 +83,18 @@ export async function openListener(
       stream: (secure) => forwardStream(context, secure, matchStream(listener, serverNameOf(secure))?.route),
     },
   });
-  /** What opens the port. Who takes a connection is seen by how it begins. */
-  const front = createTcp({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  /** What opens the port on an address. Who takes a connection is seen by how it begins. */
+  const createFront = (): TcpServer => {
+    const front = createTcp({ allowHalfOpen: true, noDelay: true }, take);
+    front.maxConnections = limits.connections;
+    return front;
+  };
+  const take = (socket: Socket): void => {
+    // Of all addresses together.
+    if (sockets.size >= limits.connections) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
     socket.once("close", () => {
       sockets.delete(socket);
@@ -92,12 +102,11 @@ export async function openListener(
     });
     socket.on("error", () => socket.destroy());
     accept(socket);
-  });
-  front.maxConnections = limits.connections;
+  };
 
-  const bound = options.take
-    ? await bindTaken(front, await options.take(first))
-    : await bindPort(front, first, options.address);
+  const { bound, servers: fronts } = options.take
+    ? await bindTaken(createFront, await options.take(first))
+    : await bindPort(createFront, first, options.addresses);
   if (bound.error) log.warn({ listener: first.name, wanted: first.port, port: bound.port }, bound.error);
 
   return {
@@ -107,16 +116,14 @@ export async function openListener(
     },
     async drain() {
       draining = true;
-      if (!front.listening) return;
-      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      const closed = closeFronts();
       for (const session of sessions) session.close();
       await closed;
     },
     close: async (grace) => {
       draining = true;
       http1.close();
-      if (!front.listening) return;
-      const closed = new Promise<void>((resolve) => front.close(() => resolve()));
+      const closed = closeFronts();
       for (const session of sessions) session.close();
       // Node does not count those without a request as idle. Sessions of HTTP/2 have just been told.
       for (const socket of undecided) socket.destroy();
@@ -134,6 +141,12 @@ export async function openListener(
       clearTimeout(timer);
     },
   };
+
+  /** Settles when the last connection is done. */
+  async function closeFronts(): Promise<void> {
+    const open = fronts.filter((front) => front.listening);
+    await Promise.all(open.map((front) => new Promise<void>((resolve) => front.close(() => resolve()))));
+  }
 
   function count(socket: Socket, response: ServerResponse): void {
     pending.set(socket, (pending.get(socket) ?? 0) + 1);

@@ -53,7 +53,7 @@ export function createFrontends(options: FrontendOptions): Frontends {
           .catch(unlessGone);
     blocked.delete(key);
     for (const each of wanted) {
-      await applySlice(each, gateway);
+      for (const slice of each.slices) await applySlice(slice, gateway);
       await applyService(each, gateway);
     }
   }
@@ -72,11 +72,11 @@ export function createFrontends(options: FrontendOptions): Frontends {
     const spec = { ...found.spec, ...service.spec };
     if (!service.spec.loadBalancerIP) delete spec.loadBalancerIP;
     const metadata = merged(found, service.metadata);
-    if (samePorts(found, service.spec) && jsonEqual(metadata, found.metadata)) return;
+    if (sameSpec(found, service.spec) && jsonEqual(metadata, found.metadata)) return;
     await client.update(resources.Service, { ...found, metadata, spec }, { signal });
   }
 
-  async function applySlice({ slice }: Frontend, gateway: Gateway): Promise<void> {
+  async function applySlice(slice: Frontend["slices"][number], gateway: Gateway): Promise<void> {
     const { namespace = "", name = "" } = slice.metadata;
     const found = slices.get({ namespace, name });
     if (!found) {
@@ -127,10 +127,13 @@ function merged(found: { metadata: Meta }, wanted: Frontend["service"]["metadata
   };
 }
 
-function samePorts({ spec }: Service, wanted: Service["spec"]): boolean {
+function sameSpec({ spec }: Service, wanted: Service["spec"]): boolean {
   const text = (each: Service["spec"]): unknown =>
     (each.ports ?? []).map(({ name, protocol, port, targetPort }) => [name, protocol, port, targetPort]);
-  return jsonEqual(text(spec), text(wanted)) && (spec.loadBalancerIP ?? "") === (wanted.loadBalancerIP ?? "");
+  const samePolicy = wanted.ipFamilyPolicy === undefined || wanted.ipFamilyPolicy === spec.ipFamilyPolicy;
+  return (
+    samePolicy && jsonEqual(text(spec), text(wanted)) && (spec.loadBalancerIP ?? "") === (wanted.loadBalancerIP ?? "")
+  );
 }
 
 const addressesOf = (endpoints: EndpointSlice["endpoints"]): unknown =>

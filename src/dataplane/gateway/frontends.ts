@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { isIPv6 } from "node:net";
-import type { Draft, EndpointSlice, OwnerReference, Service } from "../../kube/index.ts";
+import { isIP, isIPv6 } from "node:net";
+import type { Draft, EndpointSlice, IpFamily, OwnerReference, Service } from "../../kube/index.ts";
 import { type Gateway, gatewayGroup, type GatewayPort } from "../../routing/index.ts";
 
 /** On everything that is made for a Gateway (GEP-1762). */
@@ -13,7 +13,8 @@ export const manager = "gateway.fairlead.dev";
 /** What leads traffic for a Gateway to the data plane: a Service of type LoadBalancer for each address, and where it ends. */
 export interface Frontend {
   readonly service: Draft<Service>;
-  readonly slice: Draft<EndpointSlice>;
+  /** One for each family of the nodes' addresses. */
+  readonly slices: readonly Draft<EndpointSlice>[];
 }
 
 /** One Service for each address that is asked for, one for any address when none is. */
@@ -21,6 +22,7 @@ export function frontendsOf(gateway: Gateway, ports: readonly GatewayPort[], nod
   if (ports.length === 0) return [];
   const { addresses = [], infrastructure } = gateway.spec;
   const wanted = addresses.length === 0 ? [undefined] : addresses.map(({ value }) => value);
+  const families = [...new Set(nodes.map(familyOf))];
   return wanted.map((address, index) => {
     const name = serviceName(gateway, index);
     const namespace = gateway.metadata.namespace ?? "";
@@ -43,6 +45,7 @@ export function frontendsOf(gateway: Gateway, ports: readonly GatewayPort[], nod
           type: "LoadBalancer",
           allocateLoadBalancerNodePorts: false,
           ...(address ? { loadBalancerIP: address } : {}),
+          ...(families.length > 1 ? familiesFor(address) : {}),
           ports: ports.map((each) => ({
             name: portName(each),
             protocol: each.transport,
@@ -51,18 +54,29 @@ export function frontendsOf(gateway: Gateway, ports: readonly GatewayPort[], nod
           })),
         },
       },
-      slice: {
+      slices: families.map((family, place) => ({
         metadata: {
           ...metadata,
+          name: place === 0 ? name : `${name}-${family.toLowerCase()}`,
           labels: { ...metadata.labels, [serviceLabel]: name, [managedByLabel]: manager },
         },
-        addressType: isIPv6(nodes[0] ?? "") ? "IPv6" : "IPv4",
-        endpoints: nodes.map((node) => ({ addresses: [node], conditions: { ready: true } })),
+        addressType: family,
+        endpoints: nodes
+          .filter((node) => familyOf(node) === family)
+          .map((node) => ({ addresses: [node], conditions: { ready: true } })),
         ports: ports.map((each) => ({ name: portName(each), protocol: each.transport, port: each.bindPort })),
-      },
+      })),
     };
   });
 }
+
+const familyOf = (address: string): IpFamily => (isIPv6(address) ? "IPv6" : "IPv4");
+
+/** Both families of a cluster that has two; of an address that is asked for its own alone. */
+const familiesFor = (address: string | undefined): Pick<Service["spec"], "ipFamilyPolicy" | "ipFamilies"> =>
+  address === undefined || isIP(address) === 0
+    ? { ipFamilyPolicy: "PreferDualStack" }
+    : { ipFamilyPolicy: "SingleStack", ipFamilies: [familyOf(address)] };
 
 function ownerOf(gateway: Gateway): OwnerReference {
   const { name, uid = "" } = gateway.metadata;

@@ -8,8 +8,8 @@ import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
 export interface Frontend {
   readonly tag: string;
   readonly protocol: ListenerProtocol;
-  /** Descriptor of its listening socket in the process. */
-  readonly fd: number;
+  /** Descriptors of its listening sockets in the process, one an address. */
+  readonly fds: readonly number[];
   /** Port that clients see. */
   readonly port: number;
   readonly clients: ClientDemand;
@@ -198,13 +198,14 @@ export function configText(input: ConfigInput): string {
   lines.push("");
   return lines.join("\n");
 
-  function httpFrontend({ tag, protocol, fd, port, clients }: Frontend): void {
+  function httpFrontend({ tag, protocol, fds, port, clients }: Frontend): void {
     const scheme = protocol === "HTTPS" ? "https" : "http";
-    if (scheme === "http") say(`bind fd@${fd}`);
+    if (scheme === "http") for (const fd of fds) say(`bind fd@${fd}`);
     else {
       // What is wrong with a certificate is the program's to judge, unless nobody is served without a good one.
       const judged = clients.requires ? [] : ["ca-ignore-err", "all", "crt-ignore-err", "all"];
-      say(`bind fd@${fd} ssl crt-list`, files.list(directory, tag), "alpn", "h2,http/1.1", ...judged);
+      const secure = ["ssl", "crt-list", files.list(directory, tag), "alpn", "h2,http/1.1", ...judged];
+      for (const fd of fds) say(`bind fd@${fd}`, ...secure);
       if (clients.requires) say("tcp-request session reject unless { ssl_c_used } { ssl_c_verify 0 }");
     }
     const trusting = input.trusted.length > 0;
@@ -301,8 +302,8 @@ export function configText(input: ConfigInput): string {
     say("use_backend %[var(txn.slot)]");
   }
 
-  function streamFrontend({ tag, protocol, fd }: Frontend): void {
-    say(`bind fd@${fd}`);
+  function streamFrontend({ tag, protocol, fds }: Frontend): void {
+    for (const fd of fds) say(`bind fd@${fd}`);
     const hello = protocol === "TLS" ? " if { req.ssl_hello_type 1 }" : "";
     if (protocol === "TLS") {
       say(`tcp-request inspect-delay ${limits.clientHeaders}`);

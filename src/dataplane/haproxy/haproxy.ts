@@ -5,7 +5,7 @@ import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { createLines, createReports, indexModel, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
-import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
+import { type ListenAddresses, listOf, openPort, type OpenPort, type Sockets, systemSockets } from "../sockets.ts";
 import { keptOut } from "../features.ts";
 import { type Authorities, authoritiesOf, clientTrustOf, needsStart, trustOf } from "./authorities.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
@@ -23,8 +23,8 @@ import { createSync, type State } from "./sync.ts";
 import { createTables, tagOf } from "./tables.ts";
 
 export interface HaproxyOptions extends ReportOptions {
-  /** Address to listen on. Default: all IPv4 addresses. */
-  readonly address?: string;
+  /** Where to listen. Default: all IPv4 addresses. */
+  readonly address?: ListenAddresses;
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
   readonly trustedForwarders?: readonly string[];
   readonly limits?: Partial<Limits>;
@@ -50,7 +50,7 @@ const mostDraining = 8;
 interface Port {
   readonly listener: Listener;
   readonly bound: BoundListener;
-  readonly socket?: ListeningSocket;
+  readonly socket?: OpenPort;
 }
 
 /**
@@ -61,7 +61,7 @@ interface Port {
 export function startHaproxy(options: HaproxyOptions): DataPlane {
   const { signal, log, clock = systemClock, sockets = systemSockets } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const address = options.address ?? "0.0.0.0";
+  const addresses = listOf(options.address);
   let ports = new Map<string, Port>();
   let slots: Slots = noSlots;
   let configuration: Configuration | undefined;
@@ -113,7 +113,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     // Ports that are given up are free for those that come, once the process has let go of them: not yet.
     for (const listener of listeners) {
       if (next.has(listener.name)) continue;
-      const opened = await openPort(sockets, listener, address);
+      const opened = await openPort(sockets, listener, addresses);
       if (opened.bound.error)
         log.warn({ listener: listener.name, wanted: listener.port, port: opened.bound.port }, opened.bound.error);
       next.set(listener.name, { listener, ...opened });
@@ -144,17 +144,24 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Whatever of ports a process cannot change while it runs. */
   function shapeOf(opened: ReadonlyMap<string, Port>): string {
     return JSON.stringify(
-      frontendsOf(opened).map(({ tag, protocol, port, clients, socket }) => [tag, protocol, port, clients, socket.fd]),
+      frontendsOf(opened).map(({ tag, protocol, port, clients, socket }) => [
+        tag,
+        protocol,
+        port,
+        clients,
+        socket.ends.map(({ fd }) => fd),
+      ]),
     );
   }
 
-  function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: ListeningSocket })[] {
+  function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: OpenPort })[] {
+    let fd = firstFd;
     return [...opened.values()]
       .flatMap(({ listener, socket }) => (socket ? [{ listener, socket }] : []))
-      .map(({ listener, socket }, index) => ({
+      .map(({ listener, socket }) => ({
         tag: tagOf(listener),
         protocol: listener.protocol,
-        fd: firstFd + index,
+        fds: socket.ends.map(() => fd++),
         port: listener.bindPort === undefined ? socket.port : listener.port,
         clients: demandOf(listener),
         socket,
@@ -231,7 +238,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       program: options.program ?? "haproxy",
       config: files.config(path),
       socket,
-      sockets: frontends.map(({ socket: { fd } }) => fd),
+      sockets: frontends.flatMap(({ socket }) => socket.ends.map(({ fd }) => fd)),
       ...(user ? { user } : {}),
       log,
       ...(reports ? { output: createLines(reported) } : {}),

@@ -6,11 +6,15 @@ const settings: NginxSettings = {
   directory: "/run/fairlead/nginx",
   master: 0,
   listeners: [
-    { id: "l0", port: 8080, secure: false, clientPort: 80 },
-    { id: "l1", port: 8443, secure: true, clientPort: 443 },
+    { id: "l0", places: [{ address: "127.0.0.1", port: 8080 }], secure: false, clientPort: 80 },
+    {
+      id: "l1",
+      places: ["127.0.0.1", "::1"].map((address) => ({ address, port: 8443 })),
+      secure: true,
+      clientPort: 443,
+    },
   ],
   generation: 7,
-  address: "127.0.0.1",
   trustedForwarders: ["10.0.0.0/8", "fd00::/8"],
   limits: defaultLimits,
   workers: 2,
@@ -25,7 +29,7 @@ describe("configurationText", () => {
     expect(text).toContain("listen 127.0.0.1:8443 backlog=4096 ssl http2;");
     expect(text).toContain('return 200 "7";');
     expect(text).toContain("set_real_ip_from fd00::/8;");
-    expect(configurationText({ ...settings, address: "::1" })).toContain("listen [::1]:8080 backlog=4096;");
+    expect(text).toContain("listen [::1]:8443 backlog=4096 ssl http2;");
   });
 
   test("drops every form of the header fields that only we write", () => {
@@ -42,10 +46,10 @@ describe("configurationText", () => {
     { user: "nobody; load_module x" },
     { modules: ["/x\n"] },
     { trustedForwarders: ["0.0.0.0/0; deny all"] },
-    { address: "127.0.0.1 ssl" },
-    { listeners: [{ id: 'l0")', port: 80, secure: false, clientPort: 80 }] },
-    { listeners: [{ id: "l0", port: 80.5, secure: false, clientPort: 80 }] },
-    { listeners: [{ id: "l0", port: 0, secure: false, clientPort: 80 }] },
+    { listeners: [{ id: "l0", places: [{ address: "127.0.0.1 ssl", port: 80 }], secure: false, clientPort: 80 }] },
+    { listeners: [{ id: 'l0")', places: [{ address: "::", port: 80 }], secure: false, clientPort: 80 }] },
+    { listeners: [{ id: "l0", places: [{ address: "::", port: 80.5 }], secure: false, clientPort: 80 }] },
+    { listeners: [{ id: "l0", places: [{ address: "::", port: 0 }], secure: false, clientPort: 80 }] },
   ] as Partial<NginxSettings>[])("refuses what could mean something to nginx: %j", (bad) => {
     expect(() => configurationText({ ...settings, ...bad })).toThrow(TypeError);
   });

@@ -6,7 +6,8 @@ import { backlog } from "../sockets.ts";
 export interface NginxListener {
   /** Its name in rows: `l` and a number. */
   readonly id: string;
-  readonly port: number;
+  /** Where it listens: one place an address. */
+  readonly places: readonly { readonly address: string; readonly port: number }[];
   readonly secure: boolean;
   /** Port as backends are told of it. */
   readonly clientPort: number;
@@ -27,8 +28,6 @@ export interface NginxSettings {
   readonly listeners: readonly NginxListener[];
   /** Number of this configuration: how the control server shows that it is in force. */
   readonly generation: number;
-  /** Address to listen on. */
-  readonly address: string;
   /** CIDRs. */
   readonly trustedForwarders: readonly string[];
   readonly limits: Limits;
@@ -275,7 +274,7 @@ function upstreams(limits: Limits): string[] {
 }
 
 function serverText(listener: NginxListener, settings: NginxSettings): string {
-  const { id, port, secure, clientPort, limited = false, asking = false, errorSets = [] } = listener;
+  const { id, places, secure, clientPort, limited = false, asking = false, errorSets = [] } = listener;
   const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
   const server = "add_header Server $fl_server always;";
   const plainFields = program("request", `answer_fields(${secure})`);
@@ -303,7 +302,10 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
     ),
   ];
   return [
-    `server { listen ${socketAddress(settings.address, port)} backlog=${backlog}${secure ? " ssl http2" : ""};`,
+    "server {",
+    ...places.map(
+      ({ address, port }) => `listen ${socketAddress(address, port)} backlog=${backlog}${secure ? " ssl http2" : ""};`,
+    ),
     asking ? "ssl_session_cache off; ssl_session_tickets off;" : "",
     secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,

@@ -17,7 +17,7 @@ import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
 import { createPlainHostMemory, hostsOf } from "../hosts.ts";
-import { type ListeningSocket, openPort, type Sockets, systemSockets } from "../sockets.ts";
+import { type ListenAddresses, listOf, openPort, type OpenPort, type Sockets, systemSockets } from "../sockets.ts";
 import { findUser } from "../haproxy/directory.ts";
 import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
@@ -32,8 +32,8 @@ import { encodeRow } from "./encoding.ts";
 import { batchesOf, changesBetween, createRows, poolRow, poolRowName, errorSet, type Rows } from "./rows.ts";
 
 export interface NginxOptions extends ReportOptions {
-  /** Address to listen on. Default: all IPv4 addresses. */
-  readonly address?: string;
+  /** Where to listen. Default: all IPv4 addresses. */
+  readonly address?: ListenAddresses;
   /** CIDRs of proxies in front of this one, whose `X-Forwarded-*` are believed. Default: none. */
   readonly trustedForwarders?: readonly string[];
   /** Bounds; those of requests per endpoint, tries and avoidance are fixed here. */
@@ -75,7 +75,7 @@ const socketPathBytes = 107;
 interface Open {
   readonly id: string;
   readonly bound: BoundListener;
-  readonly socket?: ListeningSocket;
+  readonly socket?: OpenPort;
   /** What routes have wanted of its configuration: it stays while the port is open, so that no change takes it from under a request. */
   text: ListenerText;
 }
@@ -88,7 +88,7 @@ interface Master {
   readonly process: NginxProcess;
   readonly control: Control;
   /** Those that it was started with. */
-  readonly sockets: ReadonlySet<ListeningSocket>;
+  readonly sockets: ReadonlySet<OpenPort>;
   readonly listeners: readonly NginxListener[];
   /** Aborts when it must not answer any more. */
   readonly hurry: AbortController;
@@ -105,7 +105,7 @@ const mostErrorSets = 32;
 export function startNginx(options: NginxOptions): DataPlane {
   const { signal, log, clock = systemClock, commands = systemCommands, sockets = systemSockets } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  const address = options.address ?? "0.0.0.0";
+  const addresses = listOf(options.address);
   // Checked now, as the embedded data plane does.
   trustedForwarders(options.trustedForwarders ?? []);
   const workers = options.workers ?? Math.min(availableParallelism(), 8);
@@ -121,7 +121,7 @@ export function startNginx(options: NginxOptions): DataPlane {
   /** Those that another one has taken over from, until they end. */
   const relieved = new Set<Master>();
   /** Sockets that no listener needs any more, and a master that ends still has. */
-  const left = new Map<ListeningSocket, BoundListener>();
+  const left = new Map<OpenPort, BoundListener>();
   let masters = 0;
   let retired = false;
   let generation = 0;
@@ -227,17 +227,18 @@ export function startNginx(options: NginxOptions): DataPlane {
     if (protocol !== "HTTP" && protocol !== "HTTPS")
       return { bound: { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` } };
     const { address: _own, ...everywhere } = listener;
-    const made = await openPort(sockets, everywhere, address);
+    const made = await openPort(sockets, everywhere, addresses);
     if (made.bound.error) log.warn({ listener: name, wanted, port: made.bound.port }, made.bound.error);
     return made;
   }
 
   function served(): NginxListener[] {
-    return [...open.values()].flatMap(({ id, bound, text }) => {
-      if (bound.port === undefined) return [];
+    return [...open.values()].flatMap(({ id, bound, socket, text }) => {
+      if (bound.port === undefined || !socket) return [];
       const listener = model.listeners.find(({ name }) => name === bound.name);
       const clientPort = listener?.bindPort === undefined ? bound.port : bound.wanted;
-      return [{ id, port: bound.port, secure: bound.protocol === "HTTPS", clientPort, ...text }];
+      const places = socket.ends.map(({ address, port }) => ({ address, port }));
+      return [{ id, places, secure: bound.protocol === "HTTPS", clientPort, ...text }];
     });
   }
 
@@ -265,14 +266,14 @@ export function startNginx(options: NginxOptions): DataPlane {
     }
   }
 
-  const socketsOf = (): ListeningSocket[] => [...open.values()].flatMap(({ socket }) => socket ?? []);
+  const socketsOf = (): OpenPort[] => [...open.values()].flatMap(({ socket }) => socket ?? []);
 
   function startMaster({ program, directory }: Place, number: number, listeners: readonly NginxListener[]): Master {
     const paths = layout(directory, number);
     const own = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
       log,
       onStart: () => rmSync(paths.socket, { force: true }),
-      sockets: () => socketsOf().map(({ fd }) => fd),
+      sockets: () => socketsOf().flatMap(({ ends }) => ends.map(({ fd }) => fd)),
     });
     const control = createControl(paths.socket);
     const hurry = new AbortController();
@@ -307,7 +308,6 @@ export function startNginx(options: NginxOptions): DataPlane {
       master: number,
       listeners,
       generation: ++generation,
-      address,
       trustedForwarders: options.trustedForwarders ?? [],
       limits,
       workers,
@@ -435,7 +435,7 @@ function nobodysGroup(): string {
 /** Whether a master's configuration has all that rows for these listeners may ask for: else it must not answer for long. */
 function understands(master: Master, listeners: readonly NginxListener[]): boolean {
   return listeners.every((listener) => {
-    const own = master.listeners.find(({ port }) => port === listener.port);
+    const own = master.listeners.find(({ places: [place] }) => place?.port === listener.places[0]?.port);
     return !own || JSON.stringify(own) === JSON.stringify(listener);
   });
 }

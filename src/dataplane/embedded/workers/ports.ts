@@ -1,12 +1,12 @@
 import type { Listener } from "../../../routing/index.ts";
 import type { Logger } from "../../../system/index.ts";
 import type { BoundListener } from "../../dataplane.ts";
-import { type ListeningSocket, openPort, type Sockets } from "../../sockets.ts";
+import { openPort, type OpenPort, type Sockets } from "../../sockets.ts";
 
 export interface Port {
   readonly bound: BoundListener;
   /** Absent with `bound.error`. */
-  readonly socket?: ListeningSocket;
+  readonly socket?: OpenPort;
 }
 
 /** The sockets of a model's listeners. They stay open while processes that serve them come and go. */
@@ -23,7 +23,7 @@ export interface Ports {
 
 const transportOf = (protocol: Listener["protocol"]): string => (protocol === "UDP" ? "udp" : "tcp");
 
-export function createPorts(sockets: Sockets, usual: string, log: Logger): Ports {
+export function createPorts(sockets: Sockets, usual: readonly string[], log: Logger): Ports {
   let ports = new Map<string, Port>();
 
   return {

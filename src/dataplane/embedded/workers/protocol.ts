@@ -7,8 +7,8 @@ import type { Figures } from "./figures.ts";
 /** A port as the controller opened it. */
 export interface Place {
   readonly bound: BoundListener;
-  /** A descriptor for it has been sent: the process's earlier one, if any, is of no use. */
-  readonly fresh: boolean;
+  /** A descriptor for each of these addresses of it has been sent: the process's earlier ones, if any, are of no use. */
+  readonly fresh?: readonly string[];
 }
 
 /** To a process that serves. Each but `begin` and `stop` is answered once, in the order of their coming; `drain` when the last connection is done. */

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import type { DescriptorInbox } from "../../descriptors.ts";
 import type { BoundListener } from "../../dataplane.ts";
+import type { TakenPort } from "../bind.ts";
 import { silentLogger } from "../../../system/index.ts";
 import { startEmbedded } from "../embedded.ts";
 import { follow } from "./difference.ts";
@@ -26,7 +27,7 @@ export interface Worker {
 export function runWorker(send: (message: FromWorker) => void, descriptors: DescriptorInbox): Worker {
   const stopping = new AbortController();
   const metrics = createRelayedMetrics((figures) => send({ type: "figures", figures }), figuresEvery);
-  const places = new Map<string, { readonly bound: BoundListener; fd?: number }>();
+  const places = new Map<string, { readonly bound: BoundListener; ends: TakenPort["ends"] }>();
   let snapshot = emptySnapshot;
   let plane: ReturnType<typeof startEmbedded> | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -65,10 +66,10 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
             log: silentLogger,
             take: ({ name, protocol, port: wanted }) => {
               const place = places.get(name);
-              if (!place) return { bound: { name, protocol, wanted, error: "nobody has opened it" } };
-              const { fd } = place;
-              delete place.fd;
-              return { bound: place.bound, ...(fd === undefined ? {} : { fd }) };
+              if (!place) return { bound: { name, protocol, wanted, error: "nobody has opened it" }, ends: [] };
+              const { bound, ends } = place;
+              place.ends = [];
+              return { bound, ends };
             },
           });
           return;
@@ -76,14 +77,14 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
           // Descriptors come in the order of messages: they are taken now, whenever their message has its turn.
           const given = message.places.map(({ bound, fresh }) => ({
             bound,
-            fresh,
-            ...(fresh ? { fd: descriptors.receive() } : {}),
+            fresh: fresh !== undefined,
+            ends: (fresh ?? []).map((address) => ({ address, fd: descriptors.receive() })),
           }));
           answer(message.id, async () => {
             for (const { fresh, ...place } of given) {
               const before = places.get(place.bound.name);
               if (!fresh && before) continue;
-              if (before?.fd !== undefined) closeSync(before.fd);
+              for (const { fd } of before?.ends ?? []) closeSync(fd);
               places.set(place.bound.name, place);
             }
             snapshot = follow(snapshot, message.difference);

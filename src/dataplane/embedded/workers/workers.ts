@@ -6,7 +6,7 @@ import type { DataPlane } from "../../dataplane.ts";
 import { copyDescriptor } from "../../descriptors.ts";
 import { refusalsOf } from "../../features.ts";
 import { findUser, type SystemUser } from "../../haproxy/directory.ts";
-import { type Sockets, systemSockets } from "../../sockets.ts";
+import { listOf, type PortEnd, type Sockets, systemSockets } from "../../sockets.ts";
 import { portKind } from "../bind.ts";
 import { capabilities, type EmbeddedOptions, grace, startEmbedded, within } from "../embedded.ts";
 import { trustedForwarders } from "../forwarded.ts";
@@ -129,11 +129,11 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       const port = ports.get(name);
       if (!port) continue;
       const { bound, socket } = port;
-      const mark = `${socket?.fd} ${bound.wanted} ${bound.port} ${bound.address} ${portKind(protocol)}`;
+      const mark = `${socket?.ends.map(({ fd }) => fd).join()} ${bound.wanted} ${bound.port} ${bound.address} ${portKind(protocol)}`;
       const fresh = socket !== undefined && to.ports.get(name) !== mark;
       to.ports.set(name, mark);
-      if (fresh) descriptors.push(socket.fd);
-      places.push({ bound, fresh });
+      if (fresh) descriptors.push(...socket.ends.map(({ fd }) => fd));
+      places.push({ bound, ...(fresh ? { fresh: socket.ends.map(({ address }) => address) } : {}) });
     }
     const names = new Set(places.map(({ bound }) => bound.name));
     for (const name of to.ports.keys()) if (!names.has(name)) to.ports.delete(name);
@@ -192,7 +192,7 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
 export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
   const { signal, log, metrics, clock = systemClock, sockets = systemSockets } = options;
   const count = Math.max(1, options.processes ?? Math.min(4, Math.floor(availableParallelism() / 2)));
-  const ports = createPorts(sockets, options.address ?? "0.0.0.0", log);
+  const ports = createPorts(sockets, listOf(options.address), log);
   const keepers: Keeper[] = [];
   let snapshot = emptySnapshot;
   let retired = false;
@@ -211,7 +211,8 @@ export function startEmbeddedWorkers(options: WorkersOptions): DataPlane {
     async take({ name, protocol, port: wanted }) {
       const port = ports.current.get(name);
       const { socket, bound = { name, protocol, wanted } } = port ?? {};
-      return { bound, ...(socket ? { fd: await copyDescriptor(socket.fd) } : {}) };
+      const copyOf = async (end: PortEnd) => ({ ...end, fd: await copyDescriptor(end.fd) });
+      return { bound, ends: await Promise.all((socket?.ends ?? []).map(copyOf)) };
     },
   });
 
