@@ -6,7 +6,7 @@ import { createHttpClient, createInformers } from "../client/index.ts";
 import type { ServerCredentials } from "../kubelet/index.ts";
 import { systemClock, systemCommands } from "../system/index.ts";
 import type { Capabilities } from "./capabilities.ts";
-import { addressesOf, addressPlan, type ChosenRanges } from "./cluster/addresses.ts";
+import { addressPlan, type ChosenRanges } from "./cluster/addresses.ts";
 import { agentFiles } from "./cluster/agents.ts";
 import { startNodeKubelet, startNodeProxy } from "./cluster/node.ts";
 import { startNodeVip } from "./cluster/vip.ts";
@@ -20,7 +20,8 @@ export interface AgentConfig {
   readonly number: number;
   /** How many nodes the cluster has. */
   readonly nodes: number;
-  readonly address: string;
+  /** All addresses of the node, the primary one first. */
+  readonly addresses: readonly string[];
   /** The ranges that the user chose. */
   readonly chosen: ChosenRanges;
   /** URL of the API. */
@@ -104,11 +105,7 @@ async function agent({ dir, node }: { dir: string; node: string }): Promise<void
   };
   const vips = config.vipClient && clientAs(config.vipClient);
   const vip = vips && startNodeVip({ ...options, client: vips, informers: createInformers(vips, { signal, log }) });
-  const parts = [
-    startNodeKubelet(options),
-    startNodeProxy(options, addressesOf(options.plan, config.number)),
-    ...(vip ? [vip] : []),
-  ];
+  const parts = [startNodeKubelet(options), startNodeProxy(options, config.addresses), ...(vip ? [vip] : [])];
   await Promise.all(parts.map(({ stopped }) => stopped));
   await taken.giveBack();
 }

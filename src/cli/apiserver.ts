@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { setMaxListeners } from "node:events";
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { createInformers } from "../client/index.ts";
@@ -54,11 +54,11 @@ type Flags = Readonly<Record<string, unknown>> & {
 async function run(flags: Flags): Promise<void> {
   const settings = readSettings({ ...flags, store: "etcd" });
   const { advertiseAddress } = flags;
-  if (advertiseAddress !== undefined && !isIPv4(advertiseAddress))
+  if (advertiseAddress !== undefined && !isIP(advertiseAddress))
     throw new CliError(
       "USAGE",
       `--advertise-address ${JSON.stringify(advertiseAddress)} is not usable`,
-      "give an IPv4 address",
+      "give an IP address",
     );
   const own = clusterDirectory(settings.dir);
   const directory = { ...own, pki: flags.pkiDir === undefined ? own.pki : resolve(flags.pkiDir) };
@@ -81,7 +81,9 @@ async function run(flags: Flags): Promise<void> {
     keepServerHeapSmall();
     const network = advertiseAddress?.startsWith("127.") ? "loopback" : "namespaces";
     const usual = addressPlan(network, 1, settings);
-    const plan = { ...usual, node: (number: number) => (number === 1 && advertiseAddress) || usual.node(number) };
+    const addressesOf = (number: number) =>
+      number === 1 && advertiseAddress ? [advertiseAddress] : usual.addressesOf(number);
+    const plan = { ...usual, addressesOf, node: (number: number) => addressesOf(number)[0] ?? "" };
     const metrics = createMetrics();
     const clock = systemClock;
     const certificate = `apiserver-${plan.node(1)}-${settings.apiPort}`;

@@ -1,5 +1,6 @@
 import { openSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import type { DataPlaneName } from "../dataplane/index.ts";
 import { CliError } from "./errors.ts";
@@ -8,6 +9,17 @@ import { CliError } from "./errors.ts";
 export function dataPlaneName(value: unknown, option = "--dataplane"): DataPlaneName {
   if (value === "embedded" || value === "haproxy" || value === "nginx") return value;
   throw new CliError("USAGE", `${option} ${JSON.stringify(value)} is no data plane`, "use embedded, haproxy or nginx");
+}
+
+/** The addresses of `--address`, with commas between. Throws `CliError` for what is none. */
+export function listenAddresses(value: string): readonly string[] {
+  const addresses = value.split(",").map((one) => one.trim());
+  if (addresses.every((one) => isIP(one)) && new Set(addresses).size === addresses.length) return addresses;
+  throw new CliError(
+    "USAGE",
+    `--address ${JSON.stringify(value)} is not usable`,
+    "give an IP address, or several with commas between: 0.0.0.0,:: is every address of both families",
+  );
 }
 
 /** What a data plane tells of its requests. */

@@ -24,7 +24,7 @@ import {
 import { resources } from "../kube/index.ts";
 import type { GatewayTranslation } from "../routing/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
-import { dataPlaneName, type Observation, openAccessLog, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, listenAddresses, openAccessLog, requireDataPlane, type Observation } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
@@ -38,7 +38,7 @@ import { startStatusEndpoint } from "./status-endpoint.ts";
 interface Flags extends AcmeFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
-  readonly address: string;
+  readonly address: readonly string[];
   readonly httpPort: number;
   readonly httpsPort: number;
   readonly httpBindPort?: number;
@@ -75,7 +75,7 @@ export function ingressCommand(): Command {
       "how to reach the cluster (default: KUBECONFIG, ~/.kube/config, the pod's service account)",
     )
     .option("--context <name>", "context of the kubeconfig")
-    .option("--address <ip>", "address to listen on", "0.0.0.0")
+    .option("--address <ips>", "addresses to listen on, with commas between", listenAddresses, ["0.0.0.0"])
     .option(
       "--dataplane <name>",
       "what serves them: embedded, haproxy or nginx",

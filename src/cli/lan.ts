@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
+import type { IpFamily } from "../kube/index.ts";
 import { CommandError, type CommandRunner, runOrThrow } from "../system/index.ts";
 
 /** The network that joins the nodes of one machine: a bridge on the host, which is node 1, and a namespace a further node. */
 export interface NodeLan {
-  /** Makes the network for so many nodes; keeps what is there, removes what is too many. Throws `CommandError`. */
-  setUp(nodes: number, options?: { readonly ipv6?: boolean }): Promise<void>;
+  /** Makes the network for so many nodes; keeps what is there, removes what is too many. Default: IPv4 alone. Throws `CommandError`. */
+  setUp(nodes: number, families?: readonly IpFamily[]): Promise<void>;
   /** Removes all of it, also what another process made. */
   tearDown(): Promise<void>;
 }
@@ -14,8 +15,8 @@ export interface NodeLan {
 /** The bridge's name; names of its ports begin with it. */
 export const lanBridge = "fairlead-lan";
 const bridge = lanBridge;
-const prefix = "10.41.0";
-const prefixOfIpv6 = "fd00:10:41::";
+const prefix = { IPv4: "10.41.0.", IPv6: "fd00:10:41::" } as const;
+const prefixLength = { IPv4: 24, IPv6: 64 } as const;
 
 /** Whether anything of this LAN, or of one that was here before, is in this machine's network. */
 async function isThere(cluster: string): Promise<boolean> {
@@ -31,13 +32,11 @@ async function isThere(cluster: string): Promise<boolean> {
 export const lanName = (root: string): string => createHash("sha256").update(root).digest("hex").slice(0, 8);
 
 /** Address of a node on the LAN; the host is node 1. */
-export const lanAddress = (node: number): string => `${prefix}.${node}`;
-
-/** Its IPv6 address, where the cluster has two families. */
-export const lanAddressOfIpv6 = (node: number): string => `${prefixOfIpv6}${node.toString(16)}`;
+export const lanAddress = (node: number, family: IpFamily = "IPv4"): string =>
+  `${prefix[family]}${node.toString(family === "IPv4" ? 10 : 16)}`;
 
 /** The ranges that these are in. */
-export const lanRanges: readonly string[] = [`${prefix}.0/24`, `${prefixOfIpv6}/64`];
+export const lanRanges: readonly string[] = [`${prefix.IPv4}0/24`, `${prefix.IPv6}/64`];
 
 /** Network namespace of a further node; `cluster` is of `lanName`. */
 export const lanNamespace = (cluster: string, node: number): string => `${anyNode}${cluster}-${node}`;
@@ -85,10 +84,15 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
     }
   };
 
-  const addBridge = async (ipv6: boolean) => {
+  /** Nobody else has this address: of IPv6 it may be used at once. */
+  const giveAddress = (within: readonly string[], node: number, family: IpFamily, device: string) => {
+    const own = `${lanAddress(node, family)}/${prefixLength[family]}`;
+    return ip(...within, "address", "replace", own, "dev", device, ...(family === "IPv6" ? ["nodad"] : []));
+  };
+
+  const addBridge = async (families: readonly IpFamily[]) => {
     if (!(await exists(bridge))) await ip("link", "add", bridge, "type", "bridge");
-    await ip("address", "replace", `${lanAddress(1)}/24`, "dev", bridge);
-    if (ipv6) await ip("address", "replace", `${lanAddressOfIpv6(1)}/64`, "dev", bridge, "nodad");
+    for (const family of families) await giveAddress([], 1, family, bridge);
     await ip("link", "set", bridge, "up");
   };
 
@@ -99,18 +103,20 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
     await ip("link", "set", outer, "type", "bridge_slave", "hairpin", "on");
   };
 
-  /** Nobody else has this address: it may be used at once. */
-  const addIpv6 = async (node: number) => {
+  const addAddresses = async (node: number, families: readonly IpFamily[]) => {
     const within = ["-n", lanNamespace(cluster, node)];
-    await ip(...within, "address", "replace", `${lanAddressOfIpv6(node)}/64`, "dev", "eth0", "nodad");
-    await ip(...within, "route", "replace", "default", "via", lanAddressOfIpv6(1));
+    for (const family of families) {
+      await giveAddress(within, node, family, "eth0");
+      await ip(...within, "route", "replace", "default", "via", lanAddress(1, family));
+    }
   };
 
-  const addNode = async (node: number, ipv6: boolean) => {
+  const addNode = async (node: number, families: readonly IpFamily[]) => {
     const namespace = lanNamespace(cluster, node);
     const outer = lanLink(node);
     if (await exists(outer)) {
-      if (ipv6) await addIpv6(node);
+      // A cluster may be given a second family later.
+      if (families.length > 1) await addAddresses(node, families);
       return join(outer);
     }
     // The pair is made last and carries the whole: where it exists, the node is complete.
@@ -118,10 +124,8 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
     await ip("-n", namespace, "link", "set", "lo", "up");
     await ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     try {
-      await ip("-n", namespace, "address", "replace", `${lanAddress(node)}/24`, "dev", "eth0");
       await ip("-n", namespace, "link", "set", "eth0", "up");
-      await ip("-n", namespace, "route", "replace", "default", "via", lanAddress(1));
-      if (ipv6) await addIpv6(node);
+      await addAddresses(node, families);
       await join(outer);
     } catch (error) {
       await commands.run("ip", ["link", "delete", outer]);
@@ -143,15 +147,15 @@ export function createNodeLan(commands: CommandRunner, cluster: string): NodeLan
   };
 
   return {
-    async setUp(nodes, { ipv6 = false } = {}) {
+    async setUp(nodes, families = ["IPv4"]) {
       // The usual case costs no process: one node, and nothing left of several.
       if (nodes === 1 && !(await isThere(cluster))) return;
       const wanted = Array.from({ length: nodes - 1 }, (_, i) => i + 2);
       await removeForeign();
       for (const node of await nodesThere()) if (!wanted.includes(node)) await removeNode(node);
       if (nodes === 1) return removeBridge();
-      await addBridge(ipv6);
-      for (const node of wanted) await addNode(node, ipv6);
+      await addBridge(families);
+      for (const node of wanted) await addNode(node, families);
     },
     async tearDown() {
       try {

@@ -3,7 +3,7 @@ import { createInformers } from "../client/index.ts";
 import { type DataPlaneName, startDataPlane } from "../dataplane/index.ts";
 import { isRancherIngress, loadProvider, startLbController, startProviderController } from "../loadbalancer/index.ts";
 import type { LogLevel } from "../system/index.ts";
-import { dataPlaneName, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, listenAddresses, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { aborted, type FrontEndParts, leadOne, ownAddress, port, runFrontEnd } from "./front-end.ts";
 import { clientFor } from "./loadbalancer.ts";
@@ -15,7 +15,7 @@ interface Flags {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly healthPort: number;
-  readonly address: string;
+  readonly address: readonly string[];
   readonly dataplane: DataPlaneName;
   readonly publishAddress?: readonly string[];
   readonly cluster: string;
@@ -42,7 +42,9 @@ export function lbControllerCommand(): Command {
     .option("--kubeconfig <file>", "how to reach the cluster (default: KUBECONFIG, the pod's service account)")
     .option("--context <name>", "context of the kubeconfig")
     .option("--health-port <port>", "/healthz, /readyz, /metrics", port, 10_241)
-    .option("--address <ip>", "provider haproxy: address to listen on", "0.0.0.0")
+    .option("--address <ips>", "provider haproxy: addresses to listen on, with commas between", listenAddresses, [
+      "0.0.0.0",
+    ])
     .option(
       "--dataplane <name>",
       "provider haproxy: embedded, or haproxy for a process of HAProxy, which keeps no client by a cookie",

@@ -8,7 +8,7 @@ export function withServerOptions(command: Command): Command {
   return command
     .option(
       "--service-cidr <cidrs>",
-      "where Services have addresses: of IPv4, with a comma and one of IPv6 for two families (default: 10.96.0.0/16)",
+      "where Services have addresses: of IPv4 or IPv6, or of both with a comma, the primary family first (default: 10.96.0.0/16)",
     )
     .option("--cluster-cidr <cidrs>", "where pods have addresses, in the same way (default: 10.42.0.0/16)")
     .option("--etcd-cafile <file>", "authority of etcd's certificates, PEM")

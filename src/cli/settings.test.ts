@@ -27,7 +27,20 @@ describe("readSettings", () => {
     ]);
   });
 
+  it("reads ranges of one family or of two, in any order", () => {
+    for (const serviceCidr of [
+      "10.96.0.0/16",
+      "fd00:10:96::/112",
+      "10.96.0.0/16,fd00::/112",
+      "fd00::/112,10.96.0.0/16",
+    ])
+      expect(readSettings({ serviceCidr }).serviceCidr).toEqual(serviceCidr.split(","));
+  });
+
   it.each([
+    [{ serviceCidr: "fd00::/112,fd01::/112" }, "--service-cidr"],
+    [{ serviceCidr: "" }, "--service-cidr"],
+    [{ clusterCidr: "fd00::/96" }, "--cluster-cidr"],
     [{ apiPort: "http" }, "--api-port"],
     [{ httpPort: 70_000 }, "--http-port"],
     [{ httpsPort: "" }, "--https-port"],

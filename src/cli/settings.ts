@@ -15,7 +15,7 @@ export interface Settings {
   readonly proxyMode: ProxyMode | "auto";
   /** CIDRs (`10.97.0.0/24`) or ranges (`10.97.0.10-10.97.0.20`). Empty: the default pool. */
   readonly lbPool: readonly string[];
-  /** Where Services and pods have their addresses: a CIDR of IPv4, and for two families one of IPv6 after it. Empty: as at the last start. */
+  /** Where Services and pods have their addresses: a CIDR, or one of each family, the primary one first. Empty: as at the last start. */
   readonly serviceCidr: readonly string[];
   readonly clusterCidr: readonly string[];
   /** `lmdb`, `lmdb:PATH` or `etcd`. */
@@ -169,16 +169,16 @@ const ranges =
     const texts = list(value).flatMap((one) => (typeof one === "string" ? one.split(",") : [String(one)]));
     const read = texts.map((text) => parseCidr(text.trim()));
     const isUsable = read.every((cidr, i) => {
-      if (!cidr || cidr.hostBits || cidr.family !== (["IPv4", "IPv6"] as const)[i]) return false;
+      if (!cidr || cidr.hostBits || read.findIndex((other) => other?.family === cidr.family) < i) return false;
       const [least, most] = lengths[cidr.family];
       return cidr.prefix >= least && cidr.prefix <= most;
     });
-    if (isUsable && texts.length > 0) return read.flatMap((cidr) => (cidr ? [formatCidr(cidr)] : []));
+    if (isUsable) return read.flatMap((cidr) => (cidr ? [formatCidr(cidr)] : []));
     const { IPv4, IPv6 } = lengths;
     throw wrong(
       field,
       value,
-      `give a CIDR of IPv4 (/${IPv4.join(" to /")}), and for two families one of IPv6 (/${IPv6.join(" to /")}) after it: ${example}`,
+      `give a CIDR of IPv4 (/${IPv4.join(" to /")}) or of IPv6 (/${IPv6.join(" to /")}), or one of each, the primary family first: ${example}`,
     );
   };
 

@@ -15,8 +15,9 @@ export interface ClusterState {
   readonly dns: { readonly address: string; readonly port: number };
   /** Where the Ingress data plane really listens. */
   readonly ingress: { readonly address: string; readonly httpPort: number; readonly httpsPort: number };
-  /** Where pods have their addresses. Absent: written by an earlier version. */
+  /** Where pods and Services have their addresses. Absent: written by an earlier version. */
   readonly podCidrs?: readonly string[];
+  readonly serviceCidrs?: readonly string[];
   /** The ranges that were asked for: they hold for later starts too. Absent: written by an earlier version. */
   readonly chosen?: ChosenRanges;
   /** Services that answer elsewhere than their objects say, or not at all. */

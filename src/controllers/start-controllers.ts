@@ -19,7 +19,7 @@ import { startNamespaceController } from "./namespace/controller.ts";
 import { startNamespaceDefaults } from "./namespace/defaults.ts";
 import { startTaintEviction } from "./node/eviction.ts";
 import { startNodeLifecycle } from "./node/lifecycle.ts";
-import { startPodCidrAllocator } from "./node/pod-cidr.ts";
+import { type NodePrefix, startPodCidrAllocator } from "./node/pod-cidr.ts";
 import { startPodGarbageCollector } from "./node/pod-garbage.ts";
 import { startTokenSecrets, type LegacyTokenSigner } from "./service-account/token-secrets.ts";
 import { startResourceQuotaController } from "./resource-quota/controller.ts";
@@ -31,8 +31,10 @@ import { startStatefulSetController } from "./stateful-set/controller.ts";
 import { startReplicaSetController, startReplicationController } from "./replica-set/controller.ts";
 
 export interface ControllersOptions extends ControllerContext {
-  /** Range that nodes get their pod addresses from, for example `10.42.0.0/16`: a /24 each. */
+  /** Ranges that nodes get their pod addresses from, at most one of a family: `10.42.0.0/16`. */
   readonly clusterCIDRs: readonly string[];
+  /** Length of the prefix of a node's share, by family. Default: 24 and 64. */
+  readonly nodePrefix?: NodePrefix;
   /** PEM of the authority that signs the API server's certificate: pods find it in `kube-root-ca.crt`. */
   readonly rootCA: string;
   /** Signs approved requests for certificates. Absent: somebody else does. */

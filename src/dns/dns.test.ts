@@ -305,11 +305,12 @@ test("writes the Service kube-dns and where it leads, as soon as it can", async 
       return client.apply(resource, draft, options);
     },
   };
-  const endpoints = [{ address: "10.42.0.1", port: 8053 }];
+  const first = { address: "10.42.0.1", port: 8053 };
+  const second = { address: "fd00::1", port: 8054 };
   const writing = writeDnsService({
     client: slow,
-    clusterIP: "10.96.0.10",
-    endpoints,
+    clusterIPs: ["10.96.0.10", "fd00:96::a"],
+    endpoints: [first, second],
     signal: stop.signal,
     clock,
     log: silentLogger,
@@ -320,15 +321,23 @@ test("writes the Service kube-dns and where it leads, as soon as it can", async 
   const written = await client.get(resources.Service, where);
   expect(written.spec).toMatchObject({
     clusterIP: "10.96.0.10",
+    clusterIPs: ["10.96.0.10", "fd00:96::a"],
+    ipFamilies: ["IPv4", "IPv6"],
     ports: [
       { name: "dns", protocol: "UDP", port: 53, targetPort: 8053 },
       { name: "dns-tcp", protocol: "TCP", port: 53, targetPort: 8053 },
     ],
   });
-  const slice = await client.get(resources.EndpointSlice, { ...where, name: "kube-dns-fairlead" });
-  expect(slice).toMatchObject({
-    metadata: { labels: { "kubernetes.io/service-name": "kube-dns" } },
-    endpoints: [{ addresses: ["10.42.0.1"] }],
-    ports: [{ port: 8053 }, { port: 8053 }],
-  });
+  for (const [name, addressType, { address, port }] of [
+    ["kube-dns-fairlead", "IPv4", first],
+    ["kube-dns-fairlead-ipv6", "IPv6", second],
+  ] as const) {
+    const slice = await client.get(resources.EndpointSlice, { ...where, name });
+    expect(slice).toMatchObject({
+      metadata: { labels: { "kubernetes.io/service-name": "kube-dns" } },
+      addressType,
+      endpoints: [{ addresses: [address] }],
+      ports: [{ port }, { port }],
+    });
+  }
 });

@@ -1,14 +1,14 @@
 import { serviceNameLabel } from "../services/index.ts";
-import { isStatus, resources, type EndpointSlice, type Service } from "../kube/index.ts";
+import { isStatus, resources, type EndpointSlice, type IpFamily, type Service } from "../kube/index.ts";
 import type { Client } from "../client/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
 import type { Endpoint } from "./upstream.ts";
 
 export interface DnsServiceOptions {
   readonly client: Client;
-  /** Cluster address of the Service `kube-dns`. */
-  readonly clusterIP: string;
-  /** Where the servers listen: all on the same port. */
+  /** Cluster addresses of the Service `kube-dns`: at most one of a family, the primary one first. */
+  readonly clusterIPs: readonly string[];
+  /** Where the servers listen: those of a family on the same port. */
   readonly endpoints: readonly Endpoint[];
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -19,7 +19,7 @@ const namespace = "kube-system";
 const name = "kube-dns";
 
 /**
- * Writes the Service `kube-dns`, by which pods and tools find the cluster's DNS, and its EndpointSlice. Tries again until it
+ * Writes the Service `kube-dns`, by which pods and tools find the cluster's DNS, and its EndpointSlices, one a family. Tries again until it
  * is written: the namespace may not be there yet. Settles early when the signal aborts.
  */
 export async function writeDnsService(options: DnsServiceOptions): Promise<void> {
@@ -27,7 +27,9 @@ export async function writeDnsService(options: DnsServiceOptions): Promise<void>
   for (let wait = 100; !signal.aborted; wait = Math.min(2 * wait, 5000)) {
     try {
       await client.apply(resources.Service, serviceOf(options), { signal });
-      await client.apply(resources.EndpointSlice, sliceOf(options), { signal });
+      for (const family of families)
+        if (options.endpoints.some(({ address }) => familyOf(address) === family))
+          await client.apply(resources.EndpointSlice, sliceOf(options, family), { signal });
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -40,13 +42,19 @@ export async function writeDnsService(options: DnsServiceOptions): Promise<void>
 
 const labels = { "k8s-app": name, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "KubeDNS" };
 
-function serviceOf({ clusterIP, endpoints }: DnsServiceOptions) {
+const families = ["IPv4", "IPv6"] as const;
+const familyOf = (address: string): IpFamily => (address.includes(":") ? "IPv6" : "IPv4");
+
+function serviceOf({ clusterIPs, endpoints }: DnsServiceOptions) {
   const targetPort = endpoints[0]?.port ?? 53;
   return {
     metadata: { name, namespace, labels },
     spec: {
       type: "ClusterIP",
-      clusterIP,
+      clusterIP: clusterIPs[0] ?? "",
+      clusterIPs: [...clusterIPs],
+      ipFamilies: clusterIPs.map(familyOf),
+      ipFamilyPolicy: clusterIPs.length > 1 ? "RequireDualStack" : "SingleStack",
       ports: [
         { name: "dns", protocol: "UDP", port: 53, targetPort },
         { name: "dns-tcp", protocol: "TCP", port: 53, targetPort },
@@ -55,12 +63,14 @@ function serviceOf({ clusterIP, endpoints }: DnsServiceOptions) {
   } satisfies Partial<Omit<Service, "metadata">> & { metadata: object };
 }
 
-function sliceOf({ endpoints }: DnsServiceOptions) {
-  const port = endpoints[0]?.port ?? 53;
+function sliceOf({ endpoints }: DnsServiceOptions, family: IpFamily) {
+  const own = endpoints.filter(({ address }) => familyOf(address) === family);
+  const port = own[0]?.port ?? 53;
+  const suffix = family === "IPv4" ? "" : "-ipv6";
   return {
-    metadata: { name: `${name}-fairlead`, namespace, labels: { ...labels, [serviceNameLabel]: name } },
-    addressType: "IPv4",
-    endpoints: endpoints.map(({ address }) => ({ addresses: [address], conditions: { ready: true } })),
+    metadata: { name: `${name}-fairlead${suffix}`, namespace, labels: { ...labels, [serviceNameLabel]: name } },
+    addressType: family,
+    endpoints: own.map(({ address }) => ({ addresses: [address], conditions: { ready: true } })),
     ports: [
       { name: "dns", protocol: "UDP", port },
       { name: "dns-tcp", protocol: "TCP", port },

@@ -1,4 +1,11 @@
-import { resources, statusError, type GroupVersionKind, type KubeObject, type Pod } from "../../kube/index.ts";
+import {
+  beforePort,
+  resources,
+  statusError,
+  type GroupVersionKind,
+  type KubeObject,
+  type Pod,
+} from "../../kube/index.ts";
 import { authorize, type Authorizer } from "../auth/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import { methodNotAllowed, type AdmissionChain, mutate, validate } from "../registry/index.ts";
@@ -58,7 +65,7 @@ export function createConnector(options: ConnectorOptions): Connector {
       backend,
       path,
       name: `kubelet of node ${node}`,
-      headers: { host: `${backend.host}:${backend.port}` },
+      headers: { host: `${beforePort(backend.host)}:${backend.port}` },
     });
   };
 

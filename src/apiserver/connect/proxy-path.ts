@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { beforePort } from "../../kube/index.ts";
 import type { ApiRequest, ApiResponse } from "../handler.ts";
 import type { ResourceInfo } from "../request/request-info.ts";
 import { textResponse } from "../request/respond.ts";
@@ -48,7 +49,7 @@ export function proxyChange(
   const prefix = own.slice(0, own.length - pathOf(rest).length);
   const asked = transport?.headers[":authority"] ?? transport?.headers.host;
   const site = typeof asked === "string" ? asked : "";
-  const links = { prefix, backend: `${backend.host}:${backend.port}`, site };
+  const links = { prefix, backend: `${beforePort(backend.host)}:${backend.port}`, site };
   return {
     headers: {
       ...(site ? { "x-forwarded-host": site } : {}),

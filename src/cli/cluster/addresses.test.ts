@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { addressPlan, defaultInterface } from "./addresses.ts";
+import { addressPlan, defaultInterface, defaultInterfaceOfIpv6 } from "./addresses.ts";
 
 const header = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
 
@@ -17,13 +17,22 @@ it("defaultInterface knows none where there is no default route", () => {
   expect(defaultInterface(header)).toBeUndefined();
 });
 
+it("defaultInterfaceOfIpv6 knows loopback's routes from others'", () => {
+  const none = "0".repeat(32);
+  const route = (metric: string, name: string) =>
+    `${none} 00 ${none} 00 fe800000000000000000000000000001 ${metric} 00000001 00000000 00000003 ${name}`;
+  const lines = [route("ffffffff", "lo"), route("00000400", "wlan0"), route("00000100", "eth0")];
+  expect(defaultInterfaceOfIpv6(`${lines.join("\n")}\n`)).toBe("eth0");
+  expect(defaultInterfaceOfIpv6(route("ffffffff", "lo"))).toBeUndefined();
+});
+
 it("a cluster without root lives on loopback only", () => {
   const plan = addressPlan("loopback", 3);
   const addresses = [
     ...plan.podCIDRs,
     ...plan.serviceCIDRs,
     plan.apiService,
-    plan.dns,
+    ...plan.dns,
     ...plan.lbPools,
     plan.node(1),
     plan.node(3),
@@ -42,11 +51,37 @@ it("two families, where one of the ranges has two", () => {
     podCIDRs: ["10.42.0.0/16", "fd00:10:42::/48"],
     serviceCIDRs: ["10.43.0.0/16", "fd00:43::/112"],
     apiService: "10.43.0.1",
-    dns: "10.43.0.10",
+    families: ["IPv4", "IPv6"],
+    dns: ["10.43.0.10", "fd00:43::a"],
     lbPools: ["10.97.0.0/24", "fd00:10:97::/120"],
   });
-  expect([plan.node(2), plan.secondOfNode(2)]).toEqual(["10.41.0.2", "fd00:10:41::2"]);
-  expect(addressPlan("namespaces", 2).secondOfNode(2)).toBeUndefined();
+  expect(plan.addressesOf(2)).toEqual(["10.41.0.2", "fd00:10:41::2"]);
+  expect(addressPlan("namespaces", 2).addressesOf(2)).toEqual(["10.41.0.2"]);
+});
+
+it.each([
+  [["fd00:43::/112"], ["fd00:10:42::/48"], ["fd00:43::a"], ["fd00:10:97::/120"], ["fd00:10:41::2"]],
+  [
+    ["fd00:43::/112", "10.43.0.0/16"],
+    ["fd00:10:42::/48", "10.42.0.0/16"],
+    ["fd00:43::a", "10.43.0.10"],
+    ["fd00:10:97::/120", "10.97.0.0/24"],
+    ["fd00:10:41::2", "10.41.0.2"],
+  ],
+])("Services in %j: the same families in the same order for all else", (serviceCidr, podCIDRs, dns, lbPools, node) => {
+  const plan = addressPlan("namespaces", 2, { serviceCidr, clusterCidr: [] });
+  expect(plan).toMatchObject({ podCIDRs, dns, lbPools, apiService: "fd00:43::1" });
+  expect(plan.addressesOf(2)).toEqual(node);
+});
+
+it.each([
+  [["fd00:42::/64"], 2, "a node gets a /64, so fd00:42::/64 is enough for 1 of 2 nodes"],
+  [["fd00:42::/63"], 3, "a node gets a /64, so fd00:42::/63 is enough for 2 of 3 nodes"],
+  [["10.44.0.0/24"], 2, "a node gets a /24, so 10.44.0.0/24 is enough for 1 of 2 nodes"],
+])("refuses pods in %j for %i nodes", (clusterCidr, nodes, text) => {
+  expect(() => addressPlan("namespaces", nodes, { serviceCidr: [], clusterCidr })).toThrow(
+    `--cluster-cidr ${clusterCidr.join(",")}: ${text}`,
+  );
 });
 
 it.each([
@@ -54,6 +89,8 @@ it.each([
   [["10.42.0.0/16"], [], "10.42.0.0/16 and 10.42.0.0/16 share addresses"],
   [[], ["10.41.0.0/16"], "10.41.0.0/16 and 10.41.0.0/24 share addresses"],
   [["10.43.0.0/16"], ["10.44.0.0/16", "fd00::/48"], "Services and pods have to be of the same families"],
+  [["fd00:43::/112"], ["10.44.0.0/16"], "--cluster-cidr is 10.44.0.0/16"],
+  [["fd00:43::/112", "10.43.0.0/16"], ["10.44.0.0/16", "fd00::/48"], "in the same order"],
 ])("refuses Services in %j with pods in %j", (serviceCidr, clusterCidr, text) => {
   expect(() => addressPlan("namespaces", 2, { serviceCidr, clusterCidr })).toThrow(text);
 });

@@ -1,23 +1,24 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { cidrContains, formatIp, parseCidr } from "../../kube/index.ts";
+import { cidrContains, formatIp, type IpFamily, parseCidr } from "../../kube/index.ts";
 import { CliError } from "../errors.ts";
-import { lanAddress, lanAddressOfIpv6, lanRanges } from "../lan.ts";
+import { lanAddress, lanRanges } from "../lan.ts";
 
 /** The ranges and fixed addresses of a cluster. One set with pod networks, one on loopback for a user without root. */
 export interface AddressPlan {
-  /** One of IPv4, and of a dual-stack cluster one of IPv6 after it; so are the others. */
+  /** One or two, the primary one first; in this order are the others. */
+  readonly families: readonly IpFamily[];
   readonly podCIDRs: readonly string[];
   readonly serviceCIDRs: readonly string[];
   /** ClusterIP of the Service `kubernetes`. */
   readonly apiService: string;
-  /** ClusterIP of the cluster's DNS. */
-  readonly dns: string;
+  /** ClusterIPs of the cluster's DNS: of the families that the first node has addresses of. */
+  readonly dns: readonly string[];
   readonly lbPools: readonly string[];
-  /** IPv4 address of a node, by its number; the first is 1. */
+  /** Primary address of a node, by its number; the first is 1. */
   readonly node: (number: number) => string;
-  /** Its IPv6 address: absent in a cluster of one family, and for a machine that has none. */
-  readonly secondOfNode: (number: number) => string | undefined;
+  /** All addresses of a node, that one first: none of a second family for a machine that has none. */
+  readonly addressesOf: (number: number) => readonly string[];
 }
 
 /** Ranges that the user chose; those that are empty are the usual ones. */
@@ -35,31 +36,43 @@ const usual = {
   },
 } as const;
 
+/** Length of the prefix of what a node gets of the pods' range. */
+export const nodePrefix: Readonly<Record<IpFamily, number>> = { IPv4: 24, IPv6: 64 };
+
+const familyOf = (text: string): IpFamily => (text.includes(":") ? "IPv6" : "IPv4");
+
 /**
- * `nodes` is how many there are: several are joined by a network of their own. Two families where one of the chosen ranges has two. Throws
- * CliError USAGE for ranges that cannot be had here, Error when the machine has no address.
+ * `nodes` is how many there are: several are joined by a network of their own. The families are those of the chosen ranges, in their order.
+ * Throws CliError USAGE for ranges that cannot be had here, Error when the machine has no address.
  */
 export function addressPlan(
   network: "namespaces" | "loopback",
   nodes: number,
   chosen: ChosenRanges = { serviceCidr: [], clusterCidr: [] },
 ): AddressPlan {
-  checkRanges(network, chosen);
-  const families = chosen.serviceCidr.length === 2 || chosen.clusterCidr.length === 2 ? 2 : 1;
+  const ranges = [...chosen.serviceCidr, ...chosen.clusterCidr];
+  const families = ranges.length === 0 ? (["IPv4"] as const) : [...new Set(ranges.map(familyOf))];
   const from = usual[network];
   const of = (given: readonly string[], otherwise: readonly string[]) =>
-    given.length > 0 ? given : otherwise.slice(0, families);
+    given.length > 0 ? given : families.flatMap((family) => otherwise.find((one) => familyOf(one) === family) ?? []);
+  const podCIDRs = of(chosen.clusterCidr, from.podCIDRs);
   const serviceCIDRs = of(chosen.serviceCidr, from.serviceCIDRs);
-  const first = network === "loopback" ? "127.0.0.1" : nodes === 1 ? primaryAddress() : lanAddress(1);
-  const second = families === 2 && nodes === 1 ? ipv6Address() : undefined;
+  checkRanges({ network, nodes, chosen, podCIDRs, serviceCIDRs });
+  const single = nodes === 1 && network === "namespaces" ? machineAddresses(families, chosen) : [];
+  const addressesOf = (number: number): readonly string[] => {
+    if (network === "loopback") return [number === 1 ? "127.0.0.1" : `127.41.0.${number}`];
+    return nodes === 1 ? single : families.map((family) => lanAddress(number, family));
+  };
+  const ofFirst = addressesOf(1).map(familyOf);
   return {
-    podCIDRs: of(chosen.clusterCidr, from.podCIDRs),
+    families,
+    podCIDRs,
     serviceCIDRs,
     apiService: addressIn(serviceCIDRs[0], 1n),
-    dns: addressIn(serviceCIDRs[0], 10n),
-    lbPools: from.lbPools.slice(0, families),
-    node: (number) => (number === 1 ? first : network === "loopback" ? `127.41.0.${number}` : lanAddress(number)),
-    secondOfNode: (number) => (families === 1 ? undefined : nodes === 1 ? second : lanAddressOfIpv6(number)),
+    dns: serviceCIDRs.filter((range) => ofFirst.includes(familyOf(range))).map((range) => addressIn(range, 10n)),
+    lbPools: of([], from.lbPools),
+    node: (number) => addressesOf(number)[0] ?? "",
+    addressesOf,
   };
 }
 
@@ -68,31 +81,45 @@ const addressIn = (cidr: string | undefined, place: bigint): string => {
   return read ? formatIp({ family: read.family, value: read.base + place }) : "";
 };
 
-/** Refuses ranges that exclude each other, or the network that the nodes are on. */
-function checkRanges(network: "namespaces" | "loopback", { serviceCidr, clusterCidr }: ChosenRanges): void {
+/** Refuses ranges that exclude each other or the network that the nodes are on, or have no share for each node. */
+function checkRanges({
+  network,
+  nodes,
+  chosen: { serviceCidr, clusterCidr },
+  podCIDRs,
+  serviceCIDRs,
+}: Pick<AddressPlan, "podCIDRs" | "serviceCIDRs"> & {
+  readonly network: "namespaces" | "loopback";
+  readonly nodes: number;
+  readonly chosen: ChosenRanges;
+}): void {
   const [option, given] = serviceCidr.length > 0 ? ["--service-cidr", serviceCidr] : ["--cluster-cidr", clusterCidr];
   if (given.length === 0) return;
-  const wrong = (why: string, remedy: string) => new CliError("USAGE", `${option} ${given.join(",")}: ${why}`, remedy);
+  const wrong = (why: string, remedy: string, about = `${option} ${given.join(",")}`) =>
+    new CliError("USAGE", `${about}: ${why}`, remedy);
   if (network === "loopback")
-    throw wrong("without pod networks all addresses are loopback's", "leave it out, or run as root");
-  if (serviceCidr.length > 0 && clusterCidr.length > 0 && serviceCidr.length !== clusterCidr.length)
+    throw wrong("without pod networks all addresses are loopback's", "leave it out, or run as root without --rootless");
+  if (serviceCIDRs.map(familyOf).join() !== podCIDRs.map(familyOf).join())
     throw wrong(
-      "Services and pods have to be of the same families",
-      "give --service-cidr and --cluster-cidr one or two each",
+      `Services and pods have to be of the same families in the same order, and --cluster-cidr is ${podCIDRs.join(",")}`,
+      "give --service-cidr and --cluster-cidr one each of IPv4 or of IPv6, or two each, or only one of the options",
     );
-  const all = [...serviceCidr, ...clusterCidr];
-  // Where only one of the two is chosen, the other is the usual one.
-  const rest =
-    serviceCidr.length === 0
-      ? usual.namespaces.serviceCIDRs
-      : clusterCidr.length === 0
-        ? usual.namespaces.podCIDRs
-        : [];
-  const taken = [...all, ...rest, ...lanRanges];
+  const taken = [...serviceCIDRs, ...podCIDRs, ...lanRanges];
   for (const [i, one] of taken.entries())
     for (const other of taken.slice(i + 1))
       if (shareAddresses(one, other))
         throw wrong(`${one} and ${other} share addresses`, "choose ranges that are apart");
+  for (const range of podCIDRs) {
+    const share = nodePrefix[familyOf(range)];
+    const free = share - (parseCidr(range)?.prefix ?? share);
+    const needed = Math.ceil(Math.log2(nodes));
+    if (free < needed)
+      throw wrong(
+        `a node gets a /${share}, so ${range} is enough for ${2 ** free} of ${nodes} nodes`,
+        `give a range of /${share - needed} or shorter, or fewer --nodes`,
+        `--cluster-cidr ${podCIDRs.join(",")}`,
+      );
+  }
 }
 
 function shareAddresses(one: string, other: string): boolean {
@@ -101,26 +128,43 @@ function shareAddresses(one: string, other: string): boolean {
   return cidrContains(a, { family: b.family, value: b.base }) || cidrContains(b, { family: a.family, value: a.base });
 }
 
-/** This machine's own IPv6 address that others can reach; undefined when it has none. */
-function ipv6Address(): string | undefined {
-  return Object.entries(networkInterfaces())
-    .filter(([name]) => !name.startsWith("fairlead"))
-    .flatMap(([, list]) => list ?? [])
-    .find(({ family, internal, scopeid }) => family === "IPv6" && !internal && scopeid === 0)?.address;
-}
-
-/** This machine's IPv4 address: that of the interface with the default route, else of the first that is not loopback. */
-function primaryAddress(): string {
+/**
+ * This machine's own addresses, at most one of a family: that of the interface with the default route, else the first that others can reach.
+ * Throws CliError USAGE where it has none of the first family.
+ */
+function machineAddresses(
+  families: readonly IpFamily[],
+  { serviceCidr, clusterCidr }: ChosenRanges,
+): readonly string[] {
   const addresses = Object.entries(networkInterfaces()).flatMap(([name, list]) =>
     (list ?? [])
-      .filter(({ family, internal }) => family === "IPv4" && !internal)
-      .map(({ address }) => ({ name, address })),
+      .filter(({ internal, family, scopeid }) => !internal && !(family === "IPv6" && scopeid !== 0))
+      .map(({ address, family }) => ({ name, address, family })),
   );
-  const uplink = defaultInterface(readFileSync("/proc/net/route", "utf8"));
-  const found =
-    addresses.find(({ name }) => name === uplink) ?? addresses.find(({ name }) => !name.startsWith("fairlead"));
-  if (!found) throw new Error("this machine has no IPv4 address beside loopback: use --rootless");
-  return found.address;
+  const found = families.map((family) => {
+    const own = addresses.filter((one) => one.family === family);
+    const uplink =
+      family === "IPv4" ? defaultInterface(readRoutes("route")) : defaultInterfaceOfIpv6(readRoutes("ipv6_route"));
+    return (own.find(({ name }) => name === uplink) ?? own.find(({ name }) => !name.startsWith("fairlead")))?.address;
+  });
+  const [first, second] = found;
+  if (first !== undefined) return second === undefined ? [first] : [first, second];
+  if (families[0] === "IPv4") throw new Error("this machine has no IPv4 address beside loopback: use --rootless");
+  const [option, given] = serviceCidr.length > 0 ? ["--service-cidr", serviceCidr] : ["--cluster-cidr", clusterCidr];
+  throw new CliError(
+    "USAGE",
+    `${option} ${given.join(",")}: this machine has no IPv6 address that others could reach`,
+    "give it one, such as `ip address add fd00::1/64 dev eth0`, or use --nodes 2 or more: they have a network of their own",
+  );
+}
+
+function readRoutes(file: "route" | "ipv6_route"): string {
+  try {
+    return readFileSync(`/proc/net/${file}`, "utf8");
+  } catch {
+    // A kernel without IPv6.
+    return "";
+  }
 }
 
 /** Interface of the default route with the lowest metric, from the text of /proc/net/route (columns as in proc(5)). */
@@ -134,8 +178,16 @@ export function defaultInterface(routes: string): string | undefined {
   return candidates[0]?.[0];
 }
 
-/** All addresses of a node, the primary one first. */
-export function addressesOf(plan: AddressPlan, number: number): readonly string[] {
-  const second = plan.secondOfNode(number);
-  return second === undefined ? [plan.node(number)] : [plan.node(number), second];
+/** The same from the text of /proc/net/ipv6_route: destination, length, source, length, next hop, metric, two counts, flags, interface. */
+export function defaultInterfaceOfIpv6(routes: string): string | undefined {
+  const everywhere = "0".repeat(32);
+  const candidates = routes
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    // What loopback has there says that nothing can be reached.
+    .filter(
+      ([destination, length, , , , , , , , name]) => destination === everywhere && length === "00" && name !== "lo",
+    )
+    .sort((a, b) => Number.parseInt(a[5] ?? "", 16) - Number.parseInt(b[5] ?? "", 16));
+  return candidates[0]?.[9];
 }

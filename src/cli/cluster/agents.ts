@@ -46,7 +46,7 @@ export async function startAgent({ directory, pki, name, number, config, vip }: 
     pki.client(name, identity),
     pki.client(`${name}-proxy`, { user: "system:kube-proxy", groups: [] }),
     vip ? pki.client(`${name}-vip`, { user: vipUser, groups: [] }) : undefined,
-    pki.server(`${name}-kubelet`, { name: identity.user, groups: identity.groups, hosts: [name, config.address] }),
+    pki.server(`${name}-kubelet`, { name: identity.user, groups: identity.groups, hosts: [name, ...config.addresses] }),
   ]);
   const full: AgentConfig = {
     ...config,

@@ -11,9 +11,9 @@ export async function rangesOf(directory: ClusterDirectory, given: ChosenRanges)
   const state = await readState(directory);
   if (!state) return { serviceCidr: given.serviceCidr, clusterCidr: given.clusterCidr };
   const before = state.chosen ?? { serviceCidr: [], clusterCidr: [] };
-  const keep = (option: string, field: keyof ChosenRanges, usual: string | undefined): readonly string[] => {
+  const keep = (option: string, field: keyof ChosenRanges, usual: readonly string[]): readonly string[] => {
     if (given[field].length === 0) return before[field];
-    const known = before[field].length > 0 ? before[field] : usual === undefined ? [] : [usual];
+    const known = before[field].length > 0 ? before[field] : usual;
     if (known.every((range, i) => range === given[field][i])) return given[field];
     throw new CliError(
       "USAGE",
@@ -21,9 +21,9 @@ export async function rangesOf(directory: ClusterDirectory, given: ChosenRanges)
       "leave it out, add a second family to it, or begin anew with `fairlead down --delete`",
     );
   };
-  const [usualOfPods] = state.podCidrs ?? [];
+  const usualOfServices = state.network === "namespaces" ? ["10.96.0.0/16"] : [];
   return {
-    serviceCidr: keep("--service-cidr", "serviceCidr", state.network === "namespaces" ? "10.96.0.0/16" : undefined),
-    clusterCidr: keep("--cluster-cidr", "clusterCidr", usualOfPods),
+    serviceCidr: keep("--service-cidr", "serviceCidr", state.serviceCidrs ?? usualOfServices),
+    clusterCidr: keep("--cluster-cidr", "clusterCidr", state.podCidrs ?? []),
   };
 }

@@ -1,4 +1,5 @@
 import { type Client, createInformers, type Informers } from "../../client/index.ts";
+import { beforePort } from "../../kube/index.ts";
 import {
   type Clock,
   type CommandRunner,
@@ -17,7 +18,7 @@ import type { Settings } from "../settings.ts";
 import { type ClusterState, writeState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import { packageVersion } from "../version.ts";
-import { addressPlan, addressesOf, type AddressPlan, type ChosenRanges } from "./addresses.ts";
+import { addressPlan, type AddressPlan, type ChosenRanges } from "./addresses.ts";
 import { endAgents, startAgent } from "./agents.ts";
 import { rangesOf } from "./chosen-ranges.ts";
 import { cidrsOf } from "./cidrs.ts";
@@ -79,11 +80,10 @@ const masters = (name: string) => ({ name, groups: ["system:masters", "system:au
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { directory, settings, capabilities, narrator, signal, clock, log, commands } = options;
   const { network, proxyMode } = capabilities;
-  const lan = createNodeLan(commands, lanName(directory.root));
   const chosen = await rangesOf(directory, settings);
-  const ipv6 = chosen.serviceCidr.length === 2 || chosen.clusterCidr.length === 2;
-  if (network === "namespaces") await lan.setUp(settings.nodes, { ipv6 });
   const plan = addressPlan(network, settings.nodes, chosen);
+  const lan = createNodeLan(commands, lanName(directory.root));
+  if (network === "namespaces") await lan.setUp(settings.nodes, plan.families);
   const pools = settings.lbPool.length > 0 ? settings.lbPool : plan.lbPools;
 
   const state: ClusterState = {
@@ -91,9 +91,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     proxyMode,
     nodes: Array.from({ length: settings.nodes }, (_, i) => nodeName(i + 1)),
     clusterDomain,
-    dns: { address: plan.dns, port: 53 },
+    dns: { address: plan.dns[0] ?? "", port: 53 },
     ingress: { address: plan.node(1), httpPort: settings.httpPort, httpsPort: settings.httpsPort },
     podCidrs: plan.podCIDRs,
+    serviceCidrs: plan.serviceCIDRs,
     chosen,
     frontends: [],
   };
@@ -149,7 +150,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
   const optionsOf = async (number: number): Promise<NodeOptions> => {
     const name = nodeName(number);
     const identity = { user: `system:node:${name}`, groups: ["system:nodes"] };
-    const hosts = [name, ...addressesOf(plan, number)];
+    const hosts = [name, ...plan.addressesOf(number)];
     const credentials = await controlPlane.pki.server(`${name}-kubelet`, {
       name: identity.user,
       groups: identity.groups,
@@ -195,7 +196,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
   }
   const first = await optionsOf(1);
   const server = new URL(controlPlane.server);
-  server.hostname = plan.node(1);
+  server.hostname = beforePort(plan.node(1));
   await Promise.all(
     numbers.slice(1).map((number) =>
       startAgent({
@@ -209,7 +210,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
           virtualRanges,
           nodes: settings.nodes,
           images: settings.images,
-          address: plan.node(number),
+          addresses: plan.addressesOf(number),
           chosen,
           server: server.origin,
           proxyMode: capabilities.proxyMode,
@@ -220,7 +221,7 @@ async function startNodes(context: PartContext, onProxy: ExposureProxy): Promise
   const vip = { ...first, client: controlPlane.clientOf({ name: vipUser, groups: ["system:authenticated"] }) };
   return [
     startNodeKubelet(first),
-    startNodeProxy(first, addressesOf(plan, 1), onProxy),
+    startNodeProxy(first, plan.addressesOf(1), onProxy),
     ...(settings.vip ? [startNodeVip({ ...vip, metrics: context.metrics })] : []),
   ];
 }

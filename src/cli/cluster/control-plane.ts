@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { AccountKeys, KeyPair, LegacyDraft, Pki, UserInfo } from "../../apiserver/index.ts";
 import { type Client, createLocalClient } from "../../client/index.ts";
+import { beforePort } from "../../kube/index.ts";
 import { type Clock, freePort, type Logger, type Metrics } from "../../system/index.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { CliError, type ExitName } from "../errors.ts";
@@ -43,7 +44,7 @@ const managerOf = ({ name }: UserInfo): string => name.replace(/^.*:/, "");
 
 /** A store and the API over it, answering over HTTPS and in process. */
 export interface ControlPlane {
-  /** `https://127.0.0.1:6443`, as in the kubeconfig. */
+  /** `https://127.0.0.1:6443` or `https://[::1]:6443`, as in the kubeconfig. */
   readonly server: string;
   readonly pki: Pki;
   /** Other API servers use the same store: what one process alone may do needs an election. */
@@ -81,6 +82,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     throw error;
   });
   const address = plan.node(1);
+  // Who has no IPv4 address elsewhere need not have one on loopback.
+  const loopback = plan.families[0] === "IPv6" ? "::1" : "127.0.0.1";
   const hosts = [
     "localhost",
     hostname(),
@@ -89,8 +92,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     "kubernetes.default.svc",
     "kubernetes.default.svc.cluster.local",
     "127.0.0.1",
+    loopback,
     plan.apiService,
-    address,
+    ...plan.addressesOf(1),
   ];
   const [frontProxy, serving, kubeletClient, user] = await Promise.all([
     pki.frontProxy(),
@@ -104,7 +108,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const accountKeys = (): Promise<AccountKeys> =>
     (keys ??= pki.accountKeys().then(({ signingKey, publicKeys }) => api.accountKeys(signingKey, publicKeys)));
   // The API ends before the store does: no request may meet a closed one.
-  const host = network === "loopback" ? "127.0.0.1" : "0.0.0.0";
+  const everywhere = plan.families.includes("IPv6") ? "::" : "0.0.0.0";
+  const host = network === "loopback" ? loopback : everywhere;
   const port = settings.apiPort || (await freePort());
   const apiserver = api.createApiServer({
     store,
@@ -157,7 +162,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     throw openingError(settings, directory, error);
   });
   const rewriting = encryption.keep();
-  const server = `https://127.0.0.1:${served.port}`;
+  const server = `https://${beforePort(loopback)}:${served.port}`;
   await writeAdmin(directory, server, pki.ca, user);
   return {
     server,

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { startLeaderElection } from "../../client/index.ts";
 import type { Component } from "../../system/index.ts";
 import { supervise } from "../supervise.ts";
+import { nodePrefix } from "./addresses.ts";
 import type { PartContext } from "./cluster.ts";
 
 export type ControllersContext = Pick<
@@ -31,6 +32,7 @@ export function startControllers(context: ControllersContext): Component[] {
         clock,
         log: log.child({ component: "controllers" }),
         clusterCIDRs: plan.podCIDRs,
+        nodePrefix,
         rootCA: controlPlane.pki.ca,
         signer: controlPlane.pki.signer,
         signToken: (draft) => controlPlane.signToken(draft),

@@ -1,5 +1,6 @@
 import { createEventRecorder } from "../../client/index.ts";
 import type { Dns } from "../../dns/index.ts";
+import { beforePort } from "../../kube/index.ts";
 import type { ControlledPart, ControlledPlane, Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
@@ -28,8 +29,13 @@ export function startExposure(context: PartContext): Exposure {
     context;
   let proxy: Proxy | undefined;
   let ingress: Ingress | undefined;
-  const address = plan.node(1);
-  const listenOn = capabilities.proxyMode === "userspace" ? address : "0.0.0.0";
+  const nodeAddresses = plan.addressesOf(1);
+  const [address = ""] = nodeAddresses;
+  // In user space a cluster IP's port is a socket too, which one of all addresses would be in the way of.
+  const listenOn =
+    capabilities.proxyMode === "userspace"
+      ? nodeAddresses
+      : plan.families.map((family) => (family === "IPv4" ? "0.0.0.0" : "::"));
   const ports = { http: settings.httpPort, https: settings.httpsPort };
   const clientOf = (part: string) =>
     controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
@@ -96,7 +102,7 @@ export function startExposure(context: PartContext): Exposure {
         signal,
         clock,
         events,
-        addresses: () => [address],
+        addresses: () => nodeAddresses,
         nginx: { controllers: [nginxControllerName], options: () => ({}) },
         log: own,
       });
@@ -134,7 +140,7 @@ export function startExposure(context: PartContext): Exposure {
         signal,
         clock,
         events,
-        addresses: () => [address],
+        addresses: () => nodeAddresses,
         log: own,
       });
       dataplane.onSwitched(() => gateway.translateAgain());
@@ -158,13 +164,8 @@ export function startExposure(context: PartContext): Exposure {
           signal,
           clock,
           log: own,
-          listen: [
-            {
-              address,
-              port,
-            },
-          ],
-          ownAddresses: [plan.dns],
+          listen: nodeAddresses.map((each) => ({ address: each, port })),
+          ownAddresses: plan.dns,
         });
         return { started, endpoints: await started.listening };
       };
@@ -173,7 +174,7 @@ export function startExposure(context: PartContext): Exposure {
         if (error instanceof ListenError) return start(0);
         throw error;
       });
-      const written = writeDnsService({ client, clusterIP: plan.dns, endpoints, signal, clock, log: own });
+      const written = writeDnsService({ client, clusterIPs: plan.dns, endpoints, signal, clock, log: own });
       const part: Component = {
         name: "dns",
         ready: Promise.all([started.ready, written]).then(() => {}),
@@ -188,7 +189,7 @@ export function startExposure(context: PartContext): Exposure {
     const bound = new Map(ingress?.listeners().map(({ name, port }) => [name, port]));
     const moved = proxy?.frontends("kube-system/kube-dns").find(({ protocol }) => protocol === "UDP");
     return {
-      dns: { address: plan.dns, port: moved?.actualPort ?? 53 },
+      dns: { address: plan.dns[0] ?? "", port: moved?.actualPort ?? 53 },
       ingress: { address, httpPort: bound.get("http") ?? ports.http, httpsPort: bound.get("https") ?? ports.https },
       frontends: proxy?.frontends() ?? [],
     };
@@ -201,9 +202,14 @@ export function startExposure(context: PartContext): Exposure {
     summary() {
       const found = addresses();
       return [
-        `Ingress        http://${address}:${found.ingress.httpPort}  https://${address}:${found.ingress.httpsPort}`,
+        ...nodeAddresses
+          .map(beforePort)
+          .map(
+            (host, i) =>
+              `${i === 0 ? "Ingress" : "       "}        http://${host}:${found.ingress.httpPort}  https://${host}:${found.ingress.httpsPort}`,
+          ),
         `LoadBalancers  ${pools.join(", ")}`,
-        `DNS            ${found.dns.address}:${found.dns.port} (${clusterDomain})`,
+        `DNS            ${beforePort(found.dns.address)}:${found.dns.port} (${clusterDomain})`,
       ];
     },
   };

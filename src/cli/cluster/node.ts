@@ -48,7 +48,7 @@ export function startNodeKubelet(options: NodeOptions): Component {
   const { client, informers, clock, log, commands } = options;
   const name = nodeName(number);
   const dir = join(directory.kubelet, name);
-  const second = plan.secondOfNode(number);
+  const [address = "", second] = plan.addressesOf(number);
   return supervise(
     `kubelet ${name}`,
     async (signal) => {
@@ -78,12 +78,12 @@ export function startNodeKubelet(options: NodeOptions): Component {
         clock,
         log,
         nodeName: name,
-        address: plan.node(number),
+        address,
         ...(second === undefined ? {} : { secondAddress: second }),
         port: kubeletPort,
         ...(options.apiServer ? { apiServer: options.apiServer } : {}),
         dns: {
-          clusterServers: [plan.dns],
+          clusterServers: plan.dns,
           clusterDomain,
           node: kubelet.parseResolvConf(readFileSync("/etc/resolv.conf", "utf8")),
         },
@@ -124,7 +124,7 @@ export function startNodeProxy(
   onStart: (proxy: Proxy) => void = () => {},
 ): Component {
   const { number, plan, capabilities, proxyClient: client, informers, clock, log, commands } = options;
-  const everywhere = plan.serviceCIDRs.length > 1 ? "::" : "0.0.0.0";
+  const everywhere = plan.families.includes("IPv6") ? "::" : "0.0.0.0";
   const anyAddress = capabilities.network === "namespaces" ? everywhere : "127.0.0.1";
   return supervise(
     `proxy ${nodeName(number)}`,

@@ -6,6 +6,7 @@ import {
   type SentRequest,
   traceRequest,
 } from "../../explain/index.ts";
+import { beforePort } from "../../kube/index.ts";
 import { CliError } from "../errors.ts";
 import { parseTextFormat, render, table, type TextFormat } from "../output.ts";
 import { readFacts } from "./facts.ts";
@@ -115,7 +116,7 @@ export function requestTraceText(trace: RequestTrace, sent?: SentRequest): strin
           .map((endpoint) => [
             endpoint.ready ? percent(endpoint.odds) : "-",
             `${service}:${port}`,
-            `${endpoint.address}:${endpoint.port}`,
+            `${beforePort(endpoint.address)}:${endpoint.port}`,
             endpoint.ready ? "ready" : "not ready",
           ]),
   );

@@ -1,13 +1,18 @@
 import { createEventRecorder, startController } from "../../client/index.ts";
-import { formatCidr, parseCidr, resources } from "../../kube/index.ts";
+import { formatCidr, type IpFamily, parseCidr, resources } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
 
 /** Bits of the prefix that a node gets, by family. */
-const nodePrefix = { IPv4: 24, IPv6: 64 };
+export type NodePrefix = Readonly<Record<IpFamily, number>>;
+const usualPrefix: NodePrefix = { IPv4: 24, IPv6: 64 };
 
 /** The first block of a node's size in `cluster` that is not taken; undefined when there is none. */
-export function freeBlock(cluster: string, taken: ReadonlySet<string>): string | undefined {
+export function freeBlock(
+  cluster: string,
+  taken: ReadonlySet<string>,
+  nodePrefix: NodePrefix = usualPrefix,
+): string | undefined {
   const whole = parseCidr(cluster);
   if (!whole) throw new RangeError(`"${cluster}" is no CIDR such as 10.42.0.0/16`);
   const prefix = Math.max(whole.prefix, nodePrefix[whole.family]);
@@ -25,7 +30,7 @@ export function freeBlock(cluster: string, taken: ReadonlySet<string>): string |
  * one already keeps just that: what it has may not change.
  */
 export function startPodCidrAllocator(
-  context: ControllerContext & { readonly clusterCIDRs: readonly string[] },
+  context: ControllerContext & { readonly clusterCIDRs: readonly string[]; readonly nodePrefix?: NodePrefix },
 ): Component {
   const { client, informers, clusterCIDRs } = context;
   const nodes = informers.of(resources.Node);
@@ -43,7 +48,8 @@ export function startPodCidrAllocator(
       ...[...pending.values()].flat(),
       ...nodes.list().flatMap(({ spec }) => spec.podCIDRs ?? spec.podCIDR ?? []),
     ]);
-    const podCIDRs = pending.get(name) ?? clusterCIDRs.flatMap((range) => freeBlock(range, taken) ?? []);
+    const podCIDRs =
+      pending.get(name) ?? clusterCIDRs.flatMap((range) => freeBlock(range, taken, context.nodePrefix) ?? []);
     if (podCIDRs.length < clusterCIDRs.length) {
       events.event(node, "Normal", "CIDRNotAvailable", `Node ${name} status is now: CIDRNotAvailable`);
       throw new Error(`no block of ${clusterCIDRs.join(" or ")} is left for node ${name}: use a larger range`);

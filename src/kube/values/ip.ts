@@ -61,6 +61,9 @@ function parseV6(text: string): bigint | undefined {
   return all.reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
 }
 
+/** An address as it stands before a port, in a URL say: `[fd00::1]`, `10.0.0.1`. */
+export const beforePort = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
 /** The canonical text: RFC 5952 for IPv6; IPv4-mapped IPv6 as IPv4, as Go prints it. */
 export function formatIp({ family, value }: Ip): string {
   if (family === "IPv4" || isMapped({ family, value })) {

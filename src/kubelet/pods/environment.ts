@@ -1,4 +1,11 @@
-import type { ConfigMap, Container, EnvVarSource, Secret, Service } from "../../kube/index.ts";
+import {
+  beforePort,
+  type ConfigMap,
+  type Container,
+  type EnvVarSource,
+  type Secret,
+  type Service,
+} from "../../kube/index.ts";
 import { ConfigError } from "./config-error.ts";
 import { type DownwardFacts, fieldValue, resourceValue } from "./downward-api.ts";
 import { expand } from "./expansion.ts";
@@ -86,7 +93,7 @@ function variablesOf({ metadata, spec }: Service): Record<string, string> {
   const [first] = spec.ports ?? [];
   if (!address || address === "None" || !first) return {};
   const name = shout(metadata.name);
-  const host = address.includes(":") ? `[${address}]` : address;
+  const host = beforePort(address);
   const url = (port: { port: number; protocol?: string }): string =>
     `${(port.protocol ?? "TCP").toLowerCase()}://${host}:${port.port}`;
   const env: Record<string, string> = {

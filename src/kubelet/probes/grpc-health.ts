@@ -1,5 +1,5 @@
 import { connect, type IncomingHttpHeaders } from "node:http2";
-import type { GRPCAction } from "../../kube/index.ts";
+import { beforePort, type GRPCAction } from "../../kube/index.ts";
 import type { HandlerResult } from "./handler.ts";
 
 const serving = 1;
@@ -11,14 +11,18 @@ const names = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
  */
 export function checkGrpcHealth(address: string, action: GRPCAction, timeoutMs: number): Promise<HandlerResult> {
   return new Promise((resolve) => {
-    const session = connect(`http://${address}:${action.port}`);
+    const session = connect(`http://${beforePort(address)}:${action.port}`);
     const done = (ok: boolean, message: string): void => {
       clearTimeout(timer);
       session.destroy();
       resolve({ ok, message });
     };
     const timer = setTimeout(
-      () => done(false, `timeout: failed to connect service "${address}:${action.port}" within ${timeoutMs / 1000}s`),
+      () =>
+        done(
+          false,
+          `timeout: failed to connect service "${beforePort(address)}:${action.port}" within ${timeoutMs / 1000}s`,
+        ),
       timeoutMs,
     );
     session.on("error", (error: Error) => done(false, error.message));

@@ -1,6 +1,14 @@
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
-import type { ExecAction, GRPCAction, HTTPGetAction, IntOrString, Pod, TCPSocketAction } from "../../kube/index.ts";
+import {
+  beforePort,
+  type ExecAction,
+  type GRPCAction,
+  type HTTPGetAction,
+  type IntOrString,
+  type Pod,
+  type TCPSocketAction,
+} from "../../kube/index.ts";
 import { type Runtime, RuntimeError } from "../runtime/runtime.ts";
 
 /** What probes and life-cycle hooks have in common. */
@@ -90,8 +98,7 @@ async function httpGet(action: HTTPGetAction, target: HandlerTarget, timeoutMs: 
     if (value === "" && name.toLowerCase() !== "host") delete headers[name.toLowerCase()];
     else headers[name.toLowerCase()] = value;
   }
-  const literal = host.includes(":") ? `[${host}]` : host;
-  const first = new URL(`${scheme}://${literal}:${portNumber(action.port, target)}${path}`);
+  const first = new URL(`${scheme}://${beforePort(host)}:${portNumber(action.port, target)}${path}`);
   const end = Date.now() + timeoutMs;
   let url = first;
   for (let redirects = 0; ; redirects++) {
@@ -158,8 +165,8 @@ function tcpConnect(host: string, port: number, timeoutMs: number): Promise<Hand
       socket.destroy();
       resolve({ ok, message });
     };
-    const timer = setTimeout(() => done(false, `dial tcp ${host}:${port}: i/o timeout`), timeoutMs);
+    const timer = setTimeout(() => done(false, `dial tcp ${beforePort(host)}:${port}: i/o timeout`), timeoutMs);
     socket.once("connect", () => done(true, ""));
-    socket.once("error", (error) => done(false, `dial tcp ${host}:${port}: ${error.message}`));
+    socket.once("error", (error) => done(false, `dial tcp ${beforePort(host)}:${port}: ${error.message}`));
   });
 }
