@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientPrograms } from "../../scripts/kubectl.mjs";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
@@ -191,6 +193,97 @@ describe.skipIf(why)(`workloads through kubectl${why ? ` (skipped: ${why})` : ""
       await k(`uncordon ${node}`);
       await k("rollout status deployment/kept --timeout=60s");
     });
+  });
+
+  describe("volumes of claims", () => {
+    const claim = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+    const keeper = (script: string) => ({
+      apiVersion: "apps/v1",
+      kind: "StatefulSet",
+      metadata: { name: "keeper" },
+      spec: {
+        replicas: 1,
+        serviceName: "none",
+        selector: labels("keeper").selector,
+        template: {
+          metadata: labels("keeper").metadata,
+          spec: {
+            terminationGracePeriodSeconds: 1,
+            containers: [
+              {
+                name: "c",
+                image: "sh",
+                // Without root there are no mounts: volumes are found by name.
+                command: [
+                  "/bin/sh",
+                  "-c",
+                  `cd "\${FAIRLEAD_VOLUMES:-/fairlead-test}/data" && ${script}; exec sleep 1000`,
+                ],
+                volumeMounts: [{ name: "data", mountPath: "/fairlead-test/data" }],
+              },
+            ],
+          },
+        },
+        volumeClaimTemplates: [{ metadata: { name: "data" }, spec: claim }],
+      },
+    });
+
+    it("outlive their pods on the default class, and go with their claims", async () => {
+      expect(await k("get storageclass")).toMatch(
+        /local-path \(default\) +fairlead.dev\/local-path +Delete +WaitForFirst/,
+      );
+      await apply(keeper("echo $HOSTNAME >> visits; cat visits"));
+      await k("rollout status sts/keeper --timeout=60s");
+      await becomes("pvc/data-keeper-0", ".status.phase", "Bound");
+      await k("delete pod/keeper-0 --timeout=60s");
+      await k("rollout status sts/keeper --timeout=60s");
+      await eventually("it finds what the first one left", async () =>
+        (await k("logs keeper-0")) === "keeper-0\nkeeper-0\n" ? true : undefined,
+      );
+      const volume = await path("pvc/data-keeper-0", ".spec.volumeName");
+      const directory = await path(`pv/${volume}`, ".spec.local.path");
+      expect(existsSync(join(directory, "visits"))).toBe(true);
+      await k("delete sts/keeper --cascade=foreground --timeout=60s");
+      expect(existsSync(directory)).toBe(true);
+      await k("delete pvc/data-keeper-0 --timeout=60s");
+      await k(`wait --for=delete pv/${volume} --timeout=60s`);
+      expect(existsSync(directory)).toBe(false);
+    });
+
+    it("a pod whose claim is missing waits for it, and says so", async () => {
+      const volumes = [{ name: "v", persistentVolumeClaim: { claimName: "late" } }];
+      const containers = [{ name: "c", image: "sh", command: ["/bin/sh", "-c", "exit 0"] }];
+      const spec = { restartPolicy: "Never", volumes, containers };
+      await apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "early" }, spec });
+      await eventually("it says so", async () =>
+        (await k("describe pod early")).includes('persistentvolumeclaim "late" not found') ? true : undefined,
+      );
+      await apply({ apiVersion: "v1", kind: "PersistentVolumeClaim", metadata: { name: "late" }, spec: claim });
+      await k("wait --for=jsonpath={.status.phase}=Succeeded pod/early --timeout=60s");
+      await k("delete pod/early pvc/late --timeout=60s");
+    });
+  });
+
+  it("a pod of a higher PriorityClass gets the place of one of a lower", async () => {
+    const cpu = await k("get nodes -o jsonpath={.items[0].status.allocatable.cpu}");
+    const spec = (priorityClassName: string) => ({
+      priorityClassName,
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        { name: "c", image: "fairlead.dev/echo", resources: { requests: { cpu: `${Number(cpu) * 600}m` } } },
+      ],
+    });
+    const kind = { apiVersion: "scheduling.k8s.io/v1", kind: "PriorityClass" };
+    await apply({ ...kind, metadata: { name: "low" }, value: 10 });
+    await apply({ ...kind, metadata: { name: "high" }, value: 20 });
+    await apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "lower" }, spec: spec("low") });
+    await k("wait --for=condition=ready pod/lower --timeout=60s");
+    await apply({ apiVersion: "v1", kind: "Pod", metadata: { name: "higher" }, spec: spec("high") });
+    await k("wait --for=condition=ready pod/higher --timeout=60s");
+    expect(await k("get pods -o name")).not.toContain("pod/lower");
+    expect(await k("get events --field-selector=reason=Preempted")).toMatch(/pod\/lower +Preempted by pod \S+ on node/);
+    expect(await path("pod/higher", ".status.nominatedNodeName")).toBe("");
+    await k("delete pod/higher --timeout=60s");
   });
 
   it("kubectl autoscale: more pods for what uses more than it asks for", async () => {

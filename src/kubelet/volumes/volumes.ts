@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import type { Client } from "../../client/index.ts";
 import type { HostPathVolumeSource, Node, PersistentVolume, Pod, Volume } from "../../kube/index.ts";
@@ -43,14 +53,29 @@ export function createVolumes({ directories, references, tokens, client, node }:
     writeAtomically(pathOf(pod, volume), payload, groupOf(pod));
   };
 
+  /** Processes without mounts find a volume that is elsewhere by its name, beside the others. */
+  const link = (pod: Pod, volume: Volume, path: string): string => {
+    const directory = directories.volumes(pod.metadata.uid ?? "");
+    const name = join(directory, volume.name);
+    mkdirSync(directory, { recursive: true });
+    if (lstatSync(name, { throwIfNoEntry: false })) rmSync(name);
+    symlinkSync(path, name);
+    return path;
+  };
+
   /** Makes a volume ready. Answers its path. */
   const make = async (pod: Pod, volume: Volume, facts: DownwardFacts): Promise<string> => {
     const claimName = claimNameOf(pod, volume);
-    if (claimName !== undefined) return persistentPath(pod, await claimedVolume(client, pod, claimName, node()));
+    if (claimName !== undefined) {
+      const found = await claimedVolume(client, pod, claimName, node());
+      return link(pod, volume, persistentPath(pod, found));
+    }
     if (isConfigVolume(volume)) await write(pod, volume, facts);
     else if (volume.emptyDir) makeEmptyDir(pathOf(pod, volume), groupOf(pod));
-    else if (volume.hostPath) checkHostPath(volume.hostPath);
-    else {
+    else if (volume.hostPath) {
+      checkHostPath(volume.hostPath);
+      link(pod, volume, volume.hostPath.path);
+    } else {
       const kind = Object.keys(volume).find((key) => key !== "name") ?? "no source";
       const known =
         "emptyDir, configMap, secret, downwardAPI, projected, hostPath, persistentVolumeClaim and ephemeral";
