@@ -23,7 +23,7 @@ import { createDiscovery, tellOfVersion } from "./discovery/index.ts";
 import { createNetworkEgress, createServiceResolver, type Egress } from "./egress/index.ts";
 import type { Connector } from "./connect/index.ts";
 import { errorText, statusOf, unavailable } from "./failure.ts";
-import { createFlowControl, keepFlowControl } from "./flowcontrol/index.ts";
+import { createFlowControl, flowControlDump, keepFlowControl } from "./flowcontrol/index.ts";
 import { withKnown, type ApiHandler, type ApiRequest, type ApiResponse } from "./handler.ts";
 import { healthChecks } from "./health-checks.ts";
 import { createIdentity, type AuthenticationOptions } from "./identity.ts";
@@ -38,7 +38,7 @@ import { createRequestFigures } from "./request-figures.ts";
 import { bodyLimit, bodyTooLarge } from "./request/body.ts";
 import { prefersProtobuf } from "./request/negotiate.ts";
 import { isPassedOn, requestInfo, type RequestInfo, type ResourceInfo } from "./request/request-info.ts";
-import { errorResponse, pageNotFound } from "./request/respond.ts";
+import { errorResponse, pageNotFound, textResponse } from "./request/respond.ts";
 import {
   anonymous,
   createCatalog,
@@ -293,6 +293,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+    const dump = flowControl && flowControlDump(request.path, request.query, flowControl.levels);
+    if (dump !== undefined) return textResponse(200, dump);
     if (!defined && namesKinds.test(request.path)) await customKinds;
     return (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path)) ?? pageNotFound();
   };

@@ -184,6 +184,29 @@ describe("requests", () => {
     const refused = await greedy[6]?.answer;
     expect(refused?.headers).toMatchObject({ "retry-after": "1", "content-type": "text/plain; charset=utf-8" });
     expect(refused && (await textOf(refused))).toBe("Too many requests, please try again later.\n");
+    const dump = async (what: string): Promise<string[][]> => {
+      const sent = send("GET", `/debug/api_priority_and_fairness/dump_${what}`, admin);
+      const text = await textOf(await sent.answer);
+      sent.end();
+      const lines = text.split("\n");
+      expect(lines.pop()).toBe("");
+      return lines.map((line) => line.split(",").map((cell) => cell.trim()));
+    };
+    const [columns = [], ...small] = (await dump("priority_levels")).filter(([name], i) => i === 0 || name === "small");
+    expect(columns.slice(0, 4)).toEqual(["PriorityLevelName", "ActiveQueues", "IsIdle", "IsQuiescing"]);
+    expect(small).toEqual([["small", "1", "false", "false", "3", "3", "3", "1", "0", "0"]]);
+    const queues = (await dump("queues")).filter(([name]) => name === "small");
+    expect(queues).toHaveLength(16);
+    expect(queues.flatMap(([, index = "", waiting]) => (waiting === "0" ? [] : [index, waiting]))).toHaveLength(2);
+    const requests = (await dump("requests?includeRequestDetails=1")).filter(([name]) => name === "small");
+    expect(requests.map((row) => row[3])).toEqual(["0", "1", "2", "-1", "-1", "-1"]);
+    const queue = queues.find((row) => row[2] !== "0")?.[1];
+    expect(requests.map((row) => row[2])).toEqual([queue, queue, queue, "-1", "-1", "-1"]);
+    expect(requests.map((row) => row[9] === "0001-01-01T00:00:00Z")).toEqual([true, true, true, false, false, false]);
+    expect(requests[0]?.slice(10)).toEqual(["greedy", "get", "/version", "", "", "", "", ""]);
+    const stranger = send("GET", "/debug/api_priority_and_fairness/dump_requests", ordinary("ann"));
+    expect((await stranger.answer).status).toBe(403);
+    stranger.end();
     // Another flow of the level waits in its own queue, and is the next but one at the latest.
     const modest = send("GET", "/version", ordinary("modest"));
     await nextTurn();

@@ -41,6 +41,38 @@ export interface Entering {
 export interface FlowControl {
   /** Takes seats: at once where there are some, else after a wait. Throws TooManyRequests, or what aborted the signal. */
   enter(request: Entering): Ticket | Promise<Ticket>;
+  /** All levels as they are now, for who looks for a fault. */
+  levels(): readonly LevelState[];
+}
+
+/** A priority level at one moment. */
+export interface LevelState {
+  readonly name: string;
+  /** With those that wait in each, the next first. Undefined: nobody waits in this level. */
+  readonly queues: readonly { readonly waiting: readonly RequestState[]; readonly begins: number }[] | undefined;
+  readonly executing: readonly RequestState[];
+  readonly counts: Readonly<LevelCounts>;
+}
+
+interface LevelCounts {
+  dispatched: number;
+  rejected: number;
+  timedOut: number;
+  cancelled: number;
+}
+
+/** A request that waits or is worked on. */
+export interface RequestState {
+  readonly request: Pick<Entering, "user" | "info">;
+  readonly schema: string;
+  /** By what the requests of a schema are told apart. */
+  readonly distinguisher: string;
+  readonly seats: number;
+  /** Number of the queue that it is in or came from; -1: none. */
+  readonly queue: number;
+  /** Milliseconds of `performance.now()`; `started` is undefined while it waits. */
+  readonly arrived: number;
+  readonly started: number | undefined;
 }
 
 export interface FlowControlOptions {
@@ -59,9 +91,25 @@ interface Level {
   config: PriorityLevelConfiguration;
   allotment: Allotment;
   /** Undefined: nobody waits, who finds no seat is turned away. */
-  queues: QueueSet | undefined;
+  queues: QueueSet<WaitingRequest> | undefined;
   inUse: number;
+  readonly executing: Set<HeldSeats>;
+  readonly counts: LevelCounts;
   readonly figures: LevelFigures;
+}
+
+/** What holds seats, or waits for them. */
+interface HeldSeats {
+  readonly flow: Flow;
+  readonly request: Entering;
+  readonly seats: number;
+  readonly queue: number;
+  readonly arrived: number;
+  readonly started: number | undefined;
+}
+
+interface WaitingRequest extends Waiter {
+  readonly held: HeldSeats;
 }
 
 interface Flow {
@@ -116,6 +164,8 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
           allotment: noSeats,
           queues: undefined,
           inUse: 0,
+          executing: new Set(),
+          counts: { dispatched: 0, rejected: 0, timedOut: 0, cancelled: 0 },
           figures: figures.level(name),
         };
         level.allotment = allotments.get(name) ?? noSeats;
@@ -147,8 +197,8 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
     level.config = config;
     if (isSame) return;
     const queuing = queuingOf(config);
-    level.queues = queuing && createQueueSet(queuing);
-    for (const waiter of before?.all() ?? []) if (!level.queues?.add(waiter)) waiter.start();
+    level.queues = queuing && createQueueSet<WaitingRequest>(queuing);
+    for (const waiter of before?.all() ?? []) if (!level.queues?.add(waiter)) waiter.start(-1);
     if (!level.queues?.length) waiting.delete(level);
   };
 
@@ -174,19 +224,24 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
       for (const level of waiting) {
         for (let next = level.queues?.peek(); next; next = level.queues?.peek()) {
           if (within ? level.inUse + next.seats > level.allotment.nominal : !mayRun(level, next.seats)) break;
-          level.queues?.shift();
-          next.start();
+          next.start(level.queues?.shift() ?? -1);
         }
         if (!level.queues?.length) waiting.delete(level);
       }
     }
   };
 
-  const take = ({ level, figures: counted, headers }: Flow, taken: number, isWatch: boolean): Ticket => {
+  const take = (flow: Flow, request: Entering, taken: number, from?: { queue: number; arrived: number }): Ticket => {
+    const { level, figures: counted, headers } = flow;
     level.inUse += taken;
+    level.counts.dispatched++;
     counted.dispatched();
     counted.executing(1, taken);
     const begun = performance.now();
+    const { queue = -1, arrived = begun } = from ?? {};
+    const held: HeldSeats = { flow, request, seats: taken, queue, arrived, started: begun };
+    level.executing.add(held);
+    const isWatch = request.info.verb === "watch";
     let left = false;
     return {
       headers,
@@ -194,6 +249,7 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
         if (left) return;
         left = true;
         level.inUse -= taken;
+        level.executing.delete(held);
         counted.executing(-1, taken);
         counted.executed((performance.now() - begun) / 1000, isWatch);
         if (waiting.size > 0) dispatch();
@@ -201,7 +257,7 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
     };
   };
 
-  const wait = (flow: Flow, request: Entering, taken: number, isWatch: boolean): Promise<Ticket> =>
+  const wait = (flow: Flow, request: Entering, taken: number): Promise<Ticket> =>
     new Promise((resolve, reject) => {
       const { level, figures: counted, headers, matcher } = flow;
       const { signal } = request;
@@ -216,23 +272,26 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
         if (!level.queues?.remove(waiter)) return;
         if (level.queues.length === 0) waiting.delete(level);
         end(false);
+        level.counts[reason === "cancelled" ? "cancelled" : "timedOut"]++;
         counted.rejected(reason);
         reject(error);
       };
       const goes = (): void => giveUp("cancelled", signal.reason);
       const timer = setTimeout(() => giveUp("time-out", new TooManyRequests(headers)), patience);
-      const waiter: Waiter = {
+      const waiter: WaitingRequest = {
         seats: taken,
+        held: { flow, request, seats: taken, queue: -1, arrived: begun, started: undefined },
         flow: `${matcher.schema.metadata.name}\0${matcher.distinguisher(request.user, request.info)}`,
-        start() {
+        start(queue) {
           end(true);
-          resolve(take(flow, taken, isWatch));
+          resolve(take(flow, request, taken, { queue, arrived: begun }));
         },
       };
       counted.waiting(1, taken);
       signal.addEventListener("abort", goes);
       if (!level.queues?.add(waiter)) {
         end(false);
+        level.counts.rejected++;
         counted.rejected("queue-full");
         reject(new TooManyRequests(headers));
         return;
@@ -250,15 +309,41 @@ export function createFlowControl(options: FlowControlOptions): FlowControl {
       const flow = mine.find(({ matcher }) => matcher.matches(user, info)) ?? flows.at(-1);
       if (!flow) throw new TooManyRequests({});
       const { level } = flow;
-      const isWatch = info.verb === "watch";
-      if (isExempt(level)) return take(flow, request.seats, isWatch);
+      if (isExempt(level)) return take(flow, request, request.seats);
       const wanted = Math.min(request.seats, Math.max(1, level.allotment.nominal));
       // Nobody overtakes those who wait.
-      if (!level.queues?.length && mayRun(level, wanted)) return take(flow, wanted, isWatch);
-      if (level.queues) return wait(flow, request, wanted, isWatch);
+      if (!level.queues?.length && mayRun(level, wanted)) return take(flow, request, wanted);
+      if (level.queues) return wait(flow, request, wanted);
+      level.counts.rejected++;
       flow.figures.rejected("concurrency-limit");
       throw new TooManyRequests(flow.headers);
     },
+    levels() {
+      configure();
+      return [...levels.values()].map((level) => ({
+        name: level.name,
+        queues: level.queues?.queues().map(({ waiting: waiters, begins }, queue) => ({
+          begins,
+          waiting: waiters.map(({ held }) => stateOf({ ...held, queue })),
+        })),
+        executing: [...level.executing].map(stateOf),
+        counts: { ...level.counts },
+      }));
+    },
+  };
+}
+
+function stateOf({ flow: { matcher }, request, seats, queue, arrived, started }: HeldSeats): RequestState {
+  const { user, info } = request;
+  const distinguisher = matcher.distinguisher(user, info);
+  return {
+    request: { user, info },
+    schema: matcher.schema.metadata.name,
+    distinguisher,
+    seats,
+    queue,
+    arrived,
+    started,
   };
 }
 

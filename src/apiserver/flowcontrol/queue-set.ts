@@ -5,12 +5,13 @@ export interface Waiter {
   readonly seats: number;
   /** Whose it is: flows share the seats fairly. */
   readonly flow: string;
-  /** Called once, when it has its seats. */
-  start(): void;
+  /** Called once, when it has its seats; `queue` is the number of the queue it waited in, -1 when that is no more. */
+  start(queue: number): void;
 }
 
-interface Queue {
-  readonly waiting: Waiter[];
+interface Queue<W extends Waiter> {
+  readonly index: number;
+  readonly waiting: W[];
   /** Virtual time at which its next request would begin: who was served much is late. */
   begins: number;
 }
@@ -24,37 +25,43 @@ export interface QueueSetOptions {
 }
 
 /** Bounded queues of one priority level. Each flow has a few of them, so that a greedy one fills its own and hardly anybody else's. */
-export interface QueueSet {
+export interface QueueSet<W extends Waiter = Waiter> {
   /** Requests that wait. */
   readonly length: number;
   /** Puts a request of a flow into the emptiest of its queues. False: they are full. */
-  add(waiter: Waiter): boolean;
+  add(waiter: W): boolean;
   /** Takes a request out before its turn. False: it is not there. */
-  remove(waiter: Waiter): boolean;
+  remove(waiter: W): boolean;
   /** The request whose turn is next, left where it is. */
-  peek(): Waiter | undefined;
-  /** Takes out what `peek` showed. */
-  shift(): void;
+  peek(): W | undefined;
+  /** Takes out what `peek` showed. Answers the number of the queue that it was in. */
+  shift(): number;
   /** All that wait, in no order. */
-  all(): readonly Waiter[];
+  all(): readonly W[];
+  /** Each queue with those that wait in it, the next first. */
+  queues(): readonly { readonly waiting: readonly W[]; readonly begins: number }[];
 }
 
 /**
  * Shuffle sharding and start-time fair queuing over seats, as KEP-1040 has them; the work of a request is taken to be its seats, since how
  * long it will take nobody knows.
  */
-export function createQueueSet({ queues, handSize, lengthLimit }: QueueSetOptions): QueueSet {
-  const all: Queue[] = Array.from({ length: Math.max(1, queues) }, () => ({ waiting: [], begins: 0 }));
-  const busy = new Set<Queue>();
-  const placeOf = new Map<Waiter, Queue>();
+export function createQueueSet<W extends Waiter>({ queues, handSize, lengthLimit }: QueueSetOptions): QueueSet<W> {
+  const all: Queue<W>[] = Array.from({ length: Math.max(1, queues) }, (_, index) => ({
+    index,
+    waiting: [],
+    begins: 0,
+  }));
+  const busy = new Set<Queue<W>>();
+  const placeOf = new Map<W, Queue<W>>();
   let now = 0;
 
-  const next = (): Queue | undefined => {
-    let first: Queue | undefined;
+  const next = (): Queue<W> | undefined => {
+    let first: Queue<W> | undefined;
     for (const queue of busy) if (!first || queue.begins < first.begins) first = queue;
     return first;
   };
-  const settle = (queue: Queue, waiter: Waiter): void => {
+  const settle = (queue: Queue<W>, waiter: W): void => {
     placeOf.delete(waiter);
     if (queue.waiting.length === 0) busy.delete(queue);
   };
@@ -63,7 +70,7 @@ export function createQueueSet({ queues, handSize, lengthLimit }: QueueSetOption
       return placeOf.size;
     },
     add(waiter) {
-      let chosen: Queue | undefined;
+      let chosen: Queue<W> | undefined;
       for (const index of dealHand(waiter.flow, all.length, handSize)) {
         const queue = all[index];
         if (queue && (!chosen || queue.waiting.length < chosen.waiting.length)) chosen = queue;
@@ -85,13 +92,15 @@ export function createQueueSet({ queues, handSize, lengthLimit }: QueueSetOption
     },
     peek: () => next()?.waiting[0],
     all: () => [...placeOf.keys()],
+    queues: () => all,
     shift() {
       const queue = next();
       const waiter = queue?.waiting.shift();
-      if (!queue || !waiter) return;
+      if (!queue || !waiter) return -1;
       now = queue.begins;
       queue.begins += waiter.seats;
       settle(queue, waiter);
+      return queue.index;
     },
   };
 }
