@@ -54,7 +54,9 @@ const programs = [
   },
   {
     program: "nginx",
-    package: "nginx libnginx-mod-http-lua libnginx-mod-stream",
+    package: "nginx libnginx-mod-http-lua libnginx-mod-stream libnginx-mod-stream-js",
+    // nginx alone is often there.
+    file: "/usr/lib/nginx/modules/ngx_stream_js_module.so",
     service: "nginx",
     tests: true,
     without: "the data plane `nginx` is not there and its tests are skipped",
@@ -75,6 +77,8 @@ function installed(program) {
     }
   });
 }
+
+const isThere = ({ program, file }) => installed(program) && (file === undefined || existsSync(file));
 
 /** Installs Debian packages; the lists are fetched only when the install fails without. Returns whether it worked. */
 function aptInstall(packages) {
@@ -117,7 +121,9 @@ function withoutServices(work) {
 }
 
 function installSystem({ tests }) {
-  const missing = programs.filter((p) => (tests || !p.tests) && !installed(p.program));
+  const missing = programs.filter(
+    (p) => (tests || !p.tests) && !(installed(p.program) && (!p.file || existsSync(p.file))),
+  );
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   const isDebian = existsSync("/etc/debian_version") && installed("apt-get");
@@ -131,7 +137,7 @@ function installSystem({ tests }) {
       spawnSync("systemctl", ["--quiet", "disable", ...services], { stdio: "ignore" });
   }
   const why = !isRoot ? "not root" : isDebian ? "not installed" : "not Debian";
-  for (const { program, package: name, without } of missing.filter((p) => !installed(p.program))) {
+  for (const { program, package: name, without } of missing.filter((p) => !isThere(p))) {
     say(`off: ${program} (package ${name}, ${why}): ${without}`);
   }
 }

@@ -3,20 +3,19 @@ import { type IncomingMessage, request } from "node:http";
 import { createServer, type Server } from "node:https";
 import { rootCertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type DataPlane, missingFor, startDataPlane } from "../../src/dataplane/index.ts";
+import { type DataPlane, missingFor } from "../../src/dataplane/index.ts";
 import type { BackendTls, HostRoutes, Owner, Pool, Route, RoutingModel } from "../../src/routing/index.ts";
-import { createMetrics, freePort, silentLogger, systemClock } from "../../src/system/index.ts";
-import { embeddedProgram } from "../support/embedded-program.ts";
+import { freePort } from "../../src/system/index.ts";
 import { selfSigned } from "./certificates.ts";
 import { read, type Reply } from "./clients.ts";
 import { eventually } from "./cluster.ts";
+import { startPlane } from "./plane.ts";
 
 const owner: Owner = { object: { kind: "Service", namespace: "a", name: "web" }, field: "" };
-const program = await embeddedProgram();
-const missing = await missingFor("haproxy");
 const planes = [
   ["embedded", undefined],
-  ["haproxy", missing],
+  ["haproxy", await missingFor("haproxy")],
+  ["nginx", await missingFor("nginx")],
 ] as const;
 
 describe.each(planes)("TLS to endpoints on %s", (name, why) => {
@@ -39,15 +38,7 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
     const at = server.address();
     backend = typeof at === "object" && at ? at.port : 0;
     port = await freePort();
-    plane = startDataPlane(name, {
-      address: "127.0.0.1",
-      embeddedProgram: program,
-      metrics: createMetrics(),
-      signal: stop.signal,
-      clock: systemClock,
-      log: silentLogger,
-    });
-    await plane.ready;
+    plane = await startPlane(name, stop.signal);
   });
   afterAll(async () => {
     stop.abort();

@@ -180,7 +180,9 @@ export async function openListener(
         else if (server && !server.tls) forwardStream(context, socket, matchStream(listener, name)?.route);
         else {
           socket.allowHalfOpen = false;
-          tls.accept(socket, options.contexts.wayFor(listener, name), server?.kind ?? "http");
+          const way = options.contexts.wayFor(listener, name);
+          if (way) tls.accept(socket, way, server?.kind ?? "http");
+          else reset(socket);
         }
       });
     }

@@ -29,8 +29,11 @@ const security: SecureContextOptions = {
 
 /** The certificates of all listeners, made ready when a handshake first needs them. */
 export interface SecureContexts {
-  /** What a client that asks for `serverName` gets, and what it must show; "" for one that names no server. */
-  wayFor(listener: Listener, serverName: string): TlsWay;
+  /**
+   * What a client that asks for `serverName` gets, and what it must show; "" for one that names no server. `undefined`: what it must show
+   * cannot be checked, so nobody is let in.
+   */
+  wayFor(listener: Listener, serverName: string): TlsWay | undefined;
   /** Follows `configuration`, and forgets what it no longer names. Connections that are open go on. */
   use(configuration: Configuration): void;
 }
@@ -84,7 +87,7 @@ export function createSecureContexts(fallback: () => KeyPair): SecureContexts {
       const own = certificate && wayOf(idOf(certificate, tls), () => keyPair(certificate), tls);
       if (own) return own;
       const fallbackPair = (): KeyPair => (standard ??= fallback());
-      return wayOf(idOf(undefined, tls), fallbackPair, tls) ?? make(fallbackPair(), undefined);
+      return wayOf(idOf(undefined, tls), fallbackPair, tls);
     },
     use(configuration) {
       keyPair = configuration.keyPair;

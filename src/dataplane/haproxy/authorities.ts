@@ -1,5 +1,6 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Listener, Pool } from "../../routing/index.ts";
+import { readableCertificates } from "../readable-certificates.ts";
 import { pemLines } from "./command.ts";
 import { files } from "./config.ts";
 import { commandBytes } from "./runtime.ts";
@@ -16,19 +17,11 @@ export function authoritiesFile(
   directory: string,
 ): { readonly file: string; readonly pem?: string } | undefined {
   if (pem === "System") return { file: system };
-  const good = (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).filter(isReadable);
+  const good = readableCertificates(pem);
   if (good.length === 0) return undefined;
   const text = `${pemLines(good.join("\n")).join("\n")}\n`;
   const id = createHash("sha256").update(text).digest("hex").slice(0, 24);
   return { file: files.authorities(directory, id), pem: text };
-}
-
-function isReadable(block: string): boolean {
-  try {
-    return new X509Certificate(block).subject !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 /** PEM of the authorities that pools need. */

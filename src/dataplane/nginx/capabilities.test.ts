@@ -1,28 +1,59 @@
 import { expect, test } from "vitest";
-import type { ClientValidation, RoutingModel, Server } from "../../routing/index.ts";
-import { refusedBy } from "./capabilities.ts";
+import type { ClientValidation, Pool, RoutingModel, Server } from "../../routing/index.ts";
+import { capabilities, capabilitiesForHttp, refusedBy } from "./capabilities.ts";
 
 const owner = { object: { kind: "Gateway", name: "g" }, field: "" };
 
-function modelAsking(clients: ClientValidation): RoutingModel {
-  const rule = { id: "r", filters: [], backends: [], timeouts: {}, owner };
-  const fallback = { id: "only", host: "", headers: [], query: [], rule, owner };
-  const hosts = { semantics: "Gateway" as const, exact: new Map(), wildcard: new Map(), fallback };
-  const server: Server = { kind: "http", hostname: "", owner, hosts, tls: { certificates: new Map(), clients } };
+function modelOf(pools: readonly Partial<Pool>[], clients?: ClientValidation): RoutingModel {
+  const all = pools.map((more, i): Pool => ({
+    key: `p${i}`,
+    service: { namespace: "a", name: "db" },
+    port: "1",
+    protocol: "tcp",
+    endpoints: [],
+    ...more,
+  }));
+  const backends = all.map(({ key }) => ({ pool: key, weight: 1, filters: [], owner }));
+  const any = { id: "only", host: "", rule: { id: "r", filters: [], backends, timeouts: {}, owner }, owner };
+  const server: Server = {
+    kind: "stream",
+    hostname: "",
+    owner,
+    streams: { exact: new Map(), wildcard: new Map(), any },
+    ...(clients ? { tls: { certificates: new Map(), clients } } : {}),
+  };
   return {
-    listeners: [{ name: "https", port: 443, protocol: "HTTPS", servers: new Map([["", server]]) }],
-    pools: new Map(),
+    listeners: [{ name: "l", port: 443, protocol: clients ? "TLS" : "TCP", servers: new Map([["", server]]) }],
+    pools: new Map(all.map((pool) => [pool.key, pool])),
   };
 }
 
-test("nobody is served past a certificate that would not be looked at as it is asked for", () => {
-  const authorities = "PEM";
-  expect(refusedBy(modelAsking({ mode: "Ask", authorities }))).toEqual([]);
-  expect(refusedBy(modelAsking({ mode: "Ask", authorities, revoked: "PEM" }))).toEqual([
-    { route: "only", feature: "ClientCertificate" },
+const featuresOf = (...asked: Parameters<typeof modelOf>): string[] =>
+  refusedBy(modelOf(...asked)).map(({ feature }) => feature);
+
+test("the PROXY protocol is of one version, and for all that a port leads to", () => {
+  expect(featuresOf([{}, {}])).toEqual([]);
+  expect(featuresOf([{ proxyProtocol: 1 }, { proxyProtocol: 1 }])).toEqual([]);
+  expect(featuresOf([{ proxyProtocol: 2 }])).toEqual(["ProxyProtocol"]);
+  expect(featuresOf([{ proxyProtocol: 1 }, {}])).toEqual(["ProxyProtocol"]);
+});
+
+test("no bytes go in clear, or past a certificate, where more is asked for", () => {
+  const tls = { serverName: "a.example", subjectAltNames: [], authorities: "System" };
+  expect(featuresOf([{ tls }])).toEqual(["BackendTLSPolicy"]);
+  expect(featuresOf([{}], { mode: "AllowValidOnly", authorities: "PEM" })).toEqual([
+    "GatewayFrontendClientCertificateValidation",
   ]);
-  for (const mode of ["AllowValidOnly", "AllowInsecureFallback"] as const)
-    expect(refusedBy(modelAsking({ mode, authorities }))).toEqual([
-      { route: "only", feature: "GatewayFrontendClientCertificateValidation" },
-    ]);
+});
+
+test("without its modules for streams it claims none", () => {
+  const missing = [...capabilities].filter((feature) => !capabilitiesForHttp.has(feature)).sort();
+  expect(missing).toEqual([
+    "ProxyProtocol",
+    "TCPRoute",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
+    "UDPRoute",
+  ]);
 });

@@ -1,4 +1,4 @@
-import { routesOf, type RoutingModel, type Termination } from "../../routing/index.ts";
+import { type Listener, type RoutingModel, streamsOf } from "../../routing/index.ts";
 import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
@@ -7,6 +7,18 @@ import { refusalsOf } from "../features.ts";
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   "HTTPRoute",
+  "TLSRoute",
+  "TLSRouteModeMixed",
+  "TLSRouteModeTerminate",
+  "TCPRoute",
+  "UDPRoute",
+  // Of version 1, where all that a port leads to asks for it.
+  "ProxyProtocol",
+  // Of one name: `proxy_ssl_name` knows no list, and no URIs.
+  "BackendTLSPolicy",
+  "GatewayBackendClientCertificate",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
   "HTTPRoute303RedirectStatusCode",
@@ -32,22 +44,34 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...annotationFeatures,
 ]);
 
+/** The same where nginx has no modules for streams. */
+export const capabilitiesForHttp: ReadonlySet<Feature> = new Set(
+  [...capabilities].filter((feature) => !/^(?:TLS|TCP|UDP)Route|^ProxyProtocol$/.test(feature)),
+);
+
 /** The routes of a model that are not served, with what is missing. */
-export function refusedBy(model: RoutingModel): Refusal[] {
-  const refused = refusalsOf(model, capabilities);
-  for (const listener of model.listeners)
-    for (const server of listener.servers.values()) {
-      const feature = server.tls && unasked(server.tls);
-      if (feature === undefined) continue;
-      for (const { id } of routesOf({ ...listener, servers: new Map([[server.hostname, server]]) }))
-        refused.push({ route: id, feature });
-    }
+export function refusedBy({ listeners, pools }: RoutingModel, can = capabilities): Refusal[] {
+  const refused = refusalsOf({ listeners, pools }, can);
+  for (const listener of listeners) for (const each of refusedStreams(listener, pools)) refused.push(each);
   return refused;
 }
 
-/** What a server wants of its clients' certificates and would not get: no handshake fails here, and nobody looks into revocation lists. */
-function unasked({ clients }: Termination): Feature | undefined {
-  if (!clients) return undefined;
-  if (clients.mode !== "Ask") return "GatewayFrontendClientCertificateValidation";
-  return clients.revoked === undefined ? undefined : "ClientCertificate";
+/** What a connection's bytes are wrapped in is said by the port, and never depends on where it goes. */
+function refusedStreams(listener: Listener, pools: RoutingModel["pools"]): Refusal[] {
+  const routes = [...streamsOf(listener)];
+  const asked = routes.map(({ id, rule }) => ({
+    id,
+    pools: rule.backends.flatMap(({ pool }) => (pool === undefined ? [] : (pools.get(pool) ?? []))),
+  }));
+  const versions = new Set(asked.flatMap((route) => route.pools.map(({ proxyProtocol }) => proxyProtocol)));
+  const servers = [...listener.servers.values()];
+  // Who goes on inside no longer has the client's own connection.
+  const inside = listener.protocol === "TLS" && servers.some(({ tls }) => tls);
+  const wraps = versions.size < 2 && !versions.has(2) && !(inside && versions.has(1));
+  const asksClients = servers.some(({ kind, tls }) => kind === "stream" && tls?.clients);
+  return asked.flatMap(({ id, pools: all }) => [
+    ...(wraps ? [] : [{ route: id, feature: "ProxyProtocol" as const }]),
+    ...(all.some(({ tls }) => tls) ? [{ route: id, feature: "BackendTLSPolicy" as const }] : []),
+    ...(asksClients ? [{ route: id, feature: "GatewayFrontendClientCertificateValidation" as const }] : []),
+  ]);
 }

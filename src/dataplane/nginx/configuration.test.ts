@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../embedded/limits.ts";
-import { configurationText, type NginxSettings, word } from "./configuration.ts";
+import { configurationText, type NginxSettings } from "./configuration.ts";
+import { word } from "./directives.ts";
 
 const settings: NginxSettings = {
   directory: "/run/fairlead/nginx",

@@ -1,13 +1,15 @@
-import { isIP } from "node:net";
 import type { Limits } from "../embedded/limits.ts";
 import { backlog } from "../sockets.ts";
+import { milliseconds, type Place, socketAddress, tlsText, whole, word } from "./directives.ts";
+import { type NginxStream, streamsText } from "./stream-configuration.ts";
+import { doorOf } from "./stream-rows.ts";
 
 /** A port that nginx opens for HTTP. */
 export interface NginxListener {
   /** Its name in rows: `l` and a number. */
   readonly id: string;
   /** Where it listens: one place an address. */
-  readonly places: readonly { readonly address: string; readonly port: number }[];
+  readonly places: readonly Place[];
   readonly secure: boolean;
   /** Port as backends are told of it. */
   readonly clientPort: number;
@@ -17,6 +19,21 @@ export interface NginxListener {
   readonly asking?: boolean;
   /** Codes of answers that others take the place of, one text for each rule that names some: `404,503`. */
   readonly errorSets?: readonly string[];
+  /** Requests to endpoints whose certificates are checked. */
+  readonly checked?: readonly CheckedRequests[];
+  /** Its port is a server's for streams, which leads here by a Unix socket. */
+  readonly inside?: boolean;
+}
+
+/** By whom endpoints are checked is said by a location: one for each way in which such requests are passed on. */
+export interface CheckedRequests {
+  /** `Authorities.id` */
+  readonly authorities: string;
+  readonly kind: "full" | "h2c" | "mirrored";
+  /** One of the listener's `errorSets`, for `full` only. */
+  readonly errors?: string;
+  /** `bodySlot`; absent: no limit of their own. */
+  readonly slot?: string;
 }
 
 /** All that nginx is configured with. None of it comes from a user's objects. */
@@ -26,6 +43,10 @@ export interface NginxSettings {
   /** Number of the master in this folder. */
   readonly master: number;
   readonly listeners: readonly NginxListener[];
+  /** Ports for connections and datagrams that are no HTTP, and those where the server name says what they are. */
+  readonly streams?: readonly NginxStream[];
+  /** Only to be tested: nothing may be taken from who serves now. */
+  readonly trial?: boolean;
   /** Number of this configuration: how the control server shows that it is in force. */
   readonly generation: number;
   /** CIDRs. */
@@ -56,7 +77,13 @@ export function layout(directory: string, master = 0) {
     socket: `${directory}/control/${own}.sock`,
     /** Where workers tell of requests; they may connect, and no other user. */
     reports: `${directory}/reports`,
+    /** Rows of streams, a file each; workers may read them, and no other user. */
+    streams: `${directory}/streams`,
+    doors: `${directory}/doors`,
+    /** Unix socket of a server inside, as `doorOf` names it. */
+    door: (listener: string, kind: string): string => `${directory}/doors/${whole(master)}.${word(listener)}.${kind}`,
     private: `${directory}/private`,
+    authorities: (id: string): string => `${directory}/private/authorities-${word(id)}.pem`,
     rows: `${directory}/private/rows`,
     certificate: `${directory}/private/default.crt`,
     key: `${directory}/private/default.key`,
@@ -66,28 +93,7 @@ export function layout(directory: string, master = 0) {
   };
 }
 
-/** A word of the configuration: letters, digits and few signs that mean nothing to nginx. Throws `TypeError` for all else. */
-export function word(text: string): string {
-  if (!/^[A-Za-z0-9_./:@-]+$/.test(text))
-    throw new TypeError(
-      `${JSON.stringify(text)} can not be written into nginx's configuration: choose a plainer path or name`,
-    );
-  return text;
-}
-
-function whole(value: number): string {
-  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`${value} is no number for nginx's configuration`);
-  return String(value);
-}
-
-const milliseconds = (value: number): string => `${whole(Math.min(Math.max(1, Math.round(value)), 2 ** 31 - 1))}ms`;
-
-function socketAddress(address: string, port: number): string {
-  const family = isIP(address);
-  if (family === 0) throw new TypeError(`${JSON.stringify(address)} is not an IP address`);
-  if (port < 1 || port > 65_535) throw new TypeError(`${port} is no port`);
-  return family === 6 ? `[${address}]:${whole(port)}` : `${address}:${whole(port)}`;
-}
+export type Layout = ReturnType<typeof layout>;
 
 /** Locations that no request can name: paths with control characters are refused before. */
 const inner = (name: string): string => `"/\u0001${name}"`;
@@ -109,7 +115,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni held page original method redirect route meant".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant".split(
     " ",
   );
 
@@ -184,7 +190,9 @@ export function configurationText(settings: NginxSettings): string {
     "map $fl_tls $fl_upstream { default http://fl_full; 1 https://fl_tls; }",
     "map $fl_tls $fl_grpc { default grpc://fl_h2c; 1 grpcs://fl_tls; }",
     "map $fl_tls $fl_asked { default http://fl_ask; 1 https://fl_tls; }",
-    // Whoever answers is trusted where nothing else is asked for; any other TLS to endpoints is refused.
+    // Whoever answers is trusted where nothing else is asked for; locations of their own say else.
+    "proxy_ssl_certificate $fl_certificate; proxy_ssl_certificate_key $fl_key;",
+    "grpc_ssl_certificate $fl_certificate; grpc_ssl_certificate_key $fl_key;",
     "proxy_ssl_name $fl_sni; proxy_ssl_server_name on; proxy_ssl_session_reuse off; proxy_ssl_protocols TLSv1.2 TLSv1.3;",
     "grpc_ssl_name $fl_sni; grpc_ssl_server_name on; grpc_ssl_session_reuse off; grpc_ssl_protocols TLSv1.2 TLSv1.3;",
     // With an entry for what is usual, no expression is tried.
@@ -196,8 +204,7 @@ export function configurationText(settings: NginxSettings): string {
     "map $http_x_request_id $fl_request_id { default $fl_new_id; '' $fl_new_id; '~^[A-Za-z0-9_.:=/+-]{1,128}$' $http_x_request_id; }",
     trusted.length > 0 ? forwarders(trusted) : [],
     upstreams(limits),
-    "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:fairlead_tls:8m; ssl_session_timeout 1h; ssl_prefer_server_ciphers off;",
-    "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;",
+    tlsText("fairlead_tls"),
     `ssl_certificate ${paths.certificate}; ssl_certificate_key ${paths.key};`,
     `server { listen unix:${paths.socket}; client_max_body_size 8m; client_body_buffer_size 8m; lua_need_request_body off;`,
     // Named here, they are there for all servers, and empty: to empty them for each request would cost each request.
@@ -205,8 +212,9 @@ export function configurationText(settings: NginxSettings): string {
     `location = /generation { return 200 "${whole(generation)}"; }`,
     'location = /rows { content_by_lua_block { require("fairlead.control").rows() } }',
     "location / { return 404; } }",
-    settings.listeners.map((listener) => serverText(listener, settings)),
+    settings.listeners.map((listener) => serverText(listener, settings, paths)),
     "}",
+    streamsText(settings, paths),
   )}\n`;
 }
 
@@ -273,8 +281,9 @@ function upstreams(limits: Limits): string[] {
   ];
 }
 
-function serverText(listener: NginxListener, settings: NginxSettings): string {
-  const { id, places, secure, clientPort, limited = false, asking = false, errorSets = [] } = listener;
+function serverText(listener: NginxListener, settings: NginxSettings, paths: Layout): string {
+  const { id, places, secure, clientPort, limited = false, asking = false, errorSets = [], checked = [] } = listener;
+  const { inside = false } = listener;
   const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
   const server = "add_header Server $fl_server always;";
   const plainFields = program("request", `answer_fields(${secure})`);
@@ -293,19 +302,41 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
   ]
     .flat()
     .join(" ");
+  const place = (name: string, text: string, size?: number): string =>
+    `location = ${inner(name)} { ${guarded} ${size === undefined ? "" : `client_max_body_size ${whole(size)};`} ${text} }`;
   /** A location, and the same for each limit of a body. */
   const sized = (name: string, text: string): string[] => [
-    `location = ${inner(name)} { ${guarded} ${text} }`,
-    ...(limited ? bodySizes : []).map(
-      (size) =>
-        `location = ${inner(`${name}/${bodySlot(size)}`)} { ${guarded} client_max_body_size ${whole(size)}; ${text} }`,
-    ),
+    place(name, text),
+    ...(limited ? bodySizes : []).map((size) => place(`${name}/${bodySlot(size)}`, text, size)),
   ];
+  const texts = {
+    full: "proxy_pass $fl_upstream$fl_target;",
+    h2c: `rewrite_by_lua_block { ${program("full", "uri()")} } grpc_pass $fl_grpc;`,
+    mirrored: `client_body_buffer_size 64k; ${slots.map((slot) => `mirror ${inner(`mirror/${slot}`)};`).join(" ")} proxy_pass $fl_upstream$fl_target;`,
+  };
+  const withPages = (set: string): string => {
+    const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
+    return `proxy_intercept_errors on; ${pages.join(" ")} ${texts.full}`;
+  };
+  const checkedPlace = ({ authorities, kind, errors, slot }: CheckedRequests): string => {
+    const module = kind === "h2c" ? "grpc" : "proxy";
+    const name = `${kind}${errors === undefined ? "" : `/e${errors.replaceAll(",", "-")}`}/c${word(authorities)}`;
+    const check = `${module}_ssl_verify on; ${module}_ssl_verify_depth 9; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`;
+    const text = `${check} ${errors === undefined ? texts[kind] : withPages(errors)}`;
+    return slot === undefined
+      ? place(name, text)
+      : place(
+          `${name}/${slot}`,
+          text,
+          bodySizes.find((size) => bodySlot(size) === slot),
+        );
+  };
   return [
     "server {",
-    ...places.map(
-      ({ address, port }) => `listen ${socketAddress(address, port)} backlog=${backlog}${secure ? " ssl http2" : ""};`,
-    ),
+    ...(inside
+      ? [`listen unix:${paths.door(id, doorOf.http)} backlog=${backlog} ssl http2 proxy_protocol;`]
+      : places.map((at) => `listen ${socketAddress(at)} backlog=${backlog}${secure ? " ssl http2" : ""};`)),
+    inside ? "set_real_ip_from unix:; real_ip_header proxy_protocol;" : "",
     asking ? "ssl_session_cache off; ssl_session_tickets off;" : "",
     secure ? `ssl_certificate_by_lua_block { ${program("certificate", `select("${word(id)}")`)} }` : "",
     `error_page 400 404 405 408 413 414 421 431 494 495 496 497 500 501 502 503 504 505 ${inner("page")};`,
@@ -320,19 +351,11 @@ function serverText(listener: NginxListener, settings: NginxSettings): string {
     `location / { ${answerFields}`,
     `if ($fl_h2c) { ${fullFields} grpc_pass grpc://fl_h2c; }`,
     "proxy_pass http://fl_plain; }",
-    ...sized(
-      "mirrored",
-      `client_body_buffer_size 64k; ${slots.map((slot) => `mirror ${inner(`mirror/${slot}`)};`).join(" ")} proxy_pass $fl_upstream$fl_target;`,
-    ),
-    ...sized("full", "proxy_pass $fl_upstream$fl_target;"),
-    ...sized("h2c", `rewrite_by_lua_block { ${program("full", "uri()")} } grpc_pass $fl_grpc;`),
-    ...errorSets.flatMap((set) => {
-      const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
-      return sized(
-        `full/e${set.replaceAll(",", "-")}`,
-        `proxy_intercept_errors on; ${pages.join(" ")} proxy_pass $fl_upstream$fl_target;`,
-      );
-    }),
+    ...sized("mirrored", texts.mirrored),
+    ...sized("full", texts.full),
+    ...sized("h2c", texts.h2c),
+    ...errorSets.flatMap((set) => sized(`full/e${set.replaceAll(",", "-")}`, withPages(set))),
+    ...checked.map(checkedPlace),
     ...[...new Set(["503", ...errorSets.flatMap((set) => set.split(","))])].map(
       (code) =>
         `location = ${inner(`error/${code}`)} { internal; rewrite_by_lua_block { ${program("full", `page("${whole(Number(code))}")`)} }

@@ -1,9 +1,9 @@
 import { readFileSync, rmSync } from "node:fs";
-import { chmod, cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { type Listener, type Pool, routesOfHost, type RoutingModel } from "../../routing/index.ts";
+import type { Listener, ListenerProtocol, Pool, RoutingModel } from "../../routing/index.ts";
 import {
   type Clock,
   type CommandRunner,
@@ -12,24 +12,28 @@ import {
   systemCommands,
   whenAborted,
 } from "../../system/index.ts";
-import type { BoundListener, DataPlane } from "../dataplane.ts";
+import type { BoundListener, Configuration, DataPlane, Feature, KeyPair } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
-import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { type ListenAddresses, listOf, openPort, type OpenPort, type Sockets, systemSockets } from "../sockets.ts";
 import { findUser } from "../haproxy/directory.ts";
 import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
 import { selfSigned } from "../self-signed.ts";
-import { capabilities, refusedBy } from "./capabilities.ts";
-import { configurationText, layout, type NginxListener } from "./configuration.ts";
+import { capabilities, capabilitiesForHttp, refusedBy } from "./capabilities.ts";
+import { authoritiesOf } from "./authorities.ts";
+import { configurationText, type Layout, layout, type NginxListener, type NginxSettings } from "./configuration.ts";
 import { type Control, ControlError, createControl } from "./control.ts";
 import { endEarlier, type NginxProcess, startProcess } from "./process.ts";
-import { findNginx, luaProgram, type NginxProgram } from "./program.ts";
+import { findNginx, luaProgram, type NginxProgram, streamsRemedy } from "./program.ts";
 import { listenForReports, readReport } from "./reports.ts";
+import { type ListenerText, plainListener, textFor } from "./listener-text.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
+import { closeTo, createRowFiles, type RowFiles } from "./row-files.ts";
 import { encodeRow } from "./encoding.ts";
-import { batchesOf, changesBetween, createRows, poolRow, poolRowName, errorSet, type Rows } from "./rows.ts";
+import { batchesOf, changesBetween, createRows, poolRow, poolRowName, type Rows } from "./rows.ts";
+import type { NginxStream } from "./stream-configuration.ts";
+import { doorOf, streamPoolName, streamPoolRow, streamRowsOf } from "./stream-rows.ts";
 
 export interface NginxOptions extends ReportOptions {
   /** Where to listen. Default: all IPv4 addresses. */
@@ -80,7 +84,8 @@ interface Open {
   text: ListenerText;
 }
 
-type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets">>;
+/** What a master's configuration opens. */
+type Served = Required<Pick<NginxSettings, "listeners" | "streams">>;
 
 /** A master with its workers. */
 interface Master {
@@ -89,13 +94,10 @@ interface Master {
   readonly control: Control;
   /** Those that it was started with. */
   readonly sockets: ReadonlySet<OpenPort>;
-  readonly listeners: readonly NginxListener[];
+  readonly serves: Served;
   /** Aborts when it must not answer any more. */
   readonly hurry: AbortController;
 }
-
-/** Sets of error codes that one port may have; beyond it those of the past are forgotten. */
-const mostErrorSets = 32;
 
 /**
  * The data plane on nginx with its Lua module. The configuration is constant: a server for each port, and a Lua program
@@ -116,6 +118,7 @@ export function startNginx(options: NginxOptions): DataPlane {
   let rows: Rows = new Map();
   const rowsOf = createRows(limits);
   let model: RoutingModel = { listeners: [], pools: new Map() };
+  let keyPair: Configuration["keyPair"] = () => undefined;
   let queue: Promise<unknown> = Promise.resolve();
   let running: Master | undefined;
   /** Those that another one has taken over from, until they end. */
@@ -132,6 +135,9 @@ export function startNginx(options: NginxOptions): DataPlane {
     readonly program: NginxProgram;
     readonly directory: string;
     readonly file: RowFile;
+    readonly files: RowFiles;
+    /** What a client gets whose name no certificate is for. */
+    readonly standard: KeyPair;
   }
   let place: Place | undefined;
   const reports = createReports(options, clock, log);
@@ -161,8 +167,10 @@ export function startNginx(options: NginxOptions): DataPlane {
     await chmod(directory, 0o711);
     await mkdir(paths.temporary, { recursive: true, mode: 0o711 });
     for (const closed of [paths.control, paths.private]) await mkdir(closed, { recursive: true, mode: 0o700 });
+    const worker = user === undefined ? undefined : await findUser([user]);
+    await mkdir(paths.doors, { recursive: true });
+    await closeTo(paths.doors, worker);
     if (reports) {
-      const worker = user === undefined ? undefined : await findUser([user]);
       told = await listenForReports(paths.reports, worker, reported, log);
     }
     await cp(luaProgram, paths.program, { recursive: true });
@@ -170,7 +178,8 @@ export function startNginx(options: NginxOptions): DataPlane {
     const standard = selfSigned(clock.now());
     await writeFile(paths.certificate, standard.certificate, { mode: 0o600 });
     await writeFile(paths.key, standard.key, { mode: 0o600 });
-    return { program, directory, file: await createRowFile(paths.rows) };
+    const file = await createRowFile(paths.rows);
+    return { program, directory, file, files: await createRowFiles(paths.streams, worker), standard };
   }
 
   const ready = prepare().then((made) => void (place = made));
@@ -198,17 +207,20 @@ export function startNginx(options: NginxOptions): DataPlane {
     const wanted = new Map(next.listeners.map((listener) => [listener.name, listener]));
     for (const [name, { bound, socket }] of open) {
       const listener = wanted.get(name);
-      if (listener && isSamePort(listener, bound) && bound.port !== undefined) continue;
+      if (listener?.protocol === bound.protocol && isSamePort(listener, bound) && bound.port !== undefined) continue;
       open.delete(name);
       if (socket) left.set(socket, bound);
     }
     for (const listener of next.listeners) {
       if (open.has(listener.name)) continue;
-      const text = { limited: false, asking: false, errorSets: [] };
+      const text = plainListener;
       // One that another listener has given up: nobody who connects sees a difference.
       const [socket, bound] = [...left].find(([, each]) => isSamePort(listener, each)) ?? [];
       if (socket) left.delete(socket);
-      const made = socket && bound ? { socket, bound: { ...bound, name: listener.name } } : await opened(listener);
+      const made =
+        socket && bound
+          ? { socket, bound: { ...bound, name: listener.name, protocol: listener.protocol } }
+          : await opened(listener);
       open.set(listener.name, { id: idOf(listener.name), ...made, text });
     }
   }
@@ -224,22 +236,31 @@ export function startNginx(options: NginxOptions): DataPlane {
 
   async function opened(listener: Listener): Promise<Pick<Open, "bound" | "socket">> {
     const { name, protocol, port: wanted } = listener;
-    if (protocol !== "HTTP" && protocol !== "HTTPS")
-      return { bound: { name, protocol, wanted, error: `listeners for ${protocol} are not served by nginx here` } };
+    if (isStream(protocol) && !place?.program.streams)
+      return {
+        bound: { name, protocol, wanted, error: `listeners for ${protocol} need more of nginx: ${streamsRemedy}` },
+      };
     const { address: _own, ...everywhere } = listener;
     const made = await openPort(sockets, everywhere, addresses);
     if (made.bound.error) log.warn({ listener: name, wanted, port: made.bound.port }, made.bound.error);
     return made;
   }
 
-  function served(): NginxListener[] {
-    return [...open.values()].flatMap(({ id, bound, socket, text }) => {
-      if (bound.port === undefined || !socket) return [];
+  function served(): Served {
+    const listeners: NginxListener[] = [];
+    const streams: NginxStream[] = [];
+    for (const { id, bound, socket, text } of open.values()) {
+      const { port, protocol, wanted } = bound;
+      if (port === undefined || !socket) continue;
+      const { told: isTold, ends, ...http } = text;
       const listener = model.listeners.find(({ name }) => name === bound.name);
-      const clientPort = listener?.bindPort === undefined ? bound.port : bound.wanted;
-      const places = socket.ends.map(({ address, port }) => ({ address, port }));
-      return [{ id, places, secure: bound.protocol === "HTTPS", clientPort, ...text }];
-    });
+      const clientPort = listener?.bindPort === undefined ? port : wanted;
+      const places = socket.ends.map((end) => ({ address: end.address, port: end.port }));
+      if (isStream(protocol)) streams.push({ id, places, protocol, told: isTold, ends });
+      if (!isStream(protocol)) listeners.push({ id, places, secure: protocol === "HTTPS", clientPort, ...http });
+      else if (ends) listeners.push({ id, places, secure: true, clientPort, ...http, inside: true });
+    }
+    return { listeners, streams };
   }
 
   async function write(at: Place, changes: ReturnType<typeof changesBetween>): Promise<void> {
@@ -266,18 +287,23 @@ export function startNginx(options: NginxOptions): DataPlane {
     }
   }
 
+  const canDo = (): ReadonlySet<Feature> => (!place || place.program.streams ? capabilities : capabilitiesForHttp);
+
   const socketsOf = (): OpenPort[] => [...open.values()].flatMap(({ socket }) => socket ?? []);
 
-  function startMaster({ program, directory }: Place, number: number, listeners: readonly NginxListener[]): Master {
+  function startMaster({ program, directory }: Place, number: number, serves: Served): Master {
     const paths = layout(directory, number);
+    const doors = serves.streams.flatMap(({ id }) => Object.values(doorOf).map((kind) => paths.door(id, kind)));
     const own = startProcess(program.file, ["-p", directory, "-c", paths.configuration], {
       log,
-      onStart: () => rmSync(paths.socket, { force: true }),
+      onStart: () => {
+        for (const path of [paths.socket, ...doors]) rmSync(path, { force: true });
+      },
       sockets: () => socketsOf().flatMap(({ ends }) => ends.map(({ fd }) => fd)),
     });
     const control = createControl(paths.socket);
     const hurry = new AbortController();
-    return { number, process: own, control, sockets: new Set(socketsOf()), listeners, hurry };
+    return { number, process: own, control, sockets: new Set(socketsOf()), serves, hurry };
   }
 
   /** Another one serves what this one did. */
@@ -296,42 +322,53 @@ export function startNginx(options: NginxOptions): DataPlane {
   /** Makes nginx serve the ports that are open now. */
   async function configure(at: Place): Promise<void> {
     const { program, directory } = at;
-    const listeners = served();
-    const wanted = JSON.stringify(listeners);
-    if (wanted === configured || (!running && listeners.length === 0)) return;
+    const serves = served();
+    const wanted = JSON.stringify(serves);
+    if (wanted === configured || (!running && serves.listeners.length + serves.streams.length === 0)) return;
     const before = running;
     // A reload would end idle connections at once, under requests that are on their way; and sockets are taken over only at a start.
     const number = masters++;
     const paths = layout(directory, number);
-    const text = configurationText({
+    const settings: NginxSettings = {
       directory,
       master: number,
-      listeners,
+      ...serves,
       generation: ++generation,
       trustedForwarders: options.trustedForwarders ?? [],
       limits,
       workers,
       ...(user === undefined || group === undefined ? {} : { user, group }),
-      modules: program.modules,
+      modules: [...program.modules, ...(serves.streams.length > 0 ? (program.streams ?? []) : [])],
       memory: options.memory ?? 128 << 20,
       reports: reports !== undefined,
-    });
-    await writeFile(paths.candidate, text);
+    };
+    await writeAuthorities(paths, serves.listeners);
+    await writeFile(paths.candidate, configurationText({ ...settings, trial: true }));
     const tested = await commands.run(program.file, ["-t", "-q", "-p", directory, "-c", paths.candidate]);
     if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
-    await rename(paths.candidate, paths.configuration);
-    const next = startMaster(at, number, listeners);
+    await writeFile(paths.configuration, configurationText(settings));
+    const next = startMaster(at, number, serves);
     while ((await untilAnswered(() => next.control.generation())) !== generation) await wait(10, undefined, { signal });
     running = next;
     configured = wanted;
     if (before) void relieve(before, handoverGrace);
     // Who would answer otherwise than the new one must be deaf before the change counts as done.
-    const others = [...relieved].filter((master) => !understands(master, listeners));
+    const others = [...relieved].filter((master) => !understands(master, serves));
     for (const { hurry } of others) hurry.abort();
     await wait(0);
     await Promise.all(others.map((master) => master.process.deaf()));
     const [oldest] = relieved;
     if (relieved.size > mostRelieved && oldest) void oldest.process.stop(0);
+  }
+
+  /** Files of authorities that the configuration names; each is there before, and never changes. */
+  async function writeAuthorities(paths: Layout, listeners: readonly NginxListener[]): Promise<void> {
+    const named = new Set(listeners.flatMap(({ checked = [] }) => checked.map(({ authorities }) => authorities)));
+    for (const { tls } of model.pools.values()) {
+      const found = tls && !tls.unverified ? authoritiesOf(tls) : undefined;
+      if (!found || !named.delete(found.id)) continue;
+      await writeFile(paths.authorities(found.id), found.pem, { mode: 0o600 });
+    }
   }
 
   const stopped = new Promise<void>((resolve, reject) => {
@@ -340,6 +377,8 @@ export function startNginx(options: NginxOptions): DataPlane {
       await queue;
       await Promise.all([...relieved, ...(running ? [running] : [])].map((each) => each.process.stop(grace)));
       for (const socket of [...socketsOf(), ...left.keys()]) socket.close();
+      // Whoever waits for the last of the masters finds nothing to be closed any more.
+      left.clear();
       await told?.close();
       await reports?.flush();
       await place?.file.close();
@@ -352,26 +391,29 @@ export function startNginx(options: NginxOptions): DataPlane {
     name: "nginx",
     ready,
     stopped,
-    capabilities,
+    get capabilities() {
+      return canDo();
+    },
     apply: (configuration) =>
       enqueue(async (at) => {
         const before = rows;
         const next = configuration.model;
-        if (retired) return { refused: refusedBy(next) };
+        if (retired) return { refused: refusedBy(next, canDo()) };
         await replaceListeners(next);
         model = next;
+        keyPair = configuration.keyPair;
         index = undefined;
         serving = new Map(next.pools);
         let another = false;
         for (const listener of next.listeners) {
           const own = open.get(listener.name);
           if (!own) continue;
-          const text = textFor(listener, own.text);
+          const text = textFor(listener, next.pools, own.text);
           if (JSON.stringify(text) === JSON.stringify(own.text)) continue;
           own.text = text;
           another = true;
         }
-        const refused = refusedBy(next);
+        const refused = refusedBy(next, canDo());
         const context = {
           idOf: (listener: Listener) => open.get(listener.name)?.id,
           keyPair: configuration.keyPair,
@@ -379,12 +421,14 @@ export function startNginx(options: NginxOptions): DataPlane {
           users: configuration.users,
         };
         rows = rowsOf(next, context);
+        const streamRows = streamRowsOf(next, { ...context, standard: at.standard });
         const changes = changesBetween(before, rows);
         // Routes must never lead to a pool that is not there yet, or is gone already.
         const added = changes.filter(([, row]) => row !== undefined);
         const pools = added.filter(([name]) => name.startsWith("pool/"));
         const others = added.filter(([name]) => !name.startsWith("pool/"));
         // Rows may name only what the configuration has.
+        await at.files.write(streamRows);
         if (another && running) await configure(at);
         await write(at, [...pools, ...others]);
         await configure(at);
@@ -392,6 +436,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           at,
           changes.filter(([, row]) => row === undefined),
         );
+        await at.files.prune(streamRows);
         closeLeft();
         return { refused };
       }),
@@ -400,7 +445,8 @@ export function startNginx(options: NginxOptions): DataPlane {
         const changes: ReturnType<typeof changesBetween> = [];
         for (const pool of pools) {
           const name = poolRowName(pool.key);
-          const row = poolRow(pool);
+          const row = poolRow(pool, { keyPair });
+          await at.files.update(streamPoolName(pool.key), streamPoolRow(pool));
           const before = rows.get(name);
           if (!before || before.equals(row)) continue;
           rows.set(name, row);
@@ -433,37 +479,20 @@ function nobodysGroup(): string {
 }
 
 /** Whether a master's configuration has all that rows for these listeners may ask for: else it must not answer for long. */
-function understands(master: Master, listeners: readonly NginxListener[]): boolean {
-  return listeners.every((listener) => {
-    const own = master.listeners.find(({ places: [place] }) => place?.port === listener.places[0]?.port);
-    return !own || JSON.stringify(own) === JSON.stringify(listener);
-  });
+function understands({ serves }: Master, next: Served): boolean {
+  const same = <T extends Pick<NginxListener, "places">>(before: readonly T[], after: readonly T[]): boolean =>
+    after.every((each) => {
+      const own = before.find(({ places: [place] }) => place?.port === each.places[0]?.port);
+      return !own || JSON.stringify(own) === JSON.stringify(each);
+    });
+  return same(serves.listeners, next.listeners) && same(serves.streams, next.streams);
 }
 
-const wishesOf = createPlainHostMemory((host) => {
-  const filters = [...routesOfHost(host)].flatMap(({ rule }) => rule.filters);
-  return {
-    limited: filters.some(({ type }) => type === "BodyLimit"),
-    sets: filters.flatMap((filter) => (filter.type === "ErrorPages" ? [errorSet(filter.codes)] : [])),
-  };
-});
+const isStream = (protocol: ListenerProtocol): protocol is NginxStream["protocol"] =>
+  protocol !== "HTTP" && protocol !== "HTTPS";
 
-/** What routes want of the configuration itself: few things, that seldom change. */
-function textFor(listener: Listener, before: ListenerText): ListenerText {
-  let { limited, asking } = before;
-  const sets = new Set<string>();
-  for (const host of hostsOf(listener)) {
-    const wishes = wishesOf(host);
-    limited ||= wishes.limited;
-    for (const set of wishes.sets) sets.add(set);
-  }
-  asking ||= [...listener.servers.values()].some(({ tls }) => tls?.clients !== undefined);
-  const all = new Set([...before.errorSets, ...sets]);
-  return { limited, asking, errorSets: [...(all.size > mostErrorSets ? sets : all)].sort() };
-}
-
-/** A listener goes on with its port: only what it serves may differ. */
+/** A listener goes on with its port: what is served there may differ. */
 function isSamePort(next: Listener, bound: BoundListener): boolean {
   const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
-  return next.port === bound.wanted && next.protocol === bound.protocol && !moved;
+  return next.port === bound.wanted && (next.protocol === "UDP") === (bound.protocol === "UDP") && !moved;
 }

@@ -9,6 +9,8 @@ export interface NginxProgram {
   readonly version: string;
   /** Files of the modules that must be loaded. */
   readonly modules: readonly string[];
+  /** The same for streams; absent: it can do none. */
+  readonly streams?: readonly string[];
 }
 
 /** This machine has no nginx that can be used. */
@@ -21,7 +23,10 @@ export const luaProgram = fileURLToPath(new URL("./lua", import.meta.url));
 
 const folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
 const lua = ["ndk_http_module.so", "ngx_http_lua_module.so"];
-const remedy = "apt-get install nginx libnginx-mod-http-lua libnginx-mod-stream";
+const streams = ["ngx_stream_module.so", "ngx_stream_js_module.so"];
+const remedy = "apt-get install nginx libnginx-mod-http-lua";
+/** What is missing where only HTTP is served. */
+export const streamsRemedy = "apt-get install libnginx-mod-stream libnginx-mod-stream-js";
 
 function exists(file: string, mode = constants.R_OK): boolean {
   try {
@@ -49,5 +54,6 @@ export async function findNginx(commands: CommandRunner, file?: string): Promise
   const folder = /--modules-path=(\S+)/.exec(said)?.[1] ?? "/usr/lib/nginx/modules";
   const modules = lua.map((name) => `${folder}/${name}`);
   if (!modules.every((each) => exists(each))) throw new NginxMissing(`nginx has no Lua module: ${remedy}`);
-  return { file: found, version, modules };
+  const more = streams.map((name) => `${folder}/${name}`);
+  return { file: found, version, modules, ...(more.every((each) => exists(each)) ? { streams: more } : {}) };
 }

@@ -1,8 +1,10 @@
 import {
   type Ask,
   type Backend,
+  type BackendTls,
   type Canary,
   type Certificate,
+  type ClientValidation,
   type Filter,
   type HeaderChanges,
   type HostRoutes,
@@ -22,6 +24,7 @@ import { endpointId } from "../endpoint-id.ts";
 import { createHostMemory } from "../hosts.ts";
 import { rangeBits } from "../range-bits.ts";
 import { certificateId, usersId } from "../secret-ids.ts";
+import { authoritiesOf } from "./authorities.ts";
 import { bodySlot } from "./configuration.ts";
 import { encodeRow, type RowValue } from "./encoding.ts";
 
@@ -74,9 +77,12 @@ export function createRows(limits: RowLimits): (model: RoutingModel, context: Ro
       const id = idOf(listener);
       if (id === undefined) continue;
       rows.set(`listener/${id}`, listenerRow(listener));
+      const asking = [...listener.servers.values()].find(({ tls }) => tls?.clients)?.tls?.clients;
+      // Who asks for no name that is known here must show no less.
+      if (asking) rows.set(`clients/${id}`, clientsRow(asking, mostDepth));
       for (const server of listener.servers.values()) addServer(`${id}/${server.hostname}`, server);
     }
-    for (const pool of model.pools.values()) rows.set(poolRowName(pool.key), poolRow(pool));
+    for (const pool of model.pools.values()) rows.set(poolRowName(pool.key), poolRow(pool, { keyPair }));
     keyPairs = named;
     return rows;
 
@@ -105,11 +111,7 @@ export function createRows(limits: RowLimits): (model: RoutingModel, context: Ro
         }),
       );
       const { clients } = server.tls ?? {};
-      if (clients)
-        rows.set(
-          `clients/${at}`,
-          encodeRow({ authorities: clients.authorities, depth: Math.min(depth, depthOfRoutes(last)) }),
-        );
+      if (clients) rows.set(`clients/${at}`, clientsRow(clients, Math.min(depth, depthOfRoutes(last))));
     }
 
     function addKeyPair(at: string, certificate: Certificate): void {
@@ -148,18 +150,19 @@ export function poolRowName(key: string): string {
 const poolRows = new WeakMap<Pool, Buffer>();
 
 /** A pool: the addresses that get requests. */
-export function poolRow(pool: Pool): Buffer {
+export function poolRow(pool: Pool, context: Pick<RowContext, "keyPair">): Buffer {
+  // A key pair may be gone by now.
+  if (pool.tls?.client) return makePoolRow(pool, context);
   let row = poolRows.get(pool);
-  if (!row) poolRows.set(pool, (row = makePoolRow(pool)));
+  if (!row) poolRows.set(pool, (row = makePoolRow(pool, context)));
   return row;
 }
 
-function makePoolRow({ protocol, tls, endpoints }: Pool): Buffer {
+function makePoolRow({ protocol, tls, endpoints }: Pool, context: Pick<RowContext, "keyPair">): Buffer {
   const ready = endpoints.filter((endpoint) => endpoint.ready);
   return encodeRow({
     protocol,
-    // Nothing may be sent in clear where TLS is asked for, or to whom nobody has vouched for where somebody must.
-    ...(tls ? { tls: tls.unverified && !tls.client ? "unverified" : "refused", name: tls.serverName } : {}),
+    ...(tls ? tlsRow(tls, context) : {}),
     endpoints: ready.map(({ address, port }) => [
       address.includes(":") ? `[${address}]` : address,
       port,
@@ -168,12 +171,36 @@ function makePoolRow({ protocol, tls, endpoints }: Pool): Buffer {
   });
 }
 
+/** Nothing may be sent in clear where TLS is asked for, or to whom nobody has vouched for where somebody must. */
+function tlsRow(tls: BackendTls, { keyPair }: Pick<RowContext, "keyPair">): Record<string, RowValue> {
+  const shown = tls.client && keyPair(tls.client);
+  const authorities = tls.unverified ? undefined : authoritiesOf(tls);
+  // nginx holds a certificate against the one name that it asks for.
+  const checked = authorities !== undefined && tls.subjectAltNames.length === 0;
+  if ((!tls.unverified && !checked) || (tls.client && !shown)) return { tls: "refused" };
+  return {
+    tls: tls.unverified ? "unverified" : "verified",
+    name: tls.serverName,
+    ...(authorities ? { authorities: authorities.id } : {}),
+    ...(shown ? { certificate: `data:${shown.certificate}`, key: `data:${shown.key}` } : {}),
+  };
+}
+
 function listenerRow({ servers, protocol, port }: Listener): Buffer {
   return encodeRow({
     scheme: protocol === "HTTP" ? "http" : "https",
     port,
     servers: servers.size,
     names: Object.fromEntries([...servers.keys()].map((name) => [name, true])),
+  });
+}
+
+function clientsRow({ mode, authorities, revoked }: ClientValidation, depth: number): Buffer {
+  return encodeRow({
+    must: mode === "AllowValidOnly",
+    authorities,
+    depth,
+    ...(revoked === undefined ? {} : { revoked }),
   });
 }
 

@@ -176,6 +176,7 @@ export function tlsContract(made: Fixture, needs: Needs): void {
         expect(String((await answer)[0])).toBe("ping");
         client.close();
         const faults = () => (cluster.ingress.current()?.problems ?? []).map(({ field }) => field);
+        await eventually("bad lines are told", () => faults().length > 0);
         expect(faults().sort()).toEqual(["data[9000]", "data[9001]", "data[x]"]);
         say("TCP", { [tcp]: "shop/gone:80" });
         await eventually("the missing Service is told", () => faults().join().startsWith(`data[${tcp}]`));

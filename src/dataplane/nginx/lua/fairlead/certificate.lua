@@ -1,6 +1,7 @@
 -- The certificate for a handshake: exact name, then wildcard (one label), then the one for any name.
 local rows = require "fairlead.rows"
 local matching = require "fairlead.match"
+local clients = require "fairlead.clients"
 local ssl = require "ngx.ssl"
 
 local _M = {}
@@ -22,27 +23,13 @@ local function row_for(id)
   return found or rows.get(at)
 end
 
--- Authorities by their rows.
-local trusted = setmetatable({}, { __mode = "k" })
-
--- Asks the client for a certificate where its server name wants one. What it is worth is for the routes to say: here every client is
--- let go on.
+-- Asks the client for a certificate where its server name wants one. Where one is no must, what it is worth is for the routes to say.
 local function ask(id)
   local listener = rows.get("listener/" .. id)
   local server = listener and matching.server_name(listener, string.lower(ssl.server_name() or ""))
-  local row = server and rows.get("clients/" .. id .. "/" .. server)
+  local row = rows.get(server and "clients/" .. id .. "/" .. server or "clients/" .. id)
   if not row then return end
-  local chain = trusted[row]
-  if not chain then
-    local why
-    chain, why = ssl.parse_pem_cert(row.authorities)
-    if not chain then
-      ngx.log(ngx.ERR, "authorities of clients can not be used: ", why)
-      return
-    end
-    trusted[row] = chain
-  end
-  local ok, why = ssl.verify_client(chain, row.depth)
+  local ok, why = clients.ask(row)
   if not ok then
     ngx.log(ngx.ERR, "authorities of clients can not be used: ", why)
     return ngx.exit(ngx.ERROR)

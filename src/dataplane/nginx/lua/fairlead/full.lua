@@ -90,15 +90,22 @@ function _M.prepare(found, pick, fits)
   if state.hostname then var.fl_authority = state.hostname end
   if route.hsts and found.scheme == "https" then var.fl_hsts = route.hsts end
   policies.hold(state)
+  -- Whom its certificate is checked by is said by the location, and so is the limit of a body.
+  local where = ""
   if pool.tls then
     var.fl_tls = "1"
     var.fl_sni = pool.name
+    if pool.certificate then
+      var.fl_certificate = pool.certificate
+      var.fl_key = pool.key
+    end
+    if pool.authorities then where = "/c" .. pool.authorities end
   end
   local changed = found.changed or state.path ~= found.path
-  local body = not fits and "/" .. route.bodySlot or ""
+  if not fits then where = where .. "/" .. route.bodySlot end
   if pool.protocol == "h2c" then
-    if changed or body ~= "" or state.authorize or pool.tls or #state.places > 0 then
-      var.fl_kind = "h2c" .. body
+    if changed or where ~= "" or state.authorize or pool.tls or #state.places > 0 then
+      var.fl_kind = "h2c" .. where
       state.uri = state.path
     else
       var.fl_h2c = "1"
@@ -108,9 +115,9 @@ function _M.prepare(found, pick, fits)
   var.fl_target = state.path .. found.query
   var.fl_mirrors = table.concat(state.mirrors, "\n")
   if #state.mirrors > 0 then
-    var.fl_kind = "mirrored"
+    var.fl_kind = "mirrored" .. where
   else
-    var.fl_kind = (errors and "full/" .. errors.set or "full") .. body
+    var.fl_kind = (errors and "full/" .. errors.set or "full") .. where
   end
   return key
 end
