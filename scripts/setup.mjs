@@ -46,6 +46,13 @@ const programs = [
     without: "`fairlead bgp` does not start and its tests are skipped",
   },
   {
+    program: "/usr/lib/frr/bgpd",
+    package: "frr",
+    service: "frr",
+    tests: true,
+    without: "`fairlead bgp --speaker frr` does not start and its tests are skipped",
+  },
+  {
     program: "haproxy",
     package: "haproxy",
     service: "haproxy",
@@ -68,7 +75,8 @@ const say = (line) => console.error(`setup: ${line}`);
 const folders = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/sbin"];
 
 function installed(program) {
-  return folders.some((folder) => {
+  // Some packages have theirs in no PATH.
+  return (program.startsWith("/") ? [""] : folders).some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
       return true;

@@ -55,7 +55,7 @@ export function nodeAgentCommand(name: string, { dir, program }: { dir: string; 
 /** Runs an agent until a signal ends it. Throws CliError. */
 export async function runNodeAgent(
   options: NodeAgentOptions,
-  program: "keepalived" | "bird",
+  program: NodeProgram,
   start: (given: Omit<VipAgentOptions, "release">) => Component,
 ): Promise<void> {
   await needProgram(program);
@@ -115,15 +115,20 @@ async function askHealth(url: string): Promise<string | undefined> {
   }
 }
 
-export async function needProgram(program: "keepalived" | "bird"): Promise<void> {
+/** Programs that agents run, and the Debian package of each. */
+const packages = { keepalived: "keepalived", bird: "bird2", "/usr/lib/frr/bgpd": "frr" } as const;
+export type NodeProgram = keyof typeof packages;
+
+/** Throws CliError when this is not root, or the program is nowhere in the PATH nor where its name says. */
+export async function needProgram(program: NodeProgram): Promise<void> {
   if (process.getuid?.() !== 0) throw new CliError("NOT_PERMITTED", "addresses can only be announced by root");
-  for (const folder of (process.env["PATH"] ?? "").split(":").concat("/usr/sbin", "/sbin")) {
-    const found = await access(`${folder}/${program}`, constants.X_OK).then(
+  const folders = (process.env["PATH"] ?? "").split(":").concat("/usr/sbin", "/sbin");
+  for (const file of program.startsWith("/") ? [program] : folders.map((folder) => `${folder}/${program}`)) {
+    const found = await access(file, constants.X_OK).then(
       () => true,
       () => false,
     );
     if (found) return;
   }
-  const name = program === "bird" ? "bird2" : program;
-  throw new CliError("BAD_FILE", `${program} is not installed`, `install the package ${name}`);
+  throw new CliError("BAD_FILE", `${program} is not installed`, `install the package ${packages[program]}`);
 }

@@ -26,11 +26,13 @@ export { startVipAgent, stopVipDaemon, VipConfigError, type VipAgent, type VipAg
 export {
   bgpPeers,
   bgpSessions,
+  speakerNames,
   startBgpAgent,
   type BgpAdvertisement,
   type BgpAgentOptions,
   type BgpPeer,
   type BgpSession,
+  type SpeakerName,
 } from "./bgp/index.ts";
 export * from "./provider/index.ts";
 export * from "./front-ends/keepalived-vip/index.ts";

@@ -1,27 +1,27 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { resources } from "../../src/kube/index.ts";
 import { addressPools, bgpPeers, bgpSessions } from "../../src/loadbalancer/index.ts";
-import { asn, noBgpLab, openBgpLab, until, type BgpLab, type FlowProbe } from "../support/bgp-lab.ts";
+import { asn, openBgpLab, until, type BgpLab, type FlowProbe } from "../support/bgp-lab.ts";
+import { describeSpeakers } from "../support/speakers.ts";
 import { nodeAddress, sleep } from "../support/vip-lab.ts";
 
-describe.skipIf(noBgpLab)(`addresses by BGP on three nodes${noBgpLab ? ` (${noBgpLab})` : ""}`, () => {
+describeSpeakers("addresses by BGP on three nodes", (speaker) => {
   let lab: BgpLab;
   let address: string;
   let probe: FlowProbe;
 
   beforeAll(async () => {
     lab = await openBgpLab({
+      speaker,
       nodes: 3,
       addresses: ["10.7.0.0/24"],
       announce: { advertisements: [{ communities: ["64512:100", "large:64512:1:2"], localPreference: 150 }] },
-      session: 'bfd on; password "sesame, open";',
+      session: 'bfd on; password "sesame,open";',
       peer: { bfd: {}, holdTimeSeconds: 9, passwordSecret: { namespace: "default", name: "tor" } },
     });
     await lab.client.create(resources.Secret, {
       metadata: { namespace: "default", name: "tor" },
-      data: { password: Buffer.from("sesame, open").toString("base64") },
+      data: { password: Buffer.from("sesame,open").toString("base64") },
     });
     for (const node of lab.nodes) await lab.startAgent(node);
     address = await lab.expose("web");
@@ -93,14 +93,13 @@ describe.skipIf(noBgpLab)(`addresses by BGP on three nodes${noBgpLab ? ` (${noBg
     await hops(...lab.nodes);
   });
 
-  test("BIRD is killed: its node is left at once, and comes back by itself", async () => {
+  test("the speaker is killed: its node is left at once, and comes back by itself", async () => {
     const [node = ""] = lab.nodes;
-    const pid = async () => readFile(join(lab.dir, node, "bird.pid"), "utf8").catch(() => "");
-    const before = await pid();
-    process.kill(Number(before), "SIGKILL");
+    const before = await lab.speakerPid(node);
+    await lab.killSpeaker(node);
     await hops(...lab.nodes.slice(1));
     await hops(...lab.nodes);
-    expect(await pid()).not.toBe(before);
+    expect(await lab.speakerPid(node)).not.toBe(before);
   });
 
   test("the API and then the agents are away: nothing moves; an agent that starts meanwhile announces what was known", async () => {
@@ -114,7 +113,7 @@ describe.skipIf(noBgpLab)(`addresses by BGP on three nodes${noBgpLab ? ` (${noBg
     const seen = await probe.stop();
     expect({ hit: seen.hit, lost: seen.lost }).toEqual({ hit: 0, lost: 0 });
     // As at a restart of the machine: the daemon is gone as well.
-    process.kill(Number(await readFile(join(lab.dir, node, "bird.pid"), "utf8")), "SIGKILL");
+    await lab.killSpeaker(node);
     await hops(...lab.nodes.slice(1));
     await lab.startAgent(node);
     await hops(...lab.nodes);

@@ -1,16 +1,21 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { bgpPeers, bgpSessions, type AnnounceSpec } from "../../src/loadbalancer/index.ts";
+import { bgpPeers, bgpSessions, type AnnounceSpec, type SpeakerName } from "../../src/loadbalancer/index.ts";
 import { runOrThrow, systemCommands } from "../../src/system/index.ts";
 import { repository } from "./lab.ts";
-import { nodeAddress, noVipLab, openVipLab, sleep, type VipLab } from "./vip-lab.ts";
+import { nodeAddress, nodeAddress6, noVipLab, openVipLab, sleep, type VipLab } from "./vip-lab.ts";
 
 /** Why nothing of this can run here; undefined when it can. */
 export const noBgpLab: string | undefined =
   noVipLab ?? (spawnSync("bird", ["--version"]).error ? "needs BIRD" : undefined);
+
+/** The same of nodes that speak by this program. */
+export const noSpeaker = (speaker: SpeakerName): string | undefined =>
+  noBgpLab ?? (speaker === "frr" && !existsSync("/usr/lib/frr/bgpd") ? "needs FRR" : undefined);
 
 /** What a probe of many flows saw. Times in milliseconds. */
 export interface FlowRecording {
@@ -31,8 +36,12 @@ export interface FlowProbe {
 
 /** A lab whose nodes speak BGP with a router, behind which is a client. */
 export interface BgpLab extends VipLab {
-  /** Asks the router's BIRD. */
-  router(command: string): Promise<string>;
+  /** Asks the router's BIRD; of its first side, or of another. Sessions are named after nodes, as `node_1`. */
+  router(command: string, side?: string): Promise<string>;
+  /** Kills the process of a node that has its sessions. */
+  killSpeaker(node: string): Promise<void>;
+  /** The number of that process; empty where there is none. */
+  speakerPid(node: string): Promise<string>;
   /** Next hops of an address, by the router's kernel, in order. */
   nextHops(address: string): Promise<string[]>;
   /** Next hops of a prefix that the router knows, the best first, in BIRD's words. */
@@ -42,11 +51,26 @@ export interface BgpLab extends VipLab {
 }
 
 export const routerAddress = "10.9.0.254";
+export const routerAddress6 = "fd00:9::254";
 const outside = { router: "10.8.0.1", client: "10.8.0.2" };
+const outside6 = { router: "fd00:8::1", client: "fd00:8::2" };
 export const asn = { nodes: 64_512, router: 64_513 };
 const port = 7007;
 
+/** An address at which the router speaks with all nodes, and the BGPPeer for it. */
+export interface RouterSide {
+  readonly name: string;
+  readonly address: string;
+  readonly as: number;
+}
+
 export interface BgpLabOptions {
+  /** What nodes speak BGP with. Default bird. */
+  readonly speaker?: SpeakerName;
+  /** Default: one, `tor`, of another AS. */
+  readonly sides?: readonly RouterSide[];
+  /** All have IPv6 addresses too. Default false. */
+  readonly six?: boolean;
   readonly nodes: number;
   readonly addresses: readonly string[];
   readonly announce?: AnnounceSpec;
@@ -57,8 +81,9 @@ export interface BgpLabOptions {
 }
 
 export async function openBgpLab(options: BgpLabOptions): Promise<BgpLab> {
-  const { nodes, addresses } = options;
-  const lab = await openVipLab({ nodes, addresses, announce: { protocol: "BGP", ...options.announce }, agent: "bgp" });
+  const { nodes, addresses, six = false } = options;
+  const announce: AnnounceSpec = { protocol: "BGP", ...options.announce };
+  const lab = await openVipLab({ nodes, addresses, announce, agent: "bgp", six });
   try {
     return await addRouter(lab, options);
   } catch (error) {
@@ -68,7 +93,11 @@ export async function openBgpLab(options: BgpLabOptions): Promise<BgpLab> {
 }
 
 async function addRouter(lab: VipLab, options: BgpLabOptions): Promise<BgpLab> {
-  await lab.join("router", [routerAddress]);
+  const { speaker = "bird", sides = [{ name: "tor", address: routerAddress, as: asn.router }] } = options;
+  await lab.join(
+    "router",
+    sides.map(({ address }) => address),
+  );
   await lab.join("outside", []);
   const ip = (name: string, ...args: string[]) =>
     runOrThrow(systemCommands, "ip", ["-n", lab.namespace(name), ...args]);
@@ -82,50 +111,71 @@ async function addRouter(lab: VipLab, options: BgpLabOptions): Promise<BgpLab> {
   for (const setting of ["net.ipv4.ip_forward=1", "net.ipv4.fib_multipath_hash_policy=1"])
     await lab.on("router", "sysctl", "-qw", setting);
   for (const node of lab.nodes) await ip(node, "route", "add", "10.8.0.0/24", "via", routerAddress);
-  const control = join(lab.dir, "router.ctl");
-  const config = join(lab.dir, "router.conf");
-  const session = (node: string) => `protocol bgp ${node.replace("-", "_")} {
-    local ${routerAddress} as ${asn.router};
-    neighbor ${nodeAddress(node)} as ${asn.nodes};
+  if (options.six) {
+    await ip("router", "address", "add", `${outside6.router}/64`, "dev", "out", "nodad");
+    await ip("outside", "address", "add", `${outside6.client}/64`, "dev", "in", "nodad");
+    await ip("outside", "-6", "route", "add", "default", "via", outside6.router);
+    await lab.on("router", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
+    for (const node of lab.nodes) await ip(node, "-6", "route", "add", "fd00:8::/64", "via", routerAddress6);
+  }
+  const control = (side: string) => join(lab.dir, `router-${side}.ctl`);
+  const kernel = (family: string) =>
+    `protocol kernel { merge paths on; scan time 60; ${family} { import none; export where source = RTS_BGP; }; }\n`;
+  // Each side is a BIRD of its own: one of them has one session with an address. The first of a family tells the kernel.
+  const families = new Set<string>();
+  for (const { name, address, as } of sides) {
+    const family = address.includes(":") ? "ipv6" : "ipv4";
+    const addressOf = family === "ipv6" ? nodeAddress6 : nodeAddress;
+    const session = (node: string) => `protocol bgp ${node.replace("-", "_")} {
+    local ${address} as ${as};
+    neighbor ${addressOf(node)} as ${asn.nodes};
+    strict bind on;
     ${options.session ?? ""}
     error wait time 1, 2;
     connect retry time 1;
     connect delay time 1;
-    ipv4 { import all; export none; };
+    ${family} { import all; export none; };
   }\n`;
-  await writeFile(
-    config,
-    `log stderr all;
+    const config = join(lab.dir, `router-${name}.conf`);
+    await writeFile(
+      config,
+      `log stderr all;
 router id ${routerAddress};
 protocol device { }
-protocol direct { ipv4; interface "eth0", "out"; }
-protocol kernel { merge paths on; scan time 60; ipv4 { import none; export where source = RTS_BGP; }; }
-protocol bfd { interface "eth0" { min rx interval 100 ms; min tx interval 100 ms; idle tx interval 100 ms; multiplier 3; }; }
+protocol direct { ipv4; ipv6; interface "eth0", "out"; }
+${families.has(family) ? "" : kernel(family)}
+${families.size > 0 ? "" : 'protocol bfd { interface "eth0" { min rx interval 100 ms; min tx interval 100 ms; idle tx interval 100 ms; multiplier 3; }; }'}
 ${lab.nodes.map(session).join("")}`,
-  );
-  lab.startOn("router", "bird", "-f", "-c", config, "-s", control, "-P", join(lab.dir, "router.pid"));
-  await lab.client.create(bgpPeers, {
-    metadata: { name: "tor" },
-    spec: {
-      peerAddress: routerAddress,
-      peerASN: asn.router,
-      localASN: asn.nodes,
-      connectRetrySeconds: 1,
-      ...options.peer,
-    },
-  });
-  const router = (command: string) => runOrThrow(systemCommands, "birdc", ["-r", "-s", control, ...command.split(" ")]);
+    );
+    families.add(family);
+    lab.startOn("router", "bird", "-f", "-c", config, "-s", control(name), "-P", `${config}.pid`);
+  }
+  for (const { name, address, as } of sides)
+    await lab.client.create(bgpPeers, {
+      metadata: { name },
+      spec: { peerAddress: address, peerASN: as, localASN: asn.nodes, connectRetrySeconds: 1, ...options.peer },
+    });
+  const router = (command: string, side = sides[0]?.name ?? "") =>
+    runOrThrow(systemCommands, "birdc", ["-r", "-s", control(side), ...command.split(" ")]);
+  const speakerPid = (node: string) =>
+    readFile(join(lab.dir, node, speaker === "frr" ? "bgpd.pid" : "bird.pid"), "utf8").catch(() => "");
   return {
     ...lab,
+    startAgent: (node, ...flags) => lab.startAgent(node, "--speaker", speaker, ...flags),
+    speakerPid,
+    killSpeaker: async (node) => void process.kill(Number(await speakerPid(node)), "SIGKILL"),
     router,
     routes: (prefix) => router(`show route for ${prefix} all`).catch(() => ""),
     async nextHops(address) {
-      const text = await lab.on("router", "ip", "route", "show", "root", `${address}/32`);
+      const [family, whole] = address.includes(":") ? ["-6", `${address}/128`] : ["-4", `${address}/32`];
+      const text = await lab.on("router", "ip", family, "route", "show", "root", whole);
       return [...text.matchAll(/via (\S+)/g)].map(([, hop = ""]) => hop).sort();
     },
     async flows(address, count) {
       for (const node of lab.nodes) {
-        await lab.on(node, "ip", "address", "add", `${address}/32`, "dev", "lo").catch(() => "");
+        await lab
+          .on(node, "ip", "address", "add", `${address}/${address.includes(":") ? 128 : 32}`, "dev", "lo")
+          .catch(() => "");
         const script = join(repository, "test/support/vip-echo.mjs");
         const echo = lab.startOn(node, process.execPath, script, node, String(port), address);
         await once(echo.stdout ?? echo, "data");

@@ -93,6 +93,9 @@ export interface VipLabOptions {
   readonly six?: boolean;
 }
 
+/** Files with the numbers of processes that outlive agents. */
+const leftBehind = ["keepalived.pid", "bird.pid", "bgpd.pid", "bfdd.pid", "zebra.pid"];
+
 let labs = 0;
 
 export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
@@ -339,7 +342,7 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
       for (const [, child] of agents) child.kill("SIGTERM");
       const running = [...agents.values()].filter((child) => (child.exitCode ?? child.signalCode) === null);
       await Promise.all(running.map((child) => once(child, "exit")));
-      for (const file of nodes.flatMap((node) => ["keepalived.pid", "bird.pid"].map((one) => join(dir, node, one)))) {
+      for (const file of nodes.flatMap((node) => leftBehind.map((one) => join(dir, node, one)))) {
         const text = await readFile(file, "utf8").catch(() => "");
         const command = await readFile(`/proc/${text.trim()}/cmdline`, "utf8").catch(() => "");
         if (command.includes(dir)) process.kill(Number(text), "SIGKILL");

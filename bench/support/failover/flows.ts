@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { addressPools } from "../../../src/loadbalancer/index.ts";
+import { addressPools, type SpeakerName } from "../../../src/loadbalancer/index.ts";
 import {
   asn,
   openBgpLab,
@@ -80,11 +80,14 @@ protocol bgp { local ${nodeAddress(node)} as ${asn.nodes}; neighbor ${routerAddr
 /**
  * A node that a router spreads connections over is cut off. Four nodes and a router with BIRD; a client behind the router keeps 32 flows of
  * datagrams, one each 5 ms. With the BFD of BGPPeer's defaults, beside BIRD by itself without BFD, with hold times of 9 s.
+ * `speaker`: what the nodes speak BGP with.
  */
-export const bgp: Part = {
+export const bgp = (speaker: SpeakerName): Part => ({
   name: "bgp",
   async run(tell, runs) {
+    const title = speaker === "bird" ? "bgp with BFD" : `bgp by ${speaker} with BFD`;
     const lab = await openBgpLab({
+      speaker,
       nodes,
       addresses: ["10.7.0.0/24"],
       session: "bfd on; hold time 9;",
@@ -106,21 +109,21 @@ export const bgp: Part = {
           part,
         );
       const beside = (part: number) => ({ baseline: of(before, part), against: "BIRD without BFD" });
-      tell({ name: "bgp with BFD, gap p50", value: of(seen, 0.5), unit: "ms", ...beside(0.5) });
+      tell({ name: `${title}, gap p50`, value: of(seen, 0.5), unit: "ms", ...beside(0.5) });
       const goal = { goal: { most: 300 } };
-      tell({ name: `bgp with BFD, gap p95 of ${runs}`, value: of(seen, 0.95), unit: "ms", ...beside(0.95), ...goal });
-      tell({ name: "bgp with BFD, gap max", value: of(seen, 1), unit: "ms", ...beside(1) });
+      tell({ name: `${title}, gap p95 of ${runs}`, value: of(seen, 0.95), unit: "ms", ...beside(0.95), ...goal });
+      tell({ name: `${title}, gap max`, value: of(seen, 1), unit: "ms", ...beside(1) });
       const most = (pick: (run: Run) => number) => Math.max(...seen.map(pick));
-      tell({ name: `bgp with BFD, flows hit of ${flows}, max`, value: most(({ hit }) => hit), unit: "" });
+      tell({ name: `${title}, flows hit of ${flows}, max`, value: most(({ hit }) => hit), unit: "" });
       tell({
-        name: "bgp with BFD, flows hit beyond the node's own",
+        name: `${title}, flows hit beyond the node's own`,
         value: most(({ hit, share }) => hit - share),
         unit: "",
         goal: { most: 0 },
       });
-      tell({ name: "bgp with BFD, the probe's own stall, max", value: most(({ stall }) => stall), unit: "ms" });
+      tell({ name: `${title}, the probe's own stall, max`, value: most(({ stall }) => stall), unit: "ms" });
     } finally {
       await lab.close();
     }
   },
-};
+});

@@ -2,20 +2,23 @@ import { isStatus, resources, type EndpointSlice, type Secret } from "../../kube
 import { createEventRecorder, messageOf, type Client, type Informers } from "../../client/index.ts";
 import type { Clock, CommandRunner, Component, Logger, Metrics } from "../../system/index.ts";
 import { addressClaims, addressPools, ensureDefinitions } from "../definitions.ts";
-import { birdConfig, BgpConfigError, protocolName } from "./config.ts";
-import { startBirdDaemon, type BirdDaemon } from "./daemon.ts";
+import { startSpeaker } from "./daemon.ts";
 import { bgpPeers, bgpSessions } from "./definitions.ts";
 import { planBgp, type BgpNeighbor, type BgpPlan } from "./plan.ts";
 import { createAlarm, unhealthyOf, watchHealth } from "../agent-parts.ts";
 import { createNodeLease, leasePrefixes } from "../node-lease.ts";
 import { createTransitions } from "../transitions.ts";
 import { createSessionReporter } from "./report.ts";
+import { BgpConfigError, sessionKey } from "./session.ts";
+import type { BgpSpeaker, SpeakerName } from "./speaker.ts";
 
 export interface BgpAgentOptions {
   readonly client: Client;
   readonly informers: Informers;
   readonly nodeName: string;
-  /** For BIRD's files; kept over restarts. */
+  /** The program that speaks BGP. Default bird. */
+  readonly speaker?: SpeakerName;
+  /** For its files; kept over restarts. */
   readonly dir: string;
   readonly commands: CommandRunner;
   readonly metrics?: Metrics;
@@ -42,7 +45,7 @@ const sliceIndex = "service";
 export function startBgpAgent(options: BgpAgentOptions): Component {
   const { client, informers, nodeName, signal, clock } = options;
   const log = options.log.child({ component: "bgp", node: nodeName });
-  const daemon = startBirdDaemon({ ...options, release: options.release ?? true });
+  const speaker = startSpeaker({ ...options, speaker: options.speaker ?? "bird", release: options.release ?? true });
   const events = createEventRecorder(client, { component: "fairlead-bgp", host: nodeName, log, clock, signal });
   let plan: BgpPlan | undefined;
   const alarm = createAlarm(clock, signal);
@@ -50,10 +53,10 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
   const unhealthy = watchHealth({ ask: options.unhealthy, changed, signal, clock, log });
 
   const run = async (): Promise<void> => {
-    await daemon.ready;
+    await speaker.ready;
     const known = learn();
     const isLate = await Promise.race([known.then(() => false), clock.sleep(patience, signal).then(() => true)]);
-    if (isLate && unhealthy() === undefined && (await daemon.resume())) {
+    if (isLate && unhealthy() === undefined && (await speaker.resume())) {
       log.warn({}, "the API does not answer: what was last known is announced");
     }
     const compute = await known;
@@ -85,7 +88,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
         for (const [name, fault] of plan.faults) faults.set(name, fault);
         const neighbors = await usable(plan, passwords, faults);
         await apply(plan, neighbors, passwords);
-        await report({ plan, neighbors, faults, state: daemon.state(), failure: daemon.failure() });
+        await report({ plan, neighbors, faults, state: speaker.state(), failure: speaker.failure() });
         // Without it nobody could tell a session that is from one whose node has gone.
         if (clock.now() >= renewAt) {
           await lease.renew(neighbors.map(({ name }) => name).join(","));
@@ -126,7 +129,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
     sessions.onChange(({ after }) => {
       if (!after) changed();
     });
-    daemon.onChange(changed);
+    speaker.onChange(changed);
     return () =>
       planBgp({
         node: nodeName,
@@ -146,7 +149,7 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
     for (const neighbor of neighbors) {
       try {
         const password = await passwords.read(neighbor);
-        birdConfig(routerId, [neighbor], () => password);
+        speaker.check({ routerId, neighbors: [neighbor], passwordOf: () => password });
         found.push(neighbor);
       } catch (error) {
         if (!(error instanceof BgpConfigError)) throw error;
@@ -157,18 +160,18 @@ export function startBgpAgent(options: BgpAgentOptions): Component {
   }
 
   async function apply({ routerId }: BgpPlan, neighbors: readonly BgpNeighbor[], passwords: Passwords): Promise<void> {
-    if (routerId === undefined || neighbors.length === 0) return daemon.apply(undefined);
+    if (routerId === undefined || neighbors.length === 0) return speaker.apply(undefined);
     const recover = neighbors.some(({ spec }) => spec.gracefulRestart);
-    await daemon.apply(birdConfig(routerId, neighbors, passwords.known), { recover });
+    await speaker.apply({ routerId, neighbors, passwordOf: passwords.known }, { recover });
   }
 
-  if (options.metrics) tellOfSessions(options.metrics, daemon, clock, () => plan);
+  if (options.metrics) tellOfSessions(options.metrics, speaker, clock, () => plan);
   const stopped = run()
     .catch((error: unknown) => {
       if (!signal.aborted) log.error({ error: messageOf(error) }, "bgp ended");
     })
-    .then(() => daemon.stopped);
-  return { name: "bgp", ready: daemon.ready, stopped };
+    .then(() => speaker.stopped);
+  return { name: "bgp", ready: speaker.ready, stopped };
 }
 
 const nameOf = (key: string) => {
@@ -212,28 +215,28 @@ function createPasswords(client: Client, clock: Clock): Passwords {
   };
 }
 
-function tellOfSessions(metrics: Metrics, daemon: BirdDaemon, clock: Clock, plan: () => BgpPlan | undefined): void {
+function tellOfSessions(metrics: Metrics, speaker: BgpSpeaker, clock: Clock, plan: () => BgpPlan | undefined): void {
   const sessions = metrics.gauge("fairlead_bgp_sessions", "BGP sessions of this node, by state: up or down.", [
     "state",
   ]);
-  const all = () => (plan()?.neighbors ?? []).map(({ name }) => protocolName(name));
-  const up = () => all().filter((name) => daemon.state().sessions.get(name)?.state === "Established");
+  const all = () => (plan()?.neighbors ?? []).map(({ name }) => sessionKey(name));
+  const up = () => all().filter((name) => speaker.state().sessions.get(name)?.state === "Established");
   const moves = createTransitions(metrics, {
     prefix: "fairlead_bgp_session",
     what: "sessions",
     states: ["up", "down"],
     clock,
   });
-  daemon.onChange(() => moves.look(all(), new Set(up())));
+  speaker.onChange(() => moves.look(all(), new Set(up())));
   sessions("up").from(() => up().length);
   sessions("down").from(() => all().length - up().length);
   metrics
     .gauge("fairlead_bgp_advertised_prefixes", "Prefixes that routers were told, of all sessions together.")()
-    .from(() => [...daemon.state().sessions.values()].reduce((sum, { exported }) => sum + exported, 0));
+    .from(() => [...speaker.state().sessions.values()].reduce((sum, { exported }) => sum + exported, 0));
   metrics
     .gauge("fairlead_bgp_bfd_up", "BFD sessions of this node that are up.")()
-    .from(() => [...daemon.state().bfd.values()].filter((state) => state === "Up").length);
+    .from(() => [...speaker.state().bfd.values()].filter((state) => state === "Up").length);
   metrics
-    .gauge("fairlead_bgp_daemon_up", "1 while BIRD runs or has nothing to do.")()
-    .from(() => (daemon.failure() === undefined ? 1 : 0));
+    .gauge("fairlead_bgp_daemon_up", "1 while the program that speaks BGP runs or has nothing to do.")()
+    .from(() => (speaker.failure() === undefined ? 1 : 0));
 }

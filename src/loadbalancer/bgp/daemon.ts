@@ -1,74 +1,112 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readdir, readlink, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { messageOf } from "../../client/index.ts";
-import { createTurns, type Clock, type CommandRunner, type Component, type Logger } from "../../system/index.ts";
+import { createTurns, type Clock, type CommandRunner, type Logger } from "../../system/index.ts";
 import { isAlive, runningDaemon, signalTo } from "../daemon-process.ts";
-import { BgpConfigError } from "./config.ts";
-import { askBird, readBfd, readProtocols, type BirdSession } from "./control.ts";
+import { birdProgram } from "./bird/program.ts";
+import { frrProgram } from "./frr/program.ts";
+import { BgpConfigError } from "./session.ts";
+import {
+  silence,
+  speakerNames,
+  type BgpSpeaker,
+  type SpeakerName,
+  type SpeakerProcess,
+  type SpeakerProgram,
+  type SpeakerState,
+} from "./speaker.ts";
 
-/** What BIRD said when it was asked last. */
-export interface BirdState {
-  /** By name of the protocol. */
-  readonly sessions: ReadonlyMap<string, BirdSession>;
-  /** By address of the neighbour. */
-  readonly bfd: ReadonlyMap<string, "Up" | "Down">;
-  /** Prefixes that were told, by name of the protocol; of sessions that are up. */
-  readonly prefixes: ReadonlyMap<string, readonly string[]>;
-}
-
-/** Runs BIRD and asks it what is. */
-export interface BirdDaemon extends Component {
-  /** Makes this its configuration, by file; undefined ends it. Sessions that have not changed go on. Throws BgpConfigError. */
-  apply(files: ReadonlyMap<string, string> | undefined, options?: { readonly recover?: boolean }): Promise<void>;
-  /** Starts with the configuration that an earlier start has left, where there is one. Whether there was. */
-  resume(): Promise<boolean>;
-  state(): BirdState;
-  /** Called when `state` has changed. */
-  onChange(listener: () => void): void;
-  /** Why it does not run; undefined while it does, or has nothing to do. */
-  failure(): string | undefined;
-}
-
-export interface BirdDaemonOptions {
+export interface SpeakerOptions {
+  readonly speaker: SpeakerName;
   /** For its files. */
   readonly dir: string;
   readonly commands: CommandRunner;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** End BIRD with this process, so that routers send nothing here any more. Else it goes on, and the next start adopts it. */
+  /** End the speaker with this process, so that routers send nothing here any more. Else it goes on, and the next start adopts it. */
   readonly release: boolean;
 }
 
 const lookPause = 500;
 const restart = { first: 500, most: 30_000 };
 const logLimit = 1 << 20;
-const nothing: BirdState = { sessions: new Map(), bfd: new Map(), prefixes: new Map() };
+/** Milliseconds that a process has to be ready for the next, and between two looks at whether it is. */
+const readiness = { most: 5_000, pause: 20 };
 
-export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
-  const { dir, commands, clock, signal } = options;
+const programs: Readonly<Record<SpeakerName, (dir: string, commands: CommandRunner) => SpeakerProgram>> = {
+  bird: birdProgram,
+  frr: frrProgram,
+};
+
+/** Runs a program that speaks BGP and asks it what is. */
+export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
+  const { dir, commands, clock, signal, speaker } = options;
+  const program = programs[speaker](dir, commands);
+  const { product, processes } = program;
   const log = options.log.child({ component: "bgp" });
   const file = (name: string) => join(dir, name);
-  const config = file("current/bird.conf");
-  const control = file("bird.ctl");
+  const logFile = file(`${speaker}.log`);
   const listeners: (() => void)[] = [];
+  const running = new Map<SpeakerProcess, number>();
   let wanted = false;
   let recover = false;
+  /** It was left by an earlier start and has died since: its file is there, it is not. */
+  let died = false;
   let written: string | undefined;
-  let pid: number | undefined;
+  /** What the processes have read; undefined: nobody knows. */
+  let read: ReadonlyMap<string, string> | undefined;
+  let unfit: string | undefined;
   let failure: string | undefined;
   let failures = 0;
   let notBefore = 0;
-  let state = nothing;
+  let state = silence;
+  let lookedAt: string | undefined;
   const inTurn = createTurns();
+  /** The one with the sessions. */
+  const main = processes.at(-1);
+  const speaks = () => main !== undefined && running.has(main);
 
   async function prepare(): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    pid = await runningDaemon(file("bird.pid"), config);
-    wanted = pid !== undefined;
-    if (pid !== undefined) log.info({ pid }, "BIRD runs already and is adopted");
+    await endOthers();
+    unfit = await unfitness();
+    for (const process of processes) {
+      const pid = await runningDaemon(process.pidFile, process.config);
+      died ||= pid === undefined && (await stat(process.pidFile).catch(() => undefined)) !== undefined;
+      if (pid === undefined) continue;
+      running.set(process, pid);
+      log.info({ pid, process: basename(process.file) }, `${product} runs already and is adopted`);
+    }
+    wanted = running.size > 0;
+    if (wanted) read = await filesOf(file("current"));
+  }
+
+  /** Another speaker that was left in this directory would tell the same routers the same. */
+  async function endOthers(): Promise<void> {
+    for (const name of speakerNames) {
+      if (name === speaker) continue;
+      for (const { pidFile, config } of programs[name](dir, commands).processes.toReversed()) {
+        const pid = await runningDaemon(pidFile, config);
+        if (pid === undefined) continue;
+        await endProcess(pid);
+        await rm(file("current"), { force: true });
+      }
+    }
+  }
+
+  async function unfitness(): Promise<string | undefined> {
+    const { command, least } = program.version;
+    const [name, ...args] = command;
+    const { stdout, stderr } = await commands
+      .run(name, args)
+      .catch((error: unknown) => ({ stdout: "", stderr: messageOf(error) }));
+    const [, version, major] = /version ((\d+)\.[\w.-]+)/.exec(stdout + stderr) ?? [];
+    if (version === undefined) return `${product} is not installed: install the package ${program.package}`;
+    log.info({ version }, `BGP is spoken by ${product}`);
+    return Number(major) < least ? `${product} ${version} is too old: ${least} is needed` : undefined;
   }
 
   async function make(files: ReadonlyMap<string, string>): Promise<void> {
@@ -76,27 +114,34 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
     if (text !== written) {
       await write(files);
       written = text;
-      if (pid !== undefined) await askBird(control, "configure").catch((error: unknown) => configured(error));
+      if (speaks()) await reload(files);
     }
     wanted = true;
     await ensure();
   }
 
-  function configured(error: unknown): void {
-    // It has read none of it; the next start of it will.
-    written = undefined;
-    throw error;
+  async function reload(files: ReadonlyMap<string, string>): Promise<void> {
+    const before = read;
+    read = undefined;
+    try {
+      if (!(await program.reload(before, files))) return await endProcesses();
+      read = files;
+    } catch (error) {
+      // Nobody knows what of it was read; it is said again.
+      written = undefined;
+      throw error;
+    }
   }
 
-  /** All files change at once: the folder is a link. What BIRD cannot read never gets there. */
+  /** All files change at once: the folder is a link. What the program cannot read never gets there. */
   async function write(files: ReadonlyMap<string, string>): Promise<void> {
     const before = await readlink(file("current")).catch(() => undefined);
     const next = before === "config-a" ? "config-b" : "config-a";
     await rm(file(next), { recursive: true, force: true });
     await mkdir(file(next), { mode: 0o700 });
     for (const [name, text] of files) await writeFile(join(file(next), name), text, { mode: 0o600 });
-    const { code, stderr, stdout } = await commands.run("bird", ["-p", "-c", join(file(next), "bird.conf")]);
-    if (code !== 0) throw new BgpConfigError(`BIRD does not read what it is given: ${(stderr || stdout).trim()}`);
+    const refusal = await program.refusal(file(next));
+    if (refusal !== undefined) throw new BgpConfigError(`${product} does not read what it is given: ${refusal}`);
     await rm(file("next"), { force: true });
     await symlink(next, file("next"));
     await rename(file("next"), file("current"));
@@ -105,82 +150,111 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
   async function ensure(): Promise<void> {
     if (!wanted) {
       failure = undefined;
-      if (pid !== undefined) await end();
-    } else if (pid === undefined && clock.now() >= notBefore && !signal.aborted) await start();
+      await end();
+      return;
+    }
+    if (unfit !== undefined) {
+      failure = unfit;
+      return;
+    }
+    for (const process of processes) {
+      if (signal.aborted || clock.now() < notBefore) return;
+      if (!running.has(process)) await start(process);
+      if (!(await isReady(process))) return;
+    }
   }
 
-  async function start(): Promise<void> {
-    const out = openSync(file("bird.log"), "a", 0o600);
-    const found = await stat(file("bird.log"));
-    if (found.size > logLimit) await truncate(file("bird.log"));
-    const args = ["-f", "-c", config, "-s", control, "-P", file("bird.pid"), ...(recover ? ["-R"] : [])];
+  async function isReady(process: SpeakerProcess): Promise<boolean> {
+    const { isReady: ask } = process;
+    if (!ask) return true;
+    for (let waited = 0; waited < readiness.most; waited += readiness.pause) {
+      if (await ask()) return true;
+      if (!running.has(process)) return false;
+      await clock.sleep(readiness.pause, signal);
+    }
+    return false;
+  }
+
+  async function start(process: SpeakerProcess): Promise<void> {
+    const out = openSync(logFile, "a", 0o600);
+    const found = await stat(logFile);
+    if (found.size > logLimit) await truncate(logFile);
     // It outlives this process, so that a fault of ours ends no session.
-    const child = spawn("bird", args, { stdio: ["ignore", out, out], detached: true, cwd: dir });
+    const child = spawn(process.file, process.args({ recover }), {
+      stdio: ["ignore", out, out],
+      detached: true,
+      cwd: dir,
+    });
     closeSync(out);
     child.unref();
-    child.on("error", (error) => ended(undefined, messageOf(error)));
-    child.on("exit", (code, by) => ended(child.pid, by ? `ended by ${by}` : `exit ${code ?? ""}`));
-    pid = child.pid;
-    failure = pid === undefined ? "BIRD is not installed" : undefined;
+    child.on("error", (error) => ended(process, child.pid, messageOf(error)));
+    child.on("exit", (code, by) => ended(process, child.pid, by ? `ended by ${by}` : `exit ${code ?? ""}`));
+    if (child.pid !== undefined) running.set(process, child.pid);
+    if (process === main) read = await filesOf(file("current"));
+    failure = child.pid === undefined ? `${product} is not installed` : undefined;
   }
 
-  /** BIRD is gone: the routers find out by themselves, as its connections are closed. */
-  function ended(which: number | undefined, how: string): void {
-    if (which !== undefined && which !== pid) return;
-    pid = undefined;
-    tell(nothing);
+  /** A process is gone. The routers find out by themselves when it was the one with the sessions, as its connections are closed. */
+  function ended(process: SpeakerProcess, which: number | undefined, how: string): void {
+    if (which === undefined || running.get(process) !== which) return;
+    running.delete(process);
+    if (!speaks()) tell(silence);
     if (signal.aborted && options.release) return;
     failures++;
     recover = true;
     notBefore = clock.now() + Math.min(restart.first * 2 ** (failures - 1), restart.most);
-    if (wanted) failure = `BIRD is gone (${how}); see ${file("bird.log")}`;
-    log.error({ how }, "BIRD is gone");
+    const name = basename(process.file);
+    const what = processes.length === 1 ? product : `${product}'s ${name}`;
+    if (wanted) failure = `${what} is gone (${how}); see ${logFile}`;
+    log.error({ how, process: name }, `${product} is gone`);
   }
 
   async function end(): Promise<void> {
-    const which = pid;
-    pid = undefined;
-    if (which === undefined) return;
-    signalTo(which, "SIGTERM");
-    for (let waited = 0; isAlive(which) && waited < 5_000; waited += 50)
-      await new Promise((done) => setTimeout(done, 50));
-    if (isAlive(which)) signalTo(which, "SIGKILL");
-    tell(nothing);
+    const files = speaks() ? (read ?? (await filesOf(file("current")))) : undefined;
+    if (files)
+      await program
+        .farewell?.(files)
+        .catch((error: unknown) => log.warn({ error: messageOf(error) }, `${product} ends without a farewell`));
+    await endProcesses();
   }
 
-  function tell(now: BirdState): void {
+  async function endProcesses(): Promise<void> {
+    for (const process of processes.toReversed()) {
+      const pid = running.get(process);
+      running.delete(process);
+      if (pid !== undefined) await endProcess(pid);
+    }
+    tell(silence);
+  }
+
+  function tell(now: SpeakerState): void {
     const same = JSON.stringify(flat(now)) === JSON.stringify(flat(state));
     state = now;
     if (!same) for (const listener of listeners) listener();
   }
 
   async function look(): Promise<void> {
-    if (pid === undefined) return;
-    const sessions = readProtocols(await askBird(control, "show protocols all"));
-    const bfd = readBfd(await askBird(control, "show bfd sessions").catch(() => []));
-    const prefixes = new Map<string, readonly string[]>();
-    for (const [name, { state: is, exported }] of sessions) {
-      if (is !== "Established" || exported === 0) continue;
-      const before = state.sessions.get(name);
-      const known = state.prefixes.get(name);
-      // The list is asked for only when it may be another.
-      const isSame = known && before?.exported === exported && written === lookedAt;
-      prefixes.set(name, isSame ? known : readPrefixes(await askBird(control, `show route export ${name}`)));
+    if (!speaks()) return;
+    const asked = written;
+    const now = await program.look(lookedAt === asked ? state : undefined);
+    if (!speaks()) return;
+    lookedAt = asked;
+    if (running.size === processes.length) {
+      failures = 0;
+      failure = undefined;
     }
-    lookedAt = written;
-    failures = 0;
-    failure = undefined;
-    tell({ sessions, bfd, prefixes });
+    tell(now);
   }
-  let lookedAt: string | undefined;
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
       await clock.sleep(lookPause, signal).catch(() => {});
       if (signal.aborted) break;
-      if (pid !== undefined && !isAlive(pid)) ended(pid, "found gone");
-      await inTurn(ensure).catch((error: unknown) => log.warn({ error: messageOf(error) }, "BIRD does not start"));
-      await look().catch((error: unknown) => log.debug({ error: messageOf(error) }, "BIRD cannot be asked"));
+      for (const [process, pid] of running) if (!isAlive(pid)) ended(process, pid, "found gone");
+      await inTurn(ensure).catch((error: unknown) =>
+        log.warn({ error: messageOf(error) }, `${product} does not start`),
+      );
+      await look().catch((error: unknown) => log.debug({ error: messageOf(error) }, `${product} cannot be asked`));
     }
     await inTurn(async () => {
       if (options.release) await end();
@@ -191,12 +265,15 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
   ready.catch(() => {});
   return {
     name: "bgp",
+    product,
     ready,
     stopped: ready.then(run).catch((error: unknown) => log.error({ error: messageOf(error) }, "bgp ended")),
-    apply: (files, { recover: mayRecover = false } = {}) =>
+    check: (desired) => void program.files(desired),
+    apply: (desired, { recover: mayRecover = false } = {}) =>
       inTurn(async () => {
-        if (failures === 0) recover = mayRecover;
-        if (files) return make(files);
+        // At a first start there is nothing to recover, and BIRD would hold everything back until all routers have answered.
+        if (failures === 0) recover = mayRecover && died;
+        if (desired) return make(program.files(desired));
         wanted = false;
         await ensure();
         written = undefined;
@@ -205,7 +282,7 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
     resume: () =>
       inTurn(async () => {
         const files = await readdir(file("current")).catch(() => [] as string[]);
-        if (!files.includes("bird.conf")) return false;
+        if (!files.includes(program.mainFile)) return false;
         wanted = true;
         await ensure();
         return true;
@@ -216,10 +293,22 @@ export function startBirdDaemon(options: BirdDaemonOptions): BirdDaemon {
   };
 }
 
-const flat = ({ sessions, bfd, prefixes }: BirdState) => [[...sessions], [...bfd], [...prefixes]];
+const flat = ({ sessions, bfd, prefixes }: SpeakerState) => [[...sessions], [...bfd], [...prefixes]];
 
-/** Reads `show route export NAME`: the prefixes, in order. */
-function readPrefixes(lines: readonly string[]): string[] {
-  const found = lines.flatMap((line) => /^([0-9a-fA-F:.]+\/\d+)\s/.exec(line)?.[1] ?? []);
-  return [...new Set(found)].sort();
+async function filesOf(folder: string): Promise<ReadonlyMap<string, string> | undefined> {
+  try {
+    const names = await readdir(folder);
+    return new Map(
+      await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), "utf8")] as const)),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks a process to end, and makes it. */
+async function endProcess(pid: number): Promise<void> {
+  signalTo(pid, "SIGTERM");
+  for (let waited = 0; isAlive(pid) && waited < 5_000; waited += 50) await new Promise((done) => setTimeout(done, 50));
+  if (isAlive(pid)) signalTo(pid, "SIGKILL");
 }

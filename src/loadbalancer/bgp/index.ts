@@ -1,5 +1,4 @@
 export { startBgpAgent, type BgpAgentOptions } from "./agent.ts";
-export { BgpConfigError, birdConfig, protocolName } from "./config.ts";
 export { parseCommunity, type Community } from "./community.ts";
 export {
   bgpPeers,
@@ -13,3 +12,5 @@ export {
 } from "./definitions.ts";
 export { planBgp, type BgpNeighbor, type BgpPlan, type BgpRoute } from "./plan.ts";
 export { sessionName } from "./report.ts";
+export { BgpConfigError } from "./session.ts";
+export { speakerNames, type SpeakerName } from "./speaker.ts";

@@ -10,8 +10,6 @@ import {
 } from "../../kube/index.ts";
 import type { Client, createEventRecorder } from "../../client/index.ts";
 import type { Clock } from "../../system/index.ts";
-import { protocolName } from "./config.ts";
-import type { BirdState } from "./daemon.ts";
 import {
   bgpSessions,
   establishedCondition,
@@ -20,6 +18,8 @@ import {
   type BgpSessionStatus,
 } from "./definitions.ts";
 import type { BgpNeighbor, BgpPlan } from "./plan.ts";
+import { sessionKey } from "./session.ts";
+import type { SpeakerState } from "./speaker.ts";
 
 export interface SessionReporterOptions {
   readonly client: Client;
@@ -36,12 +36,12 @@ export interface SessionReport {
   /** Those that were written. */
   readonly neighbors: readonly BgpNeighbor[];
   readonly faults: ReadonlyMap<string, string>;
-  readonly state: BirdState;
-  /** Why BIRD does not run. */
+  readonly state: SpeakerState;
+  /** Why the speaker does not run. */
   readonly failure: string | undefined;
 }
 
-/** Writes the BGPSessions of this node: one a peer, as BIRD says that it is. What has not changed is not written. */
+/** Writes the BGPSessions of this node: one a peer, as the speaker says that it is. What has not changed is not written. */
 export function createSessionReporter(options: SessionReporterOptions) {
   const { client, sessions, nodes, nodeName, clock, events, signal } = options;
 
@@ -107,14 +107,14 @@ export function createSessionReporter(options: SessionReporterOptions) {
   }
 }
 
-/** The session's reality. What a peer was told is what BIRD says it was told, not what it should be. */
-function statusOf(neighbor: BgpNeighbor, state: BirdState, failure: string | undefined): BgpSessionStatus {
-  const protocol = protocolName(neighbor.name);
-  const session = state.sessions.get(protocol);
+/** The session's reality. What a peer was told is what the speaker says it was told, not what it should be. */
+function statusOf(neighbor: BgpNeighbor, state: SpeakerState, failure: string | undefined): BgpSessionStatus {
+  const key = sessionKey(neighbor.name);
+  const session = state.sessions.get(key);
   const bfd = neighbor.spec.bfd && state.bfd.get(canonicalIp(neighbor.spec.peerAddress) ?? "");
   const now = session?.state ?? "Idle";
   const isUp = now === "Established";
-  const told = isUp ? (state.prefixes.get(protocol) ?? []) : [];
+  const told = isUp ? (state.prefixes.get(key) ?? []) : [];
   const second = new Set(neighbor.routes.flatMap(({ prefix, isFallback }) => (isFallback ? [prefix] : [])));
   const fallback = told.filter((prefix) => second.has(prefix)).slice(0, mostListed);
   const why =

@@ -1,18 +1,9 @@
 import { connect } from "node:net";
+import type { SpokenSession } from "../speaker.ts";
 
 /** BIRD's control socket did not answer, or refused. */
 export class BirdError extends Error {
   readonly code = "BIRD";
-}
-
-/** What BIRD knows of one protocol of ours. */
-export interface BirdSession {
-  /** As RFC 4271, 8.2.2 names it. */
-  readonly state: string;
-  /** The last error, in BIRD's words. */
-  readonly error?: string;
-  /** Routes that the neighbour was told. */
-  readonly exported: number;
 }
 
 const patience = 5_000;
@@ -69,8 +60,8 @@ export function askBird(path: string, command: string): Promise<readonly string[
 }
 
 /** Reads `show protocols all`: sessions by name of the protocol. */
-export function readProtocols(lines: readonly string[]): ReadonlyMap<string, BirdSession> {
-  const sessions = new Map<string, BirdSession>();
+export function readProtocols(lines: readonly string[]): ReadonlyMap<string, SpokenSession> {
+  const sessions = new Map<string, SpokenSession>();
   let name: string | undefined;
   for (const line of lines) {
     const [, head] = /^(b_[0-9a-f]{16})\s+BGP\s/.exec(line) ?? [];
@@ -102,4 +93,10 @@ export function readBfd(lines: readonly string[]): ReadonlyMap<string, "Up" | "D
     if (address !== undefined) found.set(address, state === "Up" ? "Up" : "Down");
   }
   return found;
+}
+
+/** Reads `show route export NAME`: the prefixes, in order. */
+export function readPrefixes(lines: readonly string[]): string[] {
+  const found = lines.flatMap((line) => /^([0-9a-fA-F:.]+\/\d+)\s/.exec(line)?.[1] ?? []);
+  return [...new Set(found)].sort();
 }
