@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { createInformers } from "../client/index.ts";
+import { parseIp } from "../kube/index.ts";
 import { createMetrics, systemClock } from "../system/index.ts";
 import { addressPlan } from "./cluster/addresses.ts";
 import { startControllers } from "./cluster/controllers.ts";
@@ -81,6 +82,12 @@ async function run(flags: Flags): Promise<void> {
     keepServerHeapSmall();
     const network = advertiseAddress?.startsWith("127.") ? "loopback" : "namespaces";
     const usual = addressPlan(network, 1, settings);
+    if (advertiseAddress !== undefined && parseIp(advertiseAddress)?.family !== usual.families[0])
+      throw new CliError(
+        "USAGE",
+        `--advertise-address ${advertiseAddress}: the cluster's primary family is ${usual.families[0] ?? ""}`,
+        "give an address of that family; --service-cidr has to be the first server's",
+      );
     const addressesOf = (number: number) =>
       number === 1 && advertiseAddress ? [advertiseAddress] : usual.addressesOf(number);
     const plan = { ...usual, addressesOf, node: (number: number) => addressesOf(number)[0] ?? "" };

@@ -14,7 +14,8 @@ import {
   type PodTemplateSpec,
   type Service,
 } from "../kube/index.ts";
-import { familyOf, serviceNameLabel, serviceOfSlice } from "../services/index.ts";
+import { type Family, familyOf, serviceNameLabel, serviceOfSlice } from "../services/index.ts";
+import { primaryFamily } from "./cluster.ts";
 import { type ClusterObjects, noObjects } from "./exposure.ts";
 import { overlay } from "./overlay.ts";
 
@@ -70,7 +71,8 @@ export function assumeObjects(
     assumptions.push({ text: "one node, node-1 at 192.0.2.10: the manifests have none", objects: ["Node node-1"] });
   }
   const pods = [...objects.pods];
-  const addresses = createAddresses(pods);
+  const family = primaryFamily(objects);
+  const addresses = createAddresses(pods, family);
   pods.push(...imaginedPods(manifests, pods, nodes, addresses, assumptions));
   for (const [i, pod] of pods.entries()) pods[i] = running(pod, nodes, addresses, assumptions, base);
 
@@ -111,13 +113,16 @@ interface Addresses {
   next(): string;
 }
 
-/** Pod addresses that nobody has: 10.42.255.1 and up. */
-function createAddresses(pods: readonly Pod[]): Addresses {
+/** Pod addresses that nobody has: 10.42.200.1 and up, or fd00:10:42:ffff::1. */
+function createAddresses(pods: readonly Pod[], family: Family): Addresses {
   const taken = new Set(pods.flatMap(({ status }) => status?.podIP ?? []));
   let last = 0;
   const next = (): string => {
     last += 1;
-    const address = `10.42.${200 + (Math.floor(last / 254) % 55)}.${(last % 254) + 1}`;
+    const address =
+      family === "IPv6"
+        ? `fd00:10:42:ffff::${last.toString(16)}`
+        : `10.42.${200 + (Math.floor(last / 254) % 55)}.${(last % 254) + 1}`;
     return taken.has(address) ? next() : address;
   };
   return { next };
@@ -220,7 +225,8 @@ function allocate(services: Service[], assumptions: Assumption[]): void {
     let { status } = service;
     if (spec.type === "LoadBalancer" && !spec.loadBalancerClass && (status?.loadBalancer?.ingress ?? []).length === 0) {
       balanced += 1;
-      const ip = `10.97.250.${balanced % 250}`;
+      const [first] = spec.ipFamilies ?? [];
+      const ip = first === "IPv6" ? `fd00:10:97::fa:${balanced.toString(16)}` : `10.97.250.${balanced % 250}`;
       given.push(`load-balancer address ${ip}`);
       status = { ...status, loadBalancer: { ingress: [{ ip }] } };
     }

@@ -1,6 +1,13 @@
 import type { ClusterView } from "../dns/index.ts";
 import { type EndpointSlice, keyOf, type Node, type Pod, type Service } from "../kube/index.ts";
-import { createServiceModel, familiesIn, type ProxyContext, type ServiceModel } from "../services/index.ts";
+import {
+  createServiceModel,
+  familiesIn,
+  type Family,
+  familyOf,
+  type ProxyContext,
+  type ServiceModel,
+} from "../services/index.ts";
 import type { ClusterObjects } from "./exposure.ts";
 import { slicesByService } from "./slices.ts";
 
@@ -116,4 +123,11 @@ export function nodeAddresses({ status }: Node): readonly string[] {
 /** A pod that has ended has no address any more, whatever its status still says. */
 export function isOver({ status }: Pod): boolean {
   return status?.phase === "Succeeded" || status?.phase === "Failed";
+}
+
+/** The family that a cluster's Services have unless they say otherwise: that of the Service `kubernetes`, else of a node's first address. */
+export function primaryFamily({ services, nodes }: Pick<ClusterObjects, "services" | "nodes">): Family {
+  const own = services.find(({ metadata }) => metadata.namespace === "default" && metadata.name === "kubernetes");
+  const [address] = nodes.flatMap(nodeAddresses);
+  return familyOf(own?.spec.clusterIP ?? address ?? "") ?? "IPv4";
 }

@@ -119,13 +119,15 @@ describe.skipIf(noKernel)(`a cluster of two families${noKernel ? ` (skipped: ${n
     }
   });
 
-  it("DNS tells the addresses of both", async () => {
-    const resolve = async (name: string) => {
-      const [, pod = lab] = clients[2] ?? [];
-      return JSON.parse(printed(await pod.run(process.execPath, ["-e", lookUp, "10.96.0.10", name]))) as string[];
-    };
-    expect(await resolve("web.default.svc.cluster.local")).toEqual((web.spec?.clusterIPs ?? []).toSorted());
-    expect(await resolve("headless.default.svc.cluster.local")).toEqual(pods.flatMap(ipsOf).toSorted());
+  it("DNS tells the addresses of both, at an address of each", async () => {
+    for (const server of ["10.96.0.10", "fd00:10:96::a"]) {
+      const resolve = async (name: string) => {
+        const [, pod = lab] = clients[2] ?? [];
+        return JSON.parse(printed(await pod.run(process.execPath, ["-e", lookUp, server, name]))) as string[];
+      };
+      expect(await resolve("web.default.svc.cluster.local")).toEqual((web.spec?.clusterIPs ?? []).toSorted());
+      expect(await resolve("headless.default.svc.cluster.local")).toEqual(pods.flatMap(ipsOf).toSorted());
+    }
   });
 
   describe.each(["nftables", "iptables", "userspace"])("%s", (mode) => {
@@ -153,17 +155,10 @@ describe.skipIf(noKernel)(`a cluster of two families${noKernel ? ` (skipped: ${n
   });
 
   it("in user space the Ingress still has the node's ports, beside cluster IPs with the same", async () => {
-    const asked = await lab.run("curl", [
-      "-s",
-      "-m",
-      "20",
-      "-o",
-      "/dev/null",
-      "-w",
-      "%{http_code}",
-      "http://10.41.0.1/",
-    ]);
-    expect(printed(asked)).toBe("404");
+    for (const host of ["10.41.0.1", "[fd00:10:41::1]"]) {
+      const options = ["-gs", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}"];
+      expect(printed(await lab.run("curl", [...options, `http://${host}/`]))).toBe("404");
+    }
   });
 
   it("a start that names no ranges keeps them, and one that names others is refused", async () => {

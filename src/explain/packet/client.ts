@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import { keyOf, type Pod } from "../../kube/index.ts";
 import { addressSet, type Family, familyOf, usableEndpoints } from "../../services/index.ts";
 import { endpointsOfPort } from "../../services/index.ts";
-import { type Cluster, nodeAddresses, podAddresses, podCidrsOf } from "../cluster.ts";
+import { type Cluster, nodeAddresses, podAddresses, podCidrsOf, primaryFamily } from "../cluster.ts";
 import { ExplainError, nearest } from "../error.ts";
 import { whyNotReady } from "../pods.ts";
 import type { Reference } from "./reference.ts";
@@ -26,7 +26,7 @@ const someoneOutside: Readonly<Record<Family, string>> = { IPv4: "203.0.113.1", 
 export function clientOf(cluster: Cluster, reference: Reference, family: Family | undefined): PacketClient {
   switch (reference.kind) {
     case "outside":
-      return { text: "a client outside", address: someoneOutside[family ?? "IPv4"] };
+      return { text: "a client outside", address: someoneOutside[family ?? primaryFamily(cluster.objects)] };
     case "address":
       return atAddress(cluster, reference.address);
     case "pod":
@@ -81,7 +81,7 @@ function behindService(cluster: Cluster, key: string, family: Family | undefined
   if (!service) throw missing("Service", key, cluster.objects.services.map(keyOf));
   for (const { name = "", protocol = "TCP" } of service.spec.ports ?? []) {
     const all = endpointsOfPort(cluster.slices(key), {
-      family: family ?? "IPv4",
+      family: family ?? primaryFamily(cluster.objects),
       name,
       protocol: protocol === "UDP" || protocol === "SCTP" ? protocol : "TCP",
     });

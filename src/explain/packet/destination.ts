@@ -32,8 +32,12 @@ export type Destination = { readonly hops: readonly Hop[]; readonly notes: reado
 const longestChain = 16;
 
 /** The families a destination may have; undefined when that is for the client to say. */
-export function familyOfTarget({ reference }: Target): Family | undefined {
-  return reference.kind === "address" ? familyOf(reference.address) : undefined;
+export function familyOfTarget(cluster: Cluster, { reference }: Target): Family | undefined {
+  if (reference.kind === "address") return familyOf(reference.address);
+  const service =
+    reference.kind === "service" ? cluster.service(`${reference.namespace}/${reference.name}`) : undefined;
+  const [only, other] = service?.spec.ipFamilies ?? [];
+  return other === undefined && (only === "IPv4" || only === "IPv6") ? only : undefined;
 }
 
 /** Follows names and objects to an address. Throws ExplainError. */

@@ -151,6 +151,21 @@ describe("tracePacket", () => {
     expect(found).toMatchObject({ verdict: "forward", to: { address: "192.0.2.1", port: 30_080 }, masquerade: true });
   });
 
+  it("a client outside is of the family that the Service has, else of the cluster's own", () => {
+    const ports = [{ name: "http", port: 80, nodePort: 30_080, protocol: "TCP" }];
+    const six = (families: object) =>
+      web({ type: "NodePort", ports, clusterIP: "fd00:96::5", clusterIPs: ["fd00:96::5"], ...families });
+    const own = { ...slice("web", [["fd00:42::5", "node-1", "web-1"]]), addressType: "IPv6" };
+    const kubernetes = { ...service("kubernetes", { clusterIP: "fd00:96::1" }) };
+    kubernetes.metadata = { ...kubernetes.metadata, namespace: "default" };
+    const nodes = [node("node-1", "fd00::1")];
+    for (const services of [[six({ ipFamilies: ["IPv6"] })], [six({}), kubernetes]]) {
+      const found = trace("outside", "service/web", { services, nodes, slices: [own] });
+      expect(found).toMatchObject({ verdict: "forward", from: { address: "2001:db8::1" }, to: { address: "fd00::1" } });
+      expect(found.endpoints).toMatchObject([{ address: "fd00:42::5", odds: 1 }]);
+    }
+  });
+
   it("serves NodePorts on loopback by the same plan", () => {
     const ports = [{ name: "http", port: 80, nodePort: 30_080, protocol: "TCP" }];
     const found = trace("node/node-1", "127.0.0.1:30080", { services: [web({ type: "NodePort", ports })] });

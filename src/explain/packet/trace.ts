@@ -33,7 +33,7 @@ export interface PacketQuestion {
  * that the proxies make true. Throws ExplainError for what is not there or not clear.
  */
 export function tracePacket(cluster: Cluster, question: PacketQuestion): PacketTrace {
-  const client = clientOf(cluster, question.from, familyOfTarget(question.to));
+  const client = clientOf(cluster, question.from, familyOfTarget(cluster, question.to));
   const destination = destinationOf(cluster, question.to, client);
   const node = nodeFor(cluster, question, client, destination);
   const family = familyOf(client.address) ?? "IPv4";
