@@ -16,6 +16,7 @@ const owner: Owner = { object: { kind: "Gateway", namespace: "a", name: "web" },
 const planes = [
   ["embedded", undefined],
   ["nginx", await missingFor("nginx")],
+  ["haproxy", await missingFor("haproxy")],
 ] as const;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 

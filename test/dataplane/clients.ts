@@ -7,6 +7,7 @@ import {
 } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import type { TestCluster } from "./cluster.ts";
 
 export interface Reply {
@@ -20,7 +21,7 @@ export interface Reply {
 export interface SendOptions extends Omit<RequestOptions, "agent"> {
   readonly body?: string | Buffer;
   readonly host?: string;
-  readonly tls?: { readonly servername?: string; readonly cert?: string; readonly key?: string; readonly ca?: string };
+  readonly tls?: Pick<ConnectionOptions, "servername" | "cert" | "key" | "ca" | "session" | "maxVersion">;
   readonly agent?: Agent;
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Listener, Pool } from "../../routing/index.ts";
+import { createSecureContext } from "node:tls";
+import type { ClientValidation, Listener, Pool } from "../../routing/index.ts";
 import { readableCertificates } from "../readable-certificates.ts";
 import { pemLines } from "./command.ts";
 import { files } from "./config.ts";
@@ -24,22 +25,43 @@ export function authoritiesFile(
   return { file: files.authorities(directory, id), pem: text };
 }
 
-/** PEM of the authorities that pools need. */
-export function trustOf(pools: Iterable<Pool>): string[] {
-  return [...pools].flatMap(({ tls }) => (tls && !tls.unverified ? [tls.authorities] : []));
+/** The same for lists of what is revoked; `undefined`: they cannot be read. */
+export function revocationFile(
+  pem: string,
+  directory: string,
+): { readonly file: string; readonly pem: string } | undefined {
+  try {
+    // Throws for what is none.
+    createSecureContext({ crl: pem });
+  } catch {
+    return undefined;
+  }
+  const text = `${pemLines(pem).join("\n")}\n`;
+  const id = createHash("sha256").update(text).digest("hex").slice(0, 24);
+  return { file: files.revoked(directory, id), pem: text };
 }
 
-/** PEM of those that clients of a listener are checked by. */
-export function clientTrustOf({ servers }: Listener): string[] {
-  return [...servers.values()].flatMap(({ tls }) => (tls?.clients ? [tls.clients.authorities] : []));
+type Trust = Pick<ClientValidation, "authorities" | "revoked">;
+
+/** What the certificates of endpoints are checked by. */
+export function trustOf(pools: Iterable<Pool>): Trust[] {
+  return [...pools].flatMap(({ tls }) => (tls && !tls.unverified ? [tls] : []));
 }
 
-/** The files for some authorities. */
-export function authoritiesOf(trusted: readonly string[], directory: string): Authorities {
+/** What those of a listener's clients are. */
+export function clientTrustOf({ servers }: Listener): Trust[] {
+  return [...servers.values()].flatMap(({ tls }) => (tls?.clients ? [tls.clients] : []));
+}
+
+/** The files for all of it. */
+export function authoritiesOf(trusted: readonly Trust[], directory: string): Authorities {
   const all = new Map<string, string>();
-  for (const pem of trusted) {
-    const found = authoritiesFile(pem, directory);
-    if (found?.pem !== undefined) all.set(found.file, found.pem);
+  for (const { authorities, revoked } of trusted) {
+    const files = [
+      authoritiesFile(authorities, directory),
+      revoked === undefined ? undefined : revocationFile(revoked, directory),
+    ];
+    for (const each of files) if (each?.pem !== undefined) all.set(each.file, each.pem);
   }
   return all;
 }

@@ -1,4 +1,5 @@
 import {
+  type ClientValidation,
   type Listener,
   type Route,
   type RoutingModel,
@@ -12,7 +13,9 @@ import { basicFeatures } from "../common-features.ts";
 import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { createPlainHostMemory, hostsOf } from "../hosts.ts";
+import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
+import { anywhere } from "./policies.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
@@ -42,6 +45,8 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HTTPRouteRequestTimeout",
   "HTTPRouteResponseHeaderModification",
   "HTTPRouteSchemeRedirect",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
   // Of one name: `verifyhost` knows no list, and no URIs.
@@ -54,6 +59,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "SourceRanges",
   // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
   "BasicAuth",
+  "ClientCertificate",
   "ExternalAuth",
   "SessionCookie",
   "HashBalancing",
@@ -92,6 +98,9 @@ const lookAt = createPlainHostMemory((host) => {
     for (const filter of rule.filters) {
       if (filter.type === "RegexRewrite" && capturesOf(filter.pattern) === undefined)
         unreadable.push({ route: id, feature: "RegexRewrite" });
+      const { subject } = filter.type === "ClientCertificate" ? filter : {};
+      if (subject !== undefined && anywhere(subject) === undefined)
+        unreadable.push({ route: id, feature: "ClientCertificate" });
       if (filter.type === "BasicAuth") guarded.push({ id, secret: filter.users });
     }
   }
@@ -113,10 +122,22 @@ function expressionsOf({ path, headers, query }: Route): string[] {
 function lackingOf({ protocol, servers }: Listener): Feature[] {
   const all = [...servers.values()];
   const lacking: Feature[] = [];
-  if (all.some(({ tls }) => tls?.clients)) lacking.push("GatewayFrontendClientCertificateValidation");
+  const clients = all.flatMap(({ tls }) => (tls ? [tls.clients] : []));
+  // Who cannot be checked is not let in; where nobody is without a certificate, that is so already.
+  if (clients.some((each) => each && each.mode !== "AllowValidOnly" && !isReadable(each)))
+    lacking.push("ClientCertificate");
+  // Where some names ask for what others do not, or one port cannot speak of it.
+  const strict = clients.filter((each) => each?.mode === "AllowValidOnly").length;
+  if (strict > 0 && (strict < clients.length || protocol !== "HTTPS"))
+    lacking.push("GatewayFrontendClientCertificateValidation");
   // One port of which some names end TLS and others do not.
   if (protocol === "TLS" && all.some(({ tls, kind }) => kind === "http" && tls)) lacking.push("TLSRouteModeMixed");
   return lacking;
+}
+
+function isReadable({ authorities, revoked }: ClientValidation): boolean {
+  const checked = authoritiesFile(authorities, "");
+  return checked !== undefined && (revoked === undefined || revocationFile(revoked, "") !== undefined);
 }
 
 const remedy = "apt-get install haproxy (2.6 or newer, with Lua), or choose another data plane";

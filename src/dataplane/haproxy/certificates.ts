@@ -1,8 +1,14 @@
 import { createHash } from "node:crypto";
-import type { Certificate, ClientValidation, Listener } from "../../routing/index.ts";
+import {
+  type Certificate,
+  certificateIn,
+  type ClientValidation,
+  type Listener,
+  serverFor,
+} from "../../routing/index.ts";
 import type { Configuration, KeyPair } from "../dataplane.ts";
 import { certificateId } from "../secret-ids.ts";
-import { authoritiesFile } from "./authorities.ts";
+import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { files } from "./config.ts";
 
 /** A certificate of a listener: its file, what it holds, and the server name that it is for. */
@@ -18,6 +24,8 @@ export interface AskedClients {
   readonly verify: "optional" | "required";
   /** The file that it is checked by. */
   readonly authorities: string;
+  /** The file of what is revoked. */
+  readonly revoked?: string;
 }
 
 /** The certificates of a listener. The first is for names that no other has. */
@@ -62,31 +70,29 @@ export function certificatesFor(
   standard: () => string,
 ): CertificateList {
   const others = new Map<string, ListedCertificate>();
-  let any: string | undefined;
-
-  function add(name: string, pem: string, clients: ClientValidation | undefined, ...whose: string[]): void {
-    if (!serverName.test(name)) return;
-    const asked = askedBy(clients, directory);
-    // Whoever must show another certificate has another entry: one is never changed while it is used.
-    const id = digest(JSON.stringify([tag, name, ...whose, asked.asks]));
-    const file = files.certificate(directory, id);
-    others.set(file, { file, pem, name, ...asked });
-  }
-
-  for (const { tls } of listener.servers.values())
-    for (const [name, certificate] of tls?.certificates ?? []) {
-      const pem = pems(certificate);
-      if (pem === undefined) continue;
-      const { namespace = "", name: secret } = certificate.secret;
-      if (name === "") any ??= pem;
-      else add(name, pem, tls?.clients, namespace, secret);
-    }
-  const file = files.certificate(directory, `${tag}-standard`);
+  const pemFor = (certificate: Certificate | undefined): string | undefined => certificate && pems(certificate);
+  const all = [...listener.servers.values()];
+  const any = all.map(({ tls }) => pemFor(tls?.certificates.get(""))).find((pem) => pem !== undefined);
   const pem = any ?? standard();
-  // What clients must show goes by the name, and so must the certificate that they get, though it be the default one.
-  const shown = new Set([...others.values()].map(({ name }) => name));
-  for (const { hostname, tls } of listener.servers.values())
-    if (tls?.clients && !shown.has(hostname)) add(hostname, pem, tls.clients);
+
+  for (const server of all) {
+    const { hostname, tls } = server;
+    if (!tls) continue;
+    const exact = hostname !== "" && !hostname.startsWith("*");
+    for (const name of exact ? [hostname] : new Set([hostname, ...tls.certificates.keys()])) {
+      // A name is its own server's: what clients must show goes by it.
+      if (!serverName.test(name) || serverFor(listener, name) !== server) continue;
+      const certificate = certificateIn(tls, name);
+      const own = pemFor(certificate) ?? (tls.clients && pem);
+      if (own === undefined) continue;
+      const asked = askedBy(tls.clients, directory);
+      // Whoever must show another certificate has another entry: one is never changed while it is used.
+      const id = digest(JSON.stringify([tag, name, certificate?.secret, asked.asks]));
+      const file = files.certificate(directory, id);
+      others.set(file, { file, pem: own, name, ...asked });
+    }
+  }
+  const file = files.certificate(directory, `${tag}-standard`);
   // A name that nobody can ask for: it is the place in the list that makes it the default.
   return { standard: { file, pem, name: "standard.invalid", ...askedBy(ofAll(listener), directory) }, others };
 }
@@ -102,7 +108,12 @@ const verifyOf = ({ mode }: ClientValidation): AskedClients["verify"] =>
 
 function askedBy(clients: ClientValidation | undefined, directory: string): Pick<ListedCertificate, "asks"> {
   const found = clients && authoritiesFile(clients.authorities, directory);
-  return found ? { asks: { verify: verifyOf(clients), authorities: found.file } } : {};
+  if (!found) return {};
+  const asks = { verify: verifyOf(clients), authorities: found.file };
+  if (clients.revoked === undefined) return { asks };
+  const lists = revocationFile(clients.revoked, directory);
+  // Who cannot be checked is not asked, and so has shown nothing.
+  return lists ? { asks: { ...asks, revoked: lists.file } } : {};
 }
 
 /** What a listener as a whole asks of its clients' certificates: a process cannot change it while it runs. */
@@ -111,13 +122,13 @@ export interface ClientDemand {
   readonly asks: boolean;
   /** Nobody is served without one. */
   readonly requires: boolean;
-  /** PEM for clients that name no server that is known. */
-  readonly standard?: string;
+  /** For clients that name no server that is known. */
+  readonly standard?: ClientValidation;
 }
 
 export function demandOf(listener: Listener): ClientDemand {
   const all = [...listener.servers.values()].flatMap(({ tls }) => (tls?.clients ? [tls.clients] : []));
-  const standard = ofAll(listener)?.authorities;
+  const standard = ofAll(listener);
   return {
     asks: all.length > 0,
     requires: all.some((clients) => verifyOf(clients) === "required"),
@@ -126,7 +137,9 @@ export function demandOf(listener: Listener): ClientDemand {
 }
 
 function listLine({ file, name, asks }: ListedCertificate): string {
-  return `${file} ${asks ? `[verify ${asks.verify} ca-file ${asks.authorities}] ` : ""}${name}`;
+  if (!asks) return `${file} ${name}`;
+  const lists = asks.revoked === undefined ? "" : ` crl-file ${asks.revoked}`;
+  return `${file} [verify ${asks.verify} ca-file ${asks.authorities}${lists}] ${name}`;
 }
 
 export function listText({ standard, others }: CertificateList): string {

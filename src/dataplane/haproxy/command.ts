@@ -71,15 +71,16 @@ export const commands = {
   }),
   commitCertificate: (path: string): Command => ({ line: `commit ssl cert ${fit(file, path)}` }),
   removeCertificate: (path: string): Command => ({ line: `del ssl cert ${fit(file, path)}` }),
-  newAuthorities: (path: string): Command => ({ line: `new ssl ca-file ${fit(file, path)}` }),
+  newAuthorities: (path: string): Command => ({ line: `new ssl ${trustKind(path)} ${fit(file, path)}` }),
   setAuthorities: (path: string, pem: string): Command => ({
-    line: `set ssl ca-file ${fit(file, path)}`,
+    line: `set ssl ${trustKind(path)} ${fit(file, path)}`,
     payload: pemLines(pem),
   }),
-  commitAuthorities: (path: string): Command => ({ line: `commit ssl ca-file ${fit(file, path)}` }),
-  removeAuthorities: (path: string): Command => ({ line: `del ssl ca-file ${fit(file, path)}` }),
+  commitAuthorities: (path: string): Command => ({ line: `commit ssl ${trustKind(path)} ${fit(file, path)}` }),
+  removeAuthorities: (path: string): Command => ({ line: `del ssl ${trustKind(path)} ${fit(file, path)}` }),
   addToList: (list: string, { file: path, name: server, asks }: ListedCertificate): Command => {
-    const asked = asks ? `[verify ${asks.verify} ca-file ${fit(authority, asks.authorities)}] ` : "";
+    const lists = asks?.revoked === undefined ? "" : ` crl-file ${fit(file, asks.revoked)}`;
+    const asked = asks ? `[verify ${asks.verify} ca-file ${fit(authority, asks.authorities)}${lists}] ` : "";
     return {
       line: `add ssl crt-list ${fit(file, list)}`,
       payload: [`${fit(file, path)} ${asked}${fit(/^[a-z0-9_*.-]+$/, server)}`],
@@ -91,6 +92,9 @@ export const commands = {
   sessions: { line: "show sess" } as Command,
   info: { line: "show info" } as Command,
 };
+
+/** Authorities and revocation lists have files of their own kinds. */
+const trustKind = (path: string): string => (path.endsWith(".crl") ? "crl-file" : "ca-file");
 
 /** A key of a map: a word, perhaps with the `?` and `|` that tables of ours put between parts. */
 function mapKey(key: string): string {

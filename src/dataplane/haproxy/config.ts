@@ -76,6 +76,7 @@ export const files = {
   list: (directory: string, tag: string): string => `${directory}/${tag}.crt-list`,
   certificate: (directory: string, id: string): string => `${directory}/certificates/${id}.pem`,
   authorities: (directory: string, id: string): string => `${directory}/authorities/${id}.pem`,
+  revoked: (directory: string, id: string): string => `${directory}/authorities/${id}.crl`,
 } as const;
 
 /** Path characters that make `canonicalPath` more than a look: whatever has one is the Lua program's. */

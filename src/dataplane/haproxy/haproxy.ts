@@ -69,7 +69,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let state: State | undefined;
   let instance: Instance | undefined;
   /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
-  let serving = { ports: "", declared: "", socket: "" };
+  let serving = { ports: "", demands: "", asks: false, declared: "", socket: "" };
   let generation = 0;
   let retired = false;
   const draining = new Set<Instance>();
@@ -144,14 +144,20 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Whatever of ports a process cannot change while it runs. */
   function shapeOf(opened: ReadonlyMap<string, Port>): string {
     return JSON.stringify(
-      frontendsOf(opened).map(({ tag, protocol, port, clients, socket }) => [
+      frontendsOf(opened).map(({ tag, protocol, port, socket }) => [
         tag,
         protocol,
         port,
-        clients,
         socket.ends.map(({ fd }) => fd),
       ]),
     );
+  }
+
+  /** The same of what clients must show. */
+  function demandsOf(opened: ReadonlyMap<string, Port>): Pick<typeof serving, "demands" | "asks"> {
+    const all = frontendsOf(opened).map(({ clients }) => clients);
+    const demands = JSON.stringify(all.map(({ requires, standard }) => [requires, standard]));
+    return { demands, asks: all.some(({ asks }) => asks) };
   }
 
   function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: OpenPort })[] {
@@ -225,7 +231,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       frontends,
       slots,
       servers: new Map([...next.servers].map(([slot, servers]) => [slot, [...servers.values()]])),
-      authorities: [...next.authorities.keys()],
+      authorities: [...next.authorities.keys()].filter((file) => file.endsWith(".pem")),
       trusted,
       limits,
       drained: handoverGrace,
@@ -246,7 +252,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     instance = started;
     state = next;
     const old = serving.socket;
-    serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared) };
+    serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared), ...demandsOf(ports) };
     await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
     sync.begun(started.runtime, path, next);
     void started.ended.then((why) => {
@@ -282,12 +288,16 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     });
   }
 
-  /** What is on disk is for processes that start: `begin` writes it. */
-  async function change(next: State, cold: boolean): Promise<void> {
+  /**
+   * What is on disk is for processes that start: `begin` writes it. `other`: another process takes over, but the one that serves can follow,
+   * so that nobody gets past a guard on a connection that it has.
+   */
+  async function change(next: State, cold: boolean, other: boolean): Promise<void> {
     if (!cold && instance && state && !needsStart(state.authorities, next.authorities)) {
       try {
         await sync.follow(state, next);
         state = next;
+        if (other) await begin(next);
         return;
       } catch (error) {
         if (signal.aborted) throw error;
@@ -329,7 +339,9 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
         const refused = refusedBy(model, given.users);
-        await change(stateOf(given, keptOut(refused), path), cold);
+        const { demands, asks } = demandsOf(next);
+        const other = demands !== serving.demands || (asks && !serving.asks);
+        await change(stateOf(given, keptOut(refused), path), cold, other);
         index = undefined;
         for (const { socket } of gone) socket?.close();
         return { refused };
@@ -351,7 +363,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const endpoints = changed.some(({ key }) => watched.has(key))
           ? endpointRows(watched, slots.taken, pools, servers)
           : state.endpoints;
-        await change({ ...state, servers, endpoints, authorities }, false);
+        await change({ ...state, servers, endpoints, authorities }, false, false);
       }),
     listeners: () => [...ports.values()].map(({ bound }) => bound),
     async retire(patience) {

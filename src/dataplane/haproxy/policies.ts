@@ -16,7 +16,8 @@ type Known = Extract<
       | "SourceRanges"
       | "RateLimit"
       | "ConnectionLimit"
-      | "BodyLimit";
+      | "BodyLimit"
+      | "ClientCertificate";
   }
 >;
 
@@ -46,6 +47,11 @@ export function policyRow(filter: Known): Row {
       return ["connections", keyOf(filter.id), filter.connections, filter.status, rangesRow(filter.exempt)];
     case "BodyLimit":
       return ["body", filter.bytes];
+    case "ClientCertificate": {
+      const { verify, depth, subject, errorPage, pass } = filter;
+      const named = subject === undefined ? [] : [anywhere(subject) ?? ""];
+      return ["certificate", verify, depth, named, errorPage ? templateRow(errorPage) : [], pass ? 1 : 0];
+    }
     default:
       return filter satisfies never;
   }
@@ -57,7 +63,7 @@ export function canaryRow({ header, cookie, weight, total }: Canary, slot: strin
     header?.value !== undefined
       ? ["value", header.value]
       : header?.pattern !== undefined
-        ? ["pattern", automatonOf(`.*(?:${header.pattern}).*`) ?? ""]
+        ? ["pattern", anywhere(header.pattern) ?? ""]
         : ["", ""];
   return ["canary", slot, weight, total, header?.name ?? "", mode, wanted, cookie ?? ""];
 }
@@ -73,6 +79,11 @@ export function askRow(auth: ExternalAuth, slot: string): Row {
   const optional = (template: Template | undefined): Row => (template ? templateRow(template) : []);
   const where: Row = [auth.pool === undefined ? "routed" : "pool", slot, host, templateRow(path)];
   return ["ask", ...where, method, optional(signin), signinParameter, optional(redirect), responseHeaders];
+}
+
+/** An expression that is not bound to the ends of a text. */
+export function anywhere(source: string): string | undefined {
+  return automatonOf(`.*(?:${source}).*`);
 }
 
 /** In keys of tables, whose length is bounded. */

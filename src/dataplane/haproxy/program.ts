@@ -1,5 +1,6 @@
 import { luaAsk } from "./ask-program.ts";
 import { luaBalance } from "./balance-program.ts";
+import { luaCertificate } from "./certificate-program.ts";
 import { luaPolicies } from "./policies-program.ts";
 
 /**
@@ -325,6 +326,7 @@ end
 ${luaPolicies}
 ${luaBalance}
 ${luaAsk}
+${luaCertificate}
 -- What is done ------------------------------------------------------------------------------------------------------
 
 local function changed_path(path, kind, value, matched)

@@ -346,6 +346,7 @@ function filterRow(filter: Filter): Row {
     case "RateLimit":
     case "ConnectionLimit":
     case "BodyLimit":
+    case "ClientCertificate":
       return policyRow(filter);
     case "Mirror":
     case "Unsupported":

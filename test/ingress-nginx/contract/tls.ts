@@ -2,6 +2,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer as createHttps } from "node:https";
 import { connect, createServer, type AddressInfo } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { expect } from "vitest";
 import type { StreamServices } from "../../../src/routing/index.ts";
 import { freePort } from "../../../src/system/index.ts";
@@ -13,7 +14,8 @@ import { lab, type Needs } from "../fixture.ts";
 
 export function tlsContract(made: Fixture, needs: Needs): void {
   async function guarded(annotations: Readonly<Record<string, string>>) {
-    const all = await lab(made);
+    // Of its own: the first question may be another process's, and connections of earlier tests have one more answer of the one before.
+    const all = await lab(made, ["web"], { streams: () => [] });
     const pki = await testPki();
     all.cluster.secret("ca", { "ca.crt": pki.ca });
     all.cluster.secret("pair", selfSigned(["shop.test"]));
@@ -61,6 +63,36 @@ export function tlsContract(made: Fixture, needs: Needs): void {
       expect((await get("/more", as(pki.admin))).status).toBe(200);
     },
   );
+
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const)
+    needs("ClientCertificate")(`a session of one host proves nothing to another: ${version}`, async () => {
+      const { get, seen, ingress, cluster, pki, tls } = await guarded({});
+      // Another authority of the same name.
+      const bank = await testPki();
+      cluster.secret("bank-ca", { "ca.crt": bank.ca });
+      await ingress("bank", { "auth-tls-secret": "shop/bank-ca" }, [{}], {
+        host: "bank.test",
+        tls: [{ ...tls.tls[0], hosts: ["bank.test"] }],
+      });
+      let session: Buffer | undefined;
+      const as = (host: string, pair: KeyPair) => ({ host, tls: { ...pair, maxVersion: version } });
+      const first = connectTls({
+        host: "127.0.0.1",
+        port: cluster.port("https"),
+        servername: "shop.test",
+        rejectUnauthorized: false,
+        maxVersion: version,
+        ...pki.admin,
+      }).on("session", (one) => (session = one));
+      first.write("GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n");
+      let answer = "";
+      for await (const chunk of first) answer += String(chunk);
+      expect(answer).toMatch(/^HTTP\/1.1 200 /);
+      // Whoever is given none begins anew.
+      const again = as("bank.test", pki.admin);
+      expect((await get("/", { ...again, tls: { ...again.tls, ...(session ? { session } : {}) } })).status).toBe(400);
+      expect((await seen("/", as("bank.test", bank.admin))).name).toBe("web");
+    });
 
   needs("ClientCertificate")("auth-tls-verify-client: off, optional, optional_no_ca", async () => {
     const { get, seen, ingress, pki, as, tls } = await guarded({ "auth-tls-verify-client": "optional" });
