@@ -22,7 +22,7 @@ import { createTables, tagOf } from "./haproxy/tables.ts";
 import { endpointRows } from "./haproxy/endpoints.ts";
 import { serversOf } from "./haproxy/servers.ts";
 import { refusedBy as refusedByNginx } from "./nginx/capabilities.ts";
-import { changesBetween, createRows, type Rows } from "./nginx/rows.ts";
+import { createRowTable, type RowTable } from "./nginx/rows.ts";
 
 const prefix = "nginx.ingress.kubernetes.io/";
 const annotations: readonly Readonly<Record<string, string>>[] = [
@@ -120,28 +120,55 @@ describe("nginx", () => {
     refused: keptOut(refusedByNginx(model)),
   });
 
+  const asText = ({ rows }: Pick<RowTable, "rows">) =>
+    [...rows].map(([name, row]) => `${name} ${row.toString("latin1")}`).sort();
+
   test.each([1, 2, 3])("the rows of a model do not depend on those before it (seed %d)", (seed) => {
     const random = numbers(seed);
     const { world, memory } = begin();
-    const rowsOf = createRows(defaultLimits);
+    const table = createRowTable(defaultLimits);
+    const followed: RowTable["rows"] = new Map();
     for (let step = 0; step < 80; step++) {
       change(world, random);
       const configuration = configurationOf(world, memory);
+      const { model } = configuration;
       const context = contextOf(configuration);
-      const whole = createRows(defaultLimits)(configuration.model, context);
-      expect([step, changesBetween(rowsOf(configuration.model, context), whole)]).toEqual([step, []]);
+      // Endpoints may have come before the model that has them.
+      const early = random() < 0.3 ? table.followPools([...model.pools.values()]) : [];
+      for (const [name, row] of [...early, ...table.follow(model, context)])
+        if (row) followed.set(name, row);
+        else followed.delete(name);
+      const whole = createRowTable(defaultLimits);
+      whole.follow(model, context);
+      expect([step, asText(table)]).toEqual([step, asText(whole)]);
+      expect([step, asText({ rows: followed })]).toEqual([step, asText(whole)]);
     }
   });
 
+  test("endpoints that come and go back are rows again", () => {
+    const { world, memory } = begin();
+    world.ingresses.set("i", ingress("i", { rules: [rule("h.test", ["Prefix", "/", "a"])] }));
+    const table = createRowTable(defaultLimits);
+    const first = configurationOf(world, memory);
+    table.follow(first.model, contextOf(first));
+    const before = asText(table);
+    world.endpoints++;
+    expect(table.followPools([...configurationOf(world, memory).model.pools.values()]).map(([name]) => name)).toEqual([
+      "pool/ns/a:80",
+    ]);
+    table.follow(first.model, contextOf(first));
+    expect(asText(table)).toEqual(before);
+  });
+
   test("a host more among many is a row for each listener", () => {
-    const rowsOf = createRows(defaultLimits);
-    const [before, after] = manyHosts().map((each) => rowsOf(each.model, contextOf(each))) as [Rows, Rows];
-    expect(changesBetween(before, after).map(([name]) => name)).toEqual([
+    const table = createRowTable(defaultLimits);
+    const [before, after] = manyHosts();
+    table.follow(before.model, contextOf(before));
+    expect(table.follow(after.model, contextOf(after)).map(([name]) => name)).toEqual([
       "host/http//new.test",
       "host/https//new.test",
       "pool/ns/b:80",
     ]);
-    for (const [name, row] of before) if (name.startsWith("host/")) expect(after.get(name)).toBe(row);
   });
 });
 

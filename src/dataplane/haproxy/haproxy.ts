@@ -20,7 +20,7 @@ import { readReport, type ReportIndex } from "./reports.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
 import { createSync, type State } from "./sync.ts";
-import { createTables, tagOf } from "./tables.ts";
+import { createTables, partsOf, tagOf } from "./tables.ts";
 
 export interface HaproxyOptions extends ReportOptions {
   /** Where to listen. Default: all IPv4 addresses. */
@@ -124,7 +124,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Made anew when the first request is reported after a change. */
   function reportIndex({ model }: Configuration): ReportIndex {
     const rows = new Map<string, Route[]>();
-    for (const { items } of state?.tables.parts.values() ?? [])
+    for (const { items } of state ? partsOf(state.tables) : [])
       for (const [route, item] of items) if ("headers" in route) rows.set(item, [...(rows.get(item) ?? []), route]);
     const keys = new Map([...slots.taken].map(([key, slot]) => [slot, key]));
     return {

@@ -1,4 +1,5 @@
 import type { Logger } from "../../system/index.ts";
+import { compareHosts } from "../hosts.ts";
 import type { Authorities } from "./authorities.ts";
 import { type CertificateList, type ListedCertificate, listText } from "./certificates.ts";
 import { addressParts, type Command, commands } from "./command.ts";
@@ -7,7 +8,7 @@ import type { Entries } from "./entries.ts";
 import { commandBytes, type Runtime, runQuietly } from "./runtime.ts";
 import type { Servers } from "./servers.ts";
 import type { Slot } from "./slots.ts";
-import type { Part, Tables } from "./tables.ts";
+import { type Part, partsOf, type Tables } from "./tables.ts";
 
 /** What a process has beside its configuration. */
 export interface State {
@@ -90,14 +91,15 @@ export function createSync(log: Logger): Sync {
   async function followTables(before: Tables, after: Tables): Promise<void> {
     const came: Part[] = [];
     const went: Part[] = [];
-    for (const [name, part] of after.parts) {
-      const old = before.parts.get(name);
-      if (old === part) continue;
-      came.push(part);
+    const differs = (_name: string, old: Part | undefined, now: Part | undefined): void => {
       if (old) went.push(old);
+      if (now) came.push(now);
+    };
+    for (const name of new Set([...before.servers.keys(), ...after.servers.keys()])) {
+      const [old, now] = [before.servers.get(name), after.servers.get(name)];
+      differs("", old?.about, now?.about);
+      compareHosts(old?.hosts, now?.hosts, differs);
     }
-    for (const [name, old] of before.parts) if (!after.parts.has(name)) went.push(old);
-    if (came.length + went.length === 0) return;
     const routes = files.routes(directory);
     // What is referred to comes before and goes after what refers to it.
     await addEntries(routes, [...share(came)]);
@@ -247,7 +249,7 @@ export function createSync(log: Logger): Sync {
       clearTimeout(timer);
       leaving.clear();
       uses = new Map();
-      share(tables.parts.values());
+      share(partsOf(tables));
       known = new Set(authorities.keys());
       wanted = authorities;
       runtime = next;
@@ -266,7 +268,7 @@ export function createSync(log: Logger): Sync {
     leaving: () => new Set(leaving.keys()),
     filesOf(path, { tables, endpoints, authorities, certificates }) {
       const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
-      const parts = [...tables.parts.values()];
+      const parts = [...partsOf(tables)];
       const rows = [together(parts, "shared"), together(parts, "own"), endpoints].map(text).join("");
       const written: [string, string][] = [[files.routes(path), rows], ...authorities];
       for (const tag of tables.listeners) {

@@ -21,10 +21,11 @@ import { type Entries, putRow } from "./entries.ts";
 import { type Row, rowText } from "./row.ts";
 import { keyOf } from "./command.ts";
 import type { Configuration } from "../dataplane.ts";
+import { type HostValues, sameSet, valuesOfHosts } from "../hosts.ts";
 import { affinityRow, askRow, canaryRow, policyRow, templateRow } from "./policies.ts";
 import type { Slot } from "./slots.ts";
 
-/** The rows of one host of a listener, of one of its servers, or of the listener: the same object while they are the same. */
+/** The rows of one host of a server, of the server, or of the listener. Those of a host are the same object while they are the same. */
 export interface Part {
   /** `tagOf` its listener. */
   readonly tag: string;
@@ -44,13 +45,26 @@ export interface Part {
   readonly items: ReadonlyMap<Route | StreamRoute, string>;
 }
 
+/** The rows of a server of a listener, or of the listener itself. */
+export interface ServerTables {
+  readonly about: Part;
+  readonly hosts?: HostValues<Part>;
+}
+
 export interface Tables {
   /** Tags of the listeners. */
   readonly listeners: readonly string[];
-  /** By a name that is the same for the same host of the same server of the same listener. */
-  readonly parts: ReadonlyMap<string, Part>;
+  /** By tag, and tag with the server's name. */
+  readonly servers: ReadonlyMap<string, ServerTables>;
   /** Keys of pools whose endpoints the Lua program chooses from, or asks itself. */
   readonly watched: ReadonlySet<string>;
+}
+
+export function* partsOf({ servers }: Tables): Generator<Part> {
+  for (const { about, hosts } of servers.values()) {
+    yield about;
+    for (const { value } of hosts?.entries.values() ?? []) yield value;
+  }
 }
 
 export interface TablesInput {
@@ -94,9 +108,19 @@ type Answers = { readonly [K in keyof World]: (key: string) => World[K] };
 export function createTables(): (input: TablesInput) => Tables {
   /** By tag, server and host name. */
   const known = new WeakMap<HostRoutes, Map<string, Remembered<World, Part>>>();
+  let before: ReadonlyMap<string, ServerTables> = new Map();
+  /** What was asked for the last tables, and what hosts of each server were made in. */
+  let last: Pick<TablesInput, "slots" | "refused"> = { slots: new Map(), refused: new Set() };
+  let epochs = new Map<string, Epoch>();
+  let world = {};
 
   return ({ model, slots, refused, users }) => {
-    const parts = new Map<string, Part>();
+    const moved = [...last.slots].some(([key, slot]) => slots.has(key) && slots.get(key) !== slot);
+    const same = sameSet(last.refused, refused);
+    if (moved || same !== last.refused) world = {};
+    last = { slots, refused: same };
+    const nextEpochs = new Map<string, Epoch>();
+    const servers = new Map<string, ServerTables>();
     const answers: Answers = {
       slot: (key) => slots.get(key),
       refused: (id) => refused.has(id),
@@ -109,49 +133,65 @@ export function createTables(): (input: TablesInput) => Tables {
       const tag = tagOf(listener);
       const whole = createPart(tag, ask);
       whole.put(keyOf("l", tag), rowText([listener.protocol, listener.servers.size, listener.port]));
-      parts.set(keyOf(tag), whole.part());
+      servers.set(tag, { about: whole.part() });
+      const shape = [listener.protocol, ...listener.servers.keys()].join(" ");
       for (const server of listener.servers.values()) {
         const name = keyOf(tag, server.hostname);
         const about = createPart(tag, ask);
         about.addServer(server);
-        parts.set(name, about.part());
-        if (server.kind === "http") addHosts(listener, server, tag, name);
+        const hosts = server.kind === "http" ? hostsOf(listener, shape, server, tag, name) : undefined;
+        servers.set(name, { about: about.part(), ...(hosts ? { hosts } : {}) });
       }
     }
+    before = servers;
+    epochs = nextEpochs;
     const watched = new Set<string>();
-    for (const part of parts.values())
+    for (const part of partsOf({ listeners: [], servers, watched }))
       for (const pool of part.watchesAll ? model.pools.keys() : part.watched) watched.add(pool);
-    return { listeners: model.listeners.map(tagOf), parts, watched };
+    return { listeners: model.listeners.map(tagOf), servers, watched };
 
-    function addHosts(listener: Listener, server: Server & { kind: "http" }, tag: string, name: string): void {
-      const { semantics, exact, wildcard, any, fallback } = server.hosts;
-      const last = semantics === "Ingress" ? fallback : undefined;
+    function hostsOf(
+      listener: Listener,
+      shape: string,
+      server: Server & { kind: "http" },
+      tag: string,
+      name: string,
+    ): HostValues<Part> {
+      const { semantics, fallback } = server.hosts;
+      const rest = semantics === "Ingress" ? fallback : undefined;
       // Where a server name and a host must agree, that is more than one look-up.
       const oneLookUp = listener.protocol === "HTTPS" ? listener.servers.size === 1 : listener.protocol === "HTTP";
       const own: Answers = {
         ...answers,
         native: (host) => oneLookUp && serverFor(listener, host) === server,
-        last: () => last,
+        last: () => rest,
       };
       const askHere: Ask<World> = (what, key) => own[what](key);
-      const add = (host: string, table: HostRoutes): void => {
-        const at = `${name}|${host}`;
+      const old = epochs.get(name);
+      const epoch = old?.world === world && old.shape === shape && old.rest === rest ? old : { world, shape, rest };
+      nextEpochs.set(name, epoch);
+      return valuesOfHosts(server.hosts, before.get(name)?.hosts, epoch, (table, host) => {
         let remembered = known.get(table);
         if (!remembered) known.set(table, (remembered = new Map()));
-        const before = remembered.get(at);
-        const now = recall(before, askHere, (asked) => {
+        const at = `${name}|${host}`;
+        const now = recall(remembered.get(at), askHere, (asked) => {
           const made = createPart(tag, asked);
           made.addHost(server, host, table);
           return made.part();
         });
-        if (now !== before) remembered.set(at, now);
-        parts.set(at, now.value);
-      };
-      for (const [host, table] of exact) add(host, table);
-      for (const [suffix, table] of wildcard) add(`*${suffix}`, table);
-      if (any) add("", any);
+        remembered.set(at, now);
+        return now.value;
+      });
     }
   };
+}
+
+/** All that the rows of a server's hosts depend on beside them. */
+interface Epoch {
+  readonly world: object;
+  /** Protocol and servers of the listener. */
+  readonly shape: string;
+  readonly rest: Route | undefined;
 }
 
 /** Writes the rows of one part. */

@@ -12,7 +12,7 @@ import {
   systemCommands,
   whenAborted,
 } from "../../system/index.ts";
-import type { BoundListener, Configuration, DataPlane, Feature, KeyPair } from "../dataplane.ts";
+import type { BoundListener, DataPlane, Feature, KeyPair } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
@@ -31,7 +31,7 @@ import { type ListenerText, plainListener, textFor } from "./listener-text.ts";
 import { createRowFile, type RowFile } from "./row-file.ts";
 import { closeTo, createRowFiles, type RowFiles } from "./row-files.ts";
 import { encodeRow } from "./encoding.ts";
-import { batchesOf, changesBetween, createRows, poolRow, poolRowName, type Rows } from "./rows.ts";
+import { batchesOf, type Change, createRowTable } from "./rows.ts";
 import type { NginxStream } from "./stream-configuration.ts";
 import { doorOf, streamPoolName, streamPoolRow, streamRowsOf } from "./stream-rows.ts";
 
@@ -115,10 +115,8 @@ export function startNginx(options: NginxOptions): DataPlane {
   const group = user === "nobody" ? nobodysGroup() : user;
   const ids = new Map<string, string>();
   const open = new Map<string, Open>();
-  let rows: Rows = new Map();
-  const rowsOf = createRows(limits);
+  const table = createRowTable(limits);
   let model: RoutingModel = { listeners: [], pools: new Map() };
-  let keyPair: Configuration["keyPair"] = () => undefined;
   let queue: Promise<unknown> = Promise.resolve();
   let running: Master | undefined;
   /** Those that another one has taken over from, until they end. */
@@ -263,16 +261,22 @@ export function startNginx(options: NginxOptions): DataPlane {
     return { listeners, streams };
   }
 
-  async function write(at: Place, changes: ReturnType<typeof changesBetween>): Promise<void> {
+  async function write(at: Place, changes: readonly Change[]): Promise<void> {
     if (changes.length === 0) return;
     const batches = batchesOf(changes);
     // On disk first: whoever starts from there knows no less than whoever runs.
-    await at.file.append(batches, rows);
-    // Those that are ending may end at any time: what they miss then, nobody asks them for.
-    for (const { control } of relieved) for (const batch of batches) void control.send(batch).catch(() => {});
-    if (!running) return;
-    const { control } = running;
-    for (const batch of batches) await untilAnswered(() => control.send(batch));
+    await at.file.append(batches, table.rows);
+    // Whoever still answers on connections that are kept must know it as well; one that has ended meanwhile is asked by nobody.
+    const told = Promise.allSettled(
+      [...relieved].map(async ({ control }) => {
+        for (const batch of batches) await control.send(batch);
+      }),
+    );
+    if (running) {
+      const { control } = running;
+      for (const batch of batches) await untilAnswered(() => control.send(batch));
+    }
+    await told;
   }
 
   /** Goes on while nobody answers: nginx is being started again, from the rows on disk. */
@@ -396,12 +400,10 @@ export function startNginx(options: NginxOptions): DataPlane {
     },
     apply: (configuration) =>
       enqueue(async (at) => {
-        const before = rows;
         const next = configuration.model;
         if (retired) return { refused: refusedBy(next, canDo()) };
         await replaceListeners(next);
         model = next;
-        keyPair = configuration.keyPair;
         index = undefined;
         serving = new Map(next.pools);
         let another = false;
@@ -420,9 +422,8 @@ export function startNginx(options: NginxOptions): DataPlane {
           refused: keptOut(refused),
           users: configuration.users,
         };
-        rows = rowsOf(next, context);
         const streamRows = streamRowsOf(next, { ...context, standard: at.standard });
-        const changes = changesBetween(before, rows);
+        const changes = table.follow(next, context);
         // Routes must never lead to a pool that is not there yet, or is gone already.
         const added = changes.filter(([, row]) => row !== undefined);
         const pools = added.filter(([name]) => name.startsWith("pool/"));
@@ -442,17 +443,11 @@ export function startNginx(options: NginxOptions): DataPlane {
       }),
     updatePools: (pools: readonly Pool[]) =>
       enqueue(async (at) => {
-        const changes: ReturnType<typeof changesBetween> = [];
         for (const pool of pools) {
-          const name = poolRowName(pool.key);
-          const row = poolRow(pool, { keyPair });
           await at.files.update(streamPoolName(pool.key), streamPoolRow(pool));
-          const before = rows.get(name);
-          if (!before || before.equals(row)) continue;
-          rows.set(name, row);
-          serving.set(pool.key, pool);
-          changes.push([name, row]);
+          if (serving.has(pool.key)) serving.set(pool.key, pool);
         }
+        const changes = table.followPools(pools);
         await write(at, changes);
       }),
     listeners: () => [...open.values()].map(({ bound }) => bound),

@@ -21,7 +21,7 @@ import {
 import type { Configuration, KeyPair } from "../dataplane.ts";
 import type { Limits } from "../embedded/limits.ts";
 import { endpointId } from "../endpoint-id.ts";
-import { createHostMemory } from "../hosts.ts";
+import { compareHosts, createHostMemory, type HostValues, sameSet, valuesOfHosts } from "../hosts.ts";
 import { rangeBits } from "../range-bits.ts";
 import { certificateId, usersId } from "../secret-ids.ts";
 import { authoritiesOf } from "./authorities.ts";
@@ -57,87 +57,136 @@ interface HostRows {
   readonly depth: number;
 }
 
-/**
- * Makes all rows of one model after the other. What stays as it was, a host, a pool, a key pair with its version, is the very buffer of
- * the last time. Rows of pools are apart: they change most.
- */
-export function createRows(limits: RowLimits): (model: RoutingModel, context: RowContext) => Rows {
+/** A row that is to be written, or deleted (`undefined`). */
+export type Change = readonly [name: string, row: Buffer | undefined];
+
+/** The rows of one model after the other. */
+export interface RowTable {
+  /** As they are now. */
+  readonly rows: Rows;
+  /** Brings them to a model; what stays as it was, a host, a pool, a key pair with its version, costs no more than a look. */
+  follow(model: RoutingModel, context: RowContext): Change[];
+  /** Replaces pools; those that it does not have are ignored. */
+  followPools(pools: readonly Pool[]): Change[];
+}
+
+export function createRowTable(limits: RowLimits): RowTable {
+  const rows: Rows = new Map();
   const rowsOfHost = createHostMemory<HostWorld, HostRows>((host, ask) => {
     const routeRow = (route: Route): RowValue => rowOfRoute(route, ask("refused", route.id), limits);
     return { row: hostRow(host, routeRow), users: [...usersOfRoutes(routesOfHost(host))], depth: depthOf(host) };
   });
   const usersRows = new WeakMap<ReadonlyMap<string, string>, Buffer>();
   let keyPairs = new Map<string, Buffer>();
+  let lastKeyPair: RowContext["keyPair"] = () => undefined;
+  let pools = new Map<string, Pool>();
+  /** By listener and server. */
+  let hosts = new Map<string, HostValues<HostRows>>();
+  /** All but those of hosts and pools. */
+  let others: Rows = new Map();
+  /** What hosts were made in. */
+  let refusedBefore: ReadonlySet<string> = new Set();
 
-  return (model, { idOf, keyPair, refused, users: usersOf }) => {
-    const rows: Rows = new Map();
-    const named = new Map<string, Buffer>();
-    const ask: Ask<HostWorld> = (_what, route) => refused.has(route);
-    for (const listener of model.listeners) {
-      const id = idOf(listener);
-      if (id === undefined) continue;
-      rows.set(`listener/${id}`, listenerRow(listener));
-      const asking = [...listener.servers.values()].find(({ tls }) => tls?.clients)?.tls?.clients;
-      // Who asks for no name that is known here must show no less.
-      if (asking) rows.set(`clients/${id}`, clientsRow(asking, mostDepth));
-      for (const server of listener.servers.values()) addServer(`${id}/${server.hostname}`, server);
-    }
-    for (const pool of model.pools.values()) rows.set(poolRowName(pool.key), poolRow(pool, { keyPair }));
-    keyPairs = named;
-    return rows;
+  function take(changes: Change[], name: string, row: Buffer | undefined): void {
+    const old = rows.get(name);
+    if (old === row || (row && old?.equals(row))) return;
+    if (row) rows.set(name, row);
+    else rows.delete(name);
+    changes.push([name, row]);
+  }
 
-    function addServer(at: string, server: Server): void {
-      for (const [name, certificate] of server.tls?.certificates ?? []) addKeyPair(`${at}/${name}`, certificate);
-      if (server.kind !== "http") return;
-      const { semantics, exact, wildcard, any, fallback } = server.hosts;
-      let depth = mostDepth;
-      const addHost = (name: string, host: HostRoutes): void => {
-        const made = rowsOfHost(host, ask);
-        rows.set(`host/${at}/${name}`, made.row);
-        for (const secret of made.users) addUsers(secret);
-        depth = Math.min(depth, made.depth);
-      };
-      for (const [name, host] of exact) addHost(name, host);
-      for (const [suffix, host] of wildcard) addHost(`*${suffix}`, host);
-      if (any) addHost("", any);
-      const last = fallback ? [fallback] : [];
-      for (const secret of usersOfRoutes(last)) addUsers(secret);
-      rows.set(
-        `server/${at}`,
-        encodeRow({
-          semantics,
-          wildcards: wildcard.size > 0,
-          ...(fallback ? { fallback: rowOfRoute(fallback, refused.has(fallback.id), limits) } : {}),
-        }),
-      );
-      const { clients } = server.tls ?? {};
-      if (clients) rows.set(`clients/${at}`, clientsRow(clients, Math.min(depth, depthOfRoutes(last))));
-    }
-
-    function addKeyPair(at: string, certificate: Certificate): void {
-      const id = certificateId(certificate);
-      let row = named.get(id) ?? keyPairs.get(id);
-      if (!row) {
-        const pair = keyPair(certificate);
-        if (!pair) return;
-        row = encodeRow({ certificate: pair.certificate, key: pair.key });
+  return {
+    rows,
+    follow(model, { idOf, keyPair, refused: refusedNow, users: usersOf }) {
+      const changes: Change[] = [];
+      lastKeyPair = keyPair;
+      const nextPairs = new Map<string, Buffer>();
+      const nextHosts = new Map<string, HostValues<HostRows>>();
+      const nextOthers: Rows = new Map();
+      const refused = sameSet(refusedBefore, refusedNow);
+      refusedBefore = refused;
+      const ask: Ask<HostWorld> = (_what, route) => refused.has(route);
+      for (const listener of model.listeners) {
+        const id = idOf(listener);
+        if (id === undefined) continue;
+        nextOthers.set(`listener/${id}`, listenerRow(listener));
+        const asking = [...listener.servers.values()].find(({ tls }) => tls?.clients)?.tls?.clients;
+        // Who asks for no name that is known here must show no less.
+        if (asking) nextOthers.set(`clients/${id}`, clientsRow(asking, mostDepth));
+        for (const server of listener.servers.values()) addServer(`${id}/${server.hostname}`, server);
       }
-      named.set(id, row);
-      rows.set(`certificate/${at}`, row);
-    }
+      for (const at of new Set([...hosts.keys(), ...nextHosts.keys()]))
+        compareHosts(hosts.get(at), nextHosts.get(at), (name, _old, now) =>
+          take(changes, `host/${at}/${name}`, now?.row),
+        );
+      for (const [name, row] of nextOthers) take(changes, name, row);
+      for (const name of others.keys()) if (!nextOthers.has(name)) take(changes, name, undefined);
+      for (const [key, pool] of model.pools)
+        // A key pair may be gone, or there again.
+        if (pools.get(key) !== pool || pool.tls?.client) take(changes, poolRowName(key), poolRow(pool, { keyPair }));
+      for (const key of pools.keys()) if (!model.pools.has(key)) take(changes, poolRowName(key), undefined);
+      [keyPairs, hosts, others, pools] = [nextPairs, nextHosts, nextOthers, new Map(model.pools)];
+      return changes;
 
-    /** Users of a filter that asks for passwords; nobody, where their Secret is gone. */
-    function addUsers(secret: UsersSecret): void {
-      const key = `users/${usersId(secret)}`;
-      if (rows.has(key)) return;
-      const users = usersOf?.(secret) ?? nobody;
-      let row = usersRows.get(users);
-      if (!row) {
-        row = encodeRow(Object.fromEntries([...users].map(([name, entry]) => [`u${name}`, entry])));
-        usersRows.set(users, row);
+      function addServer(at: string, server: Server): void {
+        for (const [name, certificate] of server.tls?.certificates ?? []) addKeyPair(`${at}/${name}`, certificate);
+        if (server.kind !== "http") return;
+        const { semantics, wildcard, fallback } = server.hosts;
+        const made = valuesOfHosts(server.hosts, hosts.get(at), refused, (host) => rowsOfHost(host, ask));
+        nextHosts.set(at, made);
+        const last = fallback ? [fallback] : [];
+        for (const secret of usersOfRoutes(last)) addUsers(secret);
+        let depth = depthOfRoutes(last);
+        for (const { value } of made.entries.values()) {
+          for (const secret of value.users) addUsers(secret);
+          depth = Math.min(depth, value.depth);
+        }
+        nextOthers.set(
+          `server/${at}`,
+          encodeRow({
+            semantics,
+            wildcards: wildcard.size > 0,
+            ...(fallback ? { fallback: rowOfRoute(fallback, refused.has(fallback.id), limits) } : {}),
+          }),
+        );
+        const { clients } = server.tls ?? {};
+        if (clients) nextOthers.set(`clients/${at}`, clientsRow(clients, depth));
       }
-      rows.set(key, row);
-    }
+
+      function addKeyPair(at: string, certificate: Certificate): void {
+        const id = certificateId(certificate);
+        let row = nextPairs.get(id) ?? keyPairs.get(id);
+        if (!row) {
+          const pair = keyPair(certificate);
+          if (!pair) return;
+          row = encodeRow({ certificate: pair.certificate, key: pair.key });
+        }
+        nextPairs.set(id, row);
+        nextOthers.set(`certificate/${at}`, row);
+      }
+
+      /** Users of a filter that asks for passwords; nobody, where their Secret is gone. */
+      function addUsers(secret: UsersSecret): void {
+        const key = `users/${usersId(secret)}`;
+        if (nextOthers.has(key)) return;
+        const users = usersOf?.(secret) ?? nobody;
+        let row = usersRows.get(users);
+        if (!row) {
+          row = encodeRow(Object.fromEntries([...users].map(([name, entry]) => [`u${name}`, entry])));
+          usersRows.set(users, row);
+        }
+        nextOthers.set(key, row);
+      }
+    },
+    followPools(changed) {
+      const changes: Change[] = [];
+      for (const pool of changed) {
+        if (!pools.has(pool.key)) continue;
+        pools.set(pool.key, pool);
+        take(changes, poolRowName(pool.key), poolRow(pool, { keyPair: lastKeyPair }));
+      }
+      return changes;
+    },
   };
 }
 
@@ -383,19 +432,8 @@ export function errorSet(codes: readonly number[]): string {
   return [...new Set(codes)].sort((a, b) => a - b).join(",");
 }
 
-/** What must be written and what deleted (`undefined`), so that `before` becomes `after`. */
-export function changesBetween(before: Rows, after: Rows): [name: string, row: Buffer | undefined][] {
-  const changes: [string, Buffer | undefined][] = [];
-  for (const [name, row] of after) {
-    const old = before.get(name);
-    if (old !== row && !old?.equals(row)) changes.push([name, row]);
-  }
-  for (const name of before.keys()) if (!after.has(name)) changes.push([name, undefined]);
-  return changes;
-}
-
 /** Batches as the control server and the file take them, each of at most so many bytes (or one row). */
-export function batchesOf(changes: readonly (readonly [string, Buffer | undefined])[], most = 1 << 20): Buffer[] {
+export function batchesOf(changes: readonly Change[], most = 1 << 20): Buffer[] {
   const batches: Buffer[] = [];
   let parts: Buffer[] = [];
   let size = 0;
