@@ -104,8 +104,8 @@ async function teller(name: string): Promise<TcpServer> {
   return server;
 }
 
-async function ask(port: number): Promise<string> {
-  const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+async function ask(port: number, host = "127.0.0.1"): Promise<string> {
+  const socket = connect({ host, port, allowHalfOpen: true });
   socket.setTimeout(10_000, () => socket.destroy(new Error("no answer")));
   socket.end("ask");
   let text = "";
@@ -233,6 +233,21 @@ describe.each(planes)("streams and datagrams on %s", (name, why) => {
     await plane.updatePools([poolOf("p", "tcp", ["two"]), poolOf("none", "tcp", ["one"])]);
     expect(await many(first, 64)).toEqual(new Set(["two", "three"]));
     expect(await ask(second)).toBe("one");
+  });
+
+  test.skipIf(why)("one port at several addresses, each of its own", async () => {
+    const port = await freePort();
+    const at = (address: string, pool: string): Listener => ({
+      ...listenerOf(`tcp at ${address}`, port, "TCP", streamServer("", { "": { [pool]: 1 } })),
+      address,
+    });
+    const pools = [poolOf("p", "tcp", ["one"]), poolOf("q", "tcp", ["two"])];
+    await serve([at("127.0.0.21", "p"), at("127.0.0.22", "q")], pools);
+    expect([await ask(port, "127.0.0.21"), await ask(port, "127.0.0.22")]).toEqual(["one", "two"]);
+    await serve([at("127.0.0.22", "p")], pools);
+    expect(await ask(port, "127.0.0.22")).toBe("one");
+    // Refused, or closed by who still listens there for a moment.
+    expect(await ask(port, "127.0.0.21").catch(() => "")).toBe("");
   });
 
   test.skipIf(why)("endpoints of a port are told the client by the PROXY protocol", async () => {

@@ -55,6 +55,9 @@ export async function openDatagrams(
     return session;
   }
 
+  /** Whoever has been drained is closed too, later. */
+  let closed: Promise<void> | undefined;
+
   function end(key: string): void {
     const session = sessions.get(key);
     if (!session) return;
@@ -74,15 +77,15 @@ export async function openDatagrams(
       // Other backends now: nobody stays with one that the route no longer names.
       if (before !== after) for (const key of sessions.keys()) end(key);
     },
-    drain: () => close(),
-    close: () => close(),
+    drain: () => (closed ??= close()),
+    close: () => (closed ??= close()),
   };
 
   async function close(): Promise<void> {
     for (const key of sessions.keys()) end(key);
-    const closed = Promise.all(fronts.map((front) => once(front, "close")));
+    const all = Promise.all(fronts.map((front) => once(front, "close")));
     for (const front of fronts) front.close();
-    await closed;
+    await all;
   }
 }
 

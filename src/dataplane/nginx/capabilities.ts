@@ -6,6 +6,7 @@ import { refusalsOf } from "../features.ts";
 /** What nginx 1.22 with its Lua module does. README.md says why not the rest. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
+  "ListenerAddress",
   "HTTPRoute",
   "TLSRoute",
   "TLSRouteModeMixed",

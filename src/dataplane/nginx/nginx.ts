@@ -238,8 +238,7 @@ export function startNginx(options: NginxOptions): DataPlane {
       return {
         bound: { name, protocol, wanted, error: `listeners for ${protocol} need more of nginx: ${streamsRemedy}` },
       };
-    const { address: _own, ...everywhere } = listener;
-    const made = await openPort(sockets, everywhere, addresses);
+    const made = await openPort(sockets, listener, addresses);
     if (made.bound.error) log.warn({ listener: name, wanted, port: made.bound.port }, made.bound.error);
     return made;
   }
@@ -477,7 +476,7 @@ function nobodysGroup(): string {
 function understands({ serves }: Master, next: Served): boolean {
   const same = <T extends Pick<NginxListener, "places">>(before: readonly T[], after: readonly T[]): boolean =>
     after.every((each) => {
-      const own = before.find(({ places: [place] }) => place?.port === each.places[0]?.port);
+      const own = before.find(({ places }) => JSON.stringify(places) === JSON.stringify(each.places));
       return !own || JSON.stringify(own) === JSON.stringify(each);
     });
   return same(serves.listeners, next.listeners) && same(serves.streams, next.streams);
@@ -488,6 +487,6 @@ const isStream = (protocol: ListenerProtocol): protocol is NginxStream["protocol
 
 /** A listener goes on with its port: what is served there may differ. */
 function isSamePort(next: Listener, bound: BoundListener): boolean {
-  const moved = next.bindPort !== undefined && next.bindPort !== bound.port;
+  const moved = next.address !== bound.address || (next.bindPort !== undefined && next.bindPort !== bound.port);
   return next.port === bound.wanted && (next.protocol === "UDP") === (bound.protocol === "UDP") && !moved;
 }
