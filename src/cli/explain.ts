@@ -14,7 +14,7 @@ interface ExplainOptions extends SourceOptions {
 export function explainCommand(): Command {
   const command = new Command("explain")
     .description("Tell the whole way: name, addresses, data path, endpoints, health, last change, and why not.")
-    .argument("<object>", "service/NAME, ingress/NAME or pod/NAME")
+    .argument("<object>", "service/NAME, ingress/NAME, gateway/NAME, httproute/NAME (and the other routes) or pod/NAME")
     .option("-n, --namespace <name>", "its namespace", "default")
     .addOption(new Option("-o, --output <format>", "text, json or yaml").default("text").argParser(parseTextFormat));
   return withSource(command)
@@ -26,6 +26,7 @@ The first cause is what has to be put right first. \`fairlead doctor\` looks at 
 Examples:
   fairlead explain service/web -n shop
   fairlead explain ingress/shop -n shop
+  fairlead explain httproute/shop -n shop
   fairlead explain pod/web-0 -n shop -o json`,
     )
     .action(explainObject);

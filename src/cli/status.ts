@@ -1,25 +1,22 @@
 import { Command, Option } from "commander";
 import { type Exposure, exposures } from "../explain/index.ts";
-import { asking, bringUp, connect } from "./connect.ts";
-import { readObjects } from "./explain/objects.ts";
-import { clusterDirectory, defaultDirectory } from "./directory.ts";
+import { readGatewayMeaning } from "./explain/gateways.ts";
+import { readCluster, type SourceOptions, withSource } from "./explain/source.ts";
 import { type OutputFormat, parseOutput, render, table } from "./output.ts";
-import { readState } from "./state.ts";
 
-interface StatusOptions {
-  readonly dir: string;
+interface StatusOptions extends SourceOptions {
   readonly namespace?: string;
   readonly output: OutputFormat;
 }
 
 export function statusCommand(): Command {
-  return new Command("status")
+  const command = new Command("status")
     .description(
       "Show what is exposed: every address and name it answers on, how many endpoints are ready,\nand for what cannot be reached the reason.",
     )
-    .option("--dir <dir>", "directory of the cluster", defaultDirectory)
     .option("-n, --namespace <name>", "only this namespace (default: all)")
-    .addOption(new Option("-o, --output <format>", "table, json or yaml").default("table").argParser(parseOutput))
+    .addOption(new Option("-o, --output <format>", "table, json or yaml").default("table").argParser(parseOutput));
+  return withSource(command)
     .addHelpText(
       "after",
       `
@@ -28,26 +25,26 @@ READY is ready/all endpoints. A line under a row says why it cannot be reached, 
 Examples:
   fairlead status
   fairlead status -n shop
+  fairlead status --kubeconfig ~/.kube/config
   fairlead status -o json | jq -r '.[] | select(.reason) | .name + ": " + .reason'`,
     )
     .action(showStatus);
 }
 
-async function showStatus({ dir, namespace, output }: StatusOptions): Promise<void> {
-  const directory = clusterDirectory(dir);
-  const client = await connect(directory);
-  const rows = await asking(bringUp(directory), async () => {
-    const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
-    const state = await readState(directory);
-    const { objects } = await readObjects(client, namespace);
-    return exposures(objects, {
-      clusterDomain: state?.clusterDomain ?? "cluster.local",
-      frontends: state?.frontends ?? [],
-      controllerName,
-      inspect: inspectKeyPair,
-      ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
-    });
-  });
+async function showStatus({ namespace, output, ...where }: StatusOptions): Promise<void> {
+  const { cluster, source, warnings } = await readCluster(where);
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  const { state, client } = source;
+  const gateways = client && (await readGatewayMeaning(client, cluster));
+  const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
+  const rows = exposures(cluster.objects, {
+    clusterDomain: source.facts.clusterDomain,
+    frontends: state?.frontends ?? [],
+    controllerName,
+    inspect: inspectKeyPair,
+    ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
+    ...(gateways ? { gateways } : {}),
+  }).filter((row) => namespace === undefined || row.namespace === namespace);
   process.stdout.write(output === "table" ? statusTable(rows) : await render(rows, output));
 }
 

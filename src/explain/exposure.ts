@@ -10,17 +10,21 @@ import type {
   ServiceCIDR,
 } from "../kube/index.ts";
 import type { AnnounceObjects } from "../loadbalancer/index.ts";
+import type { RouteKindName } from "../routing/index.ts";
 
 /** A way in which an application can be reached. */
-export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress";
+export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress" | GatewayKind;
+
+/** Kinds of the Gateway API that expose something. */
+export type GatewayKind = "Gateway" | RouteKindName;
 
 /** One thing that is exposed, in one way. */
 export interface Exposure {
   readonly namespace: string;
-  readonly kind: "Service" | "Ingress";
+  readonly kind: "Service" | "Ingress" | GatewayKind;
   readonly name: string;
   readonly way: Way;
-  /** Where it answers: `10.96.3.7:8080/TCP`, or for an Ingress the URL. */
+  /** Where it answers: `10.96.3.7:8080/TCP`, or for an Ingress, or a route for HTTP, the URL. */
   readonly addresses: readonly string[];
   /** Names it answers on, in the cluster's DNS or as Host of a request. */
   readonly names: readonly string[];

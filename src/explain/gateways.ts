@@ -82,3 +82,23 @@ export function gatewayRouting(
     bindPort: (_gateway, _transport, port) => port,
   });
 }
+
+/** The routing of one Gateway alone, and the address that it has first; undefined where it is none of ours. */
+export function routingOfGateway(
+  { gateways, model, problems }: GatewayTranslation,
+  key: string,
+): { routing: Pick<GatewayTranslation, "model" | "problems">; address?: string } | undefined {
+  const report = gateways.find(({ gateway }) => keyOf(gateway) === key);
+  if (!report) return undefined;
+  const names = new Set(report.ports.map(({ listener }) => listener));
+  const listeners = model.listeners.filter(({ name }) => names.has(name));
+  const [first] = report.gateway.status?.addresses ?? [];
+  const address = first?.value;
+  return { routing: { model: { ...model, listeners }, problems }, ...(address === undefined ? {} : { address }) };
+}
+
+/** The Gateway that has an address, as `namespace/name`. */
+export function gatewayWith({ gateways }: GatewayTranslation, address: string): string | undefined {
+  const found = gateways.find(({ gateway }) => gateway.status?.addresses?.some(({ value }) => value === address));
+  return found && keyOf(found.gateway);
+}

@@ -25,13 +25,16 @@ export {
 } from "./story/story.ts";
 export { traceRequest, type RequestQuestion, type RequestTrace } from "./request/request-trace.ts";
 export { sendRequest, type SentRequest } from "./live/request.ts";
+export type { GatewayView } from "./gateway-faults.ts";
 export {
   gatewayRouting,
   type GatewayObjects,
   type GatewayRoutingOptions,
   gatewaysWith,
+  gatewayWith,
   isOfGatewayApi,
   noGateways,
+  routingOfGateway,
 } from "./gateways.ts";
 export { compareClusters, type Difference } from "./diff/diff.ts";
 export type { Change } from "./diff/meaning.ts";

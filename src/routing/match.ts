@@ -198,7 +198,10 @@ export function matchStream(
 }
 
 /** The pools of a route's backends that get requests, with their weights. */
-export function poolsOf(model: RoutingModel, route: Route): { readonly pool: Pool; readonly weight: number }[] {
+export function poolsOf(
+  model: RoutingModel,
+  route: Pick<Route, "rule">,
+): { readonly pool: Pool; readonly weight: number }[] {
   return route.rule.backends.flatMap(({ pool: key, weight }) => {
     const pool = key === undefined || weight === 0 ? undefined : model.pools.get(key);
     return pool ? [{ pool, weight }] : [];

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { type Facts, factsOf, readNodes } from "../../explain/index.ts";
 import { systemClock, systemCommands } from "../../system/index.ts";
+import { readGatewayMeaning } from "./gateways.ts";
 import type { ReadCluster } from "./source.ts";
 
 /** Where kube-proxy tells of its health, and Fairlead's proxy as well. */
@@ -22,11 +23,13 @@ export async function readFacts({ cluster, source }: ReadCluster, look = true): 
         })
       : [];
   const frontends = state?.frontends ?? [];
+  const gateways = source.client && (await readGatewayMeaning(source.client, cluster));
   return factsOf(cluster, {
     inspect: inspectKeyPair,
     controllerName,
     frontends,
     nodes,
+    ...(gateways ? { gateways } : {}),
     now: systemClock.now(),
     ...(state ? { ports: { http: state.ingress.httpPort, https: state.ingress.httpsPort } } : {}),
   });

@@ -1,5 +1,11 @@
 import type { Client } from "../../client/index.ts";
-import { type GatewayObjects, isOfGatewayApi } from "../../explain/index.ts";
+import {
+  type Cluster,
+  type GatewayObjects,
+  gatewayRouting,
+  type GatewayView,
+  isOfGatewayApi,
+} from "../../explain/index.ts";
 import {
   apiVersionOf,
   isStatus,
@@ -9,6 +15,8 @@ import {
   resources,
 } from "../../kube/index.ts";
 import { gatewayResources } from "../../routing/index.ts";
+import { asking } from "../connect.ts";
+import { checkCluster } from "./source.ts";
 
 /**
  * The cluster's objects of the Gateway API, and those Secrets and ConfigMaps that they or `manifests` name. Kinds that are not installed, or
@@ -47,6 +55,15 @@ export async function readGateways(client: Client, manifests: readonly KubeObjec
     Promise.all(named.ConfigMap.map((name) => get(resources.ConfigMap, name))),
   ]);
   return { objects, namespaces, secrets: secrets.flat(), configMaps: configMaps.flat() };
+}
+
+/** The same with what they mean; undefined where there are none. */
+export async function readGatewayMeaning(client: Client, cluster: Cluster): Promise<GatewayView | undefined> {
+  const objects = await asking(checkCluster, () => readGateways(client, []));
+  if (objects.objects.length === 0) return undefined;
+  const { gatewayControllerName, inspectAuthorities, inspectKeyPair } = await import("../../dataplane/index.ts");
+  const options = { controllerName: gatewayControllerName, inspect: inspectKeyPair, inspectAuthorities };
+  return { objects, meaning: gatewayRouting(cluster, objects, options) };
 }
 
 /** Secrets and ConfigMaps that are referred to anywhere in the objects, once each. */

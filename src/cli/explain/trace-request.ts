@@ -1,5 +1,8 @@
 import { Command, Option } from "commander";
 import {
+  type Facts,
+  gatewayWith,
+  routingOfGateway,
   type RequestQuestion,
   type RequestTrace,
   sendRequest,
@@ -14,6 +17,7 @@ import { asCliError, readCluster, type SourceOptions, withSource } from "./sourc
 
 interface RequestOptions extends SourceOptions {
   readonly header: readonly string[];
+  readonly gateway?: string;
   readonly live?: boolean;
   readonly to?: string;
   readonly output: TextFormat;
@@ -27,6 +31,10 @@ export function requestCommand(): Command {
     .argument("<method>", "GET, POST, ...")
     .argument("<url>", "as a client has it; its host is matched, and not looked up")
     .addOption(new Option("-H, --header <field>", "NAME: VALUE; may be given again").argParser(collect).default([]))
+    .option(
+      "--gateway <namespace/name>",
+      "by this Gateway (default: that which has the URL's host as its address, else by Ingresses)",
+    )
     .option("--live", "send the request, and compare the answer")
     .option(
       "--to <address>",
@@ -43,6 +51,7 @@ Examples:
   fairlead trace request GET http://shop.example.com/cart
   fairlead trace request GET https://shop.example.com/ -H 'X-Canary: always'
   fairlead trace request POST http://shop.example.com/pay -f manifests/
+  fairlead trace request GET http://shop.example.com/ --gateway shop/edge
   fairlead trace request GET http://shop.example.com/ --live
 
 With --live the exit code is 1 where the answer is not what the model says.`,
@@ -55,9 +64,11 @@ async function traceOne(method: string, text: string, options: RequestOptions): 
     const question = readRequest(method, text, options.header);
     const read = await readCluster(options);
     for (const warning of read.warnings) process.stderr.write(`warning: ${warning}\n`);
-    const { state } = read.source;
-    const trace = traceRequest((await readFacts(read, false)).routing, question);
-    const address = options.to ?? state?.ingress.address ?? question.url.hostname;
+    const facts = await readFacts(read, false);
+    const gateway = findGateway(facts, options.gateway, question.url.hostname);
+    const trace = traceRequest(gateway?.routing ?? facts.routing, question);
+    const usual = gateway ? gateway.address : read.source.state?.ingress.address;
+    const address = options.to ?? usual ?? question.url.hostname;
     const sent = options.live ? await sendRequest(trace, question, address) : undefined;
     if (sent && !sent.agrees) process.exitCode = 1;
     process.stdout.write(
@@ -68,6 +79,22 @@ async function traceOne(method: string, text: string, options: RequestOptions): 
   } catch (error) {
     throw asCliError(error);
   }
+}
+
+/** The Gateway that was asked for, or that has the address. Throws CliError USAGE when it is not there. */
+function findGateway({ gateways }: Facts, named: string | undefined, host: string) {
+  if (named !== undefined && !/^[a-z0-9-]+\/[a-z0-9.-]+$/.test(named))
+    throw new CliError("USAGE", `--gateway ${JSON.stringify(named)} is no name`, "give NAMESPACE/NAME");
+  const asked = named ?? (gateways && gatewayWith(gateways.meaning, host.replace(/^\[|\]$/g, "")));
+  if (asked === undefined) return undefined;
+  const routing = gateways && routingOfGateway(gateways.meaning, asked);
+  if (!routing)
+    throw new CliError(
+      "USAGE",
+      `there is no Gateway ${asked} that Fairlead serves`,
+      "see `fairlead status`: it needs a cluster, and a class of Fairlead's",
+    );
+  return routing;
 }
 
 /** Reads what was typed. Throws CliError USAGE. */

@@ -3,6 +3,7 @@ import type { EndpointSlice, Pod, Secret, Service, ServicePort } from "../../kub
 import type { FrontendState } from "../../proxy/index.ts";
 import type { ServiceEndpoint } from "../../services/index.ts";
 import type { Cluster } from "../cluster.ts";
+import type { GatewayView } from "../gateway-faults.ts";
 import type { NodeFacts } from "./node-facts.ts";
 
 /** Something that keeps traffic from where it should go, or will. */
@@ -54,6 +55,8 @@ export interface Facts {
   readonly cluster: Cluster;
   readonly services: readonly ServiceView[];
   readonly routing: Translation;
+  /** Absent: the cluster has none of the Gateway API's objects. */
+  readonly gateways?: GatewayView;
   readonly secret: (key: string) => Secret | undefined;
   readonly inspect: InspectKeyPair;
   /** Services that answer elsewhere than asked for, or not at all, as a node's proxy has it. */

@@ -5,6 +5,8 @@ import { endpointsStale } from "./checks/endpoints-stale.ts";
 import { externalName } from "./checks/external-name.ts";
 import { foreignRules } from "./checks/foreign-rules.ts";
 import { frontendConflict } from "./checks/frontend-conflict.ts";
+import { gateway } from "./checks/gateway.ts";
+import { gatewayRoute } from "./checks/gateway-route.ts";
 import { headlessPorts } from "./checks/headless-ports.ts";
 import { ingressBackend } from "./checks/ingress-backend.ts";
 import { ingressCertificate } from "./checks/ingress-certificate.ts";
@@ -55,6 +57,8 @@ export const checks: readonly Check[] = [
   ingressCertificate,
   ingressConflict,
   ingressStatus,
+  gateway,
+  gatewayRoute,
   foreignRules,
 ];
 

@@ -3,6 +3,7 @@ import { type InspectKeyPair, translateIngresses } from "../../routing/index.ts"
 import type { FrontendState } from "../../proxy/index.ts";
 import { endpointsOfPort, type Family, usableEndpoints } from "../../services/index.ts";
 import { type Cluster, isOver } from "../cluster.ts";
+import type { GatewayView } from "../gateway-faults.ts";
 import { protocolOf } from "../packet/destination.ts";
 import type { Facts, ServiceView } from "./check.ts";
 import type { NodeFacts } from "./node-facts.ts";
@@ -14,6 +15,7 @@ export interface FactsOptions {
   readonly frontends: readonly FrontendState[];
   readonly nodes: readonly NodeFacts[];
   readonly now: number;
+  readonly gateways?: GatewayView;
   /** Ports that the HTTP data plane listens on. Default: 80 and 443. */
   readonly ports?: { readonly http: number; readonly https: number };
 }
@@ -70,6 +72,7 @@ export function factsOf(cluster: Cluster, options: FactsOptions): Facts {
     cluster,
     services,
     routing,
+    ...(options.gateways ? { gateways: options.gateways } : {}),
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     frontends: options.frontends,

@@ -2,11 +2,14 @@ import { ingressExposures, type IngressOptions } from "../ingresses.ts";
 import { serviceExposures, type ServiceOptions } from "../services.ts";
 import { keyOf } from "../../kube/index.ts";
 import type { DrainingEndpoint } from "../../proxy/index.ts";
-import type { Exposure } from "../exposure.ts";
+import type { Exposure, GatewayKind } from "../exposure.ts";
+import { gatewayExposures } from "../gateway-exposures.ts";
+import type { Gateway } from "../../routing/index.ts";
 import type { Facts, Finding } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
 import { ExplainError } from "../error.ts";
 import { findPod, missing } from "../packet/client.ts";
+import { gatewayChapters, routeChapters } from "./gateway.ts";
 import { ingressChapters } from "./ingress.ts";
 import { podChapters } from "./pod.ts";
 import { serviceChapters } from "./service.ts";
@@ -44,7 +47,7 @@ export type StoryOptions = ServiceOptions &
   };
 
 export interface Subject {
-  readonly kind: "service" | "ingress" | "pod";
+  readonly kind: "service" | "ingress" | "pod" | GatewayKind;
   readonly namespace: string;
   readonly name: string;
 }
@@ -59,9 +62,22 @@ const kinds: Readonly<Record<string, Subject["kind"]>> = {
   pod: "pod",
   pods: "pod",
   po: "pod",
+  gateway: "Gateway",
+  gateways: "Gateway",
+  gtw: "Gateway",
+  httproute: "HTTPRoute",
+  httproutes: "HTTPRoute",
+  grpcroute: "GRPCRoute",
+  grpcroutes: "GRPCRoute",
+  tlsroute: "TLSRoute",
+  tlsroutes: "TLSRoute",
+  tcproute: "TCPRoute",
+  tcproutes: "TCPRoute",
+  udproute: "UDPRoute",
+  udproutes: "UDPRoute",
 };
 
-/** Reads `service/NAME`, `ingress/NAME` or `pod/NAME`, perhaps with a namespace before the name. Throws ExplainError BAD_REFERENCE. */
+/** Reads `service/NAME`, `ingress/NAME`, `gateway/NAME`, `httproute/NAME` and so on, or `pod/NAME`, perhaps with a namespace before the name. Throws ExplainError BAD_REFERENCE. */
 export function parseSubject(text: string, namespace: string): Subject {
   const [word = "", ...rest] = text.split("/");
   const kind = kinds[word.toLowerCase()];
@@ -70,7 +86,7 @@ export function parseSubject(text: string, namespace: string): Subject {
     throw new ExplainError(
       "BAD_REFERENCE",
       `${JSON.stringify(text)} is nothing that can be explained`,
-      "give service/NAME, ingress/NAME or pod/NAME",
+      "give service/NAME, ingress/NAME, gateway/NAME, httproute/NAME or pod/NAME",
     );
   return b === undefined ? { kind, namespace, name: a } : { kind, namespace: a, name: b };
 }
@@ -110,6 +126,44 @@ export function tell(facts: Facts, subject: Subject, options: StoryOptions): Sto
       return { object: `Pod ${key}`, chapters, findings: about(...services.map((service) => `Service ${service}`)) };
     }
     default:
-      throw new ExplainError("BAD_REFERENCE", "there is no such kind here");
+      return tellOfGateways(facts, { ...subject, kind: subject.kind }, about);
   }
+}
+
+/** A Gateway with its routes, or a route with what it leads to. */
+function tellOfGateways(
+  { gateways }: Facts,
+  { kind, namespace, name }: Subject & { readonly kind: GatewayKind },
+  about: (...names: readonly string[]) => Finding[],
+): Story {
+  const key = `${namespace}/${name}`;
+  const object = `${kind} ${key}`;
+  const all = (gateways?.objects.objects ?? []).filter((one) => one.kind === kind);
+  if (!gateways || !all.some((one) => keyOf(one) === key)) throw missing(kind, key, all.map(keyOf));
+  const { meaning } = gateways;
+  if (kind === "Gateway") {
+    const gateway = all.find((one) => keyOf(one) === key) as Gateway;
+    const report = meaning.gateways.find((one) => keyOf(one.gateway) === key);
+    const { chapters, routes } = gatewayChapters(gateway, report, gateways);
+    return { object, chapters, findings: [...new Set([...about(object), ...about(...routes)])] };
+  }
+  const report = meaning.routes.find((one) => one.kind === kind && keyOf(one.route) === key);
+  if (!report)
+    return {
+      object,
+      chapters: [{ title: "parents", lines: ["none of them is a Gateway of Fairlead's"] }],
+      findings: [],
+    };
+  const exposures = gatewayExposures(gateways).filter(
+    (row) => row.kind === kind && row.namespace === namespace && row.name === name,
+  );
+  const { chapters, services } = routeChapters(report, gateways, { exposures });
+  const parents = report.parents.map(
+    ({ parentRef }) => `Gateway ${parentRef.namespace ?? namespace}/${parentRef.name}`,
+  );
+  // A listener that is wrong is no cause where the route answers by another.
+  const answers = exposures.some(({ addresses }) => addresses.length > 0);
+  const above = about(...parents).filter(({ field }) => !answers || !field.startsWith("spec.listeners["));
+  const beneath = about(...services.map((service) => `Service ${service}`));
+  return { object, chapters, findings: [...new Set([...about(object), ...above, ...beneath])] };
 }

@@ -95,7 +95,7 @@ export function createListener(options: {
 
 const wordsFor: Readonly<Record<string, string>> = {
   EADDRINUSE: "another program uses this address and port",
-  EADDRNOTAVAIL: "the address is not on this machine",
+  EADDRNOTAVAIL: "the address is not on this machine (--service-cidr makes those of cluster IPs its own)",
   EACCES: "this user may not open this port",
   EMFILE: "too many open files",
 };
