@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { type Client, createEventRecorder, type Informers, startController, startInformer } from "../client/index.ts";
 import { type Node, type Pod, resources, type Service } from "../kube/index.ts";
-import { type Clock, type Component, type Logger, whenAborted } from "../system/index.ts";
+import { type Clock, type Component, createMetrics, type Logger, whenAborted } from "../system/index.ts";
+import { countedRuntime, createWorkFigures } from "./kubelet-figures.ts";
 import type { NodeRoute, PodNetwork } from "./network/network.ts";
 import { readMachine } from "./node/machine.ts";
 import { startNodeAgent } from "./node/node-agent.ts";
@@ -17,6 +18,7 @@ import type { Runtime } from "./runtime/runtime.ts";
 import { type ServerCredentials, startKubeletServer } from "./server/server.ts";
 import { createAccountTokens } from "./volumes/account-tokens.ts";
 import { createReferences } from "./volumes/references.ts";
+import { mountedClaims } from "./volumes/mounted-claims.ts";
 import { createVolumes } from "./volumes/volumes.ts";
 
 export interface KubeletOptions {
@@ -56,7 +58,10 @@ const networkLookMs = 10_000;
  * it takes pods. When the signal aborts it stops looking after them; the pods themselves go on running.
  */
 export function startKubelet(options: KubeletOptions): Component {
-  const { client, informers, nodeName, runtime, network, address, signal, clock } = options;
+  const { client, informers, nodeName, network, address, signal, clock } = options;
+  const metrics = createMetrics();
+  const figures = createWorkFigures(metrics, nodeName, clock);
+  const runtime = countedRuntime(options.runtime, metrics, clock);
   const addresses = [address, ...(options.secondAddress === undefined ? [] : [options.secondAddress])];
   const log = options.log.child({ component: "kubelet", node: nodeName });
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
@@ -91,6 +96,9 @@ export function startKubelet(options: KubeletOptions): Component {
     credentials: options.credentials,
     pods,
     runtime,
+    metrics,
+    probes: () => prober.counts(),
+    mounted: () => mountedClaims(pods.all(), directories),
     client,
     signal,
     clock,
@@ -216,7 +224,12 @@ export function startKubelet(options: KubeletOptions): Component {
   const isSetUp = setUp();
   const controller = startController({
     name: "pods",
-    reconcile: (uid) => workers.reconcile(uid),
+    reconcile: async (uid) => {
+      const begun = clock.now();
+      const result = await workers.reconcile(uid);
+      figures.worked((clock.now() - begun) / 1000);
+      return result;
+    },
     concurrency,
     after: [podInformer.synced, services.synced, isSetUp],
     signal,
@@ -224,6 +237,7 @@ export function startKubelet(options: KubeletOptions): Component {
     log,
   });
   podInformer.onChange(({ before, after }) => {
+    figures.changed(before, after);
     for (const pod of [before, after]) if (pod?.metadata.uid) enqueue(pod.metadata.uid);
   });
   const lookAtAll = async (): Promise<void> => {

@@ -33,7 +33,7 @@ export interface Metrics {
   gauge(name: string, help: string, labels?: readonly string[]): Family<Gauge>;
   /** `buckets`: upper bounds, rising, without infinity. */
   histogram(name: string, help: string, labels: readonly string[], buckets: readonly number[]): Family<Histogram>;
-  /** Everything, and the `process_` and `nodejs_` figures of this process, in Prometheus' text format 0.0.4. */
+  /** Everything, and unless `createMetrics` was told otherwise the `process_` and `nodejs_` figures of this process, in Prometheus' text format 0.0.4. */
   text(): Promise<string>;
 }
 
@@ -55,9 +55,9 @@ interface Known {
  * Counting costs a look-up in a map, as it happens in every request; a library comes in only for the figures of the process, when
  * somebody asks.
  */
-export function createMetrics(): Metrics {
+export function createMetrics({ process = true }: { readonly process?: boolean } = {}): Metrics {
   const known = new Map<string, Known>();
-  const figures = createProcessFigures();
+  const figures = process ? createProcessFigures() : () => "";
 
   function familyOf<T extends Written>(
     type: string,

@@ -23,12 +23,13 @@ function documented(page: string, heading: string): Metric[] {
   }));
 }
 
-/** What a scrape holds under the prefixes that this project answers for. A metric without a value yet has no labels yet. */
-function served(text: string): { name: string; type: string; labels: string[] | undefined }[] {
-  const ours =
-    /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election|nginx_ingress_controller)_/;
+const ours =
+  /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election|nginx_ingress_controller)_/;
+
+/** What a scrape holds under some prefixes. A metric without a value yet has no labels yet. */
+function served(text: string, prefixes: RegExp): { name: string; type: string; labels: string[] | undefined }[] {
   return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
-    .filter(([, name = ""]) => ours.test(name))
+    .filter(([, name = ""]) => prefixes.test(name))
     .map(([, name = "", type = ""]) => {
       const value = new RegExp(`^${name}${type === "histogram" ? "_count" : ""}(?:\\{(.*)\\})? [-+.\\de]+$`, "m").exec(
         text,
@@ -86,9 +87,9 @@ describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) 
     };
 
     /** Every name is documented, with its type and labels, and every documented name is there. */
-    const compare = (text: string, heading: string): void => {
+    const compare = (text: string, heading: string, prefixes = ours): void => {
       const wanted = documented(page, heading);
-      const found = served(text).map((metric) => ({
+      const found = served(text, prefixes).map((metric) => ({
         ...metric,
         labels: metric.labels ?? wanted.find(({ name }) => name === metric.name)?.labels,
       }));
@@ -168,6 +169,52 @@ describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) 
       const { status, body } = await ask("http://127.0.0.1:10256/healthz");
       expect({ status, ...(JSON.parse(body) as object) }).toMatchObject({ status: 200, nodeEligible: true });
       expect((await ask("http://127.0.0.1:10256/livez")).status).toBe(200);
+    });
+
+    it("the kubelet serves what the page says of itself, its probes, its containers and their claims", async () => {
+      const { kubectl } = cluster as TestCluster;
+      const claim = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+      const probe = { httpGet: { port: 8080 }, periodSeconds: 1 };
+      const spec = {
+        containers: [
+          {
+            name: "c",
+            image: "fairlead.dev/echo",
+            readinessProbe: probe,
+            livenessProbe: { ...probe, httpGet: { port: 1 }, failureThreshold: 1000 },
+            resources: { limits: { cpu: "100m" } },
+            volumeMounts: [{ name: "data", mountPath: "/fairlead-test" }],
+          },
+        ],
+        volumes: [{ name: "data", persistentVolumeClaim: { claimName: "measured" } }],
+      };
+      const objects = [
+        { apiVersion: "v1", kind: "PersistentVolumeClaim", metadata: { name: "measured" }, spec: claim },
+        { apiVersion: "v1", kind: "Pod", metadata: { name: "measured" }, spec },
+      ];
+      const items = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
+      printed(await kubectl(["apply", "-f", "-"], { input: items }));
+      printed(await kubectl(["wait", "--for=condition=ready", "pod/measured", "--timeout=60s"]));
+      const raw = async (path: string): Promise<string> =>
+        printed(await kubectl(["get", "--raw", `/api/v1/nodes/node-1/proxy/metrics${path}`]));
+      const text = await eventually("each probe has been asked", async () => {
+        const all = (await Promise.all(["", "/cadvisor", "/probes"].map(raw))).join("");
+        return /^prober_probe_total\{probe_type="Liveness",.*result="failed"/m.test(all) ? all : undefined;
+      });
+      compare(text, "Kubelet", /^(kubelet|prober|container|machine|cadvisor)_/);
+      expect(text).toMatch(/^kubelet_running_pods [1-9]/m);
+      expect(text).toMatch(/^kubelet_runtime_operations_total\{operation_type="start_container"\} [1-9]/m);
+      const own = '{container="c",namespace="default",pod="measured"}';
+      expect(seriesOf(text, `container_memory_working_set_bytes${own}`)).toHaveLength(1);
+      expect(seriesOf(text, `container_cpu_usage_seconds_total${own}`)).toHaveLength(1);
+      expect(text).toMatch(
+        /^kubelet_volume_stats_capacity_bytes\{namespace="default",persistentvolumeclaim="measured"\} [1-9]/m,
+      );
+      const network = text.match(/^container_network_receive_bytes_total\{.*pod="measured".*\} [1-9]\d*$/gm) ?? [];
+      expect(network.length > 0).toBe(user === "root");
+      printed(await kubectl(["delete", "pod/measured", "pvc/measured", "--timeout=60s"]));
+      expect(await raw("/cadvisor")).not.toContain('pod="measured"');
+      expect(await raw("/probes")).not.toContain('pod="measured"');
     });
   });
 });

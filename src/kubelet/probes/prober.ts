@@ -15,7 +15,25 @@ export interface Prober {
   ready(container: ContainerRecord): boolean;
   /** Which probe says that the container must be ended, and with what grace it asks for; undefined: none. */
   unhealthy(container: ContainerRecord): { readonly kind: ProbeKind; readonly graceSeconds?: number } | undefined;
+  /** What has been asked of the containers that are probed now. */
+  counts(): readonly ProbeCount[];
 }
+
+/** What one probe of a container has been answered. */
+export interface ProbeCount {
+  readonly pod: Pod;
+  readonly container: string;
+  readonly kind: ProbeKind;
+  readonly successful: number;
+  readonly failed: number;
+  /** Numbers of answers by the seconds they took: up to each of `probeBuckets`, those above all of them last. */
+  readonly buckets: readonly number[];
+  /** Seconds that all answers together took. */
+  readonly seconds: number;
+}
+
+/** Upper bounds in seconds, as upstream. */
+export const probeBuckets: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export interface ProberOptions {
   readonly run: RunHandler;
@@ -35,6 +53,7 @@ interface Watched {
   readonly stop: AbortController;
   readonly spec: Container;
   readonly states: Map<ProbeKind, ProbeState>;
+  readonly counts: Map<ProbeKind, { successful: number; failed: number; seconds: number; readonly buckets: number[] }>;
   /** Probes that still matter. */
   readonly kinds: Set<ProbeKind>;
   /** The pod as last seen: events and named ports come from it. */
@@ -57,7 +76,24 @@ export function createProber(options: ProberOptions): Prober {
     const delay = target.startedAt + (probe.initialDelaySeconds ?? 0) * 1000 - clock.now();
     if (delay > 0) await clock.sleep(delay, stopped);
     const period = (probe.periodSeconds ?? 10) * 1000;
-    const ask = () => run(probe, { ...target, pod: entry.pod }, (probe.timeoutSeconds ?? 1) * 1000);
+    const count = {
+      successful: 0,
+      failed: 0,
+      seconds: 0,
+      buckets: Array.from({ length: probeBuckets.length + 1 }, () => 0),
+    };
+    entry.counts.set(kind, count);
+    const ask = async (): Promise<HandlerResult> => {
+      const begun = clock.now();
+      const result = await run(probe, { ...target, pod: entry.pod }, (probe.timeoutSeconds ?? 1) * 1000);
+      const seconds = (clock.now() - begun) / 1000;
+      count[result.ok ? "successful" : "failed"]++;
+      count.seconds += seconds;
+      const bucket = probeBuckets.findIndex((bound) => seconds <= bound);
+      const at = bucket < 0 ? probeBuckets.length : bucket;
+      count.buckets[at] = (count.buckets[at] ?? 0) + 1;
+      return result;
+    };
     /** False when there is no more to ask. */
     const note = (result: HandlerResult): boolean => {
       if (stopped.aborted || !entry.kinds.has(kind)) return false;
@@ -87,6 +123,7 @@ export function createProber(options: ProberOptions): Prober {
       stop: new AbortController(),
       spec,
       states: new Map(),
+      counts: new Map(),
       kinds: new Set(["Startup", "Liveness", "Readiness"]),
       pod,
     };
@@ -146,6 +183,10 @@ export function createProber(options: ProberOptions): Prober {
       if (!entry || !this.started(container)) return false;
       return !entry.spec.readinessProbe || entry.states.get("Readiness")?.verdict === true;
     },
+    counts: () =>
+      [...watched.values()].flatMap(({ pod, spec, counts }) =>
+        [...counts].map(([kind, count]) => ({ pod, container: spec.name, kind, ...count })),
+      ),
     unhealthy(container) {
       const entry = watched.get(container.id);
       for (const kind of ["Startup", "Liveness"] as const) {

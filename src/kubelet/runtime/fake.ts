@@ -157,7 +157,14 @@ export function createFakeRuntime(clock: Clock): FakeRuntime {
     stats: async () =>
       [...containers.values()]
         .filter(({ state }) => state === "running")
-        .map(({ id, startedAt = 0 }) => ({ id, cpu: (clock.now() - startedAt) * 5e5, memory: 8 << 20 })),
+        .map(({ id, startedAt = 0 }) => ({
+          id,
+          cpu: (clock.now() - startedAt) * 5e5,
+          memory: 8 << 20,
+          anonymous: 6 << 20,
+          processes: 1,
+          threads: 1,
+        })),
     async portForward(sandboxId, port) {
       call(`forward ${sandboxes.get(sandboxId)?.name} ${port}`);
       if (port === 1) throw new RuntimeError("NETWORK", "connection refused");

@@ -5,6 +5,7 @@ import type { PodNetwork } from "../network/network.ts";
 import { environmentOf, execWithin } from "./exec.ts";
 import { findCommand } from "./find-command.ts";
 import { findImage, type ImageMap } from "./images.ts";
+import { readInterfaces } from "../stats/interfaces.ts";
 import { readProcesses } from "../stats/processes.ts";
 import type { Isolation } from "./isolation.ts";
 import { openMountPoints } from "./mount-points.ts";
@@ -299,11 +300,14 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       return openStreams(streamsPath, { type: "attach", id, stdin });
     },
     async stats() {
-      const { containers } = await listed();
+      const { containers, sandboxes } = await listed();
       const processes = readProcesses();
-      return containers.flatMap(({ id, state, pid }) =>
-        state === "running" && pid !== undefined ? [{ id, ...processes.tree(pid) }] : [],
-      );
+      const apart = new Set(sandboxes.flatMap(({ id, netns }) => (netns === undefined ? [] : [id])));
+      return containers.flatMap(({ id, sandboxId, state, pid }) => {
+        if (state !== "running" || pid === undefined) return [];
+        const interfaces = apart.has(sandboxId) ? { interfaces: readInterfaces(pid) } : {};
+        return [{ id, ...processes.tree(pid), ...interfaces }];
+      });
     },
     async portForward(sandboxId, port) {
       const { sandboxes, containers } = await listed();

@@ -49,6 +49,26 @@ export interface ContainerUsage {
   readonly cpu: number;
   /** Bytes of memory in use. */
   readonly memory: number;
+  /** The part of it that stands for no file. */
+  readonly anonymous: number;
+  readonly processes: number;
+  readonly threads: number;
+  /** Interfaces of its sandbox, when that has a network of its own. */
+  readonly interfaces?: readonly InterfaceUsage[];
+}
+
+/** What has gone through a network interface. */
+export interface InterfaceUsage {
+  readonly name: string;
+  readonly received: TrafficUsage;
+  readonly sent: TrafficUsage;
+}
+
+export interface TrafficUsage {
+  readonly bytes: number;
+  readonly packets: number;
+  readonly errors: number;
+  readonly dropped: number;
 }
 
 export interface ExecStreamsOptions {

@@ -4,12 +4,15 @@ import type { AddressInfo, Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { type Duplex, Readable } from "node:stream";
 import type { Client } from "../../client/index.ts";
-import { type Clock, type Logger, whenAborted } from "../../system/index.ts";
+import { type Clock, createMetrics, type Logger, type Metrics, metricsType, whenAborted } from "../../system/index.ts";
 import { readLog } from "../logs/read-log.ts";
 import type { PodStore } from "../pods/pod-store.ts";
 import { viewOf } from "../pods/pod-view.ts";
+import { probeFigures } from "../probes/probe-figures.ts";
+import type { ProbeCount } from "../probes/prober.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { createStats } from "../stats/stats.ts";
+import { addVolumeFigures, type MountedClaim } from "../stats/volume-figures.ts";
 import { Refusal } from "../streaming/refusal.ts";
 import { createAccess } from "./access.ts";
 import { createStreamedRequests } from "./streamed-requests.ts";
@@ -31,6 +34,11 @@ export interface KubeletServerOptions {
   readonly credentials: ServerCredentials;
   readonly pods: PodStore;
   readonly runtime: Runtime;
+  /** What the kubelet tells of itself, and of its probes. */
+  readonly metrics: Metrics;
+  readonly probes: () => readonly ProbeCount[];
+  /** Claims that pods here have mounted. */
+  readonly mounted: () => readonly MountedClaim[];
   /** Is asked who a client is and what it may. */
   readonly client: Pick<Client, "create">;
   readonly signal: AbortSignal;
@@ -51,7 +59,7 @@ const logDirectory = "/var/log";
 
 /**
  * The kubelet's HTTPS API: `/containerLogs/NAMESPACE/POD/CONTAINER`, `/exec`, `/attach`, `/portForward`,
- * `/stats/summary`, `/metrics/resource`, `/pods`, `/logs/`, `/healthz`. `createAccess` says who
+ * `/stats/summary`, `/metrics`, `/metrics/cadvisor`, `/metrics/probes`, `/metrics/resource`, `/pods`, `/logs/`, `/healthz`. `createAccess` says who
  * may ask. Settles when it listens; rejects when it cannot.
  */
 export async function startKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
@@ -102,6 +110,17 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
 
   const streamed = createStreamedRequests({ pods, runtime });
   const stats = createStats({ nodeName: options.nodeName, runtime, pods: () => pods.all(), clock });
+  /** By path, in Prometheus' text. */
+  const figures: Readonly<Record<string, () => Promise<string>>> = {
+    "/metrics": async () => {
+      const volumes = createMetrics({ process: false });
+      addVolumeFigures(volumes, options.mounted());
+      return (await options.metrics.text()) + (await volumes.text());
+    },
+    "/metrics/cadvisor": () => stats.containerMetrics(),
+    "/metrics/probes": () => probeFigures(options.probes()),
+    "/metrics/resource": () => stats.resourceMetrics(),
+  };
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await checkAllowed(request);
@@ -117,9 +136,9 @@ export async function startKubeletServer(options: KubeletServerOptions): Promise
       const summary = JSON.stringify(await stats.summary());
       response.setHeader("content-type", "application/json");
       response.end(summary);
-    } else if (url.pathname === "/metrics/resource") {
-      const text = await stats.resourceMetrics();
-      response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
+    } else if (Object.hasOwn(figures, url.pathname)) {
+      const text = await figures[url.pathname]?.();
+      response.setHeader("content-type", metricsType);
       response.end(text);
     } else if (first === "containerLogs" && rest.length === 3) await logs(rest, url.searchParams, response);
     else if (first === "logs") await systemLogs(url.pathname, response);

@@ -1,6 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 /** What processes have used. */
+export interface TreeUsage extends Usage {
+  /** Bytes of its memory that stand for no file. */
+  readonly anonymous: number;
+  readonly processes: number;
+  readonly threads: number;
+}
+
+/** What processes, or the machine, have used. */
 export interface Usage {
   /** Nanoseconds of processor time since they began. */
   readonly cpu: number;
@@ -14,10 +22,11 @@ const tick = 1e7;
 interface Process {
   readonly parent: number;
   readonly cpu: number;
+  readonly threads: number;
 }
 
 /** Reads which processes there are, once; then adds up any tree of them. */
-export function readProcesses(): { tree(root: number): Usage } {
+export function readProcesses(): { tree(root: number): TreeUsage } {
   const processes = new Map<number, Process>();
   const children = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
@@ -31,15 +40,22 @@ export function readProcesses(): { tree(root: number): Usage } {
     tree(root) {
       let cpu = 0;
       let memory = 0;
+      let anonymous = 0;
+      let count = 0;
+      let threads = 0;
       const waiting = [root];
       for (let pid = waiting.pop(); pid !== undefined; pid = waiting.pop()) {
         const found = processes.get(pid);
         if (!found) continue;
         cpu += found.cpu;
-        memory += memoryOf(pid);
+        const held = memoryOf(pid);
+        memory += held.all;
+        anonymous += held.anonymous;
+        count++;
+        threads += found.threads;
         waiting.push(...(children.get(pid) ?? []));
       }
-      return { cpu, memory };
+      return { cpu, memory, anonymous, processes: count, threads };
     },
   };
 }
@@ -48,16 +64,24 @@ function readProcess(pid: number): Process | undefined {
   const stat = text(`/proc/${pid}/stat`);
   // The name in parentheses may hold anything, so count from its end: fields 3 and on.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  if (fields.length < 15) return undefined;
+  if (fields.length < 18) return undefined;
   const number = (field: number): number => Number(fields[field - 3]);
   // With what children have used that have ended and were waited for.
-  return { parent: number(4), cpu: (number(14) + number(15) + number(16) + number(17)) * tick };
+  return { parent: number(4), cpu: (number(14) + number(15) + number(16) + number(17)) * tick, threads: number(20) };
 }
 
-function memoryOf(pid: number): number {
-  const kilobytes = /^Pss:\s+(\d+) kB/m.exec(text(`/proc/${pid}/smaps_rollup`))?.[1];
-  if (kilobytes !== undefined) return Number(kilobytes) * 1024;
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(text(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
+/** Bytes: all, and those that stand for no file. */
+function memoryOf(pid: number): { readonly all: number; readonly anonymous: number } {
+  const bytesIn = (lines: string, name: string): number | undefined => {
+    const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(lines)?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  };
+  const shares = text(`/proc/${pid}/smaps_rollup`);
+  const all = bytesIn(shares, "Pss");
+  if (all !== undefined) return { all, anonymous: bytesIn(shares, "Pss_Anon") ?? all };
+  const status = text(`/proc/${pid}/status`);
+  const resident = bytesIn(status, "VmRSS") ?? 0;
+  return { all: resident, anonymous: bytesIn(status, "RssAnon") ?? resident };
 }
 
 /** What the whole machine has used since it began, and what memory is left. */

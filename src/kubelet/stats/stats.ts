@@ -1,6 +1,8 @@
+import { cpus, totalmem } from "node:os";
 import type { Pod } from "../../kube/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { ContainerUsage, Runtime } from "../runtime/runtime.ts";
+import { containerFigures } from "./container-figures.ts";
 import { readMachineUsage } from "./processes.ts";
 
 /** The kubelet's figures of its node and pods, as its `/stats/summary` and `/metrics/resource` have them. */
@@ -9,6 +11,8 @@ export interface Stats {
   summary(): Promise<object>;
   /** Prometheus text with the names of KEP-1748. */
   resourceMetrics(): Promise<string>;
+  /** Prometheus text with cAdvisor's names: what rules and dashboards of users ask for. */
+  containerMetrics(): Promise<string>;
 }
 
 export interface StatsOptions {
@@ -28,6 +32,8 @@ interface Sample {
   readonly machine: ReturnType<typeof readMachineUsage>;
   readonly containers: ReadonlyMap<string, ContainerUsage>;
 }
+
+const unused = (id: string): ContainerUsage => ({ id, cpu: 0, memory: 0, anonymous: 0, processes: 0, threads: 0 });
 
 /** Looks when it is asked; the first to ask after a while waits for a second look, since a rate needs two. */
 export function createStats({ nodeName, runtime, pods, clock, machine = readMachineUsage }: StatsOptions): Stats {
@@ -69,9 +75,9 @@ export function createStats({ nodeName, runtime, pods, clock, machine = readMach
       const own = running
         .filter(({ podUid }) => podUid === pod.metadata.uid)
         .map((record) => {
-          const usage = now.containers.get(record.id) ?? { cpu: 0, memory: 0 };
+          const usage = now.containers.get(record.id) ?? unused(record.id);
           const nanoCores = rate(before.containers.get(record.id)?.cpu, usage.cpu);
-          return { name: record.name, startedAt: record.startedAt ?? record.createdAt, ...usage, nanoCores };
+          return { name: record.name, startedAt: record.startedAt ?? record.createdAt, ...usage, nanoCores, record };
         });
       if (own.length === 0) return [];
       const sum = (of: (one: (typeof own)[number]) => number): number => own.reduce((total, one) => total + of(one), 0);
@@ -108,6 +114,11 @@ export function createStats({ nodeName, runtime, pods, clock, machine = readMach
           ...total,
         })),
       };
+    },
+    async containerMetrics() {
+      const { now, all } = await figures();
+      const machineUsage = { ...now.machine, cpus: cpus().length, total: totalmem() };
+      return containerFigures(all, machineUsage, now.at);
     },
     async resourceMetrics() {
       const { now, node, all } = await figures();
