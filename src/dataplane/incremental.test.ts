@@ -17,7 +17,7 @@ import { certificatesFor, createPems } from "./haproxy/certificates.ts";
 import type { Command } from "./haproxy/command.ts";
 import type { Runtime } from "./haproxy/runtime.ts";
 import { assignSlots, noSlots, type Slots } from "./haproxy/slots.ts";
-import { createSync, type State } from "./haproxy/sync.ts";
+import { createSync, filesOf, type State, type Sync } from "./haproxy/sync.ts";
 import { createTables, tagOf } from "./haproxy/tables.ts";
 import { endpointRows } from "./haproxy/endpoints.ts";
 import { serversOf } from "./haproxy/servers.ts";
@@ -222,6 +222,8 @@ describe("HAProxy", () => {
     const runtime: Runtime = { run: (command) => Promise.resolve(follow(command)), close: () => {} };
     return { runtime, maps, commands: () => commands };
   }
+  const syncOf = (runtime: Runtime, state: State): Sync =>
+    createSync({ runtime, directory, tags: new Set(state.tables.listeners), state, log: silentLogger });
   const pairOf = (line: string): [string, string] => {
     const at = line.indexOf(" ");
     return [line.slice(0, at), line.slice(at + 1)];
@@ -237,37 +239,34 @@ describe("HAProxy", () => {
     const random = numbers(seed);
     const { world, memory } = begin();
     const stateOf = createStates();
-    const sync = createSync(silentLogger);
+    let sync: Sync | undefined;
     let slots = noSlots;
-    let state: State | undefined;
     let running: ReturnType<typeof process> | undefined;
     for (let step = 0; step < 80; step++) {
       change(world, random);
       const configuration = configurationOf(world, memory);
       slots = assignSlots(slots, configuration.model.pools.values(), new Set());
       const next = stateOf(configuration, slots);
-      const fresh = process(sync.filesOf(directory, createStates()(configuration, slots)));
-      if (state && running) await sync.follow(state, next);
+      const fresh = process(filesOf(directory, createStates()(configuration, slots)));
+      if (sync) await sync.follow(next);
       else {
-        running = process(sync.filesOf(directory, next));
-        sync.begun(running.runtime, directory, next);
+        running = process(filesOf(directory, next));
+        sync = syncOf(running.runtime, next);
       }
-      state = next;
-      expect([step, running.maps]).toEqual([step, fresh.maps]);
+      expect([step, running?.maps]).toEqual([step, fresh.maps]);
     }
-    sync.stop();
+    sync?.stop();
   });
 
   test("a host more among many is a few commands", async () => {
     const stateOf = createStates();
-    const sync = createSync(silentLogger);
     const [before, after] = manyHosts();
     const first = assignSlots(noSlots, before.model.pools.values(), new Set());
     const second = assignSlots(first, after.model.pools.values(), new Set());
     const [old, next] = [stateOf(before, first), stateOf(after, second)];
-    const running = process(sync.filesOf(directory, old));
-    sync.begun(running.runtime, directory, old);
-    await sync.follow(old, next);
+    const running = process(filesOf(directory, old));
+    const sync = syncOf(running.runtime, old);
+    await sync.follow(next);
     // The rows for Lua, and hosts and paths of each listener.
     expect(running.commands()).toBe(5);
     sync.stop();

@@ -19,7 +19,7 @@ import { luaProgram } from "./program.ts";
 import { readReport, type ReportIndex } from "./reports.ts";
 import { serversOf } from "./servers.ts";
 import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
-import { createSync, type State } from "./sync.ts";
+import { createSync, filesOf, type State, type Sync } from "./sync.ts";
 import { createTables, partsOf, tagOf } from "./tables.ts";
 
 export interface HaproxyOptions extends ReportOptions {
@@ -68,18 +68,19 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let pools = new Map<string, Pool>();
   let state: State | undefined;
   let instance: Instance | undefined;
+  let sync: Sync | undefined;
   /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
   let serving = { ports: "", demands: "", asks: false, declared: "", socket: "" };
   let generation = 0;
   let retired = false;
-  const draining = new Set<Instance>();
+  /** Processes that end, with how each goes on following: a request on a connection that was kept must not meet what is gone. */
+  const draining = new Map<Instance, Sync>();
   let directory: PlaneDirectory | undefined;
   let user: Awaited<ReturnType<typeof findUser>>;
   let last: Promise<unknown> = Promise.resolve();
   // Throws for what is no CIDR.
   trustedForwarders(options.trustedForwarders ?? []);
   const trusted = options.trustedForwarders ?? [];
-  const sync = createSync(log);
   const tablesOf = createTables();
   const pemsOf = createPems();
   /** The certificate for names that have none. */
@@ -213,7 +214,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   }
 
   async function writeFiles(path: PlaneDirectory, next: State): Promise<void> {
-    for (const [file, text] of sync.filesOf(path.path, next)) await path.write(file, text);
+    for (const [file, text] of filesOf(path.path, next)) await path.write(file, text);
   }
 
   async function begin(next: State): Promise<void> {
@@ -239,7 +240,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       reports: reports !== undefined,
     });
     await own.write(files.config(path), config);
-    const before = instance;
+    const before = instance && sync ? { instance, sync } : undefined;
     const started = await startInstance({
       program: options.program ?? "haproxy",
       config: files.config(path),
@@ -254,21 +255,24 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     const old = serving.socket;
     serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared), ...demandsOf(ports) };
     await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
-    sync.begun(started.runtime, path, next);
+    const tags = new Set(frontends.map(({ tag }) => tag));
+    const following = createSync({ runtime: started.runtime, directory: path, tags, state: next, log });
+    sync = following;
     void started.ended.then((why) => {
+      following.stop();
       draining.delete(started);
       if (instance === started && !signal.aborted) died(why);
     });
     if (!before) return;
-    release(before);
+    release(before.instance, before.sync);
     // Until then it accepts connections too, and serves them as before.
     await untilDeaf(old);
   }
 
-  function release(old: Instance): void {
-    draining.add(old);
+  function release(old: Instance, following: Sync): void {
+    draining.set(old, following);
     void old.drain(handoverGrace);
-    const [oldest] = draining;
+    const [oldest] = draining.keys();
     if (draining.size > mostDraining && oldest) void oldest.drain(0);
   }
 
@@ -293,9 +297,19 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
    * so that nobody gets past a guard on a connection that it has.
    */
   async function change(next: State, cold: boolean, other: boolean): Promise<void> {
-    if (!cold && instance && state && !needsStart(state.authorities, next.authorities)) {
+    if (retired) state = next;
+    else await bring(next, cold, other);
+    await Promise.all(
+      [...draining.values()].map((each) =>
+        each.follow(next).catch((error: unknown) => log.debug({ err: error }, "HAProxy ends as it is")),
+      ),
+    );
+  }
+
+  async function bring(next: State, cold: boolean, other: boolean): Promise<void> {
+    if (!cold && sync && instance && state && !needsStart(state.authorities, next.authorities)) {
       try {
-        await sync.follow(state, next);
+        await sync.follow(next);
         state = next;
         if (other) await begin(next);
         return;
@@ -310,8 +324,9 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   const stopped = new Promise<void>((resolve, reject) => {
     const stop = async (): Promise<void> => {
       await last;
-      sync.stop();
-      await Promise.all([...draining, ...(instance ? [instance] : [])].map((each) => each.drain(grace, "closed")));
+      sync?.stop();
+      const all = [...draining.keys(), ...(instance ? [instance] : [])];
+      await Promise.all(all.map((each) => each.drain(grace, "closed")));
       for (const { socket } of ports.values()) socket?.close();
       await directory?.close();
       await reports?.flush();
@@ -335,7 +350,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         let cold = !instance || shapeOf(next) !== serving.ports;
         ports = next;
         pools = new Map(model.pools);
-        const assigned = assignSlots(slots, pools.values(), sync.leaving());
+        const assigned = assignSlots(slots, pools.values(), sync?.leaving() ?? new Set());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
         const refused = refusedBy(model, given.users);
@@ -348,7 +363,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }),
     updatePools: (changed) =>
       inTurn(async () => {
-        if (!configuration || !state || retired) return;
+        if (!configuration || !state) return;
         const { path } = await ownDirectory();
         const servers = new Map(state.servers);
         for (const pool of changed) {
@@ -371,11 +386,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const own = instance;
         retired = true;
         instance = undefined;
-        if (own) draining.add(own);
+        if (own && sync) draining.set(own, sync);
         return Promise.resolve(own);
       });
-      sync.stop();
-      await Promise.all([...draining].map((each) => each.drain(patience)));
+      await Promise.all([...draining.keys()].map((each) => each.drain(patience)));
       if (last) await last.ended;
     },
   };

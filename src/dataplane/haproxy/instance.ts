@@ -11,7 +11,7 @@ export interface Instance {
   readonly ended: Promise<string>;
   /**
    * Takes no new connection; ends when the last one is done, `grace` milliseconds later at the latest. Connections without
-   * a request are kept for one more, whose answer says that it is the last, or are closed.
+   * a request are kept for one more, whose answer says that it is the last, or are closed. Its runtime answers while it has any.
    */
   drain(grace: number, idle?: "kept" | "closed"): Promise<void>;
 }
@@ -39,6 +39,9 @@ export class StartError extends Error {
 export const firstFd = 3;
 
 const saidBytes = 4_000;
+
+/** Milliseconds between looks whether a process that drains has anything left. */
+const aloneEvery = 100;
 
 /** Starts a process and waits until it serves. Throws `StartError` with what it says when it does not. */
 export async function startInstance(options: InstanceOptions): Promise<Instance> {
@@ -79,6 +82,7 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       const timer = setTimeout(() => child.kill("SIGTERM"), grace);
       const last = setTimeout(() => child.kill("SIGKILL"), grace + 2_000);
       if (idle === "closed" && (await untilIdle(runtime, () => isOver))) child.kill("SIGTERM");
+      if (idle === "kept") await untilAlone(runtime, () => isOver);
       runtime.close();
       await ended;
       clearTimeout(timer);
@@ -99,6 +103,19 @@ async function untilServing(socket: string, ended: Promise<string>, isOver: () =
     }
   }
   throw new StartError(`HAProxy does not start: ${await ended}`);
+}
+
+/** Settles when a process that drains has no connection but our own, which keeps it from ending. */
+async function untilAlone(runtime: Runtime, isOver: () => boolean): Promise<void> {
+  try {
+    for (;;) {
+      const jobs = /^Jobs: (\d+)$/m.exec(await runtime.run(commands.info))?.[1];
+      if (isOver() || Number(jobs ?? 0) <= 1) return;
+      await new Promise((resolve) => setTimeout(resolve, aloneEvery));
+    }
+  } catch {
+    // It has ended.
+  }
 }
 
 /** True when no request is under way but our own; false when that cannot be known. */

@@ -23,35 +23,46 @@ export interface State {
 
 /** Brings a running process from one state to the next. */
 export interface Sync {
-  /** From now on this process is meant. */
-  begun(runtime: Runtime, directory: string, state: State): void;
-  /** Throws when the process refuses something: its state is unknown then. */
-  follow(before: State, after: State): Promise<void>;
+  /**
+   * Throws when the process refuses something: what it has is unknown then, and it follows no more. Rows of listeners that are gone stay: it
+   * may have connections of theirs.
+   */
+  follow(next: State): Promise<void>;
   /** Slots with servers that have still something to end. */
   leaving(): ReadonlySet<Slot>;
-  /** What a process reads when it starts. */
-  filesOf(directory: string, state: State): [file: string, text: string][];
   stop(): void;
+}
+
+export interface SyncOptions {
+  readonly runtime: Runtime;
+  /** Of its files. */
+  readonly directory: string;
+  /** Tags of its frontends. */
+  readonly tags: ReadonlySet<string>;
+  /** What it began with. */
+  readonly state: State;
+  readonly log: Logger;
 }
 
 /** Milliseconds between attempts to remove a server that has still connections. */
 const removeEvery = 250;
 
-export function createSync(log: Logger): Sync {
-  let runtime: Runtime | undefined;
-  let directory = "";
+export function createSync({ runtime, directory, tags, state: first, log }: SyncOptions): Sync {
+  let state = first;
+  let stopped = false;
   /** Servers that get no new request. */
   const leaving = new Map<Slot, Set<string>>();
   /** Files of authorities that the process has. */
-  let known = new Set<string>();
-  let wanted: Authorities = new Map();
+  const known = new Set(first.authorities.keys());
+  let wanted: Authorities = first.authorities;
   let timer: NodeJS.Timeout | undefined;
   let elsewhere = 1;
   /** How many parts have each row that several may have. */
-  let uses = new Map<string, number>();
+  const uses = new Map<string, number>();
+  share(partsOf(first.tables));
 
   async function run(command: Command, ...good: RegExp[]): Promise<void> {
-    if (!runtime) throw new Error("there is no process");
+    if (stopped) throw new Error("the process does not follow any more");
     await runQuietly(runtime, command, ...good);
   }
 
@@ -91,8 +102,9 @@ export function createSync(log: Logger): Sync {
   async function followTables(before: Tables, after: Tables): Promise<void> {
     const came: Part[] = [];
     const went: Part[] = [];
+    const there = new Set(after.listeners);
     const differs = (_name: string, old: Part | undefined, now: Part | undefined): void => {
-      if (old) went.push(old);
+      if (old && there.has(old.tag)) went.push(old);
       if (now) came.push(now);
     };
     for (const name of new Set([...before.servers.keys(), ...after.servers.keys()])) {
@@ -105,8 +117,7 @@ export function createSync(log: Logger): Sync {
     await addEntries(routes, [...share(came)]);
     const [oldRows, newRows] = [together(went, "own"), together(came, "own")];
     await putEntries(routes, oldRows, newRows);
-    for (const tag of after.listeners) {
-      if (!before.listeners.includes(tag)) continue;
+    for (const tag of tags) {
       const here = (parts: readonly Part[]): Part[] => parts.filter((part) => part.tag === tag);
       const [old, now] = [here(went), here(came)];
       const [oldPaths, newPaths] = [together(old, "paths"), together(now, "paths")];
@@ -180,18 +191,17 @@ export function createSync(log: Logger): Sync {
   async function removeLeaving(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    const now = runtime;
-    if (!now) return;
+    if (stopped) return;
     for (const [slot, names] of leaving) {
       for (const name of names) {
         // A new address closes its idle connections; those with a request end first.
-        await now.run(commands.serverAddress(slot, name, "127.0.0.1", (elsewhere = 3 - elsewhere)));
-        const answer = await now.run(commands.removeServer(slot, name));
+        await runtime.run(commands.serverAddress(slot, name, "127.0.0.1", (elsewhere = 3 - elsewhere)));
+        const answer = await runtime.run(commands.removeServer(slot, name));
         if (/^Server deleted|No such server/i.test(answer)) names.delete(name);
       }
       if (names.size === 0) leaving.delete(slot);
     }
-    if (leaving.size === 0) await dropAuthorities(now);
+    if (leaving.size === 0) await dropAuthorities();
     if (leaving.size > 0)
       timer = setTimeout(() => {
         removeLeaving().catch((error: unknown) => log.debug({ err: error }, "servers are not removed"));
@@ -225,10 +235,10 @@ export function createSync(log: Logger): Sync {
   }
 
   /** What no server names any more. HAProxy refuses to forget what one does: those that its configuration begins with. */
-  async function dropAuthorities(now: Runtime): Promise<void> {
+  async function dropAuthorities(): Promise<void> {
     for (const file of known) {
       if (wanted.has(file)) continue;
-      const answer = await now.run(commands.removeAuthorities(file));
+      const answer = await runtime.run(commands.removeAuthorities(file));
       if (/deleted/i.test(answer)) known.delete(file);
     }
   }
@@ -244,51 +254,58 @@ export function createSync(log: Logger): Sync {
     }
   }
 
+  async function bring(before: State, after: State): Promise<void> {
+    await addAuthorities(after.authorities);
+    await followCertificates(before, after);
+    await addServers(before, after);
+    const routes = files.routes(directory);
+    if (before.endpoints !== after.endpoints) await putEntries(routes, before.endpoints, after.endpoints);
+    if (before.tables !== after.tables) await followTables(before.tables, after.tables);
+    if (before.endpoints !== after.endpoints) await dropEntries(routes, before.endpoints, after.endpoints);
+    await dropServers(before, after);
+  }
+
+  function stop(): void {
+    stopped = true;
+    clearTimeout(timer);
+  }
+
   return {
-    begun(next, path, { tables, authorities }) {
-      clearTimeout(timer);
-      leaving.clear();
-      uses = new Map();
-      share(partsOf(tables));
-      known = new Set(authorities.keys());
-      wanted = authorities;
-      runtime = next;
-      directory = path;
-    },
-    async follow(before, after) {
-      await addAuthorities(after.authorities);
-      await followCertificates(before, after);
-      await addServers(before, after);
-      const routes = files.routes(directory);
-      if (before.endpoints !== after.endpoints) await putEntries(routes, before.endpoints, after.endpoints);
-      if (before.tables !== after.tables) await followTables(before.tables, after.tables);
-      if (before.endpoints !== after.endpoints) await dropEntries(routes, before.endpoints, after.endpoints);
-      await dropServers(before, after);
+    async follow(next) {
+      try {
+        await bring(state, next);
+        state = next;
+      } catch (error) {
+        stop();
+        throw error;
+      }
     },
     leaving: () => new Set(leaving.keys()),
-    filesOf(path, { tables, endpoints, authorities, certificates }) {
-      const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
-      const parts = [...partsOf(tables)];
-      const rows = [together(parts, "shared"), together(parts, "own"), endpoints].map(text).join("");
-      const written: [string, string][] = [[files.routes(path), rows], ...authorities];
-      for (const tag of tables.listeners) {
-        const here = parts.filter((part) => part.tag === tag);
-        written.push(
-          [files.hosts(path, tag), text(together(here, "hosts"))],
-          [files.paths(path, tag), text(together(here, "paths"))],
-        );
-      }
-      for (const [tag, list] of certificates) {
-        for (const { file, pem } of [list.standard, ...list.others.values()]) written.push([file, pem]);
-        written.push([files.list(path, tag), listText(list)]);
-      }
-      return written;
-    },
-    stop() {
-      clearTimeout(timer);
-      runtime = undefined;
-    },
+    stop,
   };
+}
+
+/** What a process reads when it starts. */
+export function filesOf(
+  path: string,
+  { tables, endpoints, authorities, certificates }: State,
+): [file: string, text: string][] {
+  const text = (entries: Entries): string => [...entries].map(([key, value]) => `${key} ${value}\n`).join("");
+  const parts = [...partsOf(tables)];
+  const rows = [together(parts, "shared"), together(parts, "own"), endpoints].map(text).join("");
+  const written: [string, string][] = [[files.routes(path), rows], ...authorities];
+  for (const tag of tables.listeners) {
+    const here = parts.filter((part) => part.tag === tag);
+    written.push(
+      [files.hosts(path, tag), text(together(here, "hosts"))],
+      [files.paths(path, tag), text(together(here, "paths"))],
+    );
+  }
+  for (const [tag, list] of certificates) {
+    for (const { file, pem } of [list.standard, ...list.others.values()]) written.push([file, pem]);
+    written.push([files.list(path, tag), listText(list)]);
+  }
+  return written;
 }
 
 /** Rows of one kind of several parts. */
