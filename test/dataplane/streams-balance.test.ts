@@ -3,10 +3,9 @@ import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { embeddedProgram } from "../support/embedded-program.ts";
 import { missingFor, startDataPlane, type DataPlane } from "../../src/dataplane/index.ts";
-import type { Balance, Endpoint, Listener, Owner, Pool, RoutingModel } from "../../src/routing/index.ts";
+import type { Balance, Endpoint, Pool } from "../../src/routing/index.ts";
 import { createMetrics, freePort, silentLogger, systemClock } from "../../src/system/index.ts";
-
-const owner: Owner = { object: { kind: "Service", namespace: "a", name: "db" }, field: "" };
+import { owner, streamModel } from "./stream-model.ts";
 
 /** Says its name and what it heard, in hex, when it has heard "ask". */
 async function startTeller(name: string): Promise<Server> {
@@ -77,27 +76,10 @@ describe.each(planes)("streams on %s", (name, why) => {
 
   /** One listener for each pool, all on one port, each at an address of its own. */
   async function serve(pools: readonly Partial<Pool>[]): Promise<void> {
-    const made = pools.map((more, i): Pool => ({
-      key: `p${i}`,
-      service: { namespace: "a", name: "db" },
-      port: "3306",
-      protocol: "tcp",
-      endpoints,
-      ...more,
-    }));
-    const listeners = made.map(({ key }, i): Listener => {
-      const rule = {
-        id: key,
-        filters: [],
-        backends: [{ pool: key, weight: 1, filters: [], owner }],
-        timeouts: {},
-        owner,
-      };
-      const streams = { exact: new Map(), wildcard: new Map(), any: { id: key, host: "", rule, owner } };
-      const servers = new Map([["", { kind: "stream" as const, hostname: "", streams, owner }]]);
-      return { name: key, address: `127.0.0.${20 + i}`, port, bindPort: port, protocol: "TCP", servers };
-    });
-    const model: RoutingModel = { listeners, pools: new Map(made.map((pool) => [pool.key, pool])) };
+    const model = streamModel(
+      pools.map((more) => ({ endpoints, ...more })),
+      (i) => ({ address: `127.0.0.${20 + i}`, port, bindPort: port, protocol: "TCP" }),
+    );
     const { refused } = await plane.apply({ model, keyPair: () => undefined });
     expect(refused).toEqual([]);
     expect(plane.listeners().map(({ error }) => error)).toEqual(pools.map(() => undefined));
