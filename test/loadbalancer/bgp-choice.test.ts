@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { resources } from "../../src/kube/index.ts";
 import { addressPools, bgpPeers, bgpSessions } from "../../src/loadbalancer/index.ts";
-import { asn, openBgpLab, routerAddress, routerAddress6, until, type BgpLab } from "../support/bgp-lab.ts";
+import { asn, noSpeaker, openBgpLab, routerAddress, routerAddress6, until, type BgpLab } from "../support/bgp-lab.ts";
 import { describeSpeakers } from "../support/speakers.ts";
 import { nodeAddress, nodeAddress6, sleep } from "../support/vip-lab.ts";
 
@@ -15,6 +15,7 @@ const sides = [
 describeSpeakers("which router is told what, by which node,", (speaker) => {
   let lab: BgpLab;
   let address: string;
+  const another = speaker === "bird" ? "frr" : "bird";
 
   beforeAll(async () => {
     lab = await openBgpLab({
@@ -52,6 +53,9 @@ describeSpeakers("which router is told what, by which node,", (speaker) => {
     const isSo = async () => JSON.stringify(await have()) === JSON.stringify(wanted);
     return until(lab, `${side} is told ${wanted.join(" and ")}`, isSo, have);
   };
+
+  /** What the router says of its session with the first node: another one is since another time. */
+  const sinceOf = async () => /^node_1 .*$/m.exec(await lab.router("show protocols node_1"))?.[0];
 
   const announce = (announced: object) =>
     lab.client.patch(addressPools, { name: "lab" }, { type: "merge", body: { spec: { announce: announced } } });
@@ -129,7 +133,6 @@ describeSpeakers("which router is told what, by which node,", (speaker) => {
   test("graceful restart: the speaker is killed and starts again, and the router never lets go of its routes", async () => {
     const [node = ""] = lab.nodes;
     const probe = await lab.flows(address, 24);
-    const sinceOf = async () => /^node_1 .*$/m.exec(await lab.router("show protocols node_1"))?.[0];
     const before = { since: await sinceOf(), pid: await lab.speakerPid(node) };
     const monitor = lab.startOn("router", "ip", "monitor", "route");
     let changes = "";
@@ -148,6 +151,36 @@ describeSpeakers("which router is told what, by which node,", (speaker) => {
     expect(Object.keys(seen.answers).sort()).toEqual([...lab.nodes]);
     await table("outer", `${address}/32`, `${address}/32`);
   });
+
+  test("an agent is killed: its speaker goes on, is adopted by the next one, and told what is another", async () => {
+    const [node = ""] = lab.nodes;
+    const before = { since: await sinceOf(), pid: await lab.speakerPid(node) };
+    await lab.stopAgent(node, "SIGKILL");
+    await announce({ advertisements: [{ localPreference: 70 }] });
+    await table("inner", `${address}/32 100`, `${address}/32 70`);
+    await lab.startAgent(node);
+    await table("inner", `${address}/32 70`, `${address}/32 70`);
+    expect({ since: await sinceOf(), pid: await lab.speakerPid(node) }).toEqual(before);
+    await announce({ advertisements: null });
+    await table("inner", `${address}/32 100`, `${address}/32 100`);
+  });
+
+  test.skipIf(noSpeaker(another))(
+    `a node that is to speak by ${another} ends what an agent left of ${speaker}`,
+    async () => {
+      const [node = ""] = lab.nodes;
+      const pid = Number(await lab.speakerPid(node));
+      await lab.stopAgent(node, "SIGKILL");
+      const since = await sinceOf();
+      await lab.startAgent(node, "--speaker", another);
+      await until(lab, "the session is another", async () => {
+        const now = await sinceOf();
+        return now !== since && (now?.includes("Established") ?? false);
+      });
+      await table("inner", `${address}/32 100`, `${address}/32 100`);
+      expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    },
+  );
 
   test("the agent ends: its routes go at once, though routers would keep them over a restart", async () => {
     const [node = ""] = lab.nodes;

@@ -88,12 +88,15 @@ export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
   async function endOthers(): Promise<void> {
     for (const name of speakerNames) {
       if (name === speaker) continue;
-      for (const { pidFile, config } of programs[name](dir, commands).processes.toReversed()) {
-        const pid = await runningDaemon(pidFile, config);
-        if (pid === undefined) continue;
-        await endProcess(pid);
-        await rm(file("current"), { force: true });
-      }
+      const other = programs[name](dir, commands);
+      const found = await Promise.all(other.processes.map(({ pidFile, config }) => runningDaemon(pidFile, config)));
+      const pids = found.filter((pid) => pid !== undefined).toReversed();
+      if (pids.length === 0) continue;
+      const files = await filesOf(file("current"));
+      if (files) await other.farewell?.(files).catch(() => {});
+      for (const pid of pids) await endProcess(pid);
+      await rm(file("current"), { force: true });
+      log.info({ pids }, `${other.product} was left here and is ended`);
     }
   }
 
