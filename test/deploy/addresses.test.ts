@@ -5,6 +5,7 @@ import { clientPrograms } from "../../scripts/kubectl.mjs";
 import type { DaemonSet } from "../../src/kube/index.ts";
 import { eventually, printed } from "../support/cluster.ts";
 import { type Lab, openLab, repository, type Running } from "../support/lab.ts";
+import { noSpeaker } from "../support/bgp-lab.ts";
 import { noVipLab } from "../support/vip-lab.ts";
 
 const programs = clientPrograms();
@@ -175,4 +176,35 @@ describe.skipIf(why)(`deploy/: addresses from their manifests${why ? ` (${why})`
       }
     },
   );
+
+  test.skipIf(noSpeaker("frr"))("helm install: FRR starts with the rights that are given, and speaks", async () => {
+    const values = ["--set", "vip.enabled=false", "--set", "bgp.enabled=true", "--set", "bgp.speaker=frr"];
+    await helm(["install", "routed", chart, "-n", "kube-system", ...values]);
+    const pods: Running[] = [];
+    try {
+      pods.push(await startPod("deployment", "routed-loadbalancer"));
+      await eventually("peers are known", () => kubectl(["get", "bgppeers"]).then(() => true), 60);
+      const api = { apiVersion: "fairlead.dev/v1alpha1", kind: "BGPPeer", metadata: { name: "tor" } };
+      const spec = { peerAddress: "198.51.100.1", peerASN: 64_513, localASN: 64_512, bfd: {} };
+      await kubectl(["create", "-f", "-"], { ...api, spec });
+      pods.push(await startPod("daemonset", "routed-bgp"));
+      // There is no router: that it is BFD that says so, which bgpd hears of by zebra, takes all three of FRR's daemons.
+      const status = ["get", "bgpsession", `${node}.tor`, "-o", "jsonpath={.status.state} {.status.bfd}"];
+      await eventually(
+        "there is a session",
+        async () => {
+          const said = await kubectl(status);
+          if (/^(Connect|Idle) Down$/.test(said)) return true;
+          throw new Error(`${said} ${pods.map((pod) => pod.output()).join("\n")}`);
+        },
+        30,
+      );
+      const output = pods.map((pod) => pod.output()).join("\n");
+      expect(output).not.toContain("forbidden");
+      expect(output).not.toMatch(/"level":50/);
+    } finally {
+      await Promise.all(pods.map((pod) => pod.stop()));
+      await helm(["uninstall", "routed", "-n", "kube-system"]);
+    }
+  });
 });
