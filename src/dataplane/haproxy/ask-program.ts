@@ -1,6 +1,6 @@
 /**
- * The part of HAProxy's program that asks others itself: who authorizes requests (`auth-url`). It connects to an endpoint, reads at most so
- * much of the answer, and waits only so long. What goes wrong lets nobody in.
+ * The part of HAProxy's program that asks others itself: who authorizes requests (`auth-url`), who has pages for errors, who gets copies. It
+ * connects to an endpoint, reads at most so much of the answer, and waits only so long. What goes wrong lets nobody in.
  */
 export const luaAsk = String.raw`
 -- Seconds without a byte of the answer.
@@ -34,8 +34,31 @@ local function head_of(socket)
   return nil
 end
 
--- Sends a request, without a body, to one of the endpoints of a slot; fields are names and values in turn. nil when none answers.
-local function asked(slot, method, path, fields)
+-- The body of an answer; nil where it is larger, or does not come whole.
+local function body_of(socket, status, fields, most)
+  if status == 204 or status == 304 then return "" end
+  if not fields["transfer-encoding"] then
+    local length = fields["content-length"] and tonumber(fields["content-length"][1])
+    if length == 0 then return "" end
+    if length and length > most then return nil end
+    local text = socket:receive(length or most + 1) or ""
+    return (not length and #text <= most or #text == length) and text or nil
+  end
+  local parts, bytes = {}, 0
+  while true do
+    local size = tonumber((socket:receive("*l") or ""):match("^%x+") or "", 16)
+    if size == 0 then return table.concat(parts) end
+    bytes = bytes + (size or most + 1)
+    if bytes > most then return nil end
+    local text = socket:receive(size) or ""
+    if #text ~= size or socket:receive("*l") ~= "" then return nil end
+    parts[#parts + 1] = text
+  end
+end
+
+-- Sends a request to one of the endpoints of a slot; fields are names and values in turn. Answers status, fields and, where it may have so
+-- many bytes, the body; nil when nobody answers.
+local function asked(slot, method, path, fields, body, most)
   local list = endpoints_of(slot)
   if not list or list[1] ~= "plain" or path:find("[%z\1-\32\127]") then return nil end
   local out = { method .. " " .. path .. " HTTP/1.1", "connection: close" }
@@ -43,7 +66,8 @@ local function asked(slot, method, path, fields)
     if fields[i + 1]:find("[%z\1-\8\10-\31\127]") then return nil end
     out[#out + 1] = fields[i] .. ": " .. fields[i + 1]
   end
-  local text = table.concat(out, "\r\n") .. "\r\n\r\n"
+  if body then out[#out + 1] = "content-length: " .. #body end
+  local text = table.concat(out, "\r\n") .. "\r\n\r\n" .. (body or "")
   local first = math.random(#list)
   for i = 0, math.min(#list - 1, 3) - 1 do
     local endpoint = list[2 + (first + i) % (#list - 1)]
@@ -51,10 +75,11 @@ local function asked(slot, method, path, fields)
     local socket = core.tcp()
     socket:settimeout(patience)
     if socket:connect(host .. ":" .. endpoint[2]) then
-      local status, answer
+      local status, answer, content
       if socket:send(text) then status, answer = head_of(socket) end
+      if status and most then content = body_of(socket, status, answer, most) end
       socket:close()
-      return status, answer
+      return status, answer, content
     end
     socket:close()
   end
@@ -84,6 +109,16 @@ local unasked = {
   ["content-type"] = true, ["content-encoding"] = true, expect = true, ["if-modified-since"] = true, ["if-none-match"] = true, range = true,
   host = true, ["x-original-url"] = true, ["x-original-method"] = true, ["x-sent-from"] = true, ["x-auth-request-redirect"] = true,
 }
+
+-- Adds what a client has said to the fields of a question.
+local function pass_on(fields, headers)
+  for name, values in pairs(headers) do
+    for i = 0, unasked[name] and -1 or #values do
+      fields[#fields + 1] = name
+      fields[#fields + 1] = values[i]
+    end
+  end
+end
 
 -- The answer of a server that does not let a request in.
 local function refuse(part, state, status, answer, original)
@@ -127,12 +162,7 @@ local function authorized(txn, state)
     "host", host, "x-original-url", original, "x-original-method", request.method, "x-sent-from", "fairlead",
     "x-auth-request-redirect", #part[9] > 0 and rendered(part[9], request) or request.path .. request.query,
   }
-  for name, values in pairs(txn.http:req_get_headers()) do
-    for i = 0, unasked[name] and -1 or #values do
-      fields[#fields + 1] = name
-      fields[#fields + 1] = values[i]
-    end
-  end
+  pass_on(fields, txn.http:req_get_headers())
   local status, answer
   if slot and slot ~= "" then status, answer = asked(slot, part[6], path, fields) end
   if not status or status < 200 or status > 299 then
@@ -153,10 +183,4 @@ policies["ask"] = function(part, state)
   end
   return false
 end
-
--- After the limits: what is still to be known before a request has its slot.
-core.register_action("settle", { "http-req" }, function(txn)
-  local state = txn:get_priv()
-  if state and authorized(txn, state) then txn:set_var("txn.slot", state.slot) end
-end)
 `;

@@ -17,7 +17,7 @@ import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 import { anywhere } from "./policies.ts";
 
-/** What HAProxy 2.6 and newer do with this program. UDP it cannot do, and a copy of a request only with a process beside it. */
+/** What HAProxy 2.6 and newer do with this program. UDP it cannot do. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   "CleartextHTTP2",
@@ -42,6 +42,9 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HTTPRoutePathRewrite",
   "HTTPRoutePortRedirect",
   "HTTPRouteQueryParamMatching",
+  "HTTPRouteRequestMirror",
+  "HTTPRouteRequestMultipleMirrors",
+  "HTTPRouteRequestPercentageMirror",
   "HTTPRouteRequestTimeout",
   "HTTPRouteResponseHeaderModification",
   "HTTPRouteSchemeRedirect",
@@ -60,6 +63,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
   "BasicAuth",
   "ClientCertificate",
+  "ErrorPages",
   "ExternalAuth",
   "SessionCookie",
   "HashBalancing",

@@ -275,12 +275,12 @@ export function configText(input: ConfigInput): string {
     page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
     say(`http-request lua.route ${tag}`);
     // Who asks for it is tracked, in the same table by all threads, and then looked at.
-    const limits: readonly [counter: string, key: string, table: string][] = [
+    const counters: readonly [counter: string, key: string, table: string][] = [
       ["sc0", "txn.rate1", "fl_rates"],
       ["sc2", "txn.rate2", "fl_rates"],
       ["sc1", "txn.connections", "fl_connections"],
     ];
-    for (const [counter, key, table] of limits)
+    for (const [counter, key, table] of counters)
       say(`http-request track-${counter} var(${key}) table ${table} if { var(${key}) -m found }`);
     say("http-request lua.limits if { var(txn.limited) -m found }");
     for (const [index, counter] of [1, 2].entries())
@@ -289,6 +289,12 @@ export function configText(input: ConfigInput): string {
       );
     // Who is not let in never has a slot: neither has one for whom the program fails.
     say("http-request lua.settle if { var(txn.unsettled) -m found }");
+    // A copy has the whole body, or there is none.
+    say(
+      `http-request wait-for-body time ${limits.clientIdle}`,
+      ..."if { var(txn.copied) -m found } { req.hdr(content-length) -m found } { req.body_size le 12288 }".split(" "),
+    );
+    say("http-request lua.copy if { var(txn.copied) -m found } { var(txn.slot) -m found }");
     say("http-request allow if { var(txn.slot) -m found }");
     for (const [status, text] of statuses) page(status, text, `if { var(txn.status) -m int ${status} }`);
     for (const status of [301, 302, 303, 307, 308])
@@ -297,6 +303,7 @@ export function configText(input: ConfigInput): string {
       );
     page(503, "No endpoint is ready to take this request.");
 
+    say("http-response lua.page if { var(txn.pages) -m found }");
     say(`http-response lua.connection_answer if ${odd("res")}`);
     say("http-response set-header server fairlead unless { res.hdr(server) -m found }");
     say("http-response lua.answer if { var(txn.answer) -m found }");

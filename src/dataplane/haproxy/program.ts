@@ -1,6 +1,7 @@
 import { luaAsk } from "./ask-program.ts";
 import { luaBalance } from "./balance-program.ts";
 import { luaCertificate } from "./certificate-program.ts";
+import { luaPages } from "./pages-program.ts";
 import { luaPolicies } from "./policies-program.ts";
 
 /**
@@ -429,6 +430,7 @@ local function cors_fields(part, origin, method, headers)
   return out
 end
 
+${luaPages}
 -- Applies a route to a request: headers and path are changed, and a variable says which slot or which answer.
 local function serve(txn, item, request, tag)
   if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
@@ -443,7 +445,7 @@ local function serve(txn, item, request, tag)
   for _, part in ipairs(row) do
     if part[1] == "path" and part[2] == "Prefix" then matched = part[3] end
   end
-  local state = { txn = txn, tag = tag, request = request, path = path, rates = {} }
+  local state = { txn = txn, tag = tag, request = request, path = path, rates = {}, copies = {} }
   function state.answer(status, text, fields)
     for _, each in ipairs(own) do fields[#fields + 1] = each end
     answer_with(txn, status, text, fields)
@@ -502,12 +504,15 @@ local function serve(txn, item, request, tag)
   -- What is needed later, of the request and of its answer.
   local function remember()
     local limits = (state.connections or #state.rates > 0) and state or nil
-    if #answer + #own == 0 and not limits and not state.stays and not state.ask then return end
+    local later = limits or state.stays or state.ask or state.errors
+    if #answer + #own + #state.copies == 0 and not later then return end
     state.changes, state.own, state.limits = answer, own, limits
     txn:set_priv(state)
     if #answer + #own > 0 or state.stays then txn:set_var("txn.answer", 1) end
     if limits then txn:set_var("txn.limited", 1) end
     if state.ask then txn:set_var("txn.unsettled", 1) end
+    if state.errors then txn:set_var("txn.pages", 1) end
+    if #state.copies > 0 then txn:set_var("txn.copied", 1) end
   end
 
   for _, part in ipairs(row) do

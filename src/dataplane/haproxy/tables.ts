@@ -274,6 +274,10 @@ function createPart(tag: string, ask: Ask<World>) {
         // Whoever is found by host and path may be anybody.
         watchesAll ||= filter.pool === undefined;
         return askRow(filter, watchedSlot(filter.pool));
+      case "ErrorPages":
+        return ["errors", watchedSlot(filter.pool), filter.codes, Object.entries(filter.about)];
+      case "Mirror":
+        return ["mirror", watchedSlot(filter.pool), filter.numerator, filter.denominator];
       default:
         return filterRow(filter);
     }
@@ -388,7 +392,6 @@ function filterRow(filter: Filter): Row {
     case "BodyLimit":
     case "ClientCertificate":
       return policyRow(filter);
-    case "Mirror":
     case "Unsupported":
     default:
       // What guards requests and cannot be done keeps all of them out; the refusal says so.

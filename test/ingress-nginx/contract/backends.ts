@@ -116,17 +116,23 @@ export function backendsContract(made: Fixture, needs: Needs): void {
 
   needs("HTTPRouteRequestMirror")("mirror-target: a copy for a Service", async () => {
     const { ingress, cluster, seen } = await lab(made);
-    let copied: string | undefined;
+    const copied: string[] = [];
     cluster.service("copy", [
       await made.backend("copy", (request, response) => {
-        copied = request.url;
-        response.end();
+        let body = "";
+        request.on("data", (data) => (body += String(data)));
+        request.on("end", () => {
+          copied.push(`${request.method} ${request.url} ${body}`);
+          response.end();
+        });
       }),
     ]);
     await ingress("web", { "mirror-target": "http://copy.shop.svc.cluster.local$request_uri" });
     expect((await seen("/a?b=c")).name).toBe("web");
-    while (copied === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(copied).toBe("/a?b=c");
+    const body = "x".repeat(3000);
+    expect((await seen("/a", { method: "PUT", body, headers: { "content-length": "3000" } })).body).toBe(body);
+    while (copied.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(copied).toEqual(["GET /a?b=c ", `PUT /a ${body}`]);
   });
 
   test("configuration-snippet: header fields and redirects are read, and nothing else", async () => {
