@@ -136,6 +136,43 @@ describe("Azure's API", () => {
     expect((await found("loadBalancers"))[0]?.properties["probes"]).toMatchObject([{ name: "foreign" }]);
   });
 
+  test.each<[string, string, (string | number)[] | undefined, unknown]>([
+    ["no rule is left", "loadBalancers", ["loadBalancingRules"], []],
+    ["another port is probed", "loadBalancers", ["probes", 0, "properties", "port"], 9],
+    [
+      "no node is behind it",
+      "loadBalancers",
+      ["backendAddressPools", 0, "properties", "loadBalancerBackendAddresses"],
+      [],
+    ],
+    [
+      "clients are led by another rule",
+      "loadBalancers",
+      ["loadBalancingRules", 0, "properties", "loadDistribution"],
+      "SourceIP",
+    ],
+    ["others are let in", "securityRules", ["access"], "Allow"],
+    ["the rules for clients are gone", "securityRules", undefined, undefined],
+    ["the load balancer is gone", "loadBalancers", undefined, undefined],
+  ])("somebody else has changed it: %s; it is put right, and then left alone", async (_, kind, at, value) => {
+    const web = service({ healthCheckNodePort: 32_000, sourceRanges: ["198.51.100.0/24"] });
+    await settle(() => converge(provider(), web, signal));
+    // What Azure chooses anew each time is not compared.
+    const chosen = new Set(["etag", "resourceGuid"]);
+    const all = async () => {
+      const things = [...(await found("loadBalancers")), ...(await found("securityRules"))];
+      const text = JSON.stringify(things, (name, one: unknown) => (chosen.has(name) ? undefined : one));
+      return JSON.parse(text) as unknown;
+    };
+    const wanted = await all();
+    await azure.change(kind, at, value);
+    expect(await all()).not.toEqual(wanted);
+    const { addresses } = await settle(() => converge(provider(), web, signal));
+    expect(addresses).toEqual([{ ip: "127.97.0.10", ipMode: "VIP" }]);
+    expect(await all()).toEqual(wanted);
+    expect(await converge(provider(), web, signal)).toMatchObject({ state: "done", steps: 0 });
+  });
+
   test.each([
     ["busy", 3, "Unavailable"],
     ["throttle", 3, "Throttled"],

@@ -25,6 +25,8 @@ export interface Azure {
   mode(value: Record<string, unknown>): Promise<void>;
   /** Adds a probe of somebody else to each load balancer. */
   addForeign(): Promise<void>;
+  /** In all of a kind: puts a value in the place of what is at the end of a path in their properties; without a path, takes them away. */
+  change(kind: string, at?: readonly (string | number)[], value?: unknown): Promise<void>;
   close(): void;
 }
 

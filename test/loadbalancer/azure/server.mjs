@@ -365,6 +365,20 @@ export async function startAzure(port, folder) {
         });
       return send(204);
     }
+    if (pathname === "/_test/change") {
+      // What somebody else does: takes all of a kind away, or puts something in the place of what is at the end of a path in each.
+      const { kind, at, value } = body;
+      for (const one of all(kind)) {
+        if (at === undefined) things.delete(key(one.id));
+        else {
+          const [last, ...rest] = [...at].reverse();
+          const parent = rest.reduceRight((found, step) => found[step], one.properties);
+          parent[last] = value;
+          one.etag = `W/"${randomUUID()}"`;
+        }
+      }
+      return send(204);
+    }
     if (pathname === "/_test/state") return send(200, { things: [...things.values()], invalid, writes });
     if (!tokens.has(/^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1]))
       return send(...error(401, "InvalidAuthenticationToken", "The access token is invalid."));
@@ -392,6 +406,7 @@ export async function startAzure(port, folder) {
     state: async () => (await fetch(`${url()}/_test/state`)).json(),
     mode: (value) => post("/_test/mode", value),
     addForeign: () => post("/_test/foreign"),
+    change: (kind, at, value) => post("/_test/change", { kind, at, value }),
     close() {
       haproxy?.close();
       server.closeAllConnections();

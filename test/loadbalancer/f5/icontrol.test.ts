@@ -255,4 +255,49 @@ print(1)`);
     expect(() => provider({ api: "as3", partition: "x" })).toThrow(/config\.partition: AS3/);
     expect(() => provider({ api: "soap" })).toThrow(/config\.api: one of as3, icontrol/);
   });
+
+  test("AS3: what somebody else has declared in its place is put right, and then left alone", async () => {
+    const one = provider({ api: "as3" });
+    await make(exposure(), one);
+    type Tenant = Record<string, Record<string, Record<string, unknown>>>;
+    const now = async () => (await whole()).tenants as Record<string, Tenant>;
+    const wanted = await now();
+    const [tenant = ""] = Object.keys(wanted);
+    const [application = ""] = Object.keys(wanted[tenant] ?? {}).filter((name) => name.startsWith("svc_"));
+    const login = { method: "POST", body: JSON.stringify({ username: "admin", password }) };
+    const said = await (await fetch(`${plain}/mgmt/shared/authn/login`, login)).json();
+    const headers = { "x-f5-auth-token": (said as { token: { token: string } }).token.token };
+    const declare = async (changed: Tenant | undefined) => {
+      const declaration = { class: "ADC", schemaVersion: "3.0.0", id: tenant, [tenant]: changed };
+      const body = changed && JSON.stringify({ class: "AS3", action: "deploy", declaration });
+      const url = `${plain}/mgmt/shared/appsvcs/declare/${tenant}?async=true`;
+      const answer = await fetch(url, { method: body ? "POST" : "DELETE", headers, ...(body ? { body } : {}) });
+      expect(answer.status).toBe(202);
+      await eventually("it is done", async () =>
+        JSON.stringify((await now())[tenant]) === JSON.stringify(changed) ? true : undefined,
+      );
+    };
+    const drifts: ((changed: Tenant) => Tenant | undefined)[] = [
+      (changed) => {
+        Object.assign(changed[application]?.["vs_tcp_80"] ?? {}, { virtualPort: 81 });
+        return changed;
+      },
+      (changed) => {
+        Object.assign(changed[application]?.["pool_tcp_80"] ?? {}, { members: [] });
+        return changed;
+      },
+      (changed) => {
+        delete changed[application];
+        return changed;
+      },
+      () => undefined,
+    ];
+    for (const drift of drifts) {
+      await declare(drift(structuredClone(wanted[tenant] ?? {})));
+      await make(exposure(), one);
+      expect(await now()).toEqual(wanted);
+      expect(await converge(one, exposure(), signal)).toMatchObject({ state: "done", steps: 0 });
+    }
+    await unmake(exposure(), one);
+  });
 });

@@ -113,6 +113,34 @@ describe.each(["v2-beta", "v1"] as const)("Rancher %s", (version) => {
     expect(rancher.state().invalid).toEqual([]);
   });
 
+  test("what somebody else has changed is put right, and then left alone", async () => {
+    const wanted = exposure({
+      annotations: { scale: "2", "io.rancher.stickiness.policy": "cookie: SID\nmode: insert" },
+    });
+    await make(wanted);
+    const now = () => structuredClone(rancher.state().balancers[0]);
+    const before = now();
+    const body = () => rancher.state().balancers[0]?.body ?? {};
+    const links = () => rancher.state().balancers[0]?.links as unknown[];
+    const lb = () => (version === "v1" ? body()["loadBalancerConfig"] : body().lbConfig) as Record<string, unknown>;
+    const drifts: (() => unknown)[] = [
+      () => (body()["scale"] = 1),
+      () => delete lb()[version === "v1" ? "lbCookieStickinessPolicy" : "stickinessPolicy"],
+      () => (version === "v1" ? links().splice(0) : (lb()["portRules"] = [])),
+      () => (body()["launchConfig"] = { ports: ["81:81"] }),
+    ];
+    for (const drift of drifts) {
+      drift();
+      expect(now()).not.toEqual(before);
+      await make(wanted);
+      expect(now()).toEqual(before);
+      const writes = rancher.state().log.length;
+      await make(wanted);
+      expect(rancher.state().log).toHaveLength(writes);
+    }
+    expect(rancher.state().invalid).toEqual([]);
+  });
+
   test("what it was busy with, lost and failed at ends as it should, once", async () => {
     Object.assign(rancher.mode, { lose: 2, busy: 2, fail: 1 });
     const { reasons } = await make(exposure());
