@@ -177,6 +177,7 @@ export function startKubelet(options: KubeletOptions): Component {
 
   const directories = podDirectories(options.dir);
   const runHandler = createHandlerRunner(runtime);
+  const node = (): Node | undefined => nodes.get({ name: nodeName });
   const enqueue = (uid: string): void => controller.enqueue(uid);
   const references = createReferences(client, {
     onChange: (uid) => {
@@ -214,8 +215,9 @@ export function startKubelet(options: KubeletOptions): Component {
       references,
       tokens: createAccountTokens(client, clock),
       client,
-      node: () => nodes.get({ name: nodeName }),
+      node,
     }),
+    node,
     lookup: (namespace) => lookupIn(client, namespace),
     dns: options.dns,
     hostAddresses: addresses,

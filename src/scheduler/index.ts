@@ -3,6 +3,8 @@ export { schedule, type Placement } from "./schedule.ts";
 export type { Surroundings } from "./surroundings.ts";
 export { hostPortsOf, portsConflict, type NodeInfo } from "./node-info.ts";
 export { nodeAdmits } from "./node-affinity.ts";
+export { priorityOf } from "./priority.ts";
+export { allocatableOf, requestsOf } from "./resources.ts";
 export { tolerates, tolerationCovers } from "./taints.ts";
 export { claimNamesOf, waitsForConsumer } from "./volumes.ts";
 export {

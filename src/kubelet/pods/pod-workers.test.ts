@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { createFakeClient, type EventRecorder, startInformer } from "../../client/index.ts";
-import { type Pod, type PodSpec, resources } from "../../kube/index.ts";
+import { type Node, type Pod, type PodSpec, resources } from "../../kube/index.ts";
 import { FakeClock, silentLogger } from "../../system/index.ts";
 import type { HandlerResult } from "../probes/handler.ts";
 import { createProber } from "../probes/prober.ts";
@@ -20,6 +20,14 @@ const cleanUps: (() => void)[] = [];
 afterEach(() => {
   for (const cleanUp of cleanUps.splice(0)) cleanUp();
 });
+
+const node: Node = {
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name: "n1" },
+  spec: {},
+  status: { allocatable: { cpu: "1", pods: "10" } },
+};
 
 /** One node's workers over fakes. `settle` looks at every pod that asks for it until none does. */
 async function lab() {
@@ -85,6 +93,7 @@ async function lab() {
       node: { servers: [], searches: [], options: [] },
     },
     hostAddresses: ["10.41.0.1"],
+    node: () => node,
     allocatable: { cpu: 1, memory: 1, ephemeralStorage: 1 },
     enqueue,
     clock,
@@ -383,4 +392,31 @@ test("a pod that is gone from the API is ended without ado", async () => {
   await settle();
   expect(runtime.calls.slice(-2)).toEqual(["stop web 1000", "remove sandbox a"]);
   expect(await runtime.list()).toEqual({ sandboxes: [], containers: [] });
+});
+
+test("pods that are bound at once never take more than there is; for a critical one another ends", async () => {
+  const { client, runtime, settle, pass, events } = await lab();
+  const put = (name: string, cpu: string, priority = 0): void => {
+    client.put(resources.Pod, {
+      metadata: { name, namespace: "default", uid: name },
+      spec: { nodeName: "n1", priority, containers: [{ name, image: "i", resources: { requests: { cpu } } }] },
+    });
+  };
+  const statusOf = async (name: string) => (await client.get(resources.Pod, { namespace: "default", name })).status;
+  put("a", "600m");
+  put("b", "600m");
+  await settle();
+  expect((await statusOf("a"))?.phase).toBe("Running");
+  expect(await statusOf("b")).toMatchObject({ phase: "Failed", reason: "OutOfcpu" });
+  expect(runtime.calls).toEqual(["sandbox a", "create a", "start a"]);
+  put("c", "800m", 2_000_000_000);
+  await settle();
+  await pass(60_000);
+  expect((await statusOf("c"))?.phase).toBe("Running");
+  expect(await statusOf("a")).toMatchObject({ phase: "Failed", reason: "Preempting" });
+  expect((await statusOf("a"))?.conditions).toContainEqual(
+    expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet" }),
+  );
+  expect(runtime.calls).toContain("stop a 30000");
+  expect(events).toContain("Warning Preempting: Preempted in order to admit critical pod");
 });

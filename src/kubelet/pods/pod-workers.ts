@@ -1,11 +1,11 @@
-import type { Client, EventRecorder } from "../../client/index.ts";
-import { type Container, isStatus, type Pod, resources, type Service } from "../../kube/index.ts";
+import { type Client, type EventRecorder, setPodCondition } from "../../client/index.ts";
+import { type Container, isStatus, type Node, type Pod, resources, type Service } from "../../kube/index.ts";
 import type { Clock, Logger } from "../../system/index.ts";
 import type { RunHandler } from "../probes/handler.ts";
 import type { Prober } from "../probes/prober.ts";
 import type { ContainerRecord, Runtime, Sandbox } from "../runtime/runtime.ts";
 import type { Volumes } from "../volumes/volumes.ts";
-import { type Rejection, rejectionOf } from "./admission.ts";
+import { admit, type Rejection } from "./admission.ts";
 import { createRestartBackOff } from "./back-off.ts";
 import type { WaitingReason } from "./container-status.ts";
 import { type DnsSettings, podDns } from "./dns.ts";
@@ -35,6 +35,8 @@ export interface PodWorkersOptions {
   readonly dns: DnsSettings;
   readonly hostAddresses: readonly string[];
   readonly allocatable: DownwardFacts["allocatable"];
+  /** This node as the API has it; undefined: not seen yet. */
+  readonly node: () => Node | undefined;
   /** Asks for another look at a pod. */
   readonly enqueue: (uid: string) => void;
   readonly clock: Clock;
@@ -64,6 +66,8 @@ export function createPodWorkers(options: PodWorkersOptions): {
 } {
   const { client, runtime, pods, prober, volumes, directories, recorder, clock, log, enqueue } = options;
   const memories = new Map<string, Memory>();
+  /** Pods that this node has taken, by uid. */
+  const begun = new Set<string>();
   const backOff = createRestartBackOff(() => clock.now());
   const runtimeName = runtime.version.split("://")[0] ?? "";
 
@@ -159,6 +163,28 @@ export function createPodWorkers(options: PodWorkersOptions): {
       });
   };
 
+  const begunPods = (): Pod[] =>
+    pods
+      .all()
+      .flatMap(({ metadata }) => pods.get(metadata.uid ?? "") ?? [])
+      .filter(({ metadata, status }) => status?.startTime || begun.has(metadata.uid ?? ""));
+
+  /** Ends a pod for a critical one that does not fit beside it: with its phase its containers are stopped. */
+  const evict = async (pod: Pod): Promise<void> => {
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "TerminationByKubelet",
+      message: "Pod was preempted by Kubelet to accommodate a critical pod.",
+    };
+    const failure = { reason: "Preempting", message: "Preempted in order to admit critical pod" };
+    const written = await setPodCondition(client, pod, condition, clock.now(), { phase: "Failed", ...failure });
+    if (!written) return;
+    pods.wrote(written);
+    recorder.event(pod, "Warning", failure.reason, failure.message);
+    enqueue(pod.metadata.uid ?? "");
+  };
+
   const graceOf = (pod: Pod): number => (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
 
   const reconcile = async (uid: string): Promise<void | { again: number }> => {
@@ -170,11 +196,15 @@ export function createPodWorkers(options: PodWorkersOptions): {
 
   const advance = async (uid: string, pod: Pod, view: PodView): Promise<void | { again: number }> => {
     const memory = memoryOf(uid);
-    const rejection = view.sandbox || isTerminal(pod) ? undefined : rejectionOf(pod, pods.all());
-    if (rejection) {
-      recorder.event(pod, "Warning", rejection.reason, rejection.message);
-      return writeStatus(pod, view, rejection);
+    const admission = view.sandbox || isTerminal(pod) ? undefined : admit(pod, begunPods(), options.node());
+    if (admission && "rejected" in admission) {
+      const { reason, message } = admission.rejected;
+      recorder.event(pod, "Warning", reason, message);
+      return writeStatus(pod, view, admission.rejected);
     }
+    // Before anything is waited for: of two that come at once the second must see the first.
+    begun.add(uid);
+    for (const victim of admission?.evict ?? []) await evict(victim);
     const facts: PlanFacts = {
       backOff: (name, finishedAt) => backOff.remaining(`${uid}/${name}`, finishedAt),
       started: hasStarted,
@@ -340,6 +370,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
     backOff.forget(`${uid}/`);
     if (pod) await forget(pod);
     memories.delete(uid);
+    begun.delete(uid);
   };
 
   /** Nothing of it is left on this node: now the object may go. Finalizers of others may still hold it. */
