@@ -63,6 +63,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
   "BasicAuth",
   "ClientCertificate",
+  "DigestAuth",
   "ErrorPages",
   "ExternalAuth",
   "SessionCookie",
@@ -105,6 +106,9 @@ const lookAt = createPlainHostMemory((host) => {
       const { subject } = filter.type === "ClientCertificate" ? filter : {};
       if (subject !== undefined && anywhere(subject) === undefined)
         unreadable.push({ route: id, feature: "ClientCertificate" });
+      // HAProxy counts three things of a request at most.
+      if (filter.type === "DigestAuth" && rule.filters.filter(({ type }) => type === "RateLimit").length > 1)
+        unreadable.push({ route: id, feature: "DigestAuth" });
       if (filter.type === "BasicAuth") guarded.push({ id, secret: filter.users });
     }
   }

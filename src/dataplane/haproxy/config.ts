@@ -181,6 +181,9 @@ export function configText(input: ConfigInput): string {
   // What clients have used up; beyond it the oldest is forgotten.
   section("backend fl_rates from web");
   say("stick-table type string len 96 size 64k expire 1h store gpt0");
+  // Where nothing may be forgotten: one that finds no room is not taken.
+  section("backend fl_nonces from web");
+  say("stick-table type string len 48 size 64k expire 310s nopurge store gpc0");
   section("backend fl_connections from web");
   say("stick-table type string len 96 size 64k expire 1h store conn_cur");
 
@@ -277,6 +280,7 @@ export function configText(input: ConfigInput): string {
     // Who asks for it is tracked, in the same table by all threads, and then looked at.
     const counters: readonly [counter: string, key: string, table: string][] = [
       ["sc0", "txn.rate1", "fl_rates"],
+      ["sc2", "txn.nonce", "fl_nonces"],
       ["sc2", "txn.rate2", "fl_rates"],
       ["sc1", "txn.connections", "fl_connections"],
     ];

@@ -66,7 +66,7 @@ end)
 -- After the limits: what is still to be known before a request has its slot.
 core.register_action("settle", { "http-req" }, function(txn)
   local state = txn:get_priv()
-  if not state or (state.ask and not authorized(txn, state)) then return end
+  if not state or not is_counted(txn, state) or (state.ask and not authorized(txn, state)) then return end
   txn:set_var("txn.slot", state.slot)
 end)
 

@@ -1,6 +1,7 @@
 import { luaAsk } from "./ask-program.ts";
 import { luaBalance } from "./balance-program.ts";
 import { luaCertificate } from "./certificate-program.ts";
+import { luaDigest } from "./digest-program.ts";
 import { luaPages } from "./pages-program.ts";
 import { luaPolicies } from "./policies-program.ts";
 
@@ -328,6 +329,7 @@ ${luaPolicies}
 ${luaBalance}
 ${luaAsk}
 ${luaCertificate}
+${luaDigest}
 -- What is done ------------------------------------------------------------------------------------------------------
 
 local function changed_path(path, kind, value, matched)
@@ -504,13 +506,14 @@ local function serve(txn, item, request, tag)
   -- What is needed later, of the request and of its answer.
   local function remember()
     local limits = (state.connections or #state.rates > 0) and state or nil
-    local later = limits or state.stays or state.ask or state.errors
+    local settles = state.ask or state.counted
+    local later = limits or state.stays or settles or state.errors
     if #answer + #own + #state.copies == 0 and not later then return end
     state.changes, state.own, state.limits = answer, own, limits
     txn:set_priv(state)
     if #answer + #own > 0 or state.stays then txn:set_var("txn.answer", 1) end
     if limits then txn:set_var("txn.limited", 1) end
-    if state.ask then txn:set_var("txn.unsettled", 1) end
+    if settles then txn:set_var("txn.unsettled", 1) end
     if state.errors then txn:set_var("txn.pages", 1) end
     if #state.copies > 0 then txn:set_var("txn.copied", 1) end
   end
@@ -547,7 +550,7 @@ local function serve(txn, item, request, tag)
   remember()
   if state.path ~= request.path then http:req_set_path(state.path) end
   state.slot = slot
-  if not state.ask then txn:set_var("txn.slot", slot) end
+  if not state.ask and not state.counted then txn:set_var("txn.slot", slot) end
 end
 
 core.register_action("route", { "http-req" }, function(txn, tag)

@@ -269,7 +269,8 @@ function createPart(tag: string, ask: Ask<World>) {
   function rowOfFilter(filter: Filter): Row {
     switch (filter.type) {
       case "BasicAuth":
-        return ["basic", filter.realm, usersRow(filter.users)];
+      case "DigestAuth":
+        return [filter.type === "BasicAuth" ? "basic" : "digest", filter.realm, usersRow(filter.users)];
       case "ExternalAuth":
         // Whoever is found by host and path may be anybody.
         watchesAll ||= filter.pool === undefined;

@@ -10,9 +10,14 @@ import { tlsContract } from "./tls.ts";
 
 /**
  * What ingress-nginx's annotations mean, the same for every data plane. What one says it cannot do is not asked of it here: then
- * `refusals.test.ts` sees that it is refused loudly.
+ * `refusals.test.ts` sees that it is refused loudly. `crypt`: passwords may be told by crypt(3).
  */
-export function ingressNginxContract(name: string, start: StartDataPlane, capabilities?: ReadonlySet<Feature>): void {
+export function ingressNginxContract(
+  name: string,
+  start: StartDataPlane,
+  capabilities?: ReadonlySet<Feature>,
+  crypt = true,
+): void {
   const needs: Needs = (...features) => {
     if (!capabilities || features.every((feature) => capabilities.has(feature))) return test;
     return () => {};
@@ -22,7 +27,7 @@ export function ingressNginxContract(name: string, start: StartDataPlane, capabi
     describe("routing", () => routingContract(made, needs));
     describe("redirects", () => redirectsContract(made));
     describe("guards", () => {
-      guardsContract(made, needs);
+      guardsContract(made, needs, crypt);
       tlsContract(made, needs);
     });
     describe("backends", () => backendsContract(made, needs));
