@@ -1,6 +1,7 @@
 import { openSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { DataPlaneName } from "../dataplane/index.ts";
 import { CliError } from "./errors.ts";
@@ -11,16 +12,25 @@ export function dataPlaneName(value: unknown, option = "--dataplane"): DataPlane
   throw new CliError("USAGE", `${option} ${JSON.stringify(value)} is no data plane`, "use embedded, haproxy or nginx");
 }
 
-/** The addresses of `--address`, with commas between. Throws `CliError` for what is none. */
-export function listenAddresses(value: string): readonly string[] {
+/** The addresses of `--address`, or of another option, with commas between. Throws `CliError` for what is none. */
+export function listenAddresses(value: string, option = "--address"): readonly string[] {
   const addresses = value.split(",").map((one) => one.trim());
   if (addresses.every((one) => isIP(one)) && new Set(addresses).size === addresses.length) return addresses;
   throw new CliError(
     "USAGE",
-    `--address ${JSON.stringify(value)} is not usable`,
+    `${option} ${JSON.stringify(value)} is not usable`,
     "give an IP address, or several with commas between: 0.0.0.0,:: is every address of both families",
   );
 }
+
+/** Every address of the families that this machine has. */
+export const everyAddress = (): readonly string[] => (hasIpv6() ? ["0.0.0.0", "::"] : ["0.0.0.0"]);
+
+/** Where a port for probes is open to all: `[::]:PORT` is open to IPv4 too. */
+export const anywhere = (port: number): string => `${hasIpv6() ? "[::]" : "0.0.0.0"}:${port}`;
+
+const hasIpv6 = (): boolean =>
+  Object.values(networkInterfaces()).some((list) => list?.some(({ family }) => family === "IPv6"));
 
 /** What a data plane tells of its requests. */
 export interface Observation {

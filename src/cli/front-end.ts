@@ -86,10 +86,11 @@ export function leadOne(
   });
 }
 
-/** This machine's first address that others can reach. */
+/** This machine's first address that others can reach, of IPv4 where it has one. */
 export function ownAddress(): string {
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+  const outside = all.filter(({ family, internal, scopeid }) => !internal && !(family === "IPv6" && scopeid !== 0));
+  return (outside.find(({ family }) => family === "IPv4") ?? outside[0])?.address ?? "127.0.0.1";
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

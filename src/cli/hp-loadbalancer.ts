@@ -10,6 +10,7 @@ import {
   type LoadBalancerProvider,
 } from "../loadbalancer/index.ts";
 import { type LogLevel, systemCommands } from "../system/index.ts";
+import { anywhere } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { leadOne, runFrontEnd } from "./front-end.ts";
 import { clientFor } from "./loadbalancer.ts";
@@ -44,7 +45,7 @@ export function hpLoadbalancerCommand(): Command {
     .option("--node-label <key=value>", "nodes that may hold addresses, as type=loadbalancer (default: all)")
     .option("--cluster <name>", "name of this cluster, as load balancers outside are marked with it", "kubernetes")
     .option("--no-probe", "do not ask the network whether somebody else has an address")
-    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", "0.0.0.0:8081")
+    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", anywhere(8081))
     .addOption(new Option("--log-level <level>", "debug, info, warn or error").default("info"))
     .addHelpText(
       "after",

@@ -24,7 +24,15 @@ import {
 import { resources } from "../kube/index.ts";
 import type { GatewayTranslation } from "../routing/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
-import { dataPlaneName, listenAddresses, openAccessLog, requireDataPlane, type Observation } from "./data-plane.ts";
+import {
+  anywhere,
+  dataPlaneName,
+  everyAddress,
+  listenAddresses,
+  type Observation,
+  openAccessLog,
+  requireDataPlane,
+} from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
@@ -38,7 +46,7 @@ import { startStatusEndpoint } from "./status-endpoint.ts";
 interface Flags extends AcmeFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly httpPort: number;
   readonly httpsPort: number;
   readonly httpBindPort?: number;
@@ -55,7 +63,7 @@ interface Flags extends AcmeFlags {
   readonly udpServicesConfigmap?: string;
   readonly defaultSslCertificate?: string;
   readonly gatewayApi: boolean;
-  readonly gatewayAddress?: string;
+  readonly gatewayAddress?: readonly string[];
   readonly statusAddress: string;
   readonly controlSocket: string;
   readonly shutdownDelay: number;
@@ -75,7 +83,9 @@ export function ingressCommand(): Command {
       "how to reach the cluster (default: KUBECONFIG, ~/.kube/config, the pod's service account)",
     )
     .option("--context <name>", "context of the kubeconfig")
-    .option("--address <ips>", "addresses to listen on, with commas between", listenAddresses, ["0.0.0.0"])
+    .option("--address <ips>", "addresses to listen on, with commas between (default: all)", (value) =>
+      listenAddresses(value),
+    )
     .option(
       "--dataplane <name>",
       "what serves them: embedded, haproxy or nginx",
@@ -108,10 +118,11 @@ export function ingressCommand(): Command {
     .option("--acme-account <namespace/name>", "Secret with the account's key, made when it is not there")
     .option("--no-gateway-api", "serve Ingresses only")
     .option(
-      "--gateway-address <ip>",
-      "where Services of Gateways find this process (default: POD_IP, else an interface)",
+      "--gateway-address <ips>",
+      "where Services of Gateways find this process, one of each family (default: POD_IPS or POD_IP, else an interface)",
+      (value) => listenAddresses(value, "--gateway-address"),
     )
-    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", "0.0.0.0:10254")
+    .option("--status-address <ip:port>", "for /healthz, /readyz and /metrics", anywhere(10_254))
     .option("--control-socket <path>", "of `ingress switch`; empty: none", defaultControlSocket("ingress"))
     .option("--shutdown-delay <seconds>", "go on serving for so long after SIGTERM, unready", secondsOf, 0)
     .option("--leader-elect-namespace <namespace>", "namespace of the Lease (default: the pod's)", ownNamespace())
@@ -272,7 +283,7 @@ async function run(flags: Flags): Promise<void> {
             informers,
             current: () => ingress.current(),
             ...(flags.gatewayApi ? { gateways: () => gateway?.current() } : {}),
-            address: () => addressOf(flags),
+            address: () => addressesOf(flags)[0] ?? "",
             signal: until,
             clock,
             log,
@@ -323,7 +334,7 @@ interface Parts extends Observation {
 function dataplaneOf(flags: Flags, parts: Parts): SwitchableDataPlane {
   try {
     const trustedForwarders = flags.trustedForwarder ?? [];
-    return startSwitchable(flags.dataplane, { ...parts, address: flags.address, trustedForwarders });
+    return startSwitchable(flags.dataplane, { ...parts, address: flags.address ?? everyAddress(), trustedForwarders });
   } catch (error) {
     if (error instanceof TypeError) throw new CliError("USAGE", `--trusted-forwarder: ${error.message}`);
     throw error;
@@ -349,7 +360,7 @@ async function serveGateways(
   const gateway = startGateway({
     ...parts,
     dataplane,
-    addresses: () => [addressOf(flags)],
+    addresses: () => addressesOf(flags),
     onServed,
     events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
   });
@@ -365,6 +376,7 @@ async function serveGateways(
 }
 
 /** Where others reach this process. */
-function addressOf({ gatewayAddress }: Flags): string {
-  return gatewayAddress ?? process.env["POD_IP"] ?? ownAddress();
+function addressesOf({ gatewayAddress }: Flags): readonly string[] {
+  const { POD_IPS: all, POD_IP: one } = process.env;
+  return gatewayAddress ?? (all ? listenAddresses(all, "POD_IPS") : [one ?? ownAddress()]);
 }

@@ -3,7 +3,7 @@ import { createInformers } from "../client/index.ts";
 import { type DataPlaneName, startDataPlane } from "../dataplane/index.ts";
 import { isRancherIngress, loadProvider, startLbController, startProviderController } from "../loadbalancer/index.ts";
 import type { LogLevel } from "../system/index.ts";
-import { dataPlaneName, listenAddresses, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, everyAddress, listenAddresses, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { aborted, type FrontEndParts, leadOne, ownAddress, port, runFrontEnd } from "./front-end.ts";
 import { clientFor } from "./loadbalancer.ts";
@@ -15,7 +15,7 @@ interface Flags {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly healthPort: number;
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly dataplane: DataPlaneName;
   readonly publishAddress?: readonly string[];
   readonly cluster: string;
@@ -42,9 +42,11 @@ export function lbControllerCommand(): Command {
     .option("--kubeconfig <file>", "how to reach the cluster (default: KUBECONFIG, the pod's service account)")
     .option("--context <name>", "context of the kubeconfig")
     .option("--health-port <port>", "/healthz, /readyz, /metrics", port, 10_241)
-    .option("--address <ips>", "provider haproxy: addresses to listen on, with commas between", listenAddresses, [
-      "0.0.0.0",
-    ])
+    .option(
+      "--address <ips>",
+      "provider haproxy: addresses to listen on, with commas between (default: all)",
+      (value) => listenAddresses(value),
+    )
     .option(
       "--dataplane <name>",
       "provider haproxy: embedded, or haproxy for a process of HAProxy, which keeps no client by a cookie",
@@ -109,7 +111,13 @@ const leaseName = "fairlead-lb-controller";
 async function serveHere(flags: Flags, parts: FrontEndParts): Promise<readonly { stopped: Promise<unknown> }[]> {
   const { metrics, signal, clock, log } = parts;
   let leading = false;
-  const dataplane = startDataPlane(flags.dataplane, { metrics, signal, clock, log, address: flags.address });
+  const dataplane = startDataPlane(flags.dataplane, {
+    metrics,
+    signal,
+    clock,
+    log,
+    address: flags.address ?? everyAddress(),
+  });
   const addresses = flags.publishAddress ?? [process.env["HOST_IP"] ?? ownAddress()];
   const served = startLbController({ ...parts, dataplane, addresses, leading: () => leading });
   await openHealth(flags, parts, () => served.unserved());

@@ -22,7 +22,7 @@ import {
 } from "../loadbalancer/index.ts";
 import type { Balance } from "../routing/index.ts";
 import { systemCommands, type LogLevel } from "../system/index.ts";
-import { dataPlaneName, listenAddresses, requireDataPlane } from "./data-plane.ts";
+import { dataPlaneName, everyAddress, listenAddresses, requireDataPlane } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
 import { goBoolean, port, runFrontEnd, wholeNumber } from "./front-end.ts";
 import { clientFor } from "./loadbalancer.ts";
@@ -45,7 +45,7 @@ interface Flags {
   readonly defaultReturnCode: number;
   readonly balanceAlgorithm: Balance;
   readonly namespace?: string;
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly dataplane: DataPlaneName;
   readonly cfg?: string;
   readonly dry: boolean;
@@ -74,7 +74,9 @@ export function serviceLoadbalancerCommand(): Command {
     .option("--default-return-code <code>", "its code", wholeNumber(200, 599), 404)
     .option("--balance-algorithm <name>", "roundrobin, leastconn, first or source", algorithm, "roundrobin" as const)
     .option("--namespace <namespace>", "the only namespace (default: all)")
-    .option("--address <ips>", "addresses to listen on, with commas between", listenAddresses, ["0.0.0.0"])
+    .option("--address <ips>", "addresses to listen on, with commas between (default: all)", (value) =>
+      listenAddresses(value),
+    )
     .option("--dataplane <name>", "what serves them: embedded or haproxy", dataPlaneName, "embedded" as const)
     .option("--cfg <file>", "loadbalancer.json: another balancer, by a template and a reload command, serves them")
     .option("--dry [bool]", "with --cfg: print what the template makes, and end", goBoolean, false)
@@ -136,7 +138,13 @@ async function run(flags: Flags): Promise<void> {
     const { metrics, signal, clock, log } = parts;
     const balancer = startServiceLoadBalancer({
       ...parts,
-      dataplane: startDataPlane(flags.dataplane, { metrics, signal, clock, log, address: flags.address }),
+      dataplane: startDataPlane(flags.dataplane, {
+        metrics,
+        signal,
+        clock,
+        log,
+        address: flags.address ?? everyAddress(),
+      }),
       tcpServices: flags.tcpServices ?? [],
       ...(flags.targetService ? { targetService: flags.targetService } : {}),
       ...(flags.namespace ? { namespace: flags.namespace } : {}),
