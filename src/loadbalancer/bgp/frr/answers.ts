@@ -17,6 +17,9 @@ const object = (value: unknown): Json => (typeof value === "object" && value !==
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown): number => (typeof value === "number" ? value : 0);
 
+/** What bgpd says of a session that has not been up: it was there before its address family was, by a moment. */
+const atFirst = "No AFI/SAFI activated for peer";
+
 /** Reads `show bgp vrf all neighbors json`: sessions by `sessionKey`, which is the name of their view. */
 export function readNeighbors(answer: unknown): ReadonlyMap<string, FrrSession> {
   const found = new Map<string, FrrSession>();
@@ -28,7 +31,9 @@ export function readNeighbors(answer: unknown): ReadonlyMap<string, FrrSession> 
       const families = object(neighbor["addressFamilyInfo"]);
       const family = address.includes(":") ? "ipv6" : "ipv4";
       const routes = object(families[`${family}Unicast`]);
-      const error = [text(neighbor["lastNotificationReason"]), text(neighbor["lastResetDueTo"])].find((said) => said);
+      const error = [text(neighbor["lastNotificationReason"]), text(neighbor["lastResetDueTo"])].find(
+        (said) => said && said !== atFirst,
+      );
       found.set(view, {
         address,
         family,

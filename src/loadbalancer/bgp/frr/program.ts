@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isAnswered, type CommandRunner } from "../../../system/index.ts";
 import type { SpeakerProcess, SpeakerProgram, SpeakerState } from "../speaker.ts";
@@ -28,7 +29,9 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
     return { file: join(folder, daemon), args: () => args, pidFile, config, isReady: () => isAnswered(socket) };
   };
 
-  /** Those that were lists of prefixes, and of which version. */
+  /** What FRR would read, but for routes. */
+  let readable: ReadonlySet<string> = new Set();
+  /** How many updates a session had sent when its prefixes were asked for. */
   const told = new Map<string, number>();
 
   async function change(before: readonly FrrUnit[], after: readonly FrrUnit[]): Promise<void> {
@@ -67,6 +70,10 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
       ]);
     },
     async refusal(path) {
+      const units = JSON.parse(await readFile(join(path, unitsFile), "utf8")) as FrrUnit[];
+      // Routes are numbers and names of ours, and to start both daemons for each would take longer than to tell it.
+      const said = units.filter(({ of }) => of === undefined).map(({ set }) => set.join("\n"));
+      if (said.every((one) => readable.has(one))) return undefined;
       for (const daemon of ["bfdd", "bgpd"]) {
         const args = ["-C", ...identity, "-f", join(path, `${daemon}.conf`), "--log", "stdout"];
         const { code, stderr, stdout } = await runner.run(join(folder, daemon), args);
@@ -74,6 +81,7 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
         const wrong = /on config line .*/.exec(stdout + stderr)?.[0];
         if (wrong !== undefined || code !== 0) return `${daemon}: ${wrong ?? (stderr || stdout).trim()}`;
       }
+      readable = new Set(said);
       return undefined;
     },
     async reload(before, after) {
