@@ -68,6 +68,8 @@ export function withLocalNodePorts(
 
 /** Undefined for a Service without NodePorts: there is nothing to listen for. */
 function nodePortsOf(plan: NodePlan): NodePlan | undefined {
+  // Most have none.
+  if (!plan.ports.some(({ frontends }) => frontends.some(({ kind }) => kind === "NodePort"))) return undefined;
   const ports = plan.ports
     .map((port) => ({ ...port, frontends: port.frontends.filter(({ kind }) => kind === "NodePort") }))
     .filter((port) => port.frontends.length > 0);

@@ -16,6 +16,8 @@ export interface Netlink {
   commit(batch: Buffer): void;
   /** Hands over what was told of changes since the last call; false when some was lost. */
   changes(visit: (change: Message) => void): boolean;
+  /** Whether changes are told from now on. While they are not, the kernel is spared making the messages: a large change costs it a third less. */
+  listen(on: boolean): void;
   close(): void;
 }
 
@@ -156,8 +158,9 @@ export function decode(data: Buffer): Received {
 }
 
 const [afNetlink, raw, nonBlocking, closeOnExec, netfilter] = [16, 3, 0o4000, 0o2000000, 12];
-/** The group that is told of changes in nftables. */
-const changesGroup = 1 << 6;
+/** The number of the group that is told of changes in nftables. */
+const changesGroup = 7;
+const [solNetlink, addMembership, dropMembership] = [270, 1, 2];
 const [solSocket, sendBufferForce, receiveBufferForce] = [1, 32, 33];
 const bufferSize = 1 << 17;
 /** Bytes the kernel may hold for us of what changes. */
@@ -178,6 +181,8 @@ export interface NetlinkSocket {
   hold(bytes: number): void;
   /** Bytes that one message to the kernel may have. */
   allow(bytes: number): void;
+  /** Hears of changes, or does not. */
+  follow(on: boolean): void;
   close(): void;
 }
 
@@ -188,7 +193,7 @@ export const [again, noBufferSpace] = [11, 105];
  * Opens sockets in the network namespace that this thread is in. Rejects where there is no foreign function interface; what it gives throws
  * `NetlinkError` where there is no right to open one.
  */
-export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocket> {
+export async function netlinkSockets(): Promise<() => NetlinkSocket> {
   const { default: koffi } = await import("koffi");
   const libc = koffi.load("libc.so.6");
   const socket = libc.func("int socket(int domain, int type, int protocol)");
@@ -204,12 +209,11 @@ export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocke
     setOption(fd, solSocket, name, size, size.length);
   };
 
-  return (groups) => {
+  return () => {
     const fd = Number(socket(afNetlink, raw | nonBlocking | closeOnExec, netfilter));
     if (fd < 0) throw new NetlinkError(koffi.errno());
     const address = Buffer.alloc(12);
     put(address, afNetlink, 0, 2);
-    put(address, groups, 8, 4);
     if (Number(bind(fd, address, address.length)) !== 0) {
       const errno = koffi.errno();
       shut(fd);
@@ -225,6 +229,12 @@ export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocke
       },
       hold: (bytes) => setSize(fd, receiveBufferForce, bytes),
       allow: (bytes) => setSize(fd, sendBufferForce, bytes),
+      follow(on) {
+        const group = Buffer.alloc(4);
+        put(group, changesGroup, 0, 4);
+        if (Number(setOption(fd, solNetlink, on ? addMembership : dropMembership, group, group.length)) !== 0)
+          throw new NetlinkError(koffi.errno());
+      },
       close: () => shut(fd),
     };
   };
@@ -233,12 +243,13 @@ export async function netlinkSockets(): Promise<(groups: number) => NetlinkSocke
 /** Opens it in the network namespace that this thread is in. Throws where there is no foreign function interface or no right to do so. */
 export async function openNetlink(): Promise<Netlink> {
   const open = await netlinkSockets();
-  const asking = open(0);
-  const listening = open(changesGroup);
+  const asking = open();
+  const listening = open();
+  listening.follow(true);
   // To close a socket of netfilter waits until all that was removed from nftables is freed, some 10 ms: none is opened for a look.
-  const counting = open(0);
+  const counting = open();
   listening.hold(backlog);
-  const committing = open(0);
+  const committing = open();
   /** Bytes that may be sent at once. */
   let largestBatch = 0;
   let sequence = 0;
@@ -320,6 +331,9 @@ export async function openNetlink(): Promise<Netlink> {
         else if (data === again) return complete;
         else return false;
       }
+    },
+    listen(on) {
+      if (!closed) listening.follow(on);
     },
     close() {
       if (closed) return;

@@ -31,7 +31,7 @@ export async function followPackets(
   tell: (packet: LoggedPacket) => void,
   { signal, clock }: { readonly signal: AbortSignal; readonly clock: Clock },
 ): Promise<void> {
-  const socket = (await netlinkSockets())(0);
+  const socket = (await netlinkSockets())();
   try {
     socket.send(bindMessage());
     const answer = socket.take();

@@ -23,8 +23,6 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
   let theirs = new Set<string>();
   /** Changes of ours under way: what is heard meanwhile cannot be told from theirs yet. */
   let changing = 0;
-  /** All was built anew by this generation: what is heard of it and of older ones does not matter. */
-  let fresh: number | undefined;
   let isLost = false;
 
   function note(message: Message): void {
@@ -33,10 +31,7 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
       if (name !== undefined) current.add(name);
       return;
     }
-    const generation = generationIn(message);
-    // Generations are 32 bits wide and begin anew.
-    const isOld = fresh !== undefined && ((generation - fresh) | 0) <= 0;
-    if (!own.delete(generation) && !isOld) for (const name of current) theirs.add(name);
+    if (!own.delete(generationIn(message))) for (const name of current) theirs.add(name);
     if (current.size > 0) current = new Set();
   }
 
@@ -51,17 +46,22 @@ export function createTamperWatch(netlink: Netlink, ours: (change: Message) => s
     async ownChange(change, anew) {
       const before = netlink.generation();
       changing++;
-      const made = await change().finally(() => changing--);
-      const after = netlink.generation();
-      if (after !== before + made) return;
-      if (!anew) {
-        for (let generation = before + 1; generation <= after; generation++) own.add(generation);
+      // Nothing that is heard until all is built anew matters, and of a large change there is much to hear.
+      if (anew) netlink.listen(false);
+      const made = await change().finally(() => {
+        changing--;
+        if (anew) netlink.listen(true);
+      });
+      if (anew) {
+        forget();
+        netlink.changes(() => {});
+        // Who has done something meanwhile has not been heard.
+        isLost = netlink.generation() !== before + made;
         return;
       }
-      // Nobody else had done anything until then. Who does while this is read is noted, if it can be.
-      forget();
-      fresh = after;
-      if (!netlink.changes(note)) isLost = netlink.generation() !== after;
+      const after = netlink.generation();
+      if (after !== before + made) return;
+      for (let generation = before + 1; generation <= after; generation++) own.add(generation);
     },
     touched() {
       if (changing > 0) return nothing;
