@@ -160,15 +160,24 @@ describe("nginx", () => {
     expect(asText(table)).toEqual(before);
   });
 
-  test("a host more among many is a row for each listener", () => {
+  test("a host more among many is one row, and a listener more of the same hosts two", () => {
     const table = createRowTable(defaultLimits);
     const [before, after] = manyHosts();
     table.follow(before.model, contextOf(before));
     expect(table.follow(after.model, contextOf(after)).map(([name]) => name)).toEqual([
       "host/http//new.test",
-      "host/https//new.test",
       "pool/ns/b:80",
     ]);
+    const [first] = after.model.listeners;
+    const listeners = first ? [...after.model.listeners, { ...first, name: "more" }] : [];
+    const names = table.follow({ ...after.model, listeners }, contextOf(after)).map(([name]) => name);
+    expect(names).toEqual(["listener/more", "server/more/"]);
+    // Who had the rows is gone: they are another's before anybody looks for them there.
+    const rest = table.follow({ ...after.model, listeners: listeners.slice(1) }, contextOf(after));
+    const written = rest.filter(([, row]) => row).map(([name]) => name);
+    expect(written.filter((name) => name.startsWith("host/"))).toHaveLength(301);
+    expect(written.at(-1)).toBe("server/more/");
+    expect(written.indexOf("server/https/")).toBeGreaterThan(written.findLastIndex((name) => name.startsWith("host/")));
   });
 });
 

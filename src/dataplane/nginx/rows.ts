@@ -8,6 +8,7 @@ import {
   type Filter,
   type HeaderChanges,
   type HostRoutes,
+  type HostTable,
   type Listener,
   type PolicyFilter,
   type Pool,
@@ -80,7 +81,7 @@ export function createRowTable(limits: RowLimits): RowTable {
   let keyPairs = new Map<string, Buffer>();
   let lastKeyPair: RowContext["keyPair"] = () => undefined;
   let pools = new Map<string, Pool>();
-  /** By listener and server. */
+  /** By listener and server: the first that has them. */
   let hosts = new Map<string, HostValues<HostRows>>();
   /** All but those of hosts and pools. */
   let others: Rows = new Map();
@@ -102,6 +103,7 @@ export function createRowTable(limits: RowLimits): RowTable {
       lastKeyPair = keyPair;
       const nextPairs = new Map<string, Buffer>();
       const nextHosts = new Map<string, HostValues<HostRows>>();
+      const owners = new Map<HostTable, string>();
       const nextOthers: Rows = new Map();
       const refused = sameSet(refusedBefore, refusedNow);
       refusedBefore = refused;
@@ -132,8 +134,13 @@ export function createRowTable(limits: RowLimits): RowTable {
         for (const [name, certificate] of server.tls?.certificates ?? []) addKeyPair(`${at}/${name}`, certificate);
         if (server.kind !== "http") return;
         const { semantics, wildcard, fallback } = server.hosts;
-        const made = valuesOfHosts(server.hosts, hosts.get(at), refused, (host) => rowsOfHost(host, ask));
-        nextHosts.set(at, made);
+        // What serves the same hosts, as HTTPS beside HTTP, has them once: under the name of the first.
+        const owner = owners.get(server.hosts) ?? at;
+        owners.set(server.hosts, owner);
+        const made =
+          nextHosts.get(owner) ??
+          valuesOfHosts(server.hosts, hosts.get(owner), refused, (host) => rowsOfHost(host, ask));
+        nextHosts.set(owner, made);
         const last = fallback ? [fallback] : [];
         for (const secret of usersOfRoutes(last)) addUsers(secret);
         let depth = depthOfRoutes(last);
@@ -146,6 +153,7 @@ export function createRowTable(limits: RowLimits): RowTable {
           encodeRow({
             semantics,
             wildcards: wildcard.size > 0,
+            hosts: owner,
             ...(fallback ? { fallback: rowOfRoute(fallback, refused.has(fallback.id), limits) } : {}),
           }),
         );

@@ -122,7 +122,7 @@ function _M.route(id, name, host, path)
   local gateway = server.semantics == "Gateway"
   local pure = true
   local route, matched
-  at = "host/" .. at .. "/"
+  at = "host/" .. server.hosts .. "/"
   if host ~= "" then
     local row = rows.get(at .. host)
     if row then
