@@ -3,8 +3,13 @@ import { createMetrics, silentLogger, systemClock } from "../../src/system/index
 import { embeddedProgram } from "../support/embedded-program.ts";
 
 /** A data plane on loopback alone, ready to be given a model. */
-export async function startPlane(name: DataPlaneName, signal: AbortSignal): Promise<DataPlane> {
+export async function startPlane(
+  name: DataPlaneName,
+  signal: AbortSignal,
+  more: { readonly directory?: string } = {},
+): Promise<DataPlane> {
   const plane = startDataPlane(name, {
+    ...more,
     address: "127.0.0.1",
     embeddedProgram: await embeddedProgram(),
     metrics: createMetrics(),

@@ -2,7 +2,10 @@ import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
 import { request as httpsRequest } from "node:https";
 import { createServer as createHttp, type IncomingMessage, type Server as HttpServer } from "node:http";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Server as TcpServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { connect as connectTls, createServer as createTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DataPlane, missingFor } from "../../src/dataplane/index.ts";
@@ -204,16 +207,16 @@ describe.each(planes)("streams and datagrams on %s", (name, why) => {
     servers: new Map(all.map((each) => [each.hostname, each])),
   });
 
-  async function serve(listeners: readonly Listener[], pools: readonly Pool[]): Promise<void> {
+  async function serve(listeners: readonly Listener[], pools: readonly Pool[], by = plane): Promise<void> {
     const model: RoutingModel = { listeners, pools: new Map(pools.map((pool) => [pool.key, pool])) };
     const keyPair = ({ hostname }: Certificate) => {
       let pair = pairs.get(hostname);
       if (!pair) pairs.set(hostname, (pair = selfSigned(Date.now(), [hostname])));
       return pair;
     };
-    const { refused } = await plane.apply({ model, keyPair });
+    const { refused } = await by.apply({ model, keyPair });
     expect(refused).toEqual([]);
-    expect(plane.listeners().map(({ error }) => error)).toEqual(listeners.map(() => undefined));
+    expect(by.listeners().map(({ error }) => error)).toEqual(listeners.map(() => undefined));
   }
 
   async function many(port: number, count = 24): Promise<Set<string>> {
@@ -327,6 +330,35 @@ describe.each(planes)("streams and datagrams on %s", (name, why) => {
     await serve([listenerOf("tls", port, "TLS", through, { ...renewed, tls: { certificates } })], pools);
     expect(await askTls(port, "ends.example")).toBe("DNS:ends.example, DNS:new.example clear");
   });
+
+  test.skipIf(why ?? name !== "nginx")(
+    "nginx that is killed comes back as it was, with its servers inside",
+    async () => {
+      const directory = await mkdtemp(join(tmpdir(), "fairlead-test-"));
+      const over = new AbortController();
+      const own = await startPlane("nginx", over.signal, { directory });
+      try {
+        const port = await freePort();
+        const through = streamServer("through.example", { "through.example": { secure: 1 } });
+        const ends = streamServer("ends.example", { "ends.example": { clear: 1 } }, true);
+        const pools = [poolOf("secure", "tcp", ["secure"]), poolOf("clear", "tcp", ["clear"])];
+        await serve([listenerOf("tls", port, "TLS", through, ends)], pools, own);
+        expect(await askTls(port, "ends.example")).toContain("DNS:ends.example");
+        const master = async (): Promise<number> => Number(await readFile(join(directory, "nginx.pid"), "utf8"));
+        const before = await master();
+        process.kill(before, "SIGKILL");
+        await eventually("there is another one", async () => (await master().catch(() => before)) !== before);
+        await eventually("it serves", async () => (await askTls(port, "ends.example")).endsWith(" clear"));
+        expect(await askTls(port, "through.example")).toBe("DNS:own.example secure");
+        await own.updatePools([poolOf("clear", "tcp", [])]);
+        expect(await askTls(port, "ends.example")).not.toContain("clear");
+      } finally {
+        over.abort();
+        await own.stopped;
+        await rm(directory, { recursive: true, force: true });
+      }
+    },
+  );
 
   async function get(port: number, servername: string, host = servername): Promise<Reply> {
     const options = { host: "127.0.0.1", port, servername, headers: { host }, rejectUnauthorized: false, agent: false };
