@@ -23,7 +23,7 @@ const dataplane = process.env["FAIRLEAD_DATAPLANE"] ?? "embedded";
 const claimed: Readonly<Record<string, readonly string[]>> = {
   embedded: ["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP"],
   haproxy: ["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TCP"],
-  nginx: ["GATEWAY-HTTP", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP"],
+  nginx: ["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP", "GATEWAY-UDP"],
 };
 const profiles = claimed[dataplane] ?? [];
 

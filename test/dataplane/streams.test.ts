@@ -1,7 +1,13 @@
 import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
 import { request as httpsRequest } from "node:https";
-import { createServer as createHttp, type IncomingMessage, type Server as HttpServer } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2 } from "node:http2";
+import {
+  createServer as createHttp,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server as HttpServer,
+} from "node:http";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Server as TcpServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -75,7 +81,7 @@ const streamServer = (hostname: string, routes: Readonly<Record<string, Weights>
   ...(ends ? { tls: { certificates: new Map([[hostname, certificateOf(hostname)]]) } } : {}),
 });
 
-function httpServer(hostname: string, pool: string): Server {
+function httpServer(hostname: string, pool: string, secure = true): Server {
   const route = {
     id: `http ${hostname}`,
     host: hostname,
@@ -91,7 +97,7 @@ function httpServer(hostname: string, pool: string): Server {
     hostname,
     owner,
     hosts: { semantics: "Gateway", exact: new Map([[hostname, routes]]), wildcard: new Map() },
-    tls: { certificates: new Map([[hostname, certificateOf(hostname)]]) },
+    ...(secure ? { tls: { certificates: new Map([[hostname, certificateOf(hostname)]]) } } : {}),
   };
 }
 
@@ -330,6 +336,46 @@ describe.each(planes)("streams and datagrams on %s", (name, why) => {
     await serve([listenerOf("tls", port, "TLS", through, { ...renewed, tls: { certificates } })], pools);
     expect(await askTls(port, "ends.example")).toBe("DNS:ends.example, DNS:new.example clear");
   });
+
+  test.skipIf(why)("one port without TLS: a client may begin with HTTP/1.1 or with HTTP/2", async () => {
+    const http2 = createHttp2();
+    http2.on("stream", (stream, headers) => {
+      stream.respond({ ":status": 200, "x-for": String(headers["x-forwarded-for"]) }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end("two");
+    });
+    http2.listen(0, "127.0.0.1");
+    await once(http2, "listening");
+    try {
+      const port = await freePort();
+      const { port: at } = http2.address() as AddressInfo;
+      const endpoints = [{ address: "127.0.0.1", port: at, ready: true, owner }];
+      const pools = [{ ...poolOf("two", "h2c", []), endpoints }, poolOf("web", "http", ["web"])];
+      const web = httpServer("web.example", "web", false);
+      const plain = (): Promise<Reply> => getClear(port, "web.example");
+      await serve([listenerOf("http", port, "HTTP", web)], pools);
+      expect(await plain()).toMatchObject({ status: 200, body: "web web.example 127.0.0.1" });
+      await serve([listenerOf("http", port, "HTTP", web, httpServer("two.example", "two", false))], pools);
+      expect(await plain()).toMatchObject({ status: 200, body: "web web.example 127.0.0.1" });
+      expect((await getClear(port, "two.example")).body).toBe("two");
+      const session = connectHttp2(`http://127.0.0.1:${port}`);
+      const stream = session.request({ ":path": "/", ":authority": "two.example" });
+      let [text, status] = ["", ""];
+      const trailers = once(stream, "trailers");
+      stream.on("response", (headers) => (status = `${headers[":status"]} ${String(headers["x-for"])}`));
+      for await (const chunk of stream) text += String(chunk);
+      expect([status, text, (await trailers)[0]]).toMatchObject(["200 127.0.0.1", "two", { "grpc-status": "0" }]);
+      session.destroy();
+    } finally {
+      http2.close();
+    }
+  });
+
+  async function getClear(port: number, host: string): Promise<Reply> {
+    const sent = httpRequest({ host: "127.0.0.1", port, headers: { host }, agent: false }).end();
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
+    return read(response);
+  }
 
   test.skipIf(why ?? name !== "nginx")(
     "nginx that is killed comes back as it was, with its servers inside",

@@ -46,9 +46,27 @@ test("no bytes go in clear, or past a certificate, where more is asked for", () 
   ]);
 });
 
+test("behind forwarders, a port inside knows too little of clients to limit them", () => {
+  const rule = { id: "r", backends: [], timeouts: {}, owner };
+  const filters = [{ type: "SourceRanges" as const, allow: ["10.0.0.0/8"], deny: [], satisfyAny: false }];
+  const route = { id: "only", host: "", headers: [], query: [], rule: { ...rule, filters }, owner };
+  const hosts = { semantics: "Ingress" as const, exact: new Map(), wildcard: new Map(), fallback: route };
+  const server: Server = { kind: "http", hostname: "", owner, hosts, tls: { certificates: new Map() } };
+  const servers = new Map([["", server]]);
+  const model = (protocol: "HTTPS" | "TLS"): RoutingModel => ({
+    listeners: [{ name: "l", port: 443, protocol, servers }],
+    pools: new Map(),
+  });
+  expect(refusedBy(model("TLS"), capabilities, true)).toEqual([{ route: "only", feature: "SourceRanges" }]);
+  expect(refusedBy(model("TLS"), capabilities, false)).toEqual([]);
+  expect(refusedBy(model("HTTPS"), capabilities, true)).toEqual([]);
+});
+
 test("without its modules for streams it claims none", () => {
   const missing = [...capabilities].filter((feature) => !capabilitiesForHttp.has(feature)).sort();
   expect(missing).toEqual([
+    "CleartextHTTP2",
+    "GRPCRoute",
     "ProxyProtocol",
     "TCPRoute",
     "TLSRoute",

@@ -1,4 +1,4 @@
-import { type Listener, type RoutingModel, streamsOf } from "../../routing/index.ts";
+import { type Listener, routesOf, type RoutingModel, streamsOf } from "../../routing/index.ts";
 import { annotationFeatures, basicFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
@@ -7,6 +7,9 @@ import { refusalsOf } from "../features.ts";
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   "ListenerAddress",
+  // Where a Gateway's routes lead to endpoints that speak it: njs reads how a connection begins.
+  "CleartextHTTP2",
+  "GRPCRoute",
   "HTTPRoute",
   "TLSRoute",
   "TLSRouteModeMixed",
@@ -47,15 +50,25 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
 
 /** The same where nginx has no modules for streams. */
 export const capabilitiesForHttp: ReadonlySet<Feature> = new Set(
-  [...capabilities].filter((feature) => !/^(?:TLS|TCP|UDP)Route|^ProxyProtocol$/.test(feature)),
+  [...capabilities].filter((feature) => !/^(?:GRPC|TLS|TCP|UDP)Route|^ProxyProtocol$|^CleartextHTTP2$/.test(feature)),
 );
 
 /** The routes of a model that are not served, with what is missing. */
-export function refusedBy({ listeners, pools }: RoutingModel, can = capabilities): Refusal[] {
+export function refusedBy({ listeners, pools }: RoutingModel, can = capabilities, hasForwarders = false): Refusal[] {
   const refused = refusalsOf({ listeners, pools }, can);
-  for (const listener of listeners) for (const each of refusedStreams(listener, pools)) refused.push(each);
+  for (const listener of listeners) {
+    for (const each of refusedStreams(listener, pools)) refused.push(each);
+    if (!hasForwarders || listener.protocol !== "TLS") continue;
+    // Who serves HTTP inside is told its client by the PROXY protocol alone: that is the forwarder.
+    for (const { id, rule } of routesOf(listener))
+      for (const { type } of rule.filters)
+        if (byClient.has(type)) refused.push({ route: id, feature: type as Feature });
+  }
   return refused;
 }
+
+/** Filters that ask for the client's address. */
+const byClient: ReadonlySet<string> = new Set<Feature>(["SourceRanges", "RateLimit", "ConnectionLimit"]);
 
 /** What a connection's bytes are wrapped in is said by the port, and never depends on where it goes. */
 function refusedStreams(listener: Listener, pools: RoutingModel["pools"]): Refusal[] {

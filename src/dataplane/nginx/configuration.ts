@@ -255,8 +255,10 @@ function forwarders(trusted: readonly string[]): string[] {
   return [
     ...trusted.map((cidr) => `set_real_ip_from ${cidr};`),
     "real_ip_header X-Forwarded-For; real_ip_recursive on;",
-    `geo $realip_remote_addr $fl_trusted { default 0; ${trusted.map((cidr) => `${cidr} 1;`).join(" ")} }`,
-    "map $fl_trusted:$http_x_forwarded_for $fl_forwarded_for { default $realip_remote_addr; '~^1:[0-9A-Fa-f.:, ]+$' \"$http_x_forwarded_for, $realip_remote_addr\"; }",
+    // Servers inside are told it by the PROXY protocol.
+    "map $proxy_protocol_addr $fl_peer { default $proxy_protocol_addr; '' $realip_remote_addr; }",
+    `geo $fl_peer $fl_trusted { default 0; ${trusted.map((cidr) => `${cidr} 1;`).join(" ")} }`,
+    "map $fl_trusted:$http_x_forwarded_for $fl_forwarded_for { default $fl_peer; '~^1:[0-9A-Fa-f.:, ]+$' \"$http_x_forwarded_for, $fl_peer\"; }",
     said("proto", "$scheme"),
     said("host", "$fl_host"),
     said("port", "$fl_port"),
@@ -334,7 +336,10 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
   return [
     "server {",
     ...(inside
-      ? [`listen unix:${paths.door(id, doorOf.http)} backlog=${backlog} ssl http2 proxy_protocol;`]
+      ? [
+          `listen unix:${paths.door(id, doorOf.http)} backlog=${backlog}${secure ? " ssl http2" : ""} proxy_protocol;`,
+          secure ? "" : `listen unix:${paths.door(id, doorOf.http2)} backlog=${backlog} http2 proxy_protocol;`,
+        ]
       : places.map((at) => `listen ${socketAddress(at)} backlog=${backlog}${secure ? " ssl http2" : ""};`)),
     inside ? "set_real_ip_from unix:; real_ip_header proxy_protocol;" : "",
     asking ? "ssl_session_cache off; ssl_session_tickets off;" : "",

@@ -7,7 +7,10 @@ import type { NginxStream } from "./stream-configuration.ts";
 
 /** What routes of a listener want of nginx's configuration itself: few things, that seldom change. */
 export type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets" | "checked">> &
-  Pick<NginxStream, "told" | "ends">;
+  Pick<NginxStream, "told" | "ends"> & {
+    /** Clients may speak HTTP/2 without TLS: a Gateway's routes lead to endpoints that do. */
+    readonly http2: boolean;
+  };
 
 export const plainListener: ListenerText = {
   limited: false,
@@ -16,6 +19,7 @@ export const plainListener: ListenerText = {
   checked: [],
   told: false,
   ends: false,
+  http2: false,
 };
 
 /** Sets of error codes, or ways to endpoints that are checked, that one port may have; beyond it those of the past are forgotten. */
@@ -55,6 +59,7 @@ interface Sends {
 /** What a listener wants now, and what it has wanted: it stays while the port is open, so that no change takes it from under a request. */
 export function textFor(listener: Listener, pools: RoutingModel["pools"], before: ListenerText): ListenerText {
   let { limited } = before;
+  let leadsToHttp2 = false;
   const sets = new Set<string>();
   const checked = new Set<string>();
   const trusting = checkedPools(pools);
@@ -62,10 +67,12 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
     const wishes = wishesOf(host);
     limited ||= wishes.limited;
     for (const set of wishes.sets) sets.add(set);
+    leadsToHttp2 ||= wishes.sends.some((each) => each.pools.some((key) => pools.get(key)?.protocol === "h2c"));
     if (trusting.size > 0)
       for (const each of wishes.sends) for (const own of checkedBy(each, trusting)) checked.add(JSON.stringify(own));
   }
   const servers = [...listener.servers.values()];
+  const ofGateway = servers.some((server) => server.kind === "http" && server.hosts.semantics === "Gateway");
   const streams = [...streamsOf(listener)].flatMap(({ rule }) => rule.backends.flatMap(({ pool }) => pool ?? []));
   const kept = (now: ReadonlySet<string>, past: readonly string[]): string[] => {
     const all = new Set([...past, ...now]);
@@ -80,6 +87,7 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
       before.checked.map((each) => JSON.stringify(each)),
     ).map((text) => JSON.parse(text) as CheckedRequests),
     told: streams.length > 0 && streams.every((key) => pools.get(key)?.proxyProtocol === 1),
+    http2: before.http2 || (listener.protocol === "HTTP" && ofGateway && leadsToHttp2),
     ends: before.ends || (listener.protocol === "TLS" && servers.some(({ tls }) => tls !== undefined)),
   };
 }

@@ -110,6 +110,7 @@ export function startNginx(options: NginxOptions): DataPlane {
   const addresses = listOf(options.address);
   // Checked now, as the embedded data plane does.
   trustedForwarders(options.trustedForwarders ?? []);
+  const hasForwarders = (options.trustedForwarders ?? []).length > 0;
   const workers = options.workers ?? Math.min(availableParallelism(), 8);
   const user = process.getuid?.() === 0 ? (options.user ?? "nobody") : undefined;
   const group = user === "nobody" ? nobodysGroup() : user;
@@ -249,13 +250,15 @@ export function startNginx(options: NginxOptions): DataPlane {
     for (const { id, bound, socket, text } of open.values()) {
       const { port, protocol, wanted } = bound;
       if (port === undefined || !socket) continue;
-      const { told: isTold, ends, ...http } = text;
+      const { told: isTold, ends, http2, ...http } = text;
       const listener = model.listeners.find(({ name }) => name === bound.name);
       const clientPort = listener?.bindPort === undefined ? port : wanted;
       const places = socket.ends.map((end) => ({ address: end.address, port: end.port }));
-      if (isStream(protocol)) streams.push({ id, places, protocol, told: isTold, ends });
-      if (!isStream(protocol)) listeners.push({ id, places, secure: protocol === "HTTPS", clientPort, ...http });
-      else if (ends) listeners.push({ id, places, secure: true, clientPort, ...http, inside: true });
+      const fronted = protocol === "HTTP" && http2 && place?.program.streams !== undefined;
+      if (fronted || isStream(protocol)) streams.push({ id, places, protocol, told: isTold, ends });
+      const own = { id, places, secure: protocol !== "HTTP", clientPort, ...http };
+      if (fronted || ends) listeners.push({ ...own, inside: true });
+      else if (!isStream(protocol)) listeners.push(own);
     }
     return { listeners, streams };
   }
@@ -400,7 +403,7 @@ export function startNginx(options: NginxOptions): DataPlane {
     apply: (configuration) =>
       enqueue(async (at) => {
         const next = configuration.model;
-        if (retired) return { refused: refusedBy(next, canDo()) };
+        if (retired) return { refused: refusedBy(next, canDo(), hasForwarders) };
         await replaceListeners(next);
         model = next;
         index = undefined;
@@ -414,7 +417,7 @@ export function startNginx(options: NginxOptions): DataPlane {
           own.text = text;
           another = true;
         }
-        const refused = refusedBy(next, canDo());
+        const refused = refusedBy(next, canDo(), hasForwarders);
         const context = {
           idOf: (listener: Listener) => open.get(listener.name)?.id,
           keyPair: configuration.keyPair,
@@ -482,7 +485,7 @@ function understands({ serves }: Master, next: Served): boolean {
   return same(serves.listeners, next.listeners) && same(serves.streams, next.streams);
 }
 
-const isStream = (protocol: ListenerProtocol): protocol is NginxStream["protocol"] =>
+const isStream = (protocol: ListenerProtocol): protocol is "TLS" | "TCP" | "UDP" =>
   protocol !== "HTTP" && protocol !== "HTTPS";
 
 /** A listener goes on with its port: what is served there may differ. */

@@ -8,7 +8,8 @@ export interface NginxStream {
   /** Its name in rows: `l` and a number. */
   readonly id: string;
   readonly places: readonly Place[];
-  readonly protocol: "TLS" | "TCP" | "UDP";
+  /** HTTP: how a connection begins says which of two servers inside it is for. */
+  readonly protocol: "HTTP" | "TLS" | "TCP" | "UDP";
   /** Endpoints are told the client by the PROXY protocol, version 1. */
   readonly told: boolean;
   /** Of a TLS port: some names are not passed through. Then a first server reads the name, and one inside goes on. */
@@ -23,7 +24,7 @@ export function streamsText(settings: NginxSettings, paths: Layout): string[] {
     "stream {",
     `js_import fairlead from ${paths.program}/fairlead/streams.js;`,
     `js_var $fl_rows ${paths.streams};`,
-    "js_set $fl_endpoint fairlead.endpoint; js_set $fl_door fairlead.door;",
+    "js_set $fl_endpoint fairlead.endpoint; js_set $fl_door fairlead.door; js_set $fl_http_door fairlead.httpDoor;",
     "js_set $fl_certificate fairlead.certificate; js_set $fl_key fairlead.key;",
     "access_log off; tcp_nodelay on; proxy_socket_keepalive on; proxy_half_close on;",
     `preread_timeout ${milliseconds(limits.clientHeaders)}; proxy_protocol_timeout ${milliseconds(limits.clientHeaders)};`,
@@ -45,12 +46,14 @@ function serversOf(stream: NginxStream, { limits, trial = false }: NginxSettings
   if (protocol === "UDP")
     return [`${front} proxy_timeout ${milliseconds(limits.datagramIdle)}; proxy_pass $fl_endpoint; }`];
   if (protocol === "TCP") return [`${front} ${pass} }`];
+  const doors = `set $fl_doors ${paths.door(id, "").slice(0, -1)}; proxy_protocol on;`;
+  if (protocol === "HTTP") return [`${front} js_preread fairlead.preface; ${doors} proxy_pass $fl_http_door; }`];
   if (!ends) return [`${front} ssl_preread on; ${pass} }`];
   const inside = (door: string, more: string): string =>
     `server { listen unix:${paths.door(id, door)} backlog=${whole(backlog)} proxy_protocol${more}; ${own}`;
   return [
     // Servers inside are told the client by the PROXY protocol; who serves HTTP needs it.
-    `${front} ssl_preread on; set $fl_doors ${paths.door(id, "").slice(0, -1)}; proxy_protocol on; proxy_pass $fl_door; }`,
+    `${front} ssl_preread on; ${doors} proxy_pass $fl_door; }`,
     `${inside(doorOf.pass, "")} ssl_preread on; ${pass} }`,
     `${inside(doorOf.end, " ssl")} ssl_certificate data:$fl_certificate; ssl_certificate_key data:$fl_key; ${pass} }`,
   ];

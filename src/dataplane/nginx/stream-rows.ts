@@ -57,7 +57,7 @@ export function streamPoolRow({ endpoints }: Pool): string {
 }
 
 /** Which of a port's servers inside goes on: the end of a socket's name. */
-export const doorOf = { pass: "p", end: "e", http: "h" } as const;
+export const doorOf = { pass: "p", end: "e", http: "h", http2: "g" } as const;
 
 function kindOf(server: Server): (typeof doorOf)[keyof typeof doorOf] {
   if (server.kind === "http") return doorOf.http;

@@ -85,6 +85,28 @@ function door(s) {
   return server ? "unix:" + v.fl_doors + "." + server.kind : "";
 }
 
+// How a client begins that speaks HTTP/2 without TLS (RFC 9113 section 3.4): no request of HTTP/1.1 begins so.
+const begin = "PRI * HTTP/2.0\r\n";
+// Of this connection alone, as all variables of a program in njs.
+let isHttp2 = false;
+
+// Waits until it is clear how a connection begins.
+function preface(s) {
+  s.on("upload", function (data) {
+    const known = Math.min(data.length, begin.length);
+    if (known === 0) return;
+    const same = data.slice(0, known) === begin.slice(0, known);
+    if (same && known < begin.length) return;
+    isHttp2 = same;
+    s.done();
+  });
+}
+
+// The server inside for HTTP/1.1, or for HTTP/2.
+function httpDoor(s) {
+  return "unix:" + s.variables.fl_doors + (isHttp2 ? ".g" : ".h");
+}
+
 // The key pair for a handshake: exact name, then wildcard (one label), then the one for any name, then our own. Asked for before the server's
 // own variables are there, so that the listener is known by the socket alone.
 function pair(s, part) {
@@ -112,4 +134,4 @@ function key(s) {
   return pair(s, "key");
 }
 
-export default { endpoint, door, certificate, key };
+export default { endpoint, door, preface, httpDoor, certificate, key };
