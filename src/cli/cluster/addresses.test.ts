@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { addressPlan, defaultInterface, defaultInterfaceOfIpv6 } from "./addresses.ts";
+import { addressPlan, poolsOf, defaultInterface, defaultInterfaceOfIpv6 } from "./addresses.ts";
 
 const header = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
 
@@ -98,4 +98,11 @@ it.each([
 it("without root there are no ranges to choose", () => {
   const chosen = { serviceCidr: ["10.43.0.0/16"], clusterCidr: [] };
   expect(() => addressPlan("loopback", 1, chosen)).toThrow("without pod networks all addresses are loopback's");
+});
+
+it("load balancers have pools of the cluster's families only", () => {
+  const plan = addressPlan("namespaces", 2, { serviceCidr: ["fd00:96::/112"], clusterCidr: [] });
+  expect(poolsOf(plan, [])).toEqual(["fd00:10:97::/120"]);
+  expect(poolsOf(plan, ["fd00:97::1-fd00:97::9"])).toEqual(["fd00:97::1-fd00:97::9"]);
+  expect(() => poolsOf(plan, ["10.97.0.0/24"])).toThrow("--lb-pool 10.97.0.0/24: this cluster has no IPv4");
 });

@@ -76,6 +76,20 @@ export function addressPlan(
   };
 }
 
+/**
+ * The pools of load balancers: those that are given, else the usual ones. Throws CliError USAGE for one of a family that the cluster does not
+ * have: no Service could get an address of it.
+ */
+export function poolsOf(plan: Pick<AddressPlan, "families" | "lbPools">, given: readonly string[]): readonly string[] {
+  const useless = given.find((pool) => !plan.families.includes(familyOf(pool)));
+  if (useless === undefined) return given.length > 0 ? given : plan.lbPools;
+  throw new CliError(
+    "USAGE",
+    `--lb-pool ${useless}: this cluster has no ${familyOf(useless)}`,
+    `leave it out, or give --service-cidr a range of ${familyOf(useless)} too`,
+  );
+}
+
 const addressIn = (cidr: string | undefined, place: bigint): string => {
   const read = parseCidr(cidr ?? "");
   return read ? formatIp({ family: read.family, value: read.base + place }) : "";

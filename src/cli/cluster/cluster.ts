@@ -18,7 +18,7 @@ import type { Settings } from "../settings.ts";
 import { type ClusterState, writeState } from "../state.ts";
 import { supervise } from "../supervise.ts";
 import { packageVersion } from "../version.ts";
-import { addressPlan, type AddressPlan, type ChosenRanges } from "./addresses.ts";
+import { addressPlan, type AddressPlan, type ChosenRanges, poolsOf } from "./addresses.ts";
 import { endAgents, startAgent } from "./agents.ts";
 import { rangesOf } from "./chosen-ranges.ts";
 import { cidrsOf } from "./cidrs.ts";
@@ -82,9 +82,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { network, proxyMode } = capabilities;
   const chosen = await rangesOf(directory, settings);
   const plan = addressPlan(network, settings.nodes, chosen);
+  const pools = poolsOf(plan, settings.lbPool);
   const lan = createNodeLan(commands, lanName(directory.root));
   if (network === "namespaces") await lan.setUp(settings.nodes, plan.families);
-  const pools = settings.lbPool.length > 0 ? settings.lbPool : plan.lbPools;
 
   const state: ClusterState = {
     network,

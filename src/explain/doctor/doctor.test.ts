@@ -134,7 +134,6 @@ describe("doctor", () => {
         foreign: [{ table: "inet f", chain: "input", hook: "input", policy: "accept", dropping: 0 }],
         conntrack: { count: 10, most: 100 },
         files: { open: 10, most: 100 },
-        forwards: true,
         health: { status: 200, text: "" },
       },
     ];
@@ -397,7 +396,8 @@ describe("doctor", () => {
     ["two-proxies", { proxies: ["fairlead (nftables)", "kube-proxy (iptables)"] }, /kube-proxy \(iptables\)/],
     ["node-limits", { conntrack: { count: 90, most: 100 } }, /nearly full/],
     ["node-limits", { files: { open: 900, most: 1000 } }, /files open/],
-    ["node-limits", { forwards: false }, /does not forward/],
+    ["node-limits", { notForwarding: ["net.ipv4.ip_forward"] }, /does not forward packets of IPv4/],
+    ["node-limits", { notForwarding: ["net.ipv6.conf.all.forwarding"] }, /does not forward packets of IPv6/],
     [
       "foreign-rules-drop",
       { foreign: [{ table: "inet f", chain: "forward", hook: "forward", policy: "drop", dropping: 0 }] },

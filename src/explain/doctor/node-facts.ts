@@ -17,8 +17,8 @@ export interface NodeFacts {
   /** Programs for Services that are in the kernel: `fairlead (nftables)`, `kube-proxy (iptables)`. */
   readonly proxies?: readonly string[];
   readonly conntrack?: { readonly count: number; readonly most: number };
-  /** `net.ipv4.ip_forward`. */
-  readonly forwards?: boolean;
+  /** Settings of the families that it has addresses of, by which it would forward packets and does not: `net.ipv4.ip_forward`. */
+  readonly notForwarding?: readonly string[];
   /** Answer of the proxy's `/healthz`: its status; 0 where nothing answers. */
   readonly health?: { readonly status: number; readonly text: string };
   /** Open files of the proxy's process, and how many it may open. */

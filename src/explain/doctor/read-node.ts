@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import type { Node } from "../../kube/index.ts";
+import { familiesIn } from "../../services/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
 import { nodeAddresses } from "../cluster.ts";
 import { findPlaces, type Place, run } from "../live/places.ts";
@@ -34,9 +35,12 @@ export async function readNodes(options: ReadNodeOptions): Promise<NodeFacts[]> 
   return facts;
 }
 
+const forwarding = { IPv4: "net.ipv4.ip_forward", IPv6: "net.ipv6.conf.all.forwarding" } as const;
+
 async function readNode(node: Node, place: Place, options: ReadNodeOptions, isFirst: boolean): Promise<NodeFacts> {
   const { commands, pid, healthPort } = options;
-  const [address = ""] = nodeAddresses(node);
+  const addresses = nodeAddresses(node);
+  const [address = ""] = addresses;
   const rules = await readRules(commands, place);
   const number = async (path: string) => {
     const { code, stdout } = await run(commands, place, "cat", [path], "", patience).catch(() => failed);
@@ -44,14 +48,18 @@ async function readNode(node: Node, place: Place, options: ReadNodeOptions, isFi
   };
   const count = await number("/proc/sys/net/netfilter/nf_conntrack_count");
   const most = await number("/proc/sys/net/netfilter/nf_conntrack_max");
-  const forward = address.startsWith("127.") ? undefined : await number("/proc/sys/net/ipv4/ip_forward");
+  const notForwarding: string[] = [];
+  for (const family of address.startsWith("127.") ? [] : familiesIn(addresses)) {
+    const setting = forwarding[family];
+    if ((await number(`/proc/sys/${setting.replaceAll(".", "/")}`)) === 0) notForwarding.push(setting);
+  }
   const health = healthPort === undefined ? undefined : await askHealth(address, healthPort);
   const files = isFirst && pid !== undefined ? await readFiles(pid) : undefined;
   return {
     node: node.metadata.name,
     ...rules,
     ...(count !== undefined && most !== undefined && most > 0 ? { conntrack: { count, most } } : {}),
-    ...(forward === undefined ? {} : { forwards: forward === 1 }),
+    ...(notForwarding.length > 0 ? { notForwarding } : {}),
     ...(health ? { health } : {}),
     ...(files ? { files } : {}),
   };

@@ -9,15 +9,15 @@ export const nodeLimits: Check = {
   about: "a conntrack table or a limit of open files that is nearly reached; forwarding that is off",
   reads: "/proc of the node",
   *run({ nodes }) {
-    for (const { node, conntrack, files, forwards } of nodes) {
+    for (const { node, conntrack, files, notForwarding = [] } of nodes) {
       const base = { object: `Node ${node}`, field: "" };
-      if (forwards === false)
+      for (const setting of notForwarding)
         yield {
           ...base,
           severity: "error",
-          problem: "it does not forward packets: connections to pods end here",
-          evidence: ["net.ipv4.ip_forward is 0"],
-          remedy: "sysctl -w net.ipv4.ip_forward=1",
+          problem: `it does not forward packets of ${setting.includes("ipv6") ? "IPv6" : "IPv4"}: connections to pods end here`,
+          evidence: [`${setting} is 0`],
+          remedy: `sysctl -w ${setting}=1`,
         };
       if (conntrack && conntrack.count >= conntrack.most * nearly)
         yield {
