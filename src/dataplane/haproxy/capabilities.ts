@@ -1,5 +1,6 @@
 import {
   type ClientValidation,
+  type Filter,
   type Listener,
   type Route,
   type RoutingModel,
@@ -14,6 +15,7 @@ import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
+import { isPlain } from "./endpoints.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 import { anywhere } from "./policies.ts";
 
@@ -84,23 +86,38 @@ export function refusedBy(model: RoutingModel, users?: Configuration["users"]): 
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
   for (const listener of model.listeners)
     for (const host of hostsOf(listener)) {
-      const { unreadable, guarded } = lookAt(host);
+      const { unreadable, guarded, asked } = lookAt(host);
       for (const each of unreadable) refused.push(each);
       for (const { id, secret } of guarded)
         if ([...(users?.(secret)?.values() ?? [])].some(needsCrypt)) refused.push({ route: id, feature: "BasicAuth" });
+      for (const { pool: key, ...refusal } of asked) {
+        const pool = model.pools.get(key);
+        if (pool && !isPlain(pool)) refused.push(refusal);
+      }
     }
   return refused;
 }
 
-/** Routes whose expressions are too large here, and those whose passwords must be looked at. */
+/** Filters for which the program asks others. */
+const asking: Readonly<Partial<Record<Filter["type"], Feature>>> = {
+  ExternalAuth: "ExternalAuth",
+  ErrorPages: "ErrorPages",
+  Mirror: "HTTPRouteRequestMirror",
+};
+
+/** Routes whose expressions are too large here, those whose passwords must be looked at, and pools that the program asks itself. */
 const lookAt = createPlainHostMemory((host) => {
   const unreadable: Refusal[] = [];
   const guarded: { readonly id: string; readonly secret: UsersSecret }[] = [];
+  const asked: (Refusal & { readonly pool: string })[] = [];
   for (const route of routesOfHost(host)) {
     const { id, rule } = route;
     if (expressionsOf(route).some((each) => automatonOf(each) === undefined))
       unreadable.push({ route: id, feature: "RegularExpression" });
-    for (const filter of rule.filters) {
+    for (const filter of [...rule.filters, ...rule.backends.flatMap(({ filters }) => filters)]) {
+      const feature = asking[filter.type];
+      if (feature !== undefined && "pool" in filter && filter.pool !== undefined)
+        asked.push({ route: id, feature, pool: filter.pool });
       if (filter.type === "RegexRewrite" && capturesOf(filter.pattern) === undefined)
         unreadable.push({ route: id, feature: "RegexRewrite" });
       const { subject } = filter.type === "ClientCertificate" ? filter : {};
@@ -112,7 +129,7 @@ const lookAt = createPlainHostMemory((host) => {
       if (filter.type === "BasicAuth") guarded.push({ id, secret: filter.users });
     }
   }
-  return { unreadable, guarded };
+  return { unreadable, guarded, asked };
 });
 
 /** Hashes that only crypt(3) can tell. Who has any other unknown one is not let in, and that is all there is to it. */

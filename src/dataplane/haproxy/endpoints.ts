@@ -6,6 +6,11 @@ import { rowText } from "./row.ts";
 import type { Servers } from "./servers.ts";
 import type { Slot } from "./slots.ts";
 
+/** True when the program can speak to its endpoints itself. */
+export function isPlain({ protocol, tls, proxyProtocol }: Pool): boolean {
+  return protocol === "http" && !tls && proxyProtocol === undefined;
+}
+
 /**
  * The rows that tell the Lua program who stands behind a slot: how it is spoken to (`plain`, or `other`: not by the program), then address,
  * port, server and id of each endpoint. Only for pools that it chooses from or asks itself.
@@ -21,13 +26,11 @@ export function endpointRows(
     const slot = slots.get(key);
     const pool = pools.get(key);
     if (slot === undefined || !pool) continue;
-    const { protocol, tls, proxyProtocol } = pool;
-    const plain = protocol === "http" && !tls && proxyProtocol === undefined;
     const endpoints = [...(servers.get(slot)?.values() ?? [])].map(({ name, address }) => {
       const [host, port] = addressParts(address);
       return [host, port, name, endpointId(host, port)];
     });
-    putRow(rows, keyOf("w", slot), rowText([plain ? "plain" : "other", ...endpoints]));
+    putRow(rows, keyOf("w", slot), rowText([isPlain(pool) ? "plain" : "other", ...endpoints]));
   }
   return rows;
 }
