@@ -190,6 +190,12 @@ describe("exposures of a Service", () => {
     });
     expect(rows.at(-1)).toMatchObject({ way: "LoadBalancer", reason: "the pool 10.97.0.0/24 is used up" });
   });
+
+  it("says whose class a load balancer has that nobody answers for", () => {
+    const spec = { type: "LoadBalancer" as const, clusterIP: "10.96.0.5", ports, loadBalancerClass: "other.example/x" };
+    const rows = explain({ services: [service("web", spec)], slices: [slice("web", [{ address: "10.42.0.2" }])] });
+    expect(rows.at(-1)?.reason).toBe('class "other.example/x" is for another controller, which has not answered');
+  });
 });
 
 describe("exposures of an Ingress", () => {

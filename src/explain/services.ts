@@ -131,5 +131,10 @@ function whyPending(service: Service, events: readonly Event[]): string {
       o.namespace === service.metadata.namespace &&
       o.name === service.metadata.name,
   );
-  return newest(about)?.message ?? "no address has been given yet";
+  const said = newest(about)?.message;
+  if (said !== undefined) return said;
+  const named = service.spec.loadBalancerClass;
+  return named === undefined || named.startsWith("fairlead.dev/")
+    ? "no address has been given yet"
+    : `class ${JSON.stringify(named)} is for another controller, which has not answered`;
 }

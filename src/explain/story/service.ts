@@ -170,7 +170,8 @@ function changeLines({ service, slices }: ServiceView, { facts }: StoryContext):
   const lines: string[] = [];
   const times = slices.flatMap(({ metadata }) => metadata.annotations?.[trigger] ?? []).sort();
   const last = times.at(-1);
-  if (last) lines.push(`endpoints: ${last}`);
+  // To the second, as the other times are.
+  if (last) lines.push(`endpoints: ${last.replace(/\.\d+Z$/, "Z")}`);
   const [write] = (service.metadata.managedFields ?? []).toSorted((a, b) => ((a.time ?? "") < (b.time ?? "") ? 1 : -1));
   if (write?.time)
     lines.push(
