@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -135,6 +135,37 @@ describeInside("pods in namespaces", () => {
     await expect.poll(read, { timeout: 10_000 }).toBe("v2\n");
     await node.client.delete(resources.Pod, { namespace: "default", name: "files" }, { gracePeriodSeconds: 1 });
     await node.untilGone("files");
+  });
+
+  test("a container gives up what its security context says, and the pod's network has its sysctls", async () => {
+    const show =
+      "grep -E '^(CapEff|CapBnd|NoNewPrivs):' /proc/self/status; cat /proc/sys/net/ipv4/ip_local_port_range; sleep 1000";
+    const drop = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"], add: ["NET_BIND_SERVICE"] } };
+    node.pod("careful", {
+      securityContext: { sysctls: [{ name: "net.ipv4.ip_local_port_range", value: "20000 30000" }] },
+      containers: [
+        { name: "less", ...sh(show), securityContext: drop },
+        { name: "same", ...sh(show) },
+      ],
+    });
+    node.pod("careless", {
+      securityContext: { sysctls: [{ name: "kernel.msgmax", value: "65536" }] },
+      containers: [{ name: "main", ...sh("sleep 1000") }],
+    });
+    await node.until("careful", isReady);
+    const said = (container: string) => async (): Promise<string> =>
+      (await kubeletGet(node, `/containerLogs/default/careful/${container}`)).body.replaceAll(/[ \t]+/g, " ");
+    const one = "0000000000000400";
+    await expect
+      .poll(said("less"), { timeout: 5_000 })
+      .toBe(`CapEff: ${one}\nCapBnd: ${one}\nNoNewPrivs: 1\n20000 30000\n`);
+    await expect.poll(said("same"), { timeout: 5_000 }).toMatch(/^CapEff: (?!0{16}).*\nNoNewPrivs: 0\n20000 30000\n$/s);
+    expect(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8")).not.toContain("20000");
+    const refused = await node.until("careless", ({ status }) => status?.phase === "Failed");
+    expect(refused.status).toMatchObject({
+      reason: "SysctlForbidden",
+      message: 'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted',
+    });
   });
 
   test("a volume hides neither the node's files nor other volumes, and may have another inside", async () => {

@@ -8,6 +8,7 @@ import {
   requestsOf,
 } from "../../scheduler/index.ts";
 import { isTerminal } from "./pod-view.ts";
+import { sysctlFault } from "./sysctls.ts";
 
 /** Why a node does not take a pod, as its status says it. */
 export interface Rejection {
@@ -36,6 +37,8 @@ export function admit(pod: Pod, others: readonly Pod[], node: Node | undefined):
   if (node && !nodeAdmits(pod, node)) {
     return rejected("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector");
   }
+  const fault = sysctlFault(pod);
+  if (fault !== undefined) return rejected("SysctlForbidden", fault);
   const wanted = hostPortsOf(pod);
   const taken = present.flatMap(hostPortsOf);
   if (wanted.some((port) => taken.some((other) => portsConflict(port, other)))) {

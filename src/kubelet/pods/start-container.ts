@@ -4,6 +4,7 @@ import type { Container, Pod, Service } from "../../kube/index.ts";
 import type { EventRecorder } from "../../client/index.ts";
 import type { RunHandler } from "../probes/handler.ts";
 import { type ContainerRecord, type Mount, type Runtime, RuntimeError, type Sandbox } from "../runtime/runtime.ts";
+import { droppedCapabilities } from "./capabilities.ts";
 import { ConfigError } from "./config-error.ts";
 import type { WaitingReason } from "./container-status.ts";
 import type { DownwardFacts } from "./downward-api.ts";
@@ -11,6 +12,7 @@ import { environmentFor, type Lookup, serviceVariables } from "./environment.ts"
 import { expand } from "./expansion.ts";
 import type { PodDirectories } from "./pod-directories.ts";
 import type { Start } from "./plan.ts";
+import { sysctlsOf } from "./sysctls.ts";
 
 export interface StartFacts extends DownwardFacts {
   readonly sandbox: Sandbox;
@@ -132,6 +134,9 @@ async function configOf(
     user,
     group: own.runAsGroup ?? shared.runAsGroup,
     supplementalGroups: groups,
+    noNewPrivileges: own.allowPrivilegeEscalation === false,
+    droppedCapabilities: droppedCapabilities(container),
+    sysctls: sysctlsOf(pod),
     logPath,
     terminationLog: {
       file: join(dirname(logPath), `${attempt}.termination`),

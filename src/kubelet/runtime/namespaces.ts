@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type CommandRunner, runOrThrow } from "../../system/index.ts";
 import { hostsFile, resolvConf } from "./etc-files.ts";
 import type { Isolation } from "./isolation.ts";
+import { capabilities } from "../pods/capabilities.ts";
 import { arrangeMounts } from "./arrange-mounts.ts";
 import { openMountPoints } from "./mount-points.ts";
 import type { ContainerConfig, Mount } from "./runtime.ts";
@@ -12,7 +13,7 @@ import { runtimeDirectory } from "./supervisor/connection.ts";
 
 /**
  * What runs first in a container's new namespaces: it sets the host name (unless that is empty), makes the mounts (three
- * arguments each: source, target, rw or ro) up to `--`, and becomes the command. A target inside another volume is made there.
+ * arguments each: source, target, rw or ro) up to `--`, writes the settings of the pod's network (two each: file, value) up to `--`, and becomes the command. A target inside another volume is made there.
  * The text is constant; everything that comes from a pod is a positional parameter. A mount namespace that is kept as a file instead needs no such program, but
  * Linux 6.18 refuses to keep some of them (EINVAL) wherever the kubelet itself is not in the machine's first one.
  */
@@ -26,6 +27,11 @@ while [ "$1" != -- ]; do
   mount --bind "$1" "$2" || exit 125
   [ "$3" = rw ] || mount -o remount,bind,ro "$2" || exit 125
   shift 3
+done
+shift
+while [ "$1" != -- ]; do
+  printf %s "$2" > "$1" || exit 125
+  shift 2
 done
 shift
 exec "$@"
@@ -81,6 +87,9 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
         hostname,
         ...mounts.flatMap(({ source, target, readOnly }) => [source, target, readOnly ? "ro" : "rw"]),
         "--",
+        // Without a network of its own they would be the node's.
+        ...(sandbox.netns === undefined ? [] : (config.sysctls ?? [])).flatMap(({ path, value }) => [path, value]),
+        "--",
       ];
     },
     async started(id, pid) {
@@ -110,10 +119,28 @@ function commandLine(pid: number): string {
   }
 }
 
-function asUser({ user, group, supplementalGroups }: ContainerConfig): string[] {
-  if (user === undefined && group === undefined && supplementalGroups.length === 0) return [];
+function asUser(config: ContainerConfig): string[] {
+  const { user, group, supplementalGroups, droppedCapabilities: dropped = [] } = config;
   const groups = supplementalGroups.length > 0 ? [`--groups=${supplementalGroups.join(",")}`] : ["--clear-groups"];
-  return ["setpriv", `--reuid=${user ?? 0}`, `--regid=${group ?? 0}`, ...groups, "--"];
+  const isRoot = user === undefined && group === undefined && supplementalGroups.length === 0;
+  const last = lastCapability();
+  // By number: setpriv may not know the names of the newest ones.
+  const less = dropped
+    .map((name) => capabilities.indexOf(name))
+    .filter((number) => number >= 0 && number <= last)
+    .map((number) => (number < 38 ? `-${capabilities[number]}` : `-cap_${number}`))
+    .join(",");
+  const options = [
+    ...(isRoot ? [] : [`--reuid=${user ?? 0}`, `--regid=${group ?? 0}`, ...groups]),
+    ...(less ? [`--bounding-set=${less}`, `--inh-caps=${less}`] : []),
+    ...(config.noNewPrivileges ? ["--no-new-privs"] : []),
+  ];
+  return options.length > 0 ? ["setpriv", ...options, "--"] : [];
+}
+
+/** Number of the newest capability that the kernel has. */
+function lastCapability(): number {
+  return Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8"));
 }
 
 function inDirectory({ workingDir }: ContainerConfig): string[] {

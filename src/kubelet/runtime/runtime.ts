@@ -161,6 +161,12 @@ export interface ContainerConfig {
   readonly user: number | undefined;
   readonly group: number | undefined;
   readonly supplementalGroups: readonly number[];
+  /** No program that it starts may do more than it does itself (set-user-ID, file capabilities). */
+  readonly noNewPrivileges?: boolean;
+  /** Names that capabilities(7) has, in lower case and without `CAP_`. */
+  readonly droppedCapabilities?: readonly string[];
+  /** What is written to files of /proc/sys in the sandbox's network. */
+  readonly sysctls?: readonly { readonly path: string; readonly value: string }[];
   /** Absolute path of the log; parents exist. Rotated files are beside it: `PATH.1` is the newest. */
   readonly logPath: string;
   /** Absent: the container cannot say why it ended. */
