@@ -60,7 +60,7 @@ end
 -- many bytes, the body; nil when nobody answers.
 local function asked(slot, method, path, fields, body, most)
   local list = endpoints_of(slot)
-  if not list or list[1] ~= "plain" or path:find("[%z\1-\32\127]") then return nil end
+  if not list or list[1] == "other" or path:find("[%z\1-\32\127]") then return nil end
   local out = { method .. " " .. path .. " HTTP/1.1", "connection: close" }
   for i = 1, #fields, 2 do
     if fields[i + 1]:find("[%z\1-\8\10-\31\127]") then return nil end
@@ -74,7 +74,8 @@ local function asked(slot, method, path, fields, body, most)
     local host = endpoint[1]:find(":", 1, true) and "[" .. endpoint[1] .. "]" or endpoint[1]
     local socket = core.tcp()
     socket:settimeout(patience)
-    if socket:connect(host .. ":" .. endpoint[2]) then
+    local connect = list[1] == "tls" and socket.connect_ssl or socket.connect
+    if connect(socket, host, tonumber(endpoint[2])) then
       local status, answer, content
       if socket:send(text) then status, answer = head_of(socket) end
       if status and most then content = body_of(socket, status, answer, most) end

@@ -15,7 +15,7 @@ import type { Configuration, Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
-import { isPlain } from "./endpoints.ts";
+import { wayTo } from "./endpoints.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 import { anywhere } from "./policies.ts";
 
@@ -92,7 +92,7 @@ export function refusedBy(model: RoutingModel, users?: Configuration["users"]): 
         if ([...(users?.(secret)?.values() ?? [])].some(needsCrypt)) refused.push({ route: id, feature: "BasicAuth" });
       for (const { pool: key, ...refusal } of asked) {
         const pool = model.pools.get(key);
-        if (pool && !isPlain(pool)) refused.push(refusal);
+        if (pool && wayTo(pool) === "other") refused.push(refusal);
       }
     }
   return refused;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Pool } from "../../routing/index.ts";
 import { endpointId } from "../endpoint-id.ts";
-import { endpointRows } from "./endpoints.ts";
+import { endpointRows, wayTo } from "./endpoints.ts";
 import { serversOf } from "./servers.ts";
 
 const owner = { object: { kind: "Service", name: "web" }, field: "" };
@@ -27,7 +27,10 @@ test("the program is told who stands behind the pools that it chooses from, and 
   ]);
 });
 
-test("whoever is not spoken to in clear is not for the program to ask", () => {
-  const pools = [pool("h2", { protocol: "h2c" }), pool("proxied", { proxyProtocol: 1 })];
-  for (const row of rows(pools, ["h2", "proxied"]).values()) expect(row).toMatch(/^other /);
+test("who is not spoken to in HTTP/1.1, or whose certificate must be checked, is not for the program to ask", () => {
+  const tls = { serverName: "", subjectAltNames: [], authorities: "System" };
+  expect(wayTo(pool("web"))).toBe("plain");
+  expect(wayTo(pool("web", { tls: { ...tls, unverified: true } }))).toBe("tls");
+  for (const more of [{ protocol: "h2c" }, { proxyProtocol: 1 }, { tls }] as const)
+    expect(wayTo(pool("web", more))).toBe("other");
 });

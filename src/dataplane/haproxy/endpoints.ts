@@ -6,14 +6,16 @@ import { rowText } from "./row.ts";
 import type { Servers } from "./servers.ts";
 import type { Slot } from "./slots.ts";
 
-/** True when the program can speak to its endpoints itself. */
-export function isPlain({ protocol, tls, proxyProtocol }: Pool): boolean {
-  return protocol === "http" && !tls && proxyProtocol === undefined;
+/** How the program itself speaks to a pool's endpoints: in clear, over TLS with whoever answers, or not at all. */
+export function wayTo({ protocol, tls, proxyProtocol }: Pool): "plain" | "tls" | "other" {
+  if (protocol !== "http" || proxyProtocol !== undefined) return "other";
+  if (!tls) return "plain";
+  return tls.unverified && !tls.client ? "tls" : "other";
 }
 
 /**
- * The rows that tell the Lua program who stands behind a slot: how it is spoken to (`plain`, or `other`: not by the program), then address,
- * port, server and id of each endpoint. Only for pools that it chooses from or asks itself.
+ * The rows that tell the Lua program who stands behind a slot: how it is spoken to (`wayTo`), then address, port, server and id of each
+ * endpoint. Only for pools that it chooses from or asks itself.
  */
 export function endpointRows(
   watched: ReadonlySet<string>,
@@ -30,7 +32,7 @@ export function endpointRows(
       const [host, port] = addressParts(address);
       return [host, port, name, endpointId(host, port)];
     });
-    putRow(rows, keyOf("w", slot), rowText([isPlain(pool) ? "plain" : "other", ...endpoints]));
+    putRow(rows, keyOf("w", slot), rowText([wayTo(pool), ...endpoints]));
   }
   return rows;
 }

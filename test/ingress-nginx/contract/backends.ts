@@ -6,7 +6,8 @@ import { selfSigned } from "../../dataplane/certificates.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
 import { lab, type Needs } from "../fixture.ts";
 
-async function secureBackend(name: string): Promise<{ port: number; certificate: string }> {
+/** Answers over TLS, whatever it is asked. */
+export async function secureBackend(name: string): Promise<{ port: number; certificate: string }> {
   const pair = selfSigned([name]);
   const server = createHttps({ cert: pair["tls.crt"], key: pair["tls.key"] }, (request, response) =>
     response.end(JSON.stringify({ name: "secure", url: request.url })),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import type { Fixture } from "../../dataplane/suite.ts";
 import { lab, type Needs } from "../fixture.ts";
+import { secureBackend } from "./backends.ts";
 
 const basic = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString("base64")}` });
 
@@ -220,6 +221,16 @@ export function guardsContract(made: Fixture, needs: Needs, crypt: boolean): voi
     await ingress("web", { "auth-url": "https://$host/oauth2/auth" });
     expect((await get("/")).status).toBe(401);
     expect((await get("/", { headers: { authorization: "Bearer good" } })).status).toBe(200);
+  });
+
+  needs("ExternalAuth")("auth-url over TLS, whoever answers", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.service("auth", [await secureBackend("auth.test")]);
+    await ingress("web", { "auth-url": "https://auth.shop.svc.cluster.local:80/" });
+    expect((await get("/")).status).toBe(200);
+    cluster.service("auth", [await made.backend("auth")]);
+    await cluster.served();
+    expect((await get("/")).status).toBe(500);
   });
 
   test("auth-url to anywhere else is refused, and nobody gets in", async () => {
