@@ -47,7 +47,6 @@ Examples:
   fairlead demo --once --nodes 3 -o json
   fairlead demo vip                     an address that survives its node`,
     )
-    .enablePositionalOptions()
     .addCommand(demoVipCommand())
     .action(demo);
 }

@@ -34,7 +34,6 @@ export function hpLoadbalancerCommand(): Command {
     .choices(["loadbalancer-daemon", "f5", "openstack-lbaasv2"])
     .default("loadbalancer-daemon");
   return new Command("hp-loadbalancer")
-    .enablePositionalOptions()
     .description(
       "Follow the ConfigMaps of HP's kubernetes-service-loadbalancer: each names a Service and is told its address.\nRun it once or more often: one leads. With loadbalancer-daemon, run `hp-loadbalancer daemon` on the nodes.",
     )

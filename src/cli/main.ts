@@ -107,8 +107,6 @@ export async function main(argv: readonly string[]): Promise<number> {
       "Leads traffic to your pods, and says why it went there.\nA whole Kubernetes-compatible cluster in one program: `fairlead up`, then use kubectl.",
     )
     .helpCommand(false)
-    // A subcommand of a subcommand may have options of the same name.
-    .enablePositionalOptions()
     .showHelpAfterError("(fairlead --help shows the commands)")
     .addHelpText(
       "after",
@@ -119,7 +117,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const command = name === named ? await entry.load() : new Command(name).description(entry.summary);
     program.addCommand(command, { hidden: entry.hidden ?? false });
   }
-  for (const command of [program, ...program.commands]) throwInsteadOfExit(command);
+  settle(program);
   outliveReaders();
   try {
     if (argv.length === 0) {
@@ -145,7 +143,10 @@ function outliveReaders(): void {
     });
 }
 
-function throwInsteadOfExit(command: Command): void {
+/** What holds for a command and all beneath it. */
+function settle(command: Command): void {
   command.exitOverride();
-  for (const child of command.commands) throwInsteadOfExit(child);
+  // One beneath it may have options of the same name.
+  command.enablePositionalOptions();
+  for (const child of command.commands) settle(child);
 }
