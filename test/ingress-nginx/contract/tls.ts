@@ -1,11 +1,12 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { createServer as createHttps } from "node:https";
+import { Agent, createServer as createHttps } from "node:https";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { expect } from "vitest";
 import type { StreamServices } from "../../../src/routing/index.ts";
 import { freePort } from "../../../src/system/index.ts";
+import { authority } from "../../dataplane/authority.ts";
 import { selfSigned } from "../../dataplane/certificates.ts";
 import { eventually } from "../../dataplane/cluster.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
@@ -119,6 +120,27 @@ export function tlsContract(made: Fixture, needs: Needs): void {
     const reply = await get("/", as());
     expect([reply.status, reply.headers.location]).toEqual([302, "https://help.test/certificates"]);
   });
+
+  needs("ClientCertificate")(
+    "ca.crl: who stands on the list is not let in, and nobody where it cannot be read",
+    async () => {
+      const { get, cluster, as } = await guarded({});
+      const { ca, list, good, withdrawn } = await authority("ours");
+      cluster.secret("ca", { "ca.crt": ca });
+      await cluster.served();
+      expect([(await get("/", as(good))).status, (await get("/", as(withdrawn))).status]).toEqual([200, 200]);
+      cluster.secret("ca", { "ca.crt": ca, "ca.crl": list });
+      await cluster.served();
+      const [other, one] = [await authority("ours"), { agent: new Agent() }];
+      expect((await get("/", { ...as(good), ...one })).status).toBe(200);
+      for (const pair of [withdrawn, other.good, undefined])
+        expect((await get("/", { ...as(pair), ...one })).status).toBe(400);
+      cluster.secret("ca", { "ca.crt": ca, "ca.crl": "nonsense" });
+      await cluster.served();
+      const answer = await get("/", { ...as(good), ...one }).catch(() => ({ status: "closed" as const }));
+      expect(answer.status).toBeOneOf([400, 500, "closed"]);
+    },
+  );
 
   needs("ClientCertificate")("auth-tls-*: what cannot be read or is not there lets nobody in", async () => {
     const { get, ingress, cluster, pki, as, tls } = await guarded({ "auth-tls-verify-client": "maybe" });
