@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:https";
 import { rootCertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DataPlane, missingFor } from "../../src/dataplane/index.ts";
-import type { BackendTls, HostRoutes, Owner, Pool, Route, RoutingModel } from "../../src/routing/index.ts";
+import type { BackendTls, Filter, HostRoutes, Owner, Pool, Route, RoutingModel } from "../../src/routing/index.ts";
 import { freePort } from "../../src/system/index.ts";
 import { selfSigned } from "./certificates.ts";
 import { read, type Reply } from "./clients.ts";
@@ -57,12 +57,15 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
   });
 
   /** One host for each kind of TLS: `KEY.test`. */
-  async function serve(all: Readonly<Record<string, BackendTls>>): Promise<readonly string[]> {
+  async function serve(
+    all: Readonly<Record<string, BackendTls>>,
+    filters: readonly Filter[] = [],
+  ): Promise<readonly string[]> {
     const exact = new Map<string, HostRoutes>();
     for (const key of Object.keys(all)) {
       const rule = {
         id: key,
-        filters: [],
+        filters,
         backends: [{ pool: key, weight: 1, filters: [], owner }],
         timeouts: {},
         owner,
@@ -124,6 +127,21 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
     await eventually("who is not vouched for gets nothing", async () => (await ask("web")).status !== 200);
     await serve({ web: trusting(`${strangers}\n${second["tls.crt"]}`) });
     await eventually("it is one of many", async () => (await ask("web")).status === 200);
+  });
+
+  test.skipIf(why)("who authorizes requests is believed only when somebody vouches for them", async () => {
+    const { "tls.crt": trusted } = selfSigned(["web.example"]);
+    const asked: Filter = {
+      type: "ExternalAuth",
+      pool: "stranger",
+      host: "",
+      path: ["/"],
+      signinParameter: "rd",
+      responseHeaders: [],
+    };
+    const anyone = { serverName: "web.example", subjectAltNames: [], authorities: "", unverified: true };
+    await serve({ web: anyone, stranger: trusting(trusted) }, [asked]);
+    expect((await ask("web")).status).toBeGreaterThanOrEqual(500);
   });
 
   test.skipIf(why)("what cannot be checked is sent nothing", async () => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DataPlane, missingFor } from "../../src/dataplane/index.ts";
 import { selfSigned } from "../../src/dataplane/self-signed.ts";
-import type { ClientValidation, HostRoutes, Owner, RoutingModel, Server } from "../../src/routing/index.ts";
+import type { ClientValidation, Filter, HostRoutes, Owner, RoutingModel, Server } from "../../src/routing/index.ts";
 import { freePort } from "../../src/system/index.ts";
 import { authority, type Shown } from "./authority.ts";
 import { eventually } from "./cluster.ts";
@@ -41,10 +41,10 @@ describe.each(planes)("certificates of clients on %s", (name, why) => {
     backend.closeAllConnections();
   });
 
-  async function serve(clients: ClientValidation): Promise<void> {
+  async function serve(clients: ClientValidation, filters: readonly Filter[] = []): Promise<void> {
     const rule = {
       id: "r",
-      filters: [],
+      filters,
       backends: [{ pool: "web", weight: 1, filters: [], owner }],
       timeouts: {},
       owner,
@@ -113,6 +113,15 @@ describe.each(planes)("certificates of clients on %s", (name, why) => {
     await serve({ mode: "AllowValidOnly", authorities: ours.ca, revoked: "nonsense" });
     await eventually("what cannot be read lets nobody in", async () => (await ask(ours.good)) === "closed");
     expect(await ask()).toBe("closed");
+  });
+
+  test.skipIf(why)("Ask: the routes say who is served, and a list counts there too", async () => {
+    const filter = { type: "ClientCertificate" as const, verify: "on" as const, depth: 1, pass: false };
+    await serve({ mode: "Ask", authorities: ours.ca, revoked: ours.list }, [filter]);
+    await eventually("the routes answer", async () => (await ask(ours.withdrawn)) === 400);
+    expect(await ask(ours.good)).toBe(200);
+    expect(await ask(theirs.good)).toBe(400);
+    expect(await ask()).toBe(400);
   });
 
   test.skipIf(why)("AllowInsecureFallback: everyone is served", async () => {

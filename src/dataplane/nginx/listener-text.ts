@@ -92,8 +92,16 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
   };
 }
 
+const knownPools = new WeakMap<RoutingModel["pools"], ReturnType<typeof findChecked>>();
+
 /** Pools whose endpoints are checked, with whom by. */
-function checkedPools(
+function checkedPools(pools: RoutingModel["pools"]): ReturnType<typeof findChecked> {
+  let found = knownPools.get(pools);
+  if (!found) knownPools.set(pools, (found = findChecked(pools)));
+  return found;
+}
+
+function findChecked(
   pools: RoutingModel["pools"],
 ): Map<string, { readonly authorities: string; readonly h2c: boolean }> {
   const found = new Map<string, { authorities: string; h2c: boolean }>();
