@@ -67,7 +67,8 @@ describe("a client that is too slow", () => {
     const trickle = setInterval(() => socket.write("x"), 20);
     let text = "";
     socket.on("data", (chunk) => (text += chunk.toString()));
-    await once(socket, "close");
+    // What comes after the end may be answered by a reset, which is as good an end.
+    await new Promise((resolve) => socket.once("close", resolve));
     clearInterval(trickle);
     expect(text).toMatch(/^HTTP\/1\.1 200 /);
   });
