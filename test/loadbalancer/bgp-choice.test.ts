@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { resources } from "../../src/kube/index.ts";
 import { addressPools, bgpPeers, bgpSessions } from "../../src/loadbalancer/index.ts";
@@ -151,6 +153,28 @@ describeSpeakers("which router is told what, by which node,", (speaker) => {
     expect(Object.keys(seen.answers).sort()).toEqual([...lab.nodes]);
     await table("outer", `${address}/32`, `${address}/32`);
   });
+
+  // BIRD is one process.
+  if (speaker === "frr")
+    test("zebra and bfdd are killed: they come back, and no session notices", async () => {
+      const [node = ""] = lab.nodes;
+      const pids = () =>
+        Promise.all(
+          ["zebra", "bfdd"].map((name) => readFile(join(lab.dir, node, `${name}.pid`), "utf8").catch(() => "")),
+        );
+      const before = { since: await sinceOf(), pid: await lab.speakerPid(node) };
+      const killed = await pids();
+      for (const pid of killed) process.kill(Number(pid), "SIGKILL");
+      await until(lab, "others run in their place", async () => {
+        const now = await pids();
+        return now.every((pid, i) => pid !== "" && pid !== killed[i]);
+      });
+      await announce({ advertisements: [{ localPreference: 90 }] });
+      await table("inner", `${address}/32 90`, `${address}/32 90`);
+      await announce({ advertisements: null });
+      await table("inner", `${address}/32 100`, `${address}/32 100`);
+      expect({ since: await sinceOf(), pid: await lab.speakerPid(node) }).toEqual(before);
+    });
 
   test("an agent is killed: its speaker goes on, is adopted by the next one, and told what is another", async () => {
     const [node = ""] = lab.nodes;
