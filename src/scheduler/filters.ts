@@ -76,6 +76,7 @@ export function createFilter(pod: Pod, nodes: readonly NodeInfo[], surroundings:
   return {
     count,
     check(info) {
+      if (info.nominated.size === 0) return checkAsIs(info);
       const ahead = [...info.nominated.values()].filter(
         (other) =>
           other.metadata.uid !== pod.metadata.uid &&

@@ -420,3 +420,17 @@ test("pods that are bound at once never take more than there is; for a critical 
   expect(runtime.calls).toContain("stop a 30000");
   expect(events).toContain("Warning Preempting: Preempted in order to admit critical pod");
 });
+
+test("a pod of a class whose runtime is not there does not run, and says why", async () => {
+  const { client, create, runtime, events, pass, pod } = await lab();
+  const put = (handler: string) => client.put(resources.RuntimeClass, { metadata: { name: "sandboxed" }, handler });
+  put("gvisor");
+  await create({ runtimeClassName: "sandboxed" });
+  expect(runtime.calls).toEqual([]);
+  expect(events).toContain(
+    'Warning FailedCreatePodSandBox: Failed to create pod sandbox: failed to get sandbox runtime: no runtime for "gvisor" is configured',
+  );
+  put("runc");
+  await pass(6_000);
+  expect((await pod())?.status?.phase).toBe("Running");
+});

@@ -290,6 +290,7 @@ export function createPodWorkers(options: PodWorkersOptions): {
     try {
       if (createSandbox !== undefined) {
         const { namespace = "", name, uid = "" } = pod.metadata;
+        await checkRuntimeClass(client, pod);
         sandbox = await runtime.createSandbox({
           podUid: uid,
           namespace,
@@ -385,6 +386,18 @@ export function createPodWorkers(options: PodWorkersOptions): {
   };
 
   return { reconcile, hurry: (uid) => memories.get(uid)?.retries.clear() };
+}
+
+/** Names of RuntimeClass handlers that stand for the one runtime there is. */
+const handlers = ["process", "runc"];
+
+/** Throws an Error when the pod is to run by a runtime that this node has not. */
+async function checkRuntimeClass(client: Pick<Client, "get">, { spec }: Pod): Promise<void> {
+  const { runtimeClassName: name } = spec;
+  if (!name) return;
+  const { handler } = await client.get(resources.RuntimeClass, { name });
+  if (!handlers.includes(handler))
+    throw new Error(`failed to get sandbox runtime: no runtime for ${JSON.stringify(handler)} is configured`);
 }
 
 function textOf(error: unknown): string {
