@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../embedded/limits.ts";
-import { configurationText, type NginxSettings } from "./configuration.ts";
+import { configurationText, type NginxListener, type NginxSettings } from "./configuration.ts";
 import { word } from "./directives.ts";
+import type { NginxStream } from "./stream-configuration.ts";
 
 const settings: NginxSettings = {
   directory: "/run/fairlead/nginx",
@@ -31,6 +32,31 @@ describe("configurationText", () => {
     expect(text).toContain('return 200 "7";');
     expect(text).toContain("set_real_ip_from fd00::/8;");
     expect(text).toContain("listen [::1]:8443 backlog=4096 ssl http2;");
+  });
+
+  test("streams: none without a port for them; a test of the text takes nothing from who serves", () => {
+    expect(configurationText(settings)).not.toContain("\nstream {");
+    const places = [{ address: "127.0.0.1", port: 53 }];
+    const streams = [{ id: "l2", places, protocol: "UDP" as const, told: false, ends: false }];
+    expect(configurationText({ ...settings, streams })).toContain("listen 127.0.0.1:53 udp reuseport;");
+    expect(configurationText({ ...settings, streams, trial: true })).toContain("listen 127.0.0.1:53 udp;");
+    const [stream] = streams;
+    for (const bad of [{ id: "l2;" }, { places: [{ address: "127.0.0.1 ssl", port: 53 }] }])
+      expect(() => configurationText({ ...settings, streams: [{ ...stream, ...bad } as NginxStream] })).toThrow(
+        TypeError,
+      );
+  });
+
+  test("endpoints that are checked have locations of their own, by a file that is named by letters and digits alone", () => {
+    const [first] = settings.listeners;
+    const text = (authorities: string): string =>
+      configurationText({
+        ...settings,
+        listeners: [{ ...first, checked: [{ authorities, kind: "full", slot: "b3" }] } as NginxListener],
+      });
+    expect(text("0a1b")).toContain("proxy_ssl_trusted_certificate /run/fairlead/nginx/private/authorities-0a1b.pem;");
+    expect(text("0a1b")).toContain('location = "/\u0001full/c0a1b/b3"');
+    expect(() => text("0a;")).toThrow(TypeError);
   });
 
   test("drops every form of the header fields that only we write", () => {
