@@ -354,7 +354,14 @@ export function startNginx(options: NginxOptions): DataPlane {
     if (tested.code !== 0) throw new Error(`nginx refuses its configuration: ${tested.stderr.trim()}`);
     await writeFile(paths.configuration, configurationText(settings));
     const next = startMaster(at, number, serves);
-    while ((await untilAnswered(() => next.control.generation())) !== generation) await wait(10, undefined, { signal });
+    try {
+      while ((await untilAnswered(() => next.control.generation())) !== generation)
+        await wait(10, undefined, { signal });
+    } catch (error) {
+      // The end came before it was in force: nobody else knows of it.
+      await next.process.stop(0);
+      throw error;
+    }
     running = next;
     configured = wanted;
     if (before) void relieve(before, handoverGrace);
