@@ -73,7 +73,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let serving = { ports: "", demands: "", asks: false, declared: "", socket: "" };
   let generation = 0;
   let retired = false;
-  /** Processes that end, with how each goes on following: a request on a connection that was kept must not meet what is gone. */
+  /** Processes that end, with how each goes on following, until HAProxy refuses: it takes no command for servers then. */
   const draining = new Map<Instance, Sync>();
   let directory: PlaneDirectory | undefined;
   let user: Awaited<ReturnType<typeof findUser>>;
