@@ -293,7 +293,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     }
     if (request.method !== "GET" && request.method !== "HEAD")
       throw statusError("MethodNotAllowed", "the server does not allow this method on the requested resource", {});
-    const dump = flowControl && flowControlDump(request.path, request.query, flowControl.levels);
+    const dump = flowControl && flowControlDump(request.path, request.query, () => flowControl.levels());
     if (dump !== undefined) return textResponse(200, dump);
     if (!defined && namesKinds.test(request.path)) await customKinds;
     return (await answerPath(request, checks, metrics)) ?? (await answerIssuer(info.path)) ?? pageNotFound();
