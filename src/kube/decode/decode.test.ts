@@ -232,8 +232,12 @@ describe("what is stored", () => {
     );
   });
 
-  it("makes an empty text of a null in a map or list", () => {
+  it("makes an empty text of a null in a map or list, and nothing at all of a quantity", () => {
     expect(stored(resources.ConfigMap, { data: { a: null } })["data"]).toEqual({ a: "" });
+    const containers = [{ name: "c", image: "i", resources: { limits: { cpu: null } } }];
+    expect(stored(resources.Pod, { spec: { containers } })).toMatchObject({
+      spec: { containers: [{ resources: { limits: { cpu: "0" } } }] },
+    });
   });
 
   it("does not share with the input, nor change it", () => {

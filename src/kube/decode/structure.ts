@@ -168,7 +168,8 @@ const isCollection = ({ type }: Definition): boolean => type === "array" || type
 
 /** What Go makes of a null inside a list or a map. */
 function zeroOf(definition: Definition): unknown {
-  const { definition: target } = resolve(definition);
+  const { name, definition: target } = resolve(definition);
+  if (name === quantityName) return "0";
   if (target.properties || target.type === "object") return {};
   if (target.type === "array") return [];
   if (target.type === "integer" || target.type === "number") return 0;
@@ -220,6 +221,8 @@ function anything(input: unknown): unknown {
 
 const extensions = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1";
 
+const quantityName = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+
 /** Types that read their own JSON. */
 const scalars: Record<string, (input: unknown, place: Place) => unknown> = {
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": (input) => {
@@ -229,7 +232,7 @@ const scalars: Record<string, (input: unknown, place: Place) => unknown> = {
     const shown = typeof input === "number" ? `number ${input}` : jsonType(input);
     throw new StructureError(`json: cannot unmarshal ${shown} into Go value of type int32`);
   },
-  "io.k8s.apimachinery.pkg.api.resource.Quantity": (input) => {
+  [quantityName]: (input) => {
     try {
       return canonicalQuantity(typeof input === "number" ? input : String(input));
     } catch (error) {
