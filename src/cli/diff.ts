@@ -20,7 +20,7 @@ import type { GatewayTranslation } from "../routing/index.ts";
 import { doctorText } from "./doctor.ts";
 import { CliError } from "./errors.ts";
 import { readFacts } from "./explain/facts.ts";
-import { readGateways } from "./explain/gateways.ts";
+import { gatewayOptions, readGateways } from "./explain/gateways.ts";
 import { readObjects } from "./explain/objects.ts";
 import { asking } from "./connect.ts";
 import {
@@ -123,8 +123,7 @@ async function compareGateways(
   const found = await asking(checkCluster, () => readGateways(client, manifests));
   const wanted = gatewaysWith(found, manifests);
   if (wanted.objects.length === 0) return undefined;
-  const { gatewayControllerName, inspectAuthorities, inspectKeyPair } = await import("../dataplane/index.ts");
-  const options = { controllerName: gatewayControllerName, inspect: inspectKeyPair, inspectAuthorities };
+  const options = await gatewayOptions();
   return { before: gatewayRouting(before, found, options), after: gatewayRouting(after, wanted, options) };
 }
 

@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { parseSubject, type Story, tell } from "../explain/index.ts";
 import { doctorText } from "./doctor.ts";
 import { readDraining } from "./explain/draining.ts";
-import { readFacts } from "./explain/facts.ts";
+import { exposureOptions, readFacts } from "./explain/facts.ts";
 import { asCliError, readCluster, type SourceOptions, withSource } from "./explain/source.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
@@ -39,15 +39,9 @@ async function explainObject(text: string, options: ExplainOptions): Promise<voi
     const { draining, warnings } =
       subject.kind === "service" ? await readDraining(read.source) : { draining: [], warnings: [] };
     for (const warning of [...read.warnings, ...warnings]) process.stderr.write(`warning: ${warning}\n`);
-    const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
-    const { state, facts } = read.source;
     const story = tell(await readFacts(read), subject, {
-      clusterDomain: facts.clusterDomain,
-      frontends: state?.frontends ?? [],
-      controllerName,
+      ...(await exposureOptions(read.source)),
       draining,
-      inspect: inspectKeyPair,
-      ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
     });
     process.stdout.write(options.output === "text" ? storyText(story) : await render(story, options.output));
   } catch (error) {

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { type Exposure, exposures } from "../explain/index.ts";
+import { exposureOptions } from "./explain/facts.ts";
 import { readGatewayMeaning } from "./explain/gateways.ts";
 import { readCluster, type SourceOptions, withSource } from "./explain/source.ts";
 import { type OutputFormat, parseOutput, render, table } from "./output.ts";
@@ -34,15 +35,9 @@ Examples:
 async function showStatus({ namespace, output, ...where }: StatusOptions): Promise<void> {
   const { cluster, source, warnings } = await readCluster(where);
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-  const { state, client } = source;
-  const gateways = client && (await readGatewayMeaning(client, cluster));
-  const { controllerName, inspectKeyPair } = await import("../dataplane/index.ts");
+  const gateways = source.client && (await readGatewayMeaning(source.client, cluster));
   const rows = exposures(cluster.objects, {
-    clusterDomain: source.facts.clusterDomain,
-    frontends: state?.frontends ?? [],
-    controllerName,
-    inspect: inspectKeyPair,
-    ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
+    ...(await exposureOptions(source)),
     ...(gateways ? { gateways } : {}),
   }).filter((row) => namespace === undefined || row.namespace === namespace);
   process.stdout.write(output === "table" ? statusTable(rows) : await render(rows, output));

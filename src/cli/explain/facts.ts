@@ -1,15 +1,14 @@
 import { readFile } from "node:fs/promises";
-import { type Facts, factsOf, readNodes } from "../../explain/index.ts";
+import { type ExposureOptions, type Facts, factsOf, readNodes } from "../../explain/index.ts";
 import { systemClock, systemCommands } from "../../system/index.ts";
 import { readGatewayMeaning } from "./gateways.ts";
-import type { ReadCluster } from "./source.ts";
+import type { ClusterSource, ReadCluster } from "./source.ts";
 
 /** Where kube-proxy tells of its health, and Fairlead's proxy as well. */
 const healthPort = 10_256;
 
 /** What checks look at: the objects, and those nodes that are on this machine, unless `look` is false. */
 export async function readFacts({ cluster, source }: ReadCluster, look = true): Promise<Facts> {
-  const { controllerName, inspectKeyPair } = await import("../../dataplane/index.ts");
   const { state, directory } = source;
   const pid = directory ? await readPid(directory.pid) : undefined;
   // Objects of files are on no node.
@@ -22,17 +21,25 @@ export async function readFacts({ cluster, source }: ReadCluster, look = true): 
           ...(state ? { healthPort } : {}),
         })
       : [];
-  const frontends = state?.frontends ?? [];
   const gateways = source.client && (await readGatewayMeaning(source.client, cluster));
   return factsOf(cluster, {
-    inspect: inspectKeyPair,
-    controllerName,
-    frontends,
+    ...(await exposureOptions(source)),
     nodes,
     ...(gateways ? { gateways } : {}),
     now: systemClock.now(),
-    ...(state ? { ports: { http: state.ingress.httpPort, https: state.ingress.httpsPort } } : {}),
   });
+}
+
+/** What it takes to say where things answer: who serves, by which ports, and what does not work as asked for. */
+export async function exposureOptions({ state, facts }: ClusterSource): Promise<ExposureOptions> {
+  const { controllerName, inspectKeyPair } = await import("../../dataplane/index.ts");
+  return {
+    clusterDomain: facts.clusterDomain,
+    frontends: state?.frontends ?? [],
+    controllerName,
+    inspect: inspectKeyPair,
+    ports: { http: state?.ingress.httpPort ?? 80, https: state?.ingress.httpsPort ?? 443 },
+  };
 }
 
 async function readPid(path: string): Promise<number | undefined> {

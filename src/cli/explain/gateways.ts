@@ -3,6 +3,7 @@ import {
   type Cluster,
   type GatewayObjects,
   gatewayRouting,
+  type GatewayRoutingOptions,
   type GatewayView,
   isOfGatewayApi,
 } from "../../explain/index.ts";
@@ -61,9 +62,13 @@ export async function readGateways(client: Client, manifests: readonly KubeObjec
 export async function readGatewayMeaning(client: Client, cluster: Cluster): Promise<GatewayView | undefined> {
   const objects = await asking(checkCluster, () => readGateways(client, []));
   if (objects.objects.length === 0) return undefined;
+  return { objects, meaning: gatewayRouting(cluster, objects, await gatewayOptions()) };
+}
+
+/** As Fairlead's own controller reads them. */
+export async function gatewayOptions(): Promise<GatewayRoutingOptions> {
   const { gatewayControllerName, inspectAuthorities, inspectKeyPair } = await import("../../dataplane/index.ts");
-  const options = { controllerName: gatewayControllerName, inspect: inspectKeyPair, inspectAuthorities };
-  return { objects, meaning: gatewayRouting(cluster, objects, options) };
+  return { controllerName: gatewayControllerName, inspect: inspectKeyPair, inspectAuthorities };
 }
 
 /** Secrets and ConfigMaps that are referred to anywhere in the objects, once each. */

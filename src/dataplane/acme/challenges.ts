@@ -133,8 +133,9 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
       for (const { kind, metadata } of left) {
         const namespace = metadata.namespace ?? "";
         await drop(kind === "Ingress" ? "Ingress" : "HTTPRoute", { namespace, name: metadata.name });
-        await removeService(namespace, metadata.name.split("-").slice(0, 2).join("-"));
       }
+      const services = await client.list(resources.Service, { labelSelector });
+      for (const { metadata } of services.items) await removeService(metadata.namespace ?? "", metadata.name);
     },
     close() {
       server.close();
