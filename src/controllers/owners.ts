@@ -14,6 +14,9 @@ import {
 export const controllerOf = (object: KubeObject): OwnerReference | undefined =>
   object.metadata.ownerReferences?.find(({ controller }) => controller === true);
 
+/** The uid of an object that the server has stored. */
+export const uidOf = ({ metadata }: KubeObject): string => metadata.uid ?? "";
+
 /** The reference that makes `owner` the controller of an object. */
 export function controllerReference(owner: KubeObject): OwnerReference {
   const { name, uid = "" } = owner.metadata;

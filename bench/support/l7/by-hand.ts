@@ -1,4 +1,5 @@
 // What someone would write by hand to proxy to one backend, and nothing more: HAProxy, nginx, Caddy; and the backend itself.
+// `-telling`: the same, and endpoints are told what Fairlead tells them of the client.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -6,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../../src/system/index.ts";
 
-export type ByHand = "backend" | "haproxy" | "nginx" | "caddy";
+export type ByHand = "backend" | "haproxy" | "nginx" | "caddy" | `${"haproxy" | "nginx"}-telling`;
 
 /** A program that listens, with all processes that it started. */
 export interface Target {
@@ -22,18 +23,23 @@ events { worker_connections 4096; multi_accept on; }
 http { access_log off; keepalive_requests 1000000; ${http} }
 `;
 
-const configurations: Readonly<Record<ByHand, (directory: string, port: number, backend: number) => string>> = {
-  backend: (directory, port) =>
-    nginx(directory, `server { listen 127.0.0.1:${port}; location / { return 200 "hello world\\n"; } }`),
-  nginx: (directory, port, backend) =>
+type Configuration = (directory: string, port: number, backend: number) => string;
+
+const nginxProxy =
+  (fields: string): Configuration =>
+  (directory, port, backend) =>
     nginx(
       directory,
       `upstream web { server 127.0.0.1:${backend}; keepalive 512; keepalive_requests 1000000; }
 server { listen 127.0.0.1:${port}; server_name bench.test;
 location / { proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; } }`,
-    ),
-  haproxy: (_directory, port, backend) => `global
+proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; ${fields} } }`,
+    );
+
+const haproxyProxy =
+  (fields: readonly string[]): Configuration =>
+  (_directory, port, backend) =>
+    `global
   nbthread 1
 defaults
   mode http
@@ -43,10 +49,27 @@ defaults
   option forwardfor
 frontend web
   bind 127.0.0.1:${port}
-  default_backend web
+${fields.map((field) => `  http-request set-header ${field}\n`).join("")}  default_backend web
 backend web
   server one 127.0.0.1:${backend}
-`,
+`;
+
+const configurations: Readonly<Record<ByHand, Configuration>> = {
+  backend: (directory, port) =>
+    nginx(directory, `server { listen 127.0.0.1:${port}; location / { return 200 "hello world\\n"; } }`),
+  nginx: nginxProxy(""),
+  "nginx-telling": nginxProxy(
+    `proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Forwarded-Port $server_port;
+proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Request-ID $request_id;`,
+  ),
+  haproxy: haproxyProxy([]),
+  "haproxy-telling": haproxyProxy([
+    "X-Forwarded-Proto http",
+    "X-Forwarded-Host %[req.hdr(host)]",
+    "X-Forwarded-Port %[dst_port]",
+    "X-Real-IP %[src]",
+    "X-Request-ID %[uuid()]",
+  ]),
   caddy: (_directory, port, backend) => `{
   admin off
   auto_https off
@@ -61,7 +84,9 @@ http://bench.test:${port} {
 const commands: Readonly<Record<ByHand, (file: string, directory: string) => [string, ...string[]]>> = {
   backend: (file, directory) => ["nginx", "-p", directory, "-c", file],
   nginx: (file, directory) => ["nginx", "-p", directory, "-c", file],
+  "nginx-telling": (file, directory) => ["nginx", "-p", directory, "-c", file],
   haproxy: (file) => ["haproxy", "-db", "-f", file],
+  "haproxy-telling": (file) => ["haproxy", "-db", "-f", file],
   caddy: (file) => ["caddy", "run", "--config", file, "--adapter", "caddyfile"],
 };
 

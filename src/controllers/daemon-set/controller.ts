@@ -12,11 +12,11 @@ import {
 } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { carryOut, claimOf, controllerIndex, orphansIn } from "../owners.ts";
+import { carryOut, claimOf, controllerIndex, orphansIn, uidOf } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
-import { adoptersOf, ownerKeyOf } from "../pod-owners.ts";
-import { createExpectations } from "../replica-set/expectations.ts";
-import { keepRevisions, revisionLabel, trimRevisions } from "../revisions/revisions.ts";
+import { adoptersOf, followPods } from "../pod-owners.ts";
+import { createExpectations } from "../expectations.ts";
+import { followRevisions, keepRevisions, revisionLabel, trimRevisions } from "../revisions/revisions.ts";
 import { slowStart } from "../slow-start.ts";
 import { daemonPod, nodeOf, standingOf } from "./placement.ts";
 import { type Place, planOf } from "./plan.ts";
@@ -177,22 +177,13 @@ export function startDaemonSetController(context: ControllerContext): Component 
     if (before && after && semanticEqual(placementOf(before), placementOf(after))) return;
     for (const set of sets.list()) controller.enqueue(keyOf(set));
   });
-  pods.onChange(({ before, after }) => {
-    const [was, is] = [before && ownerKeyOf(sets, before), after && ownerKeyOf(sets, after)];
-    if (is && after && !before) expectations.created(is);
-    if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
-    for (const key of new Set([was, is])) if (key) controller.enqueue(key);
+  followPods(sets, pods, expectations, controller.enqueue);
+  pods.onChange(({ after }) => {
     if (after) for (const key of adoptersOf(sets, after)) controller.enqueue(key);
   });
-  revisions.onChange(({ before, after }) => {
-    if (before && !after) writes.forget(before);
-    const one = after ?? before;
-    const key = one && ownerKeyOf(sets, one);
-    if (key) controller.enqueue(key);
-  });
+  followRevisions(sets, revisions, writes, controller.enqueue);
   return controller;
 }
 
 /** What of a node says which pods it takes. */
 const placementOf = ({ metadata, spec }: Node) => ({ labels: metadata.labels, taints: spec.taints });
-const uidOf = ({ metadata }: Pod | DaemonSet): string => metadata.uid ?? "";

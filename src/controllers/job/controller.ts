@@ -15,11 +15,11 @@ import {
 import type { Component } from "../../system/index.ts";
 import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
-import { carryOut, claimOf, controllerIndex, orphansIn } from "../owners.ts";
+import { carryOut, claimOf, controllerIndex, orphansIn, uidOf } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
-import { adoptersOf, ownerKeyOf } from "../pod-owners.ts";
+import { adoptersOf, followPods, ownerKeyOf } from "../pod-owners.ts";
 import { isActive, isReady } from "../pods.ts";
-import { createExpectations } from "../replica-set/expectations.ts";
+import { createExpectations } from "../expectations.ts";
 import { slowStart } from "../slow-start.ts";
 import { type FailureRecord, pauseLeft, withEnds } from "./back-off.ts";
 import { countEnds, settle, uncountedOf } from "./counting.ts";
@@ -294,13 +294,11 @@ export function startJobController(context: ControllerContext): Component {
     }
     if (!after || !isJobFinished(after.status)) controller.enqueue(key);
   });
+  followPods(jobs, pods, expectations, (key) =>
+    controller.enqueueAfter(key, batchPeriod(jobs.get(nameOfKey(key))?.spec.parallelism ?? 0)),
+  );
   pods.onChange(({ before, after }) => {
     if (before && (!after || !isTracked(after))) released.delete(uidOf(before));
-    const [was, is] = [before && ownerKeyOf(jobs, before), after && ownerKeyOf(jobs, after)];
-    if (is && after && !before) expectations.created(is);
-    if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
-    for (const key of new Set([was, is]))
-      if (key) controller.enqueueAfter(key, batchPeriod(jobs.get(nameOfKey(key))?.spec.parallelism ?? 0));
     if (!after) return;
     if (isTracked(after) && isForsaken(after)) orphans.enqueue(keyOf(after));
     if (!isTracked(after) && isActive(after)) for (const key of adoptersOf(jobs, after)) controller.enqueue(key);
@@ -331,5 +329,3 @@ function lastOfIndexes(
   }
   return last;
 }
-
-const uidOf = ({ metadata }: Pod | Job): string => metadata.uid ?? "";

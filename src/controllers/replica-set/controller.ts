@@ -1,9 +1,8 @@
-import { createEventRecorder, type Informer, messageOf, startController, unless } from "../../client/index.ts";
+import { createEventRecorder, messageOf, startController, unless } from "../../client/index.ts";
 import {
   isNamespaceTerminating,
   isStatus,
   keyOf,
-  matchesLabels,
   nameOfKey,
   type Pod,
   type ReplicaSet,
@@ -13,13 +12,14 @@ import {
 import type { Component } from "../../system/index.ts";
 import { batchPeriod } from "../batch-period.ts";
 import type { ControllerContext } from "../context.ts";
-import { carryOut, claimOf, controllerIndex, controllerOf, orphansIn } from "../owners.ts";
+import { carryOut, claimOf, controllerIndex, controllerOf, orphansIn, uidOf } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
+import { adoptersOf, followPods } from "../pod-owners.ts";
 import { podDraft } from "../pod-draft.ts";
 import { isActive } from "../pods.ts";
 import { slowStart } from "../slow-start.ts";
-import { createExpectations } from "./expectations.ts";
-import { type ReplicaKind, replicaSets, replicationControllers, viewAsSets } from "./kinds.ts";
+import { createExpectations } from "../expectations.ts";
+import { type ReplicaKind, type ReplicaSets, replicaSets, replicationControllers, viewAsSets } from "./kinds.ts";
 import { byDispensability } from "./ranking.ts";
 import { type Failure, nextAvailable, statusOf } from "./status.ts";
 
@@ -34,11 +34,7 @@ export const startReplicaSetController = (context: ControllerContext): Component
 export const startReplicationController = (context: ControllerContext): Component =>
   startReplicaController(context, replicationControllers, viewAsSets(context.informers));
 
-function startReplicaController(
-  context: ControllerContext,
-  kind: ReplicaKind,
-  sets: Pick<Informer<ReplicaSet>, "get" | "list" | "by" | "synced" | "onChange">,
-): Component {
+function startReplicaController(context: ControllerContext, kind: ReplicaKind, sets: ReplicaSets): Component {
   const { clock, informers } = context;
   const writes = rememberWrites(context.client, [kind.resource], clock);
   const { client } = writes;
@@ -130,14 +126,6 @@ function startReplicaController(
     after: [sets.synced, pods.synced],
   });
 
-  /** The ReplicaSet that manages a pod. */
-  const ownerKey = (pod: Pod): string | undefined => {
-    const owner = controllerOf(pod);
-    if (owner?.kind !== kind.resource.kind) return undefined;
-    const key = keyOf({ metadata: { namespace: pod.metadata.namespace ?? "", name: owner.name } });
-    return sets.get(nameOfKey(key))?.metadata.uid === owner.uid ? key : undefined;
-  };
-
   sets.onChange(({ before, after }) => {
     const set = after ?? before;
     if (!set) return;
@@ -148,18 +136,11 @@ function startReplicaController(
     }
     controller.enqueue(keyOf(set));
   });
-  pods.onChange(({ before, after }) => {
-    const [was, is] = [before && ownerKey(before), after && ownerKey(after)];
-    if (is && after && !before) expectations.created(is);
-    if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
-    for (const key of new Set([was, is])) {
-      if (key) controller.enqueueAfter(key, batchPeriod(sets.get(nameOfKey(key))?.spec.replicas ?? 0));
-    }
-    if (after && !controllerOf(after) && isActive(after)) {
-      for (const set of sets.list(after.metadata.namespace)) {
-        if (matchesLabels(set.spec.selector, after.metadata.labels)) controller.enqueue(keyOf(set));
-      }
-    }
+  followPods(sets, pods, expectations, (key) =>
+    controller.enqueueAfter(key, batchPeriod(sets.get(nameOfKey(key))?.spec.replicas ?? 0)),
+  );
+  pods.onChange(({ after }) => {
+    if (after && isActive(after)) for (const key of adoptersOf(sets, after)) controller.enqueue(key);
   });
   return controller;
 }
@@ -170,5 +151,3 @@ function failureIn(set: ReplicaSet): Failure | undefined {
   if (!condition) return undefined;
   return { reason: condition.reason as Failure["reason"], message: condition.message ?? "" };
 }
-
-const uidOf = ({ metadata }: Pod | ReplicaSet): string => metadata.uid ?? "";

@@ -8,6 +8,7 @@ import {
   resources,
 } from "../../kube/index.ts";
 import { controllerIndex } from "../owners.ts";
+import type { Owners } from "../pod-owners.ts";
 
 /** What tells ReplicationControllers from ReplicaSets: both keep a number of pods, by the same rules. */
 export interface ReplicaKind {
@@ -25,6 +26,9 @@ export const replicaSets: ReplicaKind = {
   statusOf: (status) => status,
   write: (client, set, status) => client.updateStatus(resources.ReplicaSet, { ...set, status }),
 };
+
+/** What is kept: ReplicaSets, or what is seen as such. */
+export type ReplicaSets = Owners<ReplicaSet> & Pick<Informer<ReplicaSet>, "by" | "synced" | "onChange">;
 
 /** A ReplicationController as a ReplicaSet. */
 function viewOf({ spec, ...rest }: ReplicationController): ReplicaSet {
@@ -53,11 +57,10 @@ export const replicationControllers: ReplicaKind = {
 };
 
 /** The ReplicationControllers of a cluster, each seen as a ReplicaSet. */
-export function viewAsSets(
-  informers: Informers,
-): Pick<Informer<ReplicaSet>, "get" | "list" | "by" | "synced" | "onChange"> {
+export function viewAsSets(informers: Informers): ReplicaSets {
   const informer = informers.of(resources.ReplicationController, controllerIndex);
   return {
+    resource: informer.resource,
     synced: informer.synced,
     get(name) {
       const found = informer.get(name);

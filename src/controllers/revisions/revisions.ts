@@ -1,4 +1,4 @@
-import { type Client, unless } from "../../client/index.ts";
+import { type Client, type Informer, unless } from "../../client/index.ts";
 import {
   type ControllerRevision,
   isStatus,
@@ -11,7 +11,9 @@ import {
   semanticEqual,
 } from "../../kube/index.ts";
 import { hashOf } from "../deployment/hash.ts";
+import type { OwnWrites } from "../own-writes.ts";
 import { referenceTo } from "../pod-draft.ts";
+import { ownerKeyOf, type Owners } from "../pod-owners.ts";
 
 /** Label that tells of which revision a pod or a ControllerRevision is. */
 export const revisionLabel = "controller-revision-hash";
@@ -128,4 +130,19 @@ export async function trimRevisions(
   const limit = owner.spec.revisionHistoryLimit ?? 10;
   for (const revision of limit < 0 ? [] : old.slice(0, Math.max(0, old.length - limit)))
     await unless(client.delete(resources.ControllerRevision, nameOfKey(keyOf(revision))), "NotFound");
+}
+
+/** Wakes each owner, by its key, whose revisions changed; what was written of one that is gone counts no more. */
+export function followRevisions<T extends KubeObject>(
+  owners: Owners<T>,
+  revisions: Pick<Informer<ControllerRevision>, "onChange">,
+  writes: Pick<OwnWrites, "forget">,
+  wake: (key: string) => void,
+): void {
+  revisions.onChange(({ before, after }) => {
+    if (before && !after) writes.forget(before);
+    const one = after ?? before;
+    const key = one && ownerKeyOf(owners, one);
+    if (key) wake(key);
+  });
 }

@@ -10,11 +10,11 @@ import {
 } from "../../kube/index.ts";
 import type { Component } from "../../system/index.ts";
 import type { ControllerContext } from "../context.ts";
-import { carryOut, claimOf, controllerIndex, orphansIn } from "../owners.ts";
+import { carryOut, claimOf, controllerIndex, orphansIn, uidOf } from "../owners.ts";
 import { rememberWrites } from "../own-writes.ts";
-import { adoptersOf, ownerKeyOf } from "../pod-owners.ts";
-import { createExpectations } from "../replica-set/expectations.ts";
-import { keepRevisions, type Revisions, templateOf, trimRevisions } from "../revisions/revisions.ts";
+import { adoptersOf, followPods } from "../pod-owners.ts";
+import { createExpectations } from "../expectations.ts";
+import { followRevisions, keepRevisions, type Revisions, templateOf, trimRevisions } from "../revisions/revisions.ts";
 import { type ClaimContext, leavingClaims, makeClaims, ownClaims } from "./claims.ts";
 import { firstOrdinal, identityOf, ordinalOf, podName, sizeOf, statefulPod } from "./identity.ts";
 import { isHeldBack, planOf, revisionOf } from "./plan.ts";
@@ -137,19 +137,11 @@ export function startStatefulSetController(context: ControllerContext): Componen
     }
     controller.enqueue(keyOf(set));
   });
-  pods.onChange(({ before, after }) => {
-    const [was, is] = [before && ownerKeyOf(sets, before), after && ownerKeyOf(sets, after)];
-    if (is && after && !before) expectations.created(is);
-    if (was && before && (!after || after.metadata.deletionTimestamp)) expectations.deleted(was, uidOf(before));
-    for (const key of new Set([was, is])) if (key) controller.enqueue(key);
+  followPods(sets, pods, expectations, controller.enqueue);
+  pods.onChange(({ after }) => {
     if (after) for (const key of adoptersOf(sets, after)) controller.enqueue(key);
   });
-  revisions.onChange(({ before, after }) => {
-    if (before && !after) writes.forget(before);
-    const one = after ?? before;
-    const key = one && ownerKeyOf(sets, one);
-    if (key) controller.enqueue(key);
-  });
+  followRevisions(sets, revisions, writes, controller.enqueue);
   // A pod whose claim is on its way out waits for its end.
   claims.onChange(({ before, after }) => {
     if (!before || after) return;
@@ -158,5 +150,3 @@ export function startStatefulSetController(context: ControllerContext): Componen
   });
   return controller;
 }
-
-const uidOf = ({ metadata }: Pod | StatefulSet): string => metadata.uid ?? "";

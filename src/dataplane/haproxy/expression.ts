@@ -1,68 +1,35 @@
-import {
-  type CaptureInstruction,
-  captureProgram,
-  type Instruction,
-  PatternError,
-  patternProgram,
-} from "../../kube/index.ts";
+import { type Instruction, PatternError, patternProgram, type PatternProgram } from "../../kube/index.ts";
 
 /** Instructions of one expression: the Lua program walks through all of them for each character. */
 const mostInstructions = 500;
 
 /**
  * A regular expression (RE2) that must match a whole text, as a text that the Lua program runs in linear time: for each instruction
- * `s` with the bytes it takes (`61-7A`), `j` with two ways to go on, `a` with a condition, or `m`. `undefined` when it is too large.
+ * `s` with the bytes it takes (`61-7A`), `j` with two ways to go on, `a` with a condition, or `m`. `undefined` when it is too large, or is none.
  * Texts are bytes there, so of a set only what is below 256 counts: the same as where field values are one character a byte.
  */
-export function automatonOf(source: string): string | undefined {
-  let program: ReturnType<typeof patternProgram>;
+export const automatonOf = (source: string): string | undefined => textOf(`^(?:${source})$`, false);
+
+/** An expression with its groups, for the leftmost match in a text: as `automatonOf`, and `v` notes a place. */
+export const capturesOf = (source: string): string | undefined => textOf(source, true);
+
+function textOf(source: string, groups: boolean): string | undefined {
+  let program: PatternProgram;
   try {
-    program = patternProgram(`^(?:${source})$`);
+    program = patternProgram(source, { groups });
   } catch (error) {
     if (error instanceof PatternError) return undefined;
     throw error;
   }
   const { code, sets } = program;
   if (code.length > mostInstructions) return undefined;
-  const bytesOf = (set: number): string => rangesText(sets[set] ?? []);
-  return code.map((each) => wordOf(each, bytesOf)).join(" ");
+  return code.map((each) => wordOf(each, sets)).join(" ");
 }
 
-function wordOf(instruction: Instruction, bytesOf: (set: number) => string): string {
+function wordOf(instruction: Instruction, sets: PatternProgram["sets"]): string {
   switch (instruction.op) {
     case "set":
-      return `s:${instruction.next}:${bytesOf(instruction.set)}`;
-    case "split":
-      return `j:${instruction.first}:${instruction.second}`;
-    case "assert":
-      return `a:${instruction.next}:${instruction.assertion}`;
-    case "match":
-      return "m";
-    default:
-      return instruction satisfies never;
-  }
-}
-
-/**
- * An expression with its groups, for the leftmost match in a text: as `automatonOf`, but an instruction goes on behind itself, and `v` notes
- * a place. `undefined` when it is too large, or is none.
- */
-export function capturesOf(source: string): string | undefined {
-  let code: readonly CaptureInstruction[];
-  try {
-    ({ code } = captureProgram(source));
-  } catch (error) {
-    if (error instanceof PatternError) return undefined;
-    throw error;
-  }
-  if (code.length > mostInstructions) return undefined;
-  return code.map(captureWord).join(" ");
-}
-
-function captureWord(instruction: CaptureInstruction): string {
-  switch (instruction.op) {
-    case "set":
-      return `s::${rangesText(instruction.ranges)}`;
+      return `s::${rangesText(sets[instruction.set] ?? [])}`;
     case "split":
       return `j:${instruction.first}:${instruction.second}`;
     case "save":

@@ -157,12 +157,12 @@ local function captured(code, text)
           return true
         elseif step.op == "s" then list[#list + 1] = { at, saved }
         elseif step.op == "j" then
-          stack[#stack + 1] = { step.other, saved }
-          stack[#stack + 1] = { step.next, saved }
+          stack[#stack + 1] = { step.second, saved }
+          stack[#stack + 1] = { step.first, saved }
         elseif step.op == "v" then
           local copy = {}
           for slot, value in pairs(saved) do copy[slot] = value end
-          copy[step.next] = position
+          copy[step.first] = position
           stack[#stack + 1] = { at + 1, copy }
         elseif conditions[step.condition](before, after) then stack[#stack + 1] = { at + 1, saved } end
       end

@@ -184,8 +184,8 @@ local function automaton_of(part, text)
   code = {}
   for word in text:gmatch("%S+") do
     local op, first, rest = word:match("^(%a):?(%d*):?(.*)$")
-    local step = { op = op, next = tonumber(first) }
-    if op == "j" then step.other = tonumber(rest)
+    local step = { op = op, first = tonumber(first) }
+    if op == "j" then step.second = tonumber(rest)
     elseif op == "a" then step.condition = rest
     elseif op == "s" then
       step.takes = {}
@@ -226,11 +226,11 @@ local function runs(code, text)
         local step = code[place + 1]
         if step.op == "m" then return true
         elseif step.op == "j" then
-          stack[#stack + 1] = step.next
-          stack[#stack + 1] = step.other
+          stack[#stack + 1] = step.first
+          stack[#stack + 1] = step.second
         elseif step.op == "a" then
-          if conditions[step.condition](before, after) then stack[#stack + 1] = step.next end
-        elseif after and step.takes[after] then next_places[#next_places + 1] = step.next end
+          if conditions[step.condition](before, after) then stack[#stack + 1] = place + 1 end
+        elseif after and step.takes[after] then next_places[#next_places + 1] = place + 1 end
       end
     end
     if #next_places == 0 then return false end

@@ -1,4 +1,5 @@
-import { parsePattern, PatternError, type Assertion, type PatternNode, type Ranges } from "./pattern-syntax.ts";
+import { type Instruction, patternProgram } from "./pattern-program.ts";
+import { type Assertion, PatternError, type Ranges } from "./pattern-syntax.ts";
 
 export { PatternError };
 
@@ -15,17 +16,8 @@ export interface Pattern {
   findAll(text: string, limit?: number): string[];
 }
 
-/** Instructions of one pattern: counted repetitions multiply them. */
-const maxInstructions = 50_000;
 /** Remembered transitions of one pattern; beyond, all are forgotten and found anew. */
 const maxTransitions = 1 << 18;
-
-/** A step of a program: one character of a set, two ways to go on, a condition on where it is, or the end. Numbers are those of instructions. */
-export type Instruction =
-  | { readonly op: "set"; readonly set: number; next: number }
-  | { readonly op: "split"; first: number; second: number }
-  | { readonly op: "assert"; readonly assertion: Assertion; next: number }
-  | { readonly op: "match" };
 
 /** What a character is to an assertion. */
 const kinds = { edge: 0, newline: 1, word: 2, other: 3 };
@@ -37,17 +29,9 @@ interface State {
   readonly next: (State | undefined)[];
 }
 
-/** A pattern as a program for an automaton that is in many places at once, for whoever matches it elsewhere. It begins at 0. Throws PatternError. */
-export function patternProgram(source: string): {
-  readonly code: readonly Instruction[];
-  readonly sets: readonly Ranges[];
-} {
-  return programOf(parsePattern(source), source);
-}
-
 /** Compiles a pattern. Throws PatternError, with a message in the words of Go's `regexp/syntax`. */
 export function compilePattern(source: string): Pattern {
-  const { code, sets } = programOf(parsePattern(source), source);
+  const { code, sets } = patternProgram(source);
   const alphabet = alphabetOf(sets);
   const members = sets.map((ranges) => alphabet.members(ranges));
   const anchored = startsAtBegin(code);
@@ -84,7 +68,7 @@ export function compilePattern(source: string): Pattern {
       if (instruction.op === "match") return true;
       if (instruction.op === "set") visit(at);
       else if (instruction.op === "split") stack.push(instruction.second, instruction.first);
-      else if (holds(instruction.assertion, before, after)) stack.push(instruction.next);
+      else if (instruction.op === "save" || holds(instruction.assertion, before, after)) stack.push(at + 1);
     }
     return false;
   };
@@ -101,8 +85,7 @@ export function compilePattern(source: string): Pattern {
     const after = symbol === end ? kinds.edge : alphabet.kind(symbol);
     const visit = (at: number) => {
       const instruction = code[at];
-      if (instruction?.op === "set" && symbol !== end && members[instruction.set]?.[symbol] === 1)
-        next.add(instruction.next);
+      if (instruction?.op === "set" && symbol !== end && members[instruction.set]?.[symbol] === 1) next.add(at + 1);
     };
     for (const thread of state.threads) if (follow(thread, state.before, after, visit)) return matched;
     if (symbol === end) return dead;
@@ -149,7 +132,7 @@ export function compilePattern(source: string): Pattern {
         const met = follow(thread.at, before, after, (where) => {
           const instruction = code[where];
           if (instruction?.op === "set" && symbol !== end && members[instruction.set]?.[symbol] === 1)
-            next.push({ at: instruction.next, start: thread.start });
+            next.push({ at: where + 1, start: thread.start });
         });
         if (met) {
           best = { start: thread.start, end: at };
@@ -198,85 +181,6 @@ function holds(assertion: Assertion, before: number, after: number): boolean {
     default:
       return (assertion === "wordBoundary") === ((before === kinds.word) !== (after === kinds.word));
   }
-}
-
-function programOf(tree: PatternNode, source: string): { code: Instruction[]; sets: Ranges[] } {
-  const code: Instruction[] = [];
-  const sets: Ranges[] = [];
-  const setIds = new Map<string, number>();
-  const emit = <T extends Instruction>(instruction: T): T => {
-    if (code.length >= maxInstructions)
-      throw new PatternError(`error parsing regexp: expression too large: \`${source.slice(0, 64)}\``);
-    code.push(instruction);
-    return instruction;
-  };
-  const setId = (ranges: Ranges): number => {
-    const key = ranges.join();
-    const id = setIds.get(key) ?? sets.length;
-    if (id === sets.length) {
-      sets.push(ranges);
-      setIds.set(key, id);
-    }
-    return id;
-  };
-  /** `first` is preferred. The one that is left out is set later. */
-  const optional = (greedy: boolean): ((target: number) => void) => {
-    const split = emit({ op: "split", first: code.length + 1, second: code.length + 1 });
-    return (target) => {
-      if (greedy) split.second = target;
-      else split.first = target;
-    };
-  };
-  const write = (node: PatternNode): void => {
-    switch (node.type) {
-      case "empty":
-        return;
-      case "set":
-        emit({ op: "set", set: setId(node.ranges), next: code.length + 1 });
-        return;
-      case "assert":
-        emit({ op: "assert", assertion: node.assertion, next: code.length + 1 });
-        return;
-      case "concat":
-        for (const part of node.parts) write(part);
-        return;
-      case "capture":
-        write(node.part);
-        return;
-      case "alternate": {
-        const jumps: { second: number; first: number }[] = [];
-        node.parts.forEach((part, i) => {
-          const last = i === node.parts.length - 1;
-          const setOther = last ? undefined : optional(true);
-          write(part);
-          if (!last) jumps.push(emit({ op: "split", first: 0, second: 0 }));
-          setOther?.(code.length);
-        });
-        for (const jump of jumps) jump.first = jump.second = code.length;
-        return;
-      }
-      case "repeat": {
-        for (let i = 0; i < node.min; i++) write(node.part);
-        if (node.max === Infinity) {
-          const start = code.length;
-          const setEnd = optional(node.greedy);
-          write(node.part);
-          emit({ op: "split", first: start, second: start });
-          setEnd(code.length);
-          return;
-        }
-        const ends: ((target: number) => void)[] = [];
-        for (let i = node.min; i < node.max; i++) {
-          ends.push(optional(node.greedy));
-          write(node.part);
-        }
-        for (const setEnd of ends) setEnd(code.length);
-      }
-    }
-  };
-  write(tree);
-  emit({ op: "match" });
-  return { code, sets };
 }
 
 /** True when every way into the program goes through the begin of the text: then no later start needs to be tried. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { FakeClock } from "../../system/index.ts";
+import { FakeClock } from "../system/index.ts";
 import { createExpectations } from "./expectations.ts";
 
 test("met when all that was done was seen, however often it is seen", () => {

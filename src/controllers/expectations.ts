@@ -1,4 +1,4 @@
-import type { Clock } from "../../system/index.ts";
+import type { Clock } from "../system/index.ts";
 
 /**
  * What a controller has done and its cache does not show yet. While a key has open expectations its cache is known to
