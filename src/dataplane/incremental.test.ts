@@ -88,7 +88,6 @@ function configurationOf(world: World, memory: TranslationMemory): Configuration
     ports: { http: 80, https: 443 },
     memory,
   });
-  memory.keepPools(model.pools);
   return {
     model,
     keyPair: ({ version }) => ({ certificate: `certificate ${version}`, key: `key ${version}` }),

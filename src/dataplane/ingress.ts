@@ -10,6 +10,7 @@ import {
   type Secret,
 } from "../kube/index.ts";
 import {
+  createClaims,
   createTranslationMemory,
   type NginxOptions,
   type StreamServices,
@@ -17,6 +18,7 @@ import {
   readKeyPair,
   routesOf,
   streamsOf,
+  type IngressInput,
   translateIngresses,
   type Translation,
 } from "../routing/index.ts";
@@ -105,15 +107,18 @@ export function startIngress(options: IngressOptions): Ingress {
   };
 
   let { capabilities } = dataplane;
+  /** The last translation, and the last that is served. */
+  let translated: Translation | undefined;
   let current: Translation | undefined;
-  /** What the last translation asked for: a change of anything else means nothing. */
-  let used = { services: new Set<string>(), secrets: new Set<string>() };
+  /** What has changed since the last translation, by `namespace/name`: Services with their EndpointSlices, and Secrets. */
+  let changed = { services: new Set<string>(), secrets: new Set<string>() };
+  /** Services whose pools are to be made anew. */
   const changedServices = new Set<string>();
   /** Keys of the Ingresses that are served, and of those whose status says so. */
-  let served = new Set<string>();
+  const served = createClaims<IngressObject>((ingress) => [keyOf(ingress)]);
   const written = new Set<string>();
-  /** Served Ingresses whose status is right while it is to say `where`. */
-  let confirmed = { where: "", ingresses: new WeakSet<IngressObject>() };
+  /** What the status of each says. */
+  let where = "";
   const tell = tellProblems(events, objectOf);
   const pace = createPace(clock);
   /** Why the last change is not served. */
@@ -162,16 +167,21 @@ export function startIngress(options: IngressOptions): Ingress {
   });
   classes.onChange(translateSoon);
   services.onChange(({ before, after }) => {
-    const changed = after ?? before;
-    if (changed && used.services.has(keyOf(changed))) translateSoon();
+    const service = after ?? before;
+    if (!service || !translated?.uses("Service", keyOf(service))) return;
+    changed.services.add(keyOf(service));
+    translateSoon();
   });
   secrets.onChange(({ before, after }) => {
-    const changed = after ?? before;
-    if (changed && used.secrets.has(keyOf(changed))) translateSoon();
+    const secret = after ?? before;
+    if (!secret || !translated?.uses("Secret", keyOf(secret))) return;
+    changed.secrets.add(keyOf(secret));
+    translateSoon();
   });
   slices.onChange(({ before, after }) => {
     for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
-      if (!used.services.has(key)) continue;
+      if (!translated?.uses("Service", key)) continue;
+      changed.services.add(key);
       changedServices.add(key);
       controller.enqueue("pools");
     }
@@ -186,7 +196,6 @@ export function startIngress(options: IngressOptions): Ingress {
   );
 
   function translate(): Translation {
-    used = { services: new Set(), secrets: new Set() };
     changedServices.clear();
     if (capabilities !== dataplane.capabilities) {
       capabilities = dataplane.capabilities;
@@ -196,20 +205,17 @@ export function startIngress(options: IngressOptions): Ingress {
       certificates: capabilities.has("ClientCertificate"),
       passthrough: capabilities.has("TLSRouteModeMixed"),
     };
-    return translateIngresses({
+    const since = changed;
+    changed = { services: new Set(), secrets: new Set() };
+    const input: IngressInput = {
       ingresses: meanings.list(),
       classes: classes.list(),
-      service: (key) => {
-        used.services.add(key);
-        return services.get(nameOf(key));
-      },
+      service: (key) => services.get(nameOf(key)),
       slices: (key) => slices.by(byService, key),
-      secret: (key) => {
-        used.secrets.add(key);
-        return secrets.get(nameOf(key));
-      },
+      secret: (key) => secrets.get(nameOf(key)),
       inspect,
       memory,
+      changed: since,
       controllerName,
       ports,
       ...(options.nginx
@@ -224,7 +230,14 @@ export function startIngress(options: IngressOptions): Ingress {
         : {}),
       ...(options.defaultCertificate === undefined ? {} : { defaultCertificate: options.defaultCertificate }),
       ...(options.bindPorts ? { bindPorts: options.bindPorts } : {}),
-    });
+    };
+    try {
+      return (translated = translateIngresses(input));
+    } catch (error) {
+      // Nobody knows how far it came.
+      memory = createTranslationMemory();
+      throw error;
+    }
   }
 
   async function applyModel(): Promise<void> {
@@ -251,11 +264,12 @@ export function startIngress(options: IngressOptions): Ingress {
     const refusals = refused.length === 0 ? [] : refusalProblems(next, refused);
     const more = [...refusals, ...portProblems(next, dataplane.listeners())];
     current = more.length === 0 ? next : { ...next, problems: [...next.problems, ...more] };
-    memory.keepPools(next.model.pools);
     isReady();
-    served = new Set(next.served.map(keyOf));
+    const others = served.follow(next.served);
     options.onServed?.();
-    enqueueStatuses();
+    const here = JSON.stringify([options.addresses(), dataplane.listeners()]);
+    enqueueStatuses(here === where ? others : allKeys());
+    where = here;
     writing.enqueueAfter("problems", problemPatience);
   }
 
@@ -263,32 +277,29 @@ export function startIngress(options: IngressOptions): Ingress {
     return served.has(keyOf(ingress)) ? statusOf(ingress, options.addresses(), dataplane.listeners()) : [];
   }
 
-  function enqueueStatuses(): void {
-    const where = JSON.stringify([options.addresses(), dataplane.listeners()]);
-    if (where !== confirmed.where) confirmed = { where, ingresses: new WeakSet() };
-    for (const translated of current?.served ?? []) {
-      // Its status may have changed since: a change of it alone is not translated.
-      const ingress = ingresses.get(nameOf(keyOf(translated))) ?? translated;
-      if (confirmed.ingresses.has(ingress)) continue;
-      if (sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress))) {
-        confirmed.ingresses.add(ingress);
-        written.add(keyOf(ingress));
-      } else writing.enqueue(`status ${keyOf(ingress)}`);
+  const allKeys = (): Set<string> => new Set([...(current?.served ?? []).map(keyOf), ...written]);
+
+  /** A status that was changed by others is seen when that happens. */
+  function enqueueStatuses(keys: ReadonlySet<string>): void {
+    for (const key of keys) {
+      const ingress = ingresses.get(nameOf(key));
+      if (!served.has(key) || !ingress) {
+        if (written.has(key)) writing.enqueue(`status ${key}`);
+      } else if (sameStatus(ingress.status?.loadBalancer?.ingress, wantedStatus(ingress))) written.add(key);
+      else writing.enqueue(`status ${key}`);
     }
-    for (const key of written) if (!served.has(key)) writing.enqueue(`status ${key}`);
   }
 
   async function applyPools(): Promise<void> {
     if (!current) return;
-    const changed = [...current.targets.values()].filter(({ namespace, service }) =>
-      changedServices.has(`${namespace}/${service}`),
-    );
+    const keys = [...changedServices];
     changedServices.clear();
     await dataplane.updatePools(
-      changed.map((target) => {
-        const key = `${target.namespace}/${target.service}`;
-        return memory.poolOf(target, services.get(nameOf(key)), slices.by(byService, key)).pool;
-      }),
+      keys.flatMap((key) =>
+        memory.pools
+          .targetsOf(key)
+          .map((target) => memory.pools.poolOf(target, services.get(nameOf(key)), slices.by(byService, key)).pool),
+      ),
     );
   }
 
@@ -348,7 +359,7 @@ export function startIngress(options: IngressOptions): Ingress {
       if (!begun) return;
       writing.enqueue("class");
       writing.enqueue("problems");
-      enqueueStatuses();
+      enqueueStatuses(allKeys());
     },
   };
 }

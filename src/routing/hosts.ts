@@ -1,3 +1,5 @@
+import { createClaims } from "./claims.ts";
+import { derive } from "./derived.ts";
 import { createHostTable } from "./host-table.ts";
 import type { HostRoutes, HostSemantics, HostTable, Route } from "./model.ts";
 import type { Problem } from "./problem.ts";
@@ -14,22 +16,23 @@ export interface HostSource {
   readonly mergeSlashes?: boolean;
 }
 
-/** What was made of the sources that name a host. */
-interface Known {
-  readonly group: readonly HostSource[];
-  readonly routes: HostRoutes;
-  readonly problems: readonly Problem[];
-}
-
 /** Makes the table of all hosts: a host whose sources are the same as before keeps what was made of them. */
 export interface Hosts {
-  /** `sources` is oldest first. */
+  /** `sources` is oldest first. The same object as the last time when it says the same. */
   table(sources: readonly HostSource[], report: (problem: Problem) => void): HostTable;
 }
 
+/** What sources with a default backend have beside their hosts: no host has this name. */
+const byDefault = Symbol("default backend");
+
 export function createHosts(semantics: HostSemantics): Hosts {
-  let known = new Map<string, Known>();
+  const claims = createClaims<HostSource, string | typeof byDefault>(({ hosts, fallback }) =>
+    fallback ? [...hosts, byDefault] : hosts,
+  );
   const byHost = new WeakMap<HostSource, ReadonlyMap<string, readonly Route[]>>();
+  /** What is wrong with hosts; those of which nothing is have none. */
+  const faults = new Map<string | typeof byDefault, readonly Problem[]>();
+  let current: HostTable = { semantics, exact: new Map(), wildcard: new Map() };
 
   function routesOn(source: HostSource, host: string): readonly Route[] {
     if (source.hosts.length === 1) return source.routes;
@@ -46,53 +49,68 @@ export function createHosts(semantics: HostSemantics): Hosts {
     return index.get(host) ?? [];
   }
 
-  function make(host: string, group: readonly HostSource[]): Known {
+  /** Keeps what a builder reports for `key`. */
+  function build<T>(key: string | typeof byDefault, make: (report: (problem: Problem) => void) => T): T {
     const problems: Problem[] = [];
-    const builder = createHostTable(semantics, (problem) => problems.push(problem));
-    for (const source of group) {
-      builder.addHost(host, source.mergeSlashes);
-      for (const route of routesOn(source, host)) builder.add(route);
-      if (source.fallback) builder.addDefault(source.fallback, [host]);
+    const made = make((problem) => problems.push(problem));
+    if (problems.length > 0) faults.set(key, problems);
+    else faults.delete(key);
+    return made;
+  }
+
+  /** `undefined`: nobody names it. */
+  function hostRoutes(host: string): HostRoutes | undefined {
+    return build(host, (report) => {
+      const group = claims.of(host);
+      if (group.length === 0) return undefined;
+      const builder = createHostTable(semantics, report);
+      for (const source of group) {
+        builder.addHost(host, source.mergeSlashes);
+        for (const route of routesOn(source, host)) builder.add(route);
+        if (source.fallback) builder.addDefault(source.fallback, [host]);
+      }
+      const { exact, wildcard, any } = builder.finish();
+      return exact.get(host) ?? wildcard.get(host.slice(1)) ?? any;
+    });
+  }
+
+  /** An Ingress with nothing but a default backend is meant for the whole class; one with rules comes after it. */
+  function fallbackOf(): Route | undefined {
+    return build(byDefault, (report) => {
+      const builder = createHostTable(semantics, report);
+      const group = claims.of(byDefault);
+      for (const { fallback, hosts } of group) if (fallback && hosts.length === 0) builder.addDefault(fallback, []);
+      return builder.finish().fallback ?? group[0]?.fallback;
+    });
+  }
+
+  function change(touched: ReadonlySet<string | typeof byDefault>): HostTable {
+    let { any, fallback } = current;
+    const names = [...touched].filter((key): key is string => key !== byDefault);
+    const exact: [string, HostRoutes | undefined][] = [];
+    const wildcard: [string, HostRoutes | undefined][] = [];
+    for (const host of names) {
+      const made = hostRoutes(host);
+      if (host === "") any = made;
+      else if (host.startsWith("*.")) wildcard.push([host.slice(1), made]);
+      else exact.push([host, made]);
     }
-    const { exact, wildcard, any } = builder.finish();
-    const routes = exact.get(host) ?? wildcard.get(host.slice(1)) ?? any;
-    if (!routes) throw new Error(`host ${host} has no routes`);
-    return { group, routes, problems };
+    if (touched.has(byDefault)) fallback = fallbackOf();
+    return {
+      semantics,
+      exact: derive(current.exact, exact),
+      wildcard: derive(current.wildcard, wildcard),
+      ...(any ? { any } : {}),
+      ...(fallback ? { fallback } : {}),
+    };
   }
 
   return {
     table(sources, report) {
-      const groups = new Map<string, HostSource[]>();
-      const whole = createHostTable(semantics, report);
-      for (const source of sources) {
-        for (const host of source.hosts) {
-          const group = groups.get(host);
-          if (group) group.push(source);
-          else groups.set(host, [source]);
-        }
-        if (source.fallback && source.hosts.length === 0) whole.addDefault(source.fallback, []);
-      }
-      const next = new Map<string, Known>();
-      const exact = new Map<string, HostRoutes>();
-      const wildcard = new Map<string, HostRoutes>();
-      let any: HostRoutes | undefined;
-      for (const [host, group] of groups) {
-        const before = known.get(host);
-        const made = before && isSame(before.group, group) ? before : make(host, group);
-        next.set(host, made);
-        for (const problem of made.problems) report(problem);
-        if (host === "") any = made.routes;
-        else if (host.startsWith("*.")) wildcard.set(host.slice(1), made.routes);
-        else exact.set(host, made.routes);
-      }
-      known = next;
-      // An Ingress with nothing but a default backend is meant for the whole class; one with rules comes after it.
-      const fallback = whole.finish().fallback ?? sources.find((source) => source.fallback)?.fallback;
-      return { semantics, exact, wildcard, ...(any ? { any } : {}), ...(fallback ? { fallback } : {}) };
+      const touched = claims.follow(sources);
+      if (touched.size > 0) current = change(touched);
+      for (const problems of faults.values()) for (const problem of problems) report(problem);
+      return current;
     },
   };
-}
-
-function isSame(a: readonly HostSource[], b: readonly HostSource[]): boolean {
-  return a.length === b.length && a.every((reading, index) => reading === b[index]);
 }

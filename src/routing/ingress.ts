@@ -1,5 +1,4 @@
 import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
-import { classSelector } from "./ingress-class.ts";
 import { createHosts, type Hosts } from "./hosts.ts";
 import {
   createNginxMemory,
@@ -10,22 +9,13 @@ import {
   readStreamServices,
   type StreamServices,
 } from "./ingress-nginx/index.ts";
-import type {
-  Certificate,
-  HostTable,
-  Listener,
-  ListenerProtocol,
-  ObjectRef,
-  Owner,
-  Pool,
-  RoutingModel,
-  Server,
-} from "./model.ts";
-import { oldestFirst, refOf } from "./owner.ts";
-import { createPoolMemory, type poolOf, poolKey, type Absence, type PoolTarget } from "./pool.ts";
+import { createIngressSelection, type IngressSelection } from "./ingress-selection.ts";
+import type { Certificate, HostTable, Listener, ListenerProtocol, Owner, RoutingModel, Server } from "./model.ts";
+import { poolKey, type PoolTarget } from "./pool.ts";
+import { createPoolTable, type PoolSource, type PoolTable } from "./pool-table.ts";
 import type { Problem } from "./problem.ts";
 import { readIngress, type Reading } from "./reading.ts";
-import { type InspectKeyPair, type InspectSecret, inspectSecret, readTls } from "./tls.ts";
+import { createTlsReader, type InspectKeyPair, type InspectSecret, inspectSecret, type TlsReader } from "./tls.ts";
 
 /** Look-ups are by `namespace/name`, so that a translation costs what the Ingresses use and not what exists. */
 export interface IngressInput {
@@ -55,26 +45,36 @@ export interface IngressInput {
   readonly bindPorts?: { readonly http: number; readonly https: number };
   /** For who translates again and again; objects that are the same as before cost next to nothing then. */
   readonly memory?: TranslationMemory;
+  /**
+   * With `memory`: the Services (by themselves or by their EndpointSlices) and Secrets that may be others than at the last translation with it.
+   * Default: all may, so each that is used is looked at.
+   */
+  readonly changed?: { readonly services: ReadonlySet<string>; readonly secrets: ReadonlySet<string> };
 }
 
-/** What was worked out before, by object. */
+/**
+ * What was worked out before. Without it, or after a translation that threw, a translation begins from nothing: with the same steps, so that
+ * what is remembered is what would be made anew.
+ */
 export interface TranslationMemory {
+  readonly select: IngressSelection;
   readonly readIngress: (ingress: Ingress) => Reading;
-  readonly poolOf: typeof poolOf;
-  readonly hosts: Hosts;
   readonly nginx: NginxMemory;
+  readonly pools: PoolTable;
+  readonly hosts: Hosts;
+  readonly tls: TlsReader;
   readonly inspectSecret: InspectSecret;
-  /** Forgets all other pools; Ingresses are forgotten with their objects. */
-  keepPools(keys: { has(key: string): boolean }): void;
 }
 
 export function createTranslationMemory(): TranslationMemory {
   const readings = new WeakMap<Ingress, Reading>();
-  const pools = createPoolMemory();
   const pairs = new WeakMap<Secret, string | undefined>();
   return {
-    hosts: createHosts("Ingress"),
+    select: createIngressSelection(),
     nginx: createNginxMemory(),
+    pools: createPoolTable(),
+    hosts: createHosts("Ingress"),
+    tls: createTlsReader(),
     // The object is another one whenever its data are.
     inspectSecret(secret, inspect) {
       if (!pairs.has(secret)) pairs.set(secret, inspectSecret(secret, inspect));
@@ -85,8 +85,6 @@ export function createTranslationMemory(): TranslationMemory {
       if (!reading) readings.set(ingress, (reading = readIngress(ingress)));
       return reading;
     },
-    poolOf: (...args) => pools.poolOf(...args),
-    keepPools: (keys) => pools.keep(keys),
   };
 }
 
@@ -97,81 +95,82 @@ export interface Translation {
   readonly served: readonly Ingress[];
   /** What each pool of the model stands for, to make it anew when its endpoints change. */
   readonly targets: ReadonlyMap<string, PoolTarget>;
+  /** Whether a Service or a Secret, by `namespace/name`, was asked for: a change of any other means nothing. */
+  readonly uses: (kind: "Service" | "Secret", key: string) => boolean;
 }
 
 const noOptions: NginxOptions = {};
 
 /** What Ingress objects mean (networking.k8s.io/v1). Faults become problems; all else still works. */
 export function translateIngresses(input: IngressInput): Translation {
-  const memory = input.memory ?? createTranslationMemory();
-  const problems: Problem[] = [];
-  const pools = new Map<string, Pool>();
-  const absences = new Map<string, Absence>();
-  const targets = new Map<string, PoolTarget>();
-  const { served, nginx } = selectServed(input, problems);
+  const { memory = createTranslationMemory(), changed } = input;
+  const { served, nginx, problems: unserved } = memory.select(input);
+  const asked = { services: new Set<string>(), secrets: new Set<string>() };
   const compatible = readNginxIngresses(nginx, {
-    service: input.service,
-    secret: input.secret,
+    service: (key) => input.service(add(asked.services, key)),
+    secret: (key) => input.secret(add(asked.secrets, key)),
     options: input.nginx?.options ?? noOptions,
     ...(input.nginx?.abilities ? { abilities: input.nginx.abilities } : {}),
     memory: memory.nginx,
   });
-  const readings: Reading[] = [];
-  for (const ingress of served) {
-    const reading = compatible.get(ingress) ?? memory.readIngress(ingress);
-    readings.push(reading);
-    problems.push(...reading.problems);
-    for (const backend of reading.backends) {
-      if ("unsupported" in backend) pools.set(backend.key, backend.unsupported);
-      else addPool(refOf(ingress), backend.key, backend.target, backend.field);
-    }
-  }
-  const table = memory.hosts.table(readings, (problem) => problems.push(problem));
-  const tls = readTls(served, {
+  const readings = served.map((ingress) => compatible.get(ingress) ?? memory.readIngress(ingress));
+  const streams = readStreamServices(input.nginx?.streams ?? [], [input.ports.http, input.ports.https]);
+  const sources: PoolSource[] = [
+    ...readings,
+    ...streams.services.map(({ target, owner: { object, field } }) => ({
+      object,
+      backends: [{ key: poolKey(target), field, target }],
+    })),
+  ];
+  const {
+    pools,
+    targets,
+    problems: absent,
+  } = memory.pools.read(sources, {
+    service: input.service,
+    slices: input.slices,
+    ...(changed ? { changed: changed.services } : {}),
+  });
+  const shadowed: Problem[] = [];
+  const hosts = memory.hosts.table(readings, (problem) => shadowed.push(problem));
+  const tls = memory.tls.read(served, {
     secret: input.secret,
     inspect: (secret) => memory.inspectSecret(secret, input.inspect),
     ...(input.defaultCertificate === undefined ? {} : { defaultCertificate: input.defaultCertificate }),
+    ...(changed ? { changed: changed.secrets } : {}),
   });
-  problems.push(...tls.problems);
 
   const owner: Owner = { object: { kind: "IngressClass", name: input.controllerName }, field: "" };
-  const server = { kind: "http", hostname: "", hosts: table, owner } as const;
+  const server = { kind: "http", hostname: "", hosts, owner } as const;
   const secure = serversOf({ ...server, tls: { certificates: tls.certificates } }, readings, tls.certificates);
   const mixed = [...secure.values()].some(({ kind }) => kind === "stream");
-  const streams = readStreamServices(input.nginx?.streams ?? [], [input.ports.http, input.ports.https]);
-  problems.push(...streams.problems);
-  for (const { target, owner: by } of streams.services) addPool(by.object, poolKey(target), target, by.field);
   const listeners: RoutingModel["listeners"] = [
     listener("http", "HTTP", new Map([["", server]])),
     listener("https", mixed ? "TLS" : "HTTPS", secure),
     ...streams.services.map((each) => each.listener),
   ];
-  return { model: { listeners, pools }, problems, served, targets };
+  const problems = [...unserved, ...readings.flatMap((each) => each.problems), ...absent, ...shadowed, ...tls.problems];
+  return {
+    model: { listeners, pools },
+    problems: [...problems, ...streams.problems],
+    served,
+    targets,
+    uses: (kind, key) =>
+      kind === "Service"
+        ? asked.services.has(key) || memory.pools.uses(key)
+        : asked.secrets.has(key) || memory.tls.uses(key),
+  };
 
   function listener(name: "http" | "https", protocol: ListenerProtocol, servers: Listener["servers"]): Listener {
     const bindPort = input.bindPorts?.[name];
     const port = input.ports[name];
     return { name, port, ...(bindPort === undefined ? {} : { bindPort }), protocol, servers };
   }
+}
 
-  function addPool(object: ObjectRef, key: string, target: PoolTarget, field: string): void {
-    const serviceKey = (): string => `${target.namespace}/${target.service}`;
-    if (!targets.has(key)) {
-      const { pool, absence } = memory.poolOf(target, input.service(serviceKey()), input.slices(serviceKey()));
-      pools.set(key, pool);
-      targets.set(key, target);
-      if (absence) absences.set(key, absence);
-    }
-    const absence = absences.get(key);
-    if (!absence) return;
-    problems.push({
-      object,
-      field: `${field}.service${absence === "ServicePortNotFound" ? ".port" : ".name"}`,
-      reason: absence,
-      message: `${pools.get(key)?.absent ?? ""}; its requests get 503`,
-      remedy: remedyOf(absence, target, input.service(serviceKey())),
-    });
-  }
+function add(set: Set<string>, key: string): string {
+  set.add(key);
+  return key;
 }
 
 /** What TLS means for each name: `whole` for all that have no say of their own. The oldest Ingress has a host. */
@@ -214,27 +213,4 @@ function hostsUnder(table: HostTable, hostname: string): HostTable {
     return new Map(only === undefined ? [] : [[name, only]]);
   };
   return { ...table, exact: few(table.exact, hostname), wildcard: few(table.wildcard, suffix) };
-}
-
-function remedyOf(absence: Absence, target: PoolTarget, service: Service | undefined): string {
-  const ports = (service?.spec.ports ?? []).map(({ name, port }) => (name ? `${name} (${port})` : String(port)));
-  const remedies: Record<Absence, string> = {
-    ServiceNotFound: `create Service ${target.service} in namespace ${target.namespace}, or correct the name`,
-    ServicePortNotFound: `name one of its ports: ${ports.join(", ")}`,
-    UnsupportedService: "use a Service with endpoints that speak HTTP",
-  };
-  return remedies[absence];
-}
-
-function selectServed(input: IngressInput, problems: Problem[]): { served: Ingress[]; nginx: Ingress[] } {
-  const select = classSelector(input.classes, input.controllerName, input.nginx?.controllers);
-  const compatible = new Set<Ingress>();
-  const served = input.ingresses.filter((ingress) => {
-    const { ours, nginx, problem } = select(ingress);
-    if (problem) problems.push(problem);
-    if (nginx) compatible.add(ingress);
-    return ours;
-  });
-  const ordered = oldestFirst(served);
-  return { served: ordered, nginx: ordered.filter((ingress) => compatible.has(ingress)) };
 }

@@ -115,6 +115,7 @@ const staysReady = ({ ready, terminating }: ServiceEndpoint): boolean => ready &
 /** A `poolOf` that gives the same pool for the same objects as the last time. */
 export interface PoolMemory {
   readonly poolOf: typeof poolOf;
+  forget(key: string): void;
   /** Forgets all other pools. */
   keep(keys: { has(key: string): boolean }): void;
 }
@@ -149,6 +150,7 @@ export function createPoolMemory(): PoolMemory {
       known.set(key, { target, service, slices, made });
       return made;
     },
+    forget: (key) => void known.delete(key),
     keep(keys) {
       for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
     },

@@ -5,17 +5,12 @@ import type { ClientValidation, Owner, PathMatch, Pool, Route, StreamRoute } fro
 import { refOf, textOf } from "./owner.ts";
 import { canonicalPathOfObject } from "./path.ts";
 import { poolKey, type PoolTarget } from "./pool.ts";
+import type { Backend, PoolSource } from "./pool-table.ts";
 import type { Problem } from "./problem.ts";
 import { plainRule } from "./rule.ts";
 
-/** What a route asks for: a Service port, or something that no Service is. */
-export type Backend =
-  | { readonly key: string; readonly field: string; readonly target: PoolTarget }
-  | { readonly key: string; readonly field: string; readonly unsupported: Pool };
-
 /** What one Ingress says, taken by itself. */
-export interface Reading extends HostSource {
-  readonly backends: readonly Backend[];
+export interface Reading extends HostSource, PoolSource {
   readonly problems: readonly Problem[];
   /** Hosts whose TLS is not that of all others. */
   readonly servers?: readonly HostServer[];
@@ -78,7 +73,7 @@ export function readIngress(ingress: Ingress, ways: ReadingWays = {}): Reading {
   const { defaultBackend } = ingress.spec;
   const field = "spec.defaultBackend";
   const fallback = defaultBackend && routeOf("", readBackend(defaultBackend, field), field);
-  return { hosts: [...hosts], routes, ...(fallback ? { fallback } : {}), backends, problems };
+  return { object, hosts: [...hosts], routes, ...(fallback ? { fallback } : {}), backends, problems };
 
   function routeOf(host: string, pool: string, field: string, path?: Route["path"]): Route {
     const where = path ? `${path.type} ${path.value || "/"}` : "default";

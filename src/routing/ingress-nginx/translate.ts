@@ -265,10 +265,11 @@ const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}
 
 function finish(draft: Draft, options: NginxOptions, abilities: NginxAbilities, ask: Ask): Reading {
   const { ingress, settings, reading } = draft;
+  const { object } = reading;
   const backends = [...reading.backends];
   const problems = [...draft.problems];
   // A canary has no routes of its own.
-  if (settings.canary) return { hosts: [], routes: [], backends, problems };
+  if (settings.canary) return { object, hosts: [], routes: [], backends, problems };
   const context: RuleContext = {
     draft,
     options,
@@ -313,6 +314,7 @@ function finish(draft: Draft, options: NginxOptions, abilities: NginxAbilities, 
   const servers = hostServersOf([...served], context);
   backends.push(...[...context.extra].map(([key, { target, field }]) => ({ key, target, field })));
   return {
+    object,
     hosts: [...served],
     routes,
     ...(fallback ? { fallback } : {}),
