@@ -196,7 +196,8 @@ async function run(flags: Flags): Promise<void> {
   const metrics = createMetrics();
   const informers = createInformers(client, { signal, log });
   const dataplane = dataplaneOf(flags, { metrics, signal, clock, log, ...accessLog });
-  const readsConfigMaps = optionsFrom !== undefined || streamsFrom.length > 0;
+  // Annotations may name some too. Those of a class of ours alone get no further rights than before.
+  const readsConfigMaps = optionsFrom !== undefined || streamsFrom.length > 0 || flags.ingressNginx || flags.gatewayApi;
   const configMaps = readsConfigMaps ? informers.of(resources.ConfigMap) : undefined;
   const publish = published && informers.of(resources.Service);
   let leading = false;
@@ -222,7 +223,7 @@ async function run(flags: Flags): Promise<void> {
           const configMap = configMaps?.get(from);
           return configMap ? [{ transport, configMap }] : [];
         }),
-      ...(configMaps ? { known: configMaps.synced } : {}),
+      ...(configMaps ? { configMaps } : {}),
     },
     ...(defaultCertificate ? { defaultCertificate: `${defaultCertificate.namespace}/${defaultCertificate.name}` } : {}),
     signal,

@@ -18,6 +18,7 @@ export const basicFeatures: readonly Feature[] = [
 /** What annotations of ingress-nginx ask for: the embedded data plane and nginx do all of it. */
 export const annotationFeatures: readonly Feature[] = [
   "RegexRewrite",
+  "TemplateHeaders",
   "StrictTransport",
   "SslRedirect",
   "UrlRedirect",

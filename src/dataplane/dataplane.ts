@@ -22,6 +22,7 @@ export type Feature =
   | "RequestHeaderModification"
   // What ingress-nginx can do besides: filters and rules of those names (`PolicyFilter`)
   | "RegexRewrite"
+  | "TemplateHeaders"
   | "StrictTransport"
   | "SslRedirect"
   | "UrlRedirect"

@@ -188,7 +188,7 @@ describe("HAProxy", () => {
     const tablesOf = createTables();
     const pemsOf = createPems();
     return ({ model, keyPair, users }: Configuration, { taken }: Slots): State => {
-      const tables = tablesOf({ model, slots: taken, refused: keptOut(refusedByHaproxy(model, users)), users });
+      const tables = tablesOf({ model, slots: taken, refused: keptOut(refusedByHaproxy(model)), users });
       const servers = new Map(
         [...model.pools].map(([key, pool]) => [taken.get(key) ?? "", serversOf(pool, directory)]),
       );

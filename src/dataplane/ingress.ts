@@ -1,5 +1,6 @@
-import { type Client, type EventRecorder, type Informers, startController } from "../client/index.ts";
+import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../client/index.ts";
 import {
+  type ConfigMap,
   type EndpointSlice,
   type Ingress as IngressObject,
   type IngressLoadBalancerIngress,
@@ -58,8 +59,8 @@ export interface IngressOptions {
     readonly options: () => NginxOptions;
     /** Its ConfigMaps of ports for TCP and UDP, as far as they exist. */
     readonly streams?: () => readonly StreamServices[];
-    /** Settles when `options` are known: before, nothing may be served without the guards that they have. */
-    readonly known?: Promise<void>;
+    /** What `options` and header fields are read from: before it has them, nothing is served. Default: there are none. */
+    readonly configMaps?: Informer<ConfigMap>;
   };
   /** Secret, as `namespace/name`, with the certificate for names that have none. Default: a self-signed one. */
   readonly defaultCertificate?: string;
@@ -100,7 +101,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const inspect = rememberingInspect(inspectKeyPair);
   /** What was translated for this data plane's abilities; another one's are another beginning. */
   let memory = createTranslationMemory();
-  const knownOptions = options.nginx?.known ?? Promise.resolve();
+  const configMaps = options.nginx?.configMaps;
   const usersBySecret = {
     file: new WeakMap<Secret, ReadonlyMap<string, string>>(),
     map: new WeakMap<Secret, ReadonlyMap<string, string>>(),
@@ -133,7 +134,9 @@ export function startIngress(options: IngressOptions): Ingress {
 
   const controller = startController({
     name: "ingress",
-    after: [...[ingresses, classes, services, secrets, slices].map((informer) => informer.synced), knownOptions],
+    after: [ingresses, classes, services, secrets, slices, ...(configMaps ? [configMaps] : [])].map(
+      (informer) => informer.synced,
+    ),
     reconcile: (key) => fault.watch(key === "model" ? applyModel() : applyPools()),
     signal,
     clock,
@@ -177,6 +180,10 @@ export function startIngress(options: IngressOptions): Ingress {
     if (!secret || !translated?.uses("Secret", keyOf(secret))) return;
     changed.secrets.add(keyOf(secret));
     translateSoon();
+  });
+  configMaps?.onChange(({ before, after }) => {
+    const configMap = after ?? before;
+    if (configMap && translated?.uses("ConfigMap", keyOf(configMap))) translateSoon();
   });
   slices.onChange(({ before, after }) => {
     for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
@@ -225,6 +232,7 @@ export function startIngress(options: IngressOptions): Ingress {
               options: options.nginx.options(),
               abilities,
               streams: options.nginx.streams?.() ?? [],
+              configMap: (key: string) => configMaps?.get(nameOf(key)),
             },
           }
         : {}),

@@ -1,4 +1,4 @@
-import type { EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
+import type { ConfigMap, EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
 import { createHosts, type Hosts } from "./hosts.ts";
 import {
   createNginxMemory,
@@ -36,6 +36,8 @@ export interface IngressInput {
     readonly abilities?: NginxAbilities;
     /** Its ConfigMaps of ports for TCP and UDP. */
     readonly streams?: readonly StreamServices[];
+    /** ConfigMaps that annotations and options name. Default: each is taken to be there, without data. */
+    readonly configMap?: (key: string) => ConfigMap | undefined;
   };
   /** Secret, as `namespace/name`, with the certificate for names that have none. */
   readonly defaultCertificate?: string;
@@ -95,20 +97,23 @@ export interface Translation {
   readonly served: readonly Ingress[];
   /** What each pool of the model stands for, to make it anew when its endpoints change. */
   readonly targets: ReadonlyMap<string, PoolTarget>;
-  /** Whether a Service or a Secret, by `namespace/name`, was asked for: a change of any other means nothing. */
-  readonly uses: (kind: "Service" | "Secret", key: string) => boolean;
+  /** Whether a Service, Secret or ConfigMap, by `namespace/name`, was asked for: a change of any other means nothing. */
+  readonly uses: (kind: "Service" | "Secret" | "ConfigMap", key: string) => boolean;
 }
 
 const noOptions: NginxOptions = {};
+const noData: ConfigMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "" } };
 
 /** What Ingress objects mean (networking.k8s.io/v1). Faults become problems; all else still works. */
 export function translateIngresses(input: IngressInput): Translation {
   const { memory = createTranslationMemory(), changed } = input;
   const { served, nginx, problems: unserved } = memory.select(input);
-  const asked = { services: new Set<string>(), secrets: new Set<string>() };
+  const asked = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
+  const configMapOf = input.nginx?.configMap ?? (() => noData);
   const compatible = readNginxIngresses(nginx, {
     service: (key) => input.service(add(asked.services, key)),
     secret: (key) => input.secret(add(asked.secrets, key)),
+    configMap: (key) => configMapOf(add(asked.configMaps, key)),
     options: input.nginx?.options ?? noOptions,
     ...(input.nginx?.abilities ? { abilities: input.nginx.abilities } : {}),
     memory: memory.nginx,
@@ -155,10 +160,12 @@ export function translateIngresses(input: IngressInput): Translation {
     problems: [...problems, ...streams.problems],
     served,
     targets,
-    uses: (kind, key) =>
-      kind === "Service"
+    uses: (kind, key) => {
+      if (kind === "ConfigMap") return asked.configMaps.has(key);
+      return kind === "Service"
         ? asked.services.has(key) || memory.pools.uses(key)
-        : asked.secrets.has(key) || memory.tls.uses(key),
+        : asked.secrets.has(key) || memory.tls.uses(key);
+    },
   };
 
   function listener(name: "http" | "https", protocol: ListenerProtocol, servers: Listener["servers"]): Listener {

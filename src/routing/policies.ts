@@ -29,6 +29,13 @@ export interface ExternalAuth {
   readonly responseHeaders: readonly string[];
   /** `X-Auth-Request-Redirect` of the question. Default: path and query of the request. */
   readonly redirect?: Template;
+  /** Fields of the question, in the place of what the client said. */
+  readonly headers?: TemplateHeaders["fields"];
+  /**
+   * Cookies of a server that lets a request in go to the client whatever the endpoint answers. Default: with 200, 201, 204, 206, 301, 302,
+   * 303, 304, 307 and 308, as fields that nginx's `add_header` adds.
+   */
+  readonly alwaysCookies?: true;
 }
 
 /**
@@ -48,10 +55,20 @@ export interface ClientCertificate {
   readonly pass: boolean;
 }
 
+/** Header fields whose values have parts of the request in them. What is empty for a request is removed. */
+export interface TemplateHeaders {
+  readonly type: "TemplateHeaders";
+  /** Whose: those of requests on their way to backends, or those of answers. */
+  readonly of: "request" | "answer";
+  readonly how: "set" | "add";
+  readonly fields: readonly { readonly name: string; readonly value: Template }[];
+}
+
 /** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
   | { readonly type: "RegexRewrite"; readonly pattern: string; readonly replacement: string }
+  | TemplateHeaders
   /** `Strict-Transport-Security` of answers over TLS (RFC 6797 section 7.2). */
   | { readonly type: "StrictTransport"; readonly value: string }
   /** Clients without TLS are sent to `https`. */

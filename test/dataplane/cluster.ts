@@ -81,6 +81,7 @@ export interface TestCluster {
   ): void;
   addIngress(name: string, spec: IngressSpec, annotations?: Readonly<Record<string, string>>): void;
   secret(name: string, data: Record<string, string>): void;
+  configMap(name: string, data: Record<string, string>): void;
   /** Settles when the data plane serves what the objects say now. */
   served(): Promise<void>;
   /** Takes all objects away. */
@@ -130,14 +131,20 @@ export async function startCluster(
       confirm(pools);
     },
   };
+  const informers = createInformers(client, { signal, log });
   const ingress = startIngress({
     client,
-    informers: createInformers(client, { signal, log }),
+    informers,
     dataplane,
     addresses: () => ["127.0.0.1"],
     // 0: any free port.
     ports: { http: 0, https: 0 },
-    nginx: { controllers: ["k8s.io/ingress-nginx"], options: () => nginxOptions, streams },
+    nginx: {
+      controllers: ["k8s.io/ingress-nginx"],
+      options: () => nginxOptions,
+      streams,
+      configMaps: informers.of(resources.ConfigMap),
+    },
     onServed,
     signal,
     clock,
@@ -202,6 +209,7 @@ export async function startCluster(
           Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
         ),
       }),
+    configMap: (name, data) => void client.put(resources.ConfigMap, { metadata: { name, namespace }, data }),
     async served() {
       const marker = `marker-${++markers}.test`;
       cluster.addIngress("marker", { ingressClassName: "fairlead", rules: [{ host: marker }] });
@@ -211,7 +219,8 @@ export async function startCluster(
       });
     },
     async clear() {
-      for (const resource of [resources.Ingress, resources.EndpointSlice, resources.Service, resources.Secret]) {
+      const { Ingress, EndpointSlice, Service, Secret, ConfigMap } = resources;
+      for (const resource of [Ingress, EndpointSlice, Service, Secret, ConfigMap]) {
         const { items } = await client.list<KubeObject>(resource);
         for (const { metadata } of items) client.remove(resource, { namespace, name: metadata.name });
       }

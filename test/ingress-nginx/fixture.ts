@@ -42,6 +42,28 @@ export interface Seen {
   readonly body: string;
 }
 
+/** What became of requests while an annotation was there: let in, or kept out by an error or a redirect. */
+export interface Asked {
+  /** Titles of the tests that had it. */
+  readonly cases: Set<string>;
+  letIn: boolean;
+  keptOut: boolean;
+}
+
+/** By annotation, on the data plane of this file. */
+export const asked = new Map<string, Asked>();
+
+function note(annotations: Readonly<Record<string, string>>, status?: number): void {
+  const title = expect.getState().currentTestName?.split(" > ").at(-1) ?? "";
+  for (const name of Object.keys(annotations)) {
+    const known = asked.get(name) ?? { cases: new Set(), letIn: false, keptOut: false };
+    asked.set(name, known);
+    known.cases.add(title);
+    if (status !== undefined && status < 300) known.letIn = true;
+    if (status !== undefined && status >= 300) known.keptOut = true;
+  }
+}
+
 /** Opens a cluster with the echo backends `services`. */
 export async function lab(
   made: Fixture,
@@ -56,9 +78,19 @@ export async function lab(
     spec: { controller: "k8s.io/ingress-nginx" },
   });
   for (const name of services) cluster.service(name, [await made.backend(name)]);
+  /** Annotations that are there, by host and Ingress. */
+  const there = new Map<string, { readonly host: string; readonly annotations: Readonly<Record<string, string>> }>();
+  async function ask(path: string, sendOptions: SendOptions = {}): Promise<Reply> {
+    const reply = await send(cluster, path, sendOptions);
+    for (const { host, annotations } of there.values())
+      if (host === (sendOptions.host ?? "shop.test")) note(annotations, reply.status);
+    return reply;
+  }
   const own: NginxLab = {
     cluster,
     async ingress(name, annotations, paths = [{}], { host = "shop.test", ...spec } = {}) {
+      there.set(name, { host, annotations });
+      note(annotations);
       cluster.addIngress(
         name,
         {
@@ -81,9 +113,9 @@ export async function lab(
       );
       await cluster.served();
     },
-    get: (path, sendOptions) => send(cluster, path, sendOptions),
+    get: ask,
     async seen(path, sendOptions) {
-      const reply = await send(cluster, path, sendOptions);
+      const reply = await ask(path, sendOptions);
       expect([path, reply.status, reply.body]).toEqual([path, 200, expect.any(String)]);
       return JSON.parse(reply.body) as Seen;
     },

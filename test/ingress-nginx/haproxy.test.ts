@@ -5,5 +5,5 @@ import { ingressNginxContract } from "./contract/index.ts";
 
 const why = await missingFor("haproxy");
 
-if (why === undefined) ingressNginxContract("haproxy", startHaproxy, capabilities, false);
+if (why === undefined) ingressNginxContract("haproxy", startHaproxy, capabilities);
 else describe.skip(`ingress-nginx on haproxy (skipped: ${why})`, () => test("contract", () => {}));

@@ -1,6 +1,6 @@
 import { createEventRecorder } from "../../client/index.ts";
 import type { Dns } from "../../dns/index.ts";
-import { beforePort } from "../../kube/index.ts";
+import { beforePort, resources } from "../../kube/index.ts";
 import type { ControlledPart, ControlledPlane, Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
@@ -103,7 +103,11 @@ export function startExposure(context: PartContext): Exposure {
         clock,
         events,
         addresses: () => nodeAddresses,
-        nginx: { controllers: [nginxControllerName], options: () => ({}) },
+        nginx: {
+          controllers: [nginxControllerName],
+          options: () => ({}),
+          configMaps: informers.of(resources.ConfigMap),
+        },
         log: own,
       });
       const serves = ingress;

@@ -14,6 +14,7 @@ import {
   renderTemplate,
   type RequestFacts,
   type Retry,
+  type TemplateHeaders,
   type Timeouts,
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
@@ -119,6 +120,12 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
       case "ResponseHeaders":
         responseChanges.push(filter.changes);
         return undefined;
+      case "TemplateHeaders": {
+        const changes = renderedChanges(filter, facts);
+        if (filter.of === "request") headers = changedFields(headers, changes);
+        else responseChanges.push(changes);
+        return undefined;
+      }
       case "StrictTransport": {
         const set = [{ name: "strict-transport-security", value: filter.value }];
         // In clear it has no meaning, and anybody could have put it there.
@@ -217,6 +224,17 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     ...(hashBy ? { hashKey: renderTemplate(hashBy, facts) } : {}),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
     release: applied.release,
+  };
+}
+
+/** Fields with the parts of a request in them; those that are empty for it are removed. */
+function renderedChanges({ how, fields }: TemplateHeaders, facts: RequestFacts): HeaderChanges {
+  const rendered = fields.map(({ name, value }) => ({ name, value: renderTemplate(value, facts) }));
+  const given = rendered.filter(({ value }) => value !== "");
+  return {
+    set: how === "set" ? given : [],
+    add: how === "add" ? given : [],
+    remove: how === "set" ? rendered.flatMap(({ name, value }) => (value === "" ? [name] : [])) : [],
   };
 }
 

@@ -26,6 +26,18 @@ const dropped = [
   "range",
 ];
 
+/** Answers of endpoints that have the cookies of whoever let their requests in. */
+const withCookies: ReadonlySet<number> = new Set([200, 201, 204, 206, 301, 302, 303, 304, 307, 308]);
+
+/** Cookies of whoever let a request in, for the client, as name, value, name, value. */
+export function authCookies(
+  { authorize, cookies = [] }: { readonly authorize?: ExternalAuth; readonly cookies?: readonly string[] },
+  status: number,
+): string[] {
+  if (!authorize?.alwaysCookies && !withCookies.has(status)) return [];
+  return cookies.flatMap((cookie) => ["set-cookie", cookie]);
+}
+
 export interface Question {
   readonly upstreams: Upstreams;
   readonly listener: Listener;
@@ -35,11 +47,11 @@ export interface Question {
   readonly signal: AbortSignal;
 }
 
-/** Asks whether a request may pass: changes of the backend's fields when it may, the answer for the client when it may not. */
+/** Asks whether a request may pass: changes of the backend's fields and cookies for the client when it may, the answer for the client when it may not. */
 export async function askAuthorization(
   auth: ExternalAuth,
   { upstreams, listener, facts, headers, signal }: Question,
-): Promise<{ readonly changes: HeaderChanges } | Answer> {
+): Promise<{ readonly changes: HeaderChanges; readonly cookies: readonly string[] } | Answer> {
   const text = renderTemplate(auth.path, facts);
   const path = text.startsWith("/") ? text : `/${text}`;
   const host = auth.host === "" ? facts.host : auth.host;
@@ -59,6 +71,7 @@ export async function askAuthorization(
       value: auth.redirect ? renderTemplate(auth.redirect, facts) : facts.path + facts.query,
     },
   ];
+  for (const { name, value } of auth.headers ?? []) set.push({ name, value: renderTemplate(value, facts) });
   const asked = withoutBody(changedFields(headers, { set, add: [], remove: dropped }));
   upstream.inFlight++;
   try {
@@ -75,10 +88,10 @@ export async function askAuthorization(
       const found = answer.headers[name];
       return Array.isArray(found) ? found.join(", ") : found;
     };
-    if (answer.statusCode >= 200 && answer.statusCode < 300) return { changes: changesOf(auth.responseHeaders, value) };
-    const cookies = [answer.headers["set-cookie"] ?? []]
-      .flat()
-      .map((cookie) => ({ name: "set-cookie", value: cookie }));
+    const given = [answer.headers["set-cookie"] ?? []].flat();
+    if (answer.statusCode >= 200 && answer.statusCode < 300)
+      return { changes: changesOf(auth.responseHeaders, value), cookies: given };
+    const cookies = given.map((cookie) => ({ name: "set-cookie", value: cookie }));
     if (answer.statusCode === 401 && auth.signin) {
       const target = renderTemplate(auth.signin, facts);
       const joined = target.includes(`${auth.signinParameter}=`)

@@ -20,7 +20,7 @@ import {
   watchIdle,
 } from "./exchange.ts";
 import { fetchErrorPage } from "./error-page.ts";
-import { askAuthorization } from "./external-auth.ts";
+import { askAuthorization, authCookies } from "./external-auth.ts";
 import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { hasField, headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Guards } from "./guards.ts";
@@ -58,6 +58,8 @@ export interface EarlierAttempt {
 export interface Routed extends Decision {
   readonly id: string;
   readonly route: Route;
+  /** What whoever let it in gives the client. */
+  readonly cookies?: readonly string[];
 }
 
 /** A request that is answered right away; with its route, when that is what answers. */
@@ -173,7 +175,7 @@ export function authorized(
     proceed(
       "status" in answer
         ? { id, route: by, ...answer }
-        : { ...routed, headers: changedFields(headers, answer.changes) },
+        : { ...routed, headers: changedFields(headers, answer.changes), cookies: answer.cookies },
     ),
   );
 }
@@ -416,7 +418,7 @@ export function serve(
             current.abort(new Error("another answer takes its place"));
             return;
           }
-          const headers = answerHeaders(current.rawHeaders as Buffer[]);
+          const headers = answerHeaders(current.rawHeaders as Buffer[], status);
           sendHead(response, status, statusMessage, headers);
           // What has come with the header section goes out with it; a header section alone must not wait for a body.
           process.nextTick(flushHead);
@@ -454,8 +456,8 @@ export function serve(
       };
     }
 
-    function answerHeaders(raw: Buffer[]): string[] {
-      const headers = responseHeaders(raw);
+    function answerHeaders(raw: Buffer[], status: number): string[] {
+      const headers = [...responseHeaders(raw), ...authCookies(routed, status)];
       // Whoever answers clients as if it were the origin may say who it is (RFC 9110, 7.6 and 10.2.4), as nginx does.
       if (!hasField(headers, "server")) headers.push("server", "fairlead");
       if (affinity && cookieFor) {

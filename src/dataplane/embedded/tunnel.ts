@@ -6,6 +6,7 @@ import { openTls } from "./backend-tls.ts";
 import { changedFields } from "./changes.ts";
 import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
+import { authCookies } from "./external-auth.ts";
 import { type Entry, authorized, finishedOf, type ProxyContext, route, type Routed } from "./proxy.ts";
 import { timedOut } from "./retry.ts";
 import type { Upstream } from "./upstream.ts";
@@ -113,8 +114,8 @@ export function tunnel(
       outgoing.end();
     }
 
-    function answerHeaders(raw: readonly string[]): string[] {
-      const headers = responseHeaders(raw);
+    function answerHeaders(raw: readonly string[], status: number): string[] {
+      const headers = [...responseHeaders(raw), ...authCookies(routed, status)];
       return routed.responseChanges.reduce<string[]>((fields, changes) => changedFields(fields, changes), headers);
     }
 
@@ -122,14 +123,14 @@ export function tunnel(
     function relay(answer: IncomingMessage): void {
       const response = responseOn(request, socket);
       state.code = answer.statusCode ?? 502;
-      sendHead(response, state.code, answer.statusMessage, answerHeaders(answer.rawHeaders));
+      sendHead(response, state.code, answer.statusMessage, answerHeaders(answer.rawHeaders, state.code));
       answer.pipe(response);
       answer.on("error", () => socket.destroy());
     }
 
     function join(answer: IncomingMessage, upstreamSocket: Duplex, upstreamHead: Buffer): void {
       const lines = ["HTTP/1.1 101 Switching Protocols"];
-      const kept = [...answerHeaders(answer.rawHeaders), "connection", "Upgrade"];
+      const kept = [...answerHeaders(answer.rawHeaders, 101), "connection", "Upgrade"];
       kept.push("upgrade", answer.headers.upgrade ?? protocol);
       for (let i = 0; i < kept.length; i += 2) lines.push(`${kept[i]}: ${kept[i + 1]}`);
       socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");

@@ -163,7 +163,18 @@ local function authorized(txn, state)
     "host", host, "x-original-url", original, "x-original-method", request.method, "x-sent-from", "fairlead",
     "x-auth-request-redirect", #part[9] > 0 and rendered(part[9], request) or request.path .. request.query,
   }
-  pass_on(fields, txn.http:req_get_headers())
+  local seen = txn.http:req_get_headers()
+  for _, field in ipairs(part[12]) do
+    local value = rendered(field[2], request)
+    -- Where they say one that is ours, it is theirs that counts.
+    for i = #fields - 1, 1, -2 do
+      if fields[i] == field[1]:lower() then table.remove(fields, i + 1) table.remove(fields, i) end
+    end
+    seen[field[1]:lower()] = nil
+    fields[#fields + 1] = field[1]:lower()
+    fields[#fields + 1] = value
+  end
+  pass_on(fields, seen)
   local status, answer
   if slot and slot ~= "" then status, answer = asked(slot, part[6], path, fields) end
   if not status or status < 200 or status > 299 then
@@ -174,7 +185,20 @@ local function authorized(txn, state)
   for _, name in ipairs(part[10]) do
     if answer[name] then txn.http:req_set_header(name, table.concat(answer[name], ", ")) else txn.http:req_del_header(name) end
   end
+  if answer["set-cookie"] then
+    state.cookies = answer["set-cookie"]
+    txn:set_var("txn.answer", 1)
+  end
   return true
+end
+
+-- Answers of endpoints that have the cookies of who let their requests in.
+local with_cookies = {}
+for _, status in ipairs({ 200, 201, 204, 206, 301, 302, 303, 304, 307, 308 }) do with_cookies[status] = true end
+
+local function add_cookies(txn, state)
+  if not state.cookies or not (state.ask[11] == "1" or with_cookies[txn.f:status()]) then return end
+  for _, cookie in ipairs(state.cookies) do txn.http:res_add_header("set-cookie", cookie) end
 end
 
 policies["ask"] = function(part, state)

@@ -7,11 +7,10 @@ import {
   routesOf,
   routesOfHost,
   streamsOf,
-  type UsersSecret,
 } from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
 import { basicFeatures } from "../common-features.ts";
-import type { Configuration, Feature, Refusal } from "../dataplane.ts";
+import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { createPlainHostMemory, hostsOf } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
@@ -58,11 +57,11 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "BackendTLSPolicy",
   "UnverifiedBackendTls",
   "RegexRewrite",
+  "TemplateHeaders",
   "StrictTransport",
   "SslRedirect",
   "UrlRedirect",
   "SourceRanges",
-  // Whose hashes are MD5, SHA-1 or plain: it has no crypt(3).
   "BasicAuth",
   "ClientCertificate",
   "DigestAuth",
@@ -79,17 +78,15 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
 ]);
 
 /** The routes of a model that are not served, with what is missing. */
-export function refusedBy(model: RoutingModel, users?: Configuration["users"]): Refusal[] {
+export function refusedBy(model: RoutingModel): Refusal[] {
   const refused = refusalsOf(model, capabilities);
   for (const listener of model.listeners)
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
   for (const listener of model.listeners)
     for (const host of hostsOf(listener)) {
-      const { unreadable, guarded, asked } = lookAt(host);
+      const { unreadable, asked } = lookAt(host);
       for (const each of unreadable) refused.push(each);
-      for (const { id, secret } of guarded)
-        if ([...(users?.(secret)?.values() ?? [])].some(needsCrypt)) refused.push({ route: id, feature: "BasicAuth" });
       for (const { pool: key, ...refusal } of asked) {
         const pool = model.pools.get(key);
         if (pool && wayTo(pool) === "other") refused.push(refusal);
@@ -105,10 +102,9 @@ const asking: Readonly<Partial<Record<Filter["type"], Feature>>> = {
   Mirror: "HTTPRouteRequestMirror",
 };
 
-/** Routes whose expressions are too large here, those whose passwords must be looked at, and pools that the program asks itself. */
+/** Routes whose expressions are too large here, and pools that the program asks itself. */
 const lookAt = createPlainHostMemory((host) => {
   const unreadable: Refusal[] = [];
-  const guarded: { readonly id: string; readonly secret: UsersSecret }[] = [];
   const asked: (Refusal & { readonly pool: string })[] = [];
   for (const route of routesOfHost(host)) {
     const { id, rule } = route;
@@ -126,16 +122,10 @@ const lookAt = createPlainHostMemory((host) => {
       // HAProxy counts three things of a request at most.
       if (filter.type === "DigestAuth" && rule.filters.filter(({ type }) => type === "RateLimit").length > 1)
         unreadable.push({ route: id, feature: "DigestAuth" });
-      if (filter.type === "BasicAuth") guarded.push({ id, secret: filter.users });
     }
   }
-  return { unreadable, guarded, asked };
+  return { unreadable, asked };
 });
-
-/** Hashes that only crypt(3) can tell. Who has any other unknown one is not let in, and that is all there is to it. */
-function needsCrypt(entry: string): boolean {
-  return /^\$(?:2[aby]|5|6)\$/.test(entry) || /^[./0-9A-Za-z]{13}$/.test(entry);
-}
 
 function expressionsOf({ path, headers, query }: Route): string[] {
   return [...(path ? [path] : []), ...headers, ...query].flatMap(({ type, value }) =>

@@ -70,6 +70,8 @@ export const files = {
   program: (directory: string): string => `${directory}/program.lua`,
   /** Addresses whose `X-Forwarded-*` are believed, as a map. */
   trusted: (directory: string): string => `${directory}/maps/trusted.map`,
+  /** Unix socket of `servePasswords`. */
+  passwords: (directory: string): string => `${directory}/run/passwords`,
   routes: (directory: string): string => `${directory}/maps/routes.map`,
   hosts: (directory: string, tag: string): string => `${directory}/maps/${tag}-hosts.map`,
   paths: (directory: string, tag: string): string => `${directory}/maps/${tag}-paths.map`,
@@ -123,6 +125,7 @@ export function configText(input: ConfigInput): string {
   if (input.threads !== undefined) say(`nbthread ${input.threads}`);
   say("setenv FAIRLEAD_ROUTES", files.routes(directory));
   say("setenv FAIRLEAD_TRUSTED", files.trusted(directory));
+  say("setenv FAIRLEAD_PASSWORDS", files.passwords(directory));
   if (input.reports) say("setenv FAIRLEAD_REPORTS 1");
   say("lua-load-per-thread", files.program(directory));
   say("tune.ssl.default-dh-param 2048");

@@ -63,9 +63,11 @@ policies["digest"] = function(part, state)
   if state.trusted then return false end
   local txn, request = state.txn, state.request
   local row = row_of(part[3]) or {}
+  state.stranger = false
+  -- After the limits, so that whoever tries answers comes to their end.
   local function refuse(stale)
-    ask_digest(txn, state, part, row, stale)
-    return true
+    state.refuse = function() ask_digest(txn, state, part, row, stale) end
+    return false
   end
   local given = digest_fields(header(request, "authorization"))
   if not given then return refuse() end
@@ -82,7 +84,6 @@ policies["digest"] = function(part, state)
   local wanted = md5_hex(txn, table.concat({ hash:lower(), nonce, nc, cnonce, "auth", md5_hex(txn, request.method .. ":" .. uri) }, ":"))
   if not same(txn, wanted, (given.response or ""):lower()) then return refuse() end
   if age < 0 or age > lifetime then return refuse(true) end
-  state.stranger = false
   state.counted = { part = part, row = row }
   txn:set_var("txn.nonce", txn.c:hex(txn.c:sha1(nonce .. " " .. nc:lower())))
   return false

@@ -15,6 +15,7 @@ import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { endpointRows } from "./endpoints.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
 import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
+import { type PasswordService, servePasswords } from "./password-service.ts";
 import { luaProgram } from "./program.ts";
 import { readReport, type ReportIndex } from "./reports.ts";
 import { serversOf } from "./servers.ts";
@@ -76,6 +77,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   /** Processes that end, with how each goes on following, until HAProxy refuses: it takes no command for servers then. */
   const draining = new Map<Instance, Sync>();
   let directory: PlaneDirectory | undefined;
+  let passwords: PasswordService | undefined;
   let user: Awaited<ReturnType<typeof findUser>>;
   let last: Promise<unknown> = Promise.resolve();
   // Throws for what is no CIDR.
@@ -210,7 +212,9 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     if (directory) return directory;
     const { directory: at } = options;
     if (at !== undefined) await endOrphan(at);
-    return (directory = await openDirectory("haproxy", ["maps", "certificates", "authorities", "run"], user, at));
+    const opened = await openDirectory("haproxy", ["maps", "certificates", "authorities", "run"], user, at);
+    passwords = await servePasswords(files.passwords(opened.path), user);
+    return (directory = opened);
   }
 
   async function writeFiles(path: PlaneDirectory, next: State): Promise<void> {
@@ -328,6 +332,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       const all = [...draining.keys(), ...(instance ? [instance] : [])];
       await Promise.all(all.map((each) => each.drain(grace, "closed")));
       for (const { socket } of ports.values()) socket?.close();
+      await passwords?.close();
       await directory?.close();
       await reports?.flush();
     };
@@ -343,7 +348,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       inTurn(async () => {
         signal.throwIfAborted();
         const { model } = given;
-        if (retired) return { refused: refusedBy(model, given.users) };
+        if (retired) return { refused: refusedBy(model) };
         configuration = given;
         const { path } = await ownDirectory();
         const { next, gone } = await openPorts(model.listeners);
@@ -353,7 +358,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const assigned = assignSlots(slots, pools.values(), sync?.leaving() ?? new Set());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
-        const refused = refusedBy(model, given.users);
+        const refused = refusedBy(model);
         const { demands, asks } = demandsOf(next);
         const other = demands !== serving.demands || (asks && !serving.asks);
         await change(stateOf(given, keptOut(refused), path), cold, other);

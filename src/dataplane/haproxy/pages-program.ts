@@ -66,8 +66,11 @@ end)
 -- After the limits: what is still to be known before a request has its slot.
 core.register_action("settle", { "http-req" }, function(txn)
   local state = txn:get_priv()
-  if not state or not is_counted(txn, state) or (state.ask and not authorized(txn, state)) then return end
-  txn:set_var("txn.slot", state.slot)
+  if not state then return end
+  if state.refuse then return state.refuse() end
+  if not has_password(txn, state) or not is_counted(txn, state) or (state.ask and not authorized(txn, state)) then return end
+  -- Without one it has an answer already.
+  if state.slot then txn:set_var("txn.slot", state.slot) end
 end)
 
 policies["mirror"] = function(part, state)

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Affinity, Canary, ExternalAuth, PolicyFilter, Template } from "../../routing/index.ts";
+import type { Affinity, Canary, ExternalAuth, PolicyFilter, Template, TemplateHeaders } from "../../routing/index.ts";
 import { rangeBits } from "../range-bits.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
 import type { Row } from "./row.ts";
@@ -10,6 +10,7 @@ type Known = Extract<
   {
     type:
       | "RegexRewrite"
+      | "TemplateHeaders"
       | "StrictTransport"
       | "SslRedirect"
       | "UrlRedirect"
@@ -28,6 +29,8 @@ export function policyRow(filter: Known): Row {
       const program = capturesOf(filter.pattern);
       return program === undefined ? ["no"] : ["regex-rewrite", program, filter.replacement];
     }
+    case "TemplateHeaders":
+      return ["fields", filter.of, filter.how, fieldsRow(filter.fields)];
     case "StrictTransport":
       return ["hsts", filter.value];
     case "SslRedirect":
@@ -75,10 +78,22 @@ export function affinityRow({ cookie, path, domain, expires, maxAge, secure, sam
 
 /** Who is asked whether a request may pass; `slot` is "" where host and path say it. */
 export function askRow(auth: ExternalAuth, slot: string): Row {
-  const { host, path, method = "GET", signin, signinParameter, redirect, responseHeaders } = auth;
+  const {
+    host,
+    path,
+    method = "GET",
+    signin,
+    signinParameter,
+    redirect,
+    responseHeaders,
+    alwaysCookies,
+    headers = [],
+  } = auth;
   const optional = (template: Template | undefined): Row => (template ? templateRow(template) : []);
   const where: Row = [auth.pool === undefined ? "routed" : "pool", slot, host, templateRow(path)];
-  return ["ask", ...where, method, optional(signin), signinParameter, optional(redirect), responseHeaders];
+  const always = alwaysCookies ? 1 : 0;
+  const more: Row = [responseHeaders, always, fieldsRow(headers)];
+  return ["ask", ...where, method, optional(signin), signinParameter, optional(redirect), ...more];
 }
 
 /** An expression that is not bound to the ends of a text. */
@@ -94,6 +109,10 @@ function keyOf(id: string): string {
 function rangesRow(cidrs: readonly string[]): Row {
   const { lengths4, lengths6, prefixes } = rangeBits(cidrs);
   return [lengths4, lengths6, Object.keys(prefixes)];
+}
+
+function fieldsRow(fields: TemplateHeaders["fields"]): Row {
+  return fields.map(({ name, value }) => [name, templateRow(value)]);
 }
 
 /** A text with parts of the request in it. */

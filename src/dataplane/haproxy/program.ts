@@ -346,6 +346,15 @@ local untouchable = {
   trailer = true, ["transfer-encoding"] = true, upgrade = true,
 }
 
+-- All of a field as one list.
+local function field_of(headers, name)
+  local values = headers[name]
+  if not values then return nil end
+  local list = {}
+  for i = 0, #values do list[#list + 1] = values[i] end
+  return table.concat(list, ",")
+end
+
 local function change_fields(changes, current, delete, set)
   for i = 2, #changes do
     local what, name, value = changes[i][1], changes[i][2]:lower(), changes[i][3]
@@ -433,6 +442,11 @@ local function cors_fields(part, origin, method, headers)
 end
 
 ${luaPages}
+-- Whether more must be known before a request may have its slot.
+local function is_unsettled(state)
+  return state.password ~= nil or state.refuse ~= nil or state.ask ~= nil or state.counted ~= nil
+end
+
 -- Applies a route to a request: headers and path are changed, and a variable says which slot or which answer.
 local function serve(txn, item, request, tag)
   if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
@@ -453,17 +467,23 @@ local function serve(txn, item, request, tag)
     answer_with(txn, status, text, fields)
   end
 
+  local function change_request(changes)
+    change_fields(changes, function(name) return field_of(http:req_get_headers(), name) end,
+      function(name) http:req_del_header(name) end, function(name, value) http:req_set_header(name, value) end)
+  end
+
   local function apply(part)
     local kind = part[1]
-    if kind == "request" then
-      change_fields(part, function(name)
-        local values = http:req_get_headers()[name]
-        if not values then return nil end
-        local list = {}
-        for i = 0, #values do list[#list + 1] = values[i] end
-        return table.concat(list, ",")
-      end, function(name) http:req_del_header(name) end, function(name, value) http:req_set_header(name, value) end)
+    if kind == "request" then change_request(part)
     elseif kind == "response" then answer[#answer + 1] = part
+    elseif kind == "fields" then
+      local changes = { part[2] }
+      for _, field in ipairs(part[4]) do
+        local value = rendered(field[2], request)
+        if value ~= "" then changes[#changes + 1] = { part[3], field[1], value }
+        elseif part[3] == "set" then changes[#changes + 1] = { "remove", field[1] } end
+      end
+      if part[2] == "request" then change_request(changes) else answer[#answer + 1] = changes end
     elseif kind == "redirect" then
       local scheme = part[3] ~= "" and part[3] or request.scheme
       local host = part[4] ~= "" and part[4] or request.host
@@ -506,7 +526,7 @@ local function serve(txn, item, request, tag)
   -- What is needed later, of the request and of its answer.
   local function remember()
     local limits = (state.connections or #state.rates > 0) and state or nil
-    local settles = state.ask or state.counted
+    local settles = is_unsettled(state)
     local later = limits or state.stays or settles or state.errors
     if #answer + #own + #state.copies == 0 and not later then return end
     state.changes, state.own, state.limits = answer, own, limits
@@ -550,7 +570,7 @@ local function serve(txn, item, request, tag)
   remember()
   if state.path ~= request.path then http:req_set_path(state.path) end
   state.slot = slot
-  if not state.ask and not state.counted then txn:set_var("txn.slot", slot) end
+  if not is_unsettled(state) then txn:set_var("txn.slot", slot) end
 end
 
 core.register_action("route", { "http-req" }, function(txn, tag)
@@ -602,16 +622,12 @@ core.register_action("answer", { "http-res" }, function(txn)
   if not said then return end
   local http = txn.http
   for i = 1, #said.own, 2 do http:res_set_header(said.own[i], said.own[i + 1]) end
+  add_cookies(txn, said)
   local cookie = said.stays and affinity_field(txn, said.stays)
   if cookie then http:res_add_header("set-cookie", cookie) end
   for _, changes in ipairs(said.changes) do
-    change_fields(changes, function(name)
-      local values = http:res_get_headers()[name]
-      if not values then return nil end
-      local list = {}
-      for i = 0, #values do list[#list + 1] = values[i] end
-      return table.concat(list, ",")
-    end, function(name) http:res_del_header(name) end, function(name, value) http:res_set_header(name, value) end)
+    change_fields(changes, function(name) return field_of(http:res_get_headers(), name) end,
+      function(name) http:res_del_header(name) end, function(name, value) http:res_set_header(name, value) end)
   end
 end)
 

@@ -384,6 +384,7 @@ function filterRow(filter: Filter): Row {
       return ["cors", allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials ? 1 : 0, maxAge];
     }
     case "RegexRewrite":
+    case "TemplateHeaders":
     case "StrictTransport":
     case "SslRedirect":
     case "UrlRedirect":

@@ -17,6 +17,7 @@ import {
   type RoutingModel,
   type Server,
   type Template,
+  type TemplateHeaders,
   type UsersSecret,
 } from "../../routing/index.ts";
 import type { Configuration, KeyPair } from "../dataplane.ts";
@@ -341,6 +342,10 @@ function templateRow(template: Template): RowValue {
   return template.map((part) => (typeof part === "string" ? part : { variable: part.variable }));
 }
 
+function fieldsRow(fields: TemplateHeaders["fields"]): RowValue[] {
+  return fields.map(({ name, value }) => ({ name, value: templateRow(value) }));
+}
+
 function canaryRow({ pool, header, cookie, weight, total }: Canary): RowValue {
   return { pool, weight, total, cookie, header: header && { ...header } };
 }
@@ -396,10 +401,13 @@ function policyRow(filter: PolicyFilter): RowValue {
       return { type: filter.type, realm: filter.realm, users: usersId(filter.users) };
     case "UrlRedirect":
       return { ...filter, url: templateRow(filter.url) };
+    case "TemplateHeaders":
+      return { ...filter, fields: fieldsRow(filter.fields) };
     case "ExternalAuth": {
-      const { signin, redirect, path, ...rest } = filter;
+      const { signin, redirect, path, headers = [], ...rest } = filter;
       return {
         ...rest,
+        headers: fieldsRow(headers),
         path: templateRow(path),
         signin: signin && templateRow(signin),
         redirect: redirect && templateRow(redirect),

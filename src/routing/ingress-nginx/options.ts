@@ -18,11 +18,16 @@ const served = [
   "global-auth-signin-redirect-param",
   "global-auth-response-headers",
   "global-auth-request-redirect",
+  "global-auth-always-set-cookie",
   "hsts",
   "hsts-max-age",
   "hsts-include-subdomains",
   "hsts-preload",
   "hide-headers",
+  "add-headers",
+  "proxy-set-headers",
+  "global-allowed-response-headers",
+  "relative-redirects",
 ] as const;
 
 /** What clients or backends see when it is not what ingress-nginx makes of it. */
@@ -58,8 +63,6 @@ const seen: Readonly<Record<string, string>> = {
   "limit-rate": "answers are sent as fast as the client takes them",
   "limit-rate-after": "answers are sent as fast as the client takes them",
   "proxy-add-original-uri-header": "X-Original-Uri is not added",
-  "add-headers": "headers from a ConfigMap are not read: put them into configuration-snippet as more_set_headers",
-  "proxy-set-headers": "headers from a ConfigMap are not read: put them into configuration-snippet as proxy_set_header",
   "default-type": "a type that the backend does not say is not made up",
 };
 

@@ -63,6 +63,9 @@ export interface NginxSettings {
     readonly signinParameter: string;
     readonly responseHeaders: readonly string[];
     readonly redirect?: Template;
+    readonly alwaysCookies: boolean;
+    /** ConfigMap with fields of the question. */
+    readonly headers?: string;
   };
   readonly cors?: Cors;
   readonly limits: readonly { readonly requests: number; readonly seconds: number }[];
@@ -89,6 +92,10 @@ export interface NginxSettings {
   readonly snippet: readonly Filter[];
   /** Value of `Strict-Transport-Security`. */
   readonly strictTransport?: string;
+  /** ConfigMap with fields of answers. */
+  readonly customHeaders?: string;
+  /** Redirects name a path alone where they stay on their host. */
+  readonly relativeRedirects: boolean;
   /** Fields of answers that nobody outside may see. */
   readonly hidden: readonly string[];
   /** Why its routes must not be served: something that guards them cannot be. */
@@ -197,6 +204,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const forwardedPrefix = maybe("x-forwarded-prefix", fieldValueOf);
   const defaultBackend = maybe("default-backend", nameOf);
   const snippet = maybe("configuration-snippet", readSnippet, true) ?? [];
+  const customHeaders = maybe("custom-headers", objectNameOf, true);
   const intercept = !value("disable-proxy-intercept-errors", booleanOf, false);
   const errorCodes = value("custom-http-errors", codesOf, [], intercept ? "custom-http-errors" : undefined);
   const certificates = readCertificateSettings(
@@ -269,6 +277,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
     snippet,
     ...strictTransportOf(options),
+    ...(customHeaders === undefined ? {} : { customHeaders }),
+    relativeRedirects: value("relative-redirects", booleanOf, false, "relative-redirects"),
     hidden: listOf(options["hide-headers"] ?? "").filter((name) => isFieldName(name)),
     ...(closed === undefined ? {} : { closed }),
     problems,
@@ -281,6 +291,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       undefined,
       "global-auth-method",
     );
+    const headers = maybe("auth-proxy-set-headers", objectNameOf, true);
     const signin = value("auth-signin", urlOf, undefined, "global-auth-signin");
     const redirect = value<Template | undefined>(
       "auth-request-redirect",
@@ -300,6 +311,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
         "global-auth-response-headers",
       ),
       ...(redirect === undefined ? {} : { redirect }),
+      ...(headers === undefined ? {} : { headers }),
+      alwaysCookies: value("auth-always-set-cookie", booleanOf, false, "global-auth-always-set-cookie"),
     };
   }
 
@@ -370,8 +383,15 @@ function strictTransportOf(options: NginxOptions): { strictTransport?: string } 
   return { strictTransport: `max-age=${age}${subdomains}${preload}` };
 }
 
+const nameOrKey = /^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/;
+
 function secretNameOf(text: string): string {
-  if (!/^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/.test(text)) throw new ValueFault("the name of a Secret is needed");
+  if (!nameOrKey.test(text)) throw new ValueFault("the name of a Secret is needed");
+  return text;
+}
+
+function objectNameOf(text: string): string {
+  if (!nameOrKey.test(text)) throw new ValueFault("the name of a ConfigMap is needed");
   return text;
 }
 

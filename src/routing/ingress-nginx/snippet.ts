@@ -1,68 +1,89 @@
 import type { Filter } from "../filters.ts";
-import { fieldNameOf, fieldOf, statusOf, urlOf, ValueFault } from "./values.ts";
+import { type FieldsOf, fieldsFilter, splitField, templateField } from "./fields.ts";
+import { expressionOf, fieldNameOf, statusOf, urlOf, ValueFault } from "./values.ts";
+
+/** Directives that say what is so anyway, or that only tune nginx. */
+const needless = /^proxy_(?:buffering|buffer_size|buffers|busy_buffers_size|request_buffering|max_temp_file_size)$/;
+/** Between two neighbours (RFC 9110 section 7.6.1): WebSockets work without them. */
+const ofOneConnection = /^(?:connection|upgrade)$/i;
 
 /**
- * What a configuration-snippet says, as far as it only sets, adds or removes header fields, or answers with a redirect or a status. It is
- * read into filters and never pasted. Throws ValueFault for anything else.
+ * What a configuration-snippet says, as far as it only sets, adds or removes header fields, rewrites the path, or answers with a redirect.
+ * It is read into filters and never pasted. Throws ValueFault for anything else.
  */
 export function readSnippet(text: string): Filter[] {
   const filters: Filter[] = [];
-  for (const words of directivesOf(text)) {
-    const [name = "", ...rest] = words;
+  for (const [name = "", ...rest] of directivesOf(text)) {
     const [first = "", second = "", third] = rest;
-    const plain = (value: string): string => {
-      if (value.includes("$")) throw new ValueFault(`${name}: variables are not served here`);
-      return value;
+    const set = (of: FieldsOf, field: string, value: string, how: "set" | "add" = "set"): void => {
+      if (of === "request" && ofOneConnection.test(field)) return;
+      filters.push(fieldsFilter(of, how, [templateField(field, value)]));
+    };
+    const setEach = (of: FieldsOf): void => {
+      for (const { name: field, value } of rest.map(splitField)) set(of, field, value);
     };
     switch (name) {
       case "more_set_headers":
-        for (const each of rest) filters.push(response({ set: [headerOf(plain(each))] }));
+        setEach("answer");
+        break;
+      case "more_set_input_headers":
+        setEach("request");
         break;
       case "more_clear_headers":
       case "proxy_hide_header":
-        for (const each of rest) filters.push(response({ remove: [fieldNameOf(each)] }));
+        filters.push(
+          fieldsFilter(
+            "answer",
+            "set",
+            rest.map((each) => ({ name: fieldNameOf(each), value: [] })),
+          ),
+        );
         break;
       case "add_header":
         if (rest.length < 2 || (third !== undefined && third !== "always"))
           throw new ValueFault(`${name} takes a name and a value`);
-        filters.push(response({ add: [fieldOf(first, plain(second))] }));
+        set("answer", first, second, "add");
         break;
       case "proxy_set_header":
-      case "more_set_input_headers": {
-        const field = name === "proxy_set_header" ? fieldOf(first, plain(second)) : headerOf(plain(first));
-        filters.push({
-          type: "RequestHeaders",
-          changes:
-            field.value === "" ? { set: [], add: [], remove: [field.name] } : { set: [field], add: [], remove: [] },
-        });
+        set("request", first, second);
         break;
-      }
       case "return":
         filters.push({ type: "UrlRedirect", status: statusOf(first, [301, 302, 303, 307, 308]), url: urlOf(second) });
         break;
+      case "rewrite":
+        filters.push(rewriteOf(first, second, third));
+        break;
+      case "proxy_http_version":
+        if (first !== "1.1") throw new ValueFault("backends are spoken to in HTTP/1.1");
+        break;
       default:
+        if (needless.test(name)) break;
         throw new ValueFault(
-          `${JSON.stringify(name)} is not served: a snippet may have more_set_headers, more_clear_headers, add_header, proxy_set_header, proxy_hide_header, more_set_input_headers, and return with a redirect`,
+          `${JSON.stringify(name)} is not served: a snippet may have more_set_headers, more_clear_headers, add_header, proxy_set_header, proxy_hide_header, more_set_input_headers, rewrite with break, and return or rewrite with a redirect`,
         );
     }
   }
   return filters;
 }
 
-function response(
-  changes: Partial<{
-    set: { name: string; value: string }[];
-    add: { name: string; value: string }[];
-    remove: string[];
-  }>,
-): Filter {
-  return { type: "ResponseHeaders", changes: { set: [], add: [], remove: [], ...changes } };
-}
-
-function headerOf(text: string): { name: string; value: string } {
-  const colon = text.indexOf(":");
-  if (colon < 0) throw new ValueFault(`${JSON.stringify(text)} is not NAME: VALUE`);
-  return fieldOf(text.slice(0, colon).trim(), text.slice(colon + 1).trim());
+/** `rewrite` of the path alone, or of all of it to somewhere else. */
+function rewriteOf(pattern: string, replacement: string, flag: string | undefined): Filter {
+  if (flag === "break") {
+    if (!/^\/(?:[A-Za-z0-9\-._~!&'()*+,=:@%/]|\$\d)*$/.test(replacement))
+      throw new ValueFault("rewrite: a path such as /new/$1 is needed");
+    return { type: "RegexRewrite", pattern: expressionOf(pattern), replacement };
+  }
+  const [, slash] = /^\^?(\/?)\(\.\*\)\$?$/.exec(pattern) ?? [];
+  const status = flag === "permanent" ? 301 : flag === "redirect" ? 302 : undefined;
+  const [, before] = /^(https?:\/\/[^$]+|\$scheme:\/\/[^$]+)\$1$/.exec(replacement) ?? [];
+  if (slash === undefined || before === undefined || status === undefined)
+    throw new ValueFault(
+      "rewrite: break at its end is needed, or a redirect of all paths such as rewrite ^(.*)$ https://new.example.com$1 permanent",
+    );
+  // What the expression leaves out of the path is said by the text, or lost.
+  if ((slash === "/") !== before.endsWith("/"))
+    throw new ValueFault("rewrite: path and target must agree on their slash");
+  return { type: "UrlRedirect", status, url: urlOf(`${before.replace(/\/$/, "")}$request_uri`) };
 }
 
 /** Words of each directive. Blocks are refused. */

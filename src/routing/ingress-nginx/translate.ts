@@ -1,4 +1,4 @@
-import type { Ingress, Secret, Service } from "../../kube/index.ts";
+import type { ConfigMap, Ingress, Secret, Service } from "../../kube/index.ts";
 import { expressionFault } from "../expression.ts";
 import type { Filter } from "../filters.ts";
 import type { BackendTls, Route, Rule } from "../model.ts";
@@ -10,15 +10,17 @@ import type { Problem } from "../problem.ts";
 import { type HostServer, plainPath, readIngress, type Reading } from "../reading.ts";
 import { plainRule } from "../rule.ts";
 import { parseTemplate, type Template } from "../template.ts";
+import { fieldsFilter, fieldsOfMap, literalField, type TemplateField, templateField } from "./fields.ts";
 import { certificateFilter, mayGovern, validationOf } from "./client-certificates.ts";
 import { type NginxOptions, type NginxSettings, readSettings } from "./settings.ts";
-import type { ServiceUrl } from "./values.ts";
+import { listOf, type ServiceUrl, ValueFault } from "./values.ts";
 
 export interface NginxInput {
   readonly options: NginxOptions;
   /** By `namespace/name`. */
   readonly service: (key: string) => Service | undefined;
   readonly secret: (key: string) => Secret | undefined;
+  readonly configMap: (key: string) => ConfigMap | undefined;
   /** Default: all of it. */
   readonly abilities?: NginxAbilities;
   /** For who reads again and again: only what has to be otherwise is read anew. */
@@ -77,6 +79,7 @@ interface Host {
 interface World {
   service: Service | undefined;
   secret: Secret | undefined;
+  configMap: ConfigMap | undefined;
   named: boolean;
   regex: boolean;
   secure: boolean;
@@ -117,6 +120,7 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
   const answers: { [K in keyof World]: (key: string) => World[K] } = {
     service: input.service,
     secret: input.secret,
+    configMap: input.configMap,
     named: (host) => hosts.get(host)?.named ?? false,
     regex: (host) => hosts.get(host)?.regex ?? false,
     secure: (host) => hosts.get(host)?.secure ?? false,
@@ -392,7 +396,7 @@ interface RuleContext {
 }
 
 function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, context: RuleContext): Route[] {
-  const { ask, problems } = context;
+  const { ask, problems, draft } = context;
   const path = raw.path?.value ?? "/";
   const fault = (message: string): Route[] => {
     problems.push({
@@ -404,7 +408,7 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
     });
     return [];
   };
-  const rule = ruleOf(raw, canary, context);
+  const rule = ruleOf(raw, canary, context, regex);
   if (regex) {
     const wrong = expressionFault(path);
     if (wrong) return fault(wrong);
@@ -415,14 +419,9 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
   const routes: Route[] = [{ ...raw, path: match, rule }];
   const bare = path.replace(/\/+$/, "");
   if (match.type === "Prefix" && path !== bare && bare !== "" && !ask("path", `${raw.host} ${bare}`)) {
-    const url: Template = [
-      { variable: "scheme" },
-      "://",
-      { variable: "http_host" },
-      `${match.value}/`,
-      { variable: "is_args" },
-      { variable: "args" },
-    ];
+    const onHost: Template = [{ variable: "scheme" }, "://", { variable: "http_host" }];
+    const rest: Template = [`${match.value}/`, { variable: "is_args" }, { variable: "args" }];
+    const url: Template = draft.settings.relativeRedirects ? rest : [...onHost, ...rest];
     const id = `${raw.id} with a slash`;
     routes.push({
       ...raw,
@@ -434,7 +433,7 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
   return routes;
 }
 
-function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext): Rule {
+function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, regex = false): Rule {
   const { settings } = context.draft;
   const filters = filtersOf(raw, context);
   const fallback =
@@ -444,7 +443,8 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext): R
     id: raw.id,
     filters,
     timeouts: { connect: settings.connect, read: settings.read },
-    ...(settings.affinity ? { affinity: settings.affinity } : {}),
+    // An expression is no path of a cookie: it would never come back.
+    ...(settings.affinity ? { affinity: { path: regex ? "/" : (raw.path?.value ?? "/"), ...settings.affinity } } : {}),
     ...(settings.hashBy ? { hashBy: settings.hashBy } : {}),
     ...(canary ? { canary } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback }),
@@ -464,6 +464,8 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: "StrictTransport", value: settings.strictTransport });
   if (settings.hidden.length > 0)
     filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
+  const added = generalFields(options["add-headers"], literalField, ask);
+  if (added.length > 0) filters.push(fieldsFilter("answer", "set", added));
   if (settings.forceSslRedirect || (settings.sslRedirect && ask("secure", raw.host)))
     filters.push({ type: "SslRedirect", status: settings.redirectCode });
   const certificates = certificateFilters(raw, context);
@@ -476,9 +478,17 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       status: 302,
       path: "/",
     });
-  if (settings.redirect) filters.push({ type: "UrlRedirect", ...settings.redirect });
+  if (settings.redirect) {
+    const { url, status } = settings.redirect;
+    filters.push({ type: "UrlRedirect", url: located(url, settings), status });
+  }
   if (settings.cors) filters.push({ type: "Cors", cors: settings.cors });
   filters.push(...settings.snippet);
+  if (settings.customHeaders !== undefined) {
+    const fields = mapFields(settings.customHeaders, "custom-headers", literalField, context, allowedNames(options));
+    if (!fields) return closed("custom-headers");
+    if (fields.length > 0) filters.push(fieldsFilter("answer", "set", fields));
+  }
   if (settings.bodyBytes > 0) filters.push({ type: "BodyLimit", bytes: settings.bodyBytes });
   for (const { requests, seconds } of settings.limits)
     filters.push({
@@ -508,7 +518,10 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: scheme, realm, users });
   }
   if (settings.external) {
-    const { url, method, signin, signinParameter, responseHeaders, redirect } = settings.external;
+    const { url, method, signin, signinParameter, responseHeaders, redirect, alwaysCookies, headers } =
+      settings.external;
+    const asked = headers === undefined ? [] : mapFields(headers, "auth-proxy-set-headers", templateField, context);
+    if (!asked) return closed("auth-proxy-set-headers");
     const path = parseTemplate(url.rest);
     if ("fault" in path) return closed("auth-url");
     const own = !("service" in url);
@@ -533,8 +546,14 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       signinParameter,
       responseHeaders,
       ...(redirect ? { redirect } : {}),
+      ...(alwaysCookies ? { alwaysCookies } : {}),
+      ...(asked.length > 0 ? { headers: asked } : {}),
     });
   }
+  // A password is the proxy's business, and none of the backend's.
+  if (settings.passwords) filters.push(fieldsFilter("request", "set", [{ name: "authorization", value: [] }]));
+  const sent = generalFields(options["proxy-set-headers"], templateField, ask);
+  if (sent.length > 0) filters.push(fieldsFilter("request", "set", sent));
   if (settings.vhost !== undefined) filters.push({ type: "Rewrite", hostname: settings.vhost });
   const path = raw.path?.value ?? "/";
   if (settings.rewriteTarget !== undefined && settings.rewriteTarget !== path) {
@@ -562,6 +581,71 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       });
   }
   return filters;
+}
+
+/** The target of a redirect: a path alone stays one only where that is asked for. */
+function located(url: Template, { relativeRedirects }: NginxSettings): Template {
+  const [first = ""] = url;
+  const local = typeof first === "string" && first.startsWith("/");
+  return local && !relativeRedirects ? [{ variable: "scheme" }, "://", { variable: "host" }, ...url] : url;
+}
+
+/** The fields of a ConfigMap of the Ingress's own namespace; `undefined`, with a problem, where they cannot be had. */
+function mapFields(
+  name: string,
+  annotation: string,
+  read: (name: string, value: string) => TemplateField,
+  { draft: { ingress }, ask, problems }: RuleContext,
+  allowed?: ReadonlySet<string>,
+): readonly TemplateField[] | undefined {
+  const namespace = ingress.metadata.namespace ?? "";
+  const key = name.includes("/") ? name : `${namespace}/${name}`;
+  const report = (message: string, remedy: string): undefined => {
+    const field = annotationField(annotation);
+    const said = `${message}; requests to this Ingress get 500`;
+    // Once for all its paths.
+    if (!problems.some((problem) => problem.field === field && problem.message === said))
+      problems.push({ object: refOf(ingress), field, reason: "InvalidAnnotation", message: said, remedy });
+  };
+  if (!key.startsWith(`${namespace}/`))
+    return report(`ConfigMap ${key} is in another namespace`, `put it into namespace ${namespace}`);
+  const map = ask("configMap", key);
+  if (!map)
+    return report(`ConfigMap ${key} does not exist`, "create it: its data are names and values of header fields");
+  try {
+    const fields = fieldsOfMap(map, read);
+    const other = allowed && fields.find((each) => !allowed.has(each.name.toLowerCase()));
+    if (!other) return fields;
+    return report(
+      `${other.name} is not among global-allowed-response-headers`,
+      "add it to that key of the ConfigMap that --ingress-nginx-config-map names",
+    );
+  } catch (error) {
+    if (!(error instanceof ValueFault)) throw error;
+    return report(`ConfigMap ${key}: ${error.message}`, "correct it");
+  }
+}
+
+/** Names that `custom-headers` may set, in lower case: none unless the ConfigMap says so. */
+function allowedNames(options: NginxOptions): ReadonlySet<string> {
+  return new Set(listOf(options["global-allowed-response-headers"] ?? "").map((name) => name.toLowerCase()));
+}
+
+/** The fields of a ConfigMap that an option names, for all Ingresses. What cannot be read is left out, as nothing of an Ingress depends on it. */
+function generalFields(
+  key: string | undefined,
+  read: (name: string, value: string) => TemplateField,
+  ask: Ask,
+): readonly TemplateField[] {
+  const map = key === undefined || key === "" ? undefined : ask("configMap", key);
+  return Object.entries(map?.data ?? {}).flatMap(([name, value]) => {
+    try {
+      return [read(name, value)];
+    } catch (error) {
+      if (!(error instanceof ValueFault)) throw error;
+      return [];
+    }
+  });
 }
 
 /** What holds requests to the certificates of their host; `undefined` when it cannot, and nobody may come in. */

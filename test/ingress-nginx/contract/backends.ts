@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { Agent } from "node:http";
 import { createServer as createHttps } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { selfSigned } from "../../dataplane/certificates.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
@@ -18,6 +21,34 @@ export async function secureBackend(name: string): Promise<{ port: number; certi
     server.closeAllConnections();
   });
   return { port: (server.address() as AddressInfo).port, certificate: pair["tls.crt"] };
+}
+
+/** A port that answers no handshake: its process has stopped, and its queue is full. */
+async function deafPort(): Promise<number> {
+  const listen = `require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
+    console.log(this.address().port);
+  })`;
+  const child = spawn(process.execPath, ["-e", listen], { stdio: ["ignore", "pipe", "ignore"] });
+  const fillers: Socket[] = [];
+  onTestFinished(() => {
+    for (const each of fillers) each.destroy();
+    child.kill("SIGKILL");
+  });
+  const [said] = (await once(child.stdout, "data")) as [Buffer];
+  const port = Number(String(said));
+  child.kill("SIGSTOP");
+  // Those that are taken into the queue, until one is not.
+  for (let full = false; !full;) {
+    const filler = connect({ port, host: "127.0.0.1" }).on("error", () => {});
+    fillers.push(filler);
+    const patience = new AbortController();
+    full = await Promise.race([
+      once(filler, "connect", { signal: patience.signal }).then(() => false),
+      sleep(300, true, { signal: patience.signal }),
+    ]);
+    patience.abort();
+  }
+  return port;
 }
 
 export function backendsContract(made: Fixture, needs: Needs): void {
@@ -56,6 +87,18 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect((await get("/fast")).status).toBe(200);
   });
 
+  needs("ConnectTimeout")(
+    "proxy-connect-timeout: 504 when a backend takes no connection, and as before when it does",
+    async () => {
+      const { ingress, cluster, get } = await lab(made);
+      await ingress("web", { "proxy-connect-timeout": "1" });
+      expect((await get("/")).status).toBe(200);
+      cluster.service("web", [{ port: await deafPort() }]);
+      await cluster.served();
+      expect((await get("/")).status).toBe(504);
+    },
+  );
+
   test("upstream-vhost: the Host header of the backend", async () => {
     const { ingress, seen } = await lab(made);
     await ingress("web", { "upstream-vhost": "inner.example.com" });
@@ -84,6 +127,41 @@ export function backendsContract(made: Fixture, needs: Needs): void {
       (await get("/", { headers: { origin: "https://c.test" } })).headers["access-control-allow-origin"],
     ).toBeUndefined();
   });
+
+  test("enable-cors: which methods, header fields and credentials", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", {
+      "enable-cors": "true",
+      "cors-allow-origin": "https://a.test",
+      "cors-allow-methods": "GET, PURGE",
+      "cors-allow-headers": "X-Token",
+      "cors-allow-credentials": "false",
+    });
+    const headers = { origin: "https://a.test", "access-control-request-method": "PURGE" };
+    const preflight = await get("/", { method: "OPTIONS", headers });
+    expect(preflight.headers).toMatchObject({
+      "access-control-allow-methods": "GET, PURGE",
+      "access-control-allow-headers": "X-Token",
+    });
+    expect(preflight.headers).not.toHaveProperty("access-control-allow-credentials");
+    await ingress("web", {});
+    expect((await get("/", { headers })).headers).not.toHaveProperty("access-control-allow-origin");
+  });
+
+  needs("ErrorPages")(
+    "disable-proxy-intercept-errors: the ConfigMap's custom-http-errors are not for this one",
+    async () => {
+      const { ingress, cluster, get } = await lab(made, [], { nginxOptions: { "custom-http-errors": "404" } });
+      cluster.service("web", [await made.backend("web", (_request, response) => response.writeHead(404).end("own"))]);
+      cluster.service("pages", [
+        await made.backend("pages", (_request, response) => response.writeHead(404).end("page")),
+      ]);
+      await ingress("web", { "default-backend": "pages" });
+      expect((await get("/")).body).toBe("page");
+      await ingress("web", { "default-backend": "pages", "disable-proxy-intercept-errors": "true" });
+      expect((await get("/")).body).toBe("own");
+    },
+  );
 
   needs("ErrorPages")("custom-http-errors: the pages of the default backend, told of the request", async () => {
     const { ingress, cluster, get } = await lab(made, []);
@@ -132,7 +210,7 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect((await seen("/a?b=c")).name).toBe("web");
     const body = "x".repeat(3000);
     expect((await seen("/a", { method: "PUT", body, headers: { "content-length": "3000" } })).body).toBe(body);
-    while (copied.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (copied.length < 2) await sleep(5);
     expect(copied).toEqual(["GET /a?b=c ", `PUT /a ${body}`]);
   });
 
@@ -152,6 +230,70 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     await ingress("web", { "configuration-snippet": "return 302 https://else.test$request_uri;" });
     const redirected = await get("/x");
     expect([redirected.status, redirected.headers.location]).toEqual([302, "https://else.test/x"]);
+  });
+
+  test("configuration-snippet: fields with parts of the request, and the directives for WebSockets that change nothing", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", {
+      "configuration-snippet": `proxy_set_header X-Way "$scheme://$host$request_uri";
+        proxy_set_header X-Empty $arg_none;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection "upgrade";
+        proxy_http_version 1.1;
+        more_set_headers "X-Asked: $request_method $uri";
+        add_header X-Own $http_x_own;`,
+    });
+    const reply = await get("/a?b=c", { headers: { "x-empty": "theirs", "x-own": "mine" } });
+    expect(reply.headers).toMatchObject({ "x-asked": "GET /a", "x-own": "mine" });
+    const { headers } = JSON.parse(reply.body) as { headers: Record<string, string> };
+    expect(headers["x-way"]).toBe("http://shop.test/a?b=c");
+    expect(headers).not.toHaveProperty("x-empty");
+    expect(headers).not.toHaveProperty("upgrade");
+  });
+
+  test("configuration-snippet: rewrite of the path, and to another host", async () => {
+    const { ingress, seen, get } = await lab(made);
+    await ingress("web", { "configuration-snippet": "rewrite ^/old/(.*)$ /new/$1 break;" });
+    expect((await seen("/old/a?b=c")).url).toBe("/new/a?b=c");
+    expect((await seen("/other")).url).toBe("/other");
+    await ingress("web", { "configuration-snippet": "rewrite ^(.*)$ https://new.test$1 permanent;" });
+    const reply = await get("/a?b=c");
+    expect([reply.status, reply.headers.location]).toEqual([301, "https://new.test/a?b=c"]);
+  });
+
+  test("custom-headers: fields of a ConfigMap, if the administrator allows their names", async () => {
+    const { ingress, get, cluster } = await lab(made, ["web"], {
+      nginxOptions: { "global-allowed-response-headers": "X-Frame-Options,X-Dollar" },
+    });
+    await ingress("web", { "custom-headers": "shop/fields" });
+    expect((await get("/")).status).toBe(500);
+    cluster.configMap("fields", { "X-Frame-Options": "DENY", "X-Dollar": "$remote_addr" });
+    await cluster.served();
+    // As it stands, whatever looks like a variable.
+    expect((await get("/")).headers).toMatchObject({ "x-frame-options": "DENY", "x-dollar": "$remote_addr" });
+    cluster.configMap("fields", { "X-Other": "1" });
+    await cluster.served();
+    expect((await get("/")).status).toBe(500);
+    expect(cluster.ingress.current()?.problems.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining("global-allowed-response-headers"),
+    );
+    await ingress("web", { "custom-headers": "other/fields" });
+    expect((await get("/")).status).toBe(500);
+  });
+
+  test("add-headers and proxy-set-headers of the ConfigMap: for all Ingresses", async () => {
+    const { ingress, seen, get, cluster } = await lab(made, ["web"], {
+      nginxOptions: { "add-headers": "shop/answers", "proxy-set-headers": "shop/requests" },
+    });
+    cluster.configMap("answers", { "X-Served-By": "us", "X-Bad\nName": "x" });
+    cluster.configMap("requests", { "X-Scheme": "$scheme", "X-Static": "1", "X-Unknown": "$no_such_variable" });
+    await ingress("web", {});
+    expect((await get("/")).headers["x-served-by"]).toBe("us");
+    const { headers } = await seen("/", { headers: { "x-scheme": "forged" } });
+    expect(headers).toMatchObject({ "x-scheme": "http", "x-static": "1" });
+    cluster.configMap("answers", { "X-Served-By": "them" });
+    await cluster.served();
+    expect((await get("/")).headers["x-served-by"]).toBe("them");
   });
 
   test("the ConfigMap's options are what annotations do not say", async () => {

@@ -11,6 +11,7 @@ export function redirectsContract(made: Fixture): void {
     await ingress("web", {}, [{}], { tls });
     const reply = await get("/a%20b?c=d");
     expect([reply.status, reply.headers.location]).toEqual([308, "https://shop.test/a%20b?c=d"]);
+    expect((await get("/a/")).headers.location).toBe("https://shop.test/a/");
     expect((await seen("/a", { tls: {} })).url).toBe("/a");
     await ingress("web", { "ssl-redirect": "false" }, [{}], { tls });
     expect((await seen("/a")).url).toBe("/a");
@@ -68,6 +69,17 @@ export function redirectsContract(made: Fixture): void {
     const reply = await get("/?x=1&next=%0d%0aset-cookie:%20a=b");
     expect(reply.headers.location).toBe("https://new.test/%0d%0aset-cookie:%20a=b");
     expect(reply.headers).not.toHaveProperty("set-cookie");
+  });
+
+  test("permanent-redirect to a path: on the same host, and with relative-redirects a path alone", async () => {
+    const { ingress, get } = await lab(made);
+    await ingress("web", { "permanent-redirect": "/something" });
+    expect((await get("/x")).headers.location).toBe("http://shop.test/something");
+    await ingress("web", { "permanent-redirect": "/something", "relative-redirects": "true" });
+    expect((await get("/x")).headers.location).toBe("/something");
+    await ingress("web", { "relative-redirects": "true" }, [{ path: "/foo/" }]);
+    const reply = await get("/foo?a=b");
+    expect([reply.status, reply.headers.location]).toEqual([301, "/foo/?a=b"]);
   });
 
   test("app-root: only for the root", async () => {

@@ -134,6 +134,10 @@ export function routingContract(made: Fixture, needs: Needs): void {
     ]);
     expect(await nameOf({})).toBe("next");
     expect(await nameOf({ cookie: "canary=never" })).toBe("web");
+    await ingress("canary", { canary: "true", "canary-weight": "5", "canary-weight-total": "5" }, [
+      { service: "next" },
+    ]);
+    for (let i = 0; i < 5; i++) expect(await nameOf({})).toBe("next");
     await ingress("canary", { canary: "true", "canary-weight": "50" }, [{ service: "next" }]);
     const names = new Set<string>();
     for (let i = 0; i < 60 && names.size < 2; i++) names.add(await nameOf({}));
@@ -183,6 +187,29 @@ export function routingContract(made: Fixture, needs: Needs): void {
     const names = new Set<string>();
     for (let i = 0; i < 12; i++) names.add(JSON.parse((await get("/")).body).name as string);
     expect(names.size).toBe(3);
+  });
+
+  needs("SessionCookie")("affinity: domain, expiry and Secure of the cookie", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    cluster.service("web", await Promise.all(["a", "b"].map((name) => made.backend(name))));
+    await ingress("web", {
+      affinity: "cookie",
+      "session-cookie-domain": "shop.test",
+      "session-cookie-expires": "3600",
+      "session-cookie-secure": "true",
+    });
+    const [cookie = ""] = (await get("/")).headers["set-cookie"] ?? [];
+    expect(cookie).toMatch(
+      /^INGRESSCOOKIE=[0-9a-f]+; Path=\/; Domain=shop\.test; Expires=[^;]+ GMT; HttpOnly; Secure$/,
+    );
+    const expires = Date.parse(/Expires=([^;]+)/.exec(cookie)?.[1] ?? "");
+    expect(expires).toBeGreaterThan(Date.now() + 3_000_000);
+    // The path of the Ingress, unless it is an expression: that would never come back.
+    await ingress("web", { affinity: "cookie" }, [{}, { path: "/app" }]);
+    expect((await get("/")).headers["set-cookie"]?.[0]).toMatch(/^INGRESSCOOKIE=[0-9a-f]+; Path=\/; HttpOnly$/);
+    expect((await get("/app/x")).headers["set-cookie"]?.[0]).toMatch(/; Path=\/app; HttpOnly$/);
+    await ingress("web", { affinity: "cookie", "use-regex": "true" }, [{ path: "/ap+" }]);
+    expect((await get("/app")).headers["set-cookie"]?.[0]).toMatch(/; Path=\/; HttpOnly$/);
   });
 
   needs("HashBalancing")("upstream-hash-by: the same text has the same endpoint", async () => {

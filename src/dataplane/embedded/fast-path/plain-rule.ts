@@ -29,6 +29,7 @@ function isPlain(filter: Filter): boolean {
     case "ResponseHeaders":
     case "Rewrite":
     case "RegexRewrite":
+    case "TemplateHeaders":
     case "StrictTransport":
     case "BodyLimit":
       return true;

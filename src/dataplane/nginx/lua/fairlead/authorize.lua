@@ -85,6 +85,13 @@ function _M.check()
   if pool.tls and (pool.tls ~= "unverified" or pool.certificate) then return say(FAILED) end
   local var = ngx.var
   local original = template.scheme(found) .. "://" .. var.fl_host .. found.path .. found.query
+  -- The question has the fields of the request: those of its own are there for its time only.
+  local own, before = auth.headers or {}, {}
+  local current = #own > 0 and ngx.req.get_headers(0)
+  for _, field in ipairs(own) do
+    before[field.name] = current[field.name:lower()] or false
+    ngx.req.set_header(field.name, template.render(field.value, found))
+  end
   local reply = ngx.location.capture("/\1ask", {
     method = METHODS[auth.method or "GET"] or ngx.HTTP_GET,
     vars = {
@@ -93,6 +100,9 @@ function _M.check()
       fl_redirect = auth.redirect and template.render(auth.redirect, found) or found.path .. found.query,
     },
   })
+  for name, value in pairs(before) do
+    if value then ngx.req.set_header(name, value) else ngx.req.clear_header(name) end
+  end
   if reply.truncated or reply.status < 200 or reply.status >= 300 then return say(refusal(auth, found, reply, original)) end
   -- What it did not say, the client must not say in its place.
   local header = by_name(reply)
@@ -100,6 +110,7 @@ function _M.check()
     local value = joined(header[name])
     if value then ngx.req.set_header(name, value) else ngx.req.clear_header(name) end
   end
+  state.cookies, state.always = header["set-cookie"], auth.alwaysCookies
 end
 
 return _M

@@ -2,6 +2,7 @@
 local lower, find, sub, byte, gsub = string.lower, string.find, string.sub, string.byte, string.gsub
 local random = math.random
 local policies = require "fairlead.policies"
+local template = require "fairlead.template"
 
 local _M = {}
 
@@ -149,6 +150,19 @@ local function cross_origin(filter, state)
   return nil
 end
 
+-- Fields with the parts of a request in them; those that are empty for it are removed.
+local function template_headers(filter, state)
+  local changes = { remove = {}, set = {}, add = {} }
+  for _, field in ipairs(filter.fields) do
+    local value = template.render(field.value, state.found)
+    local into = filter.how == "set" and changes.set or changes.add
+    if value ~= "" then into[#into + 1] = { field.name, value }
+    elseif filter.how == "set" then changes.remove[#changes.remove + 1] = field.name end
+  end
+  if filter.of == "request" then change_request(changes, state)
+  else state.response[#state.response + 1] = changes end
+end
+
 -- Applies a filter to the request. Returns an answer when there is one in the place of the backend's.
 function _M.apply(filter, state)
   local kind = filter.type
@@ -156,6 +170,8 @@ function _M.apply(filter, state)
     change_request(filter.changes, state)
   elseif kind == "ResponseHeaders" then
     state.response[#state.response + 1] = filter.changes
+  elseif kind == "TemplateHeaders" then
+    template_headers(filter, state)
   elseif kind == "Redirect" then
     return redirect(filter, state)
   elseif kind == "Rewrite" then

@@ -204,17 +204,26 @@ function _M.page_status(code)
   if code == 401 or code == 403 then ngx.status = code end
 end
 
+local function list_of(value)
+  return type(value) == "table" and value or { value }
+end
+
+-- Answers that have the cookies of who let their requests in.
+local WITH_COOKIES = {}
+for _, status in ipairs { 200, 201, 204, 206, 301, 302, 303, 304, 307, 308 } do WITH_COOKIES[status] = true end
+
 -- Header fields of an answer that comes from an endpoint.
 function _M.answer_fields()
   local state = ngx.ctx.state
   if not state then return end
   local affinity = state.affinity
-  if affinity and state.endpoint and state.endpoint ~= state.sticky then
-    local cookies = ngx.header["set-cookie"]
-    local own = policies.affinity_field(affinity, state.endpoint, state.found)
-    if not cookies then cookies = own
-    elseif type(cookies) == "table" then cookies[#cookies + 1] = own
-    else cookies = { cookies, own } end
+  local sticks = affinity and state.endpoint and state.endpoint ~= state.sticky
+  local given = state.cookies and (state.always or WITH_COOKIES[ngx.status])
+  if sticks or given then
+    local cookies = {}
+    for _, cookie in ipairs(list_of(ngx.header["set-cookie"])) do cookies[#cookies + 1] = cookie end
+    for _, cookie in ipairs(given and list_of(state.cookies) or {}) do cookies[#cookies + 1] = cookie end
+    if sticks then cookies[#cookies + 1] = policies.affinity_field(affinity, state.endpoint, state.found) end
     ngx.header["set-cookie"] = cookies
   end
   filters.respond(state)
