@@ -34,19 +34,25 @@ Examples:
 
 async function explainObject(text: string, options: ExplainOptions): Promise<void> {
   try {
-    const subject = parseSubject(text, options.namespace);
-    const read = await readCluster(options);
-    const { draining, warnings } =
-      subject.kind === "service" ? await readDraining(read.source) : { draining: [], warnings: [] };
-    for (const warning of [...read.warnings, ...warnings]) process.stderr.write(`warning: ${warning}\n`);
-    const story = tell(await readFacts(read), subject, {
-      ...(await exposureOptions(read.source)),
-      draining,
-    });
+    const { story, warnings } = await readStory(text, options);
+    for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
     process.stdout.write(options.output === "text" ? storyText(story) : await render(story, options.output));
   } catch (error) {
     throw asCliError(error);
   }
+}
+
+/** The way of one object of a cluster, and what could not be read. Throws ExplainError and CliError. */
+export async function readStory(
+  text: string,
+  options: SourceOptions & { readonly namespace: string },
+): Promise<{ readonly story: Story; readonly warnings: readonly string[] }> {
+  const subject = parseSubject(text, options.namespace);
+  const read = await readCluster(options);
+  const { draining, warnings } =
+    subject.kind === "service" ? await readDraining(read.source) : { draining: [], warnings: [] };
+  const story = tell(await readFacts(read), subject, { ...(await exposureOptions(read.source)), draining });
+  return { story, warnings: [...read.warnings, ...warnings] };
 }
 
 /** A chapter a block, its title in the first column; what is wrong at the end. */

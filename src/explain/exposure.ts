@@ -11,6 +11,7 @@ import type {
 } from "../kube/index.ts";
 import type { AnnounceObjects } from "../loadbalancer/index.ts";
 import type { RouteKindName } from "../routing/index.ts";
+import type { Holding } from "./held.ts";
 
 /** A way in which an application can be reached. */
 export type Way = "ClusterIP" | "Headless" | "NodePort" | "LoadBalancer" | "ExternalName" | "Ingress" | GatewayKind;
@@ -30,6 +31,8 @@ export interface Exposure {
   readonly names: readonly string[];
   /** How many endpoints are behind it; absent where there are none by nature (ExternalName). */
   readonly endpoints?: { readonly ready: number; readonly total: number };
+  /** Who has each address of a load balancer now; absent where every node answers for them. */
+  readonly held?: readonly Holding[];
   /** Why it cannot be reached, or not in full; absent when all is well. */
   readonly reason?: string;
 }

@@ -1,5 +1,6 @@
 export * from "./exposure.ts";
 export { exposures, type ExposureOptions } from "./exposures.ts";
+export { announcementsIn, type AnnouncementOf, type Holding } from "./held.ts";
 export { ExplainError } from "./error.ts";
 export { createCluster, nodeAddresses, type Cluster, type ClusterFacts } from "./cluster.ts";
 export { assumeObjects, type Assumed, type Assumption } from "./assume.ts";
@@ -9,7 +10,7 @@ export { tracePacket, type PacketQuestion } from "./packet/trace.ts";
 export { at } from "./packet/client.ts";
 export type { Comparison } from "./live/compare.ts";
 export { compareLive, type WitnessOptions } from "./live/witness.ts";
-export type { Check, Facts, Finding } from "./doctor/check.ts";
+export { some, type Check, type Facts, type Finding } from "./doctor/check.ts";
 export { checks, examine } from "./doctor/doctor.ts";
 export { factsOf, type FactsOptions } from "./doctor/facts.ts";
 export type { NodeFacts } from "./doctor/node-facts.ts";

@@ -1,6 +1,7 @@
 import type { EndpointSlice, Event, Pod, Service, ServicePort } from "../kube/index.ts";
 import type { FrontendState } from "../proxy/index.ts";
 import type { ClusterObjects, Exposure } from "./exposure.ts";
+import { type AnnouncementOf, holdingsOf } from "./held.ts";
 import { at, type Place, realisedOf, textOf } from "./places.ts";
 import { newest, whyNotReady } from "./pods.ts";
 import { slicesByService } from "./slices.ts";
@@ -9,6 +10,8 @@ export interface ServiceOptions {
   readonly clusterDomain: string;
   /** Services that answer elsewhere than their objects say, or not at all, as the node's proxy has it. */
   readonly frontends: readonly FrontendState[];
+  /** How addresses are announced. Absent: nothing is known of it. */
+  readonly announcement?: AnnouncementOf;
 }
 
 /** What each Service exposes: a row for each way it can be reached. */
@@ -24,7 +27,7 @@ function exposuresOf(
   service: Service,
   slices: readonly EndpointSlice[],
   objects: ClusterObjects,
-  { clusterDomain, frontends }: ServiceOptions,
+  { clusterDomain, frontends, announcement = () => undefined }: ServiceOptions,
 ): Exposure[] {
   const { name, namespace = "" } = service.metadata;
   const { type = "ClusterIP", ports = [] } = service.spec;
@@ -57,7 +60,13 @@ function exposuresOf(
     const given = service.status?.loadBalancer?.ingress ?? [];
     const addresses = given.flatMap((ingress) => ingress.ip ?? ingress.hostname ?? []);
     const pending = addresses.length > 0 ? why : whyPending(service, objects.events);
-    rows.push(row("LoadBalancer", at(addresses, ports, "port"), [], pending));
+    const faults = addresses.map((address) => announcement(address)?.fault);
+    const unheld = faults.find((fault) => fault?.isFatal)?.problem;
+    const held = holdingsOf(service, announcement);
+    rows.push({
+      ...row("LoadBalancer", at(addresses, ports, "port"), [], pending ?? unheld),
+      ...(held.length > 0 ? { held } : {}),
+    });
   }
   return rows;
 }

@@ -29,6 +29,7 @@ export * from "./selectors/field-selector.ts";
 export * from "./selectors/label-selector.ts";
 export { fault, type Faults } from "./validation/fault.ts";
 export { validateMetadata, validateMetadataUpdate } from "./validation/metadata.ts";
+export { humanDuration, since } from "./values/duration.ts";
 export * from "./values/equal.ts";
 export { goText, goType } from "./values/go-text.ts";
 export * from "./values/image.ts";

@@ -1,4 +1,13 @@
-import { findCondition, parseIp, type IpFamily, type Lease, type Node } from "../kube/index.ts";
+import {
+  bitsOf,
+  findCondition,
+  parseCidr,
+  parseIp,
+  type Ip,
+  type IpFamily,
+  type Lease,
+  type Node,
+} from "../kube/index.ts";
 import type { BgpPeer, BgpSession } from "./bgp/definitions.ts";
 import { planBgp } from "./bgp/plan.ts";
 import {
@@ -21,10 +30,9 @@ export interface AnnounceObjects {
   readonly leases: readonly Lease[];
 }
 
-export interface AnnounceQuestion extends Omit<TrafficState, "node"> {
+export interface AnnounceState extends Omit<TrafficState, "node"> {
   readonly objects: AnnounceObjects;
   readonly nodes: readonly Node[];
-  readonly address: string;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -57,32 +65,53 @@ export interface Announcement {
   readonly address: string;
   readonly pool: string;
   readonly protocol: "VRRP" | "BGP";
-  /** VRRP: who holds it, since when, and how often that has changed. */
-  readonly holder?: string;
-  readonly since?: string;
+  /** Who has it, as they say themselves: by VRRP one at most, by BGP a session in which it is told each, the better first. */
+  readonly holders: readonly AddressHolder[];
+  /** VRRP: how often the holder has changed. */
   readonly transitions?: number;
-  /** BGP: sessions in which it is told, the better first, and those that are not up. */
-  readonly told: readonly { readonly node: string; readonly peer: string; readonly isFallback: boolean }[];
+  /** BGP: sessions that are not up. */
   readonly down: readonly BgpSession[];
   /** The first cause, where something is wrong. */
   readonly fault?: AnnounceFault;
 }
 
-/** How an address is announced, and what is wrong with that. Undefined: it is of no pool that is announced. Pure. */
-export function announcementOf(question: AnnounceQuestion): Announcement | undefined {
-  const { objects, address } = question;
-  const ip = parseIp(address);
-  const claim = objects.claims.find(({ spec }) => spec.address === address);
-  const pool = objects.pools.find(({ metadata }) => metadata.name === claim?.spec.pool);
-  // A pool of flags is no object: that its addresses are held by VRRP is seen by who holds them.
-  const isSeen = findCondition(claim?.status?.conditions, announcedCondition) !== undefined;
-  const announce = pool?.spec?.announce ?? (pool || !isSeen ? undefined : { protocol: "VRRP" as const });
-  if (!ip || !claim || (announce?.protocol !== "VRRP" && announce?.protocol !== "BGP")) return undefined;
-  const given: Given = { ...question, claim, announce, family: ip.family, poolName: claim.spec.pool ?? "" };
-  return announce.protocol === "VRRP" ? byVrrp(given) : byBgp(given);
+/** A node that leads packets for an address in. */
+export interface AddressHolder {
+  readonly node: string;
+  /** RFC 3339: since when it holds the address, or since when the session is up. */
+  readonly since?: string;
+  /** BGP: the BGPPeer that was told. */
+  readonly peer?: string;
+  /** BGP: counts only where no other tells it. */
+  readonly isFallback?: true;
+  /** It has not been heard of for a while: it was the last that said so. */
+  readonly isSilent?: true;
 }
 
-interface Given extends AnnounceQuestion {
+/**
+ * How addresses are announced, and what is wrong with that: the answer to one at a time. Undefined: the address is of no pool that is announced. Pure;
+ * the objects are gone through once, and an address costs little then.
+ */
+export function readAnnouncements(state: AnnounceState): (address: string) => Announcement | undefined {
+  const claims = new Map(state.objects.claims.map((claim) => [claim.spec.address, claim]));
+  const pools = new Map(state.objects.pools.map((pool) => [pool.metadata.name, pool]));
+  let sessions: Sessions | undefined;
+  return (address) => {
+    const ip = parseIp(address);
+    const claim = claims.get(address);
+    const poolName = claim?.spec.pool ?? "";
+    const pool = pools.get(poolName);
+    // A pool of flags is no object: that its addresses are held by VRRP is seen by who holds them.
+    const isSeen = findCondition(claim?.status?.conditions, announcedCondition) !== undefined;
+    const announce = pool?.spec?.announce ?? (pool || !isSeen ? undefined : { protocol: "VRRP" as const });
+    if (!ip || !claim || (announce?.protocol !== "VRRP" && announce?.protocol !== "BGP")) return undefined;
+    const given: Given = { ...state, address, claim, announce, family: ip.family, poolName };
+    return announce.protocol === "VRRP" ? byVrrp(given) : byBgp(given, ip, (sessions ??= readSessions(state)));
+  };
+}
+
+interface Given extends AnnounceState {
+  readonly address: string;
   readonly claim: AddressClaim;
   readonly announce: AnnounceSpec;
   readonly family: IpFamily;
@@ -90,17 +119,20 @@ interface Given extends AnnounceQuestion {
 }
 
 function byVrrp(given: Given): Announcement {
-  const { claim, address, poolName } = given;
-  const { holder, holderSince, transitions } = claim.status ?? {};
+  const { claim, address, poolName, objects, now } = given;
+  const { holder: node, holderSince: since, transitions } = claim.status ?? {};
   const fault = noNode(given) ?? foreignHolder(given) ?? notHeld(given);
+  const holder = node !== undefined && {
+    node,
+    ...(since === undefined ? {} : { since }),
+    ...(isHeard(objects.leases, "vip", node, now) ? {} : { isSilent: true as const }),
+  };
   return {
     address,
     pool: poolName,
     protocol: "VRRP",
-    ...(holder === undefined ? {} : { holder }),
-    ...(holderSince === undefined ? {} : { since: holderSince }),
+    holders: holder ? [holder] : [],
     ...(transitions === undefined ? {} : { transitions }),
-    told: [],
     down: [],
     ...(fault ? { fault } : {}),
   };
@@ -220,22 +252,69 @@ function notServed(given: Given, why: readonly (string | undefined)[]): Announce
   };
 }
 
-function byBgp(given: Given): Announcement {
-  const { objects, address, poolName, now } = given;
-  const covers = (prefix: string) => isInside(address, prefix);
+function byBgp(given: Given, ip: Ip, { told, down }: Sessions): Announcement {
+  const { address, poolName } = given;
+  const holders = told(ip);
+  const fault = noNode(given) ?? notTold(given, holders.length, down);
+  return { address, pool: poolName, protocol: "BGP", holders, down, ...(fault ? { fault } : {}) };
+}
+
+/** All sessions, made ready to be asked. */
+interface Sessions {
+  readonly down: readonly BgpSession[];
+  /** Sessions that are up and tell of an address, the better first. */
+  told(ip: Ip): readonly AddressHolder[];
+}
+
+function readSessions({ objects, now }: AnnounceState): Sessions {
   // What a node that has gone said last is not what is.
   const sessions = objects.sessions.map((one) =>
     isHeard(objects.leases, "bgp", one.spec.node, now)
       ? one
       : { ...one, status: { state: "Unknown", message: `\`fairlead bgp\` on node ${one.spec.node} is not heard of` } },
   );
-  const told = sessions
-    .filter(({ status }) => status?.state === "Established" && status.prefixes?.some(covers))
-    .map(({ spec, status }) => ({ ...spec, isFallback: status?.fallback?.some(covers) ?? false }))
-    .sort((a, b) => Number(a.isFallback) - Number(b.isFallback) || (a.node < b.node ? -1 : 1));
-  const down = sessions.filter(({ status }) => status?.state !== "Established");
-  const fault = noNode(given) ?? notTold(given, told.length, down);
-  return { address, pool: poolName, protocol: "BGP", told, down, ...(fault ? { fault } : {}) };
+  const isUp = ({ status }: BgpSession) => status?.state === "Established";
+  const byPrefix = new Map<string, { session: BgpSession; isFallback: boolean }[]>();
+  const lengths = new Set<number>();
+  for (const session of sessions.filter(isUp)) {
+    const fallback = new Set(session.status?.fallback ?? []);
+    for (const text of session.status?.prefixes ?? []) {
+      const block = parseCidr(text);
+      if (!block) continue;
+      const key = blockOf({ family: block.family, value: block.base }, block.prefix);
+      lengths.add(block.prefix);
+      const tellers = byPrefix.get(key);
+      const teller = { session, isFallback: fallback.has(text) };
+      if (tellers) tellers.push(teller);
+      else byPrefix.set(key, [teller]);
+    }
+  }
+  return {
+    down: sessions.filter((one) => !isUp(one)),
+    told(ip) {
+      const found = new Map<string, AddressHolder>();
+      for (const length of [...lengths].filter((one) => one <= bitsOf(ip.family)))
+        for (const { session, isFallback } of byPrefix.get(blockOf(ip, length)) ?? []) {
+          const { node, peer } = session.spec;
+          const since = session.status?.since;
+          const isSecond = isFallback || found.get(session.metadata.name)?.isFallback;
+          found.set(session.metadata.name, {
+            node,
+            peer,
+            ...(since === undefined ? {} : { since }),
+            ...(isSecond ? { isFallback: true } : {}),
+          });
+        }
+      return [...found.values()].sort(
+        (a, b) => Number(a.isFallback ?? false) - Number(b.isFallback ?? false) || (a.node < b.node ? -1 : 1),
+      );
+    },
+  };
+}
+
+/** The block of a length that an address is in, as a key. */
+function blockOf({ family, value }: Ip, length: number): string {
+  return `${family} ${length} ${value >> BigInt(bitsOf(family) - length)}`;
 }
 
 function notTold(given: Given, told: number, down: readonly BgpSession[]): AnnounceFault | undefined {
@@ -300,12 +379,4 @@ function withheldOn(given: Given, { metadata: { name } }: Node): string | undefi
   const { nodes, objects, claim, announce, service, slices, address } = given;
   const state = { node: name, nodes, peers: objects.peers, claims: [claim.spec], announce: () => announce };
   return planBgp({ ...state, service, slices }).withheld.get(address);
-}
-
-function isInside(address: string, prefix: string): boolean {
-  const [base = "", length = ""] = prefix.split("/");
-  const [one, other] = [parseIp(address), parseIp(base)];
-  if (!one || !other || one.family !== other.family) return false;
-  const free = BigInt((one.family === "IPv4" ? 32 : 128) - Number(length));
-  return one.value >> free === other.value >> free;
 }

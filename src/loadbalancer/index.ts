@@ -18,7 +18,13 @@ export {
   type AnnounceSpec,
   type ClaimOwner,
 } from "./definitions.ts";
-export { announcementOf, type AnnounceFault, type Announcement, type AnnounceObjects } from "./announcement.ts";
+export {
+  readAnnouncements,
+  type AddressHolder,
+  type AnnounceFault,
+  type Announcement,
+  type AnnounceObjects,
+} from "./announcement.ts";
 export { claimName } from "./claims.ts";
 export { poolClass } from "./pool-provider.ts";
 export { reservationsCsv, reservationsOf, type AddressReservation } from "./reservations.ts";

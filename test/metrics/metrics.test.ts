@@ -5,39 +5,10 @@ import { parse } from "yaml";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, type LabUser, noKernel, noUnprivileged, openLab, repository } from "../support/lab.ts";
 import { mixinSelectors, seriesOf } from "./mixin.ts";
-
-/** A metric as it is documented or served. */
-interface Metric {
-  readonly name: string;
-  readonly type: string;
-  readonly labels: readonly string[];
-}
-
-/** The tables of the page, by the heading they stand under. */
-function documented(page: string, heading: string): Metric[] {
-  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
-  return [...section.matchAll(/^\| `(\w+)` \| (\w+) \|([^|]*)\|/gm)].map(([, name = "", type = "", labels = ""]) => ({
-    name,
-    type,
-    labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label = ""]) => label),
-  }));
-}
+import { expectDocumented } from "./page.ts";
 
 const ours =
   /^(fairlead|kubeproxy|apiserver|aggregator|workqueue|rest_client|kubernetes|authentication|authorization|etcd|leader_election|nginx_ingress_controller)_/;
-
-/** What a scrape holds under some prefixes. A metric without a value yet has no labels yet. */
-function served(text: string, prefixes: RegExp): { name: string; type: string; labels: string[] | undefined }[] {
-  return [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)]
-    .filter(([, name = ""]) => prefixes.test(name))
-    .map(([, name = "", type = ""]) => {
-      const value = new RegExp(`^${name}${type === "histogram" ? "_count" : ""}(?:\\{(.*)\\})? [-+.\\de]+$`, "m").exec(
-        text,
-      );
-      const labels = value && [...(value[1] ?? "").matchAll(/(\w+)="/g)].map(([, label = ""]) => label);
-      return { name, type, labels: labels ?? undefined };
-    });
-}
 
 interface ScrapeConfig {
   readonly job_name: string;
@@ -86,17 +57,7 @@ describe.each(users)("metrics of a cluster of user %s", (user: LabUser, reason) 
       return body;
     };
 
-    /** Every name is documented, with its type and labels, and every documented name is there. */
-    const compare = (text: string, heading: string, prefixes = ours): void => {
-      const wanted = documented(page, heading);
-      const found = served(text, prefixes).map((metric) => ({
-        ...metric,
-        labels: metric.labels ?? wanted.find(({ name }) => name === metric.name)?.labels,
-      }));
-      const byName = (a: { name: string }, b: { name: string }) => a.name.localeCompare(b.name);
-      expect(wanted.length).toBeGreaterThan(5);
-      expect(found.sort(byName)).toEqual(wanted.sort(byName));
-    };
+    const compare = (text: string, heading: string, prefixes = ours) => expectDocumented(page, text, heading, prefixes);
 
     beforeAll(async () => {
       page = await readFile(join(repository, "docs/metrics.md"), "utf8");

@@ -62,7 +62,7 @@ export interface VipLab {
   holders(address: string): Promise<string[]>;
   probe(address: string): Promise<Probe>;
   /** Makes a Service and waits for its address. */
-  expose(name: string, spec?: object): Promise<string>;
+  expose(name: string, spec?: object, annotations?: Readonly<Record<string, string>>): Promise<string>;
   addNode(node: string): Promise<void>;
   /** One more machine on the switch. */
   join(name: string, addresses: readonly string[]): Promise<void>;
@@ -91,6 +91,8 @@ export interface VipLabOptions {
   readonly agent?: "vip" | "bgp" | "keepalived-vip";
   /** Nodes, client and Services have IPv6 addresses too. Default false. */
   readonly six?: boolean;
+  /** The network is asked for an address before it is given. Default false. */
+  readonly probe?: boolean;
 }
 
 /** Files with the numbers of processes that outlive agents. */
@@ -202,10 +204,11 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
     metadata: { name: "lab" },
     spec: { addresses: options.addresses, announce: { protocol: "VRRP", ...options.announce } },
   });
+  const balancer = ["loadbalancer", "--kubeconfig", kubeconfig, "--status-address", "127.0.0.1:10258"];
   start(
     "api",
     process.execPath,
-    [join(repository, "fairlead"), "loadbalancer", "--kubeconfig", kubeconfig, "--no-probe"],
+    [join(repository, "fairlead"), ...balancer, ...(options.probe ? [] : ["--no-probe"])],
     "loadbalancer.log",
   );
 
@@ -321,10 +324,10 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
         stop: async () => JSON.parse(await say("stop")) as Recording,
       };
     },
-    async expose(name, spec = {}) {
+    async expose(name, spec = {}, annotations = {}) {
       const metadata = { name, namespace: "default" };
       await client.create(resources.Service, {
-        metadata,
+        metadata: { ...metadata, annotations },
         spec: { type: "LoadBalancer", allocateLoadBalancerNodePorts: false, ports: [{ port: 80 }], ...spec },
       });
       for (let tries = 0; tries < 300; tries++) {

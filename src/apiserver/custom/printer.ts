@@ -1,12 +1,13 @@
 import {
   compileJsonPath,
   JsonPathError,
+  since,
   type CustomResourceColumnDefinition,
   type CustomResourceDefinitionVersion,
   type JsonPath,
   type KubeObject,
 } from "../../kube/index.ts";
-import { since, type Cell, type Column, type Printer } from "../table/index.ts";
+import type { Cell, Column, Printer } from "../table/index.ts";
 
 const age: CustomResourceColumnDefinition = {
   name: "Age",

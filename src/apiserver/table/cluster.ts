@@ -1,6 +1,14 @@
-import type { ConfigMap, Event, Lease, Namespace, Node, Secret, ServiceAccount } from "../../kube/index.ts";
+import {
+  since,
+  type ConfigMap,
+  type Event,
+  type Lease,
+  type Namespace,
+  type Node,
+  type Secret,
+  type ServiceAccount,
+} from "../../kube/index.ts";
 import { ageColumn, ageOf, nameColumn, text, wide, type Printer } from "./columns.ts";
-import { since } from "./duration.ts";
 
 export const nodePrinter: Printer<Node> = {
   columns: [

@@ -1,5 +1,4 @@
-import type { KubeObject, LabelSelector, PodSpec } from "../../kube/index.ts";
-import { since } from "./duration.ts";
+import { since, type KubeObject, type LabelSelector, type PodSpec } from "../../kube/index.ts";
 
 /** A column of a Table, as meta.k8s.io/v1 `TableColumnDefinition`. */
 export interface Column {

@@ -1,4 +1,3 @@
 export { tableFor, type Table, type TableOptions, type TableRow } from "./table.ts";
 export { customScalePrinter } from "./workloads.ts";
-export { humanDuration, since } from "./duration.ts";
 export type { Cell, Column, Printer } from "./columns.ts";

@@ -1,6 +1,8 @@
 import {
   horizontalPodAutoscalerOf,
+  humanDuration,
   jobCondition,
+  since,
   type ControllerRevision,
   type CronJob,
   type DaemonSet,
@@ -28,7 +30,6 @@ import {
   wide,
   type Printer,
 } from "./columns.ts";
-import { humanDuration, since } from "./duration.ts";
 
 const selector = wide("Selector", "Labels of the pods that are counted.");
 

@@ -1,6 +1,5 @@
-import type { ContainerState, ContainerStatus, Pod } from "../../kube/index.ts";
+import { since, type ContainerState, type ContainerStatus, type Pod } from "../../kube/index.ts";
 import { ageColumn, ageOf, nameColumn, text, wide, type Printer } from "./columns.ts";
-import { since } from "./duration.ts";
 
 export const podPrinter: Printer<Pod> = {
   columns: [

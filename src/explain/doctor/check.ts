@@ -4,6 +4,7 @@ import type { FrontendState } from "../../proxy/index.ts";
 import type { ServiceEndpoint } from "../../services/index.ts";
 import type { Cluster } from "../cluster.ts";
 import type { GatewayView } from "../gateway-faults.ts";
+import type { AnnouncementOf } from "../held.ts";
 import type { NodeFacts } from "./node-facts.ts";
 
 /** Something that keeps traffic from where it should go, or will. */
@@ -57,6 +58,7 @@ export interface Facts {
   readonly routing: Translation;
   /** Absent: the cluster has none of the Gateway API's objects. */
   readonly gateways?: GatewayView;
+  readonly announcement: AnnouncementOf;
   readonly secret: (key: string) => Secret | undefined;
   readonly inspect: InspectKeyPair;
   /** Services that answer elsewhere than asked for, or not at all, as a node's proxy has it. */

@@ -4,6 +4,7 @@ import type { FrontendState } from "../../proxy/index.ts";
 import { endpointsOfPort, type Family, usableEndpoints } from "../../services/index.ts";
 import { type Cluster, isOver } from "../cluster.ts";
 import type { GatewayView } from "../gateway-faults.ts";
+import { announcementsIn } from "../held.ts";
 import { protocolOf } from "../packet/destination.ts";
 import type { Facts, ServiceView } from "./check.ts";
 import type { NodeFacts } from "./node-facts.ts";
@@ -73,6 +74,7 @@ export function factsOf(cluster: Cluster, options: FactsOptions): Facts {
     services,
     routing,
     ...(options.gateways ? { gateways: options.gateways } : {}),
+    announcement: announcementsIn(cluster, options.now),
     secret: (key) => secrets.get(key),
     inspect: options.inspect,
     frontends: options.frontends,

@@ -1,7 +1,9 @@
 import { answer } from "../../dns/index.ts";
 import { isHeadless, type Service } from "../../kube/index.ts";
+import type { Announcement } from "../../loadbalancer/index.ts";
 import { some, type ServiceView } from "../doctor/check.ts";
 import { announcementsOf } from "../doctor/checks/address-not-announced.ts";
+import { holdingsOf } from "../held.ts";
 import { at } from "../packet/client.ts";
 import { tracePacket } from "../packet/trace.ts";
 import type { PacketTrace } from "../packet/packet-trace.ts";
@@ -53,30 +55,39 @@ function givenBy({ spec, status }: Service): string[] {
   return [...by, ...conditions];
 }
 
-/** Who holds each address now, or which routers are told of it. */
+/** Who holds each address now, or which routers are told of it; of a provider's, its name. */
 function announcedLines(service: Service, { facts }: StoryContext): string[] {
-  return announcementsOf(facts, service).flatMap(
-    ({ address, pool, protocol, holder, since, transitions, told, down }) => {
-      const from = `${address} of pool ${pool} by ${protocol}`;
-      if (protocol === "VRRP") {
-        if (holder === undefined) return [`${from}: no node holds it`];
-        const times =
-          transitions === undefined ? "" : `, ${transitions} ${transitions === 1 ? "holder" : "holders"} so far`;
-        return [`${from}: node ${holder} holds it${since ? ` since ${since}` : ""}${times}`];
-      }
-      const names = told.map(({ node, peer, isFallback }) => `${node} to ${peer}${isFallback ? " (fallback)" : ""}`);
-      const up = names.length > 0 ? `told by ${some(names, 8)}` : "told to no router";
-      return [
-        `${from}: ${up}`,
-        ...down
-          .slice(0, 8)
-          .map(
-            ({ spec, status }) =>
-              `session of ${spec.node} with ${spec.peer}: ${status?.state ?? "unknown"}: ${status?.message ?? ""}`,
-          ),
-      ];
-    },
+  const made = holdingsOf(service, () => undefined).map(
+    ({ address, holders, since }) =>
+      `${address} by provider ${holders.join(", ")}: ${since ? `ready since ${since}` : "not ready"}`,
   );
+  return [...made, ...announcementsOf(facts, service).flatMap(howAnnounced)];
+}
+
+function howAnnounced({ address, pool, protocol, holders, transitions, down }: Announcement): string[] {
+  const from = `${address} of pool ${pool} by ${protocol}`;
+  if (protocol === "VRRP") {
+    const [holder] = holders;
+    if (holder === undefined) return [`${from}: no node holds it`];
+    const { node, since } = holder;
+    const times =
+      transitions === undefined ? "" : `, ${transitions} ${transitions === 1 ? "holder" : "holders"} so far`;
+    return [`${from}: node ${node} holds it${since ? ` since ${since}` : ""}${times}`];
+  }
+  const names = holders.map(({ node, peer, since, isFallback }) => {
+    const when = since ? ` since ${since}` : "";
+    return `${node} to ${peer ?? ""}${when}${isFallback ? " (fallback)" : ""}`;
+  });
+  const up = names.length > 0 ? `told by ${some(names, 8)}` : "told to no router";
+  return [
+    `${from}: ${up}`,
+    ...down
+      .slice(0, 8)
+      .map(
+        ({ spec, status }) =>
+          `session of ${spec.node} with ${spec.peer}: ${status?.state ?? "unknown"}: ${status?.message ?? ""}`,
+      ),
+  ];
 }
 
 /** What the proxy of each node does for a pod there, and for a client outside; nodes that do the same share a line. */

@@ -102,7 +102,8 @@ export function tell(facts: Facts, subject: Subject, options: StoryOptions): Sto
     case "service": {
       const view = facts.services.find((one) => one.key === key);
       if (!view) throw missing("Service", key, objects.services.map(keyOf));
-      const exposures = serviceExposures({ ...objects, services: [view.service] }, options);
+      const { announcement } = facts;
+      const exposures = serviceExposures({ ...objects, services: [view.service] }, { ...options, announcement });
       return {
         object: view.object,
         chapters: serviceChapters(view, { facts, exposures, draining: options.draining ?? [] }),

@@ -1,4 +1,4 @@
-import { announcementOf, type Announcement } from "../../../loadbalancer/index.ts";
+import type { Announcement } from "../../../loadbalancer/index.ts";
 import type { Service } from "../../../kube/index.ts";
 import type { Check, Facts } from "../check.ts";
 
@@ -27,17 +27,6 @@ export const addressNotAnnounced: Check = {
 };
 
 /** How each address of a Service is announced; those that are not to be are left out. */
-export function announcementsOf({ cluster, now }: Facts, { status }: Service): Announcement[] {
-  const { announcing: objects, nodes } = cluster.objects;
-  if (!objects) return [];
-  const question = {
-    objects,
-    nodes,
-    now,
-    service: (key: string) => cluster.service(key),
-    slices: (key: string) => cluster.slices(key),
-  };
-  return (status?.loadBalancer?.ingress ?? []).flatMap(
-    ({ ip }) => (ip === undefined ? undefined : announcementOf({ ...question, address: ip })) ?? [],
-  );
+export function announcementsOf({ announcement }: Facts, { status }: Service): Announcement[] {
+  return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : (announcement(ip) ?? [])));
 }

@@ -53,7 +53,7 @@ function remedyOf(reason: string | undefined, foreign: boolean): string {
     case "OutsidePools":
       return "ask for an address of a pool, or add a pool with this one";
     case "NoPool":
-      return "add a pool: fairlead up --lb-pool CIDR";
+      return "create an AddressPool that has such addresses, or name them with --lb-pool (fairlead up) or --pool (fairlead loadbalancer)";
     case "AddressInUse":
       return "take the address off the machine that has it, or take it out of the pool";
     case "PoolNotAllowed":
