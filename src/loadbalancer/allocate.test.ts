@@ -61,6 +61,27 @@ describe("a Service that asks for an address", () => {
     expect(decide(asks("10.97.0.3"), { "10.97.0.1": me, "10.97.0.3": me })).toBe("10.97.0.3");
   });
 
+  test("gets the first of an IPv6 block, which is given to nobody else, and keeps it when it asks no more", () => {
+    const block = [flagPool(["fd00::/126"])];
+    const six = { ipFamilies: ["IPv6"] };
+    expect(decide(service(six), {}, block)).toBe("fd00::1");
+    expect(decide(service(six, { "fairlead.dev/address": "fd00::" }), {}, block)).toBe("fd00::");
+    expect(decide(service(six), { "fd00::": me }, block)).toBe("fd00::");
+    const others = { "fd00::1": other, "fd00::2": other, "fd00::3": other };
+    expect(decide(service(six), others, block)).toMatchObject(["", "PoolExhausted", expect.anything()]);
+    // Kept for one of the same name, it goes to nobody else when all others are taken.
+    const book = createClaimBook();
+    const reserve = (name: string) =>
+      book.set({ address: "fd00::", reservedFor: { kind: "Service", namespace: "shop", name } });
+    for (const [address, { uid }] of Object.entries(others))
+      book.set({ address, owners: [{ kind: "Service", namespace: "shop", name: "other", uid, ports: [] }] });
+    const given = () => allocate(requestOf(service(six)), { book, pools: block, foreign: () => undefined }).addresses;
+    reserve("former");
+    expect(given()).toEqual([]);
+    reserve("web");
+    expect(given()).toEqual(["fd00::"]);
+  });
+
   test("keeps its own and is told why when it cannot have that", () => {
     const field = "metadata.annotations[fairlead.dev/address]";
     const taken = `${field}: 10.97.0.3 is held by Service shop/other`;

@@ -1,7 +1,7 @@
 import { parseIp, type IpFamily } from "../kube/index.ts";
 import { maySharePorts, ownerKey, type ClaimBook } from "./claim-book.ts";
 import type { AddressClaimSpec } from "./definitions.ts";
-import { inOrder, isIn, poolOf, serves, type Pool } from "./pools.ts";
+import { inOrder, isIn, isOnRequest, poolOf, serves, type Pool } from "./pools.ts";
 import { ServiceProblem, type ProblemReason } from "./provider.ts";
 import type { AddressRequest } from "./request.ts";
 
@@ -100,7 +100,7 @@ function anyOf(request: AddressRequest, family: IpFamily, { book, pools, foreign
   const preferred = open.filter(({ reservation }) => reservation !== "Strict");
   const last = book.reserved().find(({ address }) => {
     const ip = parseIp(address);
-    return ip && poolOf(preferred, ip) && allows(address);
+    return ip && poolOf(preferred, ip) && !isOnRequest(preferred, ip) && allows(address);
   });
   if (last) return { family, address: last.address };
   return { family, problem: whyNone(request, family, ofFamily, open) };

@@ -55,6 +55,29 @@ test("the lowest free address is taken, and one that is given back comes before 
   expect([next(), next(), next()]).toEqual(["10.97.0.1", "10.97.0.2", undefined]);
 });
 
+test("the first address of an IPv6 block is all routers': it is of the pool, but not given to anybody", () => {
+  const first = (text: string) => createClaimBook().free(parsePools([text])[0]!, () => false);
+  expect(["fd00::/120", "fd00::/126", "fd00::/127", "fd00::/128", "fd00::-fd00::9"].map(first)).toEqual([
+    "fd00::1",
+    "fd00::1",
+    "fd00::",
+    "fd00::",
+    "fd00::",
+  ]);
+  const [range] = parsePools(["fd00::/126"]);
+  expect(isInRange(range!, parseIp("fd00::")!)).toBe(true);
+  const book = createClaimBook();
+  const given = Array.from({ length: 4 }, () => {
+    const address = book.free(range!, () => false);
+    if (address) book.set({ address });
+    return address;
+  });
+  expect(given).toEqual(["fd00::1", "fd00::2", "fd00::3", undefined]);
+  book.set({ address: "fd00::" });
+  book.delete("fd00::");
+  expect(book.free(range!, () => false)).toBeUndefined();
+});
+
 test("addresses that end in 0 or 255 can be left out, and are not counted", () => {
   const [range] = readPool("a", { addresses: ["10.97.0.250-10.97.2.3"], avoidBuggyIPs: true }).ranges;
   const all = Array.from({ length: 520 }, (_, i) => parseIp("10.97.0.250")!.value + BigInt(i));

@@ -20,6 +20,8 @@ export interface AddressRange {
   readonly last: bigint;
   /** Addresses whose last byte is 0 or 255 do not belong to it. */
   readonly avoidsEdges?: boolean;
+  /** Belongs to it, but only who asks for it by name gets it. */
+  readonly onRequest?: bigint;
 }
 
 /** Addresses with one rule about who gets them. */
@@ -43,7 +45,8 @@ export class PoolError extends Error {
 
 /**
  * Reads addresses of a pool: `10.97.0.0/24`, `10.97.0.10-10.97.0.20` or one address, of either family. Of an IPv4 block the first and the last
- * address are left out unless `whole`, as some clients take them for its network and broadcast addresses; a range says exactly what it says.
+ * address are left out unless `whole`, as some clients take them for its network and broadcast addresses; the first of an IPv6 block is given only
+ * to who asks for it, as all routers of such a network have it (RFC 4291, 2.6.1; not of a /127: RFC 6164). A range says exactly what it says.
  * Throws PoolError for what is none of these, for ranges that share addresses, and for addresses that no machine can have.
  */
 export function parsePools(texts: readonly string[], options: { whole?: boolean } = {}): AddressRange[] {
@@ -87,7 +90,8 @@ function parseBlock(text: string, whole: boolean): AddressRange | undefined {
   const free = BigInt(bitsOf(family) - prefix);
   const last = base + (1n << free) - 1n;
   const edge = !whole && family === "IPv4" && free > 1n ? 1n : 0n;
-  return { text, family, first: base + edge, last: last - edge };
+  const ofRouters = family === "IPv6" && free > 1n ? { onRequest: base } : {};
+  return { text, family, first: base + edge, last: last - edge, ...ofRouters };
 }
 
 function parseRange(text: string): AddressRange | undefined {
@@ -164,19 +168,24 @@ export function isIn({ family, first, last, avoidsEdges }: AddressRange, ip: Ip)
 
 const isEdge = (value: bigint) => (value & 0xffn) === 0n || (value & 0xffn) === 0xffn;
 
+/** Whether an address of some pools is only for who asks for it. */
+export function isOnRequest(pools: readonly Pool[], { family, value }: Ip): boolean {
+  return pools.some(({ ranges }) => ranges.some((range) => range.family === family && range.onRequest === value));
+}
+
 /** The pool that an address is in. */
 export function poolOf(pools: readonly Pool[], ip: Ip): Pool | undefined {
   return pools.find(({ ranges }) => ranges.some((range) => isIn(range, ip)));
 }
 
-/** The lowest address of a range, from `from` on, that is not taken. */
+/** The lowest address of a range, from `from` on, that is not taken and is given to anybody. */
 export function firstFree(
   range: AddressRange,
   from: bigint,
   isTaken: (address: string) => boolean,
 ): { address: string; value: bigint } | undefined {
   for (let value = from < range.first ? range.first : from; value <= range.last; value++) {
-    if (range.avoidsEdges && isEdge(value)) continue;
+    if (value === range.onRequest || (range.avoidsEdges && isEdge(value))) continue;
     const address = formatIp({ family: range.family, value });
     if (!isTaken(address)) return { address, value };
   }
