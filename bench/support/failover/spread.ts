@@ -22,13 +22,16 @@ export const spread: Part = {
         const all = [...now.values()].flat();
         return addresses - new Set(all).size + (all.length - new Set(all).size);
       };
-      // Load moves a few addresses at a time: it is over when three looks on end are the same.
-      for (let same = 0, tries = 0; same < 3 && tries < 120; tries++) {
-        await sleep(2_000);
-        const before = JSON.stringify([...now]);
-        now = await held();
-        same = strays() === 0 && JSON.stringify([...now]) === before ? same + 1 : 0;
-      }
+      // Load moves a few addresses at a time, and first waits 15 s: it is over when looks are the same for longer.
+      const settled = async () => {
+        for (let same = 0, tries = 0; same < 10 && tries < 120; tries++) {
+          await sleep(2_000);
+          const before = JSON.stringify([...now]);
+          now = await held();
+          same = strays() === 0 && JSON.stringify([...now]) === before ? same + 1 : 0;
+        }
+      };
+      await settled();
       const goal = { most: 20 };
       const name = `vrrp, ${addresses} addresses on ${nodes} nodes`;
       tell({ name: `${name}, off the even share`, value: unevenness(now), unit: "%", goal });
@@ -55,6 +58,17 @@ export const spread: Part = {
       tell({
         name: "vrrp, a node of five dies, addresses that nobody took",
         value: left.size - counts.reduce((a, b) => a + b, 0),
+        unit: "",
+        goal: { most: 0 },
+      });
+      // The heirs hold more than a fifth now. That is no reason to move anything.
+      const heldBy = new Map(others.flatMap((node) => (now.get(node) ?? []).map((address) => [address, node])));
+      await sleep(30_000);
+      now = await held();
+      const moved = others.flatMap((node) => (now.get(node) ?? []).filter((address) => heldBy.get(address) !== node));
+      tell({
+        name: "vrrp, a node of five dies, addresses that move in the 30 s after",
+        value: moved.length,
         unit: "",
         goal: { most: 0 },
       });

@@ -47,8 +47,12 @@ const renewPause = 10_000;
 const gather = 50;
 /** Milliseconds that the API gets at the start before the node takes part without it. */
 const patience = 5_000;
-/** Milliseconds that a load has to be uneven before anything moves, and the most groups that move at once. */
-const unevenFor = 5_000;
+/**
+ * Milliseconds that a load has to be uneven before anything moves, so many that a node which has died meanwhile is known to be away: what it
+ * held is its heirs' then, and no reason to move. Doubled up to the most where it has helped nothing, as when a node takes part but may hold nothing.
+ */
+const unevenFor = { first: renewPause + 5_000, most: 3_600_000 };
+/** The most groups that move at once. */
 const mostMoves = 8;
 const sliceIndex = "service";
 
@@ -133,12 +137,32 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
         service: (key) => services.get(nameOf(key)),
         slices: (key) => slices.by(sliceIndex, key),
         ...unhealthyOf(unhealthy()),
+        isHeard: (node) => {
+          const lease = leases.get({ namespace: leaseNamespace, name: leaseName(node) });
+          return clock.now() - Date.parse(lease?.spec.renewTime ?? "") < unevenFor.first;
+        },
         foreign: (address) => (isFree(address) && !holdsNow().has(address) ? asked.foreign(address) : undefined),
       });
     const reported = createClaimReporter({ client, nodeName, clock, log, events, daemon, conflicts: asked, services });
     let renewAt = 0;
     let unevenSince: number | undefined;
+    let patient: number = unevenFor.first;
     let moving = false;
+    /** Lets others take what this node holds beyond its share, and begins to wait again. */
+    const giveUp = async (excess: readonly string[]): Promise<void> => {
+      const before = daemon.holds().size;
+      moving = true;
+      log.info({ groups: excess }, "this node holds more than its share and gives some up");
+      try {
+        await daemon.giveUp(excess);
+      } finally {
+        moving = false;
+        const hasHelped = daemon.holds().size < before;
+        if (!hasHelped) unevenSince = clock.now();
+        patient = hasHelped ? unevenFor.first : Math.min(patient * 2, unevenFor.most);
+        changed();
+      }
+    };
     while (!signal.aborted) {
       await alarm.wait(renewPause);
       if (signal.aborted) break;
@@ -167,16 +191,14 @@ export function startVipAgent(options: VipAgentOptions): VipAgent {
         continue;
       }
       const excess = excessOf(plan, daemon);
-      if (excess.length === 0) unevenSince = undefined;
-      else unevenSince ??= clock.now();
-      if (excess.length > 0 && !moving && clock.now() - (unevenSince ?? 0) >= unevenFor) {
-        moving = true;
-        log.info({ groups: excess }, "this node holds more than its share and gives some up");
-        void daemon.giveUp(excess).finally(() => {
-          moving = false;
-          changed();
-        });
-      } else if (excess.length > 0) setTimeout(changed, 1_000).unref();
+      if (excess.length === 0) {
+        unevenSince = undefined;
+        patient = unevenFor.first;
+      } else {
+        unevenSince ??= clock.now();
+        if (!moving && clock.now() - unevenSince >= patient) void giveUp(excess);
+        else setTimeout(changed, 1_000).unref();
+      }
     }
   };
 
@@ -255,6 +277,10 @@ function tellOfVips(
       daemon.holds(),
     );
   daemon.onChange(look);
+  const held = metrics.gauge("fairlead_vip_address_held", "1 for each address that this node holds.", ["address"]);
+  /** Names of groups, by address. */
+  let groupOf = new Map<string, string>();
+  const known = new Set<string>();
   metrics
     .gauge("fairlead_vip_address_conflicts", "Addresses of this node that another machine answers for.")()
     .from(() => conflicts()?.count() ?? 0);
@@ -266,5 +292,14 @@ function tellOfVips(
   metrics
     .gauge("fairlead_vip_daemon_up", "1 while keepalived runs or has nothing to do.")()
     .from(() => (daemon.failure() === undefined ? 1 : 0));
-  return look;
+  return () => {
+    look();
+    const instances = plan()?.instances ?? [];
+    groupOf = new Map(instances.flatMap(({ name, addresses }) => addresses.map((address) => [address, name])));
+    for (const address of groupOf.keys()) {
+      if (known.has(address)) continue;
+      known.add(address);
+      held(address).from(() => (daemon.holds().has(groupOf.get(address) ?? "") ? 1 : undefined));
+    }
+  };
 }

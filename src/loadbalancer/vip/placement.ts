@@ -35,11 +35,11 @@ export function priorityOf(place: number, nodes: number): number {
 }
 
 /**
- * How many of the groups a node holds it gives up. Where all others hold as much as they may, a node that is left with the rest still has four
- * fifths of its share. Shares below five have one to spare: addresses that are held well enough do not move.
+ * How many of the groups a node holds it gives up. Where all others hold as much as they may, a node that is left with the rest still has nine
+ * tenths of its share. Shares below five have one to spare: addresses that are held well enough do not move. `nodes`: those that could hold some.
  */
 export function surplus(held: number, groups: number, nodes: number): number {
   const share = Math.ceil(groups / Math.max(1, nodes));
-  const spare = share < 5 ? 1 : Math.floor(share / 5 / Math.max(1, nodes - 1));
+  const spare = share < 5 ? 1 : Math.floor(share / 10 / Math.max(1, nodes - 1));
   return Math.max(0, held - share - spare);
 }

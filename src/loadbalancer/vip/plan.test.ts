@@ -107,6 +107,18 @@ describe("instances", () => {
   });
 });
 
+describe("nodes that could hold some now", () => {
+  test("are those that are heard of and stay: what the others held is their heirs' for good", () => {
+    expect(plan().nodes).toBe(3);
+    expect(plan({ isHeard: (name) => name !== "b" }).nodes).toBe(2);
+    // The node itself need not be told that it is there.
+    expect(plan({ isHeard: () => false }).nodes).toBe(1);
+    const nodes = [...three.slice(0, 2), node("c", "10.0.0.3", { unschedulable: true })];
+    expect(plan({ nodes }).nodes).toBe(2);
+    expect(plan({ claims: [] }).nodes).toBe(0);
+  });
+});
+
 describe("a node may not hold", () => {
   test("what its data plane cannot serve, or what it should leave", () => {
     expect(barred()).toBeUndefined();

@@ -29,7 +29,7 @@ export interface VipPlan {
   readonly instances: readonly VrrpInstance[];
   /** Addresses of all peers of all instances. */
   readonly peers: readonly string[];
-  /** How many groups there are, on how many nodes. */
+  /** How many groups there are, and how many nodes could hold some now. */
   readonly groups: number;
   readonly nodes: number;
 }
@@ -43,6 +43,8 @@ export interface VipState extends TrafficState {
   readonly unhealthy?: string;
   /** A machine that is no node and answers for an address which no node holds. Undefined: nobody does, or nothing is known. */
   readonly foreign?: (address: string) => string | undefined;
+  /** Whether another node has been heard of lately. Absent: all have. */
+  readonly isHeard?: (node: string) => boolean;
 }
 
 const defaultIntervalMs = 100;
@@ -95,7 +97,21 @@ export function planVips(state: VipState): VipPlan {
     ];
   });
   const peers = [...new Set(instances.flatMap((one) => one.peers))].sort();
-  const nodes = Math.max(0, ...[...eligible.values()].map((list) => list.length));
+  const { isHeard = () => true } = state;
+  const takesPart = (node: Node, list: readonly Node[]) =>
+    node === self ||
+    (isHeard(node.metadata.name) &&
+      drainReason(
+        node,
+        list.filter((other) => other !== node),
+      ) === undefined);
+  const nodes = Math.max(
+    0,
+    ...[...byNodes.values()].map(([name = ""]) => {
+      const list = eligible.get(name) ?? [];
+      return list.filter((node) => takesPart(node, list)).length;
+    }),
+  );
   return { instances, peers, groups: groups.size, nodes };
 }
 
