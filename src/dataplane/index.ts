@@ -1,5 +1,6 @@
 export type * from "./dataplane.ts";
 export { featuresOf, refusalsOf } from "./features.ts";
+export { createKeyPairs } from "./key-pairs.ts";
 export { certificateNames, inspectAuthorities, inspectKeyPair } from "./certificate.ts";
 export { startEmbedded, type EmbeddedOptions } from "./embedded/embedded.ts";
 export { startEmbeddedWorkers, type WorkersOptions } from "./embedded/workers/workers.ts";

@@ -16,7 +16,6 @@ import {
   type NginxOptions,
   type StreamServices,
   type Problem,
-  readKeyPair,
   routesOf,
   streamsOf,
   type IngressInput,
@@ -26,6 +25,7 @@ import {
 import { serviceOfSlice } from "../services/index.ts";
 import type { Clock, Component, Logger, Metrics } from "../system/index.ts";
 import { inspectKeyPair, rememberingInspect } from "./certificate.ts";
+import { createKeyPairs } from "./key-pairs.ts";
 import type { BoundListener, DataPlane, Refusal } from "./dataplane.ts";
 import { usersOf } from "./users.ts";
 import { keepMeanings } from "./meanings.ts";
@@ -99,6 +99,7 @@ export function startIngress(options: IngressOptions): Ingress {
   const secrets = informers.of(resources.Secret);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf });
   const inspect = rememberingInspect(inspectKeyPair);
+  const keyPair = createKeyPairs((name) => secrets.get(name));
   /** What was translated for this data plane's abilities; another one's are another beginning. */
   let memory = createTranslationMemory();
   const configMaps = options.nginx?.configMaps;
@@ -254,11 +255,7 @@ export function startIngress(options: IngressOptions): Ingress {
     pace.spent(clock.now() - begin);
     const { refused } = await dataplane.apply({
       model: next.model,
-      keyPair: ({ secret }) => {
-        const found = secrets.get(secret);
-        const pair = found && readKeyPair(found);
-        return typeof pair === "object" ? pair : undefined;
-      },
+      keyPair,
       users: (of) => {
         const { namespace = "", name } = of.secret;
         const found = secrets.get({ namespace, name });

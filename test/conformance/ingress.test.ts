@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runOrThrow, systemCommands } from "../../src/system/index.ts";
 import { tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, openLab, repository } from "../support/lab.ts";
+import { tellProgress } from "./progress.ts";
 
 /** A copy of the suite's repository; without one there is nothing to run. */
 const source = process.env["FAIRLEAD_INGRESS_SUITE"];
@@ -35,6 +36,7 @@ describe.skipIf(source === undefined)("the Ingress conformance suite", () => {
     suite = join(cache, "suite");
     const build = (...args: string[]) =>
       runOrThrow(systemCommands, "go", ["-C", source, ...args], { timeout: 900_000 });
+    console.log("builds the suite");
     await build("build", "-o", echo, "./images/echoserver");
     await build("test", "-c", "-o", suite, ".");
     const deployment = await readFile(join(source, "test/kubernetes/deployment.go"), "utf8");
@@ -49,13 +51,19 @@ describe.skipIf(source === undefined)("the Ingress conformance suite", () => {
     expect(existsSync(suite)).toBe(true);
     const out = join(lab.dir, "reports");
     await mkdir(out);
-    const flags = ["-ingress-class", "fairlead", "-wait-time-for-ingress-status", "10s", "-format", "cucumber"];
+    const waits = ["-wait-time-for-ingress-status", "10s", "-wait-time-for-ready", "2m"];
+    const flags = ["-ingress-class", "fairlead", ...waits, "-format", "cucumber"];
     // It looks for its features where it is started.
     const there = ["-C", source ?? "", suite];
-    const run = await lab.run("env", [...there, ...flags, "-output-directory", out, "-test.timeout", "50m"], {
-      timeout: 3_300_000,
-      env: { KUBECONFIG: cluster.kubeconfig },
-    });
+    const over = new AbortController();
+    const telling = tellProgress(cluster, over.signal);
+    const run = await lab
+      .run("env", [...there, ...flags, "-output-directory", out, "-test.timeout", "50m"], {
+        timeout: 3_300_000,
+        env: { KUBECONFIG: cluster.kubeconfig },
+      })
+      .finally(() => over.abort());
+    await telling;
     const lines: string[] = [];
     const failed: string[] = [];
     for (const file of (await readdir(out)).sort()) {

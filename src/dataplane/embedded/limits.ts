@@ -24,6 +24,11 @@ export interface Limits {
   readonly datagramIdle: number;
   /** An idle connection to an endpoint is kept. Shorter than what common servers keep, so that it is we who close. */
   readonly endpointKeepAlive: number;
+  /**
+   * A request that could not be repeated goes by a connection that has been idle for no longer, or by a new one: whoever closes idle connections, by a
+   * timeout or because it ends, may have done so just now, and nobody could tell whether the request was acted on.
+   */
+  readonly endpointTrust: number;
   /** Requests at once, and so connections, per endpoint; beyond it 503. */
   readonly requestsPerEndpoint: number;
   /** Endpoints that are tried for one request. */
@@ -45,6 +50,7 @@ export const defaultLimits: Limits = {
   responseIdle: 3_600_000,
   datagramIdle: 60_000,
   endpointKeepAlive: 4_000,
+  endpointTrust: 50,
   requestsPerEndpoint: 1024,
   tries: 3,
   avoid: 1_000,

@@ -29,7 +29,7 @@ import { type Mirror, openMirror } from "./mirror.ts";
 import type { Finished } from "../finished.ts";
 import type { RequestCounts } from "./metrics.ts";
 import { affinityField } from "./policies.ts";
-import { mayRetry, timedOut } from "./retry.ts";
+import { isIdempotent, mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
 
 /** What all requests share. */
@@ -382,7 +382,7 @@ export function serve(
         return once;
       });
       try {
-        upstream.connections().dispatch(
+        upstream.connections(withBody || !isIdempotent(method) ? "once" : undefined).dispatch(
           {
             method,
             path: routed.path,

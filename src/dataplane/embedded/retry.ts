@@ -1,4 +1,8 @@
 const idempotent = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+
+/** True when a request means the same whether it is asked once or twice (RFC 9110 section 9.2.2). */
+export const isIdempotent = (method: string): boolean => idempotent.has(method);
+
 const lost = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
 const late = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "ETIMEDOUT"]);
 

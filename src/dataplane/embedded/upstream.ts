@@ -21,9 +21,9 @@ export interface Upstream {
   readonly proxyProtocol?: 1 | 2;
   /** Requests and tunnels under way. */
   inFlight: number;
-  /** Connections to it; opened by the first request. */
-  connections(): ConnectionPool;
-  /** The same without undici, for requests without a body; absent where HTTP/1.1 in clear is not what it is spoken to in. */
+  /** Connections to it; opened by the first request. `once`: for requests that could not be repeated (`Limits.endpointTrust`). */
+  connections(use?: "once"): ConnectionPool;
+  /** The same without undici, for requests that are whole; absent where HTTP/1.1 in clear is not what it is spoken to in. */
   plain?(): EndpointConnections;
   /** A connection failed: for a short while others come first. */
   avoid(): void;
@@ -64,6 +64,7 @@ interface Shared extends Upstream {
   users: number;
   avoidUntil: number;
   opened: ConnectionPool | undefined;
+  openedOnce: ConnectionPool | undefined;
   openedPlain: EndpointConnections | undefined;
 }
 
@@ -105,8 +106,18 @@ export function createUpstreams(
         users: 0,
         avoidUntil: 0,
         opened: undefined,
+        openedOnce: undefined,
         openedPlain: undefined,
-        connections: () => (created.opened ??= open(origin, protocol === "h2c", created)),
+        connections: (use) =>
+          // HTTP/2 says which requests it has not looked at (GOAWAY): no connection of it is doubtful.
+          use === "once" && protocol !== "h2c"
+            ? (created.openedOnce ??= open(
+                origin,
+                false,
+                created,
+                Math.min(limits.endpointTrust, limits.endpointKeepAlive),
+              ))
+            : (created.opened ??= open(origin, protocol === "h2c", created)),
         ...(tls || proxyProtocol || protocol === "h2c"
           ? {}
           : { plain: () => (created.openedPlain ??= createEndpointConnections({ address, port, limits })) }),
@@ -123,7 +134,7 @@ export function createUpstreams(
     return () => (made ??= backendTlsOptions(tls, keyPair));
   }
 
-  function open(origin: string, h2: boolean, { address, port, tls }: Shared): ConnectionPool {
+  function open(origin: string, h2: boolean, { address, port, tls }: Shared, keepAlive?: number): ConnectionPool {
     if (!undici) throw new Error("prepare() comes first");
     return new undici.Pool(origin, {
       // HTTP/2 has many requests on a connection; HTTP/1.1 one, or a slow answer would hold up those behind it.
@@ -133,8 +144,8 @@ export function createUpstreams(
       connect: tls
         ? (_options, done) => connectSecurely({ host: address, port, tls, h2 }, done)
         : { timeout: limits.connect, ...(h2 ? { useH2c: true } : {}) },
-      keepAliveTimeout: limits.endpointKeepAlive,
-      keepAliveMaxTimeout: 600_000,
+      keepAliveTimeout: keepAlive ?? limits.endpointKeepAlive,
+      keepAliveMaxTimeout: keepAlive ?? 600_000,
       headersTimeout: limits.responseStart,
       bodyTimeout: limits.responseIdle,
       maxHeaderSize: limits.headerBytes,
@@ -163,6 +174,7 @@ export function createUpstreams(
       shared.delete(upstream.key);
       // Waits for the requests that are under way.
       upstream.opened?.close().catch(() => {});
+      upstream.openedOnce?.close().catch(() => {});
       void upstream.openedPlain?.close();
     }
   }
@@ -231,10 +243,9 @@ export function createUpstreams(
     poolOf: (key) => balanced.get(key)?.pool,
     async close() {
       balanced.clear();
-      const open = [...shared.values()].flatMap(({ opened, openedPlain }) => [
-        ...(opened ? [opened] : []),
-        ...(openedPlain ? [openedPlain] : []),
-      ]);
+      const open = [...shared.values()].flatMap(({ opened, openedOnce, openedPlain }) =>
+        [opened, openedOnce, openedPlain].filter((each) => each !== undefined),
+      );
       shared.clear();
       await Promise.all(open.map((connections) => connections.close()));
     },

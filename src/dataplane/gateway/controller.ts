@@ -20,6 +20,7 @@ import { gatewayLabel } from "./frontends.ts";
 import { createBindPorts, type BindPorts } from "./ports.ts";
 import { type Refusals, refusalsByObject } from "./refusals.ts";
 import { createStatusWriter } from "./status-writer.ts";
+import { createKeyPairs } from "../key-pairs.ts";
 import { keepMeanings } from "../meanings.ts";
 import { createLastFault } from "../last-fault.ts";
 import { createPace } from "../pace.ts";
@@ -102,6 +103,7 @@ function run(options: GatewayOptions): GatewayController {
   const configMaps = informers.of(resources.ConfigMap);
   const slices = informers.of(resources.EndpointSlice, { [byService]: serviceOf, [byGateway]: gatewayOf });
   const inspect = rememberingInspect(inspectKeyPair);
+  const keyPair = createKeyPairs((name) => secrets.get(name));
   let memory = createGatewayMemory();
   /** What `memory` was translated for. */
   let { capabilities } = dataplane;
@@ -297,11 +299,7 @@ function run(options: GatewayOptions): GatewayController {
     pace.spent(clock.now() - begin);
     const { refused } = await dataplane.apply({
       model: next.model,
-      keyPair: ({ secret }) => {
-        const found = secrets.get(secret);
-        const pair = found && readKeyPair(found);
-        return typeof pair === "object" ? pair : undefined;
-      },
+      keyPair,
     });
     const gone = (current?.gateways ?? []).map(({ gateway }) => keyOf(gateway));
     current = next;

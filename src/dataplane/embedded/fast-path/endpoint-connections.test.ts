@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { defaultLimits } from "../limits.ts";
+import { defaultLimits, type Limits } from "../limits.ts";
 import { createEndpointConnections, type EndpointConnections, type ExchangeFailure } from "./endpoint-connections.ts";
 
 const clean: (() => Promise<unknown>)[] = [];
@@ -12,6 +12,7 @@ afterEach(async () => {
 /** An endpoint that does with each request what `act` says; `connections` counts those that it was asked for. */
 async function endpointThat(
   act: (socket: Socket, request: string) => void,
+  limits: Partial<Limits> = {},
 ): Promise<{ connections: EndpointConnections; opened: () => number }> {
   let opened = 0;
   const open = new Set<Socket>();
@@ -22,7 +23,11 @@ async function endpointThat(
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const connections = createEndpointConnections({ address: "127.0.0.1", port, limits: defaultLimits });
+  const connections = createEndpointConnections({
+    address: "127.0.0.1",
+    port,
+    limits: { ...defaultLimits, ...limits },
+  });
   clean.push(async () => {
     for (const socket of open) socket.destroy();
     await connections.close();
@@ -63,6 +68,24 @@ describe("connections to an endpoint", () => {
     expect(opened()).toBe(1);
     await Promise.all([ask(connections), ask(connections)]);
     expect(opened()).toBe(2);
+  });
+
+  test("a request that could not be repeated goes by none that has been idle for long, and leaves no heap of them", async () => {
+    const { connections, opened } = await endpointThat((socket) => socket.write(short), { endpointTrust: 30 });
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
+    await ask(connections, "POST");
+    await ask(connections, "POST");
+    expect(opened()).toBe(1);
+    await pause();
+    await ask(connections, "PUT");
+    expect(opened()).toBe(1);
+    await pause();
+    await ask(connections, "POST");
+    expect(opened()).toBe(2);
+    await pause();
+    // The one that was there before has made room.
+    await Promise.all([ask(connections), ask(connections)]);
+    expect(opened()).toBe(3);
   });
 
   test.each([

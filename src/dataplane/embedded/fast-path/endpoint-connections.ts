@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Limits } from "../limits.ts";
+import { isIdempotent } from "../retry.ts";
 import { createChunkReader, type ChunkReader } from "./chunks.ts";
 import { readResponseHead, readTrailers, type ResponseHead } from "./response-head.ts";
 
@@ -27,7 +28,7 @@ export interface Exchange {
 
 /** Connections of HTTP/1.1 in clear to one endpoint, each with one request at a time. */
 export interface EndpointConnections {
-  /** `request`: a whole one, one character a byte. */
+  /** `request`: a whole one, one character a byte. One that could not be repeated goes by no connection that is doubtful (`Limits.endpointTrust`). */
   send(request: string, method: string, receiver: Receiver): Exchange;
   /** Those without a request close now, the others after their answers; settles when the last is closed. */
   close(): Promise<void>;
@@ -200,9 +201,18 @@ export function createEndpointConnections(options: EndpointConnectionsOptions): 
     return connection;
   }
 
+  /** The one that was used last, if it may be used. */
+  function take(method: string): Connection | undefined {
+    const last = idle.at(-1);
+    if (!last || isIdempotent(method) || Date.now() - last.isIdleSince <= limits.endpointTrust) return idle.pop();
+    // A new one takes the place of the oldest: whoever sends such requests now and then leaves no heap of connections behind.
+    idle.shift()?.destroy();
+    return undefined;
+  }
+
   return {
     send(request, method, receiver) {
-      const connection = idle.pop() ?? begin();
+      const connection = take(method) ?? begin();
       connection.use(request, method, receiver);
       return connection;
     },

@@ -13,6 +13,7 @@ import {
   type Routed,
   serverNameOf,
 } from "../proxy.ts";
+import { isIdempotent } from "../retry.ts";
 import type { Upstream } from "../upstream.ts";
 import type { Exchange, ExchangeFailure, Receiver } from "./endpoint-connections.ts";
 import { isPlainRule } from "./plain-rule.ts";
@@ -275,7 +276,7 @@ export function createFastPath(context: ProxyContext, entry: Entry, options: Fas
       }
       const isUnconnected = why === "unconnected";
       // It may have been acted on.
-      if (!isUnconnected && !repeatable.has(asked?.method ?? "")) return instead(answers.unreachable, "Bad Gateway");
+      if (!isUnconnected && !isIdempotent(asked?.method ?? "")) return instead(answers.unreachable, "Bad Gateway");
       if (isUnconnected) tried?.avoid();
       forget();
       metrics.requestLeft();
@@ -346,8 +347,6 @@ export function createFastPath(context: ProxyContext, entry: Entry, options: Fas
 }
 
 const none: ReadonlySet<Upstream> = new Set();
-/** Without a body, and the same whether asked once or twice (RFC 9110 section 9.2.2). */
-const repeatable = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
 
 let second = 0;
 let text = "";

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { createEventRecorder, startController, type Client, type Informers } from "../../../client/index.ts";
-import { inspectKeyPair, type DataPlane } from "../../../dataplane/index.ts";
+import { createKeyPairs, inspectKeyPair, type DataPlane } from "../../../dataplane/index.ts";
 import {
   isStatus,
   keyOf,
@@ -52,6 +52,7 @@ export function startLbController(options: LbControllerOptions): LbController {
   const events = createEventRecorder(client, { component: "lb-controller", log, clock, signal });
   const translate = createRancherTranslator();
   const inspected = new WeakMap<Secret, string>();
+  const keyPair = createKeyPairs((name) => secrets.get(name));
   let current: RancherRoutes | undefined;
   let byService = new Map<string, PoolTarget[]>();
   let usedSecrets = new Set<string>();
@@ -92,11 +93,7 @@ export function startLbController(options: LbControllerOptions): LbController {
     }
     const { refused } = await dataplane.apply({
       model: next.model,
-      keyPair: ({ secret }) => {
-        const found = secrets.get(secret);
-        const pair = found && readKeyPair(found);
-        return typeof pair === "object" ? pair : undefined;
-      },
+      keyPair,
     });
     const lost = refused.map(({ route, feature }) => `${route}: this data plane cannot do ${feature}`);
     if (lost.length > 0) log.warn({ lost: lost.slice(0, 10), count: lost.length }, "not everything can be served");
