@@ -1,6 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { hostname, networkInterfaces } from "node:os";
-import { type Client, createInformers, type Informers, startLeaderElection } from "../client/index.ts";
+import {
+  type Client,
+  createInformers,
+  type Informers,
+  type InformerScope,
+  startLeaderElection,
+} from "../client/index.ts";
 import {
   createLogger,
   createMetrics,
@@ -48,11 +54,12 @@ export function objectName(option: string, text: string): { namespace: string; n
   throw new CliError("USAGE", `${option} ${JSON.stringify(text)} is not NAMESPACE/NAME`);
 }
 
-/** Runs parts until a signal comes, and then until they have stopped. */
+/** Runs parts until a signal comes, and then until they have stopped. `scopes`: what they look at, of kinds of which that is not all. */
 export async function runFrontEnd(
   client: Client,
   logLevel: LogLevel,
   start: (parts: FrontEndParts) => Promise<readonly { readonly stopped: Promise<unknown> }[]>,
+  scopes: readonly InformerScope[] = [],
 ): Promise<void> {
   const log = createLogger({ level: logLevel });
   const stop = new AbortController();
@@ -60,7 +67,7 @@ export async function runFrontEnd(
   setMaxListeners(0, signal);
   const ended = untilSignal(stop);
   process.on("unhandledRejection", (error) => log.error({ error: String(error) }, "a failure that nobody handled"));
-  const informers = createInformers(client, { signal, log });
+  const informers = createInformers(client, { signal, log, scopes });
   const parts = await start({ client, informers, metrics: createMetrics(), signal, clock: systemClock, log });
   await ended;
   await Promise.allSettled(parts.map(({ stopped }) => stopped));

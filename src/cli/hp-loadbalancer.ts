@@ -1,5 +1,7 @@
 import { Command, Option } from "commander";
+import { resources } from "../kube/index.ts";
 import {
+  configMapsOfHp,
   createNeighbourProbe,
   loadProvider,
   parsePools,
@@ -56,7 +58,7 @@ and gets back bind-ip: 10.0.0.10 and status: SUCCESS, or ERROR : and why. An add
 
 Environment, as the original:
   loadbalancer-daemon   VIP_ALLOCATION_START, VIP_ALLOCATION_END, VIRTUAL_ROUTER_ID
-  f5                    the same two, F5_HOST, F5_USER, F5_PASSWORD
+  f5                    the same two, F5_HOST, F5_USER, F5_PASSWORD; F5_API=as3 for AS3 in place of iControl REST
   openstack-lbaasv2     OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, OS_TENANT_NAME, OS_REGION_NAME, OS_SUBNET_ID
 
 Examples:
@@ -83,38 +85,43 @@ async function run(flags: Flags): Promise<void> {
   const nodes = flags.nodeLabel === undefined ? undefined : labelOf(flags.nodeLabel);
   const firstGroup = groupOf(process.env["VIRTUAL_ROUTER_ID"]);
   const client = await clientFor(flags);
-  await runFrontEnd(client, flags.logLevel, async (parts) => {
-    const { metrics, signal, clock, log } = parts;
-    const status = await startStatusEndpoint({
-      option: "--status-address",
-      at: flags.statusAddress,
-      unready: () => undefined,
-      metrics,
-    });
-    signal.addEventListener("abort", () => status.close(), { once: true });
-    const lease = {
-      namespace: process.env["POD_NAMESPACE"] ?? "kube-system",
-      // Those that look after other namespaces do not wait for each other.
-      name: ["fairlead-hp-loadbalancer", backend, ...(flags.watchNamespace ? [flags.watchNamespace] : [])].join("-"),
-    };
-    const leader = leadOne(parts, lease, (until) => {
-      const controller = startHpLoadBalancer({
-        ...parts,
-        backend,
-        cluster: flags.cluster,
-        ...(addresses === undefined ? {} : { addresses }),
-        ...(provider ? { provider } : {}),
-        ...(flags.watchNamespace ? { namespace: flags.watchNamespace } : {}),
-        ...(nodes ? { announce: { nodeSelector: { matchLabels: nodes } } } : {}),
-        ...(firstGroup === undefined ? {} : { firstGroup }),
-        ...(flags.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {}),
-        signal: until,
+  await runFrontEnd(
+    client,
+    flags.logLevel,
+    async (parts) => {
+      const { metrics, signal, clock, log } = parts;
+      const status = await startStatusEndpoint({
+        option: "--status-address",
+        at: flags.statusAddress,
+        unready: () => undefined,
+        metrics,
       });
-      controller.ready.catch((error: unknown) => log.error({ error: String(error) }, "ConfigMaps are not followed"));
-      return controller.stopped;
-    });
-    return [leader];
-  });
+      signal.addEventListener("abort", () => status.close(), { once: true });
+      const lease = {
+        namespace: process.env["POD_NAMESPACE"] ?? "kube-system",
+        // Those that look after other namespaces do not wait for each other.
+        name: ["fairlead-hp-loadbalancer", backend, ...(flags.watchNamespace ? [flags.watchNamespace] : [])].join("-"),
+      };
+      const leader = leadOne(parts, lease, (until) => {
+        const controller = startHpLoadBalancer({
+          ...parts,
+          backend,
+          cluster: flags.cluster,
+          ...(addresses === undefined ? {} : { addresses }),
+          ...(provider ? { provider } : {}),
+          ...(flags.watchNamespace ? { namespace: flags.watchNamespace } : {}),
+          ...(nodes ? { announce: { nodeSelector: { matchLabels: nodes } } } : {}),
+          ...(firstGroup === undefined ? {} : { firstGroup }),
+          ...(flags.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {}),
+          signal: until,
+        });
+        controller.ready.catch((error: unknown) => log.error({ error: String(error) }, "ConfigMaps are not followed"));
+        return controller.stopped;
+      });
+      return [leader];
+    },
+    [{ resource: resources.ConfigMap, query: configMapsOfHp(flags.watchNamespace) }],
+  );
 }
 
 function addressRange(): string {
@@ -145,10 +152,10 @@ function labelOf(text: string): Record<string, string> {
   return { [key]: value };
 }
 
-/** The original took a host's name alone, and added HTTPS. */
-function bigIp(): { url?: string } {
-  const { F5_HOST: host = "" } = process.env;
-  return /^[\w.:[\]-]+$/.test(host) ? { url: `https://${host}` } : {};
+/** The original took a host's name alone, and added HTTPS; it spoke iControl REST, which needs nothing installed on a BIG-IP. */
+function bigIp(): { api: string; url?: string } {
+  const { F5_HOST: host = "", F5_API: api = "icontrol" } = process.env;
+  return { api, ...(/^[\w.:[\]-]+$/.test(host) ? { url: `https://${host}` } : {}) };
 }
 
 /** Without a configuration of their own, providers read their credentials from the environment. */

@@ -99,65 +99,78 @@ async function run(flags: Flags): Promise<void> {
     ...flags,
     ...(flags.apiserverHost === undefined ? {} : { server: flags.apiserverHost }),
   });
-  await runFrontEnd(client, flags.logLevel, async (parts) => {
-    const { log, signal, metrics, clock } = parts;
-    const pod = await ownPod(client);
-    const selector = flags.nodeSelector === undefined ? pod?.spec?.nodeSelector : labelsOf(flags.nodeSelector);
-    const nodeName = flags.node ?? process.env["NODE_NAME"] ?? pod?.spec?.nodeName ?? hostname();
-    if (flags.vrrpVersion === 2) log.info({}, "--vrrp-version 2: version 3 is spoken, as only one's own nodes hear it");
-    if (process.env["KEEPALIVED_NOTIFY"])
-      log.warn({}, "KEEPALIVED_NOTIFY is not run: follow the AddressClaims' status.holder instead");
-    const common = {
-      configMap,
-      proxyMode: flags.proxyProtocolMode,
-      ...(flags.watchNamespace ? { namespace: flags.watchNamespace } : {}),
-    };
-    const announce: AnnounceSpec = {
-      protocol: "VRRP",
-      ...(flags.iface ? { interface: flags.iface } : {}),
-      ...(selector && Object.keys(selector).length > 0 ? { nodeSelector: { matchLabels: { ...selector } } } : {}),
-    };
-    const node = startVipNode({
-      ...parts,
-      ...common,
-      nodeName,
-      dir: flags.dir,
-      proxyVersion: flags.proxyProtocolVersion,
-      releaseVips: flags.releaseVips,
-      dataplane: () => Promise.resolve(startDataPlane(flags.dataplane, { metrics, signal, clock, log })),
-      commands: systemCommands,
-    });
-    const status = await startStatusEndpoint({
-      option: "--http-port",
-      at: `0.0.0.0:${flags.httpPort}`,
-      unready: () => node.failure(),
-      metrics,
-      more(path) {
-        if (path !== "/health") return undefined;
-        const why = node.failure();
-        return why === undefined ? [200, "OK\n"] : [503, `${why}\n`];
-      },
-    });
-    signal.addEventListener("abort", () => status.close(), { once: true });
-    const lease = {
-      namespace: process.env["POD_NAMESPACE"] ?? configMap.namespace,
-      name: `fairlead-keepalived-vip-${configMap.name}`.slice(0, 253),
-    };
-    const leader = leadOne(parts, lease, (until) => {
-      const controller = startKeepalivedVip({
+  await runFrontEnd(
+    client,
+    flags.logLevel,
+    async (parts) => {
+      const { log, signal, metrics, clock } = parts;
+      const pod = await ownPod(client);
+      const selector = flags.nodeSelector === undefined ? pod?.spec?.nodeSelector : labelsOf(flags.nodeSelector);
+      const nodeName = flags.node ?? process.env["NODE_NAME"] ?? pod?.spec?.nodeName ?? hostname();
+      if (flags.vrrpVersion === 2)
+        log.info({}, "--vrrp-version 2: version 3 is spoken, as only one's own nodes hear it");
+      if (process.env["KEEPALIVED_NOTIFY"])
+        log.warn({}, "KEEPALIVED_NOTIFY is not run: follow the AddressClaims' status.holder instead");
+      const common = {
+        configMap,
+        proxyMode: flags.proxyProtocolMode,
+        ...(flags.watchNamespace ? { namespace: flags.watchNamespace } : {}),
+      };
+      const announce: AnnounceSpec = {
+        protocol: "VRRP",
+        ...(flags.iface ? { interface: flags.iface } : {}),
+        ...(selector && Object.keys(selector).length > 0 ? { nodeSelector: { matchLabels: { ...selector } } } : {}),
+      };
+      const node = startVipNode({
         ...parts,
         ...common,
-        announce,
-        firstGroup: Math.max(1, flags.vrid),
-        withdraw: flags.withdrawWithoutEndpoints,
-        ...(flags.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {}),
-        signal: until,
+        nodeName,
+        dir: flags.dir,
+        proxyVersion: flags.proxyProtocolVersion,
+        releaseVips: flags.releaseVips,
+        dataplane: () => Promise.resolve(startDataPlane(flags.dataplane, { metrics, signal, clock, log })),
+        commands: systemCommands,
       });
-      controller.ready.catch((error: unknown) => log.error({ error: String(error) }, "the ConfigMap is not followed"));
-      return controller.stopped;
-    });
-    return [node, leader];
-  });
+      const status = await startStatusEndpoint({
+        option: "--http-port",
+        at: `0.0.0.0:${flags.httpPort}`,
+        unready: () => node.failure(),
+        metrics,
+        more(path) {
+          if (path !== "/health") return undefined;
+          const why = node.failure();
+          return why === undefined ? [200, "OK\n"] : [503, `${why}\n`];
+        },
+      });
+      signal.addEventListener("abort", () => status.close(), { once: true });
+      const lease = {
+        namespace: process.env["POD_NAMESPACE"] ?? configMap.namespace,
+        name: `fairlead-keepalived-vip-${configMap.name}`.slice(0, 253),
+      };
+      const leader = leadOne(parts, lease, (until) => {
+        const controller = startKeepalivedVip({
+          ...parts,
+          ...common,
+          announce,
+          firstGroup: Math.max(1, flags.vrid),
+          withdraw: flags.withdrawWithoutEndpoints,
+          ...(flags.probe ? { probe: createNeighbourProbe(systemCommands, clock) } : {}),
+          signal: until,
+        });
+        controller.ready.catch((error: unknown) =>
+          log.error({ error: String(error) }, "the ConfigMap is not followed"),
+        );
+        return controller.stopped;
+      });
+      return [node, leader];
+    },
+    [
+      {
+        resource: resources.ConfigMap,
+        query: { namespace: configMap.namespace, fieldSelector: `metadata.name=${configMap.name}` },
+      },
+    ],
+  );
 }
 
 /** The pod that this runs in, where it says so (POD_NAME, POD_NAMESPACE). */

@@ -3,7 +3,7 @@ export type * from "./informer.ts";
 export type * from "./controller.ts";
 export { startInformer } from "./start-informer.ts";
 export type { Informer } from "./informer.ts";
-export { createInformers, type Informers } from "./informers.ts";
+export { createInformers, type Informers, type InformerScope } from "./informers.ts";
 export { startController } from "./start-controller.ts";
 export { createWorkQueue, type WorkQueue, type WorkQueueStats } from "./work-queue.ts";
 export { createFakeClient, type FakeCall, type FakeClient } from "./fake.ts";

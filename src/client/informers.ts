@@ -1,6 +1,6 @@
 import type { KubeObject, Resource } from "../kube/index.ts";
 import type { Clock, Logger } from "../system/index.ts";
-import type { Client } from "./client.ts";
+import type { Client, ListQuery } from "./client.ts";
 import type { Informer } from "./informer.ts";
 import { type IndexedInformer, startIndexedInformer } from "./start-informer.ts";
 
@@ -18,12 +18,20 @@ export interface Informers {
   ): Informer<KubeObject>;
 }
 
+/** Which objects of a kind are looked at, where not all are: so a process needs no right to read the others. */
+export interface InformerScope {
+  readonly resource: Resource;
+  readonly query: Pick<ListQuery, "namespace" | "labelSelector" | "fieldSelector">;
+}
+
 /** They stop when the signal aborts. Two parts that use an index of the same name must mean the same by it. */
 export function createInformers(
   client: Client,
-  options: { signal: AbortSignal; log: Logger; clock?: Clock },
+  { scopes = [], ...options }: { signal: AbortSignal; log: Logger; clock?: Clock; scopes?: readonly InformerScope[] },
 ): Informers {
   const started = new Map<string, unknown>();
+  const queryOf = ({ group, plural }: Resource) =>
+    scopes.find(({ resource }) => resource.group === group && resource.plural === plural)?.query;
   const find = <T extends KubeObject>(
     resource: Resource<T>,
     indexes: Readonly<Record<string, (object: T) => readonly string[]>>,
@@ -31,7 +39,11 @@ export function createInformers(
   ): Informer<T> => {
     const id = `${resource.group}/${resource.plural}${metadataOnly ? " metadata" : ""}`;
     let informer = started.get(id) as IndexedInformer<T> | undefined;
-    if (!informer) started.set(id, (informer = startIndexedInformer(client, resource, { ...options, metadataOnly })));
+    if (!informer)
+      started.set(
+        id,
+        (informer = startIndexedInformer(client, resource, { ...options, ...queryOf(resource), metadataOnly })),
+      );
     for (const [name, index] of Object.entries(indexes)) informer.addIndex(name, index);
     return informer;
   };

@@ -35,6 +35,12 @@ export interface HpLoadBalancerOptions {
 
 const label = { name: "app", value: "loadbalancer" };
 
+/** What has to be looked at of all ConfigMaps: those with the label, of one namespace or of all. */
+export const configMapsOfHp = (namespace?: string): { labelSelector: string; namespace?: string } => ({
+  labelSelector: `${label.name}=${label.value}`,
+  ...(namespace === undefined ? {} : { namespace }),
+});
+
 /** Follows ConfigMaps with the label `app: loadbalancer`: each gets a load balancer for the Service it names, and is told its address. */
 export function startHpLoadBalancer(options: HpLoadBalancerOptions): Component {
   const { client, informers, backend, signal, clock } = options;

@@ -1,2 +1,2 @@
-export { startHpLoadBalancer, type HpLoadBalancerOptions } from "./controller.ts";
+export { configMapsOfHp, startHpLoadBalancer, type HpLoadBalancerOptions } from "./controller.ts";
 export type { HpBackend } from "./plan.ts";

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { messageOf, type Client, type Informers } from "../../../client/index.ts";
 import { resources } from "../../../kube/index.ts";
 import type { DataPlane } from "../../../dataplane/index.ts";
@@ -45,6 +45,12 @@ export interface VipNode extends Component {
 const gather = 20;
 const again = 1_000;
 
+/** Sets `ip_nonlocal_bind`. In a pod it can only be read, and its manifest has set it. */
+async function bindAnywhere(family: string): Promise<void> {
+  const file = `/proc/sys/net/${family}/ip_nonlocal_bind`;
+  if ((await readFile(file, "utf8")).trim() !== "1") await writeFile(file, "1");
+}
+
 /** What one node does for a ConfigMap of keepalived-vip: it holds addresses by VRRP, and leads the packets of those that say PROXY. */
 export function startVipNode(options: VipNodeOptions): VipNode {
   const { informers, configMap, signal, clock } = options;
@@ -88,7 +94,7 @@ export function startVipNode(options: VipNodeOptions): VipNode {
     if (!dataplane) {
       // A port can be opened before the node holds the address, so that it serves from the first moment.
       for (const family of ["ipv4", "ipv6"])
-        await writeFile(`/proc/sys/net/${family}/ip_nonlocal_bind`, "1").catch((error: unknown) =>
+        await bindAnywhere(family).catch((error: unknown) =>
           log.warn(
             { family, error: messageOf(error) },
             "ip_nonlocal_bind cannot be set: ports open only on the holder",
