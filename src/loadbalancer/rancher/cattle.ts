@@ -153,12 +153,10 @@ export function createCattle(config: CattleConfig): Cattle {
       return isThere(found) ? found : undefined;
     },
     create: async (kind, body, signal) =>
-      call({ method: "POST", url: await collection(kind, signal), json: body }, signal),
+      call({ method: "POST", url: await collection(kind, signal), json: body, secrets: keysIn(body) }, signal),
     async update(kind, id, body, signal) {
-      await call(
-        { method: "PUT", url: `${await collection(kind, signal)}/${encodeURIComponent(id)}`, json: body },
-        signal,
-      );
+      const url = `${await collection(kind, signal)}/${encodeURIComponent(id)}`;
+      await call({ method: "PUT", url, json: body, secrets: keysIn(body) }, signal);
     },
     async act(resource, action, signal, input) {
       const actions = resource.at("actions");
@@ -209,6 +207,9 @@ export function createCattle(config: CattleConfig): Cattle {
     },
   };
 }
+
+/** The key of a certificate. */
+const keysIn = (body: object): readonly string[] => ("key" in body && typeof body.key === "string" ? [body.key] : []);
 
 /** A change that Rancher tells of; undefined: a ping, or something that nobody can read. */
 function eventIn(text: string): { type: string; resource: Shape } | undefined {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import type { Exposure, ExposureKey, HttpBackend } from "../provider/contract.ts";
+import { ProviderFailure, type Exposure, type ExposureKey, type HttpBackend } from "../provider/contract.ts";
 import { frontends, readStickiness, stickinessName, whole, type Stickiness } from "./annotations.ts";
 
 const scheduler = "io.rancher.scheduler.";
@@ -47,6 +47,8 @@ export interface Desired {
 }
 
 const mostName = 63;
+/** Rancher asks its load balancers there whether they are well, and takes no rule for it. */
+const healthPort = 42;
 
 /** `namespace-separator-name`, as lb-controller has it; what is longer than Rancher's names is cut and gets a hash. */
 export function balancerName({ namespace, name }: ExposureKey, separator: string): string {
@@ -56,10 +58,25 @@ export function balancerName({ namespace, name }: ExposureKey, separator: string
   return `${whole.replaceAll(/[^a-z0-9-]/g, "-").slice(0, mostName - 13)}-${hash}`;
 }
 
+/** What the first lb-controllers named the same; undefined: they could not. */
+export function formerName({ namespace, name }: ExposureKey): string | undefined {
+  const whole = `${namespace}-${name}`;
+  return whole.length <= mostName && /^[a-z0-9-]+$/.test(whole) ? whole : undefined;
+}
+
+/** What Rancher's pages show of a load balancer beside its name. */
+export const descriptionOf = ({ cluster, namespace, name }: ExposureKey): string =>
+  `Ingress ${namespace}/${name} of the cluster ${cluster}`;
+
 /** Pure. Throws ProviderFailure Refused for an annotation that cannot be read. */
 export function desiredOf({ key, http, annotations }: Exposure, separator: string): Desired {
   const name = balancerName(key, separator);
   const ports = frontends(annotations, (http?.certificates.length ?? 0) > 0);
+  if (ports.some(({ port }) => port === healthPort))
+    throw new ProviderFailure(
+      "Refused",
+      `annotations http.port and https.port: Rancher keeps ${healthPort} for itself`,
+    );
   const certificates = (http?.certificates ?? []).map(({ name: secret, pair }) =>
     pair ? { name: certificateName(name, secret), pair } : { name: secret },
   );

@@ -10,7 +10,16 @@ import {
 import { textIn, type Shape } from "../provider/shape.ts";
 import { createCattle, type Cattle, type CattleVersion } from "./cattle.ts";
 import { annotationPrefixes } from "./annotations.ts";
-import { balancerName, desiredOf, linkOf, type Desired, type Target, type WantedCertificate } from "./desired.ts";
+import {
+  balancerName,
+  descriptionOf,
+  desiredOf,
+  formerName,
+  linkOf,
+  type Desired,
+  type Target,
+  type WantedCertificate,
+} from "./desired.ts";
 import { ownerInText, ownerMetadata, ownerText, readBalancer, readCertificate, type Balancer } from "./model.ts";
 import { planRancher, planRancherRemoval, ruleLine, targetText, type Observed, type RancherStep } from "./plan.ts";
 
@@ -83,10 +92,16 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
     return found ?? (await cattle.create(stacks, { name, externalId: `${name}://` }, signal)).at("id").text();
   }
 
-  async function balancerNamed(name: string, version: CattleVersion, signal: AbortSignal): Promise<Shape | undefined> {
+  /** The load balancer of an Ingress, or one of somebody else that has its name; also under the name that the first lb-controllers gave it. */
+  async function balancerOf(key: ExposureKey, version: CattleVersion, signal: AbortSignal): Promise<Shape | undefined> {
     const stack = await stackId(version, signal);
     if (stack === undefined) return undefined;
-    return (await cattle.list(balancers, { name, [words[version].stackId]: stack }, signal))[0];
+    const named = async (name: string) =>
+      (await cattle.list(balancers, { name, [words[version].stackId]: stack }, signal))[0];
+    const found = await named(balancerName(key, separator));
+    const former = found ? undefined : formerName(key);
+    const old = former === undefined ? undefined : await named(former);
+    return found ?? (old && isOf(readBalancer(old, version), key, version) ? old : undefined);
   }
 
   const isTakenOver = (found: Balancer, version: CattleVersion) =>
@@ -147,9 +162,8 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
 
   async function observe(key: ExposureKey, signal: AbortSignal): Promise<Observed | undefined> {
     const version = await cattle.version(signal);
-    const name = balancerName(key, separator);
     const [shape, allCertificates] = [
-      await balancerNamed(name, version, signal),
+      await balancerOf(key, version, signal),
       (await cattle.list("certificates", {}, signal)).map(readCertificate),
     ];
     const found = shape && readBalancer(shape, version);
@@ -179,7 +193,7 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
   async function create(desired: Desired, signal: AbortSignal): Promise<StepResult> {
     const version = await cattle.version(signal);
     const { name, key } = desired;
-    const there = await balancerNamed(name, version, signal);
+    const there = await balancerOf(key, version, signal);
     if (there) {
       const found = readBalancer(there, version);
       if (isOf(found, key, version)) return done;
@@ -202,6 +216,7 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
       balancers,
       {
         name,
+        description: descriptionOf(key),
         externalId: `${stack}://${name}`,
         [field]: await ensureStack(version, signal),
         metadata: ownerMetadata(key),
@@ -232,7 +247,7 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
 
   async function setRules(desired: Desired, signal: AbortSignal): Promise<StepResult> {
     const version = await cattle.version(signal);
-    const there = await balancerNamed(desired.name, version, signal);
+    const there = await balancerOf(desired.key, version, signal);
     if (!there) return failed("Conflict", `load balancer ${desired.name} is gone`);
     const found = readBalancer(there, version);
     const { id } = found;
@@ -340,14 +355,15 @@ export function rancherProvider(cattle: Cattle, { separator, poll }: RancherOpti
         return create(input.desired, signal);
       case "adopt": {
         const version = await cattle.version(signal);
-        const there = await balancerNamed(input.desired.name, version, signal);
-        if (there)
-          await cattle.update(balancers, there.at("id").text(), { metadata: ownerMetadata(input.desired.key) }, signal);
+        const there = await balancerOf(input.desired.key, version, signal);
+        const { key } = input.desired;
+        const body = { metadata: ownerMetadata(key), description: descriptionOf(key) };
+        if (there) await cattle.update(balancers, there.at("id").text(), body, signal);
         return done;
       }
       case "rescale": {
         const version = await cattle.version(signal);
-        const there = await balancerNamed(input.desired.name, version, signal);
+        const there = await balancerOf(input.desired.key, version, signal);
         if (there) await cattle.update(balancers, there.at("id").text(), { scale: input.desired.scale ?? 1 }, signal);
         return done;
       }

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { converge, remove, runContract, type Exposure } from "../../../src/loadbalancer/provider/index.ts";
+import { selfSigned } from "../../../src/dataplane/self-signed.ts";
 import { createProvider } from "../../../src/loadbalancer/rancher/index.ts";
 import { accessKey, createRancher, secretKey, type Rancher } from "./server.mjs";
 
@@ -89,6 +90,102 @@ describe.each(["v2-beta", "v1"] as const)("Rancher %s", (version) => {
     expect(rancher.state().log).toHaveLength(writes);
   });
 
+  /** What Rancher's own pages make of the API's answers for each load balancer of its stack: its models loadbalancerservice.js and portrule.js. */
+  async function pages() {
+    const base = `${new URL(url).origin}/${version}/projects/1a5`;
+    const headers = { authorization: `Basic ${Buffer.from(`${accessKey}:${secretKey}`).toString("base64")}` };
+    const get = async (path: string) => (await (await fetch(`${base}/${path}`, { headers })).json()) as Found;
+    const list = async (path: string) => (await get(path)).data;
+    const isV1 = version === "v1";
+    const name = isV1 ? "kubernetes-ingress-controllers" : "kubernetes-ingress-lbs";
+    const [stack] = await list(`${isV1 ? "environments" : "stacks"}?name=${name}`);
+    const found = await list(`loadbalancerservices?${isV1 ? "environmentId" : "stackId"}=${stack?.id}`);
+    const shown = [];
+    for (const one of found) {
+      const rules = one.lbConfig?.portRules ?? [];
+      const secure = isV1
+        ? (one.launchConfig.labels["io.rancher.loadbalancer.ssl.ports"] ?? "").split(",").map(Number)
+        : rules.filter(({ protocol }) => ["tls", "https", "sni"].includes(protocol)).map((rule) => rule.sourcePort);
+      const links = one.launchConfig.ports.flatMap((spec) => {
+        const port = Number(spec.split(":")[0]);
+        const at = one.publicEndpoints.find((point) => point.port === port);
+        return at ? [`${secure.includes(port) ? "https" : "http"}://${at.ipAddress}:${port}`] : [];
+      });
+      const ids = isV1
+        ? (await list(`serviceconsumemaps?serviceId=${one.id}`)).map(({ consumedServiceId }) => consumedServiceId)
+        : rules.map(({ serviceId }) => serviceId);
+      const to = await Promise.all([...new Set(ids)].map(async (id) => (await get(`kubernetesservices/${id}`)).name));
+      const first = isV1 ? one.defaultCertificateId : one.lbConfig?.defaultCertificateId;
+      const certificate = first ? (await get(`certificates/${first}`)).name : undefined;
+      shown.push({ name: one.name, state: one.state, description: one.description, links, to, certificate });
+    }
+    return shown;
+  }
+  interface Found {
+    readonly data: readonly Found[];
+    readonly id: string;
+    readonly name: string;
+    readonly state: string;
+    readonly description?: string;
+    readonly consumedServiceId: string;
+    readonly defaultCertificateId?: string;
+    readonly launchConfig: { readonly ports: readonly string[]; readonly labels: Readonly<Record<string, string>> };
+    readonly publicEndpoints: readonly { readonly ipAddress: string; readonly port: number }[];
+    readonly lbConfig?: {
+      readonly defaultCertificateId?: string;
+      readonly portRules?: readonly {
+        readonly sourcePort: number;
+        readonly protocol: string;
+        readonly serviceId: string;
+      }[];
+    };
+  }
+
+  test("Rancher's own pages show it: in its stack, with ports that lead there, Services, certificate and what it is for", async () => {
+    const { http } = exposure();
+    const pair = selfSigned(Date.now(), ["foo.example"]);
+    await make(
+      exposure({ http: { rules: http?.rules ?? [], certificates: [{ name: "tls", hosts: ["foo.example"], pair }] } }),
+    );
+    expect(await pages()).toEqual([
+      {
+        name: "contract-rancherlb-web",
+        state: "active",
+        description: "Ingress contract/web of the cluster lab",
+        links: ["http://127.98.0.1:80", "https://127.98.0.1:443"],
+        to: ["web"],
+        certificate: expect.stringMatching(/^contract-rancherlb-web-[0-9a-f]{8}-tls$/) as string,
+      },
+    ]);
+    expect(rancher.state().invalid).toEqual([]);
+  });
+
+  test("what Rancher repeats of a certificate's key is told to nobody", async () => {
+    rancher.mode["echo"] = true;
+    const pair = selfSigned(Date.now(), ["foo.example"]);
+    const certificates = [{ name: "tls", hosts: ["foo.example"], pair }];
+    const wanted = exposure({ http: { rules: exposure().http?.rules ?? [], certificates } });
+    let message = "";
+    for (let tries = 0; tries < 300 && !message.includes("InvalidFormat"); tries++) {
+      const result = await converge(provider(), wanted, signal);
+      message = "message" in result ? result.message : "";
+      await sleep(10);
+    }
+    expect(message).toMatch(/InvalidFormat/);
+    for (const line of pair.key.split("\n").filter((one) => one.length > 15 && !one.startsWith("-----")))
+      expect(message).not.toContain(line);
+  });
+
+  test("a port that Rancher keeps for itself is refused before anything is made", async () => {
+    const result = await converge(provider(), exposure({ annotations: { "http.port": "42" } }), signal);
+    expect(result).toMatchObject({
+      state: "failed",
+      reason: "Refused",
+      message: expect.stringContaining("42") as string,
+    });
+    expect(rancher.state()).toMatchObject({ balancers: [], log: [] });
+  });
+
   test("annotations of lb-controller: ports, scale, scheduling, stickiness", async () => {
     const annotations = {
       "http.port": "99",
@@ -166,6 +263,22 @@ describe.each(["v2-beta", "v1"] as const)("Rancher %s", (version) => {
     expect(rancher.state().balancers).toMatchObject([
       { name: "contract-rancherlb-web", body: { metadata: { fairlead: { uid: "u-1" } } } },
     ]);
+  });
+
+  test("and one that the first lb-controllers have made, under the name that they gave it", async () => {
+    await make(exposure());
+    const [balancer] = rancher.state().balancers;
+    const former = {
+      name: "contract-web",
+      externalId: String(balancer?.body["externalId"]).replace("-rancherlb-", "-"),
+    };
+    rancher.rename("contract-rancherlb-web", former);
+    await make(exposure());
+    expect(rancher.state().balancers).toMatchObject([
+      { name: "contract-web", body: { metadata: { fairlead: { uid: "u-1" } } } },
+    ]);
+    await settle(() => remove(provider(), exposure().key, signal));
+    expect(rancher.state().balancers).toEqual([]);
   });
 
   test("a Service that Rancher does not know yet is waited for", async () => {

@@ -32,6 +32,7 @@ export interface Rancher {
       readonly addresses: readonly string[];
     }[],
   ): void;
+  rename(name: string, to: { readonly name: string; readonly externalId: string }): void;
   move(host: string): void;
   state(): RancherState;
   close(): Promise<void>;

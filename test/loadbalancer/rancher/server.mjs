@@ -24,6 +24,25 @@ const oneOf =
   (value) =>
     words.includes(value);
 
+/** Where Rancher asks its load balancers whether they are well. */
+const healthPort = 42;
+/** What Rancher adds to each load balancer that is made. */
+const ofRancher = {
+  labels: { "io.rancher.container.agent.role": "environmentAdmin", "io.rancher.container.create_agent": "true" },
+  healthCheck: {
+    port: healthPort,
+    interval: 2_000,
+    responseTimeout: 2_000,
+    healthyThreshold: 2,
+    unhealthyThreshold: 3,
+  },
+};
+const withDefaults = (launch) => ({
+  ...launch,
+  labels: { ...launch.labels, ...ofRancher.labels },
+  healthCheck: ofRancher.healthCheck,
+});
+
 const stickiness = fields({
   name: text,
   cookie: text,
@@ -45,7 +64,11 @@ const portRule = (value) =>
     priority: (one) => whole(one) && one >= 1,
     selector: text,
     backendName: text,
-  })(value) && value.sourcePort !== undefined;
+  })(value) &&
+  value.sourcePort !== undefined &&
+  value.sourcePort !== healthPort &&
+  // Either a selector, or a Service and its port.
+  (value.selector ? !value.serviceId : Boolean(value.serviceId) && value.targetPort !== undefined);
 const lbConfig = fields({
   config: text,
   portRules: list(portRule),
@@ -65,6 +88,7 @@ const writable = {
       name: [text, 2],
       environmentId: [text, 2],
       externalId: [text, 0],
+      description: [text, 1],
       metadata: [map, 1],
       scale: [whole, 1],
       launchConfig: [launchConfig, 2],
@@ -80,6 +104,7 @@ const writable = {
       name: [text, 2],
       stackId: [text, 2],
       externalId: [text, 0],
+      description: [text, 1],
       metadata: [map, 1],
       scale: [whole, 1],
       launchConfig: [launchConfig, 2],
@@ -102,7 +127,7 @@ const singular = (kind) => kind.replace(/s$/, "");
 
 export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
   const haproxy = folder ? createHaproxy(folder) : undefined;
-  const mode = { delay: 15, fail: 0, lose: 0, busy: 0, push: true, versions: ["v1", "v2-beta"] };
+  const mode = { delay: 15, fail: 0, lose: 0, busy: 0, push: true, echo: false, versions: ["v1", "v2-beta"] };
   const invalid = [];
   const log = [];
   let host = hosts[0];
@@ -164,13 +189,15 @@ export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
       transitioning: one.transitioning,
       transitioningMessage: one.message ?? null,
       actions: Object.fromEntries(can.map(action)),
-      publicEndpoints: one.endpoints.map((ipAddress) => ({
-        type: "publicEndpoint",
-        ipAddress,
-        port: 80,
-        hostId: "1h1",
-        instanceId: "1i1",
-      })),
+      publicEndpoints: one.endpoints.flatMap((ipAddress) =>
+        body.launchConfig.ports.map((ports) => ({
+          type: "publicEndpoint",
+          ipAddress,
+          port: Number(ports.split(":")[0]),
+          hostId: "1h1",
+          instanceId: "1i1",
+        })),
+      ),
       removed: one.state === "removed" ? new Date().toISOString() : null,
     };
   }
@@ -301,6 +328,7 @@ export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
     const wrong = check(version, kind, body, true);
     if (wrong) return wrong;
     if (kind === "certificates") {
+      if (mode.echo) return bad(422, "InvalidFormat", JSON.stringify(body));
       if (!isCertificate(body)) return bad(422, "InvalidFormat", "cert is not a certificate");
       const one = { id: id("c"), ...body };
       certificates.set(one.id, one);
@@ -316,7 +344,14 @@ export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
       )
         return bad(422, "NotUnique", "name");
       if (!/^[a-z0-9-]{1,63}$/i.test(body.name)) return bad(422, "InvalidCharacters", "name");
-      const one = { id: id("s"), name: body.name, stackId, body: { scale: 1, ...body }, endpoints: [], links: [] };
+      const one = {
+        id: id("s"),
+        name: body.name,
+        stackId,
+        body: { scale: 1, ...body, launchConfig: withDefaults(body.launchConfig) },
+        endpoints: [],
+        links: [],
+      };
       balancers.set(one.id, one);
       become(one, "registering", "inactive");
       return [201, shown(kind, one, version, base)];
@@ -524,6 +559,12 @@ export function createRancher({ folder, hosts = ["127.98.0.1"] } = {}) {
         }
       }
       void program();
+    },
+    /** A load balancer is as if another program had made it: with that name and external id, and nobody's. */
+    rename(name, { name: to, externalId }) {
+      const one = [...balancers.values()].find((each) => each.name === name && each.state !== "removed");
+      one.name = to;
+      Object.assign(one.body, { name: to, externalId, metadata: undefined });
     },
     /** Load balancers are on another host from now on. */
     move(to) {
