@@ -59,11 +59,17 @@ const sessionName = "fairlead";
 export function createElb(config: AwsConfig, version: string, now: () => Date = () => new Date()): Elb {
   let taken: { readonly keys: AwsKeys; readonly expires: number } | undefined;
   let taking: Promise<AwsKeys> | undefined;
+  /** The web identity token that was sent last. */
+  let identity = "";
+  /** What no message may repeat. */
+  const secrets = (): readonly string[] => [
+    identity,
+    ...[config.keys, taken?.keys].flatMap((keys) => [keys?.secretAccessKey ?? "", keys?.sessionToken ?? ""]),
+  ];
   const api = createApi({
     timeout: config.timeout,
     ...(config.ca === undefined ? {} : { ca: config.ca }),
-    secrets: () =>
-      [config.keys, taken?.keys].flatMap((keys) => [keys?.secretAccessKey ?? "", keys?.sessionToken ?? ""]),
+    secrets,
   });
   const place = (service: string) => config.endpoint ?? `https://${service}.${config.region}.amazonaws.com`;
 
@@ -104,8 +110,11 @@ export function createElb(config: AwsConfig, version: string, now: () => Date = 
       if (!(error instanceof ProviderFailure)) throw error;
     }
     const base = api.failureOf({ method: "POST", url: place("elasticloadbalancing") }, answer);
-    const secrets = [config.keys, taken?.keys].flatMap((keys) => [keys?.secretAccessKey, keys?.sessionToken]);
-    for (const secret of secrets) if (secret) message = message.replaceAll(secret, "***");
+    for (const secret of secrets()) {
+      if (!secret) continue;
+      message = message.replaceAll(secret, "***");
+      code = code.replaceAll(secret, "***");
+    }
     const words = message.replaceAll(/[\p{Cc}\s]+/gu, " ").slice(0, 400);
     const text = `${action} has answered ${answer.status}${code ? ` ${code.slice(0, 80)}` : ""}${words ? `: ${words}` : ""}`;
     return new AwsError(reasonOf(code) ?? base.reason, code, text);
@@ -127,6 +136,7 @@ export function createElb(config: AwsConfig, version: string, now: () => Date = 
       } catch {
         throw new ProviderFailure("Credentials", `the web identity token ${role.tokenFile} cannot be read`);
       }
+      identity = token;
       const input = { ...common, WebIdentityToken: token };
       result = await send("sts", stsVersion, "AssumeRoleWithWebIdentity", input, undefined, signal);
     }

@@ -38,14 +38,16 @@ export async function issueToken(
     client_id: credentials.client,
     scope: `${audience}/.default`,
   });
-  if (credentials.kind === "secret") form.set("client_secret", credentials.secret);
+  const secret = credentials.kind === "secret" ? credentials.secret : readToken(credentials.tokenFile);
+  if (credentials.kind === "secret") form.set("client_secret", secret);
   else {
     form.set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    form.set("client_assertion", readToken(credentials.tokenFile));
+    form.set("client_assertion", secret);
   }
   const url = `${authority}/${encodeURIComponent(credentials.tenant)}/oauth2/v2.0/token`;
   const headers = { "content-type": "application/x-www-form-urlencoded" };
-  return tokenIn(shape((await api.ask({ method: "POST", url, headers, body: form.toString() }, signal)).json()));
+  const request = { method: "POST", url, headers, body: form.toString(), secrets: [secret] } as const;
+  return tokenIn(shape((await api.ask(request, signal)).json()));
 }
 
 /** Read anew each time: who wrote it writes another before it ends. */

@@ -56,6 +56,7 @@ export async function issueToken(
   signal: AbortSignal,
   now: () => number = Date.now,
 ): Promise<BearerToken> {
+  const assertion = credentials.kind === "metadata" ? "" : await assertionOf(credentials, now);
   const answer = await (credentials.kind === "metadata"
     ? api.ask(
         {
@@ -71,10 +72,8 @@ export async function issueToken(
           method: "POST",
           url: credentials.tokenUri,
           headers: { "content-type": "application/x-www-form-urlencoded" },
-          body: new URLSearchParams({
-            grant_type: grantType,
-            assertion: await assertionOf(credentials, now),
-          }).toString(),
+          body: new URLSearchParams({ grant_type: grantType, assertion }).toString(),
+          secrets: [assertion],
         },
         signal,
       ));

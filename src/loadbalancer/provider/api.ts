@@ -22,6 +22,8 @@ export interface ApiRequest {
   readonly body?: string;
   /** Never by a proxy: what is asked is this machine's own metadata service. */
   readonly isDirect?: boolean;
+  /** Texts in it that no message may repeat, beside those of the options. */
+  readonly secrets?: readonly string[];
 }
 
 /** How calls leave this process. */
@@ -99,7 +101,7 @@ export function createApi(options: ApiOptions = {}): Api {
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (error instanceof ProviderFailure) throw error;
-        const why = limit.aborted ? `no whole answer within ${timeout} ms` : clean(causeOf(error));
+        const why = limit.aborted ? `no whole answer within ${timeout} ms` : clean(causeOf(error), request);
         throw new ProviderFailure("Unavailable", `${place(request)}: ${why}`);
       }
     },
@@ -110,7 +112,7 @@ export function createApi(options: ApiOptions = {}): Api {
     },
     failureOf(request, answer) {
       const { status } = answer;
-      const words = clean(messageOfBody(answer) ?? "");
+      const words = clean(messageOfBody(answer) ?? "", request);
       const reason = options.reasonOf?.(answer, words) ?? reasonOfStatus(status);
       const again = retryAfter(answer.header("retry-after"));
       const message = `${place(request)} has answered ${status}${words ? `: ${words}` : ""}`;
@@ -128,12 +130,21 @@ export function createApi(options: ApiOptions = {}): Api {
   }
 
   /** Cut to a line of a condition, without control characters and secrets. */
-  function clean(text: string): string {
-    let line = text.replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, " ").trim();
-    for (const secret of options.secrets?.() ?? []) if (secret.length > 2) line = line.replaceAll(secret, "***");
+  function clean(text: string, { secrets = [] }: ApiRequest): string {
+    let line = oneLine(text);
+    for (const secret of [...secrets, ...(options.secrets?.() ?? [])])
+      for (const part of partsOf(secret)) line = line.replaceAll(part, "***");
     return line.length > mostMessage ? `${line.slice(0, mostMessage)}...` : line;
   }
   return api;
+}
+
+const oneLine = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, " ").trim();
+
+/** What of a secret may be in a message: all of it, and the lines of a key, also as JSON writes them. */
+function partsOf(secret: string): readonly string[] {
+  const lines = secret.includes("\n") ? secret.split("\n").filter((line) => line.length > 15) : [];
+  return [oneLine(secret), ...lines].filter(({ length }) => length > 2);
 }
 
 const jsonType = { "content-type": "application/json" };

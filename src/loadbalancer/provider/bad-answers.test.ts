@@ -1,14 +1,29 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { converge } from "./converge.ts";
-import { everyProvider, secret } from "./every-provider.ts";
+import { createProvider as createAws } from "../aws/index.ts";
+import { converge, type Convergence } from "./converge.ts";
+import {
+  assumed,
+  everyProvider as all,
+  awsSubject,
+  azureSubject,
+  privateKey,
+  secret,
+  service,
+  type Asked,
+  type Said,
+  type Subject,
+} from "./every-provider.ts";
 
 // Whatever the other side answers, to the first call or to those after a login: a failure with its reason, no secret in it, and nothing written.
 const { signal } = new AbortController();
 
-type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+type Answer = (response: ServerResponse, request: IncomingMessage, body: string) => void;
 const say =
   (body: string | Buffer, status = 200, headers: Record<string, string> = {}): Answer =>
   (response) => {
@@ -51,13 +66,26 @@ const faults: readonly (readonly [string, Answer])[] = [
   ["an error with control characters", json({ message: `a\u0000b\u001b[31m\nc${"x".repeat(10_000)}` }, 400)],
   ["a hundred thousand lists in each other", say("[".repeat(100_000))],
   ["bytes that are no UTF-8", say(Buffer.from([0xff, 0xfe, 0x7b, 0x80]))],
+  [
+    "400 that repeats all that it was sent",
+    (response, { headers }, body) => {
+      const said = `${headers.authorization ?? ""} ${JSON.stringify(headers)} ${decodeURIComponent(body.replaceAll("+", " "))} ${body}`;
+      json({ message: said, detail: said, faultstring: said, error: { message: said }, error_description: said }, 400)(
+        response,
+        {} as IncomingMessage,
+        "",
+      );
+    },
+  ],
   ["entities of its own", say('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')],
 ];
 
 let server: Server;
 let url = "";
-let answer: Answer = say("");
-let login: ReadonlyMap<string, Answer> = new Map();
+let fault: Answer = say("");
+let login: ReadonlyMap<string, Said> = new Map();
+/** What is answered but for the login; undefined: the fault. */
+let known: (asked: Asked) => Said | undefined = () => undefined;
 const writes: string[] = [];
 
 beforeAll(async () => {
@@ -65,10 +93,15 @@ beforeAll(async () => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
-      const { pathname } = new URL(request.url ?? "/", "http://x");
-      const isLogin = /login|token/.test(pathname) || /^Action=(Describe|Assume)/.test(body);
-      if (request.method !== "GET" && !isLogin) writes.push(`${request.method} ${pathname}`);
-      (login.get(pathname) ?? answer)(response, request);
+      const { method = "", url: target = "/" } = request;
+      const path = new URL(target, "http://x").pathname;
+      const [, action] = /^Action=(\w+)/.exec(body) ?? [];
+      const asked = { method, path, ...(action === undefined ? {} : { action }) };
+      const isLogin = /login|token/.test(path) || /^(?:Describe|Assume)/.test(action ?? "");
+      const said = login.get(action ?? path) ?? known(asked);
+      if (said) return say(said.body, said.status, said.headers)(response, request, body);
+      if (method !== "GET" && !isLogin) writes.push(`${method} ${path}`);
+      return fault(response, request, body);
     });
   });
   server.listen(0, "127.0.0.1");
@@ -80,27 +113,86 @@ afterAll(() => {
   server.close();
 });
 
-// AWS has no login: what comes later is what comes first.
+/** The password, also as HTTP's basic authentication has it, and lines of the key. */
+const secrets = [
+  secret,
+  Buffer.from(`a:${secret}`).toString("base64"),
+  Buffer.from(`u:${secret}`).toString("base64"),
+  ...privateKey.split("\n").slice(1, 3),
+];
+const reasons = ["Refused", "Credentials", "Throttled", "Unavailable", "Broken", "Quota", "Conflict"];
+
+/** Says why, in words that may stand in a condition. */
+function isTold(result: Convergence): void {
+  expect(["failed", "pending"]).toContain(result.state);
+  const { message } = result as Extract<Convergence, { message: string }>;
+  if (result.state === "failed") expect(reasons).toContain(result.reason);
+  expect(message.length).toBeGreaterThan(10);
+  expect(message.length).toBeLessThan(800);
+  expect(message).not.toMatch(/\p{Cc}/u);
+  const text = JSON.stringify(result);
+  for (const one of secrets) expect(text).not.toContain(one);
+}
+
+const tokenFile = join(mkdtempSync(join(tmpdir(), "fairlead-answers-")), "token");
+writeFileSync(tokenFile, secret);
+afterAll(() => rmSync(dirname(tokenFile), { recursive: true, force: true }));
+
+/** All of them, and those with other credentials. */
+const everyProvider: readonly Subject[] = [
+  ...all,
+  {
+    ...awsSubject("aws with a web identity", createAws, service, {
+      roleArn: "arn:aws:iam::1:role/r",
+      webIdentityTokenFile: tokenFile,
+    }),
+    login: () => new Map([["AssumeRoleWithWebIdentity", assumed("AssumeRoleWithWebIdentity")]]),
+  },
+  azureSubject("azure with a federated token", { federatedTokenFile: tokenFile }),
+];
+
+/** Only who never answers is waited for. */
+const patience = (what: string, ms: number) => ({
+  timeoutMs: ["a body that never ends", "no answer"].includes(what) ? ms : 10_000,
+});
+
+// Who has no login: what comes later is what comes first.
 const cases = everyProvider.flatMap((subject) => [
   { ...subject, when: "at first", isLate: false },
   ...(subject.login("http://x").size > 0 ? [{ ...subject, when: "after its login", isLate: true }] : []),
 ]);
 
 describe.each(cases)("$name is told $when", ({ create, desired, login: loginOf, isLate }) => {
-  test.each(faults)("%s", async (_, fault) => {
-    const answers = isLate ? [...loginOf(url)] : [];
-    login = new Map(answers.map(([path, { value, status, headers }]) => [path, json(value, status, headers)]));
-    answer = fault;
+  test.each(faults)("%s", async (what, answer) => {
+    login = isLate ? loginOf(url) : new Map();
+    known = () => undefined;
+    fault = answer;
     writes.length = 0;
-    const result = await converge(create(url), desired, signal);
+    const result = await converge(create(url, patience(what, 250)), desired, signal);
+    isTold(result);
     expect(result.state).toBe("failed");
-    const { reason, message } = result as Extract<typeof result, { state: "failed" }>;
-    expect(["Refused", "Credentials", "Throttled", "Unavailable", "Broken"]).toContain(reason);
-    expect(message.length).toBeGreaterThan(10);
-    expect(message.length).toBeLessThan(800);
-    expect(message).not.toMatch(/\p{Cc}/u);
-    expect(JSON.stringify(result)).not.toContain(secret);
     expect(result.addresses).toBeUndefined();
     expect(writes).toEqual([]);
   });
 });
+
+/** What costs time has been seen at the first call. */
+const costly = new Set(["17 MiB", "a hundred thousand lists in each other", "a body that never ends"]);
+
+// Nothing exists, and that is said as it should be: the first that is made, and all after it, are answered so.
+describe.each(everyProvider)(
+  "$name is told when it makes something",
+  ({ create, desired, login: loginOf, nothing }) => {
+    test.each(faults.filter(([what]) => !costly.has(what)))("%s", async (what, answer) => {
+      login = loginOf(url);
+      known = nothing;
+      fault = answer;
+      writes.length = 0;
+      const result = await converge(create(url, patience(what, 600)), desired, signal);
+      isTold(result);
+      expect(result.addresses ?? []).toEqual([]);
+      expect(writes, JSON.stringify(result)).not.toEqual([]);
+      expect(writes.length).toBeLessThan(200);
+    });
+  },
+);
