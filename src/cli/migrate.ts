@@ -10,16 +10,18 @@ import {
   type GatewayObjects,
   gatewayObjects,
   type GatewayTarget,
+  type Problem,
   probeModels,
   type ReplayReport,
   type RoutingModel,
+  type StreamServices,
   translateGateways,
   translateIngresses,
   type Translation,
 } from "../routing/index.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
 import { type Moving, noSlices, readMoving, type ReadFlags } from "./migrate/read.ts";
-import { type MigrationReport, migrationText } from "./migrate/text.ts";
+import { type MigrationReport, migrationText, type StreamVerdict } from "./migrate/text.ts";
 import { parseTextFormat, render, type TextFormat } from "./output.ts";
 
 interface Flags extends ReadFlags {
@@ -42,7 +44,12 @@ export function migrateCommand(): Command {
     )
     .option("--kubeconfig <file>", "the cluster that they are on (default: KUBECONFIG, else a cluster of ours)")
     .option("--context <name>", "context of the kubeconfig")
-    .option("--config-map <namespace/name>", "ingress-nginx's ConfigMap: defaults for what annotations do not say")
+    .option(
+      "--config-map <namespace/name>",
+      "ingress-nginx's ConfigMap: defaults for what annotations do not say (default: what its controller names)",
+    )
+    .option("--tcp-services-configmap <namespace/name>", "its ConfigMap of TCP ports (default: the same)")
+    .option("--udp-services-configmap <namespace/name>", "that of UDP ports")
     .addOption(
       new Option("--class <name>", "class whose Ingresses are meant (default: those of ingress-nginx)").argParser(
         collect,
@@ -104,6 +111,7 @@ async function migrate(flags: Flags): Promise<{ differs: boolean }> {
     options: moving.options,
     problems: translation.problems,
   });
+  const streams = streamVerdicts(moving.streams, translation.problems);
   const made =
     flags.to === undefined ? undefined : gatewayObjects(translation.model, target, lookupsOf(moving, translation));
   const model = made ? modelOf(made, moving) : translation.model;
@@ -111,6 +119,8 @@ async function migrate(flags: Flags): Promise<{ differs: boolean }> {
   const probes = made && probeModels(translation.model, model);
   const report: MigrationReport = {
     ...assessment,
+    controllers: moving.controllers.map(({ object, flags: each }) => ({ object, flags: each })),
+    streams,
     others: moving.others,
     warnings: moving.warnings,
     ...(replay ? { replay } : {}),
@@ -124,9 +134,14 @@ async function migrate(flags: Flags): Promise<{ differs: boolean }> {
     process.stderr.write(migrationText(report));
     process.stdout.write((await Promise.all(objects.map((each) => render(each, "yaml")))).join("---\n"));
   } else process.stdout.write(migrationText(report));
+  const judged = [
+    ...report.ingresses,
+    ...report.options,
+    ...streams,
+    ...report.controllers.flatMap((each) => each.flags),
+  ];
   const differs =
-    report.ingresses.some(({ verdict }) => verdict !== "same" && verdict !== "unneeded") ||
-    report.options.some(({ verdict }) => verdict !== "same" && verdict !== "unneeded") ||
+    judged.some(({ verdict }) => verdict !== "same" && verdict !== "unneeded") ||
     (replay?.different ?? 0) > 0 ||
     (probes?.differences.length ?? 0) > 0 ||
     (made?.notes.length ?? 0) > 0;
@@ -161,7 +176,12 @@ function translate(moving: Moving): Translation {
     secret: moving.secret,
     inspect: () => undefined,
     controllerName: "",
-    nginx: { controllers: [controller], options: moving.options },
+    nginx: {
+      controllers: [controller],
+      options: moving.options,
+      streams: moving.streams,
+      configMap: moving.configMap,
+    },
     ports: { http: 80, https: 443 },
   });
   // Files seldom have the Services: a cluster will say which are missing.
@@ -169,6 +189,22 @@ function translate(moving: Moving): Translation {
     ? translation.problems.filter(({ reason }) => reason !== "ServiceNotFound")
     : translation.problems;
   return { ...translation, problems };
+}
+
+/** What becomes of each line of the ConfigMaps of ports. */
+function streamVerdicts(maps: readonly StreamServices[], problems: readonly Problem[]): StreamVerdict[] {
+  return maps.flatMap(({ transport, configMap }) =>
+    Object.entries(configMap.data ?? {}).map(([port, value]): StreamVerdict => {
+      const problem = problems.find(
+        ({ object, field }) =>
+          object.kind === "ConfigMap" && object.name === configMap.metadata.name && field === `data[${port}]`,
+      );
+      const line = { name: `${transport} ${port}`, value };
+      return problem
+        ? { ...line, verdict: "unreadable", why: problem.message, remedy: problem.remedy }
+        : { ...line, verdict: "same" };
+    }),
+  );
 }
 
 function lookupsOf(moving: Moving, { model }: Translation) {
@@ -228,6 +264,9 @@ function modelOf({ gateway, sets, routes }: GatewayObjects, moving: Moving): Rou
   }).model;
 }
 
+/** Lines of a log after which it is said how far it is read. */
+const progressEvery = 1_000_000;
+
 async function replayFile(path: string, model: RoutingModel, host: string | undefined): Promise<ReplayReport> {
   const replay = createReplay(model, host === undefined ? {} : { host });
   try {
@@ -238,7 +277,11 @@ async function replayFile(path: string, model: RoutingModel, host: string | unde
       input.on("error", reject);
     });
     const read = async (): Promise<void> => {
-      for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) replay.line(line);
+      let lines = 0;
+      for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+        replay.line(line);
+        if (++lines % progressEvery === 0) process.stderr.write(`${lines} lines of the access log are read\n`);
+      }
     };
     await Promise.race([read(), failed]);
   } catch (error) {

@@ -1,6 +1,21 @@
-import type { Assessment, ProbeReport, ReplayReport, Surprise, Verdict, WritingNote } from "../../routing/index.ts";
+import type {
+  Assessment,
+  ControllerReading,
+  ProbeReport,
+  ReplayReport,
+  SettingVerdict,
+  Surprise,
+  Verdict,
+  WritingNote,
+} from "../../routing/index.ts";
+
+/** What becomes of a line of `tcp-services` or `udp-services`; its name is `TCP 5432`. */
+export type StreamVerdict = SettingVerdict;
 
 export interface MigrationReport extends Assessment {
+  /** How ingress-nginx is started, flag by flag. */
+  readonly controllers: readonly Pick<ControllerReading, "object" | "flags">[];
+  readonly streams: readonly StreamVerdict[];
   readonly others: readonly { readonly object: string; readonly why: string }[];
   readonly warnings: readonly string[];
   readonly replay?: ReplayReport;
@@ -19,41 +34,61 @@ const words: Readonly<Record<Verdict, string>> = {
 /** Lines of one kind beyond which only their number is told. */
 const most = 50;
 
-/** A report for people: what is not the same first. */
+/** A report for people: what is not the same first and in full, then the rest by name. */
 export function migrationText(report: MigrationReport): string {
-  const { ingresses, options, surprises, others, replay, gateway } = report;
+  const { ingresses, options, surprises, controllers, streams, others, replay, gateway } = report;
   const blocks: string[] = [];
   const count = (verdict: Verdict): number => ingresses.filter((each) => each.verdict === verdict).length;
   const same = count("same") + count("unneeded");
   blocks.push(
     `${ingresses.length} ${ingresses.length === 1 ? "Ingress" : "Ingresses"} of ingress-nginx: ${same} will behave the same, ${count("differs")} differ, ${count("unreadable")} cannot be read in full, ${count("refused")} would answer 500.`,
   );
-  for (const { object, verdict, annotations, problems } of ingresses) {
-    const lines = [`${object}: ${words[verdict]}`];
-    for (const { name, value, verdict: one, why } of annotations)
-      lines.push(
-        `  ${words[one].padEnd(10)}  ${name}: ${shortened(value)}${why === undefined ? "" : `\n${" ".repeat(14)}${why}`}`,
-      );
-    for (const { field, message, remedy } of problems)
-      lines.push(`  ${"PROBLEM".padEnd(10)}  ${field}: ${message}\n${" ".repeat(14)}${remedy}`);
-    blocks.push(lines.join("\n"));
-  }
-  if (options.length > 0)
+  for (const verdict of ["refused", "unreadable", "differs"] as const)
+    for (const { object, annotations, problems } of ingresses.filter((each) => each.verdict === verdict)) {
+      const lines = [`${object}: ${words[verdict]}`, ...annotations.flatMap(settingLines)];
+      for (const { field, message, remedy } of problems)
+        lines.push(`  ${"PROBLEM".padEnd(10)}  ${field}: ${message}\n${indent}${remedy}`);
+      blocks.push(lines.join("\n"));
+    }
+  const well = ingresses.filter(({ verdict }) => verdict === "same" || verdict === "unneeded");
+  if (well.length > 0)
     blocks.push(
       [
-        "The ConfigMap:",
-        ...options.map(
-          ({ name, value, verdict, why }) =>
-            `  ${words[verdict].padEnd(10)}  ${name}: ${shortened(value)}${why === undefined ? "" : ` (${why})`}`,
+        "The same:",
+        ...limited(
+          well.map(({ object, annotations }) => {
+            const names = annotations.map(({ name }) => name).join(", ");
+            return `  ${object}${names === "" ? "" : `: ${names}`}`;
+          }),
         ),
       ].join("\n"),
     );
+  for (const { object, flags } of controllers) {
+    const told = flags.filter(({ why }) => why !== undefined);
+    blocks.push([`How ingress-nginx is started (${object}):`, ...byVerdict(told).flatMap(settingLines)].join("\n"));
+  }
+  if (options.length > 0) blocks.push(["The ConfigMap:", ...byVerdict(options).flatMap(settingLines)].join("\n"));
+  if (streams.length > 0) blocks.push(["Ports of TCP and UDP:", ...streams.flatMap(settingLines)].join("\n"));
   blocks.push(["What is surprising in ingress-nginx, and kept:", ...surprises.flatMap(surpriseLines)].join("\n"));
   if (replay) blocks.push(replayText(replay));
   if (gateway) blocks.push(gatewayText(gateway));
   if (others.length > 0)
     blocks.push(["Left alone:", ...limited(others.map(({ object, why }) => `  ${object}: ${why}`))].join("\n"));
   return `${blocks.join("\n\n")}\n`;
+}
+
+const indent = " ".repeat(14);
+
+/** A setting, and beneath it why it is so and what to do. */
+function settingLines({ name, value, verdict, why, remedy }: SettingVerdict): string[] {
+  const more = [why, remedy].flatMap((text) => (text === undefined ? [] : [`${indent}${text}`]));
+  return [`  ${words[verdict].padEnd(10)}  ${name}${value === "" ? "" : `: ${shortened(value)}`}`, ...more];
+}
+
+const worst: readonly Verdict[] = ["refused", "unreadable", "differs", "same", "unneeded"];
+
+function byVerdict(settings: readonly SettingVerdict[]): SettingVerdict[] {
+  return [...settings].sort((a, b) => worst.indexOf(a.verdict) - worst.indexOf(b.verdict));
 }
 
 function surpriseLines({ number, title, affects }: Surprise): string[] {

@@ -4,20 +4,30 @@ export const prefix = "nginx.ingress.kubernetes.io/";
 /** What becomes of an annotation: it means the same here; it is not needed; or it is refused, since to leave it out would be unsafe. */
 export type Disposition =
   | { readonly kind: "served" }
-  /** `seen`: clients or backends may see that it is left out. */
-  | { readonly kind: "ignored"; readonly why: string; readonly seen?: true }
-  | { readonly kind: "refused"; readonly why: string };
+  /** `seen`: clients or backends may see that it is left out. `same`: values that ask for what is done anyway. */
+  | { readonly kind: "ignored"; readonly why: string; readonly seen?: true; readonly same?: RegExp }
+  | { readonly kind: "refused"; readonly why: string; readonly same?: RegExp };
 
 const served: Disposition = { kind: "served" };
 const ignored = (why: string): Disposition => ({ kind: "ignored", why });
-/** Left out, and some will see it. */
-const missing = (why: string): Disposition => ({ kind: "ignored", why, seen: true });
-const refused = (why: string): Disposition => ({ kind: "refused", why });
+/** Left out, and some will see it; unless the value asks for what is done anyway. */
+const missing = (why: string, same?: RegExp): Disposition => ({
+  kind: "ignored",
+  why,
+  seen: true,
+  ...(same ? { same } : {}),
+});
+const refused = (why: string, same?: RegExp): Disposition => ({ kind: "refused", why, ...(same ? { same } : {}) });
+
+/** As Go's ParseBool reads it. */
+const no = /^(?:0|f|F|FALSE|false|False)?$/;
+const off = /^(?:off)?$/;
 
 const buffers = ignored("bodies and answers are streamed here, and memory is bounded without it");
 const subrequests = ignored("connections to the authorization service are kept and shared without it");
 const modsecurity = refused(
   "there is no ModSecurity here: a firewall that is asked for must not be missing in silence",
+  no,
 );
 const fastcgi = refused("FastCGI is not spoken");
 const tracing = ignored("trace context is passed on unchanged");
@@ -53,6 +63,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "configuration-snippet": served,
   "connection-proxy-header": missing(
     "the Connection field is between two neighbours (RFC 9110 section 7.6.1): connections to endpoints are kept",
+    /^keep-alive$/i,
   ),
   "cors-allow-credentials": served,
   "cors-allow-headers": served,
@@ -85,11 +96,11 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "fastcgi-index": fastcgi,
   "fastcgi-params-configmap": fastcgi,
   "http2-push-preload": ignored("browsers no longer take pushes"),
-  "load-balance": missing("the endpoint with the fewest requests is taken"),
+  "load-balance": ignored("the endpoint with the fewest requests is taken, whoever that is"),
   "enable-access-log": telling,
   "enable-rewrite-log": telling,
   "mirror-host": missing("a copy has the Host header of the request"),
-  "mirror-request-body": missing("a copy has the body"),
+  "mirror-request-body": missing("a copy has the body", /^on$/),
   "mirror-target": served,
   "enable-modsecurity": modsecurity,
   "enable-owasp-core-rules": modsecurity,
@@ -104,16 +115,16 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "proxy-buffers-number": buffers,
   "proxy-busy-buffers-size": buffers,
   "proxy-connect-timeout": served,
-  "proxy-cookie-domain": refused("cookies are passed on as they are"),
-  "proxy-cookie-path": refused("cookies are passed on as they are"),
-  "proxy-http-version": missing("HTTP/1.1 is spoken, or what backend-protocol says"),
+  "proxy-cookie-domain": refused("cookies are passed on as they are", off),
+  "proxy-cookie-path": refused("cookies are passed on as they are", off),
+  "proxy-http-version": missing("HTTP/1.1 is spoken, or what backend-protocol says", /^1\.1$/),
   "proxy-max-temp-file-size": buffers,
-  "proxy-next-upstream": missing("what was surely not processed is sent to another endpoint"),
-  "proxy-next-upstream-timeout": missing("what was surely not processed is sent to another endpoint"),
-  "proxy-next-upstream-tries": missing("three endpoints are tried at most"),
+  "proxy-next-upstream": missing("what was surely not processed is sent to another endpoint", /^error(?: timeout)?$/),
+  "proxy-next-upstream-timeout": missing("what was surely not processed is sent to another endpoint", /^0$/),
+  "proxy-next-upstream-tries": missing("three endpoints are tried at most", /^3$/),
   "proxy-read-timeout": served,
-  "proxy-redirect-from": missing("Location and Refresh of backends are passed on as they are"),
-  "proxy-redirect-to": missing("Location and Refresh of backends are passed on as they are"),
+  "proxy-redirect-from": missing("Location and Refresh of backends are passed on as they are", off),
+  "proxy-redirect-to": missing("Location and Refresh of backends are passed on as they are", off),
   "proxy-request-buffering": buffers,
   "proxy-send-timeout": ignored("proxy-read-timeout and the limit of an idle connection hold for sending too"),
   "proxy-ssl-ciphers": own,
@@ -128,8 +139,8 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "limit-allowlist": served,
   "limit-burst-multiplier": served,
   "limit-connections": served,
-  "limit-rate": missing("answers are sent as fast as the client takes them"),
-  "limit-rate-after": missing("answers are sent as fast as the client takes them"),
+  "limit-rate": missing("answers are sent as fast as the client takes them", /^0$/),
+  "limit-rate-after": missing("answers are sent as fast as the client takes them", /^0$/),
   "limit-rpm": served,
   "limit-rps": served,
   "limit-whitelist": served,
@@ -149,8 +160,8 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "server-snippet": rawConfiguration,
   "service-upstream": ignored("endpoints are asked directly: with the same answers, and without a second balancing"),
   affinity: served,
-  "affinity-canary-behavior": missing("a canary is drawn before the endpoint"),
-  "affinity-mode": missing("a client stays with its endpoint as long as that exists (persistent)"),
+  "affinity-canary-behavior": missing("a canary is drawn before the endpoint", /^legacy$/),
+  "affinity-mode": missing("a client stays with its endpoint as long as that exists (persistent)", /^persistent$/),
   "session-cookie-change-on-failure": ignored("a client whose endpoint fails gets another one for good"),
   "session-cookie-conditional-samesite-none": ignored("browsers that need it are gone"),
   "session-cookie-domain": served,
@@ -165,10 +176,10 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "ssl-passthrough": served,
   "stream-snippet": rawConfiguration,
   "upstream-hash-by": served,
-  "upstream-hash-by-subset": missing("one endpoint has all requests of one text"),
+  "upstream-hash-by-subset": missing("one endpoint has all requests of one text", no),
   "upstream-hash-by-subset-size": missing("one endpoint has all requests of one text"),
   "upstream-vhost": served,
-  "use-port-in-redirects": missing("ports are named in redirects where they are not the usual ones"),
+  "use-port-in-redirects": missing("ports are named in redirects where they are not the usual ones", no),
   "x-forwarded-prefix": served,
   // Names of former versions, which are still on live objects.
   "secure-backends": gone,
@@ -189,9 +200,16 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "lua-resty-waf-mode": gone,
 };
 
-/** What becomes of an annotation by its whole name; `undefined` when it is none of ingress-nginx's. */
-export function dispositionOf(name: string): Disposition | undefined {
+/** What becomes of an annotation by its whole name and value; `undefined` when it is none of ingress-nginx's. */
+export function dispositionOf(name: string, value?: string): Disposition | undefined {
   if (!name.startsWith(prefix)) return undefined;
   const short = name.slice(prefix.length);
-  return Object.hasOwn(annotations, short) ? annotations[short] : ignored("ingress-nginx does not know it either");
+  const found = Object.hasOwn(annotations, short) ? annotations[short] : undefined;
+  return found ? forValue(found, value) : ignored("ingress-nginx does not know it either");
+}
+
+/** What becomes of it with this value: nothing is left out where it asks for what is done anyway. */
+function forValue(disposition: Disposition, value: string | undefined): Disposition {
+  const isSame = disposition.kind !== "served" && value !== undefined && disposition.same?.test(value.trim());
+  return isSame ? served : disposition;
 }

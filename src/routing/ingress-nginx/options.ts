@@ -58,6 +58,15 @@ const seen: Readonly<Record<string, string>> = {
   "service-upstream": "endpoints are asked directly",
   "enable-underscores-in-headers": "names of fields may have underscores",
   "retry-non-idempotent": "what a backend may have begun is repeated only where the method allows it",
+  "proxy-cookie-domain": "cookies are passed on as they are",
+  "proxy-cookie-path": "cookies are passed on as they are",
+  "proxy-redirect-from": "Location and Refresh of backends are passed on as they are",
+  "proxy-next-upstream-tries": "three endpoints are tried at most",
+  "proxy-stream-timeout": "connections of TCP and UDP have the data plane's own limits",
+  "ssl-reject-handshake": "a name without certificate gets a self-signed one",
+  "global-auth-cache-key": "answers of the authorization service are not kept: each request is asked for",
+  "allow-cross-namespace-resources": "Secrets and ConfigMaps are of the Ingress's own namespace",
+  "allow-backend-server-header": "what a backend says of itself in Server is passed on",
   "proxy-next-upstream": "what was surely not processed is sent to another endpoint",
   "generate-request-id": "X-Request-ID is kept when harmless, else made",
   "limit-rate": "answers are sent as fast as the client takes them",
@@ -84,8 +93,50 @@ const guards: Readonly<Record<string, string>> = {
 
 const known = new Set<string>(served);
 
-/** What becomes of a key of ingress-nginx's ConfigMap. */
-export function optionOf(name: string): Disposition {
+const no = /^false$/i;
+const yes = /^true$/i;
+
+/** Values that ask for what is done anyway. */
+const same: Readonly<Record<string, RegExp>> = {
+  "use-forwarded-headers": no,
+  "compute-full-forwarded-for": no,
+  "forwarded-for-header": /^x-forwarded-for$/i,
+  "enable-real-ip": no,
+  "use-proxy-protocol": no,
+  "use-gzip": no,
+  "enable-brotli": no,
+  "ssl-protocols": /^TLSv1\.2 TLSv1\.3$/,
+  "upstream-hash-by": /^$/,
+  "log-format-escape-json": no,
+  "disable-access-log": no,
+  "no-tls-redirect-locations": /^\/\.well-known\/acme-challenge\/?$/,
+  "service-upstream": no,
+  "retry-non-idempotent": no,
+  "proxy-next-upstream": /^error timeout$/,
+  "generate-request-id": yes,
+  "proxy-next-upstream-tries": /^3$/,
+  "ssl-reject-handshake": no,
+  "allow-cross-namespace-resources": no,
+  "allow-backend-server-header": yes,
+  "limit-rate": /^0$/,
+  "limit-rate-after": /^0$/,
+  "proxy-add-original-uri-header": no,
+  "enable-modsecurity": no,
+  "enable-owasp-modsecurity-crs": no,
+  "proxy-cookie-domain": /^off$/,
+  "proxy-cookie-path": /^off$/,
+  "proxy-redirect-from": /^off$/,
+};
+
+/** What becomes of a key of ingress-nginx's ConfigMap with this value. An empty one says nothing, as there. */
+export function optionOf(name: string, value?: string): Disposition {
+  const disposition = dispositionOfOption(name);
+  if (disposition.kind === "served" || value === undefined) return disposition;
+  const text = value.trim();
+  return text === "" || (Object.hasOwn(same, name) && same[name]?.test(text)) ? { kind: "served" } : disposition;
+}
+
+function dispositionOfOption(name: string): Disposition {
   if (known.has(name)) return { kind: "served" };
   if (Object.hasOwn(guards, name)) return { kind: "refused", why: guards[name] ?? "" };
   if (Object.hasOwn(seen, name)) return { kind: "ignored", why: seen[name] ?? "", seen: true };

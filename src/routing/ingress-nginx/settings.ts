@@ -125,8 +125,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       remedy,
     });
 
-  for (const name of Object.keys(given)) {
-    const disposition = dispositionOf(name);
+  for (const [name, text] of Object.entries(given)) {
+    const disposition = dispositionOf(name, text);
     if (disposition?.kind !== "refused") continue;
     const short = name.slice(prefix.length);
     report(short, `${disposition.why}; requests to this Ingress get 500`, "remove the annotation");

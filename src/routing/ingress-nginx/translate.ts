@@ -411,7 +411,7 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
   const rule = ruleOf(raw, canary, context, regex);
   if (regex) {
     const wrong = expressionFault(path);
-    if (wrong) return fault(wrong);
+    if (wrong) return fault(`${wrong}; the path is left out`);
     return [{ ...raw, path: { type: "RegularExpression", value: `(?i)(?:${path}).*` }, rule }];
   }
   const match = plainPath(path, raw.path?.type ?? "Prefix");

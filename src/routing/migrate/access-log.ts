@@ -23,16 +23,19 @@ const longest = 65_536;
 
 /**
  * Reads a line of an access log: ingress-nginx's `upstreaminfo`, nginx's `combined` and `common`, or an object in JSON with the usual
- * names. `undefined` for any other text.
+ * names; also as a container runtime keeps them, with what it puts around. `undefined` for any other text.
  */
 export function parseAccessLogLine(line: string): LoggedRequest | undefined {
-  const text = line.trim();
-  if (text.length > longest) return undefined;
+  if (line.length > longest) return undefined;
+  const text = line.trim().replace(collected, "");
   return text.startsWith("{") ? parseJsonLine(text) : parseTextLine(text);
 }
 
+/** What a container runtime puts before each line of its files (CRI). */
+const collected = /^\d{4}-\d\d-\d\dT\S+ std(?:out|err) [FP] /;
+
 const textLine =
-  /^(\S+) - .*? \[[^\]]*\] "([A-Z]{1,20}) (\S+)(?: HTTP\/[\d.]+)?" (\d{3}) \S+(?: "[^"]*" "[^"]*")?(?: \d+ [\d.]+ \[([^\]]*)\] \[([^\]]*)\] (\S+))?/;
+  /^(\S+) - .*? \[[^\]]*\] "([A-Z]{1,20}) (\S+)(?: HTTP\/[\d.]+)?" (\d{3}) \S+(?: "[^"]*" "[^"]*")?(?: \d+ [\d.]+ \[([^\]]*)\](?: \[([^\]]*)\])? (\S+))?/;
 
 function parseTextLine(text: string): LoggedRequest | undefined {
   const found = textLine.exec(text);
@@ -72,6 +75,12 @@ function parseJsonLine(text: string): LoggedRequest | undefined {
   }
   if (typeof value !== "object" || value === null) return undefined;
   const record = value as Readonly<Record<string, unknown>>;
+  // A line in the files of a runtime, or of whoever collects them.
+  for (const key of ["log", "message"]) {
+    const inner = Object.hasOwn(record, key) ? record[key] : undefined;
+    // Each level of quotation doubles the last one's marks: there cannot be many.
+    if (typeof inner === "string" && !Object.hasOwn(record, "status")) return parseAccessLogLine(inner);
+  }
   const of = (name: keyof typeof names): string | undefined => {
     for (const key of names[name]) {
       const given = Object.hasOwn(record, key) ? record[key] : undefined;

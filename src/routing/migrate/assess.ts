@@ -2,6 +2,7 @@ import type { Ingress } from "../../kube/index.ts";
 import { canonicalPathOfObject } from "../path.ts";
 import { annotationPrefix, dispositionOf, type NginxOptions, optionOf, readSettings } from "../ingress-nginx/index.ts";
 import { oldestFirst, refOf, textOf } from "../owner.ts";
+import { matchesFromBegin, sampleOf } from "./sample.ts";
 import type { Problem } from "../problem.ts";
 
 /**
@@ -16,6 +17,7 @@ export interface SettingVerdict {
   readonly value: string;
   readonly verdict: Verdict;
   readonly why?: string;
+  readonly remedy?: string;
 }
 
 export interface IngressVerdict {
@@ -70,13 +72,13 @@ export function assessIngresses({ ingresses, options, problems }: AssessmentInpu
   }
   return {
     ingresses: ordered.map((ingress) => verdictOf(ingress, byObject.get(textOf(refOf(ingress))) ?? [])),
-    options: Object.entries(options).map(([name, value]) => ({ name, value, ...optionVerdict(name) })),
+    options: Object.entries(options).map(([name, value]) => ({ name, value, ...optionVerdict(name, value) })),
     surprises: surprisesOf(ordered, options),
   };
 }
 
-function optionVerdict(name: string): { verdict: Verdict; why?: string } {
-  const disposition = optionOf(name);
+function optionVerdict(name: string, value: string): { verdict: Verdict; why?: string } {
+  const disposition = optionOf(name, value);
   if (disposition.kind === "served") return { verdict: "same" };
   if (disposition.kind === "refused") return { verdict: "refused", why: disposition.why };
   return { verdict: disposition.seen ? "differs" : "unneeded", why: disposition.why };
@@ -87,12 +89,13 @@ const fieldOf = (name: string): string => `metadata.annotations[${annotationPref
 function verdictOf(ingress: Ingress, problems: readonly Problem[]): IngressVerdict {
   const annotations: SettingVerdict[] = [];
   for (const [whole, value] of Object.entries(ingress.metadata.annotations ?? {})) {
-    const disposition = dispositionOf(whole);
+    const disposition = dispositionOf(whole, value);
     if (!disposition) continue;
     const name = whole.slice(annotationPrefix.length);
     const problem = problems.find(({ field }) => field === fieldOf(name));
     if (disposition.kind === "refused") annotations.push({ name, value, verdict: "refused", why: disposition.why });
-    else if (problem) annotations.push({ name, value, verdict: "unreadable", why: problem.message });
+    else if (problem)
+      annotations.push({ name, value, verdict: "unreadable", why: problem.message, remedy: problem.remedy });
     else if (disposition.kind === "served") annotations.push({ name, value, verdict: "same" });
     else {
       const verdict = disposition.seen ? "differs" : "unneeded";
@@ -148,9 +151,12 @@ function surprisesOf(ingresses: readonly Ingress[], options: NginxOptions): Surp
     const [regex, rewrite] = [byRegex.get(host), byRewrite.get(host)];
     const plain = /^[\w/.~-]*$/.test(path);
     if (regex || rewrite) {
-      if (path !== "/" && /[A-Za-z]/.test(path)) {
-        const sample = literalOf(path).toUpperCase();
-        add(1, place, `${plain ? path : "the expression"} also matches ${sample} and ${sample}-more`, `${sample}-more`);
+      const sample = sampleOf(path);
+      if (path !== "/" && sample !== undefined) {
+        const more = otherSpellings(sample).filter((each) => matchesFromBegin(path, each));
+        const [shown] = more;
+        if (shown !== undefined)
+          add(1, place, `${plain ? path : `the expression ${path}`} also matches ${more.join(" and ")}`, shown);
       }
       for (const [number, cause, what] of [
         [2, regex, "use-regex"],
@@ -164,7 +170,7 @@ function surprisesOf(ingresses: readonly Ingress[], options: NginxOptions): Surp
           number,
           place,
           `${type} ${path} becomes an expression because of ${what} of ${of}`,
-          `${literalOf(path)}-more`,
+          `${sample ?? literalOf(path)}-more`,
         );
       }
     } else if (type !== "Exact" && path.endsWith("/") && path !== "/" && !bare.has(`${host} ${path.slice(0, -1)}`)) {
@@ -199,6 +205,12 @@ function placesOf(ingress: Ingress, options: NginxOptions): Place[] {
         rewrites: rewriteTarget !== undefined,
       });
   return places;
+}
+
+/** The same path in other case, and longer. */
+function otherSpellings(path: string): string[] {
+  const other = /[a-z]/.test(path) ? path.toUpperCase() : path.toLowerCase();
+  return [...(other === path ? [] : [other]), `${other}-more`];
 }
 
 /** The literal text that an expression begins with. */

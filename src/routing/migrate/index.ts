@@ -7,6 +7,7 @@ export {
   type Verdict,
 } from "./assess.ts";
 export { parseAccessLogLine, type LoggedRequest } from "./access-log.ts";
+export { type ControllerReading, readController } from "./controller.ts";
 export { createReplay, type Replay, type ReplayDifference, type ReplayOptions, type ReplayReport } from "./replay.ts";
 export { gatewayObjects, type GatewayObjects, type GatewayTarget, type WritingNote } from "./gateway-objects.ts";
 export { probeModels, type ProbeDifference, type ProbeReport } from "./probe.ts";

@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
-import type { Ingress, Secret } from "../../kube/index.ts";
+import type { Deployment, Ingress, Secret } from "../../kube/index.ts";
 import { type HttpMatchSpec, translateGateways } from "../gateway/index.ts";
 import { type IngressInput, translateIngresses, type Translation } from "../ingress.ts";
 import { outcomeOf } from "../outcome.ts";
 import { ingress, ingressClass, rule, service, to } from "../testing.ts";
 import { parseAccessLogLine } from "./access-log.ts";
 import { assessIngresses } from "./assess.ts";
+import { readController } from "./controller.ts";
 import { gatewayObjects } from "./gateway-objects.ts";
 import { probeModels } from "./probe.ts";
 import { createReplay } from "./replay.ts";
@@ -68,6 +69,68 @@ test("each annotation is judged, and an Ingress by the worst of its own", () => 
   expect(options.map(({ verdict }) => verdict)).toEqual(["same", "refused", "differs", "unneeded"]);
 });
 
+test("a value that asks for what is done anyway is the same, and closes nothing", () => {
+  const settings = {
+    "enable-modsecurity": "false",
+    "proxy-http-version": "1.1",
+    "proxy-cookie-path": "off",
+    "affinity-mode": "persistent",
+    "proxy-next-upstream-tries": "3",
+  };
+  const { ingresses, options } = assessed([annotated("a", settings, rule("a.test", ["Prefix", "/", "a"]))], {
+    "use-gzip": "false",
+    "enable-modsecurity": "false",
+    "ssl-protocols": "TLSv1.2 TLSv1.3",
+    "server-snippet": "",
+    constructor: "x",
+  });
+  expect(ingresses[0]).toMatchObject({ verdict: "same", problems: [] });
+  expect(options.map(({ verdict }) => verdict)).toEqual(["same", "same", "same", "same", "unneeded"]);
+  const on = assessed([annotated("a", { "enable-modsecurity": "true" }, rule("a.test", ["Prefix", "/", "a"]))]);
+  expect(on.ingresses[0]?.verdict).toBe("refused");
+});
+
+test("how a controller is started says which ConfigMaps and classes are meant, and what its flags become", () => {
+  const started = (args: string[], image = "registry.k8s.io/ingress-nginx/controller:v1.12.1"): Deployment => ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "c", namespace: "edge" },
+    spec: {
+      selector: {},
+      template: { metadata: {}, spec: { containers: [{ name: "controller", image, args }] } },
+    },
+  });
+  const reading = readController(
+    started([
+      "/nginx-ingress-controller",
+      "--configmap=$(POD_NAMESPACE)/settings",
+      "--tcp-services-configmap",
+      "edge/tcp",
+      "--controller-class=k8s.io/inner",
+      "--ingress-class=inner",
+      "--watch-ingress-without-class",
+      "--election-id=x",
+    ]),
+  );
+  expect(reading).toMatchObject({
+    object: "Deployment edge/c",
+    configMap: "edge/settings",
+    tcpServices: "edge/tcp",
+    controllerClass: "k8s.io/inner",
+    className: "inner",
+    withoutClass: true,
+  });
+  expect(reading?.flags.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
+    "--configmap same",
+    "--tcp-services-configmap same",
+    "--controller-class differs",
+    "--ingress-class differs",
+    "--watch-ingress-without-class differs",
+    "--election-id unneeded",
+  ]);
+  expect(readController(started(["--configmap=a/b"], "traefik"))).toBeUndefined();
+});
+
 test("each surprise is told with the paths that depend on it, and with nothing else", () => {
   const { surprises } = assessed([
     annotated("regex", { "use-regex": "true" }, rule("r.test", ["ImplementationSpecific", "/[a-z]{3}x", "a"])),
@@ -117,6 +180,22 @@ test.each([
   [
     '{"method":"GET","vhost":"a.test","path":"/p","args":"q=1","status":200,"x_forwarded_proto":"https","proxy_upstream_name":"-"}',
     { method: "GET", host: "a.test", path: "/p", query: "?q=1", status: 200, scheme: "https" },
+  ],
+  [
+    `2026-11-22T10:00:00.1Z stdout F ${'10.0.0.9 - - [x] "GET /cri HTTP/1.1" 200 1 "-" "-"'}`,
+    { method: "GET", path: "/cri", query: "", client: "10.0.0.9", status: 200 },
+  ],
+  [
+    JSON.stringify({ log: '10.0.0.9 - - [x] "GET /docker HTTP/1.1" 200 1\n', stream: "stdout", time: "t" }),
+    { method: "GET", path: "/docker", query: "", client: "10.0.0.9", status: 200 },
+  ],
+  [
+    JSON.stringify({ message: JSON.stringify({ method: "GET", path: "/in", status: 204 }) }),
+    { method: "GET", path: "/in", query: "", status: 204 },
+  ],
+  [
+    '10.0.0.9 - [10.0.0.9] - - [x] "GET /old HTTP/1.1" 200 1 "-" "-" 1 0.1 [ns-a-80] 10.0.0.1:80 1 0.1 200 id',
+    { method: "GET", path: "/old", query: "", client: "10.0.0.9", status: 200, upstream: "ns-a-80" },
   ],
   [
     '{"request":"GET http://b.test/x HTTP/1.1","status":"301"}',
