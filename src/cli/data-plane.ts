@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import type { DataPlaneName } from "../dataplane/index.ts";
+import type { DataPlaneName, Tracing } from "../dataplane/index.ts";
 import { CliError } from "./errors.ts";
 
 /** A value of `--dataplane`, or of another option. Throws `CliError` for what is none. */
@@ -36,6 +36,7 @@ const hasIpv6 = (): boolean =>
 export interface Observation {
   readonly accessLog?: number;
   readonly routeFigures: boolean;
+  readonly tracing?: Tracing;
 }
 
 /** Opens the file of `--access-log`, for as long as this process lives; "" is none. Throws `CliError` when that is not possible. */

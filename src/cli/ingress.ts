@@ -42,6 +42,8 @@ import { defaultControlSocket, makeSocketFolder } from "./control-socket.ts";
 import { clientFor } from "./loadbalancer.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
 import { startStatusEndpoint } from "./status-endpoint.ts";
+import { openTracing, receiverAuthorities } from "./tracing.ts";
+import { sampleOf, tracingSettings } from "./tracing-settings.ts";
 
 interface Flags extends AcmeFlags {
   readonly kubeconfig?: string;
@@ -57,6 +59,8 @@ interface Flags extends AcmeFlags {
   readonly dataplane: DataPlaneName;
   readonly accessLog: string;
   readonly routeFigures: boolean;
+  readonly tracingEndpoint: string;
+  readonly tracingSample: number | undefined;
   readonly ingressNginx: boolean;
   readonly ingressNginxConfigMap?: string;
   readonly tcpServicesConfigmap?: string;
@@ -94,6 +98,16 @@ export function ingressCommand(): Command {
     )
     .option("--access-log <file>", "a line of JSON for each request; /dev/stdout is a file too", "")
     .option("--route-figures", "count requests by route on haproxy and nginx too; embedded always does", false)
+    .option(
+      "--tracing-endpoint <url>",
+      "send a span for each request to this receiver of OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT; none)",
+      "",
+    )
+    .option(
+      "--tracing-sample <share>",
+      "of the traces that begin here: 0 to 1 (default: OTEL_TRACES_SAMPLER; 1)",
+      (value) => sampleOf(value),
+    )
     .option("--http-port <port>", "port for HTTP, as clients see it", portOf, 80)
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
@@ -178,6 +192,8 @@ async function run(flags: Flags): Promise<void> {
       ? undefined
       : objectName("--default-ssl-certificate", flags.defaultSslCertificate);
   const acmeOptions = await acmeSettings(flags, flags.leaderElectNamespace);
+  const spans = tracingSettings(flags, process.env);
+  const receiverCa = spans && receiverAuthorities(spans);
   const accessLog = openAccessLog(flags);
   const client = await clientFor(flags);
   const log = createLogger({ level: flags.logLevel });
@@ -194,8 +210,10 @@ async function run(flags: Flags): Promise<void> {
   keepHeapSmall();
 
   const metrics = createMetrics();
+  const traces = spans && (await openTracing(spans, receiverCa, { metrics, clock, log }));
+  const observation: Observation = { ...accessLog, ...(traces ? { tracing: traces.tracing } : {}) };
   const informers = createInformers(client, { signal, log });
-  const dataplane = dataplaneOf(flags, { metrics, signal, clock, log, ...accessLog });
+  const dataplane = dataplaneOf(flags, { metrics, signal, clock, log, ...observation });
   // Annotations may name some too. Those of a class of ours alone get no further rights than before.
   const readsConfigMaps = optionsFrom !== undefined || streamsFrom.length > 0 || flags.ingressNginx || flags.gatewayApi;
   const configMaps = readsConfigMaps ? informers.of(resources.ConfigMap) : undefined;
@@ -305,7 +323,7 @@ async function run(flags: Flags): Promise<void> {
           // By what serves now: it may have been switched.
           await serveGateways(
             { ...flags, dataplane: dataplane.serving },
-            { client, informers, metrics, signal: until, clock, log, ...accessLog },
+            { client, informers, metrics, signal: until, clock, log, ...observation },
             () => acme?.refresh(),
             (started) => (gateway = started),
           );
@@ -322,6 +340,7 @@ async function run(flags: Flags): Promise<void> {
   );
   await ended;
   await Promise.allSettled([election.stopped, ingress.stopped]);
+  await traces?.close();
   status.close();
 }
 

@@ -4,6 +4,7 @@ import { bitsOf, formatCidr, formatIp, parseCidr, parseIp, type IpFamily } from 
 import { dataPlaneName } from "./data-plane.ts";
 import { defaultDirectory } from "./directory.ts";
 import { CliError, systemCodeOf } from "./errors.ts";
+import { sampleOf } from "./tracing-settings.ts";
 
 export type ProxyMode = "nftables" | "iptables" | "userspace";
 
@@ -67,6 +68,10 @@ export interface Settings {
   readonly accessLog: string;
   /** HAProxy and nginx count requests by route too. */
   readonly routeFigures: boolean;
+  /** Receiver of OpenTelemetry's spans: a URL. Empty: as `OTEL_EXPORTER_OTLP_ENDPOINT` says; none without. */
+  readonly tracingEndpoint: string;
+  /** Share of the traces that begin here of which spans are sent: 0 to 1. Undefined: as `OTEL_TRACES_SAMPLER` says; all without. */
+  readonly tracingSample: number | undefined;
   readonly apiPort: number;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -84,6 +89,8 @@ export const defaultSettings: Settings = {
   dataplane: "embedded",
   accessLog: "",
   routeFigures: false,
+  tracingEndpoint: "",
+  tracingSample: undefined,
   lbPool: [],
   serviceCidr: [],
   clusterCidr: [],
@@ -234,6 +241,8 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     if (typeof value === "boolean") return value;
     throw wrong("--route-figures", value, "use true or false");
   },
+  tracingEndpoint: text("--tracing-endpoint"),
+  tracingSample: (value) => sampleOf(value),
   lbPool: (value) => list(value).map(poolEntry),
   serviceCidr: ranges("--service-cidr", "10.96.0.0/16,fd00:10:96::/112", { IPv4: [8, 28], IPv6: [64, 124] }),
   clusterCidr: ranges("--cluster-cidr", "10.42.0.0/16,fd00:10:42::/48", { IPv4: [8, 24], IPv6: [16, 64] }),

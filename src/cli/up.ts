@@ -47,6 +47,11 @@ export function upCommand(): Command {
       )
       .option("--access-log <file>", "a line of JSON for each request to Ingresses and Gateways")
       .option("--route-figures", "count requests by route on haproxy and nginx too; embedded always does")
+      .option(
+        "--tracing-endpoint <url>",
+        "send a span for each request to this receiver of OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT; none)",
+      )
+      .option("--tracing-sample <share>", "of the traces that begin here: 0 to 1 (default: OTEL_TRACES_SAMPLER; 1)")
       .option("--rootless", "use nothing that needs root, even for root")
       // Set by `--detach` for the process that it starts.
       .addOption(new Command().createOption("--report-to-parent").hideHelp())

@@ -36,7 +36,7 @@ export function accessLine(finished: Finished, now: number): string {
     endpoint,
     userAgent: cut(header("user-agent"), longest.field),
     referer: cut(header("referer"), longest.field),
-    trace: traceparent.exec(header("traceparent") ?? "")?.[1],
+    trace: finished.trace?.traceId ?? traceparent.exec(header("traceparent") ?? "")?.[1],
   };
   return `${JSON.stringify(line)}\n`;
 }

@@ -1,6 +1,7 @@
 import type { Pool, Route } from "../routing/index.ts";
 import type { Metrics } from "../system/index.ts";
 import { createRouteFigures } from "./route-figures.ts";
+import type { Traced } from "./tracing/span.ts";
 
 /** A request that has been answered, or whose client has left: what every data plane says of one. */
 export interface Finished {
@@ -26,6 +27,17 @@ export interface Finished {
   readonly bytes: number;
   /** From its header section to the end of its answer. */
   readonly milliseconds: number;
+  /** Its place in a trace, where requests are traced. */
+  readonly trace?: Traced;
+}
+
+/** One who tells all of these, as few are asked for as there are. */
+export function tellAll(each: readonly ((finished: Finished) => void)[]): ((finished: Finished) => void) | undefined {
+  const [first, ...more] = each;
+  if (more.length === 0) return first;
+  return (finished) => {
+    for (const tell of each) tell(finished);
+  };
 }
 
 /** Counts requests that are done, by code and by route; `told` hears of each. */

@@ -26,4 +26,8 @@ export { startIngress, controllerName, nginxControllerName, type Ingress, type I
 export { gatewayControllerName } from "./gateway/controller-name.ts";
 export { startGateway, type GatewayController, type GatewayOptions } from "./gateway/controller.ts";
 export { startAcme, type Acme, type AcmeOptions } from "./acme/index.ts";
+export type { Tracing } from "./tracing/tracing.ts";
+export { createSpanExporter, type SpanExporter } from "./tracing/exporter.ts";
+export { createPost, type Receiver } from "./tracing/post.ts";
+export { type Attribute, textAttribute } from "./tracing/span.ts";
 export { publishedAddresses } from "./ingress-status.ts";

@@ -2,7 +2,8 @@ import type { Listener, Pool, Route, RoutingModel } from "../routing/index.ts";
 import { matchOn, routesOf } from "../routing/index.ts";
 import type { Clock, Logger, Metrics } from "../system/index.ts";
 import { accessLine, openAccessLog } from "./access-log.ts";
-import { createFinishedCounts, type Finished } from "./finished.ts";
+import { createFinishedCounts, type Finished, tellAll } from "./finished.ts";
+import { tellSpans, type TraceSettings, type Tracing } from "./tracing/tracing.ts";
 
 /** Whether, and where to, a data plane that is a program of its own tells of each request. Nothing of it: it tells nothing. */
 export interface ReportOptions {
@@ -11,27 +12,40 @@ export interface ReportOptions {
   readonly routeFigures?: boolean;
   /** Descriptor of a file that gets a line for each request (`access-log.ts`); stays open. Default: none is written. */
   readonly accessLog?: number;
+  /** Requests are traced (docs/metrics.md). Default: no; what clients say of traces is passed on as it is. */
+  readonly tracing?: Tracing;
 }
 
 /** Takes what a program said of its requests, under the names of the embedded data plane. */
 export interface Reports {
+  /** Absent: requests are not traced. */
+  readonly tracing?: TraceSettings;
   done(finished: Finished): void;
+  /** So many requests were not told of. */
+  lost(requests: number): void;
   /** Settles when all lines have gone out. */
   flush(): Promise<void>;
 }
 
 /** `undefined`: nobody wants to know. */
 export function createReports(
-  { metrics, routeFigures = false, accessLog }: ReportOptions,
+  { metrics, routeFigures = false, accessLog, tracing }: ReportOptions,
   clock: Clock,
   log: Logger,
 ): Reports | undefined {
-  if (!(routeFigures && metrics) && accessLog === undefined) return undefined;
+  const onlySpans = !(routeFigures && metrics) && accessLog === undefined;
+  if (onlySpans && !tracing) return undefined;
   const lines = accessLog === undefined ? undefined : openAccessLog(accessLog, log);
-  const write = lines && ((finished: Finished) => lines.write(accessLine(finished, clock.now())));
-  const count = routeFigures && metrics ? createFinishedCounts(metrics, write) : write;
+  const tell = tellAll([
+    ...(lines ? [(finished: Finished) => lines.write(accessLine(finished, clock.now()))] : []),
+    ...(tracing ? [tellSpans(tracing)] : []),
+  ]);
+  const done = routeFigures && metrics ? createFinishedCounts(metrics, tell) : tell;
   return {
-    done: (finished) => count?.(finished),
+    ...(tracing ? { tracing: { sample: tracing.sample, only: onlySpans } } : {}),
+    done: (finished) => done?.(finished),
+    // Which of them were recorded is not known otherwise.
+    lost: (requests) => (onlySpans ? tracing?.lost(requests) : undefined),
     flush: async () => lines?.flush(),
   };
 }

@@ -10,7 +10,12 @@ const copied = <T>(message: T): T => deserialize(serialize(message)) as T;
 export const startFakeProcess: StartProcess = async ({ onMessage }) => {
   const pair = await openDescriptorPair();
   const inbox = await openDescriptorInbox(pair.remote);
-  const worker = runWorker((message: FromWorker) => setImmediate(() => onMessage(copied(message))), inbox);
+  const worker = runWorker((message: FromWorker, sent = () => {}) => {
+    setImmediate(() => {
+      onMessage(copied(message));
+      sent();
+    });
+  }, inbox);
   const ended = worker.stopped.then(() => {
     pair.close();
     return "stopped";

@@ -4,10 +4,12 @@ import { beforePort, resources } from "../../kube/index.ts";
 import type { ControlledPart, ControlledPlane, Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
-import { dataPlaneDirectory, openAccessLog } from "../data-plane.ts";
+import { dataPlaneDirectory, type Observation, openAccessLog } from "../data-plane.ts";
 import { ingressSocket } from "../control-socket.ts";
 import type { ClusterState } from "../state.ts";
 import { supervise } from "../supervise.ts";
+import { type OpenTracing, openTracing, receiverAuthorities } from "../tracing.ts";
+import { tracingSettings } from "../tracing-settings.ts";
 import type { PartContext } from "./cluster.ts";
 import { clusterDomain } from "./node.ts";
 
@@ -41,6 +43,15 @@ export function startExposure(context: PartContext): Exposure {
     controlPlane.clientOf({ name: `system:fairlead:${part}`, groups: ["system:masters", "system:authenticated"] });
 
   const accessLog = openAccessLog(settings);
+  const spans = tracingSettings(settings, process.env);
+  const receiverCa = spans && receiverAuthorities(spans);
+  let traces: Promise<OpenTracing> | undefined;
+  /** What data planes tell of requests. */
+  async function observation(): Promise<Observation> {
+    if (!spans) return accessLog;
+    traces ??= openTracing(spans, receiverCa, { metrics, clock, log: log.child({ component: "tracing" }) });
+    return { ...accessLog, tracing: (await traces).tracing };
+  }
 
   const loadBalancer = supervise(
     "loadbalancer",
@@ -89,7 +100,7 @@ export function startExposure(context: PartContext): Exposure {
         metrics,
         address: listenOn,
         directory: dataPlaneDirectory(directory.root, "ingress"),
-        ...accessLog,
+        ...(await observation()),
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-ingress", log: own, clock, signal });
@@ -132,7 +143,7 @@ export function startExposure(context: PartContext): Exposure {
         metrics,
         address: listenOn,
         directory: dataPlaneDirectory(directory.root, "gateway"),
-        ...accessLog,
+        ...(await observation()),
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });
@@ -189,6 +200,13 @@ export function startExposure(context: PartContext): Exposure {
     context,
   );
 
+  // Spans of the last requests come when no data plane serves any more.
+  const tracing: Component = {
+    name: "tracing",
+    ready: Promise.resolve(),
+    stopped: Promise.allSettled([ingressPart.stopped, gatewayPart.stopped]).then(async () => (await traces)?.close()),
+  };
+
   const addresses = (): Pick<ClusterState, "dns" | "ingress" | "frontends"> => {
     const bound = new Map(ingress?.listeners().map(({ name, port }) => [name, port]));
     const moved = proxy?.frontends("kube-system/kube-dns").find(({ protocol }) => protocol === "UDP");
@@ -200,7 +218,7 @@ export function startExposure(context: PartContext): Exposure {
   };
 
   return {
-    parts: [loadBalancer, ingressPart, gatewayPart, dns],
+    parts: [loadBalancer, ingressPart, gatewayPart, dns, tracing],
     onProxy: (started) => void (proxy = started),
     addresses,
     summary() {

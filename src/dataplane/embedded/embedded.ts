@@ -7,6 +7,9 @@ import { refusalsOf } from "../features.ts";
 import { type ListenAddresses, listOf } from "../sockets.ts";
 import { selfSigned } from "../self-signed.ts";
 import { accessLine, openAccessLog } from "../access-log.ts";
+import { type Finished, tellAll } from "../finished.ts";
+import { createTracer } from "../tracing/trace-context.ts";
+import { tellSpans, type Tracing } from "../tracing/tracing.ts";
 import { portKind, type TakePort } from "./bind.ts";
 import { openDatagrams } from "./datagrams.ts";
 import { trustedForwarders } from "./forwarded.ts";
@@ -30,6 +33,8 @@ export interface EmbeddedOptions {
   readonly log: Logger;
   /** Descriptor of a file that gets a line for each request (`access-log.ts`); stays open. Default: none is written. */
   readonly accessLog?: number;
+  /** Requests are traced (docs/metrics.md). Default: no; what clients say of traces is passed on as it is. */
+  readonly tracing?: Tracing;
   /**
    * Hands over the socket of a listener's port, once each time that it is opened, for whoever opens ports elsewhere: then none is
    * opened here. Without a descriptor nobody listens.
@@ -100,7 +105,7 @@ export interface Embedded extends DataPlane {
  * place of the one before between two requests. Throws `TypeError` for a malformed CIDR.
  */
 export function startEmbedded(options: EmbeddedOptions): Embedded {
-  const { signal, log, clock = systemClock } = options;
+  const { signal, log, clock = systemClock, tracing } = options;
   const limits = { ...defaultLimits, ...options.limits };
   let keyPair: Configuration["keyPair"] = () => undefined;
   let users: NonNullable<Configuration["users"]> = () => undefined;
@@ -113,11 +118,16 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
   let isDraining = false;
 
   const lines = options.accessLog === undefined ? undefined : openAccessLog(options.accessLog, log);
+  const tell = tellAll([
+    ...(lines ? [(done: Finished) => lines.write(accessLine(done, clock.now()))] : []),
+    ...(tracing ? [tellSpans(tracing)] : []),
+  ]);
   const context: ProxyContext = {
     upstreams,
     limits,
     trusted: trustedForwarders(options.trustedForwarders ?? []),
-    metrics: createRequestCounts(options.metrics, lines && ((done) => lines.write(accessLine(done, clock.now())))),
+    metrics: createRequestCounts(options.metrics, tell),
+    ...(tracing ? { tracer: createTracer(tracing) } : {}),
     guards: createGuards(clock, (secret) => users(secret)),
     clock,
   };

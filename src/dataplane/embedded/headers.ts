@@ -1,3 +1,4 @@
+import { type TraceContext, writeTraceparent } from "../tracing/trace-context.ts";
 import type { ForwardedFor } from "./forwarded.ts";
 
 /** Header fields as node has them on the wire: name, value, name, value. */
@@ -43,8 +44,17 @@ function namedByConnection(headers: RawHeaders): Set<string> | undefined {
   return named;
 }
 
-/** The fields of a request as its backend gets them. HTTP/2 pseudo fields are left out. */
-export function requestHeaders(headers: RawHeaders, host: string, client: ForwardedFor, requestId: string): string[] {
+/**
+ * The fields of a request as its backend gets them. HTTP/2 pseudo fields are left out. `trace`: where it is in which trace; without it the
+ * client's own word is passed on.
+ */
+export function requestHeaders(
+  headers: RawHeaders,
+  host: string,
+  client: ForwardedFor,
+  requestId: string,
+  trace?: TraceContext,
+): string[] {
   const named = namedByConnection(headers);
   const out = ["host", host];
   let trailers = false;
@@ -56,12 +66,15 @@ export function requestHeaders(headers: RawHeaders, host: string, client: Forwar
     if (lower === "te" && /(?:^|,)\s*trailers\s*(?:;|,|$)/i.test(value)) trailers = true;
     if (hopByHop.has(lower) || named?.has(lower)) continue;
     if (ours.has(lower.includes("_") ? lower.replaceAll("_", "-") : lower)) continue;
+    // What vendors say of a trace is meant for that trace only.
+    if (trace && (lower === "traceparent" || (lower === "tracestate" && trace.parentId === undefined))) continue;
     out.push(name, value);
   }
   if (trailers) out.push("te", "trailers");
   out.push("x-forwarded-for", client.for, "x-forwarded-proto", client.proto);
   if (client.host !== "") out.push("x-forwarded-host", client.host);
   out.push("x-forwarded-port", client.port, "x-real-ip", client.realIp, "x-request-id", requestId);
+  if (trace) out.push("traceparent", writeTraceparent(trace));
   return out;
 }
 

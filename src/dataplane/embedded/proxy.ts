@@ -27,6 +27,8 @@ import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
 import type { Finished } from "../finished.ts";
+import type { Traced } from "../tracing/span.ts";
+import type { TraceContext, Tracer } from "../tracing/trace-context.ts";
 import type { RequestCounts } from "./metrics.ts";
 import { affinityField } from "./policies.ts";
 import { isIdempotent, mayRetry, timedOut } from "./retry.ts";
@@ -40,6 +42,8 @@ export interface ProxyContext {
   readonly metrics: RequestCounts;
   readonly guards: Guards;
   readonly clock: Clock;
+  /** Absent: requests are not traced. */
+  readonly tracer?: Tracer;
 }
 
 /** What the client's connection tells. */
@@ -60,12 +64,14 @@ export interface Routed extends Decision {
   readonly route: Route;
   /** What whoever let it in gives the client. */
   readonly cookies?: readonly string[];
+  readonly trace?: TraceContext;
 }
 
 /** A request that is answered right away; with its route, when that is what answers. */
 export interface Refused extends Answer {
   readonly id: string;
   readonly route?: Route;
+  readonly trace?: TraceContext;
 }
 
 const requestIdPattern = /^[\w.:=/+-]{1,128}$/;
@@ -118,7 +124,7 @@ export function route(context: ProxyContext, entry: Entry, request: Incoming): R
 
 /** What a request's route makes of it. */
 export function decideFor(
-  { guards, trusted }: ProxyContext,
+  { guards, trusted, tracer }: ProxyContext,
   listener: Listener,
   asked: Asked,
   found: Extract<Match, { outcome: "route" }>,
@@ -135,6 +141,7 @@ export function decideFor(
     },
     trusted,
   );
+  const trace = tracer?.begin(header("traceparent"));
   const decided = decide(found, {
     method,
     scheme,
@@ -148,9 +155,9 @@ export function decideFor(
     port: listener.port,
     query,
     header,
-    headers: requestHeaders(rawHeaders, host, client, id),
+    headers: requestHeaders(rawHeaders, host, client, id, trace),
   });
-  return { id, route: found.route, ...decided };
+  return { id, route: found.route, ...(trace ? { trace } : {}), ...decided };
 }
 
 /** Asks whoever must be asked whether a request may pass, and calls `proceed` with what becomes of it. */
@@ -161,11 +168,12 @@ export function authorized(
   signal: AbortSignal,
   proceed: (routed: Routed | Refused) => void,
 ): void {
-  const { authorize, checking, facts, headers, id, route: by } = routed;
+  const { authorize, checking, facts, headers, id, route: by, trace } = routed;
+  const refused = { id, route: by, ...(trace ? { trace } : {}) };
   if (checking) {
     const { checking: _done, ...next } = routed;
     void checking.then((answer) =>
-      answer ? proceed({ id, route: by, ...answer }) : authorized(context, entry, next, signal, proceed),
+      answer ? proceed({ ...refused, ...answer }) : authorized(context, entry, next, signal, proceed),
     );
     return;
   }
@@ -174,7 +182,7 @@ export function authorized(
   void askAuthorization(authorize, { upstreams, listener: entry.listener(), facts, headers, signal }).then((answer) =>
     proceed(
       "status" in answer
-        ? { id, route: by, ...answer }
+        ? { ...refused, ...answer }
         : { ...routed, headers: changedFields(headers, answer.changes), cookies: answer.cookies },
     ),
   );
@@ -190,6 +198,7 @@ export function serverNameOf(socket: object): string {
 interface Ending {
   readonly id: string;
   readonly route?: Route;
+  readonly trace?: TraceContext;
   readonly pool?: string;
   readonly client?: string;
   readonly upstream?: Upstream;
@@ -200,11 +209,22 @@ interface Ending {
 }
 
 /** What there is to say about a request that has ended. */
-export function finishedOf({ upstreams }: ProxyContext, request: Incoming, ending: Ending): Finished {
+export function finishedOf(
+  { upstreams, tracer, clock }: ProxyContext,
+  entry: Entry,
+  request: Incoming,
+  ending: Ending,
+): Finished {
   const { headers, socket } = request;
   const { id, route: by, upstream, code, bytes } = ending;
   const pool = ending.pool === undefined ? undefined : upstreams.poolOf(ending.pool);
   const authority = "authority" in request ? request.authority : undefined;
+  const header = (name: string): string | undefined => {
+    const value = headers[name];
+    return typeof value === "string" ? value : value?.join(", ");
+  };
+  // One that was refused before it had a route is in a trace all the same.
+  const trace = ending.trace ?? tracer?.begin(header("traceparent"));
   return {
     id,
     method: request.method ?? "",
@@ -212,18 +232,23 @@ export function finishedOf({ upstreams }: ProxyContext, request: Incoming, endin
     target: request.url ?? "",
     protocol: `HTTP/${request.httpVersion}`,
     client: ending.client ?? socket?.remoteAddress ?? "",
-    header: (name) => {
-      const value = headers[name];
-      return typeof value === "string" ? value : value?.join(", ");
-    },
+    header,
     ...(by ? { route: by } : {}),
     ...(pool ? { pool } : {}),
     ...(upstream ? { endpoint: endpointOf(upstream) } : {}),
     code,
     bytes,
     milliseconds: performance.now() - ending.begun,
+    ...(trace ? { trace: tracedBy(trace, entry, clock) } : {}),
   };
 }
+
+/** What is known of a trace when its request is done. */
+export const tracedBy = (trace: TraceContext, { listener }: Entry, clock: Clock): Traced => ({
+  ...trace,
+  scheme: listener().protocol === "HTTP" ? "http" : "https",
+  ended: clock.now(),
+});
 
 /** Address and port, as people write them. */
 export const endpointOf = ({ address, port }: Upstream): string =>
@@ -244,7 +269,7 @@ export function serve(
   const begun = performance.now();
   let bytes = 0;
   /** What is known of where it goes. */
-  let to: { readonly route?: Route; readonly pool?: string; readonly client?: string } = {};
+  let to: Partial<Pick<Ending, "route" | "pool" | "client" | "trace">> = {};
   let last: Upstream | undefined;
   // A client that goes in the middle of an answer is no fault; "close" tells of it.
   response.on("error", () => {});
@@ -259,7 +284,7 @@ export function serve(
     gone = !response.writableFinished;
     for (const each of release) each();
     metrics.requestDone(
-      finishedOf(context, request, {
+      finishedOf(context, entry, request, {
         id: first.id,
         ...to,
         ...(last ? { upstream: last } : {}),

@@ -40,7 +40,7 @@ export function tunnel(
     const { code, upstream } = state;
     const bytes = socket.bytesWritten - written;
     metrics.requestDone(
-      finishedOf(context, request, { ...first, code, bytes, begun, ...(upstream ? { upstream } : {}) }),
+      finishedOf(context, entry, request, { ...first, code, bytes, begun, ...(upstream ? { upstream } : {}) }),
     );
   });
 

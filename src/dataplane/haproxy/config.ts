@@ -1,8 +1,10 @@
 import type { ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
+import type { TraceSettings } from "../tracing/tracing.ts";
 import type { ClientDemand } from "./certificates.ts";
 import { clientVariable, noteFormat, reportFormat } from "./reports.ts";
 import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
+import { traceFields, traceRules } from "./trace-rules.ts";
 
 /** A frontend of the configuration. */
 export interface Frontend {
@@ -41,6 +43,8 @@ export interface ConfigInput {
   readonly threads?: number;
   /** A line for each request on standard output. */
   readonly reports?: boolean;
+  /** Requests are traced. */
+  readonly tracing?: TraceSettings;
 }
 
 /** What cannot be a word of the configuration. It means a fault of this program: no text of a user's is ever one. */
@@ -101,8 +105,8 @@ export function configText(input: ConfigInput): string {
   const lines: string[] = ["# Written by Fairlead; changes are overwritten."];
   const section = (text: string): void => void lines.push("", text);
   /** A line of this program's own words, then of words that it must quote. */
-  const say = (text: string, ...more: (string | number)[]): void =>
-    void lines.push(`  ${directive(...text.split(" "), ...more)}`);
+  const say = (text: string, ...more: (string | number)[]): void => line(...text.split(" "), ...more);
+  const line = (...words: readonly (string | number)[]): void => void lines.push(`  ${directive(...words)}`);
   /** An answer of its own, perhaps under a condition. */
   const page = (status: number, text: string, condition = ""): void =>
     say(
@@ -216,12 +220,15 @@ export function configText(input: ConfigInput): string {
       if (clients.requires) say("tcp-request session reject unless { ssl_c_used } { ssl_c_verify 0 }");
     }
     const trusting = input.trusted.length > 0;
+    const { tracing } = input;
+    if (tracing) for (const words of traceRules(tracing)) line(...words);
     if (input.reports) {
       // Whoever reads too slowly loses lines: nothing waits for them.
       say("log stdout len 16384 format raw local0");
       say("option dontlognull");
-      say("log-format", reportFormat(trusting));
-      say("http-request set-var-fmt(txn.note)", noteFormat);
+      say("log-format", reportFormat(trusting, tracing !== undefined));
+      const noted = tracing?.only ? "if { var(txn.sampled) -m found }".split(" ") : [];
+      say("http-request set-var-fmt(txn.note)", noteFormat(tracing !== undefined), ...noted);
     }
 
     say("http-request set-var(txn.id) req.hdr(x-request-id) if { req.hdr(x-request-id) -m reg", harmlessId, "}");
@@ -242,6 +249,8 @@ export function configText(input: ConfigInput): string {
       `{ ${where}.hdr(connection) -m found } !{ ${where}.hdr(connection) -i keep-alive close upgrade }`;
     say(`http-request lua.connection if ${odd("req")}`);
     say("http-request del-header connection unless { req.hdr(upgrade) -m found }");
+    // No Connection field takes these away.
+    if (tracing) for (const words of traceFields) line(...words);
     say("http-request set-header te trailers if { req.hdr(te) -m found }");
 
     const told: [string, string | number][] = [

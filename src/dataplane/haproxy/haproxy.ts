@@ -242,6 +242,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       drained: handoverGrace,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
       reports: reports !== undefined,
+      ...(reports?.tracing ? { tracing: reports.tracing } : {}),
     });
     await own.write(files.config(path), config);
     const before = instance && sync ? { instance, sync } : undefined;

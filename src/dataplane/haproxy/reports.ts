@@ -1,6 +1,9 @@
 import type { Pool, Route } from "../../routing/index.ts";
 import type { Finished } from "../finished.ts";
 import { type ModelIndex, plainRoute } from "../reports.ts";
+import type { Traced } from "../tracing/span.ts";
+import { readTraceparent } from "../tracing/trace-context.ts";
+import { traceFormat } from "./trace-rules.ts";
 
 /** Header fields of requests that are reported. */
 const fields = ["user-agent", "referer", "traceparent"];
@@ -11,19 +14,20 @@ const json = (expression: string): string => `"%[${expression},json(ascii)]"`;
  * What is noted of a request when it comes, as members of a JSON object: its fields are gone when it is done. The converter lets no
  * byte of a client's out of its string.
  */
-export const noteFormat = [
-  `,"method":${json("method")},"host":${json("req.fhdr(host)")},"target":${json("pathq")}`,
-  `,"protocol":"HTTP/%[req.ver,json(ascii)]"`,
-  ...fields.map((name) => `,"${name}":${json(`req.fhdr(${name})`)}`),
-].join("");
+export const noteFormat = (tracing: boolean): string =>
+  [
+    `,"method":${json("method")},"host":${json("req.fhdr(host)")},"target":${json("pathq")}`,
+    `,"protocol":"HTTP/%[req.ver,json(ascii)]"`,
+    ...[...fields, ...(tracing ? ["tracestate"] : [])].map((name) => `,"${name}":${json(`req.fhdr(${name})`)}`),
+  ].join("");
 
 /** Variable of the client behind forwarders that are trusted. */
 export const clientVariable = "txn.client";
 
 /** A line for each request that is done. */
-export function reportFormat(trusting: boolean): string {
+export function reportFormat(trusting: boolean, tracing: boolean): string {
   return [
-    `{"id":${json("var(txn.id)")}%[var(txn.note)],"frontend":"%f","backend":"%b","item":"%[var(txn.item)]"`,
+    `{"id":${json("var(txn.id)")}%[var(txn.note)]${tracing ? traceFormat : ""},"frontend":"%f","backend":"%b","item":"%[var(txn.item)]"`,
     `,"client":${trusting ? json(`var(${clientVariable})`) : '"%ci"'},"code":%ST,"bytes":%B,"began":%TR,"took":%Ta`,
     `,"end":"%ts","server":"%s","address":"%si","port":"%sp"}`,
   ].join("");
@@ -61,6 +65,9 @@ export function readReport(line: string, index: ReportIndex): Finished | undefin
   const listener = index.listener(frontend);
   const route = listener && (item === "" ? plainRoute(listener, { host, target, method }) : rowRoute());
   const server = text("server");
+  // Reading the header section is not in it.
+  const milliseconds = Math.max(0, number("took") - Math.max(0, number("began")));
+  const trace = listener && tracedBy(text, listener.protocol === "HTTP" ? "http" : "https", milliseconds);
   return {
     id: text("id"),
     method,
@@ -74,8 +81,8 @@ export function readReport(line: string, index: ReportIndex): Finished | undefin
     ...(server === "" || server.startsWith("<") ? {} : { endpoint: addressOf(text("address"), text("port")) }),
     code: left || code < 100 ? 499 : code,
     bytes: number("bytes"),
-    // Reading the header section is not in it.
-    milliseconds: Math.max(0, number("took") - Math.max(0, number("began"))),
+    milliseconds,
+    ...(trace ? { trace } : {}),
   };
 
   /** Rows that say the same are one row. */
@@ -85,6 +92,16 @@ export function readReport(line: string, index: ReportIndex): Finished | undefin
     const asked = plainRoute(listener, { host, target, method })?.host ?? host.toLowerCase().replace(/:\d*$/, "");
     return [...(first ? [first] : []), ...more].find((route) => route.host === asked) ?? first;
   }
+}
+
+/** Where it is in a trace, when it was looked at that far. */
+function tracedBy(text: (name: string) => string, scheme: string, milliseconds: number): Traced | undefined {
+  const sent = readTraceparent(text("traceparent-sent"));
+  const parentId = text("parent");
+  const began = Number(text("at")) / 1_000;
+  return sent && began > 0
+    ? { ...sent, ...(parentId === "" ? {} : { parentId }), scheme, ended: began + milliseconds }
+    : undefined;
 }
 
 function addressOf(address: string, port: string): string {

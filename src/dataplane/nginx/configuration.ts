@@ -1,5 +1,6 @@
 import type { Limits } from "../embedded/limits.ts";
 import { backlog } from "../sockets.ts";
+import type { TraceSettings } from "../tracing/tracing.ts";
 import { milliseconds, type Place, socketAddress, tlsText, whole, word } from "./directives.ts";
 import { type NginxStream, streamsText } from "./stream-configuration.ts";
 import { doorOf } from "./stream-rows.ts";
@@ -62,6 +63,8 @@ export interface NginxSettings {
   readonly memory: number;
   /** Each request is told of on the socket for it. */
   readonly reports?: boolean;
+  /** Requests are traced. */
+  readonly tracing?: TraceSettings;
 }
 
 /**
@@ -115,7 +118,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent parent".split(
     " ",
   );
 
@@ -164,7 +167,7 @@ export function configurationText(settings: NginxSettings): string {
     "lua_shared_dict fairlead_guards 16m;",
     "lua_regex_match_limit 100000;",
     `init_by_lua_block { require("fairlead.start").init("${paths.rows}") }`,
-    `init_worker_by_lua_block { require("fairlead.start").worker(${settings.reports ? `"${paths.reports}/nginx.sock"` : ""}) }`,
+    `init_worker_by_lua_block { require("fairlead.start").worker(${workerArguments(settings, paths)}) }`,
     "access_log off; server_tokens off; tcp_nodelay on; merge_slashes off; uninitialized_variable_warn off;",
     "ignore_invalid_headers off; underscores_in_headers on;",
     `client_body_temp_path ${paths.temporary}/body; proxy_temp_path ${paths.temporary}/proxy;`,
@@ -184,8 +187,8 @@ export function configurationText(settings: NginxSettings): string {
     `grpc_read_timeout ${milliseconds(limits.responseStart)}; grpc_send_timeout ${milliseconds(limits.clientIdle)};`,
     `grpc_next_upstream ${retry}; grpc_socket_keepalive on;`,
     "grpc_pass_header Date; grpc_pass_header Server;",
-    fields("proxy", trusted.length > 0),
-    fields("grpc", trusted.length > 0),
+    fields("proxy", settings),
+    fields("grpc", settings),
     "map $fl_upgrade $fl_connection { default upgrade; '' ''; }",
     "map $fl_tls $fl_upstream { default http://fl_full; 1 https://fl_tls; }",
     "map $fl_tls $fl_grpc { default grpc://fl_h2c; 1 grpcs://fl_tls; }",
@@ -218,8 +221,16 @@ export function configurationText(settings: NginxSettings): string {
   )}\n`;
 }
 
+/** What each worker is told at its start, as Lua. */
+function workerArguments({ reports, tracing }: NginxSettings, paths: Layout): string {
+  const words = [reports ? `"${paths.reports}/nginx.sock"` : "nil"];
+  if (tracing) words.push(tracing.sample.toFixed(9), String(tracing.only));
+  return words.join(", ");
+}
+
 /** What an endpoint is told beside what the client said. */
-function fields(module: "proxy" | "grpc", trusting: boolean): string[] {
+function fields(module: "proxy" | "grpc", { trustedForwarders, tracing }: NginxSettings): string[] {
+  const trusting = trustedForwarders.length > 0;
   const set = (name: string, value: string): string => `${module}_set_header ${name} ${value};`;
   const dropped = [
     "Keep-Alive",
@@ -245,6 +256,7 @@ function fields(module: "proxy" | "grpc", trusting: boolean): string[] {
     set("x-forwarded-port", trusting ? "$fl_forwarded_port" : "$fl_port"),
     set("x-real-ip", "$remote_addr"),
     set("x-request-id", "$fl_request_id"),
+    ...(tracing ? [set("traceparent", "$fl_traceparent")] : []),
   ];
 }
 
@@ -297,7 +309,7 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
   const slots = Array.from({ length: mirrors }, (_, index) => whole(index));
   /** Fields of a request that has no body, sent in the place of a client's. */
   const bodiless = [
-    fields("proxy", settings.trustedForwarders.length > 0),
+    fields("proxy", settings),
     ...["Content-Length", "Content-Type", "Content-Encoding", "If-Modified-Since", "If-None-Match", "Range"].map(
       (name) => `proxy_set_header ${name} "";`,
     ),

@@ -153,6 +153,7 @@ export function startNginx(options: NginxOptions): DataPlane {
     if (typeof said === "object") return reports?.done(said);
     if (said !== undefined && lost === 0) log.warn({ requests: said }, "nginx had more requests than it could tell of");
     lost += said ?? 0;
+    reports?.lost(said ?? 0);
   }
 
   async function prepare(): Promise<Place> {
@@ -347,6 +348,7 @@ export function startNginx(options: NginxOptions): DataPlane {
       modules: [...program.modules, ...(serves.streams.length > 0 ? (program.streams ?? []) : [])],
       memory: options.memory ?? 128 << 20,
       reports: reports !== undefined,
+      ...(reports?.tracing ? { tracing: reports.tracing } : {}),
     };
     await writeAuthorities(paths, serves.listeners);
     await writeFile(paths.candidate, configurationText({ ...settings, trial: true }));

@@ -4,6 +4,7 @@ import type { Logger } from "../../system/index.ts";
 import type { Finished } from "../finished.ts";
 import type { SystemUser } from "../haproxy/directory.ts";
 import { createLines, type ModelIndex } from "../reports.ts";
+import { readTraceparent } from "../tracing/trace-context.ts";
 
 const separator = "\u001f";
 
@@ -26,13 +27,19 @@ const names = [
   "traceparent",
 ] as const;
 
+/** And where requests are traced. */
+const tracedNames = [...names, "tracestate", "sent", "parent", "scheme", "ended"] as const;
+
 /** What a line says; a number for so many requests that were not told of. */
 export function readReport(line: string, index: Pick<ModelIndex, "anyRoute" | "pool">): Finished | number | undefined {
   const values = line.split(separator);
   if (values.length === 2 && values[0] === "lost") return Number(values[1]) || 0;
-  if (values.length !== names.length) return undefined;
-  const said = new Map<string, string>(names.map((name, at) => [name, values[at] ?? ""]));
-  const text = (name: (typeof names)[number]): string => said.get(name) ?? "";
+  if (values.length !== names.length && values.length !== tracedNames.length) return undefined;
+  const said = new Map<string, string>(tracedNames.map((name, at) => [name, values[at] ?? ""]));
+  const text = (name: (typeof tracedNames)[number]): string => said.get(name) ?? "";
+  // Of a request that could not be read at all nothing is known.
+  const sent = readTraceparent(text("sent"));
+  const parentId = text("parent");
   const route = text("route") === "" ? undefined : index.anyRoute(text("route"));
   const pool = text("pool") === "" ? undefined : index.pool(text("pool"));
   // Those that were tried, in turn; further ones after a redirect inside.
@@ -54,6 +61,16 @@ export function readReport(line: string, index: Pick<ModelIndex, "anyRoute" | "p
     code: Number(text("code")) || 499,
     bytes: Number(text("bytes")) || 0,
     milliseconds: (Number(text("seconds")) || 0) * 1000,
+    ...(sent
+      ? {
+          trace: {
+            ...sent,
+            ...(parentId === "" ? {} : { parentId }),
+            scheme: text("scheme"),
+            ended: (Number(text("ended")) || 0) * 1000,
+          },
+        }
+      : {}),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   requestIdOf,
   type Routed,
   serverNameOf,
+  tracedBy,
 } from "../proxy.ts";
 import { isIdempotent } from "../retry.ts";
 import type { Upstream } from "../upstream.ts";
@@ -242,6 +243,7 @@ export function createFastPath(context: ProxyContext, entry: Entry, options: Fas
           code,
           bytes: sent,
           milliseconds: performance.now() - begun,
+          ...(routed.trace ? { trace: tracedBy(routed.trace, entry, clock) } : {}),
         });
       }
       forget();

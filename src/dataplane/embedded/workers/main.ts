@@ -11,8 +11,9 @@ await import("undici");
 const descriptors = await openDescriptorInbox(Number(inbox));
 await confine(uid === "" ? undefined : { uid: Number(uid), gid: Number(gid) });
 
-const worker = runWorker((message: FromWorker) => {
-  if (process.connected) process.send?.(message);
+const worker = runWorker((message: FromWorker, sent = () => {}) => {
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
+  else sent();
 }, descriptors);
 process.on("message", (message) => worker.receive(message as ToWorker));
 process.once("disconnect", () => worker.stop());

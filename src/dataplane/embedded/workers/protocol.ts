@@ -2,6 +2,7 @@ import type { Pool } from "../../../routing/index.ts";
 import type { BoundListener } from "../../dataplane.ts";
 import type { Limits } from "../limits.ts";
 import type { Difference } from "./difference.ts";
+import type { Span } from "../../tracing/span.ts";
 import type { Figures } from "./figures.ts";
 
 /** A port as the controller opened it. */
@@ -17,7 +18,10 @@ export type ToWorker =
       readonly type: "begin";
       readonly limits: Limits;
       readonly trustedForwarders: readonly string[];
-      /** Standard output is the access log. */ readonly accessLog: boolean;
+      /** Standard output is the access log. */
+      readonly accessLog: boolean;
+      /** `Tracing.sample`; absent: requests are not traced. */
+      readonly sample?: number;
     }
   | {
       readonly type: "apply";
@@ -34,4 +38,6 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "done"; readonly id: number }
   | { readonly type: "failed"; readonly id: number; readonly why: string }
-  | { readonly type: "figures"; readonly figures: Figures };
+  | { readonly type: "figures"; readonly figures: Figures }
+  /** `lost`: so many more that found no room. */
+  | { readonly type: "spans"; readonly spans: readonly Span[]; readonly lost: number };

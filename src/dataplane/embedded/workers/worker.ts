@@ -8,9 +8,10 @@ import { follow } from "./difference.ts";
 import { createRelayedMetrics } from "./figures.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import { configurationOf, emptySnapshot } from "./snapshot.ts";
+import { createRelayedSpans } from "./spans.ts";
 
-/** How long figures wait to be told, in milliseconds. */
-const figuresEvery = 100;
+/** How long figures and spans wait to be told, in milliseconds. */
+const toldEvery = 100;
 
 const standardOutput = 1;
 
@@ -23,10 +24,14 @@ export interface Worker {
   readonly stopped: Promise<void>;
 }
 
+/** `sent` is called when a message has left, or never will. */
+export type SendFromWorker = (message: FromWorker, sent?: () => void) => void;
+
 /** The program of a process that serves: what it is told becomes the configuration of an embedded data plane of its own. */
-export function runWorker(send: (message: FromWorker) => void, descriptors: DescriptorInbox): Worker {
+export function runWorker(send: SendFromWorker, descriptors: DescriptorInbox): Worker {
   const stopping = new AbortController();
-  const metrics = createRelayedMetrics((figures) => send({ type: "figures", figures }), figuresEvery);
+  const metrics = createRelayedMetrics((figures) => send({ type: "figures", figures }), toldEvery);
+  const spans = createRelayedSpans(send, toldEvery);
   const places = new Map<string, { readonly bound: BoundListener; ends: TakenPort["ends"] }>();
   let snapshot = emptySnapshot;
   let plane: ReturnType<typeof startEmbedded> | undefined;
@@ -52,7 +57,12 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
     stopped,
     stop() {
       stopping.abort();
-      finish((plane?.stopped ?? Promise.resolve()).then(() => metrics.flush()));
+      finish(
+        (plane?.stopped ?? Promise.resolve()).then(async () => {
+          metrics.flush();
+          await spans.flush();
+        }),
+      );
     },
     receive(message) {
       switch (message.type) {
@@ -61,6 +71,9 @@ export function runWorker(send: (message: FromWorker) => void, descriptors: Desc
             limits: message.limits,
             trustedForwarders: message.trustedForwarders,
             ...(message.accessLog ? { accessLog: standardOutput } : {}),
+            ...(message.sample === undefined
+              ? {}
+              : { tracing: { sample: message.sample, add: spans.add, lost: () => {} } }),
             metrics,
             signal: stopping.signal,
             log: silentLogger,

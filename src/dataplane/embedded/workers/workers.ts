@@ -60,7 +60,7 @@ interface Keeper {
 }
 
 function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUser | undefined): Keeper {
-  const { log, signal, start = startProcess, program, accessLog } = options;
+  const { log, signal, start = startProcess, program, accessLog, tracing } = options;
   let running: Running | undefined;
   let wanted: State | undefined;
   let stopping = false;
@@ -77,6 +77,11 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       ...(accessLog === undefined ? {} : { output: accessLog }),
       onMessage(message) {
         if (message.type === "figures") return sink.add(message.figures);
+        if (message.type === "spans") {
+          tracing?.add(message.spans);
+          if (message.lost > 0) tracing?.lost(message.lost);
+          return;
+        }
         const answered = answers.get(message.id);
         answers.delete(message.id);
         answered?.(message);
@@ -88,6 +93,7 @@ function createKeeper(options: WorkersOptions, metrics: Metrics, user: SystemUse
       limits,
       trustedForwarders: options.trustedForwarders ?? [],
       accessLog: accessLog !== undefined,
+      ...(tracing ? { sample: tracing.sample } : {}),
     });
     const begun: Running = { process, answers, snapshot: emptySnapshot, ports: new Map() };
     void process.ended.then((why) => {

@@ -1,6 +1,7 @@
 -- A line for each request that is done, told to the controller. Lines are gathered and sent together, outside of any request; a
 -- controller that does not read loses them, and nobody waits for it.
 local variable = require "fairlead.var"
+local trace = require "fairlead.trace"
 local get = variable.get
 local find, gsub, sub, concat = string.find, string.gsub, string.sub, table.concat
 
@@ -20,6 +21,8 @@ local told = {
   { "server_protocol", 16 }, { "status", 8 }, { "body_bytes_sent", 24 }, { "request_time", 24 }, { "fl_route", 4096 },
   { "fl_pool", 1024 }, { "upstream_addr", 1024 }, { "http_user_agent", 512 }, { "http_referer", 512 }, { "http_traceparent", 64 },
 }
+-- And where requests are traced.
+local traced = { { "http_tracestate", 1024 }, { "fl_traceparent", 64 }, { "fl_parent", 16 }, { "scheme", 8 }, { "msec", 24 } }
 
 local function send()
   while count > 0 do
@@ -57,11 +60,15 @@ end
 function _M.begin(to)
   path = to
   _M.on = true
+  if trace.on then
+    for i = 1, #traced do told[#told + 1] = traced[i] end
+  end
   ngx.timer.every(PAUSE, tick)
 end
 
 -- In the log phase of each request.
 function _M.note()
+  if trace.only and not trace.is_sampled(variable.request()) then return end
   if count >= MOST then
     lost = lost + 1
     return

@@ -5,6 +5,7 @@ local canonical = require "fairlead.canonical"
 local matching = require "fairlead.match"
 local full = require "fairlead.full"
 local report = require "fairlead.report"
+local trace = require "fairlead.trace"
 local balancer = require "ngx.balancer"
 local variable = require "fairlead.var"
 local get, set = variable.get, variable.set
@@ -149,6 +150,7 @@ end
 
 local function decision(request, id)
   set(request, "fl_id", next_id())
+  if trace.on then trace.begin(request) end
   local connection = get(request, "http_connection")
   if connection and connection ~= "keep-alive" and connection ~= "close" then
     if not connection_fields(connection) then return refuse(400) end

@@ -4,10 +4,11 @@ local _M = {}
 function _M.init(path)
   require "resty.core"
   require("fairlead.rows").load(path)
-  for _, name in ipairs { "request", "full", "answer", "authorize", "certificate", "control", "report" } do require("fairlead." .. name) end
+  for _, name in ipairs { "request", "full", "answer", "authorize", "certificate", "control", "trace", "report" } do require("fairlead." .. name) end
 end
 
-function _M.worker(reports)
+function _M.worker(reports, sample, only)
+  if sample then require("fairlead.trace").setup(sample, only) end
   if reports then require("fairlead.report").begin(reports) end
   local seed = ngx.now() * 1000 + ngx.worker.pid() * 7919
   -- Ids of requests must differ between all workers of all hosts.

@@ -1,0 +1,66 @@
+-- The place of each request in a trace, as tracing/trace-context.ts says it (W3C Trace Context level 2): `fl_traceparent` is what an
+-- endpoint gets, `fl_parent` the span that the client has told of.
+local variable = require "fairlead.var"
+local tohex = require("bit").tohex
+local get, set = variable.get, variable.set
+local byte, find, match, random, sub = string.byte, string.find, string.match, math.random, string.sub
+
+local _M = { on = false, only = false }
+
+local WORD = 0xffffffff
+local NO_TRACE, NO_SPAN = ("0"):rep(32), ("0"):rep(16)
+local SHAPE = "^(%x%x)%-(" .. ("%x"):rep(32) .. ")%-(" .. ("%x"):rep(16) .. ")%-%x(%x)(.*)$"
+
+-- Share of the traces that begin here of which spans are recorded.
+local sample = 0
+
+-- In each worker, when it starts. `only`: requests are told of only when their span is recorded.
+function _M.setup(share, only)
+  sample = share
+  _M.on, _M.only = true, only
+end
+
+-- Trace, span and last digit of the flags that a client has sent.
+local function said(request)
+  local value = get(request, "http_traceparent")
+  if not value then return nil end
+  local version, trace, span, flags, more = match(value, SHAPE)
+  if not version or find(sub(value, 1, 55), "%u") then return nil end
+  if version == "ff" or more ~= "" and (version == "00" or byte(more) ~= 45) then return nil end
+  if trace == NO_TRACE or span == NO_SPAN then return nil end
+  -- Of a field that comes twice the variable may have the first only.
+  if type(ngx.req.get_headers(0)["traceparent"]) == "table" then return nil end
+  return trace, span, tonumber(flags, 16)
+end
+
+local function span_id()
+  for _ = 1, 8 do
+    local id = tohex(random(0, WORD)) .. tohex(random(0, WORD))
+    if id ~= NO_SPAN then return id end
+  end
+  return ("1"):rep(16)
+end
+
+-- Once for each request, before anything is decided on it.
+function _M.begin(request)
+  local trace, parent, flags = said(request)
+  if trace then
+    set(request, "fl_parent", parent)
+    -- Sampled, and random: no other flag is passed on.
+    flags = flags % 4
+  else
+    trace = tohex(random(0, WORD)) .. tohex(random(0, WORD)) .. span_id()
+    flags = random() < sample and 3 or 2
+    -- What vendors say of a trace is meant for that trace only.
+    if get(request, "http_tracestate") then ngx.req.clear_header("tracestate") end
+  end
+  set(request, "fl_traceparent", "00-" .. trace .. "-" .. span_id() .. "-0" .. flags)
+end
+
+-- Whether the span of a request is recorded, by its `fl_traceparent`.
+function _M.is_sampled(request)
+  local last = byte(get(request, "fl_traceparent") or "", -1)
+  return last == 49 or last == 51
+end
+
+return _M
