@@ -1,7 +1,9 @@
 import {
   type Filter,
+  gather,
   type HostRoutes,
   type Listener,
+  type ListenerProtocol,
   type Pool,
   type Route,
   routesOfHost,
@@ -11,6 +13,7 @@ import {
   streamsOf,
 } from "../routing/index.ts";
 import type { Feature, Refusal } from "./dataplane.ts";
+import { gatherHosts, hostsOf } from "./hosts.ts";
 
 type Pools = ReadonlyMap<string, Pool>;
 
@@ -35,7 +38,12 @@ export function keptOut(refused: readonly Refusal[]): Set<string> {
 }
 
 /** What a data plane must be able to do to serve a route. */
-export function featuresOf(route: Route, listener: Listener, pools: Pools, mergeSlashes = false): Feature[] {
+export function featuresOf(
+  route: Route,
+  listener: Pick<Listener, "protocol" | "address">,
+  pools: Pools,
+  mergeSlashes = false,
+): Feature[] {
   const features = new Set<Feature>();
   if (!route.path) features.add("DefaultBackend");
   else if (route.path.type === "RegularExpression") features.add("RegularExpression");
@@ -158,43 +166,62 @@ function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {
   }
 }
 
-/** What was found of hosts, by what the data plane can do and whether TLS ends there: a host that is the same needs no second look. */
+/** What pools ask for that not every data plane can do. */
+const askedByPools = gather<string, Pool, readonly Feature[]>((pool) => {
+  const features = poolFeatures(pool);
+  return features.length === 0 ? undefined : features;
+});
+
+const noPools: Pools = new Map();
+
+/** The routes of a host that are not served where its pools ask for nothing that is not there. */
+const refusalsOfHosts = (capabilities: ReadonlySet<Feature>, protocol: ListenerProtocol) =>
+  gatherHosts((host): readonly Refusal[] | undefined => {
+    const refused = refusedRoutes(host, { protocol }, noPools, capabilities);
+    return refused.length === 0 ? undefined : refused;
+  });
+
+/** The same by what a data plane can do, with TLS and without. */
 const known = new WeakMap<
   ReadonlySet<Feature>,
-  readonly [clear: WeakMap<HostRoutes, Refusals>, secure: WeakMap<HostRoutes, Refusals>]
+  Readonly<Record<"HTTP" | "HTTPS", ReturnType<typeof refusalsOfHosts>>>
 >();
-type Refusals = readonly Refusal[];
+
+function refusedRoutes(
+  host: HostRoutes,
+  listener: Pick<Listener, "protocol" | "address">,
+  pools: Pools,
+  capabilities: ReadonlySet<Feature>,
+): Refusal[] {
+  return [...routesOfHost(host)].flatMap((route) =>
+    missing(route.id, featuresOf(route, listener, pools, host.mergeSlashes), capabilities),
+  );
+}
+
+function missing(route: string, features: readonly Feature[], capabilities: ReadonlySet<Feature>): Refusal[] {
+  return features.flatMap((feature) => (capabilities.has(feature) ? [] : [{ route, feature }]));
+}
 
 /** The routes of a model that a data plane with these capabilities does not serve. */
-export function refusalsOf(model: RoutingModel, capabilities: ReadonlySet<Feature>): Refusal[] {
+export function refusalsOf({ listeners, pools }: RoutingModel, capabilities: ReadonlySet<Feature>): Refusal[] {
   const refused: Refusal[] = [];
-  const missing = (route: string, features: readonly Feature[]): Refusal[] =>
-    features.flatMap((feature) => (capabilities.has(feature) ? [] : [{ route, feature }]));
   let found = known.get(capabilities);
-  if (!found) known.set(capabilities, (found = [new WeakMap(), new WeakMap()]));
-  // Pools change without their hosts: what was found holds only while no pool asks for what is not there.
-  const plain = [...model.pools.values()].every((pool) => poolFeatures(pool).every((each) => capabilities.has(each)));
-  for (const listener of model.listeners) {
-    const remembers = plain && listener.address === undefined;
-    const ofHosts = found[listener.protocol === "HTTP" ? 0 : 1];
+  if (!found) {
+    found = { HTTP: refusalsOfHosts(capabilities, "HTTP"), HTTPS: refusalsOfHosts(capabilities, "HTTPS") };
+    known.set(capabilities, found);
+  }
+  // Pools change without their hosts: what is found of hosts alone holds only while no pool asks for what is not there.
+  const plain = [...askedByPools(pools).values()].every((features) => features.every((each) => capabilities.has(each)));
+  for (const listener of listeners) {
+    if (plain && listener.address === undefined) {
+      for (const some of found[listener.protocol === "HTTP" ? "HTTP" : "HTTPS"](listener)) refused.push(...some);
+    } else for (const host of hostsOf(listener)) refused.push(...refusedRoutes(host, listener, pools, capabilities));
     for (const server of listener.servers.values()) {
-      if (server.kind === "http") {
-        const { exact, wildcard, any, fallback } = server.hosts;
-        for (const host of [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])]) {
-          let one = remembers ? ofHosts.get(host) : undefined;
-          if (!one) {
-            one = [...routesOfHost(host)].flatMap((route) =>
-              missing(route.id, featuresOf(route, listener, model.pools, host.mergeSlashes ?? false)),
-            );
-            if (remembers) ofHosts.set(host, one);
-          }
-          for (const each of one) refused.push(each);
-        }
-        if (fallback) refused.push(...missing(fallback.id, featuresOf(fallback, listener, model.pools, false)));
-        continue;
-      }
+      if (server.kind === "http") continue;
       for (const route of streamsOf({ ...listener, servers: new Map([[server.hostname, server]]) }))
-        refused.push(...missing(route.id, featuresOfStream(route, listener, model.pools, server.tls !== undefined)));
+        refused.push(
+          ...missing(route.id, featuresOfStream(route, listener, pools, server.tls !== undefined), capabilities),
+        );
     }
   }
   return refused;

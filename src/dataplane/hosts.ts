@@ -1,4 +1,15 @@
-import { type Ask, type HostRoutes, type HostTable, type Listener, recall, type Remembered } from "../routing/index.ts";
+import {
+  type Ask,
+  changedKeys,
+  derive,
+  gather,
+  type HostRoutes,
+  type HostTable,
+  type Listener,
+  recall,
+  type Remembered,
+  type Route,
+} from "../routing/index.ts";
 
 /**
  * What is made of hosts, by their routes: a host that is the same as before is looked at once, while all that was asked for it is
@@ -16,42 +27,77 @@ export function createHostMemory<World, T>(
   };
 }
 
-/** The same of what a host says by itself. */
-export function createPlainHostMemory<T>(make: (host: HostRoutes) => T): (host: HostRoutes) => T {
-  const known = new WeakMap<HostRoutes, { readonly value: T }>();
-  return (host) => {
+/**
+ * What the hosts of a listener say by themselves; those that say nothing (`undefined`) are left out. It costs the hosts that differ from those of the listener before it; a
+ * default backend is a host that has nothing else.
+ */
+export function gatherHosts<T>(make: (host: HostRoutes) => T | undefined): (listener: Listener) => T[] {
+  const known = new WeakMap<HostRoutes, readonly [T | undefined]>();
+  const once = (host: HostRoutes): T | undefined => {
     let found = known.get(host);
-    if (!found) known.set(host, (found = { value: make(host) }));
-    return found.value;
+    if (!found) known.set(host, (found = [make(host)]));
+    return found[0];
+  };
+  const gathered = gather<string, HostRoutes, T>(once);
+  return ({ servers }) => {
+    const all: T[] = [];
+    for (const server of servers.values()) {
+      if (server.kind !== "http") continue;
+      const { exact, wildcard, any } = server.hosts;
+      for (const hosts of [exact, wildcard]) for (const value of gathered(hosts).values()) all.push(value);
+      for (const host of [any, fallbackHost(server.hosts)]) {
+        const value = host && once(host);
+        if (value !== undefined) all.push(value);
+      }
+    }
+    return all;
   };
 }
 
 /** What was made of the hosts of a server, by their names: exact, `*.suffix`, "" for any. An entry is the same object while it is the same. */
 export interface HostValues<T> {
-  /** What it was made in: while it is the same object, a host that is the same is not looked at again. */
+  /** What it was made of, and in: while both are the same object, nothing is looked at again. */
+  readonly table: HostTable;
   readonly epoch: object;
-  readonly entries: ReadonlyMap<string, { readonly host: HostRoutes; readonly value: T }>;
+  readonly entries: ReadonlyMap<string, HostValue<T>>;
 }
 
+interface HostValue<T> {
+  readonly host: HostRoutes;
+  readonly value: T;
+}
+
+const noHosts: HostTable = { semantics: "Ingress", exact: new Map(), wildcard: new Map() };
+
+/** In the same epoch it costs the hosts that differ. */
 export function valuesOfHosts<T>(
-  { exact, wildcard, any }: HostTable,
+  table: HostTable,
   before: HostValues<T> | undefined,
   epoch: object,
   valueOf: (host: HostRoutes, name: string) => T,
 ): HostValues<T> {
-  const entries = new Map<string, { readonly host: HostRoutes; readonly value: T }>();
-  const sameEpoch = before?.epoch === epoch;
-  const add = (name: string, host: HostRoutes): void => {
-    const known = before?.entries.get(name);
-    const old = known?.host === host ? known : undefined;
-    if (old && sameEpoch) return void entries.set(name, old);
+  const known: HostValues<T>["entries"] = before?.entries ?? new Map();
+  const old = before?.epoch === epoch ? before.table : noHosts;
+  const entryOf = (name: string, host: HostRoutes | undefined): readonly [string, HostValue<T> | undefined] => {
+    if (!host) return [name, undefined];
     const value = valueOf(host, name);
-    entries.set(name, old && old.value === value ? old : { host, value });
+    const entry = known.get(name);
+    return [name, entry?.host === host && entry.value === value ? entry : { host, value }];
   };
-  for (const [name, host] of exact) add(name, host);
-  for (const [suffix, host] of wildcard) add(`*${suffix}`, host);
-  if (any) add("", any);
-  return { epoch, entries };
+  const entries = derive(known, [
+    ...(old === noHosts ? [...known.keys()].filter((name) => !hostOf(table, name)) : []).map((name) =>
+      entryOf(name, undefined),
+    ),
+    ...changedKeys(old.exact, table.exact).map((name) => entryOf(name, table.exact.get(name))),
+    ...changedKeys(old.wildcard, table.wildcard).map((suffix) => entryOf(`*${suffix}`, table.wildcard.get(suffix))),
+    ...(old.any === table.any ? [] : [entryOf("", table.any)]),
+  ]);
+  return { table, epoch, entries };
+}
+
+function hostOf({ exact, wildcard, any }: HostTable, name: string): HostRoutes | undefined {
+  if (name === "") return any;
+  return name.startsWith("*.") ? wildcard.get(name.slice(1)) : exact.get(name);
 }
 
 /** Calls back with what differs: `old` of what is gone, `now` of what has come, both of what is another one. */
@@ -60,11 +106,14 @@ export function compareHosts<T>(
   after: HostValues<T> | undefined,
   differs: (name: string, old: T | undefined, now: T | undefined) => void,
 ): void {
-  for (const [name, entry] of after?.entries ?? []) {
-    const old = before?.entries.get(name);
-    if (old !== entry) differs(name, old?.value, entry.value);
+  const [old, now] = [
+    before?.entries ?? new Map<string, HostValue<T>>(),
+    after?.entries ?? new Map<string, HostValue<T>>(),
+  ];
+  for (const name of changedKeys(old, now)) {
+    const [was, is] = [old.get(name), now.get(name)];
+    if (was !== is) differs(name, was?.value, is?.value);
   }
-  for (const [name, { value }] of before?.entries ?? []) if (!after?.entries.has(name)) differs(name, value, undefined);
 }
 
 /** The same object as `before` while two sets have the same members. */
@@ -74,22 +123,27 @@ export function sameSet<T>(before: ReadonlySet<T>, now: ReadonlySet<T>): Readonl
   return before;
 }
 
-const ofFallback = new WeakMap<HostTable, HostRoutes>();
+const ofFallback = new WeakMap<Route, HostRoutes>();
+
+function fallbackHost({ fallback }: HostTable): HostRoutes | undefined {
+  if (!fallback) return undefined;
+  let alone = ofFallback.get(fallback);
+  if (!alone) {
+    alone = { exact: new Map(), regex: [], prefix: new Map(), longestPrefix: 0, fallback };
+    ofFallback.set(fallback, alone);
+  }
+  return alone;
+}
 
 /** The hosts of a listener for HTTP; its default backends are hosts that have nothing else. */
 export function* hostsOf(listener: Listener): Generator<HostRoutes> {
   for (const server of listener.servers.values()) {
     if (server.kind !== "http") continue;
-    const { exact, wildcard, any, fallback } = server.hosts;
+    const { exact, wildcard, any } = server.hosts;
     yield* exact.values();
     yield* wildcard.values();
     if (any) yield any;
-    if (!fallback) continue;
-    let alone = ofFallback.get(server.hosts);
-    if (!alone) {
-      alone = { exact: new Map(), regex: [], prefix: new Map(), longestPrefix: 0, fallback };
-      ofFallback.set(server.hosts, alone);
-    }
-    yield alone;
+    const alone = fallbackHost(server.hosts);
+    if (alone) yield alone;
   }
 }

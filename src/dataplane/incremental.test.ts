@@ -253,7 +253,7 @@ describe("HAProxy", () => {
     for (let step = 0; step < 80; step++) {
       change(world, random);
       const configuration = configurationOf(world, memory);
-      slots = assignSlots(slots, configuration.model.pools.values(), new Set());
+      slots = assignSlots(slots, configuration.model.pools, new Set());
       const next = stateOf(configuration, slots);
       const fresh = process(filesOf(directory, createStates()(configuration, slots)));
       if (sync) await sync.follow(next);
@@ -269,8 +269,8 @@ describe("HAProxy", () => {
   test("a host more among many is a few commands", async () => {
     const stateOf = createStates();
     const [before, after] = manyHosts();
-    const first = assignSlots(noSlots, before.model.pools.values(), new Set());
-    const second = assignSlots(first, after.model.pools.values(), new Set());
+    const first = assignSlots(noSlots, before.model.pools, new Set());
+    const second = assignSlots(first, after.model.pools, new Set());
     const [old, next] = [stateOf(before, first), stateOf(after, second)];
     const running = process(filesOf(directory, old));
     const sync = syncOf(running.runtime, old);

@@ -37,3 +37,27 @@ export function changedKeys<K, V>(before: ReadonlyMap<K, V>, after: ReadonlyMap<
   for (const key of before.keys()) if (!after.has(key)) keys.push(key);
   return keys;
 }
+
+/**
+ * What is made of a map's values, by their keys; those of which nothing is made (`undefined`) are left out. For a map that was derived from one that was asked for, only what
+ * differs is made: `make` answers the same for the same value, always.
+ */
+export function gather<K, V, T>(make: (value: V) => T | undefined): (map: ReadonlyMap<K, V>) => ReadonlyMap<K, T> {
+  const known = new WeakMap<ReadonlyMap<K, V>, ReadonlyMap<K, T>>();
+  const nothing: ReadonlyMap<K, T> = new Map();
+  return (map) => {
+    const found = known.get(map);
+    if (found) return found;
+    const before = origins.get(map)?.of.deref() as ReadonlyMap<K, V> | undefined;
+    const base = before && known.get(before);
+    const keys = before && base ? changedKeys(before, map) : map.keys();
+    const changes: [K, T | undefined][] = [];
+    for (const key of keys) {
+      const value = map.get(key);
+      changes.push([key, value === undefined ? undefined : make(value)]);
+    }
+    const made = derive(base ?? nothing, changes);
+    known.set(map, made);
+    return made;
+  };
+}

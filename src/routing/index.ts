@@ -41,7 +41,7 @@ export {
   type TranslationMemory,
 } from "./ingress.ts";
 export { createClaims, type Claims } from "./claims.ts";
-export { changedKeys, derive } from "./derived.ts";
+export { changedKeys, derive, gather } from "./derived.ts";
 export { poolOf, type PoolTarget } from "./pool.ts";
 export { readKeyPair, readTls, type InspectKeyPair } from "./tls.ts";
 export { plainPath, readIngress, type Reading } from "./reading.ts";

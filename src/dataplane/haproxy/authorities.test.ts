@@ -31,7 +31,7 @@ describe("authorities of endpoints", () => {
   });
 
   test("more than one command takes are for a process that starts", () => {
-    const small = authoritiesOf(trustOf([pool({})]), "/d");
+    const small = authoritiesOf(trustOf(new Map([["p", pool({})]])), "/d");
     expect(needsStart(new Map(), small)).toBe(false);
     const large = new Map([["/d/authorities/x.pem", "x".repeat(20_000)]]);
     expect(needsStart(small, large)).toBe(true);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import type { ClientValidation, Listener, Pool } from "../../routing/index.ts";
+import { type ClientValidation, gather, type Listener, type Pool } from "../../routing/index.ts";
 import { readableCertificates } from "../readable-certificates.ts";
 import { pemLines } from "./command.ts";
 import { files } from "./config.ts";
@@ -43,9 +43,11 @@ export function revocationFile(
 
 type Trust = Pick<ClientValidation, "authorities" | "revoked">;
 
+const checked = gather<string, Pool, Trust>(({ tls }) => (tls?.unverified ? undefined : tls));
+
 /** What the certificates of endpoints are checked by. */
-export function trustOf(pools: Iterable<Pool>): Trust[] {
-  return [...pools].flatMap(({ tls }) => (tls && !tls.unverified ? [tls] : []));
+export function trustOf(pools: ReadonlyMap<string, Pool>): Trust[] {
+  return [...checked(pools).values()];
 }
 
 /** What those of a listener's clients are. */

@@ -12,7 +12,7 @@ import type { CommandRunner } from "../../system/index.ts";
 import { basicFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
-import { createPlainHostMemory, hostsOf } from "../hosts.ts";
+import { gatherHosts } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { wayTo } from "./endpoints.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
@@ -84,8 +84,7 @@ export function refusedBy(model: RoutingModel): Refusal[] {
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
   for (const listener of model.listeners)
-    for (const host of hostsOf(listener)) {
-      const { unreadable, asked } = lookAt(host);
+    for (const { unreadable, asked } of lookAt(listener)) {
       for (const each of unreadable) refused.push(each);
       for (const { pool: key, ...refusal } of asked) {
         const pool = model.pools.get(key);
@@ -103,7 +102,7 @@ const asking: Readonly<Partial<Record<Filter["type"], Feature>>> = {
 };
 
 /** Routes whose expressions are too large here, and pools that the program asks itself. */
-const lookAt = createPlainHostMemory((host) => {
+const lookAt = gatherHosts((host) => {
   const unreadable: Refusal[] = [];
   const asked: (Refusal & { readonly pool: string })[] = [];
   for (const route of routesOfHost(host)) {
@@ -124,7 +123,7 @@ const lookAt = createPlainHostMemory((host) => {
         unreadable.push({ route: id, feature: "DigestAuth" });
     }
   }
-  return { unreadable, asked };
+  return unreadable.length + asked.length === 0 ? undefined : { unreadable, asked };
 });
 
 function expressionsOf({ path, headers, query }: Route): string[] {

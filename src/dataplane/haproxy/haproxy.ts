@@ -1,4 +1,4 @@
-import type { Listener, Pool, Route } from "../../routing/index.ts";
+import { derive, type Listener, type Pool, type Route } from "../../routing/index.ts";
 import { type Clock, type Logger, systemClock, whenAborted } from "../../system/index.ts";
 import type { BoundListener, Configuration, DataPlane } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
@@ -10,7 +10,7 @@ import { keptOut } from "../features.ts";
 import { type Authorities, authoritiesOf, clientTrustOf, needsStart, trustOf } from "./authorities.ts";
 import { capabilities, refusedBy } from "./capabilities.ts";
 import { certificatesFor, type CertificateList, createPems, demandOf, pemOf } from "./certificates.ts";
-import { configText, errorPages, files, type Frontend, type ServerLine } from "./config.ts";
+import { configText, errorPages, files, type Frontend } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { endpointRows } from "./endpoints.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
@@ -18,8 +18,8 @@ import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
 import { type PasswordService, servePasswords } from "./password-service.ts";
 import { luaProgram } from "./program.ts";
 import { readReport, type ReportIndex } from "./reports.ts";
-import { serversOf } from "./servers.ts";
-import { assignSlots, noSlots, type Slot, type Slots } from "./slots.ts";
+import { createServerTable } from "./servers.ts";
+import { assignSlots, noSlots, type Slots } from "./slots.ts";
 import { createSync, filesOf, type State, type Sync } from "./sync.ts";
 import { createTables, partsOf, tagOf } from "./tables.ts";
 
@@ -66,7 +66,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let ports = new Map<string, Port>();
   let slots: Slots = noSlots;
   let configuration: Configuration | undefined;
-  let pools = new Map<string, Pool>();
+  let pools: ReadonlyMap<string, Pool> = new Map();
   let state: State | undefined;
   let instance: Instance | undefined;
   let sync: Sync | undefined;
@@ -87,7 +87,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   const pemsOf = createPems();
   /** The certificate for names that have none. */
   let standard: string | undefined;
-  const serverLines = new WeakMap<Pool, ReadonlyMap<string, ServerLine>>();
+  const serversNow = createServerTable();
   const reports = createReports(options, clock, log);
   let index: ReportIndex | undefined;
 
@@ -177,18 +177,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }));
   }
 
-  function serversFor(pool: Pool, path: string): ReadonlyMap<string, ServerLine> {
-    let servers = serverLines.get(pool);
-    if (!servers) serverLines.set(pool, (servers = serversOf(pool, path)));
-    return servers;
-  }
-
   function stateOf({ model, keyPair, users }: Configuration, refused: ReadonlySet<string>, path: string): State {
-    const servers = new Map<Slot, ReadonlyMap<string, ServerLine>>();
-    for (const [key, slot] of slots.taken) {
-      const pool = pools.get(key);
-      if (pool) servers.set(slot, serversFor(pool, path));
-    }
+    const servers = serversNow(pools, slots.taken, path);
     const certificates = new Map<string, CertificateList>();
     const pems = pemsOf(keyPair);
     for (const listener of model.listeners) {
@@ -204,7 +194,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
 
   function authoritiesNow(path: string): Authorities {
     const listeners = configuration?.model.listeners ?? [];
-    return authoritiesOf([...trustOf(pools.values()), ...listeners.flatMap(clientTrustOf)], path);
+    return authoritiesOf([...trustOf(pools), ...listeners.flatMap(clientTrustOf)], path);
   }
 
   async function ownDirectory(): Promise<PlaneDirectory> {
@@ -355,8 +345,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const { next, gone } = await openPorts(model.listeners);
         let cold = !instance || shapeOf(next) !== serving.ports;
         ports = next;
-        pools = new Map(model.pools);
-        const assigned = assignSlots(slots, pools.values(), sync?.leaving() ?? new Set());
+        ({ pools } = model);
+        const assigned = assignSlots(slots, pools, sync?.leaving() ?? new Set());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
         const refused = refusedBy(model);
@@ -371,13 +361,12 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       inTurn(async () => {
         if (!configuration || !state) return;
         const { path } = await ownDirectory();
-        const servers = new Map(state.servers);
-        for (const pool of changed) {
-          const slot = slots.taken.get(pool.key);
-          if (slot === undefined) continue;
-          pools.set(pool.key, pool);
-          servers.set(slot, serversFor(pool, path));
-        }
+        const known = changed.filter(({ key }) => pools.has(key));
+        pools = derive(
+          pools,
+          known.map((pool) => [pool.key, pool] as const),
+        );
+        const servers = serversNow(pools, slots.taken, path);
         const withTls = changed.some(({ tls }) => tls) || state.authorities.size > 0;
         const authorities = withTls ? authoritiesNow(path) : state.authorities;
         const { watched } = state.tables;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { BackendTls, Pool } from "../../routing/index.ts";
+import { type BackendTls, changedKeys, derive, type Pool } from "../../routing/index.ts";
 import { authoritiesFile } from "./authorities.ts";
 import { endpointAddress } from "./command.ts";
 import type { ServerLine } from "./config.ts";
@@ -7,6 +7,26 @@ import type { Slot } from "./slots.ts";
 
 /** Of each slot, by name. */
 export type Servers = ReadonlyMap<Slot, ReadonlyMap<string, ServerLine>>;
+
+/** The servers of all slots, for one set of pools after the other: it costs the pools that differ. */
+export function createServerTable(): (
+  pools: ReadonlyMap<string, Pool>,
+  taken: ReadonlyMap<string, Slot>,
+  directory: string,
+) => Servers {
+  let last = { pools: new Map() as ReadonlyMap<string, Pool>, taken: new Map() as ReadonlyMap<string, Slot> };
+  let servers: Servers = new Map();
+  return (pools, taken, directory) => {
+    const keys = changedKeys(last.pools, pools);
+    const gone = keys.flatMap((key) => last.taken.get(key) ?? []).map((slot) => [slot, undefined] as const);
+    const made = keys.flatMap((key) => {
+      const [slot, pool] = [taken.get(key), pools.get(key)];
+      return slot === undefined || !pool ? [] : [[slot, serversOf(pool, directory)] as const];
+    });
+    last = { pools, taken };
+    return (servers = derive(servers, new Map<Slot, ReadonlyMap<string, ServerLine> | undefined>([...gone, ...made])));
+  };
+}
 
 /** The servers of a pool's slot: one for each endpoint that gets requests. */
 export function serversOf(pool: Pool, directory: string): Map<string, ServerLine> {

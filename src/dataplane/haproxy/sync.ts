@@ -1,3 +1,4 @@
+import { changedKeys } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import { compareHosts } from "../hosts.ts";
 import type { Authorities } from "./authorities.ts";
@@ -156,10 +157,9 @@ export function createSync({ runtime, directory, tags, state: first, log }: Sync
   }
 
   async function addServers(before: State, after: State): Promise<void> {
-    for (const [slot, servers] of after.servers) {
+    for (const slot of changedKeys(before.servers, after.servers)) {
       const old = before.servers.get(slot);
-      if (old === servers) continue;
-      for (const { name, address, keywords } of servers.values()) {
+      for (const { name, address, keywords } of after.servers.get(slot)?.values() ?? []) {
         if (old?.has(name)) continue;
         const waiting = leaving.get(slot);
         const [host, port] = addressParts(address);
@@ -173,10 +173,9 @@ export function createSync({ runtime, directory, tags, state: first, log }: Sync
   }
 
   async function dropServers(before: State, after: State): Promise<void> {
-    for (const [slot, servers] of before.servers) {
+    for (const slot of changedKeys(before.servers, after.servers)) {
       const kept = after.servers.get(slot);
-      if (kept === servers) continue;
-      for (const name of servers.keys()) {
+      for (const name of before.servers.get(slot)?.keys() ?? []) {
         if (kept?.has(name)) continue;
         await run(commands.serverState(slot, name, "maint"));
         const waiting = leaving.get(slot);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import {
   type Ask,
   type Backend,
+  changedKeys,
   type FieldMatch,
   type Filter,
   type HostRoutes,
@@ -115,7 +116,7 @@ export function createTables(): (input: TablesInput) => Tables {
   let world = {};
 
   return ({ model, slots, refused, users }) => {
-    const moved = [...last.slots].some(([key, slot]) => slots.has(key) && slots.get(key) !== slot);
+    const moved = changedKeys(last.slots, slots).some((key) => last.slots.has(key) && slots.has(key));
     const same = sameSet(last.refused, refused);
     if (moved || same !== last.refused) world = {};
     last = { slots, refused: same };
@@ -146,8 +147,9 @@ export function createTables(): (input: TablesInput) => Tables {
     before = servers;
     epochs = nextEpochs;
     const watched = new Set<string>();
-    for (const part of partsOf({ listeners: [], servers, watched }))
-      for (const pool of part.watchesAll ? model.pools.keys() : part.watched) watched.add(pool);
+    for (const { watchesAll, watched: some } of partsOf({ listeners: [], servers, watched }))
+      if (watchesAll) for (const pool of model.pools.keys()) watched.add(pool);
+      else if (some.size > 0) for (const pool of some) watched.add(pool);
     return { listeners: model.listeners.map(tagOf), servers, watched };
 
     function hostsOf(

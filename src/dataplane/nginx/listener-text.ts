@@ -1,5 +1,5 @@
-import { type Listener, routesOfHost, type RoutingModel, streamsOf } from "../../routing/index.ts";
-import { createPlainHostMemory, hostsOf } from "../hosts.ts";
+import { gather, type Listener, type Pool, routesOfHost, type RoutingModel, streamsOf } from "../../routing/index.ts";
+import { gatherHosts } from "../hosts.ts";
 import { authoritiesOf } from "./authorities.ts";
 import { bodySlot, type CheckedRequests, type NginxListener } from "./configuration.ts";
 import { errorSet } from "./rows.ts";
@@ -26,27 +26,32 @@ export const plainListener: ListenerText = {
 const most = 32;
 
 /** What a host's routes want, whoever the endpoints are. */
-const wishesOf = createPlainHostMemory((host) => {
-  const limits: boolean[] = [];
+const wishesOf = gatherHosts((host) => {
   const sets: string[] = [];
-  const sends: Sends[] = [];
-  for (const { rule } of routesOfHost(host)) {
+  let limited = false;
+  for (const { rule } of routesOfHost(host))
+    for (const filter of rule.filters) {
+      limited ||= filter.type === "BodyLimit";
+      if (filter.type === "ErrorPages") sets.push(errorSet(filter.codes));
+    }
+  return limited || sets.length > 0 ? { limited, sets } : undefined;
+});
+
+const sendsOf = gatherHosts((host) =>
+  [...routesOfHost(host)].map(({ rule }): Sends => {
     const filters = [...rule.filters, ...rule.backends.flatMap((backend) => backend.filters)];
     const bytes = rule.filters.flatMap((filter) => (filter.type === "BodyLimit" ? [filter.bytes] : []));
     const pages = rule.filters.flatMap((filter) => (filter.type === "ErrorPages" ? [errorSet(filter.codes)] : []));
     const keys = [...rule.backends.map(({ pool }) => pool), rule.canary?.pool, rule.fallbackPool];
-    limits.push(bytes.length > 0);
-    sets.push(...pages);
-    sends.push({
+    return {
       pools: keys.flatMap((key) => key ?? []),
       mirrors: filters.some(({ type }) => type === "Mirror"),
       // The last one counts.
       ...(pages.length === 0 ? {} : { errors: pages.at(-1) ?? "" }),
       ...(bytes.length === 0 ? {} : { slot: bodySlot(Math.min(...bytes)) }),
-    });
-  }
-  return { limited: limits.includes(true), sets, sends };
-});
+    };
+  }),
+);
 
 /** How requests of a rule are passed on. */
 interface Sends {
@@ -63,14 +68,17 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
   const sets = new Set<string>();
   const checked = new Set<string>();
   const trusting = checkedPools(pools);
-  for (const host of hostsOf(listener)) {
-    const wishes = wishesOf(host);
+  const speaking = http2Pools(pools);
+  for (const wishes of wishesOf(listener)) {
     limited ||= wishes.limited;
     for (const set of wishes.sets) sets.add(set);
-    leadsToHttp2 ||= wishes.sends.some((each) => each.pools.some((key) => pools.get(key)?.protocol === "h2c"));
-    if (trusting.size > 0)
-      for (const each of wishes.sends) for (const own of checkedBy(each, trusting)) checked.add(JSON.stringify(own));
   }
+  if (trusting.size + speaking.size > 0)
+    for (const sends of sendsOf(listener))
+      for (const each of sends) {
+        leadsToHttp2 ||= each.pools.some((key) => speaking.has(key));
+        for (const own of checkedBy(each, trusting)) checked.add(JSON.stringify(own));
+      }
   const servers = [...listener.servers.values()];
   const ofGateway = servers.some((server) => server.kind === "http" && server.hosts.semantics === "Gateway");
   const streams = [...streamsOf(listener)].flatMap(({ rule }) => rule.backends.flatMap(({ pool }) => pool ?? []));
@@ -92,25 +100,16 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
   };
 }
 
-const knownPools = new WeakMap<RoutingModel["pools"], ReturnType<typeof findChecked>>();
-
 /** Pools whose endpoints are checked, with whom by. */
-function checkedPools(pools: RoutingModel["pools"]): ReturnType<typeof findChecked> {
-  let found = knownPools.get(pools);
-  if (!found) knownPools.set(pools, (found = findChecked(pools)));
-  return found;
-}
-
-function findChecked(
-  pools: RoutingModel["pools"],
-): Map<string, { readonly authorities: string; readonly h2c: boolean }> {
-  const found = new Map<string, { authorities: string; h2c: boolean }>();
-  for (const { key, protocol, tls } of pools.values()) {
+const checkedPools = gather<string, Pool, { readonly authorities: string; readonly h2c: boolean }>(
+  ({ protocol, tls }) => {
     const authorities = tls && !tls.unverified ? authoritiesOf(tls) : undefined;
-    if (authorities) found.set(key, { authorities: authorities.id, h2c: protocol === "h2c" });
-  }
-  return found;
-}
+    return authorities && { authorities: authorities.id, h2c: protocol === "h2c" };
+  },
+);
+
+/** Those that speak HTTP/2. */
+const http2Pools = gather<string, Pool, true>(({ protocol }) => (protocol === "h2c" ? true : undefined));
 
 /** The ways in which requests of a rule go to endpoints that are checked. */
 function checkedBy(

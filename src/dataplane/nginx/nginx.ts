@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Listener, ListenerProtocol, Pool, RoutingModel } from "../../routing/index.ts";
+import { derive, type Listener, type ListenerProtocol, type Pool, type RoutingModel } from "../../routing/index.ts";
 import {
   type Clock,
   type CommandRunner,
@@ -141,7 +141,7 @@ export function startNginx(options: NginxOptions): DataPlane {
   let place: Place | undefined;
   const reports = createReports(options, clock, log);
   let index: ModelIndex | undefined;
-  let serving = new Map<string, Pool>();
+  let serving: ReadonlyMap<string, Pool> = new Map();
   let told: { close(): Promise<void> } | undefined;
   let lost = 0;
 
@@ -416,7 +416,7 @@ export function startNginx(options: NginxOptions): DataPlane {
         await replaceListeners(next);
         model = next;
         index = undefined;
-        serving = new Map(next.pools);
+        serving = next.pools;
         let another = false;
         for (const listener of next.listeners) {
           const own = open.get(listener.name);
@@ -454,10 +454,11 @@ export function startNginx(options: NginxOptions): DataPlane {
       }),
     updatePools: (pools: readonly Pool[]) =>
       enqueue(async (at) => {
-        for (const pool of pools) {
-          await at.files.update(streamPoolName(pool.key), streamPoolRow(pool));
-          if (serving.has(pool.key)) serving.set(pool.key, pool);
-        }
+        for (const pool of pools) await at.files.update(streamPoolName(pool.key), streamPoolRow(pool));
+        serving = derive(
+          serving,
+          pools.flatMap((pool) => (serving.has(pool.key) ? [[pool.key, pool] as const] : [])),
+        );
         const changes = table.followPools(pools);
         await write(at, changes);
       }),

@@ -4,8 +4,11 @@ import {
   type BackendTls,
   type Canary,
   type Certificate,
+  changedKeys,
   type ClientValidation,
+  derive,
   type Filter,
+  gather,
   type HeaderChanges,
   type HostRoutes,
   type HostTable,
@@ -72,6 +75,14 @@ export interface RowTable {
   followPools(pools: readonly Pool[]): Change[];
 }
 
+/** Pools whose endpoints are shown a certificate. */
+const showing = gather<string, Pool, Certificate>(({ tls }) => tls?.client);
+
+/** Hosts that more than their own rows depend on. */
+const special = gather<string, { readonly value: HostRows }, HostRows>(({ value }) =>
+  value.users.length > 0 || value.depth < mostDepth ? value : undefined,
+);
+
 export function createRowTable(limits: RowLimits): RowTable {
   const rows: Rows = new Map();
   const rowsOfHost = createHostMemory<HostWorld, HostRows>((host, ask) => {
@@ -81,7 +92,7 @@ export function createRowTable(limits: RowLimits): RowTable {
   const usersRows = new WeakMap<ReadonlyMap<string, string>, Buffer>();
   let keyPairs = new Map<string, Buffer>();
   let lastKeyPair: RowContext["keyPair"] = () => undefined;
-  let pools = new Map<string, Pool>();
+  let pools: ReadonlyMap<string, Pool> = new Map();
   /** By listener and server: the first that has them. */
   let hosts = new Map<string, HostValues<HostRows>>();
   /** All but those of hosts and pools. */
@@ -124,11 +135,12 @@ export function createRowTable(limits: RowLimits): RowTable {
         );
       for (const [name, row] of nextOthers) take(changes, name, row);
       for (const name of others.keys()) if (!nextOthers.has(name)) take(changes, name, undefined);
-      for (const [key, pool] of model.pools)
-        // A key pair may be gone, or there again.
-        if (pools.get(key) !== pool || pool.tls?.client) take(changes, poolRowName(key), poolRow(pool, { keyPair }));
-      for (const key of pools.keys()) if (!model.pools.has(key)) take(changes, poolRowName(key), undefined);
-      [keyPairs, hosts, others, pools] = [nextPairs, nextHosts, nextOthers, new Map(model.pools)];
+      // A key pair may be gone, or there again.
+      for (const key of new Set([...changedKeys(pools, model.pools), ...showing(model.pools).keys()])) {
+        const pool = model.pools.get(key);
+        take(changes, poolRowName(key), pool && poolRow(pool, { keyPair }));
+      }
+      [keyPairs, hosts, others, pools] = [nextPairs, nextHosts, nextOthers, model.pools];
       return changes;
 
       function addServer(at: string, server: Server): void {
@@ -145,9 +157,9 @@ export function createRowTable(limits: RowLimits): RowTable {
         const last = fallback ? [fallback] : [];
         for (const secret of usersOfRoutes(last)) addUsers(secret);
         let depth = depthOfRoutes(last);
-        for (const { value } of made.entries.values()) {
-          for (const secret of value.users) addUsers(secret);
-          depth = Math.min(depth, value.depth);
+        for (const host of special(made.entries).values()) {
+          for (const secret of host.users) addUsers(secret);
+          depth = Math.min(depth, host.depth);
         }
         nextOthers.set(
           `server/${at}`,
@@ -189,9 +201,12 @@ export function createRowTable(limits: RowLimits): RowTable {
     },
     followPools(changed) {
       const changes: Change[] = [];
-      for (const pool of changed) {
-        if (!pools.has(pool.key)) continue;
-        pools.set(pool.key, pool);
+      const known = changed.filter(({ key }) => pools.has(key));
+      pools = derive(
+        pools,
+        known.map((pool) => [pool.key, pool] as const),
+      );
+      for (const pool of known) {
         take(changes, poolRowName(pool.key), poolRow(pool, { keyPair: lastKeyPair }));
       }
       return changes;

@@ -1,12 +1,13 @@
-import type {
-  Certificate,
-  ClientValidation,
-  HostRoutes,
-  HostTable,
-  Listener,
-  Pool,
-  Server,
-  StreamTable,
+import {
+  type Certificate,
+  changedKeys,
+  type ClientValidation,
+  type HostRoutes,
+  type HostTable,
+  type Listener,
+  type Pool,
+  type Server,
+  type StreamTable,
 } from "../../../routing/index.ts";
 import type { KeyPair } from "../../dataplane.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -41,7 +42,7 @@ interface HostsDifference extends Pick<HostTable, "semantics" | "any" | "fallbac
   readonly wildcard: MapDifference<HostRoutes>;
 }
 
-/** Costs a look at each host and pool; what differs is what is no longer the same object. */
+/** What differs is what is no longer the same object. */
 export function differenceOf(before: Snapshot, after: Snapshot): Difference {
   const known = new Map(before.listeners.map((listener) => [listener.name, listener]));
   const byKey = (): boolean => true;
@@ -70,14 +71,13 @@ function ofMaps<V>(
   after: ReadonlyMap<string, V>,
   same: (one: V, other: V) => boolean,
 ): MapDifference<V> {
-  if (before === after) return { set: [], remove: [] };
   const set: (readonly [string, V])[] = [];
-  for (const [key, value] of after) {
-    const old = before.get(key);
-    if (old === undefined || !same(old, value)) set.push([key, value]);
-  }
   const remove: string[] = [];
-  for (const key of before.keys()) if (!after.has(key)) remove.push(key);
+  for (const key of changedKeys(before, after)) {
+    const [old, value] = [before.get(key), after.get(key)];
+    if (value === undefined) remove.push(key);
+    else if (old === undefined || !same(old, value)) set.push([key, value]);
+  }
   return { set, remove };
 }
 

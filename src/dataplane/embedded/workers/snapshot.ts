@@ -1,13 +1,14 @@
 import {
   type Certificate,
   certificatesOf,
+  gather,
   type Listener,
   type Pool,
   routesOfHost,
   type UsersSecret,
 } from "../../../routing/index.ts";
 import type { Configuration, KeyPair } from "../../dataplane.ts";
-import { createPlainHostMemory, hostsOf } from "../../hosts.ts";
+import { gatherHosts } from "../../hosts.ts";
 import { certificateId, usersId } from "../../secret-ids.ts";
 
 /** All that a process needs to serve a configuration: nothing in it asks back. A value: never changed once made. */
@@ -34,14 +35,14 @@ export function snapshotOf({ model, keyPair, users: usersOf }: Configuration, be
   const users = new Map<string, ReadonlyMap<string, string>>();
   for (const listener of model.listeners) {
     for (const certificate of certificatesOf(listener)) take(certificate);
-    for (const host of hostsOf(listener))
-      for (const secret of needsOf(host).users) {
+    for (const needs of needsOf(listener))
+      for (const secret of needs.users) {
         const id = usersId(secret);
         const known = users.get(id) ?? before.users.get(id) ?? usersOf?.(secret);
         if (known) users.set(id, known);
       }
   }
-  for (const { tls } of model.pools.values()) if (tls?.client) take(tls.client);
+  for (const client of shownBy(model.pools).values()) take(client);
   return { listeners: model.listeners, pools: model.pools, keyPairs, users };
 }
 
@@ -60,7 +61,7 @@ export function configurationOf({ listeners, pools, keyPairs, users }: Snapshot)
  */
 export function sharedPart(snapshot: Snapshot): Snapshot {
   const listeners = snapshot.listeners.filter(
-    (listener) => listener.protocol !== "UDP" && ![...hostsOf(listener)].some((host) => needsOf(host).counts),
+    (listener) => listener.protocol !== "UDP" && !needsOf(listener).some(({ counts }) => counts),
   );
   return { ...snapshot, listeners };
 }
@@ -70,7 +71,7 @@ interface Needs {
   readonly counts: boolean;
 }
 
-const needsOf = createPlainHostMemory((host): Needs => {
+const needsOf = gatherHosts((host): Needs | undefined => {
   const users: UsersSecret[] = [];
   let counts = false;
   for (const { rule } of routesOfHost(host))
@@ -78,5 +79,8 @@ const needsOf = createPlainHostMemory((host): Needs => {
       if (filter.type === "BasicAuth" || filter.type === "DigestAuth") users.push(filter.users);
       counts ||= filter.type === "RateLimit" || filter.type === "ConnectionLimit" || filter.type === "DigestAuth";
     }
-  return { users, counts };
+  return users.length > 0 || counts ? { users, counts } : undefined;
 });
+
+/** What is shown to endpoints. */
+const shownBy = gather<string, Pool, Certificate>(({ tls }) => tls?.client);
