@@ -197,5 +197,39 @@ describe.skipIf(why)(
       expect((await state()).icontrol.partitions).toEqual(["Common"]);
       expect(controller.output()).not.toContain(password);
     });
+
+    it("`fairlead hp-loadbalancer --backend f5`: a ConfigMap is told its address, by the calls of 2016; the Service goes first, and nothing is left", async () => {
+      await controller.stop();
+      const env = ["VIP_ALLOCATION_START=127.99.0.20", "VIP_ALLOCATION_END=127.99.0.29", `F5_HOST=${url}`];
+      env.push("F5_USER=admin", `F5_PASSWORD=${password}`);
+      const words = ["hp-loadbalancer", "--backend", "f5", "--kubeconfig", cluster.kubeconfig, "--no-probe"];
+      words.push("--status-address", "127.0.0.1:10258");
+      controller = lab.start("env", [...env, process.execPath, join(repository, "fairlead"), ...words]);
+      await kubectl("expose", "deployment", "web", "--name=coffee-svc", "--port=7281", "--target-port=8080");
+      const data = ["--from-literal=namespace=default", "--from-literal=target-service-name=coffee-svc"];
+      await kubectl("create", "configmap", "coffee", ...data);
+      await kubectl("label", "configmap", "coffee", "app=loadbalancer");
+      const told = (wanted: RegExp) =>
+        eventually(
+          `the ConfigMap says ${String(wanted)}`,
+          async () => {
+            const text = await kubectl("get", "configmap", "coffee", "-o", "jsonpath={.data.status} {.data.bind-ip}");
+            if (wanted.test(text)) return true;
+            throw new Error(`${text} ${controller.output().slice(-800)}`);
+          },
+          60,
+        );
+      await told(/^SUCCESS 127\.99\.0\.20$/);
+      await answers("127.99.0.20", 7_281);
+      const { icontrol, invalid, tenants } = await state();
+      expect([invalid, tenants]).toEqual([[], {}]);
+      expect(icontrol.virtual.map(({ name }) => name)).toEqual([expect.stringMatching(/_tcp_7281$/)]);
+      await kubectl("delete", "service", "coffee-svc");
+      await told(/^ERROR : Service default\/coffee-svc does not exist/);
+      await eventually("nothing is left", async () =>
+        (await state()).icontrol.partitions.join() === "Common" ? true : undefined,
+      );
+      expect(controller.output()).not.toContain(password);
+    });
   },
 );

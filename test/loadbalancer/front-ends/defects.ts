@@ -15,6 +15,8 @@ const badInput = test(suites, "bad-input/bad-input");
 const services = test(suites, "front-ends/service-loadbalancer");
 const translate = test(rooms, "front-ends/service-loadbalancer/translate");
 const hp = test(rooms, "front-ends/hp-loadbalancer/controller");
+const hpLive = test(suites, "front-ends/hp-loadbalancer");
+const openstack = test(suites, "openstack/openstack");
 const controller = test(suites, "front-ends/lb-controller");
 const rancher = test(suites, "rancher/rancher");
 
@@ -22,7 +24,14 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
   "keepalived-vip": [
     {
       defect: "all addresses are one VRRP instance, so one node carries everything",
-      gone: [placement("each node is the first choice of as many groups as any other")],
+      gone: [
+        placement("each node is the first choice of as many groups as any other"),
+        test(
+          suites,
+          "vip-spread",
+        )("each node holds its share, within a fifth, and what a dead one leaves goes to all others"),
+        keepalived("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is"),
+      ],
     },
     {
       defect: "peers are those of the start: a node that comes is unknown to the others",
@@ -39,6 +48,7 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
         keepalivedController(
           "the same port at two addresses, two Services at one address, the same name in two namespaces",
         ),
+        keepalived("two Services at one address; clients stay with an endpoint only where the Service says so"),
       ],
     },
     { defect: "addresses and methods are not checked", gone: [badInput("keepalived-vip: %s: %j")] },
@@ -58,6 +68,17 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
       gone: [keepalived("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is")],
     },
     {
+      defect: "what HAProxy is to do is written only when keepalived's file changes too",
+      gone: [keepalived("endpoints go: the address stays and refuses; they come back: it serves, by both ways")],
+    },
+    {
+      defect: "direct return needs the address on the pods, and nobody says so",
+      gone: [
+        keepalived("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is"),
+        badInput("keepalived-vip: %s: %j"),
+      ],
+    },
+    {
       defect: "without IPVS nothing starts, and at the start all of IPVS is flushed",
       gone: [keepalived("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is")],
     },
@@ -67,6 +88,7 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
         keepalivedController(
           "an address stays while its Service is away or has no endpoint, and its stickiness is the Service's own",
         ),
+        keepalived("two Services at one address; clients stay with an endpoint only where the Service says so"),
       ],
     },
     {
@@ -77,7 +99,10 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
   "service-loadbalancer": [
     {
       defect: "every Service is sticky",
-      gone: [translate("only ClientIP makes clients stay: the API says None where nobody says anything")],
+      gone: [
+        translate("only ClientIP makes clients stay: the API says None where nobody says anything"),
+        services("clients stay with a pod only where the Service says so: by address, or by the cookie"),
+      ],
     },
     { defect: "one name in two namespaces collides", gone: [services("one name in two namespaces: both are reached")] },
     {
@@ -86,7 +111,10 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
     },
     {
       defect: "host or path, where both were meant",
-      gone: [translate("a host leads only there, together with the path or alone")],
+      gone: [
+        translate("a host leads only there, together with the path or alone"),
+        services("the documented examples: by path, by port, by host, by HTTPS, by an expression"),
+      ],
     },
     {
       defect: "a named targetPort is checked at port 0",
@@ -97,6 +125,20 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
         )(
           "gives templates the original's fields: what the API says by default keeps nobody, and a named port is resolved",
         ),
+        services("nobody connects to a pod but clients: none is probed, and who is not ready is asked nothing"),
+      ],
+    },
+    {
+      defect: "every pod is probed each 5 ms, and only whether it can be connected to",
+      gone: [services("nobody connects to a pod but clients: none is probed, and who is not ready is asked nothing")],
+    },
+    {
+      defect: "nothing limits how often the balancer is reloaded",
+      gone: [
+        test(
+          rooms,
+          "front-ends/service-loadbalancer/plugin",
+        )("a storm of changes reloads the balancer at most twice a second, and the last of them is in its file"),
       ],
     },
     {
@@ -123,6 +165,10 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
       gone: [test(suites, "stability")("lmdb")],
     },
     {
+      defect: "nobody leads: two programs do everything twice",
+      gone: [hpLive("of two controllers one works; it is killed: the other goes on, and no address moves")],
+    },
+    {
       defect: "two programs for two namespaces undo each other's work",
       gone: [hp("two that look after a namespace each: neither removes the other's twins")],
     },
@@ -130,7 +176,30 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
       defect: "what a Service had is left over when it goes before its ConfigMap",
       gone: [
         hp("a port of the Service that changes is followed; a Service that goes is told, and takes its twin along"),
+        test(
+          suites,
+          "f5/f5",
+        )(
+          "`fairlead hp-loadbalancer --backend f5`: a ConfigMap is told its address, by the calls of 2016; the Service goes first, and nothing is left",
+        ),
       ],
+    },
+    {
+      defect: "changes of a Service's ports are not followed",
+      gone: [
+        hp("a port of the Service that changes is followed; a Service that goes is told, and takes its twin along"),
+      ],
+    },
+    {
+      defect: "OpenStack's ERROR counts as ready, and any difference makes a new load balancer",
+      gone: [
+        openstack("errors, slowness and flapping: what exists ends as what is wanted"),
+        openstack("what someone else has changed is put right"),
+      ],
+    },
+    {
+      defect: "credentials that an F5 does not take end the program",
+      gone: [test(suites, "f5/icontrol")("wrong credentials are said, and no password is")],
     },
     { defect: "IPv4 only", gone: [hp("a range of IPv6, for a Service of IPv6")] },
     {
@@ -146,7 +215,13 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
   "lb-controller": [
     {
       defect: "one certificate for all names, and one that changes is not served",
-      gone: [controller("TLS: each name its certificate, the first for others, and a Secret that changes is served")],
+      gone: [
+        controller("TLS: each name its certificate, the first for others, and a Secret that changes is served"),
+        test(
+          suites,
+          "rancher/contract",
+        )("a certificate that changes is uploaded again, once, and goes with the last that needs it"),
+      ],
     },
     {
       defect: "a stop wipes all statuses",

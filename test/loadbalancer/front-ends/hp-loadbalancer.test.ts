@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,6 +9,7 @@ import { holderOf, noVipLab, openVipLab, sleep, type VipLab } from "../../suppor
 describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (${noVipLab})` : ""}`, () => {
   let lab: VipLab;
   let logs = "";
+  let controller: ChildProcess;
   const program = join(repository, "fairlead");
 
   beforeAll(async () => {
@@ -21,11 +23,7 @@ describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (
       lab.startOn(node, process.execPath, program, "proxy", ...flags);
       await lab.startAgent(node);
     }
-    const range = ["VIP_ALLOCATION_START=10.9.0.150", "VIP_ALLOCATION_END=10.9.0.159"];
-    const flags = ["--backend", "loadbalancer-daemon", "--kubeconfig", kubeconfig, "--no-probe"];
-    const controller = lab.startOn("api", "env", ...range, process.execPath, program, "hp-loadbalancer", ...flags);
-    for (const stream of [controller.stdout, controller.stderr])
-      stream?.on("data", (chunk: Buffer) => (logs = `${logs}${String(chunk)}`.slice(-4000)));
+    controller = startController("8081");
     for (const [name, address] of [
       ["coffee", "10.9.0.210"],
       ["tea", "10.9.0.211"],
@@ -48,12 +46,23 @@ describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (
     await lab?.close();
   });
 
+  function startController(port: string): ChildProcess {
+    const range = ["VIP_ALLOCATION_START=10.9.0.150", "VIP_ALLOCATION_END=10.9.0.159"];
+    const flags = ["--backend", "loadbalancer-daemon", "--kubeconfig", join(lab.dir, "kubeconfig"), "--no-probe"];
+    const words = [program, "hp-loadbalancer", ...flags, `--status-address=127.0.0.1:${port}`];
+    const child = lab.startOn("api", "env", ...range, process.execPath, ...words);
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (chunk: Buffer) => (logs = `${logs}${port} ${String(chunk)}`.slice(-4000)));
+    return child;
+  }
+
   const dataOf = async (name: string): Promise<Record<string, string>> =>
     (await lab.client.get(resources.ConfigMap, { namespace: "default", name })).data ?? {};
 
   async function bound(name: string): Promise<string> {
     let last: unknown;
-    for (let tries = 0; tries < 200; tries++) {
+    // Who leads may be dead: another finds out after 15 s.
+    for (let tries = 0; tries < 450; tries++) {
       const data = await dataOf(name);
       if (data["status"] === "SUCCESS" && data["bind-ip"]) return data["bind-ip"];
       last = data;
@@ -82,6 +91,27 @@ describe.skipIf(noVipLab)(`fairlead hp-loadbalancer on two nodes${noVipLab ? ` (
     expect(new Set([coffee, tea]).size).toBe(2);
     await answers(coffee, /^coffee /);
     await answers(tea, /^tea /);
+  });
+
+  test("of two controllers one works; it is killed: the other goes on, and no address moves", async () => {
+    const before = [await bound("coffee"), await bound("tea")];
+    const second = startController("8082");
+    const twins = async () =>
+      (await lab.client.list(resources.Service)).items.filter(({ spec }) => spec.type === "LoadBalancer").length;
+    const count = await twins();
+    const isDone = once(controller, "exit");
+    controller.kill("SIGKILL");
+    await isDone;
+    await lab.client.create(resources.ConfigMap, {
+      metadata: { namespace: "default", name: "milk", labels: { app: "loadbalancer" } },
+      data: { namespace: "default", "target-service-name": "coffee-svc" },
+    });
+    const milk = await bound("milk");
+    expect(before).not.toContain(milk);
+    await answers(milk, /^coffee /);
+    expect([await bound("coffee"), await bound("tea")]).toEqual(before);
+    expect(await twins()).toBe(count + 1);
+    expect(second.exitCode).toBeNull();
   });
 
   test("the last ConfigMap goes, and its address with it", async () => {

@@ -75,8 +75,8 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
     else await lab.client.create(resources.ConfigMap, { metadata: configMap, data });
   }
 
-  const ask = (address: string): Promise<string> =>
-    lab.on("client", process.execPath, join(repository, "test/support/tcp-ask.mjs"), address, "80");
+  const ask = (address: string, port = "80"): Promise<string> =>
+    lab.on("client", process.execPath, join(repository, "test/support/tcp-ask.mjs"), address, port);
 
   async function answers(address: string, wanted: RegExp): Promise<string> {
     let last = "";
@@ -193,6 +193,33 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
     // Who holds it has nothing at the port: it answers for the address, and refuses.
     await holderOf(lab, "fd00:9::152");
     await answers("fd00:9::152", /error ECONNREFUSED/);
+  });
+
+  test("two Services at one address; clients stay with an endpoint only where the Service says so", async () => {
+    const metadata = { namespace: "default", name: "mail" };
+    await lab.client.create(resources.Service, { metadata, spec: { ports: [{ port: 25, targetPort: 8080 }] } });
+    await lab.client.create(resources.EndpointSlice, {
+      metadata: { ...metadata, labels: { "kubernetes.io/service-name": "mail" } },
+      addressType: "IPv4",
+      ports: [{ name: "", port: 8080, protocol: "TCP" }],
+      endpoints: [{ addresses: ["10.9.0.210"] }, { addresses: ["10.9.0.211"] }],
+    });
+    const { data } = await lab.client.get(resources.ConfigMap, configMap);
+    await vips({ ...data, "10.9.0.156": "default/echoheaders, default/mail" });
+    await answers("10.9.0.156", /^other /);
+    const whoAnswers = async (): Promise<Set<string>> => {
+      const found = new Set<string>();
+      for (let i = 0; i < 12; i++) found.add((await ask("10.9.0.156", "25")).split(" ")[0] ?? "");
+      return found;
+    };
+    await until("both endpoints answer", async () => {
+      const found = await whoAnswers();
+      return found.has("echo") && found.has("other") && found.size === 2;
+    });
+    const spec = { sessionAffinity: "ClientIP" };
+    await lab.client.patch(resources.Service, metadata, { type: "merge", body: { spec } });
+    await until("one endpoint answers", async () => (await whoAnswers()).size === 1);
+    await vips({ ...data });
   });
 
   test("version 2 of the PROXY protocol, and addresses that go with their endpoints", async () => {

@@ -158,6 +158,34 @@ describe.skipIf(noVipLab)(`fairlead service-loadbalancer${noVipLab ? ` (${noVipL
     expect(await whoAnswers("/cookied", "-b", jar)).toHaveLength(1);
   });
 
+  test("nobody connects to a pod but clients: none is probed, and who is not ready is asked nothing", async () => {
+    const counting = `let n = 0;
+      const server = require("node:http").createServer((q, a) => a.end("connections " + n));
+      server.on("connection", () => n++).listen(8070, "0.0.0.0", () => console.log("ready"));`;
+    const child = lab.startOn("one", process.execPath, "-e", counting);
+    await once(child.stdout ?? child, "data");
+    await service("default/counted", ["10.9.0.210"], { port: 80, targetPort: 8070, spec: { ports: named("web") } });
+    await answers(`http://${front}/counted`, /^connections \d+$/m);
+    const before = Number((await curl(`http://${front}/counted`)).split(" ")[1]);
+    await sleep(2_000);
+    expect(Number((await curl(`http://${front}/counted`)).split(" ")[1])).toBeLessThanOrEqual(before + 1);
+
+    await service("default/halfready", both);
+    await answers(`http://${front}/halfready`, /^one /m);
+    const where = { namespace: "default", name: "halfready" };
+    const endpoints = [
+      { addresses: ["10.9.0.210"], conditions: { ready: false } },
+      { addresses: ["10.9.0.211"], conditions: { ready: true } },
+    ];
+    await lab.client.patch(resources.EndpointSlice, where, { type: "merge", body: { endpoints } });
+    let run = 0;
+    for (let tries = 0; tries < 200 && run < 8; tries++)
+      run = (await curl(`http://${front}/halfready`)).startsWith("two ") ? run + 1 : 0;
+    expect(run).toBe(8);
+  });
+
+  const named = (targetPort: string) => [{ port: 80, targetPort }];
+
   test("one name in two namespaces: both are reached", async () => {
     await service("default/web", ["10.9.0.210"]);
     await answers(`http://${front}/web`, /^one /);

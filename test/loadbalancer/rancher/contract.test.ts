@@ -176,6 +176,21 @@ describe.each(["v2-beta", "v1"] as const)("Rancher %s", (version) => {
       expect(message).not.toContain(line);
   });
 
+  test("a certificate that changes is uploaded again, once, and goes with the last that needs it", async () => {
+    const { rules = [] } = exposure().http ?? {};
+    const withPair = (pair: { certificate: string; key: string }) =>
+      exposure({ http: { rules, certificates: [{ name: "tls", hosts: ["foo.example"], pair }] } });
+    const [first, second] = [selfSigned(Date.now(), ["foo.example"]), selfSigned(Date.now(), ["foo.example"])];
+    await make(withPair(first));
+    const uploads = () => rancher.state().log.filter((line) => /^(?:create|update) certificates/.test(line)).length;
+    expect([uploads(), rancher.state().certificates.length]).toEqual([1, 1]);
+    await make(withPair(second));
+    await make(withPair(second));
+    expect([uploads(), rancher.state().certificates.length]).toEqual([2, 1]);
+    await make(exposure());
+    expect(rancher.state()).toMatchObject({ certificates: [], invalid: [] });
+  });
+
   test("a port that Rancher keeps for itself is refused before anything is made", async () => {
     const result = await converge(provider(), exposure({ annotations: { "http.port": "42" } }), signal);
     expect(result).toMatchObject({
