@@ -9,7 +9,7 @@ import { addressClaims, addressPools, bgpPeers, type AnnounceSpec } from "../../
 import { expectDocumented } from "../metrics/page.ts";
 import { noBgpLab } from "../support/bgp-lab.ts";
 import { repository } from "../support/lab.ts";
-import { holderOf, nodeAddress, openVipLab, sleep, type VipLab } from "../support/vip-lab.ts";
+import { holderOf, nodeAddress, nodeAddress6, openVipLab, sleep, type VipLab } from "../support/vip-lab.ts";
 
 // What keeps an address that a Service has from being reached, each done to real nodes with keepalived and BIRD, and named first by what
 // `fairlead explain` says; beside it, what `fairlead status` says of those that are reached, and the metrics of a real run.
@@ -28,6 +28,7 @@ const router = "10.9.0.254";
 
 const pools: Readonly<Record<string, readonly [addresses: string, announce: AnnounceSpec]>> = {
   held: ["10.9.0.100-10.9.0.104", { protocol: "VRRP", ...on("vip") }],
+  six: ["fd00:9::f100-fd00:9::f104", { protocol: "VRRP", ...on("vip") }],
   withdrawn: ["10.9.0.105", { protocol: "VRRP", withoutEndpoints: "Withdraw", ...on("vip") }],
   "no-node": ["10.9.0.106", { protocol: "VRRP", ...on("nowhere") }],
   excluded: ["10.9.0.107", { protocol: "VRRP", ...on("out") }],
@@ -45,16 +46,17 @@ describe.skipIf(noBgpLab)(`what is said of addresses on real nodes${noBgpLab ? `
   const fairlead = (namespace: string, ...args: string[]) =>
     lab.on(namespace, process.execPath, join(repository, "fairlead"), ...args);
   const kubeconfig = () => join(lab.dir, "kubeconfig");
+  const endpoint = (name: string, address: string, nodeName: string) =>
+    lab.client.create(resources.EndpointSlice, {
+      metadata: { namespace: "default", name, labels: { "kubernetes.io/service-name": name } },
+      addressType: address.includes(":") ? "IPv6" : "IPv4",
+      ports: [{ port: 80 }],
+      endpoints: [{ addresses: [address], nodeName, conditions: { ready: true } }],
+    });
   /** A Service of a pool, with an endpoint on a node. */
   async function expose(name: string, pool: string, node: string | null = "node-1", spec = {}): Promise<string> {
-    if (node !== null)
-      await lab.client.create(resources.EndpointSlice, {
-        metadata: { namespace: "default", name, labels: { "kubernetes.io/service-name": name } },
-        addressType: "IPv4",
-        ports: [{ port: 80 }],
-        endpoints: [{ addresses: [nodeAddress(node)], nodeName: node, conditions: { ready: true } }],
-      });
-    return lab.expose(name, { ...spec }, { "fairlead.dev/address-pool": pool });
+    if (node !== null) await endpoint(name, nodeAddress(node), node);
+    return lab.expose(name, spec, { "fairlead.dev/address-pool": pool });
   }
   async function explain(name: string) {
     const { objects } = await readObjects(lab.client);
@@ -95,7 +97,7 @@ describe.skipIf(noBgpLab)(`what is said of addresses on real nodes${noBgpLab ? `
 
   beforeAll(async () => {
     page = await readFile(join(repository, "docs/metrics.md"), "utf8");
-    lab = await openVipLab({ nodes: 6, addresses: ["10.9.0.120"], announce: on("vip"), probe: true });
+    lab = await openVipLab({ nodes: 6, addresses: ["10.9.0.120"], announce: on("vip"), probe: true, six: true });
     for (const [name, own] of Object.entries(labels))
       await lab.client.patch(resources.Node, { name }, { type: "merge", body: { metadata: { labels: own } } });
     for (const [name, [addresses, announce]] of Object.entries(pools))
@@ -155,26 +157,30 @@ describe.skipIf(noBgpLab)(`what is said of addresses on real nodes${noBgpLab ? `
     await says("withdrawn", /no selector/, "no-selector-no-endpoints");
   });
 
-  test("an address that a machine of the network has is not given: ARP is asked before", async () => {
-    await lab.join("stranger", ["10.9.0.77", "10.9.0.103"]);
-    const where = { namespace: "default", name: "in-use" };
-    await lab.client.create(resources.Service, {
-      metadata: { ...where, annotations: { "fairlead.dev/address": "10.9.0.103" } },
-      spec: { type: "LoadBalancer", ports: [{ port: 80 }] },
-    });
-    await lab.client.create(resources.EndpointSlice, {
-      metadata: { ...where, labels: { "kubernetes.io/service-name": "in-use" } },
-      addressType: "IPv4",
-      ports: [{ port: 80 }],
-      endpoints: [{ addresses: [nodeAddress("node-1")], nodeName: "node-1" }],
-    });
-    await says("in-use", /10\.9\.0\.103 is in use by another machine: it answers as /, "load-balancer-pending");
+  test("an address that a machine of the network has is not given: ARP and NDP are asked before", async () => {
+    await lab.join("stranger", ["10.9.0.77", "10.9.0.103", "fd00:9::77", "fd00:9::f100"]);
+    for (const [name, address, family] of [
+      ["in-use", "10.9.0.103", "IPv4"],
+      ["in-use-six", "fd00:9::f100", "IPv6"],
+    ] as const) {
+      await endpoint(name, family === "IPv4" ? nodeAddress("node-1") : nodeAddress6("node-1"), "node-1");
+      await lab.client.create(resources.Service, {
+        metadata: { namespace: "default", name, annotations: { "fairlead.dev/address": address } },
+        spec: { type: "LoadBalancer", ipFamilies: [family], ports: [{ port: 80 }] },
+      });
+      const inUse = new RegExp(
+        `${address} is in use by another machine: it answers as ([0-9a-f]{2}:){5}[0-9a-f]{2} on eth0`,
+      );
+      await says(name, inUse, "load-balancer-pending");
+    }
     // Who does not ask for it gets the next.
     const given = [];
     for (const name of ["next-1", "next-2"]) given.push(await expose(name, "held"));
     expect(given).not.toContain("10.9.0.103");
     expect(new Set(given).size).toBe(2);
-    await lab.client.delete(resources.Service, where);
+    expect(await expose("next-six", "six", null, { ipFamilies: ["IPv6"] })).toBe("fd00:9::f101");
+    for (const name of ["in-use", "next-six"])
+      await lab.client.delete(resources.Service, { namespace: "default", name });
   });
 
   test("VRRP: another machine answers for it as well", async () => {
@@ -243,8 +249,8 @@ describe.skipIf(noBgpLab)(`what is said of addresses on real nodes${noBgpLab ? `
     const bgp = await scrape("node-4", 10_259);
     const balancer = await scrape("api", 10_258);
     expectDocumented(page, vip + bgp, "Nodes that announce addresses", /^fairlead_(vip|bgp)_/);
-    const held = await lab.on("node-1", "ip", "-o", "address", "show", "to", "10.9.0.96/27");
-    const addresses = [...held.matchAll(/inet (\S+)\/32/g)].map(([, address]) => address).sort();
+    const held = await lab.on("node-1", "ip", "-o", "address", "show", "dev", "eth0");
+    const addresses = [...held.matchAll(/ (\S+)\/(?:32|128) /g)].map(([, address]) => address).sort();
     const told = [...vip.matchAll(/^fairlead_vip_address_held\{address="(\S+)"\} 1$/gm)].map(([, address]) => address);
     expect(told.sort()).toEqual(addresses);
     expect(vip).toMatch(new RegExp(`^fairlead_vip_groups\\{state="held"\\} ${addresses.length}$`, "m"));

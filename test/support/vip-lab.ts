@@ -79,6 +79,7 @@ const clientAddress6 = "fd00:9::200";
 const directAddress = (node: string) => `10.9.0.${200 + Number(node.replace("node-", ""))}`;
 const directAddress6 = (node: string) => `fd00:9::${200 + Number(node.replace("node-", ""))}`;
 const apiAddress = "10.9.0.250";
+const apiAddress6 = "fd00:9::250";
 const clientAddress = "10.9.0.200";
 const port = 7007;
 const ip = (...args: string[]) => runOrThrow(systemCommands, "ip", args);
@@ -183,7 +184,7 @@ export async function openVipLab(options: VipLabOptions): Promise<VipLab> {
     return child;
   };
 
-  await join_("api", [apiAddress]);
+  await join_("api", options.six ? [apiAddress, apiAddress6] : [apiAddress]);
   await join_("client", options.six ? [clientAddress, clientAddress6] : [clientAddress]);
   let api = await startApi();
   const kubeconfig = join(dir, "kubeconfig");
