@@ -34,7 +34,7 @@ import {
   requireDataPlane,
 } from "./data-plane.ts";
 import { CliError } from "./errors.ts";
-import { type AcmeFlags, acmeSettings } from "./acme-flags.ts";
+import { type AcmeFlags, acmeSettings, withAcmeOptions } from "./acme-flags.ts";
 import { aborted, objectName, ownAddress } from "./front-end.ts";
 import { keepHeapSmall } from "./heap.ts";
 import { ingressStatusCommand, ingressSwitchCommand } from "./ingress-switch.ts";
@@ -78,7 +78,7 @@ interface Flags extends AcmeFlags {
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
 export function ingressCommand(): Command {
-  return new Command("ingress")
+  const command = new Command("ingress")
     .description(
       "Serve the Ingresses and Gateways of any cluster.\nRun it once or more often: each serves all Ingresses, and one of them writes statuses and serves Gateways.",
     )
@@ -123,13 +123,6 @@ export function ingressCommand(): Command {
     )
     .option("--udp-services-configmap <namespace/name>", "the same for UDP")
     .option("--default-ssl-certificate <namespace/name>", "Secret with the certificate for names that have none")
-    .option(
-      "--acme-directory <url>",
-      "get certificates by ACME for Ingresses and Gateways with the annotation fairlead.dev/acme; with this you agree to the server's terms",
-    )
-    .option("--acme-email <address>", "whom the ACME server tells when something is wrong")
-    .option("--acme-ca <file>", "PEM of an authority for the ACME server's own certificate")
-    .option("--acme-account <namespace/name>", "Secret with the account's key, made when it is not there")
     .option("--no-gateway-api", "serve Ingresses only")
     .option(
       "--gateway-address <ips>",
@@ -154,6 +147,7 @@ Examples:
     .action((flags: Flags) => run(flags))
     .addCommand(ingressSwitchCommand())
     .addCommand(ingressStatusCommand());
+  return withAcmeOptions(command);
 }
 
 function ownNamespace(): string {

@@ -72,6 +72,11 @@ export interface Settings {
   readonly tracingEndpoint: string;
   /** Share of the traces that begin here of which spans are sent: 0 to 1. Undefined: as `OTEL_TRACES_SAMPLER` says; all without. */
   readonly tracingSample: number | undefined;
+  /** Certificates by ACME, as `fairlead ingress` has these flags; without a directory none. */
+  readonly acmeDirectory: string;
+  readonly acmeEmail: string;
+  readonly acmeCa: string;
+  readonly acmeAccount: string;
   readonly apiPort: number;
   readonly httpPort: number;
   readonly httpsPort: number;
@@ -120,6 +125,10 @@ export const defaultSettings: Settings = {
   v: 0,
   files: [],
   images: {},
+  acmeDirectory: "",
+  acmeEmail: "",
+  acmeCa: "",
+  acmeAccount: "",
   apiPort: 6443,
   httpPort: 80,
   httpsPort: 443,
@@ -290,6 +299,10 @@ const readers: { readonly [K in keyof Settings]: (value: unknown) => Settings[K]
     typeof value === "object" && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).map(([name, command]) => [name, imageCommand(name, command)]))
       : Object.fromEntries(list(value).map(imageFlag)),
+  acmeDirectory: text("--acme-directory"),
+  acmeEmail: text("--acme-email"),
+  acmeCa: text("--acme-ca"),
+  acmeAccount: text("--acme-account"),
   apiPort: port("--api-port"),
   httpPort: port("--http-port"),
   httpsPort: port("--https-port"),

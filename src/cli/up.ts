@@ -9,13 +9,14 @@ import { openLog } from "./log.ts";
 import { takeNetwork } from "./machine-lock.ts";
 import { type Narrator, parentNarrator, terminal } from "./narrator.ts";
 import { surviveFaults, untilSignal } from "./signals.ts";
+import { acmeSettings, withAcmeOptions } from "./acme-flags.ts";
 import { withServerOptions } from "./server-options.ts";
 import { defaultSettings, readConfigFile, readSettings, type Settings } from "./settings.ts";
 
 const collect = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
 export function upCommand(): Command {
-  return withServerOptions(
+  const command = withServerOptions(
     new Command("up")
       .description(
         "Bring a cluster up on this machine. Ctrl-C stops Fairlead; the pods go on running until `fairlead down`.",
@@ -72,6 +73,7 @@ Examples:
       )
       .action(up),
   );
+  return withAcmeOptions(command);
 }
 
 type Flags = Readonly<Record<string, unknown>> & {
@@ -105,6 +107,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
   // Read before anything is started: a slip in a manifest should cost nothing.
   const objects = settings.files.length > 0 ? await manifests.readManifests(settings.files) : [];
   await requireDataPlane(settings.dataplane);
+  const acme = await acmeSettings(settings, "kube-system");
   await makeDirectory(directory);
   const giveBack = await takeDirectory(directory);
   const stop = new AbortController();
@@ -129,6 +132,7 @@ async function run(settings: Settings, narrator: Narrator): Promise<void> {
     const cluster = await startCluster({
       directory,
       settings,
+      ...(acme ? { acme } : {}),
       capabilities,
       log,
       narrator,

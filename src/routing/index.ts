@@ -28,6 +28,16 @@ export {
   type RoutingRequest,
   type Why,
 } from "./match.ts";
+export {
+  alpnAnnotation,
+  asksForCertificates,
+  challengeFor,
+  challengeProtocol,
+  type ChallengeType,
+  challengeTypeAnnotation,
+  challengeTypeOf,
+  challengeTypes,
+} from "./challenge.ts";
 export { serverFor, streamFor } from "./server.ts";
 export { wholePattern } from "./expression.ts";
 export { canonicalPath } from "./path.ts";

@@ -1,4 +1,5 @@
 import type { ConfigMap, EndpointSlice, Ingress, IngressClass, Secret, Service } from "../kube/index.ts";
+import { isProvedByTls, leadsProofs, readProofs } from "./challenge.ts";
 import { createHosts, type Hosts } from "./hosts.ts";
 import {
   createNginxMemory,
@@ -109,8 +110,10 @@ export function translateIngresses(input: IngressInput): Translation {
   const { memory = createTranslationMemory(), changed } = input;
   const { served, nginx, problems: unserved } = memory.select(input);
   const asked = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
+  const leading = served.filter(leadsProofs);
+  const others = leading.length === 0 ? served : served.filter((ingress) => !leadsProofs(ingress));
   const configMapOf = input.nginx?.configMap ?? (() => noData);
-  const compatible = readNginxIngresses(nginx, {
+  const compatible = readNginxIngresses(leading.length === 0 ? nginx : nginx.filter((each) => !leadsProofs(each)), {
     service: (key) => input.service(add(asked.services, key)),
     secret: (key) => input.secret(add(asked.secrets, key)),
     configMap: (key) => configMapOf(add(asked.configMaps, key)),
@@ -118,11 +121,13 @@ export function translateIngresses(input: IngressInput): Translation {
     ...(input.nginx?.abilities ? { abilities: input.nginx.abilities } : {}),
     memory: memory.nginx,
   });
-  const readings = served.map((ingress) => compatible.get(ingress) ?? memory.readIngress(ingress));
+  const readings = others.map((ingress) => compatible.get(ingress) ?? memory.readIngress(ingress));
   const streams = readStreamServices(input.nginx?.streams ?? [], [input.ports.http, input.ports.https]);
+  const { proofs, problems: unled } = readProofs(leading, others);
+  const led = [...proofs.values()].map(({ target, route: { owner } }) => ({ target, owner }));
   const sources: PoolSource[] = [
     ...readings,
-    ...streams.services.map(({ target, owner: { object, field } }) => ({
+    ...[...streams.services, ...led].map(({ target, owner: { object, field } }) => ({
       object,
       backends: [{ key: poolKey(target), field, target }],
     })),
@@ -138,7 +143,7 @@ export function translateIngresses(input: IngressInput): Translation {
   });
   const shadowed: Problem[] = [];
   const hosts = memory.hosts.table(readings, (problem) => shadowed.push(problem));
-  const tls = memory.tls.read(served, {
+  const tls = memory.tls.read(others, {
     secret: input.secret,
     inspect: (secret) => memory.inspectSecret(secret, input.inspect),
     ...(input.defaultCertificate === undefined ? {} : { defaultCertificate: input.defaultCertificate }),
@@ -149,15 +154,17 @@ export function translateIngresses(input: IngressInput): Translation {
   const server = { kind: "http", hostname: "", hosts, owner } as const;
   const secure = serversOf({ ...server, tls: { certificates: tls.certificates } }, readings, tls.certificates);
   const mixed = [...secure.values()].some(({ kind }) => kind === "stream");
+  const proves = leading.length > 0 || others.some(isProvedByTls);
+  const challenges = new Map([...proofs].map(([host, { route }]) => [host, route]));
   const listeners: RoutingModel["listeners"] = [
     listener("http", "HTTP", new Map([["", server]])),
-    listener("https", mixed ? "TLS" : "HTTPS", secure),
+    { ...listener("https", mixed ? "TLS" : "HTTPS", secure), ...(proves ? { challenges } : {}) },
     ...streams.services.map((each) => each.listener),
   ];
   const problems = [...unserved, ...readings.flatMap((each) => each.problems), ...absent, ...shadowed, ...tls.problems];
   return {
     model: { listeners, pools },
-    problems: [...problems, ...streams.problems],
+    problems: [...problems, ...streams.problems, ...unled],
     served,
     targets,
     uses: (kind, key) => {

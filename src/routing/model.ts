@@ -269,6 +269,11 @@ export interface Listener {
   readonly protocol: ListenerProtocol;
   /** By `Server.hostname`; never empty. TCP and UDP have one, "". */
   readonly servers: ReadonlyMap<string, Server>;
+  /**
+   * By whole server name, where connections go that want to see a proof of it by TLS-ALPN-01 (`challengeFor`); they are not opened, whatever
+   * else the name is. On HTTPS and TLS only. Absent: nobody proves names so here, and no connection need be looked at for it.
+   */
+  readonly challenges?: ReadonlyMap<string, StreamRoute>;
 }
 
 /** What the objects mean, for any data plane. A value: never changed once made. */

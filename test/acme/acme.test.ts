@@ -37,7 +37,7 @@ describe.skipIf(why)(`certificates by ACME${why ? ` (skipped: ${why})` : ""}`, (
       spec: { controller: "k8s.io/ingress-nginx" },
     });
     cluster.service("web", [backend]);
-    pebble = await startPebble(directory, cluster.port("http"));
+    pebble = await startPebble(directory, { httpPort: cluster.port("http") });
     await begin();
   }, 1_600_000);
 
@@ -302,7 +302,7 @@ describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}
     const port = (of: number): number | undefined =>
       gateway.listeners().find(({ name }) => name === `${namespace}/shop TCP ${of}`)?.port;
     await eventually("the Gateway listens", () => port(80) !== undefined);
-    pebble = await startPebble(directory, port(80) ?? 0);
+    pebble = await startPebble(directory, { httpPort: port(80) ?? 0 });
     acme = await startAcme({
       ...parts,
       current: () => undefined,

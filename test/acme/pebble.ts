@@ -20,9 +20,11 @@ export interface Pebble {
 }
 
 /**
- * Starts it: names are at 127.0.0.1, proofs are asked for on `httpPort`, and every fifth nonce is refused. `directory` is for its files.
+ * Starts it: names are at 127.0.0.1, proofs are asked for on `httpPort` and `tlsPort` (default: where nobody is), and every fifth nonce is
+ * refused. `directory` is for its files.
  */
-export async function startPebble(directory: string, httpPort: number): Promise<Pebble> {
+export async function startPebble(directory: string, at: { httpPort?: number; tlsPort?: number }): Promise<Pebble> {
+  const { httpPort = await freePort(), tlsPort = await freePort() } = at;
   const program = join(repository, ".cache", "acme", "pebble");
   await mkdir(join(repository, ".cache", "acme"), { recursive: true });
   const build = ["-C", join(repository, "test/acme/go"), "-o", program, "github.com/letsencrypt/pebble/v2/cmd/pebble"];
@@ -59,7 +61,7 @@ export async function startPebble(directory: string, httpPort: number): Promise<
     certificate,
     privateKey,
     httpPort,
-    tlsPort: await freePort(),
+    tlsPort,
     retryAfter: { authz: 1, order: 1 },
     profiles: { default: { description: "ninety days", validityPeriod: 7_776_000 } },
   };

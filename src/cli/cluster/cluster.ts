@@ -8,6 +8,7 @@ import {
   type Logger,
   type Metrics,
 } from "../../system/index.ts";
+import type { AcmeSettings } from "../acme-flags.ts";
 import type { Capabilities } from "../capabilities.ts";
 import type { ClusterDirectory } from "../directory.ts";
 import { createNodeLan, lanName } from "../lan.ts";
@@ -39,6 +40,8 @@ import {
 export interface ClusterOptions {
   readonly directory: ClusterDirectory;
   readonly settings: Settings;
+  /** How certificates are got. Absent: they are not. */
+  readonly acme?: AcmeSettings;
   readonly capabilities: Capabilities;
   readonly narrator: Narrator;
   readonly signal: AbortSignal;

@@ -1,7 +1,7 @@
 import { createEventRecorder } from "../../client/index.ts";
 import type { Dns } from "../../dns/index.ts";
 import { beforePort, resources } from "../../kube/index.ts";
-import type { ControlledPart, ControlledPlane, Ingress } from "../../dataplane/index.ts";
+import type { Acme, ControlledPart, ControlledPlane, GatewayController, Ingress } from "../../dataplane/index.ts";
 import type { Proxy } from "../../proxy/index.ts";
 import type { Component } from "../../system/index.ts";
 import { dataPlaneDirectory, type Observation, openAccessLog } from "../data-plane.ts";
@@ -31,6 +31,8 @@ export function startExposure(context: PartContext): Exposure {
     context;
   let proxy: Proxy | undefined;
   let ingress: Ingress | undefined;
+  let gateway: GatewayController | undefined;
+  let certificates: Acme | undefined;
   const nodeAddresses = plan.addressesOf(1);
   const [address = ""] = nodeAddresses;
   // In user space a cluster IP's port is a socket too, which one of all addresses would be in the way of.
@@ -114,6 +116,7 @@ export function startExposure(context: PartContext): Exposure {
         clock,
         events,
         addresses: () => nodeAddresses,
+        onServed: () => certificates?.refresh(),
         nginx: {
           controllers: [nginxControllerName],
           options: () => ({}),
@@ -147,7 +150,7 @@ export function startExposure(context: PartContext): Exposure {
       });
       await dataplane.ready;
       const events = createEventRecorder(client, { component: "fairlead-gateway", log: own, clock, signal });
-      const gateway = startGateway({
+      const serves = startGateway({
         client,
         informers,
         dataplane,
@@ -156,14 +159,43 @@ export function startExposure(context: PartContext): Exposure {
         clock,
         events,
         addresses: () => nodeAddresses,
+        onServed: () => certificates?.refresh(),
         log: own,
       });
-      dataplane.onSwitched(() => gateway.translateAgain());
-      controlled.set("gateway", { part: "gateway", plane: dataplane, unserved: () => gateway.unserved() });
-      return gateway;
+      gateway = serves;
+      dataplane.onSwitched(() => serves.translateAgain());
+      controlled.set("gateway", { part: "gateway", plane: dataplane, unserved: () => serves.unserved() });
+      return serves;
     },
     context,
   );
+
+  const { acme } = context;
+  const acmePart =
+    acme &&
+    supervise(
+      "acme",
+      async (signal) => {
+        const { startAcme } = await import("../../dataplane/index.ts");
+        const client = clientOf("acme");
+        const own = log.child({ component: "acme" });
+        certificates = await startAcme({
+          ...acme,
+          client,
+          informers,
+          current: () => ingress?.current(),
+          gateways: () => gateway?.current(),
+          address: () => address,
+          signal,
+          clock,
+          log: own,
+          events: createEventRecorder(client, { component: "fairlead-acme", log: own, clock, signal }),
+        });
+        certificates.refresh();
+        return certificates;
+      },
+      context,
+    );
 
   const dns = supervise(
     "dns",
@@ -218,7 +250,7 @@ export function startExposure(context: PartContext): Exposure {
   };
 
   return {
-    parts: [loadBalancer, ingressPart, gatewayPart, dns, tracing],
+    parts: [loadBalancer, ingressPart, gatewayPart, ...(acmePart ? [acmePart] : []), dns, tracing],
     onProxy: (started) => void (proxy = started),
     addresses,
     summary() {

@@ -1,11 +1,20 @@
 import { type Client, type EventRecorder, type Informers, messageOf, startController } from "../../client/index.ts";
 import { isStatus, keyOf, resources, type Secret } from "../../kube/index.ts";
-import { type GatewayTranslation, listenerName, matchOn, type Translation } from "../../routing/index.ts";
+import {
+  challengeFor,
+  challengeProtocol,
+  type ChallengeType,
+  type GatewayTranslation,
+  listenerName,
+  matchOn,
+  type Translation,
+} from "../../routing/index.ts";
 import type { Clock, Component, Logger } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
-import { type Asker, askedByGateways, askedByIngresses, isGateway } from "./asks.ts";
+import { challengePath } from "./answers.ts";
+import { type Asker, askedByIngresses, askedByListeners, gatewayOf, isIngress, listenersOf } from "./asks.ts";
 import { type Challenges, startChallenges } from "./challenges.ts";
-import { issueCertificate } from "./issue.ts";
+import { type Challenge, issueCertificate } from "./issue.ts";
 import { AcmeError, openAcmeSession } from "./protocol.ts";
 import { newAccountKey } from "./request.ts";
 import {
@@ -54,8 +63,8 @@ const longestWait = 12 * 3_600_000;
 const patience = 10 * 60_000;
 
 /**
- * Certificates by ACME (RFC 8555) for the Ingresses and Gateways that ask for them by an annotation, proved by HTTP-01 through
- * the data planes themselves. What became of it is told by events on these objects. A Secret that was not made here is never touched.
+ * Certificates by ACME (RFC 8555) for the Ingresses, Gateways and ListenerSets that ask for them by an annotation, proved by HTTP-01 or
+ * TLS-ALPN-01 through the data planes themselves. What became of it is told by events on these objects. A Secret that was not made here is never touched.
  */
 export async function startAcme(options: AcmeOptions): Promise<Acme> {
   const { client, informers, directory, signal, clock, log, events } = options;
@@ -90,12 +99,18 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
   });
   controller.enqueue("sweep");
 
-  function isServed(asker: Asker, host: string, path: string, route: string): boolean {
-    const model = (isGateway(asker) ? options.gateways?.() : options.current())?.model;
-    const name = isGateway(asker) ? listenerName(keyOf(asker), "TCP", 80) : "http";
+  function isServed(asker: Asker, { type, host, token }: Challenge, route: string): boolean {
+    const clear = type === "http-01";
+    const model = (isIngress(asker) ? options.current() : options.gateways?.())?.model;
+    const ofIngresses = clear ? "http" : "https";
+    const name = isIngress(asker) ? ofIngresses : listenerName(gatewayOf(asker), "TCP", clear ? 80 : 443);
     const listener = model?.listeners.find((each) => each.name === name);
+    if (!listener) return false;
+    if (!clear)
+      return challengeFor(listener, { serverName: host, protocols: [challengeProtocol] })?.owner.object.name === route;
+    const path = challengePath + token;
     const request = { host, path, query: "", method: "GET", header: () => undefined, serverName: undefined };
-    const found = listener?.protocol === "HTTP" ? matchOn(listener, request) : undefined;
+    const found = listener.protocol === "HTTP" ? matchOn(listener, request) : undefined;
     return found?.outcome === "route" && found.route.owner.object.name === route;
   }
 
@@ -152,7 +167,8 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
     });
     try {
       const present = (list: Parameters<Challenges["present"]>[1]) => challenges.present(certificate, list);
-      return await issueCertificate(session, certificate.hosts, { clock, signal: bounded, present });
+      const typeOf = (host: string): ChallengeType => certificate.types.get(host) ?? "http-01";
+      return await issueCertificate(session, certificate.hosts, { typeOf, clock, signal: bounded, present });
     } finally {
       await session.close();
     }
@@ -202,13 +218,14 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
     refresh() {
       const next = wantedCertificates([
         ...askedByIngresses(options.current()?.served ?? []),
-        ...askedByGateways((options.gateways?.()?.gateways ?? []).map(({ gateway }) => gateway)),
+        ...askedByListeners((options.gateways?.()?.gateways ?? []).flatMap(listenersOf)),
       ]);
       const before = wanted;
       wanted = next;
       for (const [key, certificate] of next.certificates) {
-        const same = before.certificates.get(key)?.hosts.join() === certificate.hosts.join();
-        // Other names are another question than the one that failed.
+        const known = before.certificates.get(key);
+        const same = known !== undefined && questionOf(known) === questionOf(certificate);
+        // Other names, or other proofs, are another question than the one that failed.
         if (!same) failures.delete(key);
         if (!same) controller.enqueue(key);
       }
@@ -216,11 +233,14 @@ export async function startAcme(options: AcmeOptions): Promise<Acme> {
       for (const key of told.keys()) if (!next.certificates.has(key) && !unprovable.has(key)) told.delete(key);
       for (const key of failures.keys()) if (!next.certificates.has(key)) failures.delete(key);
       for (const each of next.unprovable) {
-        const text = `${each.field}: ${JSON.stringify(each.host)} ${each.why}. To mend it: name another host, or bring a certificate`;
+        const text = `${each.field}: ${JSON.stringify(each.host)} ${each.why}. To mend it: name another host or proof, or bring a certificate`;
         tell(placeOf(each), [each.asker], "Warning", "CertificateNotPossible", text);
       }
     },
   };
 }
+
+const questionOf = ({ hosts, types }: WantedCertificate): string =>
+  hosts.map((host) => `${host} ${types.get(host) ?? ""}`).join();
 
 const placeOf = ({ asker, field, host }: Unprovable): string => `${asker.kind} ${keyOf(asker)} ${field} ${host}`;

@@ -1,14 +1,14 @@
-import { createServer } from "node:http";
-import { isIPv6, type AddressInfo } from "node:net";
+import { isIPv6 } from "node:net";
 import { type Client, unless } from "../../client/index.ts";
-import { isStatus, type ObjectName, resources } from "../../kube/index.ts";
-import { gatewayResources, type HTTPRoute } from "../../routing/index.ts";
+import { isStatus, type KubeObject, type ObjectName, resources } from "../../kube/index.ts";
+import { type AnyRoute, gatewayResources } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
-import { type Asker, isGateway } from "./asks.ts";
+import { challengePath, startAnswers } from "./answers.ts";
+import { type Asker, isIngress } from "./asks.ts";
 import {
   challengeLabel,
   challengeName,
-  challengePath,
+  challengePorts,
   type ChallengeRoute,
   challengeRoutes,
 } from "./challenge-routes.ts";
@@ -24,15 +24,15 @@ export interface ChallengeOptions {
   readonly client: Client;
   /** Where data planes reach this process. */
   readonly address: () => string;
-  /** True when a request to what serves the asker is led by the route of that name. */
-  readonly isServed: (asker: Asker, host: string, path: string, route: string) => boolean;
+  /** True when whoever asks what serves the asker for this proof is led by the route of that name. */
+  readonly isServed: (asker: Asker, challenge: Challenge, route: string) => boolean;
   /** There is a Gateway API to make routes in. */
   readonly gateways: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Answers challenges: a small server here, and routes that lead every data plane to it. */
+/** Answers challenges: small servers here, and routes that lead every data plane to them. */
 export interface Challenges {
   present(wanted: WantedCertificate, challenges: readonly Challenge[]): Promise<() => Promise<void>>;
   /** Removes what a process before this one left behind. */
@@ -42,23 +42,18 @@ export interface Challenges {
 
 export async function startChallenges(options: ChallengeOptions): Promise<Challenges> {
   const { client, clock, signal } = options;
-  const answers = new Map<string, string>();
-  const server = createServer((request, response) => {
-    const answer = answers.get((request.url ?? "").replace(challengePath, ""));
-    response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/octet-stream" });
-    response.end(answer ?? "");
-  });
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 10_000;
-  server.maxConnections = 256;
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, options.address(), resolve));
-  const { port } = server.address() as AddressInfo;
+  const answers = await startAnswers(options.address(), clock);
 
-  const drop = (kind: ChallengeRoute["kind"], at: ObjectName) =>
-    unless(
-      kind === "Ingress" ? client.delete(resources.Ingress, at) : client.delete(gatewayResources.HTTPRoute, at),
-      "NotFound",
-    );
+  const kinds = {
+    Ingress: resources.Ingress,
+    HTTPRoute: gatewayResources.HTTPRoute,
+    TLSRoute: gatewayResources.TLSRoute,
+  } as const;
+
+  async function drop(kind: ChallengeRoute["kind"], at: ObjectName): Promise<void> {
+    if (kind === "Ingress") await unless(client.delete(kinds.Ingress, at), "NotFound");
+    else await unless(client.delete(kinds[kind], at), "NotFound");
+  }
 
   async function removeService(namespace: string, name: string): Promise<void> {
     await unless(client.delete(resources.Service, { namespace, name }), "NotFound");
@@ -73,26 +68,24 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
   async function createService(namespace: string, name: string): Promise<void> {
     const metadata = { namespace, name, labels: { [challengeLabel]: "true" } };
     const address = options.address();
-    const ports = [{ name: "http", port: 80, protocol: "TCP" as const, targetPort: port }];
+    const ports = [
+      { name: "http", port: challengePorts["http-01"], protocol: "TCP" as const, targetPort: answers.ports.http },
+      { name: "tls", port: challengePorts["tls-alpn-01"], protocol: "TCP" as const, targetPort: answers.ports.tls },
+    ];
     await client.create(resources.Service, { metadata, spec: { ports } }, { signal });
     const slice = {
       metadata: { ...metadata, labels: { ...metadata.labels, "kubernetes.io/service-name": name } },
       addressType: isIPv6(address) ? ("IPv6" as const) : ("IPv4" as const),
       endpoints: [{ addresses: [address], conditions: { ready: true } }],
-      ports: [{ name: "http", port, protocol: "TCP" as const }],
+      ports: ports.map(({ targetPort, ...port }) => ({ ...port, port: targetPort })),
     };
     await client.create(resources.EndpointSlice, slice, { signal });
   }
 
   async function untilServed({ asker, challenges, name }: ChallengeRoute, end: number): Promise<void> {
-    for (const { host, token } of challenges)
-      while (!options.isServed(asker, host, challengePath + token, name)) {
-        if (clock.now() >= end) {
-          const why = isGateway(asker)
-            ? `Gateway ${asker.metadata.name} needs a listener for HTTP on port 80 that takes the host, and routes of its namespace`
-            : "another Ingress has it, or the class serves nothing";
-          throw new AcmeError("timeout", `${host}${challengePath} is not led to the answer: ${why}`);
-        }
+    for (const challenge of challenges)
+      while (!options.isServed(asker, challenge, name)) {
+        if (clock.now() >= end) throw new AcmeError("timeout", notLed(asker, challenge));
         await clock.sleep(50, signal);
       }
   }
@@ -102,17 +95,18 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
       const { namespace } = wanted;
       const service = challengeName(wanted);
       const routes = challengeRoutes(wanted, challenges);
-      for (const { token, answer } of challenges) answers.set(token, answer);
       const takeAway = async (): Promise<void> => {
-        for (const { token } of challenges) answers.delete(token);
+        answers.remove(challenges);
         await remove(wanted, service, routes);
       };
       try {
+        await answers.add(challenges);
         await remove(wanted, service, routes);
         await createService(namespace, service);
         for (const route of routes)
-          if (route.kind === "Ingress") await client.create(resources.Ingress, route.draft, { signal });
-          else await client.create(gatewayResources.HTTPRoute, route.draft, { signal });
+          if (route.kind === "Ingress") await client.create(kinds.Ingress, route.draft, { signal });
+          else if (route.kind === "HTTPRoute") await client.create(kinds.HTTPRoute, route.draft, { signal });
+          else await client.create(kinds.TLSRoute, route.draft, { signal });
         const end = clock.now() + patience;
         for (const route of routes) await untilServed(route, end);
         await clock.sleep(settling, signal);
@@ -124,27 +118,36 @@ export async function startChallenges(options: ChallengeOptions): Promise<Challe
     },
     async sweep() {
       const labelSelector = `${challengeLabel}=true`;
-      const left = [
-        ...(await client.list(resources.Ingress, { labelSelector })).items,
-        ...(options.gateways
-          ? (await client.list(gatewayResources.HTTPRoute, { labelSelector }).catch(notInstalled)).items
-          : []),
-      ];
-      for (const { kind, metadata } of left) {
-        const namespace = metadata.namespace ?? "";
-        await drop(kind === "Ingress" ? "Ingress" : "HTTPRoute", { namespace, name: metadata.name });
-      }
+      for (const kind of ["Ingress", ...(options.gateways ? (["HTTPRoute", "TLSRoute"] as const) : [])] as const)
+        for (const { metadata } of await labelled(kind, labelSelector))
+          await drop(kind, { namespace: metadata.namespace ?? "", name: metadata.name });
       const services = await client.list(resources.Service, { labelSelector });
       for (const { metadata } of services.items) await removeService(metadata.namespace ?? "", metadata.name);
     },
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
+    close: () => answers.close(),
   };
+
+  async function labelled(kind: ChallengeRoute["kind"], labelSelector: string): Promise<readonly KubeObject[]> {
+    if (kind === "Ingress") return (await client.list(kinds.Ingress, { labelSelector })).items;
+    return (await client.list<AnyRoute>(kinds[kind], { labelSelector }).catch(notInstalled)).items;
+  }
 }
 
-function notInstalled(error: unknown): { readonly items: readonly HTTPRoute[] } {
+function notLed(asker: Asker, { type, host }: Challenge): string {
+  const { name } = asker.metadata;
+  if (type === "tls-alpn-01") {
+    const why = isIngress(asker)
+      ? "another Ingress has it, or the class serves nothing"
+      : `${asker.kind} ${name} needs a listener on port 443 that ends TLS for the host`;
+    return `proofs of ${host} are not led to the answer: ${why}`;
+  }
+  const why = isIngress(asker)
+    ? "another Ingress has it, or the class serves nothing"
+    : `${asker.kind} ${name} needs a listener for HTTP on port 80 that takes the host, and routes of its namespace`;
+  return `${host}${challengePath} is not led to the answer: ${why}`;
+}
+
+function notInstalled(error: unknown): { readonly items: readonly AnyRoute[] } {
   if (isStatus(error, "NotFound")) return { items: [] };
   throw error;
 }

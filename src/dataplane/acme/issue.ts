@@ -1,16 +1,23 @@
+import type { ChallengeType } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
 import type { KeyPair } from "../dataplane.ts";
 import { AcmeError, type AcmeReply, type AcmeSession, errorIn } from "./protocol.ts";
 import { requestFor } from "./request.ts";
 
-/** What must answer under `http://HOST/.well-known/acme-challenge/TOKEN` while a name is proved. */
+/**
+ * What must answer while a name is proved. By HTTP-01: `http://HOST/.well-known/acme-challenge/TOKEN`, with the answer itself; by TLS-ALPN-01
+ * (RFC 8737): the host's port 443, with a certificate that has its hash.
+ */
 export interface Challenge {
+  readonly type: ChallengeType;
   readonly host: string;
   readonly token: string;
   readonly answer: string;
 }
 
 export interface IssueOptions {
+  /** How a name is to be proved. */
+  readonly typeOf: (host: string) => ChallengeType;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** Settles when all of them answer; what it returns takes them away again. */
@@ -41,7 +48,7 @@ interface Authorization extends Resource {
 const pause = 500;
 const polls = 120;
 
-/** Orders a certificate for DNS names and proves them by HTTP-01 (RFC 8555 sections 7.4 and 8.3). Throws `AcmeError`. */
+/** Orders a certificate for DNS names and proves them (RFC 8555 section 7.4). Throws `AcmeError`. */
 export async function issueCertificate(
   session: AcmeSession,
   hosts: readonly string[],
@@ -58,12 +65,13 @@ export async function issueCertificate(
   for (const authorization of authorizations) {
     const { status, identifier, challenges: offered = [] } = (await session.post(authorization)).body as Authorization;
     if (status === "valid") continue;
-    const chosen = offered.find(({ type }) => type === "http-01");
     const host = identifier?.value ?? "";
+    const type = options.typeOf(host);
+    const chosen = offered.find((each) => each.type === type);
     if (chosen?.url === undefined || chosen.token === undefined || !/^[\w-]{16,256}$/.test(chosen.token))
-      throw new AcmeError("protocol", `the server does not offer HTTP-01 for ${host}`);
+      throw new AcmeError("protocol", `the server does not offer ${type} for ${host}`);
     const answer = session.keyAuthorization(chosen.token);
-    challenges.push({ host, token: chosen.token, answer, url: chosen.url, authorization });
+    challenges.push({ type, host, token: chosen.token, answer, url: chosen.url, authorization });
   }
   if (challenges.length > 0) {
     const takeAway = await options.present(challenges);

@@ -1,6 +1,7 @@
 import { webcrypto } from "node:crypto";
 
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+/** Of all keys that are made here. */
+export const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 /** A new key, PEM (PKCS #8), and a request for a certificate for DNS names (PKCS #10, base64url of its DER). */
 export async function requestFor(hosts: readonly string[]): Promise<{ request: string; key: string }> {
@@ -22,7 +23,8 @@ export async function newAccountKey(): Promise<string> {
   return pemOf((await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])).privateKey);
 }
 
-async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
+/** PKCS #8, PEM. */
+export async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
   const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key)).toString("base64");
   return `-----BEGIN PRIVATE KEY-----\n${der.match(/.{1,64}/g)?.join("\n") ?? ""}\n-----END PRIVATE KEY-----\n`;
 }

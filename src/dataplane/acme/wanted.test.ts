@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { Ingress, IngressTLS } from "../../kube/index.ts";
-import type { Gateway, ListenerSpec } from "../../routing/index.ts";
+import type { Gateway, ListenerSet, ListenerSpec } from "../../routing/index.ts";
 import { selfSigned } from "../self-signed.ts";
-import { askedByGateways, askedByIngresses } from "./asks.ts";
+import { askedByIngresses, askedByListeners, type AskingListener } from "./asks.ts";
 import { challengeRoutes } from "./challenge-routes.ts";
 import { waitOf } from "./protocol.ts";
 import { issuerAnnotation, nextStep, wantedCertificates } from "./wanted.ts";
@@ -56,14 +56,19 @@ test("a host is that of the namespace that had it first", () => {
   expect([...wantedCertificates(askedByIngresses([thief, older])).certificates.keys()]).toEqual(["zoo/x"]);
 });
 
-function gateway(name: string, listeners: ListenerSpec[], namespace = "shop"): Gateway {
-  const metadata = { name, namespace, annotations: annotated };
-  return {
+function gateway(
+  name: string,
+  listeners: ListenerSpec[],
+  annotations: Record<string, string> = annotated,
+): AskingListener[] {
+  const metadata = { name, namespace: "shop", annotations };
+  const holder: Gateway = {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "Gateway",
     metadata,
     spec: { gatewayClassName: "fairlead", listeners },
   };
+  return listeners.map((spec, i) => ({ holder, field: `spec.listeners[${i}]`, spec }));
 }
 
 const https = (hostname: string, secret: string, more: object = {}): ListenerSpec => ({
@@ -85,7 +90,7 @@ test("a Gateway asks for the host names of its listeners that end TLS, in Secret
     https("d.test", "d", { group: "example.com", kind: "Vault" }),
     { ...https("e.test", "e"), tls: { mode: "Passthrough", certificateRefs: [{ name: "e" }] } },
   ]);
-  const { certificates, unprovable } = wantedCertificates(askedByGateways([one]));
+  const { certificates, unprovable } = wantedCertificates(askedByListeners(one));
   expect([...certificates].map(([key, { hosts }]) => [key, hosts])).toEqual([["shop/a", ["a.test", "b.test"]]]);
   expect(unprovable.map(({ field, host }) => [field, host])).toEqual([
     ["spec.listeners[3]", "*.test"],
@@ -101,16 +106,16 @@ test("each name is proved through one Ingress, and through every Gateway that as
       ingress("one", [{ secretName: "a", hosts: ["h0.test", "h1.test"] }]),
       ingress("two", [{ secretName: "a", hosts: ["h1.test"] }]),
     ]),
-    ...askedByGateways([
+    ...askedByListeners(
       gateway(
         "gate",
         all.map((host) => https(host, "a")),
       ),
-    ]),
+    ),
   ];
   const certificate = wantedCertificates(asked).certificates.get("shop/a");
   if (!certificate) throw new Error("nothing is wanted");
-  const challenges = all.map((host) => ({ host, token: `token-of-${host}`, answer: "" }));
+  const challenges = all.map((host) => ({ type: "http-01" as const, host, token: `token-of-${host}`, answer: "" }));
   const routes = challengeRoutes(certificate, challenges);
   expect(routes.map(({ kind, challenges: own }) => [kind, own.length])).toEqual([
     ["Ingress", 2],
@@ -118,6 +123,58 @@ test("each name is proved through one Ingress, and through every Gateway that as
     ["HTTPRoute", 4],
   ]);
   expect(new Set(routes.map(({ name }) => name)).size).toBe(3);
+});
+
+test("names are proved as who asks for them first says, through who leads there; what is no such way is told", () => {
+  const byTls = { ...annotated, "fairlead.dev/acme-challenge-type": "tls-alpn-01" };
+  const set: ListenerSet = {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "ListenerSet",
+    metadata: { name: "more", namespace: "shop", annotations: byTls },
+    spec: { parentRef: { name: "gate", namespace: "infra" }, listeners: [https("c.test", "a")] },
+  };
+  const asked = [
+    ...askedByIngresses([
+      ingress("one", [{ secretName: "a", hosts: ["a.test"] }], [], "shop", byTls),
+      ingress("two", [{ secretName: "a", hosts: ["a.test", "b.test"] }]),
+      ingress("odd", [{ secretName: "a", hosts: ["d.test"] }], [], "shop", {
+        ...annotated,
+        "fairlead.dev/acme-challenge-type": "dns-01",
+      } as typeof annotated),
+    ]),
+    ...askedByListeners([{ holder: set, field: "spec.listeners[0]", spec: https("c.test", "a") }]),
+  ];
+  const { certificates, unprovable } = wantedCertificates(asked);
+  expect(unprovable.map(({ host, why }) => `${host} ${why}`)).toEqual([
+    'd.test cannot be proved by "dns-01" (fairlead.dev/acme-challenge-type): http-01 or tls-alpn-01',
+  ]);
+  const certificate = certificates.get("shop/a");
+  if (!certificate) throw new Error("nothing is wanted");
+  expect([...certificate.types]).toEqual([
+    ["a.test", "tls-alpn-01"],
+    ["b.test", "http-01"],
+    ["c.test", "tls-alpn-01"],
+  ]);
+  const challenges = [...certificate.types].map(([host, type]) => ({ type, host, token: "token", answer: "" }));
+  const routes = challengeRoutes(certificate, challenges);
+  expect(routes.map(({ kind, challenges: own }) => [kind, own.map(({ host }) => host)])).toEqual([
+    ["Ingress", ["a.test"]],
+    ["Ingress", ["b.test"]],
+    ["TLSRoute", ["c.test"]],
+  ]);
+  expect(routes.map(({ draft }) => draft.metadata.annotations?.["fairlead.dev/alpn"])).toEqual([
+    "acme-tls/1",
+    undefined,
+    "acme-tls/1",
+  ]);
+  expect(routes[2]?.draft.spec).toMatchObject({ parentRefs: [{ kind: "ListenerSet", name: "more", port: 443 }] });
+  const clear = challengeRoutes(certificate, [{ type: "http-01", host: "c.test", token: "token", answer: "" }]);
+  expect(clear[0]?.draft.spec).toMatchObject({
+    parentRefs: [
+      { kind: "Gateway", namespace: "infra", name: "gate", port: 80 },
+      { kind: "ListenerSet", name: "more", port: 80 },
+    ],
+  });
 });
 
 test("a certificate is renewed when a third of its life is left, and made anew for other names or by another authority", () => {
@@ -130,7 +187,7 @@ test("a certificate is renewed when a third of its life is left, and made anew f
     metadata: { name: "a", namespace: "shop", annotations: { [issuerAnnotation]: "https://ca.test/dir" } },
     data: { "tls.crt": base64(certificate), "tls.key": base64(key) },
   } as const;
-  const wanted = { namespace: "shop", name: "a", hosts: ["a.test"], askers: new Map() };
+  const wanted = { namespace: "shop", name: "a", hosts: ["a.test"], types: new Map(), askers: new Map() };
   const step = nextStep(wanted, secret, "https://ca.test/dir", begin);
   const until = step.act === "wait" ? step.until : 0;
   const days = (until - begin) / 86_400_000;

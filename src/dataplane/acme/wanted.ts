@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { keyOf, type Secret } from "../../kube/index.ts";
-import { readKeyPair } from "../../routing/index.ts";
+import { type ChallengeType, readKeyPair } from "../../routing/index.ts";
 import type { Ask, Asker } from "./asks.ts";
 
 /** On Secrets that were made by ACME: the directory of who issued it. Others are never written. */
@@ -13,6 +13,8 @@ export interface WantedCertificate {
   readonly name: string;
   /** DNS names, in order. */
   readonly hosts: readonly string[];
+  /** How each is proved: as who asked first says. */
+  readonly types: ReadonlyMap<string, ChallengeType>;
   /** Who asks for it, and for which of the names. */
   readonly askers: ReadonlyMap<Asker, ReadonlySet<string>>;
 }
@@ -33,26 +35,26 @@ const mostHosts = 100;
 export function wantedCertificates(asked: Iterable<Ask>): Wanted {
   const drafts = new Map<
     string,
-    { namespace: string; name: string; askers: Map<Asker, Set<string>>; hosts: Set<string> }
+    { namespace: string; name: string; askers: Map<Asker, Set<string>>; types: Map<string, ChallengeType> }
   >();
   const unprovable: Unprovable[] = [];
   for (const ask of asked) {
-    const { asker, secretName: name, host } = ask;
+    const { asker, secretName: name, host, type } = ask;
     const namespace = asker.metadata.namespace ?? "";
-    const why = isProvable(host) ? ask.why : "cannot be proved by HTTP-01, which takes whole DNS names";
+    const why = isProvable(host) ? ask.why : `cannot be proved by ${type.toUpperCase()}, which takes whole DNS names`;
     if (why !== undefined) {
       unprovable.push({ ...ask, why });
       continue;
     }
     const key = `${namespace}/${name}`;
     let draft = drafts.get(key);
-    if (!draft) drafts.set(key, (draft = { namespace, name, askers: new Map(), hosts: new Set() }));
-    if (draft.hosts.size >= mostHosts && !draft.hosts.has(host)) continue;
-    draft.hosts.add(host);
+    if (!draft) drafts.set(key, (draft = { namespace, name, askers: new Map(), types: new Map() }));
+    if (draft.types.size >= mostHosts && !draft.types.has(host)) continue;
+    if (!draft.types.has(host)) draft.types.set(host, type);
     draft.askers.set(asker, (draft.askers.get(asker) ?? new Set()).add(host));
   }
   const certificates = new Map<string, WantedCertificate>();
-  for (const [key, draft] of drafts) certificates.set(key, { ...draft, hosts: [...draft.hosts].sort() });
+  for (const [key, draft] of drafts) certificates.set(key, { ...draft, hosts: [...draft.types.keys()].sort() });
   return { certificates, unprovable };
 }
 

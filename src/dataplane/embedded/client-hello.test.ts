@@ -5,11 +5,16 @@ import { describe, expect, test } from "vitest";
 import { parseClientHello } from "./client-hello.ts";
 
 /** What a real client sends first. */
-async function helloFor(servername: string): Promise<Buffer> {
+async function helloFor(servername: string, ALPNProtocols: string[] = []): Promise<Buffer> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const arrived = once(server, "connection");
-  const client = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", servername });
+  const client = connect({
+    port: (server.address() as AddressInfo).port,
+    host: "127.0.0.1",
+    servername,
+    ALPNProtocols,
+  });
   client.on("error", () => {});
   const [socket] = await arrived;
   const [bytes] = (await once(socket, "data")) as [Buffer];
@@ -20,8 +25,9 @@ async function helloFor(servername: string): Promise<Buffer> {
 
 describe("parseClientHello", () => {
   test("reads the server name, also when it comes byte by byte or in many records", async () => {
-    const bytes = await helloFor("Www.Example.COM");
-    expect(parseClientHello(bytes)).toEqual({ serverName: "www.example.com" });
+    const bytes = await helloFor("Www.Example.COM", ["h2", "acme-tls/1"]);
+    const hello = { serverName: "www.example.com", protocols: ["h2", "acme-tls/1"] };
+    expect(parseClientHello(bytes)).toEqual(hello);
     for (let length = 0; length < bytes.length; length++)
       expect(parseClientHello(bytes.subarray(0, length))).toBeUndefined();
 
@@ -31,11 +37,11 @@ describe("parseClientHello", () => {
       const part = message.subarray(at, at + 7);
       records.push(Buffer.from([22, 3, 1, 0, part.length]), part);
     }
-    expect(parseClientHello(Buffer.concat(records))).toEqual({ serverName: "www.example.com" });
+    expect(parseClientHello(Buffer.concat(records))).toEqual(hello);
   });
 
   test("a client that names no server", async () => {
-    expect(parseClientHello(await helloFor(""))).toEqual({ serverName: "" });
+    expect(parseClientHello(await helloFor(""))).toEqual({ serverName: "", protocols: [] });
   });
 
   test.each([

@@ -4,6 +4,8 @@ import type { Socket } from "node:net";
 export interface ClientHello {
   /** Server name (RFC 6066 section 3) in lower case; "" when it names none. */
   readonly serverName: string;
+  /** Protocols that it offers by ALPN (RFC 7301 section 3.1), a letter a byte. */
+  readonly protocols: readonly string[];
 }
 
 /** Bytes of records that a ClientHello may take. Post-quantum keys make it two kilobytes; more than this is no handshake. */
@@ -34,14 +36,16 @@ export function parseClientHello(bytes: Buffer): ClientHello | undefined {
       if (message[0] !== 1) throw new TypeError("the first message is no ClientHello");
       const wanted = 4 + message.readUIntBE(1, 3);
       if (wanted > most) throw new TypeError("the ClientHello is too long");
-      if (message.length >= wanted) return { serverName: serverNameOf(message.subarray(4, wanted)) };
+      if (message.length >= wanted) return readHello(message.subarray(4, wanted));
     }
     if (fragment.length < length) return undefined;
     at += 5 + length;
   }
 }
 
-function serverNameOf(body: Buffer): string {
+function readHello(body: Buffer): ClientHello {
+  let serverName = "";
+  let protocols: readonly string[] = [];
   let at = 2 + 32;
   const skip = (size: number): void => {
     const length = size === 1 ? body.readUInt8(at) : body.readUInt16BE(at);
@@ -51,26 +55,39 @@ function serverNameOf(body: Buffer): string {
     skip(1); // session id
     skip(2); // cipher suites
     skip(1); // compression methods
-    if (at === body.length) return "";
+    if (at === body.length) return { serverName, protocols };
     const end = at + 2 + body.readUInt16BE(at);
     for (at += 2; at + 4 <= Math.min(end, body.length);) {
       const type = body.readUInt16BE(at);
       const length = body.readUInt16BE(at + 2);
-      if (type === 0) {
-        // A list of one name of type host_name.
-        const name = body.subarray(at + 4, at + 4 + length);
-        if (name.length < 5 || name[2] !== 0) throw new TypeError("the server name is malformed");
-        const text = name.subarray(5, 5 + name.readUInt16BE(3)).toString("latin1");
-        if (!/^[\x21-\x7e]{1,255}$/.test(text)) throw new TypeError("the server name is malformed");
-        return text.toLowerCase().replace(/\.$/, "");
-      }
+      const content = body.subarray(at + 4, at + 4 + length);
+      if (type === 0) serverName = serverNameOf(content);
+      else if (type === 16) protocols = protocolsOf(content);
       at += 4 + length;
     }
-    return "";
+    return { serverName, protocols };
   } catch (error) {
     if (error instanceof RangeError) throw new TypeError("the ClientHello is malformed", { cause: error });
     throw error;
   }
+}
+
+/** A list of one name of type host_name. */
+function serverNameOf(content: Buffer): string {
+  if (content.length < 5 || content[2] !== 0) throw new TypeError("the server name is malformed");
+  const text = content.subarray(5, 5 + content.readUInt16BE(3)).toString("latin1");
+  if (!/^[\x21-\x7e]{1,255}$/.test(text)) throw new TypeError("the server name is malformed");
+  return text.toLowerCase().replace(/\.$/, "");
+}
+
+function protocolsOf(content: Buffer): string[] {
+  const end = 2 + content.readUInt16BE(0);
+  const protocols: string[] = [];
+  for (let at = 2; at < end; at += 1 + content.readUInt8(at)) {
+    const length = content.readUInt8(at);
+    protocols.push(content.subarray(at + 1, at + 1 + length).toString("latin1"));
+  }
+  return protocols;
 }
 
 /**

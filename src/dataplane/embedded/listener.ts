@@ -12,7 +12,7 @@ import {
   type ServerOptions as Http2Options,
 } from "node:http2";
 import { createServer as createTcp, type Server as TcpServer, type Socket } from "node:net";
-import { type Listener, matchStream, serverFor } from "../../routing/index.ts";
+import { challengeFor, type Listener, matchStream, serverFor } from "../../routing/index.ts";
 import type { Logger } from "../../system/index.ts";
 import type { BoundListener } from "../dataplane.ts";
 import { bindPort, bindTaken, type TakePort } from "./bind.ts";
@@ -174,8 +174,10 @@ export async function openListener(
         if (socket.destroyed) return;
         const name = hello?.serverName ?? "";
         const server = hello && serverFor(listener, name);
+        const challenge = hello && challengeFor(listener, hello);
         // Who names no server, where each server has a name, is told so after the handshake.
         if (!hello) socket.destroy();
+        else if (challenge) forwardStream(context, socket, challenge);
         else if (!server && name !== "") reset(socket);
         else if (server && !server.tls) forwardStream(context, socket, matchStream(listener, name)?.route);
         else {

@@ -415,7 +415,9 @@ function protocolsOf({ capabilities }: DataPlane): ReadonlySet<string> {
 
 /** True when only what controllers write differs, such as the status. Generations count specifications only. */
 function meansTheSame({ metadata: a }: KubeObject, { metadata: b }: KubeObject): boolean {
-  return a.uid === b.uid && a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp;
+  const same = a.uid === b.uid && a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp;
+  // They say how names are proved, and have no generation.
+  return same && (a.annotations === b.annotations || JSON.stringify(a.annotations) === JSON.stringify(b.annotations));
 }
 
 function serviceOf(slice: EndpointSlice): string[] {

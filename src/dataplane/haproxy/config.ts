@@ -1,4 +1,4 @@
-import type { ListenerProtocol } from "../../routing/index.ts";
+import { challengeProtocol, type ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
 import type { TraceSettings } from "../tracing/tracing.ts";
 import type { ClientDemand } from "./certificates.ts";
@@ -15,6 +15,8 @@ export interface Frontend {
   /** Port that clients see. */
   readonly port: number;
   readonly clients: ClientDemand;
+  /** Of HTTPS: names are proved here, so that connections are read first, and handed on to this listening Unix socket. */
+  readonly inside?: { readonly fd: number; readonly path: string };
 }
 
 /** A server that is there from the start. */
@@ -177,6 +179,7 @@ export function configText(input: ConfigInput): string {
     section(`frontend ${frontend.tag} from ${http ? "web" : "streams"}`);
     if (http) httpFrontend(frontend);
     else streamFrontend(frontend);
+    if (frontend.inside) helloFrontend(frontend, frontend.inside.path);
   }
 
   if (input.authorities.length > 0) {
@@ -209,14 +212,15 @@ export function configText(input: ConfigInput): string {
   lines.push("");
   return lines.join("\n");
 
-  function httpFrontend({ tag, protocol, fds, port, clients }: Frontend): void {
+  function httpFrontend({ tag, protocol, fds, port, clients, inside }: Frontend): void {
     const scheme = protocol === "HTTPS" ? "https" : "http";
     if (scheme === "http") for (const fd of fds) say(`bind fd@${fd}`);
     else {
       // What is wrong with a certificate is the program's to judge, unless nobody is served without a good one.
       const judged = clients.requires ? [] : ["ca-ignore-err", "all", "crt-ignore-err", "all"];
       const secure = ["ssl", "crt-list", files.list(directory, tag), "alpn", "h2,http/1.1", ...judged];
-      for (const fd of fds) say(`bind fd@${fd}`, ...secure);
+      if (inside) say(`bind fd@${inside.fd} accept-proxy`, ...secure);
+      else for (const fd of fds) say(`bind fd@${fd}`, ...secure);
       if (clients.requires) say("tcp-request session reject unless { ssl_c_used } { ssl_c_verify 0 }");
     }
     const trusting = input.trusted.length > 0;
@@ -326,14 +330,32 @@ export function configText(input: ConfigInput): string {
     say("use_backend %[var(txn.slot)]");
   }
 
+  /** Reads how a connection of TLS begins; who wants to see a proof of a name, and says nothing else, has its way then. */
+  function readHello(tag: string): void {
+    say(`tcp-request inspect-delay ${limits.clientHeaders}`);
+    say("tcp-request content set-var(txn.name) req.ssl_sni,lower if { req.ssl_hello_type 1 }");
+    // The first of perhaps several protocols: whether it is alone, the program looks.
+    say(`tcp-request content lua.challenge ${tag} if { req.ssl_hello_type 1 } { req.ssl_alpn ${challengeProtocol} }`);
+  }
+
+  /** Stands before a frontend for HTTPS where names are proved. */
+  function helloFrontend({ tag, fds }: Frontend, path: string): void {
+    section(`frontend ${tag}-hello from streams`);
+    for (const fd of fds) say(`bind fd@${fd}`);
+    readHello(tag);
+    say("tcp-request content accept if { req.ssl_hello_type 1 }");
+    say("tcp-request content reject if WAIT_END");
+    say("use_backend %[var(txn.slot)] if { var(txn.slot) -m found }");
+    say(`default_backend ${tag}-inside`);
+    section(`backend ${tag}-inside from streams`);
+    say(`server inside unix@${path} send-proxy-v2`);
+  }
+
   function streamFrontend({ tag, protocol, fds }: Frontend): void {
     for (const fd of fds) say(`bind fd@${fd}`);
     const hello = protocol === "TLS" ? " if { req.ssl_hello_type 1 }" : "";
-    if (protocol === "TLS") {
-      say(`tcp-request inspect-delay ${limits.clientHeaders}`);
-      say("tcp-request content set-var(txn.name) req.ssl_sni,lower if { req.ssl_hello_type 1 }");
-    }
-    say(`tcp-request content lua.stream ${tag}${hello}`);
+    if (protocol === "TLS") readHello(tag);
+    say(`tcp-request content lua.stream ${tag}${hello}${hello === "" ? "" : " !{ var(txn.slot) -m found }"}`);
     say("tcp-request content accept if { var(txn.slot) -m found }");
     say(`tcp-request content reject${hello}`);
     // Whatever does not begin with a client's hello gets nothing.

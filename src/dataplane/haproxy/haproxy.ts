@@ -13,6 +13,7 @@ import { certificatesFor, type CertificateList, createPems, demandOf, pemOf } fr
 import { configText, errorPages, files, type Frontend } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { endpointRows } from "./endpoints.ts";
+import { type InsideSocket, openInside } from "./inside-socket.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
 import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
 import { type PasswordService, servePasswords } from "./password-service.ts";
@@ -52,6 +53,8 @@ interface Port {
   readonly listener: Listener;
   readonly bound: BoundListener;
   readonly socket?: OpenPort;
+  /** Names have been proved here; it stays as long as the port is open. */
+  readonly inside?: InsideSocket;
 }
 
 /**
@@ -98,7 +101,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     return next;
   }
 
-  async function openPorts(listeners: readonly Listener[]): Promise<{ next: Map<string, Port>; gone: Port[] }> {
+  async function openPorts(
+    listeners: readonly Listener[],
+    run: string,
+  ): Promise<{ next: Map<string, Port>; gone: Port[] }> {
     const next = new Map<string, Port>();
     const gone = new Map(ports);
     for (const listener of listeners) {
@@ -120,6 +126,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       if (opened.bound.error)
         log.warn({ listener: listener.name, wanted: listener.port, port: opened.bound.port }, opened.bound.error);
       next.set(listener.name, { listener, ...opened });
+    }
+    for (const [name, port] of next) {
+      const { protocol, challenges } = port.listener;
+      if (protocol !== "HTTPS" || !challenges || !port.socket || port.inside) continue;
+      next.set(name, { ...port, inside: await openInside(`${run}/${tagOf(port.listener)}.inside`, user) });
     }
     return { next, gone: [...gone.values()] };
   }
@@ -146,14 +157,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
 
   /** Whatever of ports a process cannot change while it runs. */
   function shapeOf(opened: ReadonlyMap<string, Port>): string {
-    return JSON.stringify(
-      frontendsOf(opened).map(({ tag, protocol, port, socket }) => [
-        tag,
-        protocol,
-        port,
-        socket.ends.map(({ fd }) => fd),
-      ]),
-    );
+    return JSON.stringify(frontendsOf(opened).map(({ tag, protocol, port, handed }) => [tag, protocol, port, handed]));
   }
 
   /** The same of what clients must show. */
@@ -163,17 +167,22 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     return { demands, asks: all.some(({ asks }) => asks) };
   }
 
-  function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly socket: OpenPort })[] {
+  /** With the descriptors in this process that each is handed. */
+  function frontendsOf(opened: ReadonlyMap<string, Port>): (Frontend & { readonly handed: readonly number[] })[] {
     let fd = firstFd;
     return [...opened.values()]
-      .flatMap(({ listener, socket }) => (socket ? [{ listener, socket }] : []))
-      .map(({ listener, socket }) => ({
+      .flatMap(({ listener, socket, inside }) =>
+        // Where it ends no TLS there is nothing to hand on.
+        socket ? [{ listener, socket, inside: listener.protocol === "HTTPS" ? inside : undefined }] : [],
+      )
+      .map(({ listener, socket, inside }) => ({
         tag: tagOf(listener),
         protocol: listener.protocol,
         fds: socket.ends.map(() => fd++),
         port: listener.bindPort === undefined ? socket.port : listener.port,
         clients: demandOf(listener),
-        socket,
+        ...(inside ? { inside: { fd: fd++, path: inside.path } } : {}),
+        handed: [...socket.ends.map((end) => end.fd), ...(inside ? [inside.fd] : [])],
       }));
   }
 
@@ -240,7 +249,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       program: options.program ?? "haproxy",
       config: files.config(path),
       socket,
-      sockets: frontends.flatMap(({ socket }) => socket.ends.map(({ fd }) => fd)),
+      sockets: frontends.flatMap(({ handed }) => handed),
       ...(user ? { user } : {}),
       log,
       ...(reports ? { output: createLines(reported) } : {}),
@@ -322,7 +331,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       sync?.stop();
       const all = [...draining.keys(), ...(instance ? [instance] : [])];
       await Promise.all(all.map((each) => each.drain(grace, "closed")));
-      for (const { socket } of ports.values()) socket?.close();
+      for (const port of ports.values()) closePort(port);
       await passwords?.close();
       await directory?.close();
       await reports?.flush();
@@ -342,7 +351,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         if (retired) return { refused: refusedBy(model) };
         configuration = given;
         const { path } = await ownDirectory();
-        const { next, gone } = await openPorts(model.listeners);
+        const { next, gone } = await openPorts(model.listeners, `${path}/run`);
         let cold = !instance || shapeOf(next) !== serving.ports;
         ports = next;
         ({ pools } = model);
@@ -354,7 +363,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const other = demands !== serving.demands || (asks && !serving.asks);
         await change(stateOf(given, keptOut(refused), path), cold, other);
         index = undefined;
-        for (const { socket } of gone) socket?.close();
+        for (const port of gone) closePort(port);
         return { refused };
       }),
     updatePools: (changed) =>
@@ -388,4 +397,9 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       if (last) await last.ended;
     },
   };
+}
+
+function closePort({ socket, inside }: Port): void {
+  socket?.close();
+  inside?.close();
 }

@@ -598,6 +598,24 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   serve(txn, item, request, tag)
 end, 1)
 
+-- Leads a connection by what stands in a list.
+local function lead(txn, item)
+  if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
+  local row = row_of(item)
+  local backend = row and backend_of(row)
+  if backend and backend[2] ~= "" then txn:set_var("txn.slot", backend[2]) end
+end
+
+-- An ALPN extension (RFC 7301) with the one protocol of proofs (RFC 8737).
+local only_proof = string.char(0, 16, 0, 13, 0, 11, 10) .. "acme-tls/1"
+
+-- Who wants to see a proof of a name, and offers nothing else.
+core.register_action("challenge", { "tcp-req" }, function(txn, tag)
+  if not (txn.f:req_payload(0, 0) or ""):find(only_proof, 1, true) then return end
+  local item = look(key_of("c", tag, txn:get_var("txn.name") or ""))
+  if item then lead(txn, item) end
+end, 1)
+
 -- A connection of TCP, or of TLS that is passed through.
 core.register_action("stream", { "tcp-req" }, function(txn, tag)
   local name = txn:get_var("txn.name") or ""
@@ -610,11 +628,7 @@ core.register_action("stream", { "tcp-req" }, function(txn, tag)
     dot = name:find(".", dot + 1, true)
   end
   item = item or look(key_of("n", tag, server, ""))
-  if not item then return end
-  if item:sub(1, 1) ~= "r" then return txn:set_var("txn.slot", item) end
-  local row = row_of(item)
-  local backend = row and backend_of(row)
-  if backend and backend[2] ~= "" then txn:set_var("txn.slot", backend[2]) end
+  if item then lead(txn, item) end
 end, 1)
 
 core.register_action("answer", { "http-res" }, function(txn)

@@ -134,6 +134,7 @@ export function createTables(): (input: TablesInput) => Tables {
       const tag = tagOf(listener);
       const whole = createPart(tag, ask);
       whole.put(keyOf("l", tag), rowText([listener.protocol, listener.servers.size, listener.port]));
+      whole.addChallenges(listener);
       servers.set(tag, { about: whole.part() });
       const shape = [listener.protocol, ...listener.servers.keys()].join(" ");
       for (const server of listener.servers.values()) {
@@ -339,8 +340,12 @@ function createPart(tag: string, ask: Ask<World>) {
     put(keyOf("s", tag, server.hostname), rowText([semantics, fallback ? itemOf(fallback) : ""]));
   }
 
+  function addChallenges({ challenges }: Listener): void {
+    for (const [name, route] of challenges ?? []) put(keyOf("c", tag, name), itemOf(route));
+  }
+
   const part = (): Part => ({ tag, own, shared, hosts, paths, items, watched, watchesAll });
-  return { part, put, addServer, addHost };
+  return { part, put, addServer, addHost, addChallenges };
 }
 
 function conditional({ method, headers, query }: Route): boolean {

@@ -81,6 +81,8 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
       }
   const servers = [...listener.servers.values()];
   const ofGateway = servers.some((server) => server.kind === "http" && server.hosts.semantics === "Gateway");
+  const proves = listener.challenges !== undefined;
+  const tls = servers.some((server) => server.tls !== undefined);
   const streams = [...streamsOf(listener)].flatMap(({ rule }) => rule.backends.flatMap(({ pool }) => pool ?? []));
   const kept = (now: ReadonlySet<string>, past: readonly string[]): string[] => {
     const all = new Set([...past, ...now]);
@@ -96,7 +98,7 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
     ).map((text) => JSON.parse(text) as CheckedRequests),
     told: streams.length > 0 && streams.every((key) => pools.get(key)?.proxyProtocol === 1),
     http2: before.http2 || (listener.protocol === "HTTP" && ofGateway && leadsToHttp2),
-    ends: before.ends || (listener.protocol === "TLS" && servers.some(({ tls }) => tls !== undefined)),
+    ends: before.ends || (listener.protocol === "HTTPS" ? proves : tls && listener.protocol === "TLS"),
   };
 }
 

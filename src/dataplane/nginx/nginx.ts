@@ -255,10 +255,10 @@ export function startNginx(options: NginxOptions): DataPlane {
       const listener = model.listeners.find(({ name }) => name === bound.name);
       const clientPort = listener?.bindPort === undefined ? port : wanted;
       const places = socket.ends.map((end) => ({ address: end.address, port: end.port }));
-      const fronted = protocol === "HTTP" && http2 && place?.program.streams !== undefined;
-      if (fronted || isStream(protocol)) streams.push({ id, places, protocol, told: isTold, ends });
+      const front = place?.program.streams === undefined ? undefined : frontOf(protocol, http2, ends);
+      if (front) streams.push({ id, places, protocol: front, told: isTold, ends });
       const own = { id, places, secure: protocol !== "HTTP", clientPort, ...http };
-      if (fronted || ends) listeners.push({ ...own, inside: true });
+      if (front && (front === "HTTP" || ends)) listeners.push({ ...own, inside: true });
       else if (!isStream(protocol)) listeners.push(own);
     }
     return { listeners, streams };
@@ -493,6 +493,13 @@ function understands({ serves }: Master, next: Served): boolean {
       return !own || JSON.stringify(own) === JSON.stringify(each);
     });
   return same(serves.listeners, next.listeners) && same(serves.streams, next.streams);
+}
+
+/** What its first server reads of a connection, before another one inside goes on with it; absent: there is one server only. */
+function frontOf(protocol: ListenerProtocol, http2: boolean, ends: boolean): NginxStream["protocol"] | undefined {
+  if (protocol === "HTTP") return http2 ? "HTTP" : undefined;
+  if (protocol === "HTTPS") return ends ? "TLS" : undefined;
+  return protocol;
 }
 
 const isStream = (protocol: ListenerProtocol): protocol is "TLS" | "TCP" | "UDP" =>

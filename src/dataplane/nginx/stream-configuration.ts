@@ -12,7 +12,7 @@ export interface NginxStream {
   readonly protocol: "HTTP" | "TLS" | "TCP" | "UDP";
   /** Endpoints are told the client by the PROXY protocol, version 1. */
   readonly told: boolean;
-  /** Of a TLS port: some names are not passed through. Then a first server reads the name, and one inside goes on. */
+  /** Of a TLS port: some names are not passed through, or not always. Then a first server reads the name, and one inside goes on. */
   readonly ends: boolean;
 }
 

@@ -4,6 +4,7 @@ import {
   type Listener,
   type Pool,
   type RoutingModel,
+  type Rule,
   type Server,
   streamsOf,
 } from "../../routing/index.ts";
@@ -30,10 +31,13 @@ export function streamRowsOf(model: RoutingModel, context: StreamRowContext): St
   const rows: StreamRows = new Map();
   for (const listener of model.listeners) {
     const id = context.idOf(listener);
-    if (id === undefined || listener.protocol === "HTTP" || listener.protocol === "HTTPS") continue;
+    if (id === undefined || listener.protocol === "HTTP") continue;
     if (rows.size === 0) rows.set("certificate", JSON.stringify(context.standard));
-    for (const server of listener.servers.values()) addServer(rows, id, server, context);
-    for (const { rule } of streamsOf(listener))
+    // Where a first server reads the name at all: all but proofs go to the one for HTTP, which knows what is for which name.
+    if (listener.protocol === "HTTPS") rows.set(`server/${id}/`, `${doorOf.http} `);
+    else for (const server of listener.servers.values()) addServer(rows, id, server, context);
+    for (const [name, { rule }] of listener.challenges ?? []) rows.set(`challenge/${id}/${name}`, backendsRow(rule));
+    for (const { rule } of [...streamsOf(listener), ...(listener.challenges?.values() ?? [])])
       for (const { pool: key } of rule.backends) {
         const pool = key === undefined ? undefined : model.pools.get(key);
         if (pool) rows.set(streamPoolName(pool.key), streamPoolRow(pool));
@@ -79,13 +83,13 @@ function addServer(rows: StreamRows, id: string, server: Server, { keyPair, refu
     ...(any ? [["", any] as const] : []),
   ];
   for (const [host, route] of routes) {
-    const backends = refused.has(route.id) ? [] : route.rule.backends;
-    rows.set(
-      `route/${id}/${hostname}/${host}`,
-      JSON.stringify(backends.map(({ weight, pool }) => [weight, pool ?? null])),
-    );
+    const row = refused.has(route.id) ? "[]" : backendsRow(route.rule);
+    rows.set(`route/${id}/${hostname}/${host}`, row);
   }
 }
+
+const backendsRow = ({ backends }: Rule): string =>
+  JSON.stringify(backends.map(({ weight, pool }) => [weight, pool ?? null]));
 
 /** As nginx takes a certificate that is no file. */
 function pairRow({ certificate, key }: KeyPair): string {

@@ -1,4 +1,5 @@
 import { keyOf, matchesLabels } from "../../kube/index.ts";
+import { leadsProofs } from "../challenge.ts";
 import { no, yes } from "./conditions.ts";
 import { hostnamesOn } from "./hostnames.ts";
 import { type GatewayListeners, holderKey, type ListenerEntry } from "./listeners.ts";
@@ -35,6 +36,7 @@ export interface AttachInput {
 /** Finds the listeners that a route attaches to, for each of its parents that is ours (HTTPRoute `parentRefs`). */
 export function attach(kind: RouteKindName, route: AnyRoute, input: AttachInput): Attachment[] {
   const namespace = route.metadata.namespace ?? "";
+  const isProof = kind === "TLSRoute" && leadsProofs(route);
   return (route.spec.parentRefs ?? []).flatMap((parentRef) => {
     const { group = gatewayGroup, kind: parentKind = "Gateway", name } = parentRef;
     if (group !== gatewayGroup || (parentKind !== "Gateway" && parentKind !== "ListenerSet")) return [];
@@ -78,6 +80,9 @@ export function attach(kind: RouteKindName, route: AnyRoute, input: AttachInput)
   }
 
   function allows({ spec, holder, kinds }: ListenerEntry): boolean {
+    // Who leads the proofs of a name can get its certificate: that is for the holder's own namespace, whatever routes the listener takes.
+    if (isProof)
+      return (spec.protocol === "HTTPS" || spec.protocol === "TLS") && namespace === holder.metadata.namespace;
     if (!kinds.includes(kind)) return false;
     const { from = "Same", selector } = spec.allowedRoutes?.namespaces ?? {};
     if (from === "All") return true;

@@ -1,4 +1,5 @@
 import { keyOf, type KubeObject, matchesLabels } from "../../kube/index.ts";
+import { isProvedByTls } from "../challenge.ts";
 import type { Certificate, ClientValidation, ListenerProtocol, Owner } from "../model.ts";
 import { oldestFirst, refOf } from "../owner.ts";
 import { no, type RefFault, resolvedRefs, yes } from "./conditions.ts";
@@ -29,6 +30,8 @@ export interface ListenerEntry {
   readonly accepted: GatewayCondition;
   readonly resolved: GatewayCondition;
   readonly conflicted: GatewayCondition;
+  /** It ends TLS, and its holder wants its names to be proved by TLS-ALPN-01. */
+  readonly proved: boolean;
   /** It can be served. */
   readonly usable: boolean;
   /** Routes that are attached, and accepted. */
@@ -222,6 +225,7 @@ function draftOf(spec: ListenerSpec, holder: KubeObject, field: string, gateway:
     ...(clients?.validation ? { clients: clients.validation } : {}),
     accepted,
     resolved: resolvedRefs(faults),
+    proved: terminates && isProvedByTls(holder),
     servable: !terminates || certificates.length > 0,
   };
 }

@@ -1,4 +1,5 @@
 import { type ConfigMap, type EndpointSlice, keyOf, type Secret, type Service } from "../../kube/index.ts";
+import { leadsProofs } from "../challenge.ts";
 import type { HostSource } from "../hosts.ts";
 import type { Certificate, Listener, RoutingModel, Server, StreamRoute, StreamTable, Termination } from "../model.ts";
 import { oldestFirst, refOf, textOf } from "../owner.ts";
@@ -162,6 +163,8 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   /** What is attached to each listener, oldest route first. */
   const http = new Map<ListenerEntry, HostSource[]>();
   const streams = new Map<ListenerEntry, StreamRoute[]>();
+  /** Those of them that only lead proofs of names. */
+  const proofs = new Map<ListenerEntry, StreamRoute[]>();
   const read: readonly RouteReading[] = [
     ...attachAll("HTTPRoute", input.httpRoutes),
     ...attachAll("GRPCRoute", input.grpcRoutes),
@@ -221,14 +224,15 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
 
   function attachAll(kind: RouteKindName, all: readonly AnyRoute[]): RouteReading[] {
     return oldestFirst(all).map((route) => {
+      const isProof = kind === "TLSRoute" && leadsProofs(route);
       const reading = memory.route(route, surroundings, ask, (asked) => readRoute(kind, route, asked));
       const { at, uses } = reading;
       for (const { entry: key, source, streams: more } of at) {
         const entry = entries.get(key);
         if (!entry) continue;
-        entry.attached++;
+        if (!isProof) entry.attached++;
         addTo(http, entry, source);
-        for (const stream of more) addTo(streams, entry, stream);
+        for (const stream of more) addTo(isProof ? proofs : streams, entry, stream);
       }
       for (const use of uses) backends.use(use);
       return reading;
@@ -310,20 +314,27 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   function portsOf(gateway: Gateway, entries: readonly ListenerEntry[]): GatewayPort[] {
     const byPort = new Map<string, ListenerEntry[]>();
     for (const entry of entries) {
-      if (!entry.usable) continue;
+      // Without a certificate yet, its names may be proved all the same.
+      if (!entry.usable && !(entry.proved && entry.accepted.status === "True")) continue;
       const key = `${entry.transport} ${entry.spec.port}`;
       addTo(byPort, key, entry);
     }
     const key = keyOf(gateway);
-    return [...byPort.values()].flatMap((shared) => {
-      const [first] = shared;
+    return [...byPort.values()].flatMap((all) => {
+      const [first] = all;
       if (!first) return [];
       const { transport } = first;
       const { port } = first.spec;
       const listener = listenerName(key, transport, port);
       const bindPort = input.bindPort(key, transport, port);
-      const servers = new Map(shared.map((entry) => [entry.hostname, serverOf(entry)]));
-      listeners.push({ name: listener, port, bindPort, protocol: protocolOf(shared), servers });
+      const usable = all.filter((entry) => entry.usable);
+      const led = all.flatMap((entry) => proofs.get(entry) ?? []);
+      const challenges = all.some(({ proved }) => proved) || led.length > 0 ? { challenges: tableOf(led).exact } : {};
+      const served =
+        usable.length > 0
+          ? { protocol: protocolOf(usable), servers: new Map(usable.map((each) => [each.hostname, serverOf(each)])) }
+          : { protocol: "TLS" as const, servers: new Map([["", nobody(first)]]) };
+      listeners.push({ name: listener, port, bindPort, ...served, ...challenges });
       return [{ port, transport, bindPort, listener }];
     });
   }
@@ -382,6 +393,9 @@ function setsByGateway(sets: readonly ListenerSet[]): Map<string, ListenerSet[]>
   }
   return found;
 }
+
+/** Takes no connection: there is no certificate yet by which one could be ended. */
+const nobody = ({ owner }: ListenerEntry): Server => ({ kind: "stream", hostname: "", owner, streams: tableOf([]) });
 
 /** The oldest route has a name alone. */
 function tableOf(routes: readonly StreamRoute[]): StreamTable {

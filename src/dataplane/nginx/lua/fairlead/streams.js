@@ -62,12 +62,23 @@ function pick(backends) {
   return undefined;
 }
 
+// Where those go who want to see a proof of a name by TLS-ALPN-01 (RFC 8737), and offer nothing else.
+function challenge(v, name) {
+  if (v.ssl_preread_alpn_protocols !== "acme-tls/1" || name === "") return undefined;
+  return text(v, "challenge/" + v.fl_listener + "/" + name);
+}
+
+function routeOf(v, name) {
+  const proof = challenge(v, name);
+  if (proof !== undefined) return proof;
+  const server = serverOf(v, v.fl_listener, name);
+  return server && find(v, "route/" + v.fl_listener + "/" + server.name + "/", name);
+}
+
 // The address of an endpoint; empty where there is none: then nginx closes the connection.
 function endpoint(s) {
   const v = s.variables;
-  const name = nameOf(v);
-  const server = serverOf(v, v.fl_listener, name);
-  const route = server && find(v, "route/" + v.fl_listener + "/" + server.name + "/", name);
+  const route = routeOf(v, nameOf(v));
   const key = route && pick(JSON.parse(route));
   const pool = key ? row(v, "pool/" + key) : undefined;
   if (pool === undefined || pool.length < width) return "";
@@ -81,7 +92,10 @@ function endpoint(s) {
 // The server inside that goes on with a connection to a port of several kinds.
 function door(s) {
   const v = s.variables;
-  const server = serverOf(v, v.fl_listener, nameOf(v));
+  const name = nameOf(v);
+  // Whatever is passed through goes by the same door.
+  if (challenge(v, name) !== undefined) return "unix:" + v.fl_doors + ".p";
+  const server = serverOf(v, v.fl_listener, name);
   return server ? "unix:" + v.fl_doors + "." + server.kind : "";
 }
 
