@@ -16,6 +16,7 @@ import {
   type SpeakerProcess,
   type SpeakerProgram,
   type SpeakerState,
+  type SpeakerVersion,
 } from "./speaker.ts";
 
 export interface SpeakerOptions {
@@ -59,6 +60,7 @@ export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
   /** What the processes have read; undefined: nobody knows. */
   let read: ReadonlyMap<string, string> | undefined;
   let unfit: string | undefined;
+  let version: SpeakerVersion = [0, 0];
   let failure: string | undefined;
   let failures = 0;
   let notBefore = 0;
@@ -106,10 +108,11 @@ export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
     const { stdout, stderr } = await commands
       .run(name, args)
       .catch((error: unknown) => ({ stdout: "", stderr: messageOf(error) }));
-    const [, version, major] = /version ((\d+)\.[\w.-]+)/.exec(stdout + stderr) ?? [];
-    if (version === undefined) return `${product} is not installed: install the package ${program.package}`;
-    log.info({ version }, `BGP is spoken by ${product}`);
-    return Number(major) < least ? `${product} ${version} is too old: ${least} is needed` : undefined;
+    const [, said, major, minor] = /version ((\d+)\.(\d+)[\w.-]*)/.exec(stdout + stderr) ?? [];
+    if (said === undefined) return `${product} is not installed: install the package ${program.package}`;
+    version = [Number(major), Number(minor)];
+    log.info({ version: said }, `BGP is spoken by ${product}`);
+    return version[0] < least ? `${product} ${said} is too old: ${least} is needed` : undefined;
   }
 
   async function make(files: ReadonlyMap<string, string>): Promise<void> {
@@ -183,7 +186,7 @@ export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
     const found = await stat(logFile);
     if (found.size > logLimit) await truncate(logFile);
     // It outlives this process, so that a fault of ours ends no session.
-    const child = spawn(process.file, process.args({ recover }), {
+    const child = spawn(process.file, process.args({ recover, version }), {
       stdio: ["ignore", out, out],
       detached: true,
       cwd: dir,

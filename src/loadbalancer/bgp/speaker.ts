@@ -59,10 +59,13 @@ export interface BgpSpeaker extends Component {
   failure(): string | undefined;
 }
 
+/** The first two numbers of a version. */
+export type SpeakerVersion = readonly [major: number, minor: number];
+
 /** One process of a speaker. */
 export interface SpeakerProcess {
   readonly file: string;
-  readonly args: (options: { readonly recover: boolean }) => readonly string[];
+  readonly args: (options: { readonly recover: boolean; readonly version: SpeakerVersion }) => readonly string[];
   /** Where it writes its number. */
   readonly pidFile: string;
   /** The one of its arguments that no other process has. */

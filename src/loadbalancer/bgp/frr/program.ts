@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isAnswered, type CommandRunner } from "../../../system/index.ts";
-import type { SpeakerProcess, SpeakerProgram, SpeakerState } from "../speaker.ts";
+import type { SpeakerProcess, SpeakerProgram, SpeakerState, SpeakerVersion } from "../speaker.ts";
 import { readAdvertised, readBfdPeers, readNeighbors, type FrrSession } from "./answers.ts";
 import { askFrr, askFrrJson, FrrError } from "./control.ts";
 import { frrChanges, frrUnits, type FrrDaemon, type FrrUnit } from "./units.ts";
@@ -20,13 +20,24 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
   const socketOf = (daemon: FrrDaemon) => join(dir, `${daemon}.vty`);
   const zebra = join(dir, "zebra.api");
 
-  const process = (daemon: FrrDaemon | "zebra", socket: string, ...more: string[]): SpeakerProcess => {
+  const process = (
+    daemon: FrrDaemon | "zebra",
+    socket: string,
+    more: readonly string[],
+    moreOf: (version: SpeakerVersion) => readonly string[] = () => [],
+  ): SpeakerProcess => {
     const config = join(dir, `current/${daemon}.conf`);
     const pidFile = join(dir, `${daemon}.pid`);
     // It has no port to be asked at (-P 0).
     const args = ["-f", config, "-i", pidFile, "-z", zebra, "--vty_socket", dir, "-P", "0", ...identity, ...more];
     args.push("-F", "traditional", "--log", "stdout", "--log-level", "informational");
-    return { file: join(folder, daemon), args: () => args, pidFile, config, isReady: () => isAnswered(socket) };
+    return {
+      file: join(folder, daemon),
+      args: ({ version }) => [...args, ...moreOf(version)],
+      pidFile,
+      config,
+      isReady: () => isAnswered(socket),
+    };
   };
 
   /** What FRR would read, but for routes. */
@@ -53,10 +64,13 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
     mainFile: unitsFile,
     processes: [
       // What others have put into the node's routes is not its to sweep, now or at its end.
-      process("zebra", zebra, "-r", "-K", "2000000000"),
-      process("bfdd", socketOf("bfdd"), "--bfdctl", join(dir, "bfdd.ctl")),
+      process("zebra", zebra, ["-r", "-K", "2000000000"]),
+      // A second socket, which FRR 10.2 and newer do not have.
+      process("bfdd", socketOf("bfdd"), [], ([major, minor]) =>
+        major > 10 || (major === 10 && minor >= 2) ? [] : ["--bfdctl", join(dir, "bfdd.ctl")],
+      ),
       // It connects, and is not connected to: port 179 of the node may be another's. It tells the kernel nothing.
-      process("bgpd", socketOf("bgpd"), "-p", "0", "-n"),
+      process("bgpd", socketOf("bgpd"), ["-p", "0", "-n"]),
     ],
     files(desired) {
       const units = frrUnits(desired);
