@@ -1,16 +1,27 @@
 // A data plane beside the same programs with minimal configurations by hand, Caddy, and the backend itself, in the same run: one core
 // for each, load by wrk. Processor time of a request says most: other work on the machine changes it little.
 // `--observed` puts the same data plane beside it that counts by route, and one that writes an access log besides.
-// Usage: npm run bench:l7 -- [--dataplane haproxy|nginx|embedded] [--observed] [--seconds 3] [--rounds 5] [--connections 64] [--json]
+// `--traced` puts it beside it with no, each hundredth and every request's span sent to a receiver.
+// Usage: npm run bench:l7 -- [--dataplane haproxy|nginx|embedded] [--observed] [--traced] [--seconds 3] [--rounds 5] [--connections 64] [--json]
 import { fork } from "node:child_process";
 import { openSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type DataPlane, startDataPlane, startHaproxy, startNginx } from "../src/dataplane/index.ts";
+import {
+  createPost,
+  createSpanExporter,
+  type DataPlane,
+  startDataPlane,
+  startHaproxy,
+  startNginx,
+  type Tracing,
+} from "../src/dataplane/index.ts";
 import { translateIngresses } from "../src/routing/index.ts";
-import { createMetrics, silentLogger } from "../src/system/index.ts";
+import { createMetrics, silentLogger, systemClock } from "../src/system/index.ts";
 import { type ByHand, startByHand, type Target } from "./support/l7/by-hand.ts";
 import { measure, type Measured } from "./support/l7/measure.ts";
 import { createReport, median } from "./support/report.ts";
@@ -30,7 +41,10 @@ const { values: flags } = parseArgs({
     serve: { type: "string" },
     directory: { type: "string", default: "" },
     observed: { type: "boolean", default: false },
+    traced: { type: "boolean", default: false },
+    /** Of the process that has the data plane: what it tells of requests (`figures`, `log`, `traces 0.01`), and the receiver of its spans. */
     watch: { type: "string", default: "" },
+    receiver: { type: "string", default: "" },
   },
 });
 
@@ -42,12 +56,26 @@ function nameOf(text: string): Name {
   throw new Error(`--dataplane ${text}: use haproxy, nginx or embedded`);
 }
 
+/** Spans are made and sent as `up` and `ingress` send them. */
+function tracingOf(sample: number): Tracing {
+  const { add, lost } = createSpanExporter({
+    post: createPost({ url: flags.receiver, headers: {}, timeout: 10_000, compress: false }),
+    resource: [],
+    version: "",
+    metrics: createMetrics(),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  return { sample, add, lost };
+}
+
 function start(name: Name, directory: string, signal: AbortSignal): DataPlane {
   const common = {
     address: "127.0.0.1",
     signal,
     log: silentLogger,
-    ...(flags.watch === "" ? {} : { routeFigures: true, metrics: createMetrics() }),
+    ...(/^(?:figures|log)$/.test(flags.watch) ? { routeFigures: true, metrics: createMetrics() } : {}),
+    ...(flags.watch.startsWith("traces ") ? { tracing: tracingOf(Number(flags.watch.slice(7))) } : {}),
     ...(flags.watch === "log" ? { accessLog: openSync(`${directory}.log`, "a") } : {}),
   };
   if (name === "haproxy") return startHaproxy({ ...common, threads: 1, directory });
@@ -114,13 +142,24 @@ async function serve(name: Name, backend: number, directory: string): Promise<vo
   await plane.stopped;
 }
 
-async function startOwn(name: Name, backend: number, watch = ""): Promise<Target> {
+async function startOwn(name: Name, backend: number, watch = "", receiver = ""): Promise<Target> {
   const directory = await mkdtemp(join(tmpdir(), "fairlead-bench-"));
   // The program does not run as root, and must get to its files.
   await chmod(directory, 0o755);
   const child = fork(
     process.argv[1] ?? "",
-    ["--dataplane", name, "--serve", String(backend), "--directory", join(directory, "own"), "--watch", watch],
+    [
+      "--dataplane",
+      name,
+      "--serve",
+      String(backend),
+      "--directory",
+      join(directory, "own"),
+      "--watch",
+      watch,
+      "--receiver",
+      receiver,
+    ],
     { stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -140,6 +179,16 @@ async function startOwn(name: Name, backend: number, watch = ""): Promise<Target
   };
 }
 
+/** Takes spans, and forgets them. Its URL; it lasts as long as this process. */
+async function startReceiver(): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => response.end("{}"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`;
+}
+
 async function main(): Promise<void> {
   const name = nameOf(flags.dataplane);
   const report = createReport(flags.json);
@@ -154,6 +203,9 @@ async function main(): Promise<void> {
     const watched: Target[] = [];
     for (const watch of flags.observed ? ["figures", "log"] : [])
       watched.push(await startOwn(name, backend.port, watch));
+    const receiver = flags.traced ? await startReceiver() : "";
+    for (const share of flags.traced ? [0, 0.01, 1] : [])
+      watched.push(await startOwn(name, backend.port, `traces ${share}`, receiver));
     targets.push(...watched);
 
     const figures = new Map<Target, Measured[]>(targets.map((target) => [target, []]));

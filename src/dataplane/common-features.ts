@@ -21,6 +21,7 @@ export const annotationFeatures: readonly Feature[] = [
   "TemplateHeaders",
   "StrictTransport",
   "SslRedirect",
+  "Tracing",
   "UrlRedirect",
   "SourceRanges",
   "BasicAuth",

@@ -25,6 +25,7 @@ export type Feature =
   | "TemplateHeaders"
   | "StrictTransport"
   | "SslRedirect"
+  | "Tracing"
   | "UrlRedirect"
   | "SourceRanges"
   | "BasicAuth"

@@ -24,6 +24,7 @@ export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "ReadTimeout",
   "MergedSlashes",
   "StrictTransport",
+  "Tracing",
   "BalanceAlgorithm",
 ]);
 

@@ -108,6 +108,11 @@ export type PolicyFilter =
       readonly exempt: readonly string[];
       readonly status: number;
     }
+  /**
+   * Where requests are traced at all. Off: they are not, and what the client says of traces is passed on as it is. Without `trust` it counts
+   * for nothing: each request begins a trace.
+   */
+  | { readonly type: "Tracing"; readonly on: boolean; readonly trust: boolean }
   /** 413 beyond so many bytes. */
   | { readonly type: "BodyLimit"; readonly bytes: number }
   /** Answers with these codes are replaced by those of `pool`, which is told of the request in header fields. */

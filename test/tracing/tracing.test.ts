@@ -20,6 +20,7 @@ import {
   startDataPlane,
   textAttribute,
 } from "../../src/dataplane/index.ts";
+import { resources } from "../../src/kube/index.ts";
 import { createMetrics, silentLogger, systemClock } from "../../src/system/index.ts";
 import { send, sendBytes } from "../dataplane/clients.ts";
 import { eventually, type TestCluster } from "../dataplane/cluster.ts";
@@ -133,6 +134,7 @@ for (const name of ["embedded", "haproxy", "nginx"] satisfies DataPlaneName[]) {
   describe.skipIf(why !== undefined)(`traces through ${name}${why === undefined ? "" : ` (${why})`}`, () => {
     const all = planeOf(1, true);
     const few = planeOf(0);
+    const every = planeOf(1);
     const off = planeOf(undefined);
 
     test("each request is a span, in the client's trace or in one of its own", { timeout: 30_000 }, async () => {
@@ -331,6 +333,65 @@ for (const name of ["embedded", "haproxy", "nginx"] satisfies DataPlaneName[]) {
       expect(
         receiver.spans.filter(({ attributes: a }) => a["fairlead.endpoint"] === `127.0.0.1:${backend.port}`),
       ).toHaveLength(1);
+    });
+
+    test("an Ingress may be left out, or begin traces of its own", { timeout: 30_000 }, async () => {
+      const backend = await every.backend("web");
+      const cluster = await every.cluster();
+      cluster.client.put(resources.IngressClass, {
+        metadata: { name: "nginx" },
+        spec: { controller: "k8s.io/ingress-nginx" },
+      });
+      cluster.service("web", [backend]);
+      const annotate = (host: string, annotations: Readonly<Record<string, string>>): void =>
+        cluster.addIngress(
+          host,
+          { ingressClassName: "nginx", rules: [rule("web", { host: `${host}.test` })] },
+          Object.fromEntries(
+            Object.entries(annotations).map(([key, value]) => [`nginx.ingress.kubernetes.io/${key}`, value]),
+          ),
+        );
+      annotate("off", { "enable-opentelemetry": "false" });
+      annotate("own", { "opentelemetry-trust-incoming-span": "false", "rewrite-target": "/rewritten" });
+      annotate("both", { "enable-opentelemetry": "true", "opentelemetry-trust-incoming-span": "true" });
+      await cluster.served();
+      const ask = async (
+        host: string,
+        headers: Readonly<Record<string, string | string[]>>,
+      ): Promise<IncomingHttpHeaders> => {
+        const reply = await send(cluster, "/asked?a=b", { host: `${host}.test`, headers });
+        expect(reply.status).toBe(200);
+        return (JSON.parse(reply.body) as { headers: IncomingHttpHeaders }).headers;
+      };
+      for (const flags of ["00", "01"]) {
+        const headers = {
+          traceparent: `00-${trace}-${span}-${flags}`,
+          tracestate: state,
+          "user-agent": `${name}-${flags}`,
+        };
+        expect(await ask("off", headers)).toMatchObject(headers);
+        const own = await ask("own", headers);
+        expect(told(own)).toMatchObject({ flags: "03" });
+        expect(told(own).traceId).not.toBe(trace);
+        expect(own).not.toHaveProperty("tracestate");
+        const found = await spanWith(({ spanId }) => spanId === told(own).spanId);
+        expect(found).not.toHaveProperty("parentSpanId");
+        expect(found.attributes).toMatchObject({
+          "url.path": "/asked",
+          "url.query": "a=b",
+          "http.request.method": "GET",
+        });
+        const both = await ask("both", headers);
+        expect(told(both)).toMatchObject({ traceId: trace, flags });
+        expect(both["tracestate"]).toBe(state);
+      }
+      expect(await ask("off", { traceparent: "nonsense", tracestate: state })).toMatchObject({
+        traceparent: "nonsense",
+        tracestate: state,
+      });
+      expect(await ask("off", {})).not.toHaveProperty("traceparent");
+      expect(told(await ask("own", {})).flags).toBe("03");
+      expect(receiver.spans.filter(({ attributes: a }) => a["server.address"] === "off.test")).toEqual([]);
     });
 
     test("untraced, all that a client says is passed on as it is", { timeout: 30_000 }, async () => {

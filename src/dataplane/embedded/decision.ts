@@ -132,6 +132,9 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         if (request.clientScheme === "https") responseChanges.push({ set, add: [], remove: [] });
         return undefined;
       }
+      // Where it is in a trace was known before.
+      case "Tracing":
+        return undefined;
       case "ClientCertificate": {
         const judged = judgeCertificate(filter, facts, request.certificate());
         if ("status" in judged) return judged;

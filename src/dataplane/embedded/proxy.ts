@@ -141,7 +141,7 @@ export function decideFor(
     },
     trusted,
   );
-  const trace = tracer?.begin(header("traceparent"));
+  const trace = tracer && placeOf(tracer, found.route, header("traceparent"));
   const decided = decide(found, {
     method,
     scheme,
@@ -224,7 +224,7 @@ export function finishedOf(
     return typeof value === "string" ? value : value?.join(", ");
   };
   // One that was refused before it had a route is in a trace all the same.
-  const trace = ending.trace ?? tracer?.begin(header("traceparent"));
+  const trace = by ? ending.trace : tracer?.begin(header("traceparent"));
   return {
     id,
     method: request.method ?? "",
@@ -241,6 +241,12 @@ export function finishedOf(
     milliseconds: performance.now() - ending.begun,
     ...(trace ? { trace: tracedBy(trace, entry, clock) } : {}),
   };
+}
+
+/** Where a request is in which trace, as far as its route lets it be in one. */
+function placeOf(tracer: Tracer, { rule }: Route, traceparent: string | undefined): TraceContext | undefined {
+  const wish = rule.filters.find((filter) => filter.type === "Tracing");
+  return wish?.on === false ? undefined : tracer.begin(wish?.trust === false ? undefined : traceparent);
 }
 
 /** What is known of a trace when its request is done. */

@@ -60,6 +60,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "TemplateHeaders",
   "StrictTransport",
   "SslRedirect",
+  "Tracing",
   "UrlRedirect",
   "SourceRanges",
   "BasicAuth",

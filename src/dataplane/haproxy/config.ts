@@ -4,7 +4,7 @@ import type { TraceSettings } from "../tracing/tracing.ts";
 import type { ClientDemand } from "./certificates.ts";
 import { clientVariable, noteFormat, reportFormat } from "./reports.ts";
 import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
-import { traceFields, traceRules } from "./trace-rules.ts";
+import { shareOf, traceFields, traceRules } from "./trace-rules.ts";
 
 /** A frontend of the configuration. */
 export interface Frontend {
@@ -133,6 +133,7 @@ export function configText(input: ConfigInput): string {
   say("setenv FAIRLEAD_TRUSTED", files.trusted(directory));
   say("setenv FAIRLEAD_PASSWORDS", files.passwords(directory));
   if (input.reports) say("setenv FAIRLEAD_REPORTS 1");
+  if (input.tracing) say(`setenv FAIRLEAD_SAMPLE ${shareOf(input.tracing)}`);
   say("lua-load-per-thread", files.program(directory));
   say("tune.ssl.default-dh-param 2048");
   // The cache is one for all names: whoever has shown a certificate for one of them would come in by another.
@@ -293,6 +294,12 @@ export function configText(input: ConfigInput): string {
     // Whose host the tables know has one.
     page(400, "Bad request: there must be one Host.", "if !{ req.hdr_cnt(host) eq 1 } !{ req.ver 1.0 }");
     say(`http-request lua.route ${tag}`);
+    if (tracing?.only) {
+      // The program has found that its span is recorded after all.
+      const late = "if { var(txn.late) -m found }".split(" ");
+      say("http-request set-var-fmt(txn.note)", noteFormat(true, "var(txn.late)"), ...late);
+      say("http-request set-log-level info", ...late);
+    }
     // Who asks for it is tracked, in the same table by all threads, and then looked at.
     const counters: readonly [counter: string, key: string, table: string][] = [
       ["sc0", "txn.rate1", "fl_rates"],

@@ -334,6 +334,34 @@ end
 -- By the kind of a part: what is true has given the answer. The state is of one request.
 local policies = {}
 
+-- Of a million traces that begin here.
+local sampled_share = tonumber(os.getenv("FAIRLEAD_SAMPLE") or "0")
+
+policies["tracing"] = function(part, state)
+  local txn, http = state.txn, state.txn.http
+  local parent = txn:get_var("txn.parent")
+  -- No request is traced.
+  if not txn:get_var("txn.traceparent") then return false end
+  if part[2] == "0" then
+    txn:set_var("txn.traceparent", "")
+    txn:unset_var("txn.sampled")
+    local said, about = parent or txn:get_var("txn.said"), txn:get_var("txn.state")
+    if said then http:req_set_header("traceparent", said) else http:req_del_header("traceparent") end
+    if about then http:req_set_header("tracestate", about) end
+    return false
+  end
+  -- What the client says counts for nothing: a trace of its own.
+  if not parent then return false end
+  local sampled = txn.f:rand(1000000) < sampled_share
+  local sent = "00-" .. (txn.f:uuid():gsub("-", "")) .. "-" .. txn:get_var("txn.span") .. (sampled and "-03" or "-02")
+  txn:set_var("txn.traceparent", sent)
+  txn:unset_var("txn.parent")
+  http:req_set_header("traceparent", sent)
+  http:req_del_header("tracestate")
+  if sampled and not txn:get_var("txn.note") then txn:set_var("txn.late", state.request.target) end
+  return false
+end
+
 policies["ssl-redirect"] = function(part, state)
   local request = state.request
   if scheme_of(request) == "https" or request.path:sub(1, 28) == "/.well-known/acme-challenge/" then return false end

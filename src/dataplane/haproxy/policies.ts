@@ -13,6 +13,7 @@ type Known = Extract<
       | "TemplateHeaders"
       | "StrictTransport"
       | "SslRedirect"
+      | "Tracing"
       | "UrlRedirect"
       | "SourceRanges"
       | "RateLimit"
@@ -33,6 +34,8 @@ export function policyRow(filter: Known): Row {
       return ["fields", filter.of, filter.how, fieldsRow(filter.fields)];
     case "StrictTransport":
       return ["hsts", filter.value];
+    case "Tracing":
+      return ["tracing", filter.on ? 1 : 0];
     case "SslRedirect":
       return ["ssl-redirect", filter.status];
     case "UrlRedirect":

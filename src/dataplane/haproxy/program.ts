@@ -589,7 +589,7 @@ core.register_action("route", { "http-req" }, function(txn, tag)
   end
   if not server then return stop(txn, 404) end
   local request = {
-    host = host, path = path, query = mark and target:sub(mark) or "", method = txn.sf:method(), headers = txn.http:req_get_headers(),
+    host = host, path = path, target = target, query = mark and target:sub(mark) or "", method = txn.sf:method(), headers = txn.http:req_get_headers(),
     scheme = secure and "https" or "http", port = tonumber(info[3]),
   }
   local item = route_for(tag, server, request)

@@ -14,9 +14,9 @@ const json = (expression: string): string => `"%[${expression},json(ascii)]"`;
  * What is noted of a request when it comes, as members of a JSON object: its fields are gone when it is done. The converter lets no
  * byte of a client's out of its string.
  */
-export const noteFormat = (tracing: boolean): string =>
+export const noteFormat = (tracing: boolean, target = "pathq"): string =>
   [
-    `,"method":${json("method")},"host":${json("req.fhdr(host)")},"target":${json("pathq")}`,
+    `,"method":${json("method")},"host":${json("req.fhdr(host)")},"target":${json(target)}`,
     `,"protocol":"HTTP/%[req.ver,json(ascii)]"`,
     ...[...fields, ...(tracing ? ["tracestate"] : [])].map((name) => `,"${name}":${json(`req.fhdr(${name})`)}`),
   ].join("");
@@ -67,7 +67,10 @@ export function readReport(line: string, index: ReportIndex): Finished | undefin
   const server = text("server");
   // Reading the header section is not in it.
   const milliseconds = Math.max(0, number("took") - Math.max(0, number("began")));
-  const trace = listener && tracedBy(text, listener.protocol === "HTTP" ? "http" : "https", milliseconds);
+  const trace =
+    listener && method !== ""
+      ? tracedBy(text, listener.protocol === "HTTP" ? "http" : "https", milliseconds)
+      : undefined;
   return {
     id: text("id"),
     method,

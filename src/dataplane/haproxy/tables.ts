@@ -394,6 +394,7 @@ function filterRow(filter: Filter): Row {
     case "TemplateHeaders":
     case "StrictTransport":
     case "SslRedirect":
+    case "Tracing":
     case "UrlRedirect":
     case "SourceRanges":
     case "RateLimit":

@@ -4,8 +4,10 @@ import type { TraceSettings } from "../tracing/tracing.ts";
 const readable = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)";
 const worthless = "^(ff|00.{54}|..-0{32}|..-.{32}-0{16})";
 
-/** Of a million. */
+/** Of a million: what the Lua program draws from, too. */
 const million = 1_000_000;
+
+export const shareOf = ({ sample }: Pick<TraceSettings, "sample">): number => Math.round(sample * million);
 
 /** Members of a line of a request, of which there is nothing to be let out of a string. */
 export const traceFormat = `,"traceparent-sent":"%[var(txn.traceparent)]","parent":"%[var(txn.parent),bytes(36,16)]","at":"%[var(txn.at)]"`;
@@ -18,7 +20,8 @@ export function traceRules({ sample, only }: TraceSettings): readonly (readonly 
   const rule = (text: string, ...more: string[]): string[] => [...text.split(" "), ...more];
   const parent = ["{", "var(txn.parent)", "-m", "found", "}"];
   const flag = (digits: string): string[] => ["{", "var(txn.parent),bytes(54,1)", "-m", "str", ...digits, "}"];
-  const share = Math.round(sample * million);
+  const share = shareOf({ sample });
+  const isThere = (name: string): string[] => ["{", `req.fhdr(${name})`, "-m", "found", "}"];
   const drawn = share >= million ? [] : ["{", `rand(${million})`, "lt", String(share), "}"];
   return [
     rule("http-request set-var(txn.at) date(0,us)"),
@@ -29,6 +32,9 @@ export function traceRules({ sample, only }: TraceSettings): readonly (readonly 
       worthless,
       "}",
     ),
+    // What is changed below, for routes that are not traced.
+    rule("http-request set-var(txn.said) req.fhdr(traceparent) if !{", ...parent.slice(1), ...isThere("traceparent")),
+    rule("http-request set-var(txn.state) req.fhdr(tracestate) if !{", ...parent.slice(1), ...isThere("tracestate")),
     rule("http-request set-var(txn.flags) int(0)"),
     // Random in the sense of the specification are the ids that are made here.
     rule("http-request set-var(txn.flags) int(2) if", ...flag("2367abef"), "or", "!{", ...parent.slice(1)),

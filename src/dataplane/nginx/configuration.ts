@@ -118,7 +118,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent parent".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent tracestate parent".split(
     " ",
   );
 

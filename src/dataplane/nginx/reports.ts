@@ -37,9 +37,9 @@ export function readReport(line: string, index: Pick<ModelIndex, "anyRoute" | "p
   if (values.length !== names.length && values.length !== tracedNames.length) return undefined;
   const said = new Map<string, string>(tracedNames.map((name, at) => [name, values[at] ?? ""]));
   const text = (name: (typeof tracedNames)[number]): string => said.get(name) ?? "";
-  // Of a request that could not be read at all nothing is known.
-  const sent = readTraceparent(text("sent"));
   const parentId = text("parent");
+  // Of a request that could not be read at all nothing is known, and one that is not traced has a dash.
+  const sent = parentId === "-" ? undefined : readTraceparent(text("sent"));
   const route = text("route") === "" ? undefined : index.anyRoute(text("route"));
   const pool = text("pool") === "" ? undefined : index.pool(text("pool"));
   // Those that were tried, in turn; further ones after a redirect inside.

@@ -447,6 +447,7 @@ function policyRow(filter: PolicyFilter): RowValue {
     case "RegexRewrite":
     case "StrictTransport":
     case "SslRedirect":
+    case "Tracing":
     case "BodyLimit":
       return { ...filter };
     default:

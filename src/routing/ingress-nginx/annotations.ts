@@ -30,7 +30,6 @@ const modsecurity = refused(
   no,
 );
 const fastcgi = refused("FastCGI is not spoken");
-const tracing = ignored("trace context is passed on unchanged");
 const telling = ignored("it changes what is logged only");
 const rawConfiguration = refused("raw configuration is never pasted");
 const gone = ignored("ingress-nginx itself no longer knows it");
@@ -106,9 +105,9 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "enable-owasp-core-rules": modsecurity,
   "modsecurity-snippet": modsecurity,
   "modsecurity-transaction-id": modsecurity,
-  "enable-opentelemetry": tracing,
-  "opentelemetry-operation-name": tracing,
-  "opentelemetry-trust-incoming-span": tracing,
+  "enable-opentelemetry": served,
+  "opentelemetry-operation-name": ignored("a span is named by the method and the path of its route"),
+  "opentelemetry-trust-incoming-span": served,
   "proxy-body-size": served,
   "proxy-buffer-size": buffers,
   "proxy-buffering": buffers,

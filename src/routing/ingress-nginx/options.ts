@@ -28,6 +28,8 @@ const served = [
   "proxy-set-headers",
   "global-allowed-response-headers",
   "relative-redirects",
+  "enable-opentelemetry",
+  "opentelemetry-trust-incoming-span",
 ] as const;
 
 /** What clients or backends see when it is not what ingress-nginx makes of it. */
@@ -72,6 +74,13 @@ const seen: Readonly<Record<string, string>> = {
   "limit-rate": "answers are sent as fast as the client takes them",
   "limit-rate-after": "answers are sent as fast as the client takes them",
   "proxy-add-original-uri-header": "X-Original-Uri is not added",
+  "otlp-collector-host": "where spans go is said by --tracing-endpoint URL, of OTLP over HTTP (port 4318)",
+  "otlp-collector-port": "where spans go is said by --tracing-endpoint URL, of OTLP over HTTP (port 4318)",
+  "otel-sampler": "traces of clients are recorded as they say, and of others the share of --tracing-sample",
+  "otel-sampler-ratio": "the share is said by --tracing-sample",
+  "otel-sampler-parent-based": "traces of clients are recorded as they say",
+  "otel-service-name": "the name of spans' service is said by OTEL_SERVICE_NAME",
+  "opentelemetry-operation-name": "a span is named by the method and the path of its route",
   "default-type": "a type that the backend does not say is not made up",
 };
 
@@ -126,6 +135,7 @@ const same: Readonly<Record<string, RegExp>> = {
   "proxy-cookie-domain": /^off$/,
   "proxy-cookie-path": /^off$/,
   "proxy-redirect-from": /^off$/,
+  "otel-sampler-parent-based": yes,
 };
 
 /** What becomes of a key of ingress-nginx's ConfigMap with this value. An empty one says nothing, as there. */

@@ -90,6 +90,8 @@ export interface NginxSettings {
   readonly vhost?: string;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
+  /** Whether its requests are traced where some are, and in their clients' traces. */
+  readonly tracing: { readonly on: boolean; readonly trust: boolean };
   /** Value of `Strict-Transport-Security`. */
   readonly strictTransport?: string;
   /** ConfigMap with fields of answers. */
@@ -276,6 +278,10 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(vhost === undefined ? {} : { vhost }),
     ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
     snippet,
+    tracing: {
+      on: value("enable-opentelemetry", booleanOf, true, "enable-opentelemetry"),
+      trust: value("opentelemetry-trust-incoming-span", booleanOf, true, "opentelemetry-trust-incoming-span"),
+    },
     ...strictTransportOf(options),
     ...(customHeaders === undefined ? {} : { customHeaders }),
     relativeRedirects: value("relative-redirects", booleanOf, false, "relative-redirects"),

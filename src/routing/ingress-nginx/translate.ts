@@ -460,6 +460,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   if (settings.closed !== undefined) return [{ type: "Unsupported", what: settings.closed }];
   const closed = (what: string): Filter[] => [{ type: "Unsupported", what }];
 
+  if (!settings.tracing.on || !settings.tracing.trust) filters.push({ type: "Tracing", ...settings.tracing });
   if (settings.strictTransport !== undefined)
     filters.push({ type: "StrictTransport", value: settings.strictTransport });
   if (settings.hidden.length > 0)

@@ -31,6 +31,7 @@ function isPlain(filter: Filter): boolean {
     case "RegexRewrite":
     case "TemplateHeaders":
     case "StrictTransport":
+    case "Tracing":
     case "BodyLimit":
       return true;
     default:

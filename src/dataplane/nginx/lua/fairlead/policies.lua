@@ -4,6 +4,7 @@ local rows = require "fairlead.rows"
 local template = require "fairlead.template"
 local passwords = require "fairlead.passwords"
 local digest = require "fairlead.digest"
+local trace = require "fairlead.trace"
 local guards = ngx.shared.fairlead_guards
 local byte, sub, gsub, find = string.byte, string.sub, string.gsub, string.find
 
@@ -161,6 +162,10 @@ local function judge(filter, state)
 end
 
 local apply = {}
+
+function apply.Tracing(filter)
+  if filter.on then trace.restart() else trace.leave() end
+end
 
 function apply.SslRedirect(filter, state)
   local found = state.found

@@ -41,9 +41,15 @@ local function span_id()
   return ("1"):rep(16)
 end
 
--- Once for each request, before anything is decided on it.
-function _M.begin(request)
-  local trace, parent, flags = said(request)
+local function joined(name)
+  local value = ngx.req.get_headers(0)[name]
+  return type(value) == "table" and table.concat(value, ", ") or value
+end
+
+-- `alone`: what the client says counts for nothing.
+local function place(request, alone)
+  local trace, parent, flags
+  if alone then set(request, "fl_parent", "") else trace, parent, flags = said(request) end
   if trace then
     set(request, "fl_parent", parent)
     -- Sampled, and random: no other flag is passed on.
@@ -52,13 +58,38 @@ function _M.begin(request)
     trace = tohex(random(0, WORD)) .. tohex(random(0, WORD)) .. span_id()
     flags = random() < sample and 3 or 2
     -- What vendors say of a trace is meant for that trace only.
-    if get(request, "http_tracestate") then ngx.req.clear_header("tracestate") end
+    if get(request, "http_tracestate") then
+      set(request, "fl_tracestate", joined("tracestate"))
+      ngx.req.clear_header("tracestate")
+    end
   end
   set(request, "fl_traceparent", "00-" .. trace .. "-" .. span_id() .. "-0" .. flags)
 end
 
+-- Once for each request, before anything is decided on it.
+function _M.begin(request)
+  return place(request, false)
+end
+
+-- A route for which no client's word counts.
+function _M.restart()
+  local request = variable.request()
+  if _M.on and get(request, "fl_parent") ~= "" then place(request, true) end
+end
+
+-- A route that is not traced: what the client says is passed on as it is.
+function _M.leave()
+  if not _M.on then return end
+  local request = variable.request()
+  set(request, "fl_traceparent", joined("traceparent") or "")
+  set(request, "fl_parent", "-")
+  local state = get(request, "fl_tracestate")
+  if state and state ~= "" then ngx.req.set_header("tracestate", state) end
+end
+
 -- Whether the span of a request is recorded, by its `fl_traceparent`.
 function _M.is_sampled(request)
+  if get(request, "fl_parent") == "-" then return false end
   local last = byte(get(request, "fl_traceparent") or "", -1)
   return last == 49 or last == 51
 end
