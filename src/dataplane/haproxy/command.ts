@@ -64,6 +64,8 @@ export const commands = {
   removeServer: (slot: string, server: string): Command => ({
     line: `del server ${fit(name, slot)}/${fit(name, server)}`,
   }),
+  /** It lets go of its listening sockets, and ends its connections with their next answer. */
+  shutFrontend: (tag: string): Command => ({ line: `shutdown frontend ${fit(name, tag)}` }),
   newCertificate: (path: string): Command => ({ line: `new ssl cert ${fit(file, path)}` }),
   setCertificate: (path: string, pem: string): Command => ({
     line: `set ssl cert ${fit(file, path)}`,

@@ -15,7 +15,7 @@ import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
 import { endpointRows } from "./endpoints.ts";
 import { type InsideSocket, openInside } from "./inside-socket.ts";
 import { firstFd, type Instance, startInstance } from "./instance.ts";
-import { endOrphan, pidFile, untilDeaf } from "./orphan.ts";
+import { endOrphan, pidFile, untilDeaf, type Written } from "./orphan.ts";
 import { type PasswordService, servePasswords } from "./password-service.ts";
 import { luaProgram } from "./program.ts";
 import { readReport, type ReportIndex } from "./reports.ts";
@@ -48,6 +48,15 @@ const grace = 10_000;
 const handoverGrace = 3_600_000;
 /** Processes that may still have connections to end; the oldest has to go when there are more. */
 const mostDraining = 8;
+/** Those of them that follow every change. */
+const mostFollowing = 4;
+
+/** A process that another one has taken over from. */
+interface Leaving {
+  readonly following: Sync;
+  /** Aborts when it is not to be waited for any longer. */
+  readonly hurry: AbortController;
+}
 
 interface Port {
   readonly listener: Listener;
@@ -74,11 +83,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let instance: Instance | undefined;
   let sync: Sync | undefined;
   /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
-  let serving = { ports: "", demands: "", asks: false, declared: "", socket: "" };
+  let serving = { ports: "", demands: "", asks: false, declared: "", socket: "", tags: [] as readonly string[] };
   let generation = 0;
   let retired = false;
-  /** Processes that end, with how each goes on following, until HAProxy refuses: it takes no command for servers then. */
-  const draining = new Map<Instance, Sync>();
+  /** Processes that end, with how each goes on following, until HAProxy refuses. */
+  const draining = new Map<Instance, Leaving>();
   let directory: PlaneDirectory | undefined;
   let passwords: PasswordService | undefined;
   let user: Awaited<ReturnType<typeof findUser>>;
@@ -244,7 +253,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       ...(reports?.tracing ? { tracing: reports.tracing } : {}),
     });
     await own.write(files.config(path), config);
-    const before = instance && sync ? { instance, sync } : undefined;
+    const before = instance && sync ? { instance, sync, serving } : undefined;
     const started = await startInstance({
       program: options.program ?? "haproxy",
       config: files.config(path),
@@ -256,26 +265,45 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     });
     instance = started;
     state = next;
-    const old = serving.socket;
-    serving = { socket, ports: shapeOf(ports), declared: JSON.stringify(slots.declared), ...demandsOf(ports) };
-    await own.write(pidFile(path), JSON.stringify({ pid: started.pid, socket, config: files.config(path) }));
-    const tags = new Set(frontends.map(({ tag }) => tag));
-    const following = createSync({ runtime: started.runtime, directory: path, tags, state: next, log });
+    const tags = frontends.map(({ tag }) => tag);
+    serving = { socket, tags, ports: shapeOf(ports), declared: JSON.stringify(slots.declared), ...demandsOf(ports) };
+    const others = [...draining.keys(), ...(before ? [before.instance] : [])].map(({ pid }) => pid);
+    const written: Written = { pid: started.pid, socket, config: files.config(path), others };
+    await own.write(pidFile(path), JSON.stringify(written));
+    const following = createSync({ runtime: started.runtime, directory: path, tags: new Set(tags), state: next, log });
     sync = following;
     void started.ended.then((why) => {
       following.stop();
       draining.delete(started);
       if (instance === started && !signal.aborted) died(why);
     });
-    if (!before) return;
-    release(before.instance, before.sync);
-    // Until then it accepts connections too, and serves them as before.
-    await untilDeaf(old);
+    if (before) await release(before.instance, before.sync, before.serving, handoverGrace);
   }
 
-  function release(old: Instance, following: Sync): void {
-    draining.set(old, following);
-    void old.drain(handoverGrace);
+  /**
+   * Another process, or another data plane, has the sockets: this one accepts nothing any more when it settles. While idle connections may come with their last
+   * request it goes on following, so that this one goes where those of all go; then it is told to drain.
+   */
+  async function release(
+    old: Instance,
+    following: Sync,
+    { tags, socket }: Pick<typeof serving, "tags" | "socket">,
+    patience: number,
+  ): Promise<void> {
+    const hurry = new AbortController();
+    draining.set(old, { following, hurry });
+    const [first] = [...draining.values()].filter((each) => !each.hurry.signal.aborted).slice(0, -mostFollowing);
+    first?.hurry.abort();
+    await old.shut(tags).catch((error: unknown) => {
+      log.debug({ err: error }, "HAProxy ends at once");
+      hurry.abort();
+    });
+    const begun = clock.now();
+    void old
+      .untilEmpty(Math.min(limits.clientKeepAlive, patience), hurry.signal)
+      .then(() => old.drain(Math.max(0, patience - (clock.now() - begun))));
+    // Whoever has refused that accepts until it is told to drain.
+    if (hurry.signal.aborted) await untilDeaf(socket);
     const [oldest] = draining.keys();
     if (draining.size > mostDraining && oldest) void oldest.drain(0);
   }
@@ -304,8 +332,11 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     if (retired) state = next;
     else await bring(next, cold, other);
     await Promise.all(
-      [...draining.values()].map((each) =>
-        each.follow(next).catch((error: unknown) => log.debug({ err: error }, "HAProxy ends as it is")),
+      [...draining.values()].map(({ following, hurry }) =>
+        following.follow(next).catch((error: unknown) => {
+          log.debug({ err: error }, "HAProxy ends as it is");
+          hurry.abort();
+        }),
       ),
     );
   }
@@ -386,15 +417,16 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       }),
     listeners: () => [...ports.values()].map(({ bound }) => bound),
     async retire(patience) {
-      const last = await inTurn(() => {
+      const all = await inTurn(async () => {
         const own = instance;
         retired = true;
         instance = undefined;
-        if (own && sync) draining.set(own, sync);
-        return Promise.resolve(own);
+        const before = [...draining.keys()];
+        for (const each of before) void each.drain(patience);
+        if (own && sync) await release(own, sync, serving, patience);
+        return own ? [...before, own] : before;
       });
-      await Promise.all([...draining.keys()].map((each) => each.drain(patience)));
-      if (last) await last.ended;
+      await Promise.all(all.map(({ ended }) => ended));
     },
   };
 }

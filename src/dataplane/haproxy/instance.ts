@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Logger } from "../../system/index.ts";
 import { commands } from "./command.ts";
-import { connectRuntime, type Runtime } from "./runtime.ts";
+import { connectRuntime, type Runtime, runQuietly } from "./runtime.ts";
 
 /** A process of HAProxy that serves. */
 export interface Instance {
@@ -9,6 +9,13 @@ export interface Instance {
   readonly runtime: Runtime;
   /** Settles when it has ended, with what it said last. */
   readonly ended: Promise<string>;
+  /**
+   * Lets go of the listening sockets of these frontends; each connection that it has ends with its next answer (HTTP/2 is told to go). Its backends stay as they are, so
+   * that it takes every command: told to drain, HAProxy takes none for servers. Throws `CommandRefused`, or when it has ended.
+   */
+  shut(frontends: readonly string[]): Promise<void>;
+  /** Settles when it has no connection left, `patience` milliseconds later, or when the signal aborts. */
+  untilEmpty(patience: number, signal: AbortSignal): Promise<void>;
   /**
    * Takes no new connection; ends when the last one is done, `grace` milliseconds later at the latest. Connections without
    * a request are kept for one more, whose answer says that it is the last, or are closed. Its runtime answers while it has any.
@@ -40,8 +47,8 @@ export const firstFd = 3;
 
 const saidBytes = 4_000;
 
-/** Milliseconds between looks whether a process that drains has anything left. */
-const aloneEvery = 100;
+/** Milliseconds between looks whether a process that ends has anything left. */
+const lookEvery = 100;
 
 /** Starts a process and waits until it serves. Throws `StartError` with what it says when it does not. */
 export async function startInstance(options: InstanceOptions): Promise<Instance> {
@@ -76,13 +83,19 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     pid: child.pid,
     runtime,
     ended,
+    async shut(frontends) {
+      for (const each of frontends) await runQuietly(runtime, commands.shutFrontend(each), /already shut down/i);
+    },
+    untilEmpty: (patience, signal) =>
+      untilFigure(runtime, /^CurrConns: (\d+)$/m, 0, () => isOver || signal.aborted, patience),
     async drain(grace, idle = "kept") {
       if (isOver) return;
       child.kill("SIGUSR1");
       const timer = setTimeout(() => child.kill("SIGTERM"), grace);
       const last = setTimeout(() => child.kill("SIGKILL"), grace + 2_000);
       if (idle === "closed" && (await untilIdle(runtime, () => isOver))) child.kill("SIGTERM");
-      if (idle === "kept") await untilAlone(runtime, () => isOver);
+      // The last is our own, which keeps it from ending.
+      if (idle === "kept") await untilFigure(runtime, /^Jobs: (\d+)$/m, 1, () => isOver);
       runtime.close();
       await ended;
       clearTimeout(timer);
@@ -105,13 +118,19 @@ async function untilServing(socket: string, ended: Promise<string>, isOver: () =
   throw new StartError(`HAProxy does not start: ${await ended}`);
 }
 
-/** Settles when a process that drains has no connection but our own, which keeps it from ending. */
-async function untilAlone(runtime: Runtime, isOver: () => boolean): Promise<void> {
+/** Settles when a figure of the process is this one or less, it has ended, or time is over. */
+async function untilFigure(
+  runtime: Runtime,
+  figure: RegExp,
+  most: number,
+  isOver: () => boolean,
+  patience = Infinity,
+): Promise<void> {
+  const end = performance.now() + patience;
   try {
-    for (;;) {
-      const jobs = /^Jobs: (\d+)$/m.exec(await runtime.run(commands.info))?.[1];
-      if (isOver() || Number(jobs ?? 0) <= 1) return;
-      await new Promise((resolve) => setTimeout(resolve, aloneEvery));
+    while (!isOver() && performance.now() < end) {
+      if (Number(figure.exec(await runtime.run(commands.info))?.[1] ?? 0) <= most) return;
+      await new Promise((resolve) => setTimeout(resolve, lookEvery));
     }
   } catch {
     // It has ended.

@@ -4,31 +4,45 @@ import { connect } from "node:net";
 /** Milliseconds that connections of a process without an owner get. */
 const grace = 10_000;
 
-/** What is written down about a process, so that a later start finds it. */
+/** What is written down about processes, so that a later start finds them. */
+export interface Written {
+  readonly pid: number;
+  /** Of its runtime API. */
+  readonly socket: string;
+  readonly config: string;
+  /** Processes that it has taken over from, and that may still have connections. */
+  readonly others: readonly number[];
+}
+
 export function pidFile(directory: string): string {
   return `${directory}/process.json`;
 }
 
 /**
- * Ends a process that a Fairlead left behind which was killed: until now it has served. Settles when it has let go of its
- * ports; it goes on with the requests that it has.
+ * Ends the processes that a Fairlead left behind which was killed: until now they have served. Settles when they have let go of their
+ * ports; they go on with the requests that they have.
  */
 export async function endOrphan(directory: string): Promise<void> {
   const text = await readFile(pidFile(directory), "utf8").catch(() => undefined);
   if (text === undefined) return;
-  const { pid, socket, config } = JSON.parse(text) as { pid: number; socket: string; config: string };
-  // Numbers of processes are used again: it must be the one that was started with our file.
+  const { pid, socket, config, others = [] } = JSON.parse(text) as Written;
+  for (const each of [...others, pid]) await end(each, config);
+  await untilDeaf(socket);
+}
+
+async function end(pid: number, config: string): Promise<void> {
+  // Numbers of processes are used again: it must be one that was started with our file.
   const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
   if (!command.split("\0").includes(config)) return;
-  process.kill(pid, "SIGUSR1");
-  setTimeout(() => {
+  const signalled = (name: NodeJS.Signals): void => {
     try {
-      process.kill(pid, "SIGTERM");
+      process.kill(pid, name);
     } catch {
       // It has ended.
     }
-  }, grace).unref();
-  await untilDeaf(socket);
+  };
+  signalled("SIGUSR1");
+  setTimeout(() => signalled("SIGTERM"), grace).unref();
 }
 
 /** Settles when a process that was told to drain listens no more, on its runtime socket as on its ports; after two seconds in any case. */

@@ -122,8 +122,7 @@ for (const name of planes) {
             late.push(`route ${added} is not served`);
           if (kind === "port" && wish.extraPort !== undefined && (await get(extraPort, "/")) !== 200)
             late.push("the new port does not serve");
-          // In the long form by the clock, so that a slow change does not make those after it rarer. In the short one connections that were kept
-          // through a takeover get the time for their last request: HAProxy does not tell those of endpoints that go.
+          // In the long form by the clock, so that a slow change does not make those after it rarer.
           const next = full ? start + (change * 1000) / pace : begun + 1000 / pace;
           await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())));
         }
