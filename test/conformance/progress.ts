@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import type { TestCluster } from "../support/cluster.ts";
 
 /** Says every `seconds` what the suite is at: it makes a namespace for each scenario, and nearly all of its time is waiting for what is in there. */
@@ -17,9 +18,6 @@ export async function tellProgress(cluster: TestCluster, signal: AbortSignal, se
     const state = waiting.length > 0 ? `waits for ${waiting.join(", ")}` : `${own.length} deployments are ready`;
     const fault = stderr === "" ? "" : ` (kubectl: ${stderr.trim()})`;
     console.log(`${Math.round((Date.now() - begun) / 1000)} s: scenario ${scenarios.size}, ${state}${fault}`);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, seconds * 1000);
-      signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    await wait(seconds * 1000, undefined, { signal }).catch(() => {});
   }
 }

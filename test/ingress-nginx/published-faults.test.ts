@@ -1,22 +1,18 @@
-// Published faults of ingress-nginx and, for every string of an Ingress, values of the same kinds: the configuration that a program reads
-// stays what it was, rows keep their form, and neighbours are served.
+// Published faults of ingress-nginx: the configuration that a program reads stays what it was, rows keep their form, and neighbours are
+// served. Every string of every object: test/dataplane/injection/.
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type DataPlaneName, missingFor, startDataPlane } from "../../src/dataplane/index.ts";
-import { type IngressSpec, resources } from "../../src/kube/index.ts";
-import { annotations as known } from "../../src/routing/ingress-nginx/annotations.ts";
+import { resources } from "../../src/kube/index.ts";
 import { send } from "../dataplane/clients.ts";
 import { eventually, type TestCluster } from "../dataplane/cluster.ts";
 import { fixture, rule } from "../dataplane/suite.ts";
 import { embeddedProgram } from "../support/embedded-program.ts";
 import { prefix } from "./fixture.ts";
 import { mark, publishedFaults } from "./published-faults.ts";
-
-/** Each place with each kind of value in each form; else each kind in one of them. */
-const full = process.env["FAULTS"] === "full";
 
 const program = await embeddedProgram();
 const root = mkdtempSync(join(tmpdir(), "fairlead-faults-"));
@@ -136,83 +132,5 @@ for (const name of ["haproxy", "nginx", "embedded"] satisfies DataPlaneName[]) {
         expect(JSON.stringify(reply.headers)).not.toMatch(/fl_evil[^"]*(?:root:|\beyJ)/);
       }
     });
-
-    if (name !== "embedded")
-      test("every string of an Ingress, each with every kind of value", { timeout: 60_000 }, async () => {
-        const { cluster, before } = await begin();
-        const kinds = [
-          '"',
-          "'",
-          "\n",
-          "\r\n",
-          "\0",
-          ";",
-          "}",
-          "#",
-          "$",
-          "%[env(PATH)]",
-          "\\",
-          " ",
-          "\u0001",
-          "<<\n",
-          "é𝒳",
-          "{{ .X }}",
-          "]]",
-        ];
-        cluster.secret("faulty", { auth: "user:x" });
-        // Three rounds of one kind give an annotation each form of a value.
-        for (const [round, kind] of kinds.flatMap((each, at) =>
-          (full ? [0, 1, 2] : [at]).map((form) => [form, each] as const),
-        ))
-          await withAll(`a${kind}${mark}`, round);
-
-        async function withAll(value: string, round: number): Promise<void> {
-          for (const [index, { annotations, ...spec }] of everywhere(value, round).entries())
-            cluster.addIngress(`at-${index}`, { ingressClassName: "nginx", ...spec }, prefixed(annotations));
-          await serves(cluster);
-          await check(before);
-        }
-      });
   });
-}
-
-/** What must be there for an annotation to be looked at at all. */
-const companions: readonly (readonly [RegExp, Readonly<Record<string, string>>])[] = [
-  [/^auth-(?:realm|secret|secret-type|type)$/, { "auth-type": "basic", "auth-secret": "faulty" }],
-  [/^auth-tls-/, { "auth-tls-secret": "shop/faulty" }],
-  [/^auth-(?!tls-|realm$|secret|type$)/, { "auth-url": "http://x.test/" }],
-  [/^canary-/, { canary: "true" }],
-  [/^cors-/, { "enable-cors": "true" }],
-  [/^(?:session-cookie|affinity)/, { affinity: "cookie" }],
-  [/^proxy-ssl-/, { "proxy-ssl-secret": "shop/faulty", "backend-protocol": "HTTPS" }],
-  [/^mirror-/, { "mirror-target": "http://x.test/" }],
-  [/^rewrite-target$/, { "use-regex": "true" }],
-];
-
-/** Ingresses that each have a value in another place: every string that a rule, a certificate and an annotation has. */
-function everywhere(value: string, round: number): (IngressSpec & { annotations?: Record<string, string> })[] {
-  // Each with a host of its own: of those that say the same, one alone would be looked at.
-  let hosts = 0;
-  const one = (options: Parameters<typeof rule>[1] = {}, service = "web") =>
-    rule(service, { host: `h${hosts++}.test`, ...options });
-  const forms = [value, `/${value}`, `http://x.test/${value}`];
-  return [
-    { ingressClassName: value, rules: [one()] },
-    { rules: [one({ host: value })] },
-    ...["Exact", "Prefix", "ImplementationSpecific", value].map((pathType) => ({
-      rules: [one({ path: `/${value}`, pathType })],
-    })),
-    { rules: [one({}, value)] },
-    { rules: [one({ port: { name: value } })] },
-    { defaultBackend: { service: { name: value, port: { name: value } } }, rules: [one()] },
-    { defaultBackend: { resource: { apiGroup: value, kind: value, name: value } }, rules: [one()] },
-    { tls: [{ hosts: [value], secretName: value }], rules: [one()] },
-    ...Object.keys(known).map((name, index) => ({
-      rules: [one()],
-      annotations: {
-        ...companions.find(([names]) => names.test(name))?.[1],
-        [name]: forms[(index + round) % forms.length] ?? value,
-      },
-    })),
-  ];
 }

@@ -75,6 +75,31 @@ describe("what a route asks for, and this HAProxy cannot do", () => {
   test("to check clients by what cannot be read", () => {
     const unreadable = { authorities: "nonsense" };
     expect(refused(modelOf([], {}, { mode: "Ask", ...unreadable }))).toEqual(["ClientCertificate"]);
+    // A neighbour on the same port is none the worse.
+    const [listener] = modelOf([]).listeners;
+    const whole = listener?.servers.get("");
+    if (!listener || whole?.kind !== "http" || !whole.hosts.any) throw new Error("there is a server");
+    const route = (id: string): HostRoutes => {
+      const [[first]] = [...(whole.hosts.any?.prefix.values() ?? [])] as [Route[]];
+      return { exact: new Map(), regex: [], prefix: new Map([["", [{ ...first, id } as Route]]]), longestPrefix: 0 };
+    };
+    const exact = new Map(["guarded.test", "other.test"].map((host) => [host, route(host)]));
+    const guarded = new Map([...exact].slice(0, 1));
+    const clients: ClientValidation = { mode: "Ask", ...unreadable };
+    const servers = new Map([
+      ["", { ...whole, hosts: { ...whole.hosts, exact } }],
+      [
+        "guarded.test",
+        {
+          ...whole,
+          hostname: "guarded.test",
+          hosts: { ...whole.hosts, exact: guarded },
+          tls: { certificates: new Map(), clients },
+        },
+      ],
+    ]);
+    const model = { listeners: [{ ...listener, servers }], pools: new Map() };
+    expect(refusedBy(model)).toEqual([{ route: "guarded.test", feature: "ClientCertificate" }]);
     // Nobody is served there anyway.
     expect(refused(modelOf([], {}, { mode: "AllowValidOnly", ...unreadable }))).toEqual([]);
   });

@@ -6,6 +6,8 @@ import {
   type RoutingModel,
   routesOf,
   routesOfHost,
+  type Server,
+  type StreamRoute,
   streamsOf,
 } from "../../routing/index.ts";
 import type { CommandRunner } from "../../system/index.ts";
@@ -81,9 +83,12 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
 /** The routes of a model that are not served, with what is missing. */
 export function refusedBy(model: RoutingModel): Refusal[] {
   const refused = refusalsOf(model, capabilities);
-  for (const listener of model.listeners)
+  for (const listener of model.listeners) {
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
+    for (const server of listener.servers.values())
+      for (const { id } of unguardedRoutes(server)) refused.push({ route: id, feature: "ClientCertificate" });
+  }
   for (const listener of model.listeners)
     for (const { unreadable, asked } of lookAt(listener)) {
       for (const each of unreadable) refused.push(each);
@@ -138,9 +143,6 @@ function lackingOf({ protocol, servers }: Listener): Feature[] {
   const all = [...servers.values()];
   const lacking: Feature[] = [];
   const clients = all.flatMap(({ tls }) => (tls ? [tls.clients] : []));
-  // Who cannot be checked is not let in; where nobody is without a certificate, that is so already.
-  if (clients.some((each) => each && each.mode !== "AllowValidOnly" && !isReadable(each)))
-    lacking.push("ClientCertificate");
   // Where some names ask for what others do not, or one port cannot speak of it.
   const strict = clients.filter((each) => each?.mode === "AllowValidOnly").length;
   if (strict > 0 && (strict < clients.length || protocol !== "HTTPS"))
@@ -148,6 +150,21 @@ function lackingOf({ protocol, servers }: Listener): Feature[] {
   // One port of which some names end TLS and others do not.
   if (protocol === "TLS" && all.some(({ tls, kind }) => kind === "http" && tls)) lacking.push("TLSRouteModeMixed");
   return lacking;
+}
+
+/** Routes of a name whose clients cannot be checked, and so are not let in; where nobody is without a certificate, that is so already. */
+function unguardedRoutes(server: Server): (Route | StreamRoute)[] {
+  const clients = server.tls?.clients;
+  if (!clients || clients.mode === "AllowValidOnly" || isReadable(clients)) return [];
+  if (server.kind === "stream") {
+    const { exact, wildcard, any } = server.streams;
+    return [...exact.values(), ...wildcard.values(), ...(any ? [any] : [])];
+  }
+  const { semantics, exact, wildcard, any } = server.hosts;
+  const named = [...exact.values(), ...wildcard.values()];
+  // Servers of Ingresses share what is for any host, and the one without a name has everybody's hosts: those are not to suffer for it.
+  const own = semantics === "Gateway" ? [...named, any] : server.hostname === "" ? [any] : named;
+  return own.flatMap((host) => (host ? [...routesOfHost(host)] : []));
 }
 
 function isReadable({ authorities, revoked }: ClientValidation): boolean {

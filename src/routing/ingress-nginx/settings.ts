@@ -105,6 +105,8 @@ export interface NginxSettings {
   readonly problems: readonly Problem[];
 }
 
+const redirectCodes: readonly number[] = [301, 302, 303, 307, 308];
+
 const corsDefaults = {
   methods: "GET, PUT, POST, DELETE, PATCH, OPTIONS",
   headers:
@@ -169,8 +171,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const temporal = has("temporal-redirect");
   const target = maybe(temporal ? "temporal-redirect" : "permanent-redirect", urlOf);
   const status = temporal
-    ? value("temporal-redirect-code", (text) => statusOf(text, [301, 302, 303, 307, 308]), 302)
-    : value("permanent-redirect-code", (text) => statusOf(text, [301, 302, 303, 307, 308]), 301);
+    ? value("temporal-redirect-code", (text) => statusOf(text, redirectCodes), 302)
+    : value("permanent-redirect-code", (text) => statusOf(text, redirectCodes), 301);
 
   const allowName = has("allowlist-source-range") ? "allowlist-source-range" : "whitelist-source-range";
   const exemptName = has("limit-allowlist") ? "limit-allowlist" : "limit-whitelist";
@@ -224,7 +226,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(appRoot === undefined ? {} : { appRoot }),
     sslRedirect: value("ssl-redirect", booleanOf, true, "ssl-redirect"),
     forceSslRedirect: value("force-ssl-redirect", booleanOf, false, "force-ssl-redirect"),
-    redirectCode: Number(options["http-redirect-code"] ?? 308),
+    redirectCode: redirectCodes.find((code) => String(code) === options["http-redirect-code"]?.trim()) ?? 308,
     ...(target ? { redirect: { url: target, status } } : {}),
     wwwRedirect: value("from-to-www-redirect", booleanOf, false),
     aliases: value("server-alias", aliasesOf, []),

@@ -701,7 +701,7 @@ function certificateFilters(
 
 function statusOption(text: string | undefined): number {
   const code = Number(text ?? 503);
-  return code >= 400 && code <= 599 ? code : 503;
+  return Number.isInteger(code) && code >= 400 && code <= 599 ? code : 503;
 }
 
 function extraPool(url: ServiceUrl, field: string, { extra }: RuleContext): string {
