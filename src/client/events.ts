@@ -74,7 +74,8 @@ export function createEventRecorder(client: Client, options: EventRecorderOption
     if (fresh.size <= similarLimit) fresh.add(task.message);
     similar.set(group, { messages: fresh, last: task.at });
     if (fresh.size <= similarLimit) return { message: task.message, id: `${group}\0${task.message}` };
-    return { message: `(combined from similar events): ${task.message}`, id: `${group}\0\0` };
+    const message = `(combined from similar events): ${task.message}`.slice(0, messageLimit);
+    return { message, id: `${group}\0\0` };
   };
 
   const write = async (task: Task): Promise<void> => {
