@@ -212,7 +212,7 @@ async function main(): Promise<void> {
     const once = (target: Target): Promise<Measured> =>
       measure(target, Number(flags.connections), Number(flags.seconds));
     // Until its code is compiled for what it does.
-    for (let round = 0; round < warmRounds; round++) await once(own);
+    for (const each of [own, ...watched]) for (let round = 0; round < warmRounds; round++) await once(each);
     // In turn, so that all see the same machine.
     for (let round = 0; round < Number(flags.rounds); round++)
       for (const [target, list] of figures) list.push(await once(target));

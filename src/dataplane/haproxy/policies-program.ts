@@ -346,6 +346,7 @@ policies["tracing"] = function(part, state)
     txn:set_var("txn.traceparent", "")
     txn:unset_var("txn.sampled")
     local said, about = parent or txn:get_var("txn.said"), txn:get_var("txn.state")
+    state.request.headers["traceparent"] = said and { [0] = said }
     if said then http:req_set_header("traceparent", said) else http:req_del_header("traceparent") end
     if about then http:req_set_header("tracestate", about) end
     return false
@@ -356,6 +357,7 @@ policies["tracing"] = function(part, state)
   local sent = "00-" .. (txn.f:uuid():gsub("-", "")) .. "-" .. txn:get_var("txn.span") .. (sampled and "-03" or "-02")
   txn:set_var("txn.traceparent", sent)
   txn:unset_var("txn.parent")
+  state.request.headers["traceparent"] = { [0] = sent }
   http:req_set_header("traceparent", sent)
   http:req_del_header("tracestate")
   if sampled and not txn:get_var("txn.note") then txn:set_var("txn.late", state.request.target) end

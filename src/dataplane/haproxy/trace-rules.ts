@@ -7,7 +7,7 @@ const worthless = "^(ff|00.{54}|..-0{32}|..-.{32}-0{16})";
 /** Of a million: what the Lua program draws from, too. */
 const million = 1_000_000;
 
-export const shareOf = ({ sample }: Pick<TraceSettings, "sample">): number => Math.round(sample * million);
+export const shareOf = ({ sample }: Pick<TraceSettings, "sample">): number => Math.ceil(sample * million);
 
 /** Members of a line of a request, of which there is nothing to be let out of a string. */
 export const traceFormat = `,"traceparent-sent":"%[var(txn.traceparent)]","parent":"%[var(txn.parent),bytes(36,16)]","at":"%[var(txn.at)]"`;

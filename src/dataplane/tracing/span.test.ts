@@ -87,6 +87,17 @@ describe("a span", () => {
     });
   });
 
+  test("is named by the path of a route as people have written it", () => {
+    const of = (path: Route["path"] | undefined): string | undefined => {
+      const { path: _path, ...rest } = route;
+      return spanOf({ ...finished, route: path ? { ...rest, path } : rest })?.name;
+    };
+    expect(of({ type: "RegularExpression", value: "(?i)(?:/a(/|$)(.*)).*" })).toBe("GET /a(/|$)(.*)");
+    expect(of({ type: "RegularExpression", value: "/v[12]" })).toBe("GET /v[12]");
+    expect(of({ type: "Prefix", value: "" })).toBe("GET /");
+    expect(of(undefined)).toBe("GET /");
+  });
+
   test("is there of a request that is recorded only", () => {
     expect(spanOf({ ...finished, trace: { ...trace, flags: 2 } })).toBeUndefined();
     const { trace: _trace, ...untraced } = finished;

@@ -1,3 +1,4 @@
+import type { Route } from "../../routing/index.ts";
 import type { Finished } from "../finished.ts";
 import { isSampled, isTracestate, type TraceContext } from "./trace-context.ts";
 
@@ -54,7 +55,7 @@ export function spanOf(finished: Finished): Span | undefined {
   const { trace, method, target, host, route, pool, endpoint, code, protocol, milliseconds } = finished;
   if (!trace || !isSampled(trace)) return undefined;
   const known = methods.has(method);
-  const template = route && (route.path?.value || "/");
+  const template = route && templateOf(route);
   const failed = code >= 500;
   const mark = target.indexOf("?");
   const path = pathOf(mark < 0 ? target : target.slice(0, mark));
@@ -104,6 +105,9 @@ export function spanOf(finished: Finished): Span | undefined {
     ...(failed ? { status: { code: statusError } } : {}),
   };
 }
+
+/** The path as its object has it: what ingress-nginx's expressions mean is written around them. */
+const templateOf = ({ path }: Route): string => path?.value.replace(/^\(\?i\)\(\?:(.+)\)\.\*$/, "$1") || "/";
 
 /** Nanoseconds since the epoch are more than a number holds exactly: microseconds are not. */
 const nanoseconds = (milliseconds: number): string => `${Math.max(0, Math.round(milliseconds * 1_000))}000`;

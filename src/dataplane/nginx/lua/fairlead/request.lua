@@ -149,8 +149,9 @@ local function next_id()
 end
 
 local function decision(request, id)
-  set(request, "fl_id", next_id())
-  if trace.on then trace.begin(request) end
+  local own = next_id()
+  set(request, "fl_id", own)
+  if trace.on then trace.begin(request, own) end
   local connection = get(request, "http_connection")
   if connection and connection ~= "keep-alive" and connection ~= "close" then
     if not connection_fields(connection) then return refuse(400) end

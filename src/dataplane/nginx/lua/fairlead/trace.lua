@@ -33,12 +33,17 @@ local function said(request)
   return trace, span, tonumber(flags, 16)
 end
 
-local function span_id()
-  for _ = 1, 8 do
-    local id = tohex(random(0, WORD)) .. tohex(random(0, WORD))
-    if id ~= NO_SPAN then return id end
-  end
-  return ("1"):rep(16)
+-- Random words are dear. Of a trace's id the last 14 digits must be random (level 2, section 3.2.2.3), and the rest is of this request alone:
+-- part of its `fl_id`. A span's id needs to differ from others of its trace only: a word of this worker, and one that changes.
+local function random_half()
+  local first = tohex(random(0, WORD))
+  return first .. tohex(random(1, WORD))
+end
+
+local own_word
+local function span_id(id)
+  own_word = own_word or tohex(random(1, WORD))
+  return own_word .. sub(id, -8)
 end
 
 local function joined(name)
@@ -47,7 +52,7 @@ local function joined(name)
 end
 
 -- `alone`: what the client says counts for nothing.
-local function place(request, alone)
+local function place(request, id, alone)
   local trace, parent, flags
   if alone then set(request, "fl_parent", "") else trace, parent, flags = said(request) end
   if trace then
@@ -55,7 +60,7 @@ local function place(request, alone)
     -- Sampled, and random: no other flag is passed on.
     flags = flags % 4
   else
-    trace = tohex(random(0, WORD)) .. tohex(random(0, WORD)) .. span_id()
+    trace = sub(id, -16) .. random_half()
     flags = random() < sample and 3 or 2
     -- What vendors say of a trace is meant for that trace only.
     if get(request, "http_tracestate") then
@@ -63,18 +68,18 @@ local function place(request, alone)
       ngx.req.clear_header("tracestate")
     end
   end
-  set(request, "fl_traceparent", "00-" .. trace .. "-" .. span_id() .. "-0" .. flags)
+  set(request, "fl_traceparent", "00-" .. trace .. "-" .. span_id(id) .. "-0" .. flags)
 end
 
--- Once for each request, before anything is decided on it.
-function _M.begin(request)
-  return place(request, false)
+-- Once for each request, before anything is decided on it. `id`: its `fl_id`.
+function _M.begin(request, id)
+  return place(request, id, false)
 end
 
 -- A route for which no client's word counts.
 function _M.restart()
   local request = variable.request()
-  if _M.on and get(request, "fl_parent") ~= "" then place(request, true) end
+  if _M.on and get(request, "fl_parent") ~= "" then place(request, get(request, "fl_id"), true) end
 end
 
 -- A route that is not traced: what the client says is passed on as it is.
