@@ -182,7 +182,7 @@ export interface LoadBalancerProvider<Observed = unknown> {
   watch?(cluster: string, onChange: (key?: ExposureKey) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** A provider's module says no. */
+/** A provider says no. A third party's module throws any error that has such a `reason`, and `again` where it is known: it is taken for one of these. */
 export class ProviderFailure extends Error {
   readonly reason: FailureReason;
   readonly again: number | undefined;

@@ -91,7 +91,7 @@ describe("the contract", () => {
 
 describe("a module", () => {
   test.each([
-    ["examples/provider/none.mjs", "cannot be loaded"],
+    ["examples/provider/none.mjs", "there is no file"],
     ["scripts/prepare.mjs", "does not export a function createProvider"],
   ])("%s: %s", async (path, message) => {
     await expect(loadProvider(path, {})).rejects.toThrow(message);
