@@ -279,6 +279,7 @@ describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}
       metadata: { name: "shop", namespace, generation: 1, annotations: { "fairlead.dev/acme": "true" } },
       spec: {
         gatewayClassName: "fairlead",
+        allowedListeners: { namespaces: { from: "Same" } },
         listeners: [
           { name: "http", port: 80, protocol: "HTTP" },
           ...["a.test", "*.b.test"].map((hostname, i) => ({
@@ -314,9 +315,9 @@ describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}
       events: createEventRecorder(client, { component: "acme", log }),
     });
     acme.refresh();
-    const told = async (reason: string): Promise<string[]> =>
+    const told = async (reason: string, kind = "Gateway"): Promise<string[]> =>
       (await client.list(resources.Event)).items
-        .filter((event) => event.involvedObject.kind === "Gateway" && event.reason === reason)
+        .filter((event) => event.involvedObject.kind === kind && event.reason === reason)
         .map(({ message = "" }) => message);
     for (let round = 0; round < 4 && (await told("CertificateIssued")).length === 0; round++)
       await eventually("the certificate is told", async () => (await told("CertificateIssued")).length > 0).catch(
@@ -327,6 +328,25 @@ describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}
     ]);
     expect((await told("CertificateNotPossible"))[0]).toContain('spec.listeners[2]: "*.b.test" cannot be proved');
     await eventually("the Gateway serves it", async () => (await issuerAt(port(443), "a.test")).includes("Pebble"));
+    client.put(gatewayResources.ListenerSet, {
+      metadata: { name: "more", namespace, generation: 1, annotations: { "fairlead.dev/acme": "true" } },
+      spec: {
+        parentRef: { name: "shop" },
+        // The second is the Gateway's own.
+        listeners: ["c.test", "a.test"].map((hostname, i) => ({
+          name: `https-${i}`,
+          port: 443,
+          protocol: "HTTPS",
+          hostname,
+          tls: { certificateRefs: [{ name: "more-tls" }] },
+        })),
+      },
+    });
+    await eventually("a ListenerSet has its own", async () => (await issuerAt(port(443), "c.test")).includes("Pebble"));
+    await eventually("that is told", async () => (await told("CertificateIssued", "ListenerSet")).length > 0);
+    expect(await told("CertificateIssued", "ListenerSet")).toEqual([
+      "Secret shop/more-tls has a certificate for c.test (there is none yet)",
+    ]);
     expect((await client.list(gatewayResources.HTTPRoute)).items).toEqual([]);
     const services = (await client.list(resources.Service)).items.map(({ metadata }) => metadata.name);
     expect(services.filter((name) => name.startsWith("acme-"))).toEqual([]);

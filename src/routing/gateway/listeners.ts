@@ -30,7 +30,7 @@ export interface ListenerEntry {
   readonly accepted: GatewayCondition;
   readonly resolved: GatewayCondition;
   readonly conflicted: GatewayCondition;
-  /** It ends TLS, and its holder wants its names to be proved by TLS-ALPN-01. */
+  /** It ends TLS on the port that authorities ask (RFC 8737 section 3), and its holder wants its names to be proved by TLS-ALPN-01. */
   readonly proved: boolean;
   /** It can be served. */
   readonly usable: boolean;
@@ -225,7 +225,7 @@ function draftOf(spec: ListenerSpec, holder: KubeObject, field: string, gateway:
     ...(clients?.validation ? { clients: clients.validation } : {}),
     accepted,
     resolved: resolvedRefs(faults),
-    proved: terminates && isProvedByTls(holder),
+    proved: terminates && spec.port === 443 && isProvedByTls(holder),
     servable: !terminates || certificates.length > 0,
   };
 }
