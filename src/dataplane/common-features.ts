@@ -19,6 +19,7 @@ export const basicFeatures: readonly Feature[] = [
 export const annotationFeatures: readonly Feature[] = [
   "RegexRewrite",
   "TemplateHeaders",
+  "AnswerRewrite",
   "StrictTransport",
   "SslRedirect",
   "Tracing",

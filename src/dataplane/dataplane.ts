@@ -23,6 +23,7 @@ export type Feature =
   // What ingress-nginx can do besides: filters and rules of those names (`PolicyFilter`)
   | "RegexRewrite"
   | "TemplateHeaders"
+  | "AnswerRewrite"
   | "StrictTransport"
   | "SslRedirect"
   | "Tracing"

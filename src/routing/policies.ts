@@ -64,11 +64,23 @@ export interface TemplateHeaders {
   readonly fields: readonly { readonly name: string; readonly value: Template }[];
 }
 
+/**
+ * Puts `to` in the place of `from` in what endpoints answer: where `Location` and `Refresh` begin with it, where the path of a cookie does, or
+ * where it is a cookie's domain (a dot before it and its case count for nothing). ingress-nginx `proxy-redirect-*`, `proxy-cookie-*`.
+ */
+export interface AnswerRewrite {
+  readonly type: "AnswerRewrite";
+  readonly what: "location" | "cookie-domain" | "cookie-path";
+  readonly from: Template;
+  readonly to: Template;
+}
+
 /** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
   | { readonly type: "RegexRewrite"; readonly pattern: string; readonly replacement: string }
   | TemplateHeaders
+  | AnswerRewrite
   /** `Strict-Transport-Security` of answers over TLS (RFC 6797 section 7.2). */
   | { readonly type: "StrictTransport"; readonly value: string }
   /** Clients without TLS are sent to `https`. */

@@ -1,4 +1,5 @@
 import type { Field, HeaderChanges } from "../../routing/index.ts";
+import { type RenderedRewrite, rewrittenAnswer } from "./answer-rewrite.ts";
 
 // They say how long a message is and what becomes of the connection: no route may.
 const untouchable = new Set([
@@ -45,11 +46,16 @@ export function changedFields(headers: readonly string[], changes: HeaderChanges
 export function changedAnswer(
   fields: string[],
   {
+    rewrites,
     responseFields,
     responseChanges,
-  }: { readonly responseFields: readonly Field[]; readonly responseChanges: readonly HeaderChanges[] },
+  }: {
+    readonly rewrites: readonly RenderedRewrite[];
+    readonly responseFields: readonly Field[];
+    readonly responseChanges: readonly HeaderChanges[];
+  },
 ): string[] {
-  let headers = fields;
+  let headers = rewrites.length > 0 ? rewrittenAnswer(fields, rewrites) : fields;
   if (responseFields.length > 0) headers = changedFields(headers, { set: responseFields, add: [], remove: [] });
   for (const changes of responseChanges) headers = changedFields(headers, changes);
   return headers;

@@ -20,6 +20,7 @@ import {
 import type { Answer } from "./answer.ts";
 import { answers } from "./answer.ts";
 import { changedFields } from "./changes.ts";
+import { renderRewrite, type RenderedRewrite } from "./answer-rewrite.ts";
 import { judgeCertificate, type ShownCertificate } from "./client-certificate.ts";
 import type { Guards } from "./guards.ts";
 import { type Applied, applyPolicy, verdictOf } from "./policies.ts";
@@ -33,6 +34,8 @@ export interface Decision {
   readonly headers: string[];
   /** Changes to the answer, one after the other. */
   readonly responseChanges: readonly HeaderChanges[];
+  /** What stands in the place of something else in the answer, before anything is changed in it. */
+  readonly rewrites: readonly RenderedRewrite[];
   /** Set on the answer, in the place of what the backend says. */
   readonly responseFields: readonly Field[];
   /** Pools that get a copy. */
@@ -89,6 +92,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const { rule } = found.route;
   const responseChanges: HeaderChanges[] = [];
   const responseFields: Field[] = [];
+  const rewrites: RenderedRewrite[] = [];
   const mirrorTo: string[] = [];
   let { headers } = request;
   const applied: Applied = {
@@ -119,6 +123,9 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         return undefined;
       case "ResponseHeaders":
         responseChanges.push(filter.changes);
+        return undefined;
+      case "AnswerRewrite":
+        rewrites.push(renderRewrite(filter, facts));
         return undefined;
       case "TemplateHeaders": {
         const changes = renderedChanges(filter, facts);
@@ -212,6 +219,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     path: target,
     headers,
     responseChanges,
+    rewrites,
     responseFields,
     mirrors: mirrorTo.map((pool) => ({ pool, path: target, headers })),
     timeouts: rule.timeouts,

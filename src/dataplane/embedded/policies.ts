@@ -39,7 +39,10 @@ const forbidden = { status: 403, text: "This client is not allowed here." } sati
 
 /** Applies one policy: an answer, or what `applied` says afterwards. */
 export function applyPolicy(
-  filter: Exclude<PolicyFilter, { type: "StrictTransport" | "TemplateHeaders" | "ClientCertificate" | "Tracing" }>,
+  filter: Exclude<
+    PolicyFilter,
+    { type: "StrictTransport" | "TemplateHeaders" | "AnswerRewrite" | "ClientCertificate" | "Tracing" }
+  >,
   applied: Applied,
   request: PolicyRequest,
 ): Answer | undefined {

@@ -60,6 +60,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "UnverifiedBackendTls",
   "RegexRewrite",
   "TemplateHeaders",
+  "AnswerRewrite",
   "StrictTransport",
   "SslRedirect",
   "Tracing",

@@ -382,6 +382,37 @@ policies["regex-rewrite"] = function(part, state)
   return false
 end
 
+policies["answer-rewrite"] = function(part, state)
+  state.rewrites[#state.rewrites + 1] = { what = part[2], from = rendered(part[3], state.request), to = rendered(part[4], state.request) }
+  return false
+end
+
+local function bare(domain) return (domain:lower():gsub("^%.", "")) end
+
+-- What stands in the place of something else in an endpoint's answer.
+local function rewrite_answer(http, each)
+  local from, to, headers = each.from, each.to, http:res_get_headers()
+  local function begins(text) return text:sub(1, #from) == from and to .. text:sub(#from + 1) or text end
+  if each.what == "location" then
+    local location, refresh = headers["location"], headers["refresh"]
+    if location then http:res_set_header("location", begins(location[0])) end
+    if refresh then
+      http:res_set_header("refresh", (refresh[0]:gsub("([uU][rR][lL]=)(.*)$", function(before, url) return before .. begins(url) end)))
+    end
+    return
+  end
+  local cookies, attribute = headers["set-cookie"], each.what:sub(#"cookie-" + 1)
+  if not cookies then return end
+  http:res_del_header("set-cookie")
+  for i = 0, #cookies do
+    http:res_add_header("set-cookie", (cookies[i]:gsub("(;%s*)([^=;]+)=([^;]*)", function(before, key, text)
+      if key:gsub("%s", ""):lower() ~= attribute then return nil end
+      local now = attribute == "path" and begins(text) or bare(text) == bare(from) and to or text
+      return before .. key .. "=" .. now
+    end)))
+  end
+end
+
 policies["ranges"] = function(part, state)
   local client = client_of(state.request)
   local let_in = not within(part[5], client) and (part[3] ~= "1" or within(part[4], client))

@@ -11,6 +11,7 @@ type Known = Extract<
     type:
       | "RegexRewrite"
       | "TemplateHeaders"
+      | "AnswerRewrite"
       | "StrictTransport"
       | "SslRedirect"
       | "Tracing"
@@ -30,6 +31,8 @@ export function policyRow(filter: Known): Row {
       const program = capturesOf(filter.pattern);
       return program === undefined ? ["no"] : ["regex-rewrite", program, filter.replacement];
     }
+    case "AnswerRewrite":
+      return ["answer-rewrite", filter.what, templateRow(filter.from), templateRow(filter.to)];
     case "TemplateHeaders":
       return ["fields", filter.of, filter.how, fieldsRow(filter.fields)];
     case "StrictTransport":

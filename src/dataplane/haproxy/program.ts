@@ -461,7 +461,7 @@ local function serve(txn, item, request, tag)
   for _, part in ipairs(row) do
     if part[1] == "path" and part[2] == "Prefix" then matched = part[3] end
   end
-  local state = { txn = txn, tag = tag, request = request, path = path, rates = {}, copies = {} }
+  local state = { txn = txn, tag = tag, request = request, path = path, rates = {}, copies = {}, rewrites = {} }
   function state.answer(status, text, fields)
     for _, each in ipairs(own) do fields[#fields + 1] = each end
     answer_with(txn, status, text, fields)
@@ -528,10 +528,10 @@ local function serve(txn, item, request, tag)
     local limits = (state.connections or #state.rates > 0) and state or nil
     local settles = is_unsettled(state)
     local later = limits or state.stays or settles or state.errors
-    if #answer + #own + #state.copies == 0 and not later then return end
+    if #answer + #own + #state.copies + #state.rewrites == 0 and not later then return end
     state.changes, state.own, state.limits = answer, own, limits
     txn:set_priv(state)
-    if #answer + #own > 0 or state.stays then txn:set_var("txn.answer", 1) end
+    if #answer + #own + #state.rewrites > 0 or state.stays then txn:set_var("txn.answer", 1) end
     if limits then txn:set_var("txn.limited", 1) end
     if settles then txn:set_var("txn.unsettled", 1) end
     if state.errors then txn:set_var("txn.pages", 1) end
@@ -635,6 +635,7 @@ core.register_action("answer", { "http-res" }, function(txn)
   local said = txn:get_priv()
   if not said then return end
   local http = txn.http
+  for _, each in ipairs(said.rewrites) do rewrite_answer(http, each) end
   for i = 1, #said.own, 2 do http:res_set_header(said.own[i], said.own[i + 1]) end
   add_cookies(txn, said)
   local cookie = said.stays and affinity_field(txn, said.stays)

@@ -392,6 +392,7 @@ function filterRow(filter: Filter): Row {
     }
     case "RegexRewrite":
     case "TemplateHeaders":
+    case "AnswerRewrite":
     case "StrictTransport":
     case "SslRedirect":
     case "Tracing":

@@ -416,6 +416,8 @@ function policyRow(filter: PolicyFilter): RowValue {
       return { type: filter.type, realm: filter.realm, users: usersId(filter.users) };
     case "UrlRedirect":
       return { ...filter, url: templateRow(filter.url) };
+    case "AnswerRewrite":
+      return { ...filter, from: templateRow(filter.from), to: templateRow(filter.to) };
     case "TemplateHeaders":
       return { ...filter, fields: fieldsRow(filter.fields) };
     case "ExternalAuth": {

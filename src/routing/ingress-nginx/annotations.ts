@@ -21,7 +21,6 @@ const refused = (why: string, same?: RegExp): Disposition => ({ kind: "refused",
 
 /** As Go's ParseBool reads it. */
 const no = /^(?:0|f|F|FALSE|false|False)?$/;
-const off = /^(?:off)?$/;
 
 const buffers = ignored("bodies and answers are streamed here, and memory is bounded without it");
 const subrequests = ignored("connections to the authorization service are kept and shared without it");
@@ -114,16 +113,16 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "proxy-buffers-number": buffers,
   "proxy-busy-buffers-size": buffers,
   "proxy-connect-timeout": served,
-  "proxy-cookie-domain": refused("cookies are passed on as they are", off),
-  "proxy-cookie-path": refused("cookies are passed on as they are", off),
+  "proxy-cookie-domain": served,
+  "proxy-cookie-path": served,
   "proxy-http-version": missing("HTTP/1.1 is spoken, or what backend-protocol says", /^1\.1$/),
   "proxy-max-temp-file-size": buffers,
   "proxy-next-upstream": missing("what was surely not processed is sent to another endpoint", /^error(?: timeout)?$/),
   "proxy-next-upstream-timeout": missing("what was surely not processed is sent to another endpoint", /^0$/),
   "proxy-next-upstream-tries": missing("three endpoints are tried at most", /^3$/),
   "proxy-read-timeout": served,
-  "proxy-redirect-from": missing("Location and Refresh of backends are passed on as they are", off),
-  "proxy-redirect-to": missing("Location and Refresh of backends are passed on as they are", off),
+  "proxy-redirect-from": served,
+  "proxy-redirect-to": served,
   "proxy-request-buffering": buffers,
   "proxy-send-timeout": ignored("proxy-read-timeout and the limit of an idle connection hold for sending too"),
   "proxy-ssl-ciphers": own,

@@ -30,6 +30,8 @@ const served = [
   "relative-redirects",
   "enable-opentelemetry",
   "opentelemetry-trust-incoming-span",
+  "proxy-cookie-domain",
+  "proxy-cookie-path",
 ] as const;
 
 /** What clients or backends see when it is not what ingress-nginx makes of it. */
@@ -60,8 +62,6 @@ const seen: Readonly<Record<string, string>> = {
   "service-upstream": "endpoints are asked directly",
   "enable-underscores-in-headers": "names of fields may have underscores",
   "retry-non-idempotent": "what a backend may have begun is repeated only where the method allows it",
-  "proxy-cookie-domain": "cookies are passed on as they are",
-  "proxy-cookie-path": "cookies are passed on as they are",
   "proxy-redirect-from": "Location and Refresh of backends are passed on as they are",
   "proxy-next-upstream-tries": "three endpoints are tried at most",
   "proxy-stream-timeout": "connections of TCP and UDP have the data plane's own limits",
@@ -132,8 +132,6 @@ const same: Readonly<Record<string, RegExp>> = {
   "proxy-add-original-uri-header": no,
   "enable-modsecurity": no,
   "enable-owasp-modsecurity-crs": no,
-  "proxy-cookie-domain": /^off$/,
-  "proxy-cookie-path": /^off$/,
   "proxy-redirect-from": /^off$/,
   "otel-sampler-parent-based": yes,
 };

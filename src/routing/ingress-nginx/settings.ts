@@ -1,7 +1,7 @@
 import type { Ingress } from "../../kube/index.ts";
 import type { Cors, Filter } from "../filters.ts";
 import { refOf } from "../owner.ts";
-import type { Affinity } from "../policies.ts";
+import type { Affinity, AnswerRewrite } from "../policies.ts";
 import type { Problem } from "../problem.ts";
 import type { Template } from "../template.ts";
 import { dispositionOf, prefix } from "./annotations.ts";
@@ -94,6 +94,8 @@ export interface NginxSettings {
   readonly tracing: { readonly on: boolean; readonly trust: boolean };
   /** Value of `Strict-Transport-Security`. */
   readonly strictTransport?: string;
+  /** What is put in the place of something else in answers of backends. */
+  readonly answerRewrites: readonly AnswerRewrite[];
   /** ConfigMap with fields of answers. */
   readonly customHeaders?: string;
   /** Redirects name a path alone where they stay on their host. */
@@ -286,6 +288,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     },
     ...strictTransportOf(options),
     ...(customHeaders === undefined ? {} : { customHeaders }),
+    answerRewrites: readAnswerRewrites(),
     relativeRedirects: value("relative-redirects", booleanOf, false, "relative-redirects"),
     hidden: listOf(options["hide-headers"] ?? "").filter((name) => isFieldName(name)),
     ...(closed === undefined ? {} : { closed }),
@@ -322,6 +325,25 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       ...(headers === undefined ? {} : { headers }),
       alwaysCookies: value("auth-always-set-cookie", booleanOf, false, "global-auth-always-set-cookie"),
     };
+  }
+
+  function readAnswerRewrites(): AnswerRewrite[] {
+    const pair = (text: string): readonly [Template, Template] | undefined => {
+      if (isOff(text)) return undefined;
+      const [from, to, ...more] = text.trim().split(/\s+/);
+      if (from === undefined || to === undefined || more.length > 0)
+        throw new ValueFault("off, or what stands there and what takes its place, is needed");
+      return [literalTemplateOf(from), templateOf(to)];
+    };
+    const domain = value("proxy-cookie-domain", pair, undefined, "proxy-cookie-domain");
+    const path = value("proxy-cookie-path", pair, undefined, "proxy-cookie-path");
+    const from = value("proxy-redirect-from", (text) => (isOff(text) ? undefined : literalTemplateOf(text)), undefined);
+    const to = value("proxy-redirect-to", (text) => (isOff(text) ? undefined : templateOf(text)), undefined);
+    return [
+      ...(domain ? [{ type: "AnswerRewrite", what: "cookie-domain", from: domain[0], to: domain[1] } as const] : []),
+      ...(path ? [{ type: "AnswerRewrite", what: "cookie-path", from: path[0], to: path[1] } as const] : []),
+      ...(from && to ? [{ type: "AnswerRewrite", what: "location", from, to } as const] : []),
+    ];
   }
 
   function readCors(): Cors {
@@ -389,6 +411,16 @@ function strictTransportOf(options: NginxOptions): { strictTransport?: string } 
   const subdomains = isOn("hsts-include-subdomains", true) ? "; includeSubDomains" : "";
   const preload = isOn("hsts-preload", false) ? "; preload" : "";
   return { strictTransport: `max-age=${age}${subdomains}${preload}` };
+}
+
+/** `default` stands for what a backend is called in nginx's configuration: none of them answers with that. */
+function isOff(text: string): boolean {
+  return /^(?:off|default)?$/.test(text.trim());
+}
+
+function literalTemplateOf(text: string): Template {
+  if (text.startsWith("~")) throw new ValueFault("expressions are not served here: write what stands there");
+  return templateOf(text);
 }
 
 const nameOrKey = /^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/;

@@ -490,6 +490,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     if (!fields) return closed("custom-headers");
     if (fields.length > 0) filters.push(fieldsFilter("answer", "set", fields));
   }
+  filters.push(...settings.answerRewrites);
   if (settings.bodyBytes > 0) filters.push({ type: "BodyLimit", bytes: settings.bodyBytes });
   for (const { requests, seconds } of settings.limits)
     filters.push({

@@ -142,6 +142,11 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
         case "ResponseHeaders":
           result.push({ type: "ResponseHeaderModifier", responseHeaderModifier: changesOf(filter) });
           break;
+        case "AnswerRewrite":
+          said.push(
+            `${filter.what === "location" ? "proxy-redirect" : `proxy-${filter.what}`} is lost: answers are passed on`,
+          );
+          break;
         case "TemplateHeaders":
           said.push(
             `${filter.fields.map(({ name }) => name).join(", ")} is lost: a filter cannot have parts of the request in it`,

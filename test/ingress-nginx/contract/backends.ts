@@ -251,6 +251,49 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect(headers).not.toHaveProperty("upgrade");
   });
 
+  test("proxy-redirect and proxy-cookie: what backends say of themselves is said as clients know it", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    const said = [
+      "a=1; Path=/inner/deep; Domain=.Inner.test; HttpOnly",
+      "b=/inner; Max-Age=5",
+      "c=3; domain=other.test; path=/else",
+    ];
+    cluster.service("web", [
+      await made.backend("web", (request, response) => {
+        response.setHeader("location", `http://inner.test:8080${request.url}`);
+        response.setHeader("refresh", "5; url=http://inner.test:8080/soon");
+        response.setHeader("set-cookie", said);
+        response.writeHead(302).end();
+      }),
+    ]);
+    await ingress("web", {
+      "proxy-redirect-from": "http://inner.test:8080",
+      "proxy-redirect-to": "$scheme://$host",
+      "proxy-cookie-domain": "inner.test $host",
+      "proxy-cookie-path": "/inner /outer",
+    });
+    const { headers } = await get("/x");
+    expect(headers).toMatchObject({ location: "http://shop.test/x", refresh: "5; url=http://shop.test/soon" });
+    expect(headers["set-cookie"]).toEqual([
+      "a=1; Path=/outer/deep; Domain=shop.test; HttpOnly",
+      "b=/inner; Max-Age=5",
+      "c=3; domain=other.test; path=/else",
+    ]);
+    const none = {
+      "proxy-redirect-from": "off",
+      "proxy-redirect-to": "off",
+      "proxy-cookie-domain": "off",
+      "proxy-cookie-path": "off",
+    };
+    await ingress("web", none);
+    const plain = (await get("/x")).headers;
+    expect([plain.location, plain["set-cookie"]]).toEqual(["http://inner.test:8080/x", said]);
+    // Expressions are left out, and told.
+    await ingress("web", { ...none, "proxy-cookie-path": "~^/in /out" });
+    expect((await get("/x")).headers["set-cookie"]).toEqual(said);
+    expect(cluster.ingress.current()?.problems.map(({ reason }) => reason)).toContain("InvalidAnnotation");
+  });
+
   test("configuration-snippet: rewrite of the path, and to another host", async () => {
     const { ingress, seen, get } = await lab(made);
     await ingress("web", { "configuration-snippet": "rewrite ^/old/(.*)$ /new/$1 break;" });

@@ -422,8 +422,6 @@ export function guardsContract(made: Fixture, needs: Needs): void {
     ["stream-snippet", "server {}"],
     ["fastcgi-index", "index.php"],
     ["fastcgi-params-configmap", "shop/params"],
-    ["proxy-cookie-domain", "a.test b.test"],
-    ["proxy-cookie-path", "/a /b"],
     ["auth-tls-verify-depth", "deep"],
   ])("%s: %s is refused loudly, and nothing is served past it", async (name, value) => {
     const { ingress, get, cluster } = await lab(made);

@@ -170,6 +170,12 @@ function _M.apply(filter, state)
     change_request(filter.changes, state)
   elseif kind == "ResponseHeaders" then
     state.response[#state.response + 1] = filter.changes
+  elseif kind == "AnswerRewrite" then
+    local list = state.rewrites or {}
+    list[#list + 1] = {
+      what = filter.what, from = template.render(filter.from, state.found), to = template.render(filter.to, state.found),
+    }
+    state.rewrites = list
   elseif kind == "TemplateHeaders" then
     template_headers(filter, state)
   elseif kind == "Redirect" then
@@ -189,6 +195,42 @@ function _M.apply(filter, state)
     return own
   end
   return nil
+end
+
+local function bare(domain)
+  return (gsub(lower(domain), "^%.", ""))
+end
+
+-- What stands in the place of something else in an endpoint's answer.
+local function rewrite(each)
+  local header, from, to = ngx.header, each.from, each.to
+  local function begins(text)
+    return sub(text, 1, #from) == from and to .. sub(text, #from + 1) or text
+  end
+  if each.what == "location" then
+    if type(header["location"]) == "string" then header["location"] = begins(header["location"]) end
+    local refresh = header["refresh"]
+    if type(refresh) == "string" then
+      header["refresh"] = gsub(refresh, "([uU][rR][lL]=)(.*)$", function(before, url) return before .. begins(url) end)
+    end
+    return
+  end
+  local cookies, attribute = header["set-cookie"], sub(each.what, #"cookie-" + 1)
+  if not cookies then return end
+  local out = {}
+  for i, cookie in ipairs(type(cookies) == "table" and cookies or { cookies }) do
+    out[i] = gsub(cookie, "(;%s*)([^=;]+)=([^;]*)", function(before, key, text)
+      if lower(gsub(key, "%s", "")) ~= attribute then return nil end
+      local now = attribute == "path" and begins(text) or bare(text) == bare(from) and to or text
+      return before .. key .. "=" .. now
+    end)
+  end
+  header["set-cookie"] = out
+end
+
+-- What endpoints say, before anything is added to it.
+function _M.rewrite(state)
+  for _, each in ipairs(state.rewrites or {}) do rewrite(each) end
 end
 
 -- Applies what filters say of answers.

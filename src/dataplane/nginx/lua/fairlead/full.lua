@@ -216,6 +216,7 @@ for _, status in ipairs { 200, 201, 204, 206, 301, 302, 303, 304, 307, 308 } do 
 function _M.answer_fields()
   local state = ngx.ctx.state
   if not state then return end
+  if state.rewrites then filters.rewrite(state) end
   local affinity = state.affinity
   local sticks = affinity and state.endpoint and state.endpoint ~= state.sticky
   local given = state.cookies and (state.always or WITH_COOKIES[ngx.status])
