@@ -251,6 +251,16 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect(headers).not.toHaveProperty("upgrade");
   });
 
+  // Where requests are traced: test/tracing.
+  test("enable-opentelemetry: what a client says of its trace is passed on where none is recorded", async () => {
+    const { ingress, seen } = await lab(made);
+    const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" };
+    for (const trust of ["true", "false"]) {
+      await ingress("web", { "enable-opentelemetry": "false", "opentelemetry-trust-incoming-span": trust });
+      expect((await seen("/", { headers })).headers).toMatchObject(headers);
+    }
+  });
+
   test("proxy-redirect and proxy-cookie: what backends say of themselves is said as clients know it", async () => {
     const { ingress, cluster, get } = await lab(made, []);
     const said = [
