@@ -31,9 +31,14 @@ function network() {
   };
   const stop = new AbortController();
   const pauses: (() => void)[] = [];
+  /** Who waits to ask again what is in doubt, once `holdDoubts` was called. */
+  let doubts: (() => void)[] | undefined;
   const clock: Clock = {
     now: () => 0,
-    sleep: (ms) => (ms >= 5_000 ? new Promise<void>((resolve) => pauses.push(resolve)) : Promise.resolve()),
+    sleep: (ms) => {
+      const list = ms >= 5_000 ? pauses : doubts;
+      return list ? new Promise<void>((resolve) => void list.push(resolve)) : Promise.resolve();
+    },
   };
   let changes = 0;
   const conflicts = watchConflicts({
@@ -54,6 +59,8 @@ function network() {
       pauses.at(-1)?.();
       while (pauses.length === before) await new Promise((resolve) => setImmediate(resolve));
     },
+    holdDoubts: (): (() => void)[] => (doubts = []),
+    next: () => pauses.at(-1)?.(),
     stop: () => stop.abort(),
   };
 }
@@ -87,6 +94,23 @@ test("before an address is taken: a stranger that answers twice is told, and a n
   expect(other.conflicts.foreign("192.0.2.10")).toBeUndefined();
   expect(other.conflicts.claimant("192.0.2.10")).toBe(`${node} (node 192.0.2.2) on eth7`);
   other.stop();
+});
+
+test("what is in doubt already is not taken before the doubt is over", async () => {
+  const { conflicts, has, holdDoubts, next, stop } = network();
+  has.set("192.0.2.10", [stranger]);
+  const doubts = holdDoubts();
+  next();
+  while (doubts.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  let isPrepared = false;
+  const prepared = conflicts.prepare(plan).then(() => (isPrepared = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isPrepared).toBe(false);
+  expect(conflicts.isKnown("192.0.2.10")).toBe(false);
+  doubts[0]?.();
+  await prepared;
+  expect(conflicts.foreign("192.0.2.10")).toBe(`${stranger} on eth7`);
+  stop();
 });
 
 test("once it is held: a stranger that comes is told, and forgotten when it has gone", async () => {

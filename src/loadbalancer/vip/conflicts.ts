@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { messageOf } from "../../client/index.ts";
-import type { Clock, Logger } from "../../system/index.ts";
+import { createTurns, type Clock, type Logger } from "../../system/index.ts";
 import type { Neighbours, Question } from "./neighbours.ts";
 import type { VipPlan, VrrpInstance } from "./plan.ts";
 
@@ -8,7 +8,7 @@ import type { VipPlan, VrrpInstance } from "./plan.ts";
 export interface Conflicts {
   /** Asks about addresses that were not asked for yet, before this node takes them. */
   prepare(plan: VipPlan): Promise<void>;
-  /** Whether the network was asked about an address. */
+  /** Whether the network was asked about an address, and its answer is beyond doubt. */
   isKnown(address: string): boolean;
   /** Another machine that answers for the address: `02:00:00:00:00:01 on eth0`. Undefined: nobody, as far as is known. */
   claimant(address: string): string | undefined;
@@ -41,6 +41,8 @@ interface Known {
   /** Rounds on end in which somebody answered, or nobody. */
   readonly times: number;
   readonly isConflict: boolean;
+  /** It was beyond doubt once. */
+  readonly isSettled: boolean;
 }
 
 /**
@@ -51,13 +53,17 @@ export function judge(before: Known | undefined, device: string, macs: readonly 
   const isAnswered = macs.length > 0;
   const times = before?.isAnswered === isAnswered ? before.times + 1 : 1;
   const isConflict = times >= 2 ? isAnswered : (before?.isConflict ?? false);
-  return { device, macs: isAnswered ? macs : (before?.macs ?? []), isAnswered, times, isConflict };
+  const isSettled = (before?.isSettled ?? false) || isAnswered === isConflict;
+  return { device, macs: isAnswered ? macs : (before?.macs ?? []), isAnswered, times, isConflict, isSettled };
 }
 
 /** Asks the network again and again whether another machine answers for what this node holds. It never answers back: that would be a fight. */
 export function watchConflicts(options: ConflictOptions): Conflicts {
   const { neighbours, groups, changed, clock, signal, log } = options;
   const known = new Map<string, Known>();
+  const isSettled = (address: string): boolean => known.get(address)?.isSettled ?? false;
+  /** Who asks waits for the answers to what is asked already. */
+  const inTurn = createTurns();
   /** Nodes' own hardware addresses, and the address that says so. */
   const nodes = new Map<string, string>();
 
@@ -107,11 +113,12 @@ export function watchConflicts(options: ConflictOptions): Conflicts {
       const wanted = new Set(questions.map(({ address }) => address));
       for (const address of known.keys()) if (!wanted.has(address)) known.delete(address);
       if (questions.length === 0) continue;
-      // A node that was replaced has another hardware address.
-      nodes.clear();
-      await askNodes(now)
-        .then(() => ask(questions))
-        .catch((error: unknown) => warn(error));
+      await inTurn(async () => {
+        // A node that was replaced has another hardware address.
+        nodes.clear();
+        await askNodes(now);
+        await ask(questions);
+      }).catch((error: unknown) => warn(error));
     }
   };
   let warned = false;
@@ -133,18 +140,15 @@ export function watchConflicts(options: ConflictOptions): Conflicts {
   return {
     async prepare(plan) {
       const now = new Set(groups().map(({ name }) => name));
-      const fresh = plan.instances.filter(
-        ({ name, addresses }) => now.has(name) && !addresses.every((one) => known.has(one)),
-      );
-      if (!neighbours || fresh.length === 0) return;
-      try {
-        await askNodes(fresh);
-        await ask(questionsOf(fresh).filter(({ address }) => !known.has(address)));
-      } catch (error) {
-        warn(error);
-      }
+      const fresh = () => plan.instances.filter(({ name, addresses }) => now.has(name) && !addresses.every(isSettled));
+      if (!neighbours || fresh().length === 0) return;
+      await inTurn(async () => {
+        const left = fresh();
+        await askNodes(left);
+        await ask(questionsOf(left).filter(({ address }) => !isSettled(address)));
+      }).catch((error: unknown) => warn(error));
     },
-    isKnown: (address) => known.has(address),
+    isKnown: isSettled,
     claimant: (address) => told(address, true),
     foreign: (address) => told(address, false),
     count: () => [...known.values()].filter(({ isConflict }) => isConflict).length,
