@@ -79,7 +79,13 @@ describe("changes of FRR's configuration", () => {
     const second = neighbor({ name: "second", spec: { ...spec, peerAddress: "10.0.0.253" } });
     const changed = neighbor({ spec: { ...spec, holdTimeSeconds: 9 } });
     const commands = said([neighbor(), second], [changed, second]);
-    expect(commands.slice(0, 4)).toEqual([view, "neighbor 10.0.0.254 shutdown", "exit", `no ${view}`]);
+    expect(commands.slice(0, 5)).toEqual([
+      view,
+      "neighbor 10.0.0.254 shutdown",
+      "no neighbor 10.0.0.254",
+      "exit",
+      `no ${view}`,
+    ]);
     expect(commands).toContain("neighbor 10.0.0.254 timers 3 9");
     expect(commands.filter((one) => one.startsWith("network"))).toHaveLength(1);
     expect(commands.join()).not.toContain("10.0.0.253");

@@ -69,8 +69,9 @@ export function frrUnits({ routerId, neighbors, passwordOf }: SpeakerDesired): F
         " exit-address-family",
         "exit",
       ],
-      // Without a word of farewell, a router that knows of graceful restarts would keep its routes.
-      unset: [view, say("shutdown"), "exit", `no ${view}`],
+      // Without a word of farewell, a router that knows of graceful restarts would keep its routes. A view may be hidden in place of deleted
+      // (FRR 10), and begin again with the neighbour as it was left.
+      unset: [view, say("shutdown"), ` no neighbor ${peer.address}`, "exit", `no ${view}`],
     });
     for (const route of session.routes) {
       const marks = attributesUnit(route, local.as);
