@@ -353,8 +353,8 @@ export function configText(input: ConfigInput): string {
     say("tcp-request content accept if { req.ssl_hello_type 1 }");
     say("tcp-request content reject if WAIT_END");
     say("use_backend %[var(txn.slot)] if { var(txn.slot) -m found }");
-    say(`default_backend ${tag}-inside`);
-    section(`backend ${tag}-inside from streams`);
+    say(`default_backend ${tag}${insideSuffix}`);
+    section(`backend ${tag}${insideSuffix} from streams`);
     say(`server inside unix@${path} send-proxy-v2`);
   }
 
@@ -370,6 +370,9 @@ export function configText(input: ConfigInput): string {
     say("use_backend %[var(txn.slot)]");
   }
 }
+
+/** Backends end so that hand connections on to another frontend, whose requests they carry. */
+export const insideSuffix = "-inside";
 
 const own = "hdr x-content-type-options nosniff hdr cache-control no-store hdr x-request-id %[var(txn.id)]";
 

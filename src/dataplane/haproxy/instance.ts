@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Logger } from "../../system/index.ts";
 import { commands } from "./command.ts";
+import { insideSuffix } from "./config.ts";
 import { connectRuntime, type Runtime, runQuietly } from "./runtime.ts";
 
 /** A process of HAProxy that serves. */
@@ -137,13 +138,16 @@ async function untilFigure(
   }
 }
 
+/** A connection that is only handed on: a request on it has a line of its own. */
+const isHandedOn = (line: string): boolean => line.includes(`${insideSuffix} `);
+
 /** True when no request is under way but our own; false when that cannot be known. */
 async function untilIdle(runtime: Runtime, isOver: () => boolean): Promise<boolean> {
   try {
     for (;;) {
       if (isOver()) return false;
       const sessions = (await runtime.run(commands.sessions)).split("\n").filter((line) => line.startsWith("0x"));
-      if (sessions.length <= 1) return true;
+      if (sessions.filter((line) => !isHandedOn(line)).length <= 1) return true;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   } catch {
