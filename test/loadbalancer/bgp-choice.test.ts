@@ -194,6 +194,7 @@ describeSpeakers("which router is told what, by which node,", (speaker) => {
     async () => {
       const [node = ""] = lab.nodes;
       const pid = Number(await lab.speakerPid(node));
+      await until(lab, "the session is told", async () => (await sinceOf())?.includes("Established") ?? false);
       await lab.stopAgent(node, "SIGKILL");
       const since = await sinceOf();
       await lab.startAgent(node, "--speaker", another);

@@ -92,7 +92,7 @@ describe("changes of FRR's configuration", () => {
   });
 
   test("a peer that goes takes its session, its attributes and its BFD along", () => {
-    expect(said([neighbor({ spec: { ...spec, bfd: {} } })], []).slice(3)).toEqual([
+    expect(said([neighbor({ spec: { ...spec, bfd: {} } })], []).slice(4)).toEqual([
       `no ${view}`,
       expect.stringMatching(/^no route-map a_/),
       "bfd",
