@@ -144,9 +144,26 @@ describe.each(planes)("TLS to endpoints on %s", (name, why) => {
     expect((await ask("web")).status).toBeGreaterThanOrEqual(500);
   });
 
-  test.skipIf(why)("what cannot be checked is sent nothing", async () => {
-    const tls = { ...trusting(second["tls.crt"]), subjectAltNames: [{ type: "URI" as const, value: "spiffe://a/b" }] };
-    await serve({ web: tls });
-    expect((await ask("web")).status).toBeGreaterThanOrEqual(500);
+  test.skipIf(why)("what cannot be checked is refused, and sent nothing", async () => {
+    server.setSecureContext({ cert: first["tls.crt"], key: first["tls.key"] });
+    const uri = { type: "URI", value: "spiffe://a/b" } as const;
+    const fitting = { type: "Hostname", value: "web.example" } as const;
+    const other = { type: "Hostname", value: "other.example" } as const;
+    const all = { uri: [uri], fitting: [fitting], other: [other], one: [uri, fitting] };
+    const own = trusting(first["tls.crt"]);
+    const asked = Object.entries(all).map(([key, names]) => [key, { ...own, subjectAltNames: names }] as const);
+    const refused = await serve({ ...Object.fromEntries(asked), plain: own });
+    const can = plane.capabilities.has("BackendTLSPolicySANValidation");
+    expect([...refused].sort()).toEqual(can ? [] : Object.keys(all).sort());
+    let reached = 0;
+    const count = (): void => void reached++;
+    server.on("request", count);
+    const answered: string[] = [];
+    for (const key of Object.keys(all)) if ((await ask(key)).status === 200) answered.push(key);
+    server.off("request", count);
+    expect(answered).toEqual(can ? ["fitting", "one"] : []);
+    expect(reached).toBe(answered.length);
+    // What asks for no more than the one name is served beside it.
+    expect((await ask("plain")).status).toBe(200);
   });
 });

@@ -55,7 +55,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "GatewayFrontendClientCertificateValidationInsecureFallback",
   "GatewayHTTPListenerIsolation",
   "GatewayHTTPSListenerDetectMisdirectedRequests",
-  // Of one name: `verifyhost` knows no list, and no URIs.
+  // Of one name, the one that is asked for: there are no lists, no URIs, and fetches of the certificate come when the request has been sent.
   "BackendTLSPolicy",
   "UnverifiedBackendTls",
   "RegexRewrite",
