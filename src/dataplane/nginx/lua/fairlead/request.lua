@@ -153,8 +153,10 @@ local function decision(request, id)
   set(request, "fl_id", own)
   if trace.on then trace.begin(request, own) end
   local connection = get(request, "http_connection")
-  if connection and connection ~= "keep-alive" and connection ~= "close" then
-    if not connection_fields(connection) then return refuse(400) end
+  if connection then
+    -- HTTP/2 has no such field: a message with one is malformed (RFC 9113 section 8.2.2).
+    if get(request, "server_protocol") == "HTTP/2.0" then return refuse(400) end
+    if connection ~= "keep-alive" and connection ~= "close" and not connection_fields(connection) then return refuse(400) end
   end
   local host, target, name = get(request, "http_host") or "", get(request, "request_uri"), get(request, "host")
   -- They differ where the target is absolute, and where the host has a port.
