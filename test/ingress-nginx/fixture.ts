@@ -64,6 +64,9 @@ function note(annotations: Readonly<Record<string, string>>, status?: number): v
   }
 }
 
+/** Keys of ingress-nginx's ConfigMap that tests of this file have had. */
+export const askedOptions = new Set<string>();
+
 /** Opens a cluster with the echo backends `services`. */
 export async function lab(
   made: Fixture,
@@ -78,6 +81,7 @@ export async function lab(
     spec: { controller: "k8s.io/ingress-nginx" },
   });
   for (const name of services) cluster.service(name, [await made.backend(name)]);
+  for (const name of Object.keys(options.nginxOptions ?? {})) askedOptions.add(name);
   /** Annotations that are there, by host and Ingress. */
   const there = new Map<string, { readonly host: string; readonly annotations: Readonly<Record<string, string>> }>();
   async function ask(path: string, sendOptions: SendOptions = {}): Promise<Reply> {

@@ -1,6 +1,7 @@
 import type { Disposition } from "./annotations.ts";
 
-const served = [
+/** Keys that mean here what they mean there. */
+export const servedOptions = [
   "ssl-redirect",
   "force-ssl-redirect",
   "http-redirect-code",
@@ -100,7 +101,7 @@ const guards: Readonly<Record<string, string>> = {
   "global-auth-snippet": "raw configuration is never pasted",
 };
 
-const known = new Set<string>(served);
+const known = new Set<string>(servedOptions);
 
 const no = /^false$/i;
 const yes = /^true$/i;

@@ -90,12 +90,19 @@ export function backendsContract(made: Fixture, needs: Needs): void {
   needs("ConnectTimeout")(
     "proxy-connect-timeout: 504 when a backend takes no connection, and as before when it does",
     async () => {
-      const { ingress, cluster, get } = await lab(made);
-      await ingress("web", { "proxy-connect-timeout": "1" });
-      expect((await get("/")).status).toBe(200);
-      cluster.service("web", [{ port: await deafPort() }]);
-      await cluster.served();
-      expect((await get("/")).status).toBe(504);
+      const port = await deafPort();
+      const seconds = { "proxy-connect-timeout": "1" };
+      for (const [annotations, nginxOptions] of [
+        [seconds, {}],
+        [{}, seconds],
+      ]) {
+        const { ingress, cluster, get } = await lab(made, ["web"], { nginxOptions: nginxOptions ?? {} });
+        await ingress("web", annotations ?? {});
+        expect((await get("/")).status).toBe(200);
+        cluster.service("web", [{ port }]);
+        await cluster.served();
+        expect((await get("/")).status).toBe(504);
+      }
     },
   );
 

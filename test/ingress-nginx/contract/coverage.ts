@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { annotations } from "../../../src/routing/index.ts";
-import { asked } from "../fixture.ts";
+import { servedOptions } from "../../../src/routing/ingress-nginx/options.ts";
+import { asked, askedOptions } from "../fixture.ts";
 
 /** What is tried of an annotation: titles of tests of this suite, and where it guards something, both directions. */
 interface Tried {
@@ -64,6 +65,15 @@ export function coverageTest(skipped: ReadonlySet<string>): void {
       expect([name, [...(now?.cases ?? [])]]).toEqual([name, expect.arrayContaining(here)]);
       if (isGuard) expect([name, now?.letIn, now?.keptOut]).toEqual([name, true, true]);
     }
+  });
+}
+
+/** The same of the keys of ingress-nginx's ConfigMap. */
+export function optionsCoverageTest(skipped: ReadonlySet<string>): void {
+  test("every key of the ConfigMap that is served has a case here", () => {
+    const missing = servedOptions.filter((name) => !askedOptions.has(name));
+    // Only what this data plane says it cannot do.
+    expect(missing.filter((name) => ![...skipped].some((title) => title.startsWith(name)))).toEqual([]);
   });
 }
 

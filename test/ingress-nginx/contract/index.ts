@@ -3,8 +3,9 @@ import type { Feature, Needs } from "../fixture.ts";
 import type { StartDataPlane } from "../../dataplane/cluster.ts";
 import { fixture } from "../../dataplane/suite.ts";
 import { backendsContract } from "./backends.ts";
-import { coverageTest } from "./coverage.ts";
+import { coverageTest, optionsCoverageTest } from "./coverage.ts";
 import { guardsContract } from "./guards.ts";
+import { optionsContract } from "./options.ts";
 import { redirectsContract } from "./redirects.ts";
 import { routingContract } from "./routing.ts";
 import { tlsContract } from "./tls.ts";
@@ -28,6 +29,10 @@ export function ingressNginxContract(name: string, start: StartDataPlane, capabi
       tlsContract(made, needs);
     });
     describe("backends", () => backendsContract(made, needs));
-    describe("coverage", () => coverageTest(skipped));
+    describe("options", () => optionsContract(made, needs));
+    describe("coverage", () => {
+      coverageTest(skipped);
+      optionsCoverageTest(skipped);
+    });
   });
 }
