@@ -144,7 +144,7 @@ router id ${routerAddress};
 protocol device { }
 protocol direct { ipv4; ipv6; interface "eth0", "out"; }
 ${families.has(family) ? "" : kernel(family)}
-${families.size > 0 ? "" : 'protocol bfd { interface "eth0" { min rx interval 100 ms; min tx interval 100 ms; idle tx interval 100 ms; multiplier 3; }; }'}
+${families.size > 0 ? "" : 'protocol bfd { interface "eth0" { min rx interval 50 ms; min tx interval 90 ms; idle tx interval 100 ms; multiplier 3; }; }'}
 ${lab.nodes.map(session).join("")}`,
     );
     families.add(family);

@@ -186,7 +186,13 @@ export function startSpeaker(options: SpeakerOptions): BgpSpeaker {
     const found = await stat(logFile);
     if (found.size > logLimit) await truncate(logFile);
     // It outlives this process, so that a fault of ours ends no session.
-    const child = spawn(process.file, process.args({ recover, version }), {
+    const [first = "", ...args] = [
+      // Where that is not allowed it goes on as it is. BIRD has BFD in a thread of its own: it is said before there is one.
+      ...(process.isUrgent ? ["nice", "-n", "-15"] : []),
+      process.file,
+      ...process.args({ recover, version }),
+    ];
+    const child = spawn(first, args, {
       stdio: ["ignore", out, out],
       detached: true,
       cwd: dir,

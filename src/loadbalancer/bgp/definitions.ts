@@ -25,7 +25,7 @@ export interface BgpPeerSpec {
   readonly multiHop?: boolean;
   /** Secret with the key `password` for TCP MD5 signatures (RFC 2385). */
   readonly passwordSecret?: { readonly namespace: string; readonly name: string };
-  /** Absent: no BFD (RFC 5880). Empty: 100 ms, three times. */
+  /** Absent: no BFD (RFC 5880). Empty: 90 ms, three times. */
   readonly bfd?: {
     readonly receiveIntervalMs?: number;
     readonly transmitIntervalMs?: number;

@@ -45,6 +45,8 @@ export interface CheckedRoute {
 /** Routers of the same AS see a fallback's lower local preference, those of others its longer path: what each looks at first (RFC 4271, 9.1). */
 const fallback = { preference: 50, prepends: 3 };
 const defaultPreference = 100;
+/** Milliseconds. Three of them, and what a router needs to choose another way, are less than 0.3 s. */
+const bfdInterval = 90;
 const most32 = 4_294_967_295;
 
 /** A speaker's name of a session: the same for a BGPPeer's whole life. */
@@ -75,8 +77,8 @@ export function checkSession(neighbor: BgpNeighbor): CheckedSession {
     ...(bfd
       ? {
           bfd: {
-            receive: whole(bfd.receiveIntervalMs ?? 100, 10, 60_000, "spec.bfd.receiveIntervalMs"),
-            transmit: whole(bfd.transmitIntervalMs ?? 100, 10, 60_000, "spec.bfd.transmitIntervalMs"),
+            receive: whole(bfd.receiveIntervalMs ?? bfdInterval, 10, 60_000, "spec.bfd.receiveIntervalMs"),
+            transmit: whole(bfd.transmitIntervalMs ?? bfdInterval, 10, 60_000, "spec.bfd.transmitIntervalMs"),
             multiplier: whole(bfd.multiplier ?? 3, 1, 255, "spec.bfd.multiplier"),
             passive: bfd.passive ?? false,
           },

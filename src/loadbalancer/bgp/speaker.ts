@@ -70,6 +70,8 @@ export interface SpeakerProcess {
   readonly pidFile: string;
   /** The one of its arguments that no other process has. */
   readonly config: string;
+  /** It has BFD sessions: a router takes its silence for the node's death within a few hundred milliseconds. */
+  readonly isUrgent?: true;
   /** Whether those that need it may be started. Absent: at once. */
   readonly isReady?: () => Promise<boolean>;
 }

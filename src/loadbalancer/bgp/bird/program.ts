@@ -21,6 +21,7 @@ export function birdProgram(dir: string, commands: CommandRunner): SpeakerProgra
         args: ({ recover }) => ["-f", "-c", config, "-s", control, "-P", pidFile, ...(recover ? ["-R"] : [])],
         pidFile,
         config,
+        isUrgent: true,
       },
     ],
     files: birdConfig,

@@ -66,9 +66,12 @@ export function frrProgram(dir: string, runner: CommandRunner): SpeakerProgram {
       // What others have put into the node's routes is not its to sweep, now or at its end.
       process("zebra", zebra, ["-r", "-K", "2000000000"]),
       // A second socket, which FRR 10.2 and newer do not have.
-      process("bfdd", socketOf("bfdd"), [], ([major, minor]) =>
-        major > 10 || (major === 10 && minor >= 2) ? [] : ["--bfdctl", join(dir, "bfdd.ctl")],
-      ),
+      {
+        ...process("bfdd", socketOf("bfdd"), [], ([major, minor]) =>
+          major > 10 || (major === 10 && minor >= 2) ? [] : ["--bfdctl", join(dir, "bfdd.ctl")],
+        ),
+        isUrgent: true,
+      },
       // It connects, and is not connected to: port 179 of the node may be another's. It tells the kernel nothing.
       process("bgpd", socketOf("bgpd"), ["-p", "0", "-n"]),
     ],
