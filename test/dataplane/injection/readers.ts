@@ -135,6 +135,7 @@ const command = new RegExp(
     `set server ${slot} state (?:ready|maint)`,
     String.raw`set server ${slot} addr [0-9a-f:.]+ port \d+`,
     `del server ${slot}`,
+    "shutdown frontend l[0-9a-f]{12}",
     `(?:new|commit|del) ssl (?:cert|ca-file|crl-file) ${file}`,
     `set ssl (?:cert|ca-file|crl-file) ${file} <<`,
     `add ssl crt-list ${file} <<`,
