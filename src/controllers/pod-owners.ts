@@ -4,7 +4,9 @@ import type { Expectations } from "./expectations.ts";
 import { controllerOf, uidOf } from "./owners.ts";
 
 /** Objects of one kind that own others. */
-export type Owners<T extends KubeObject> = Pick<Informer<T>, "get" | "list"> & { readonly resource: { readonly kind: string } };
+export type Owners<T extends KubeObject> = Pick<Informer<T>, "get" | "list"> & {
+  readonly resource: { readonly kind: string };
+};
 
 /** The key of the owner of this kind that manages a pod; undefined when it is another, or is not there. */
 export function ownerKeyOf<T extends KubeObject>(owners: Owners<T>, object: KubeObject): string | undefined {
