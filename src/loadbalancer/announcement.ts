@@ -263,7 +263,7 @@ function byBgp(given: Given, ip: Ip, { told, down }: Sessions): Announcement {
 interface Sessions {
   readonly down: readonly BgpSession[];
   /** Sessions that are up and tell of an address, the better first. */
-  told(ip: Ip): readonly AddressHolder[];
+  readonly told: (ip: Ip) => readonly AddressHolder[];
 }
 
 function readSessions({ objects, now }: AnnounceState): Sessions {

@@ -66,7 +66,7 @@ async function eventuallyLong(what: string, condition: () => Promise<boolean>, m
 }
 
 describe.each(planes)("proofs by TLS-ALPN-01 on %s", (name, why) => {
-  describe.skipIf(why)(`${why ? `(skipped: ${why})` : "Ingresses"}`, () => {
+  describe.skipIf(why)(why ? `(skipped: ${why})` : "Ingresses", () => {
     const stop = new AbortController();
     let directory: string;
     let cluster: TestCluster;
@@ -211,7 +211,7 @@ describe.each(planes)("proofs by TLS-ALPN-01 on %s", (name, why) => {
     }, 1_600_000);
   });
 
-  describe.skipIf(why)(`${why ? `(skipped: ${why})` : "Gateways and ListenerSets"}`, () => {
+  describe.skipIf(why)(why ? `(skipped: ${why})` : "Gateways and ListenerSets", () => {
     const namespace = `acme-${name}`;
     const stop = new AbortController();
     const { signal } = stop;

@@ -100,7 +100,10 @@ describe.skipIf(noKernel)(`objects of migrate${noKernel ? ` (skipped: ${noKernel
 
   test("they are valid, and requests fare as by the Ingresses", { timeout: 120_000 }, async () => {
     const at = (lab = await openLab("root"));
-    const { kubectl, fairlead, kubeconfig } = (cluster = await upCluster(at));
+    const up = (cluster = await upCluster(at));
+    const { kubeconfig } = up;
+    const kubectl: TestCluster["kubectl"] = (...words) => up.kubectl(...words);
+    const fairlead: TestCluster["fairlead"] = (...words) => up.fairlead(...words);
     const apply = async (name: string, text: string): Promise<void> => {
       const file = join(at.dir, name);
       await writeFile(file, text);

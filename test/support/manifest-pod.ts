@@ -7,7 +7,7 @@ import { type Lab, repository, type Running } from "./lab.ts";
 /** A cluster in a lab, on which workloads of manifests are tried. */
 export interface ManifestLab {
   readonly lab: Lab;
-  kubectl(args: readonly string[], input?: object): Promise<string>;
+  readonly kubectl: (args: readonly string[], input?: object) => Promise<string>;
   /** Of the API, on loopback. */
   readonly port: number;
   /** The node that the lab is, and its address. */

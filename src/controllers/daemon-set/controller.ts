@@ -177,11 +177,12 @@ export function startDaemonSetController(context: ControllerContext): Component 
     if (before && after && semanticEqual(placementOf(before), placementOf(after))) return;
     for (const set of sets.list()) controller.enqueue(keyOf(set));
   });
-  followPods(sets, pods, expectations, controller.enqueue);
+  const wake = (key: string) => controller.enqueue(key);
+  followPods(sets, pods, expectations, wake);
   pods.onChange(({ after }) => {
     if (after) for (const key of adoptersOf(sets, after)) controller.enqueue(key);
   });
-  followRevisions(sets, revisions, writes, controller.enqueue);
+  followRevisions(sets, revisions, writes, wake);
   return controller;
 }
 

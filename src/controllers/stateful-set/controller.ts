@@ -137,11 +137,12 @@ export function startStatefulSetController(context: ControllerContext): Componen
     }
     controller.enqueue(keyOf(set));
   });
-  followPods(sets, pods, expectations, controller.enqueue);
+  const wake = (key: string) => controller.enqueue(key);
+  followPods(sets, pods, expectations, wake);
   pods.onChange(({ after }) => {
     if (after) for (const key of adoptersOf(sets, after)) controller.enqueue(key);
   });
-  followRevisions(sets, revisions, writes, controller.enqueue);
+  followRevisions(sets, revisions, writes, wake);
   // A pod whose claim is on its way out waits for its end.
   claims.onChange(({ before, after }) => {
     if (!before || after) return;

@@ -25,7 +25,7 @@ export function pidFile(directory: string): string {
 export async function endOrphan(directory: string): Promise<void> {
   const text = await readFile(pidFile(directory), "utf8").catch(() => undefined);
   if (text === undefined) return;
-  const { pid, socket, config, others = [] } = JSON.parse(text) as Written;
+  const { pid, socket, config, others } = JSON.parse(text) as Written;
   for (const each of [...others, pid]) await end(each, config);
   await untilDeaf(socket);
 }

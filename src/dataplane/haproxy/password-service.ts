@@ -56,10 +56,13 @@ function answer(socket: Socket, fits: PasswordCheck): void {
   socket.setEncoding("latin1");
   socket.on("data", (chunk: string) => {
     text += chunk;
-    if (text.length > longest) return void socket.destroy();
-    if (!text.includes("\n")) return;
+    if (text.length > longest) socket.destroy();
+    if (socket.destroyed || !text.includes("\n")) return;
     const [, entry, password] = /^([\w+/]+=*) ([\w+/]*=*)\n$/.exec(text) ?? [];
-    if (entry === undefined || password === undefined) return void socket.destroy();
+    if (entry === undefined || password === undefined) {
+      socket.destroy();
+      return;
+    }
     text = "";
     // The question has come: how long the answer takes is not the asker's doing.
     socket.setTimeout(0);

@@ -19,7 +19,14 @@ export const traceFormat = `,"traceparent-sent":"%[var(txn.traceparent)]","paren
 export function traceRules({ sample, only }: TraceSettings): readonly (readonly string[])[] {
   const rule = (text: string, ...more: string[]): string[] => [...text.split(" "), ...more];
   const parent = ["{", "var(txn.parent)", "-m", "found", "}"];
-  const flag = (digits: string): string[] => ["{", "var(txn.parent),bytes(54,1)", "-m", "str", ...digits, "}"];
+  const flag = (digits: string): string[] => [
+    "{",
+    "var(txn.parent),bytes(54,1)",
+    "-m",
+    "str",
+    ...digits.split(""),
+    "}",
+  ];
   const share = shareOf({ sample });
   const isThere = (name: string): string[] => ["{", `req.fhdr(${name})`, "-m", "found", "}"];
   const drawn = share >= million ? [] : ["{", `rand(${million})`, "lt", String(share), "}"];

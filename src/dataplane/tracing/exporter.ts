@@ -31,7 +31,7 @@ export interface SpanExporterOptions {
 /** Sends spans to a receiver of OTLP over HTTP. Never blocks: what finds no room is left out, and counted. */
 export interface SpanExporter extends Pick<Tracing, "add" | "lost"> {
   /** Sends what waits, for five seconds at most, and takes nothing more. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Spans that wait at most, and those of one message. */

@@ -16,7 +16,10 @@ export type FieldsOf = "request" | "answer";
 export function fieldsFilter(of: FieldsOf, how: "set" | "add", fields: readonly TemplateField[]): Filter {
   if (fields.some(({ value }) => value.some((part) => typeof part !== "string")))
     return { type: "TemplateHeaders", of, how, fields };
-  const plain = fields.map(({ name, value }) => ({ name, value: value.join("") }));
+  const plain = fields.map(({ name, value }) => ({
+    name,
+    value: value.filter((part) => typeof part === "string").join(""),
+  }));
   const given = plain.filter(({ value }) => value !== "");
   const changes = {
     set: how === "set" ? given : [],

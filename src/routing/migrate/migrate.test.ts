@@ -182,7 +182,7 @@ test.each([
     { method: "GET", host: "a.test", path: "/p", query: "?q=1", status: 200, scheme: "https" },
   ],
   [
-    `2026-11-22T10:00:00.1Z stdout F ${'10.0.0.9 - - [x] "GET /cri HTTP/1.1" 200 1 "-" "-"'}`,
+    '2026-11-22T10:00:00.1Z stdout F 10.0.0.9 - - [x] "GET /cri HTTP/1.1" 200 1 "-" "-"',
     { method: "GET", path: "/cri", query: "", client: "10.0.0.9", status: 200 },
   ],
   [

@@ -71,7 +71,7 @@ function simplest(expression: string): string | undefined {
     const candidates = inner.startsWith("^")
       ? "a0-_~/"
       : inner.replaceAll(/\\(.)/g, (_, each: string) => classes[each] ?? each);
-    return [...candidates].find((each) => wholePattern(`[${inner}]`)?.test(each)) ?? fail();
+    return Array.from(candidates).find((each) => wholePattern(`[${inner}]`)?.test(each)) ?? fail();
   }
 
   function repetitions(): number {

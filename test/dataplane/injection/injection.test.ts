@@ -13,7 +13,7 @@ import {
   startGateway,
   startIngress,
 } from "../../../src/dataplane/index.ts";
-import { type KubeObject, type Resource, resources } from "../../../src/kube/index.ts";
+import { type Resource, resources } from "../../../src/kube/index.ts";
 import { gatewayResources, type RoutingModel, type StreamServices } from "../../../src/routing/index.ts";
 import { createLogger, createMetrics, systemClock } from "../../../src/system/index.ts";
 import { embeddedProgram } from "../../support/embedded-program.ts";
@@ -267,8 +267,7 @@ const linesOf = (text: string): string[] => text.split("\n").filter((line) => li
 
 /** What is there in every round. */
 function fill(client: FakeClient, backend: Backend): void {
-  const put = (resource: Resource, object: object): void =>
-    void client.put(resource as Resource<KubeObject>, object as never);
+  const put = (resource: Resource, object: object): void => void client.put(resource, object as never);
   for (const { group, kind, plural } of Object.values(gatewayResources))
     put(resources.CustomResourceDefinition, {
       metadata: { name: `${plural}.${group}` },

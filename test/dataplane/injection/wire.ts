@@ -14,6 +14,7 @@ export interface Wire {
 /** Listens to what is written to sockets; it goes its way. */
 export function listenToSockets(): Wire {
   const said = new Map<Socket, Buffer[]>();
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the socket as `this`, and put back
   const { write } = Duplex.prototype;
   type Write = typeof write;
   const heard: Write = function (this: Duplex, chunk: unknown, ...rest: unknown[]): boolean {
