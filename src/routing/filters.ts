@@ -38,8 +38,18 @@ export type Filter =
   | { readonly type: "ResponseHeaders"; readonly changes: HeaderChanges }
   | { readonly type: "Redirect"; readonly redirect: Redirect }
   | { readonly type: "Rewrite"; readonly hostname?: string; readonly path?: PathChange }
-  /** `numerator` of `denominator` requests are sent there too; the answers are thrown away. */
-  | { readonly type: "Mirror"; readonly pool: string; readonly numerator: number; readonly denominator: number }
+  /**
+   * `numerator` of `denominator` requests are sent there too; the answers are thrown away. `host`: the Host header of the copy; default: that
+   * of the request. `withoutBody`: it has none.
+   */
+  | {
+      readonly type: "Mirror";
+      readonly pool: string;
+      readonly numerator: number;
+      readonly denominator: number;
+      readonly host?: string;
+      readonly withoutBody?: true;
+    }
   | { readonly type: "Cors"; readonly cors: Cors }
   | PolicyFilter
   /** Something that cannot be done: requests get 500 and are not served as if it were not there. */

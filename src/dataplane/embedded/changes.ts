@@ -64,3 +64,14 @@ export function changedAnswer(
 function fieldsByName(fields: readonly Field[]): Map<string, Field> {
   return new Map(fields.map((field) => [field.name.toLowerCase(), field]));
 }
+
+/** Fields of a request that is sent on without its body: `changedFields` leaves alone what says how long a message is. */
+export function withoutBody(headers: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (/^(?:content-length|transfer-encoding|te|trailer)$/i.test(name)) continue;
+    kept.push(name, headers[i + 1] as string);
+  }
+  return kept;
+}

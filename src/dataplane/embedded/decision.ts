@@ -19,7 +19,7 @@ import {
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
 import { answers } from "./answer.ts";
-import { changedFields } from "./changes.ts";
+import { changedFields, withoutBody } from "./changes.ts";
 import { renderRewrite, type RenderedRewrite } from "./answer-rewrite.ts";
 import { judgeCertificate, type ShownCertificate } from "./client-certificate.ts";
 import type { Guards } from "./guards.ts";
@@ -39,7 +39,7 @@ export interface Decision {
   /** Set on the answer, in the place of what the backend says. */
   readonly responseFields: readonly Field[];
   /** Pools that get a copy. */
-  readonly mirrors: readonly { readonly pool: string; readonly path: string; readonly headers: string[] }[];
+  readonly mirrors: readonly Copy[];
   readonly timeouts: Timeouts;
   readonly retry?: Retry;
   /** What decided on it, for what comes later. */
@@ -62,6 +62,16 @@ export interface Decision {
   /** To be called when the request is done. */
   readonly release: readonly (() => void)[];
 }
+
+/** A copy of the request for another pool. */
+export interface Copy {
+  readonly pool: string;
+  readonly path: string;
+  readonly headers: string[];
+  readonly withBody: boolean;
+}
+
+type MirrorFilter = Extract<Filter, { type: "Mirror" }>;
 
 export interface DecidedRequest {
   readonly method: string;
@@ -93,7 +103,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const responseChanges: HeaderChanges[] = [];
   const responseFields: Field[] = [];
   const rewrites: RenderedRewrite[] = [];
-  const mirrorTo: string[] = [];
+  const mirrorTo: MirrorFilter[] = [];
   let { headers } = request;
   const applied: Applied = {
     path: found.path,
@@ -168,7 +178,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
           });
         return undefined;
       case "Mirror":
-        if (filter.denominator > 0 && random() * filter.denominator < filter.numerator) mirrorTo.push(filter.pool);
+        if (filter.denominator > 0 && random() * filter.denominator < filter.numerator) mirrorTo.push(filter);
         return undefined;
       case "Cors": {
         const origin = request.header("origin");
@@ -221,7 +231,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     responseChanges,
     rewrites,
     responseFields,
-    mirrors: mirrorTo.map((pool) => ({ pool, path: target, headers })),
+    mirrors: mirrorTo.map((filter) => copyOf(filter, target, headers)),
     timeouts: rule.timeouts,
     ...(rule.retry ? { retry: rule.retry } : {}),
     facts,
@@ -236,6 +246,14 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
     release: applied.release,
   };
+}
+
+function copyOf(filter: MirrorFilter, path: string, sent: string[]): Copy {
+  const { pool, host } = filter;
+  const named =
+    host === undefined ? sent : changedFields(sent, { set: [{ name: "host", value: host }], add: [], remove: [] });
+  const withBody = !filter.withoutBody;
+  return { pool, path, headers: withBody ? named : withoutBody(named), withBody };
 }
 
 /** Fields with the parts of a request in them; those that are empty for it are removed. */

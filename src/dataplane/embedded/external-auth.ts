@@ -8,7 +8,7 @@ import {
   type RequestFacts,
 } from "../../routing/index.ts";
 import { type Answer, answers } from "./answer.ts";
-import { changedFields } from "./changes.ts";
+import { changedFields, withoutBody } from "./changes.ts";
 import type { Upstreams } from "./upstream.ts";
 
 /** How long the authorization service has for its answer, in milliseconds; without one nobody is let in. */
@@ -135,15 +135,4 @@ function poolFor(listener: Listener, host: string, path: string): string | undef
     serverName: listener.protocol === "HTTP" ? undefined : host,
   });
   return found.outcome === "route" ? found.route.rule.backends[0]?.pool : undefined;
-}
-
-// `changedFields` leaves alone what says how long a message is: the question has no body at all.
-function withoutBody(headers: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
-    if (/^(?:content-length|transfer-encoding|te|trailer)$/i.test(name)) continue;
-    kept.push(name, headers[i + 1] as string);
-  }
-  return kept;
 }

@@ -343,8 +343,8 @@ export function serve(
             : {}),
         })
       : undefined;
-    for (const { pool: copyTo, path, headers } of routed.mirrors) {
-      const mirror = openMirror(upstreams, copyTo, { method, path, headers, withBody });
+    for (const copy of routed.mirrors) {
+      const mirror = openMirror(upstreams, copy.pool, { ...copy, method, withBody: withBody && copy.withBody });
       if (mirror) mirrors.push(mirror);
     }
     if (timeouts.request) after(timeouts.request, () => giveUp());

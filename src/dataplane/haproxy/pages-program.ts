@@ -74,7 +74,7 @@ core.register_action("settle", { "http-req" }, function(txn)
 end)
 
 policies["mirror"] = function(part, state)
-  if math.random() * tonumber(part[4]) < tonumber(part[3]) then state.copies[#state.copies + 1] = part[2] end
+  if math.random() * tonumber(part[4]) < tonumber(part[3]) then state.copies[#state.copies + 1] = part end
   return false
 end
 
@@ -83,22 +83,29 @@ core.register_action("copy", { "http-req" }, function(txn)
   local state = txn:get_priv()
   local headers = txn.http:req_get_headers()
   local length = headers["content-length"] and tonumber(headers["content-length"][0])
-  if headers["transfer-encoding"] or (length or 0) > most_bytes then return end
-  local body = length and length > 0 and txn.sf:req_body() or nil
-  if #(body or "") ~= (length or 0) then return end
-  local fields = {}
+  local whole, body = not headers["transfer-encoding"] and (length or 0) <= most_bytes, nil
+  if whole then body = length and length > 0 and txn.sf:req_body() or nil end
+  if #(body or "") ~= (length or 0) then whole = false end
+  local fields, hosts = {}, {}
   for name, values in pairs(headers) do
     for i = 0, (per_connection[name] or name == "te" or name == "expect") and -1 or #values do
       fields[#fields + 1] = name
       fields[#fields + 1] = values[i]
+      if name == "host" then hosts[#hosts + 1] = #fields end
     end
   end
   local method, path = state.request.method, state.path .. state.request.query
-  for _, slot in ipairs(state.copies) do
-    if copies < most_copies then
+  for _, part in ipairs(state.copies) do
+    local bare = part[6] == "1"
+    if copies < most_copies and (whole or bare) then
       copies = copies + 1
+      local own = fields
+      if part[5] ~= "" then
+        own = { table.unpack(fields) }
+        for _, at in ipairs(hosts) do own[at] = part[5] end
+      end
       core.register_task(function()
-        pcall(asked, slot, method, path, fields, body)
+        pcall(asked, part[2], method, path, own, not bare and body or nil)
         copies = copies - 1
       end)
     end

@@ -281,7 +281,14 @@ function createPart(tag: string, ask: Ask<World>) {
       case "ErrorPages":
         return ["errors", watchedSlot(filter.pool), filter.codes, Object.entries(filter.about)];
       case "Mirror":
-        return ["mirror", watchedSlot(filter.pool), filter.numerator, filter.denominator];
+        return [
+          "mirror",
+          watchedSlot(filter.pool),
+          filter.numerator,
+          filter.denominator,
+          filter.host ?? "",
+          filter.withoutBody ? 1 : 0,
+        ];
       default:
         return filterRow(filter);
     }

@@ -386,6 +386,7 @@ proxy_set_header X-Auth-Request-Redirect $fl_redirect; proxy_pass $fl_asked$fl_t
       (slot) =>
         `location = ${inner(`mirror/${slot}`)} { internal; rewrite_by_lua_block { ${program("full", `mirrored(${slot})`)} } proxy_pass http://fl_mirror$fl_target; }`,
     ),
+    `location ^~ ${inner("bare/")} { internal; proxy_set_body ""; proxy_pass http://fl_mirror$fl_target; }`,
     `location = ${inner("answer")} { internal; ${done} content_by_lua_block { ${program("answer", "begin()")} } }`,
     `location = ${inner("page")} { internal; ${done} content_by_lua_block { ${program("answer", "send()")} } }`,
     "}",

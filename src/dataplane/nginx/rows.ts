@@ -391,7 +391,7 @@ function filterRow(filter: Filter): RowValue {
         path: filter.path && { type: filter.path.type, value: filter.path.value },
       };
     case "Mirror":
-      return { type, pool: filter.pool, numerator: filter.numerator, denominator: filter.denominator };
+      return { ...filter };
     case "Cors":
       return { type, cors: { ...filter.cors } };
     case "Unsupported":

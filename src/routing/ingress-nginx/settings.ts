@@ -86,7 +86,7 @@ export interface NginxSettings {
   readonly passthrough: boolean;
   readonly errorCodes: readonly number[];
   readonly defaultBackend?: string;
-  readonly mirror?: ServiceUrl;
+  readonly mirror?: { readonly url: ServiceUrl; readonly host: string; readonly withBody: boolean };
   readonly vhost?: string;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
@@ -278,7 +278,15 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     passthrough,
     errorCodes,
     ...(defaultBackend === undefined ? {} : { defaultBackend }),
-    ...(mirror ? { mirror } : {}),
+    ...(mirror
+      ? {
+          mirror: {
+            url: mirror,
+            host: value("mirror-host", hostOf, mirror.host),
+            withBody: value("mirror-request-body", (text) => text !== "off", true),
+          },
+        }
+      : {}),
     ...(vhost === undefined ? {} : { vhost }),
     ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
     snippet,

@@ -567,8 +567,10 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: "RegexRewrite", pattern: `(?i)${path}`, replacement: settings.rewriteTarget });
   }
   if (settings.mirror) {
-    const pool = extraPool(settings.mirror, "mirror-target", context);
-    filters.push({ type: "Mirror", pool, numerator: 1, denominator: 1 });
+    const { url, host, withBody } = settings.mirror;
+    const pool = extraPool(url, "mirror-target", context);
+    const body = withBody ? {} : { withoutBody: true as const };
+    filters.push({ type: "Mirror", pool, numerator: 1, denominator: 1, host, ...body });
   }
   if (settings.errorCodes.length > 0) {
     const pool = firstPort(settings.defaultBackend, "custom-http-errors", context);

@@ -217,9 +217,43 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect((await seen("/a?b=c")).name).toBe("web");
     const body = "x".repeat(3000);
     expect((await seen("/a", { method: "PUT", body, headers: { "content-length": "3000" } })).body).toBe(body);
-    while (copied.length < 2) await sleep(5);
+    for (let i = 0; copied.length < 2 && i < 300; i++) await sleep(5);
     expect(copied).toEqual(["GET /a?b=c ", `PUT /a ${body}`]);
   });
+
+  needs("HTTPRouteRequestMirror")(
+    "mirror-host and mirror-request-body: whose name a copy has, and what of it is sent",
+    async () => {
+      const { ingress, cluster, seen } = await lab(made);
+      const copied: string[] = [];
+      cluster.service("copy", [
+        await made.backend("copy", (request, response) => {
+          let body = "";
+          request.on("data", (data) => (body += String(data)));
+          request.on("end", () => {
+            copied.push(`${request.headers.host} ${request.method} ${request.url} ${body}`);
+            response.end();
+          });
+        }),
+      ]);
+      const body = "y".repeat(2000);
+      const put = async (more: Readonly<Record<string, string>>): Promise<string | undefined> => {
+        await ingress("web", { "mirror-target": "http://copy.shop.svc.cluster.local$request_uri", ...more });
+        const before = copied.length;
+        const own = await seen("/a?b=c", { method: "PUT", body, headers: { "content-length": "2000" } });
+        // The request itself is as it was.
+        expect([own.headers["host"], own.body]).toEqual(["shop.test", body]);
+        for (let i = 0; copied.length === before && i < 300; i++) await sleep(5);
+        return copied.at(-1);
+      };
+      expect(await put({})).toBe(`copy.shop.svc.cluster.local PUT /a?b=c ${body}`);
+      expect(await put({ "mirror-host": "shadow.test" })).toBe(`shadow.test PUT /a?b=c ${body}`);
+      expect(await put({ "mirror-request-body": "off" })).toBe("copy.shop.svc.cluster.local PUT /a?b=c ");
+      expect(await put({ "mirror-host": "shadow.test", "mirror-request-body": "on" })).toBe(
+        `shadow.test PUT /a?b=c ${body}`,
+      );
+    },
+  );
 
   test("configuration-snippet: header fields and redirects are read, and nothing else", async () => {
     const { ingress, get } = await lab(made);

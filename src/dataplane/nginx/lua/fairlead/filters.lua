@@ -185,7 +185,7 @@ function _M.apply(filter, state)
     if filter.hostname then state.hostname = filter.hostname end
   elseif kind == "Mirror" then
     if filter.denominator > 0 and random() * filter.denominator < filter.numerator then
-      state.mirrors[#state.mirrors + 1] = filter.pool
+      state.mirrors[#state.mirrors + 1] = filter.pool .. "\t" .. (filter.host or "") .. (filter.withoutBody and "\tbare" or "\t")
     end
   elseif kind == "Cors" then
     return cross_origin(filter, state)

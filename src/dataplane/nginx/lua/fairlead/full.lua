@@ -122,13 +122,17 @@ function _M.prepare(found, pick, fits)
   return key
 end
 
--- Pool of a mirror, from the variable that a request shares with its subrequests.
-local function mirrors_of(slot)
+-- Pool of a mirror, its own Host, and whether it is bare, from the variable that a request shares with its subrequests.
+local function mirror_of(slot)
   local n = 0
-  for key in ngx.var.fl_mirrors:gmatch("[^\n]+") do
-    if n == slot then return key end
+  for line in ngx.var.fl_mirrors:gmatch("[^\n]+") do
+    if n == slot then return line:match("^([^\t]*)\t([^\t]*)\t(.*)$") end
     n = n + 1
   end
+end
+
+local function slot_of_copy()
+  return tonumber(string.match(ngx.var.uri, "%d+$"))
 end
 
 -- The path of a request to an endpoint that speaks HTTP/2 in clear.
@@ -162,7 +166,14 @@ end
 
 -- Ends the subrequest of a mirror that this request does not have. The state is its parent's.
 function _M.mirrored(slot)
-  if not (mirrors_of(slot)) then return ngx.exit(204) end
+  local pool, host, bare = mirror_of(slot)
+  if not pool then return ngx.exit(204) end
+  -- The request's own was written down before; what is put here is read at once, and put back when the copy has its endpoint.
+  if host ~= "" then
+    ngx.var.fl_original = ngx.var.fl_authority
+    ngx.var.fl_authority = host
+  end
+  if bare ~= "" then return ngx.req.set_uri("/\1bare/" .. slot, true, true) end
 end
 
 -- The endpoint of something that is never sent over TLS, and so not where TLS is asked for.
@@ -174,7 +185,9 @@ end
 
 -- The endpoint of a copy.
 function _M.mirror()
-  return in_clear(mirrors_of(tonumber(string.match(ngx.var.uri, "%d+$"))) or "")
+  local pool, host = mirror_of(slot_of_copy())
+  if host and host ~= "" then ngx.var.fl_authority = ngx.var.fl_original end
+  return in_clear(pool or "")
 end
 
 -- Makes a request for the page of an error, of what was a client's request. Its pool and what it is told are in a variable: what else
