@@ -257,7 +257,8 @@ async function open(name: DataPlaneName, kind: "gateway" | "ingress"): Promise<W
     return [...all].flatMap(([file, text]) => {
       if (!/\.(?:conf|cfg)$/.test(file)) return [];
       withoutMark(file, text);
-      const inPlace = text.replaceAll(directory, "DIR");
+      // A master after the first has files of its own.
+      const inPlace = text.replaceAll(directory, "DIR").replaceAll(/\bnginx\.\d+\.(conf|pid|sock)\b/g, "nginx.$1");
       return file.endsWith(".cfg") ? haproxyLines(inPlace) : nginxDirectives(inPlace);
     });
   }
