@@ -63,4 +63,4 @@ export * from "./ingress-nginx/index.ts";
 export { recall, type Ask, type Remembered } from "./recall.ts";
 export { outcomeOf, rewrittenPath, type AskedRequest, type Outcome } from "./outcome.ts";
 export * from "./migrate/index.ts";
-export { canaryShare } from "./canary.ts";
+export { canarySuffix, canaryShare, stayOf } from "./canary.ts";

@@ -135,6 +135,8 @@ export interface Rule {
   readonly affinity?: Affinity;
   /** Requests with the same text go to the same endpoint (consistent hashing). */
   readonly hashBy?: Template;
+  /** With `hashBy`: those requests go to so many endpoints in turn. Default: to one. */
+  readonly hashSubset?: number;
   /** Takes some requests before `backends` are asked. */
   readonly canary?: Canary;
   /** Pool for requests whose pool has no endpoint. */

@@ -135,9 +135,14 @@ export type PolicyFilter =
       readonly about: Readonly<Record<string, string>>;
     };
 
-/** A cookie that says which endpoint a client has. */
+/** A cookie that keeps a client with its endpoint. `stayOf` reads it. */
 export interface Affinity {
   readonly cookie: string;
+  /**
+   * It says a random text that the endpoint is chosen by (consistent hashing), so that new endpoints take over some clients. Default: it says
+   * the endpoint, which a client keeps as long as that is there.
+   */
+  readonly balanced?: true;
   readonly path?: string;
   readonly domain?: string;
   readonly secure: boolean;
@@ -152,6 +157,8 @@ export interface Canary {
   readonly pool: string;
   readonly header?: { readonly name: string; readonly value?: string; readonly pattern?: string };
   readonly cookie?: string;
+  /** Cookie of the rule's affinity: whoever has been to the canary, or to what it stands in for, stays there. Absent: it is drawn anew, and a client of it gets no cookie. */
+  readonly sticky?: string;
   /** Share of `total`. */
   readonly weight: number;
   readonly total: number;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   type Affinity,
   type Backend,
@@ -14,6 +15,8 @@ import {
   renderTemplate,
   type RequestFacts,
   type Retry,
+  type Rule,
+  stayOf,
   type TemplateHeaders,
   type Timeouts,
 } from "../../routing/index.ts";
@@ -51,13 +54,20 @@ export interface Decision {
   /** Must be asked first. */
   readonly authorize?: ExternalAuth;
   readonly errorPages?: Applied["errorPages"];
-  readonly affinity?: Affinity;
+  /** The cookie that its client is to have: `told` is its value in the request, `key` its text where it is no endpoint. */
+  readonly stays?: {
+    readonly affinity: Affinity;
+    readonly told?: string;
+    readonly key?: string;
+    readonly canary: boolean;
+  };
   /** Address of the client. */
   readonly client: string;
-  /** Its value in the request. */
+  /** Id of the endpoint that its client has. */
   readonly sticky?: string;
-  /** Requests with the same text go to the same endpoint. */
+  /** Requests with the same text go to the same endpoint, or `hashSubset` of them. */
   readonly hashKey?: string;
+  readonly hashSubset?: number;
   readonly fallbackPool?: string;
   /** To be called when the request is done. */
   readonly release: readonly (() => void)[];
@@ -211,7 +221,8 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const shut = verdictOf(applied);
   if (shut) return instead(shut);
   let pool: string;
-  if (rule.canary && random() < canaryShare(rule.canary, facts.header)) pool = rule.canary.pool;
+  const toCanary = rule.canary !== undefined && random() < canaryShare(rule.canary, facts.header);
+  if (toCanary) pool = rule.canary.pool;
   else {
     const backend = pickBackend(rule.backends, random);
     if (backend?.pool === undefined) return instead(answers.misconfigured);
@@ -222,8 +233,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     pool = backend.pool;
   }
   const target = applied.path + request.query;
-  const { affinity, hashBy, fallbackPool } = rule;
-  const sticky = affinity && cookieOf(request.header("cookie"), affinity.cookie);
+  const { hashBy, hashSubset, fallbackPool } = rule;
   return {
     pool,
     path: target,
@@ -240,9 +250,9 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     ...(applied.authorize ? { authorize: applied.authorize } : {}),
     ...(applied.errorPages ? { errorPages: applied.errorPages } : {}),
     client: facts.client,
-    ...(affinity ? { affinity } : {}),
-    ...(sticky === undefined ? {} : { sticky }),
     ...(hashBy ? { hashKey: renderTemplate(hashBy, facts) } : {}),
+    ...(hashSubset === undefined ? {} : { hashSubset }),
+    ...staying(rule, toCanary, facts),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
     release: applied.release,
   };
@@ -254,6 +264,21 @@ function copyOf(filter: MirrorFilter, path: string, sent: string[]): Copy {
     host === undefined ? sent : changedFields(sent, { set: [{ name: "host", value: host }], add: [], remove: [] });
   const withBody = !filter.withoutBody;
   return { pool, path, headers: withBody ? named : withoutBody(named), withBody };
+}
+
+/** Which endpoint a client stays with. */
+function staying(
+  { affinity, canary }: Rule,
+  toCanary: boolean,
+  facts: RequestFacts,
+): Pick<Decision, "stays" | "sticky" | "hashKey" | "hashSubset"> {
+  if (!affinity || (toCanary && canary?.sticky === undefined)) return {};
+  const told = cookieOf(facts.header("cookie"), affinity.cookie);
+  const token = stayOf(told)?.token;
+  const stays = { affinity, canary: toCanary, ...(told === undefined ? {} : { told }) };
+  if (!affinity.balanced) return { stays, ...(token === undefined ? {} : { sticky: token }) };
+  const key = token ?? randomBytes(16).toString("hex");
+  return { stays: { ...stays, key }, hashKey: key, hashSubset: 1 };
 }
 
 /** Fields with the parts of a request in them; those that are empty for it are removed. */

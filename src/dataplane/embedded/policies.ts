@@ -132,9 +132,9 @@ function redirect(status: number, location: string): Answer {
 }
 
 /** The cookie that keeps a client with its endpoint. */
-export function affinityField(affinity: Affinity, endpoint: string, facts: RequestFacts, now: number): Field {
+export function affinityField(affinity: Affinity, said: string, facts: RequestFacts, now: number): Field {
   const { cookie, path = "/", domain, secure, sameSite, maxAge, expires } = affinity;
-  const parts = [`${cookie}=${endpoint}`, `Path=${path}`];
+  const parts = [`${cookie}=${said}`, `Path=${path}`];
   if (domain !== undefined) parts.push(`Domain=${domain}`);
   if (expires !== undefined) parts.push(`Expires=${new Date(now + expires * 1000).toUTCString()}`);
   if (maxAge !== undefined) parts.push(`Max-Age=${maxAge}`);

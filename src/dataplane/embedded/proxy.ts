@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import type { Dispatcher } from "undici";
-import { type Listener, type Match, matchOn, type Route } from "../../routing/index.ts";
+import { canarySuffix, type Listener, type Match, matchOn, type Route } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
 import { requestBody } from "./body.ts";
 import type { Clock } from "../../system/index.ts";
@@ -324,9 +324,9 @@ export function serve(
   proceed(first);
 
   function proceed(routed: Routed): void {
-    const { timeouts, retry, affinity } = routed;
-    /** The endpoint that the client has been told of, or has now. */
-    let cookieFor: Upstream | undefined;
+    const { timeouts, retry, stays } = routed;
+    /** What the client is told of where it stays. */
+    let cookie: string | undefined;
     let pool = routed.pool;
     const method = request.method ?? "GET";
     const withBody = hasBody(request);
@@ -386,7 +386,8 @@ export function serve(
       // With a policy of its own it is not another endpoint that is asked for, but another try.
       if (upstream === undefined && retry && attempts > 0) upstream = upstreams.pick(pool, new Set());
       if (upstream === undefined || upstream === "full") return answerWith(upstream ? answers.overloaded : failure);
-      cookieFor = affinity && pool === routed.pool && upstream.id !== routed.sticky ? upstream : undefined;
+      cookie =
+        stays && pool === routed.pool ? (stays.key ?? upstream.id) + (stays.canary ? canarySuffix : "") : undefined;
       tried.add(upstream);
       attempts++;
       last = upstream;
@@ -491,8 +492,8 @@ export function serve(
       const headers = [...responseHeaders(raw), ...authCookies(routed, status)];
       // Whoever answers clients as if it were the origin may say who it is (RFC 9110, 7.6 and 10.2.4), as nginx does.
       if (!hasField(headers, "server")) headers.push("server", "fairlead");
-      if (affinity && cookieFor) {
-        const { name, value } = affinityField(affinity, cookieFor.id, routed.facts, context.clock.now());
+      if (stays && cookie !== undefined && cookie !== stays.told) {
+        const { name, value } = affinityField(stays.affinity, cookie, routed.facts, context.clock.now());
         headers.push(name, value);
       }
       return changedAnswer(headers, routed);

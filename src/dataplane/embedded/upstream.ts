@@ -35,6 +35,8 @@ export interface Choice {
   readonly sticky?: string;
   /** Requests with the same text have the same endpoint, whatever happens to the others (rendezvous hashing). */
   readonly hashKey?: string;
+  /** Or one of so many. Default: 1. */
+  readonly hashSubset?: number;
   /** Address of the client, for pools whose `balance` is `source`. */
   readonly client?: string;
 }
@@ -222,7 +224,7 @@ export function createUpstreams(
         sticky === undefined && hashKey === undefined
           ? undefined
           : (ready.find(({ id }) => id === sticky) ??
-            (hashKey === undefined ? undefined : highest(ready, tried, hashKey)));
+            (hashKey === undefined ? undefined : highest(ready, tried, hashKey, choice.hashSubset)));
       if (wanted && !tried.has(wanted) && wanted.inFlight < limits.requestsPerEndpoint) return wanted;
       let best: Shared | undefined;
       let bestLoad = Number.POSITIVE_INFINITY;
@@ -252,13 +254,23 @@ export function createUpstreams(
   };
 }
 
-/** Who has the highest hash of key and endpoint. It is the address that counts, so that all processes choose alike. */
-function highest(ready: readonly Shared[], tried: ReadonlySet<Upstream>, key: string): Shared | undefined {
+/** Who has the highest hash of key and endpoint, or one of so many. It is the address that counts, so that all processes choose alike. */
+function highest(ready: readonly Shared[], tried: ReadonlySet<Upstream>, key: string, subset = 1): Shared | undefined {
+  const hashOf = ({ address, port }: Shared): string =>
+    createHash("md5").update(`${address} ${port} ${key}`).digest("hex");
+  if (subset > 1) {
+    const hashed = ready.map((upstream) => ({ upstream, hash: hashOf(upstream) }));
+    const untried = hashed
+      .sort((a, b) => (a.hash < b.hash ? 1 : -1))
+      .slice(0, subset)
+      .filter(({ upstream }) => !tried.has(upstream));
+    return untried[Math.floor(Math.random() * untried.length)]?.upstream;
+  }
   let best: Shared | undefined;
   let most = "";
   for (const candidate of ready) {
     if (tried.has(candidate)) continue;
-    const hash = createHash("md5").update(`${candidate.address} ${candidate.port} ${key}`).digest("hex");
+    const hash = hashOf(candidate);
     if (hash >= most) [best, most] = [candidate, hash];
   }
   return best;

@@ -313,7 +313,15 @@ end
 
 -- What is done --------------------------------------------------------------------------------------------------------
 
+-- The token of the cookie of an affinity, and what stands behind it where it came from a canary. nil: it is none of ours.
+local function stay_of(said)
+  local token, suffix = (said or ""):match("^([0-9a-f]+)(%-?c?)$")
+  if token and #token == 32 and (suffix == "" or suffix == "-c") then return token, suffix end
+end
+
 local function canary_share(part, request)
+  local _, been = stay_of(part[9] ~= "" and cookie_of(request, part[9]) or nil)
+  if been then return been == "" and 0 or 1 end
   local value = part[5] ~= "" and header(request, part[5]) or nil
   if value then
     if part[6] == "value" then

@@ -21,13 +21,13 @@ test("a canary says by what it takes requests", () => {
   const owner = { object: { kind: "Ingress", name: "next" }, field: "" };
   const by = { pool: "next", weight: 5, total: 100, owner };
   const row = canaryRow({ ...by, header: { name: "region", value: "us" } }, "h1");
-  expect(rowText(row)).toBe("canary h1 5 100 region value us =");
-  expect(canaryRow({ ...by, cookie: "canary" }, "h1").slice(4)).toEqual(["", "", "", "canary"]);
+  expect(rowText(row)).toBe("canary h1 5 100 region value us = =");
+  expect(canaryRow({ ...by, cookie: "canary" }, "h1").slice(4)).toEqual(["", "", "", "canary", ""]);
 });
 
 test("who is asked, and by what cookie a client stays, are words of their own", () => {
   const row = affinityRow({ cookie: "S; Path=/", secure: false, sameSite: "Lax", maxAge: 5 });
-  expect(rowText(row)).toBe("affinity S=3B=20Path=3D/ / = = 5 0 Lax");
+  expect(rowText(row)).toBe("affinity S=3B=20Path=3D/ / = = 5 0 Lax 0");
   const path = ["/check?x=1 HTTP/1.1\r\nHost: else"];
   const asked = {
     type: "ExternalAuth",

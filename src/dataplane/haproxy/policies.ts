@@ -67,19 +67,20 @@ export function policyRow(filter: Known): Row {
 }
 
 /** A canary, with the slot of its pool. */
-export function canaryRow({ header, cookie, weight, total }: Canary, slot: string): Row {
+export function canaryRow({ header, cookie, weight, total, sticky }: Canary, slot: string): Row {
   const [mode, wanted] =
     header?.value !== undefined
       ? ["value", header.value]
       : header?.pattern !== undefined
         ? ["pattern", anywhere(header.pattern) ?? ""]
         : ["", ""];
-  return ["canary", slot, weight, total, header?.name ?? "", mode, wanted, cookie ?? ""];
+  return ["canary", slot, weight, total, header?.name ?? "", mode, wanted, cookie ?? "", sticky ?? ""];
 }
 
 /** A cookie that keeps a client with its endpoint. */
-export function affinityRow({ cookie, path, domain, expires, maxAge, secure, sameSite }: Affinity): Row {
-  return ["affinity", cookie, path ?? "/", domain ?? "", expires ?? "", maxAge ?? "", secure ? 1 : 0, sameSite ?? ""];
+export function affinityRow({ cookie, balanced, path, domain, expires, maxAge, secure, sameSite }: Affinity): Row {
+  const attributes: Row = [path ?? "/", domain ?? "", expires ?? "", maxAge ?? "", secure ? 1 : 0, sameSite ?? ""];
+  return ["affinity", cookie, ...attributes, balanced ? 1 : 0];
 }
 
 /** Who is asked whether a request may pass; `slot` is "" where host and path say it. */

@@ -547,10 +547,11 @@ local function serve(txn, item, request, tag)
     if part[1] == "canary" then canary = part
     elseif part[1] == "fallback" then spare = part[2]
     elseif part[1] == "affinity" then affinity = part
-    elseif part[1] == "hash" then hash = part[2] end
+    elseif part[1] == "hash" then hash = part end
   end
   local slot
-  if canary and math.random() < canary_share(canary, request) then slot = canary[2]
+  local to_canary = canary and math.random() < canary_share(canary, request)
+  if to_canary then slot = canary[2]
   else
     local backend = backend_of(row)
     if not backend or backend[2] == "" then return stop(txn, 500) end
@@ -562,10 +563,19 @@ local function serve(txn, item, request, tag)
   -- In a process that drains a backend counts no server, and serves all the same.
   if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then slot = spare
   elseif affinity or hash then
-    local told = affinity and cookie_of(request, affinity[2])
-    local server = server_of(txn, slot, told, hash and rendered(hash, request))
+    local id, text, subset = nil, hash and rendered(hash[2], request), hash and tonumber(hash[3]) or 1
+    if affinity and not (to_canary and canary[9] == "") then
+      local told = cookie_of(request, affinity[2])
+      local stays = { part = affinity, slot = slot, told = told, request = request, suffix = to_canary and "-c" or "" }
+      id = stay_of(told)
+      if affinity[9] == "1" then
+        stays.key = id or txn.f:uuid():gsub("-", "")
+        id, text, subset = nil, stays.key, 1
+      end
+      state.stays = stays
+    end
+    local server = server_of(txn, slot, id, text, subset)
     if server then txn:set_var("txn.server", server) end
-    if affinity then state.stays = { part = affinity, slot = slot, told = told, request = request } end
   end
   remember()
   if state.path ~= request.path then http:req_set_path(state.path) end

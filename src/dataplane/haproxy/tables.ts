@@ -249,7 +249,7 @@ function createPart(tag: string, ask: Ask<World>) {
     return id;
   }
 
-  function ruleRow({ filters, backends, timeouts, canary, fallbackPool, affinity, hashBy }: Rule): Row[] {
+  function ruleRow({ filters, backends, timeouts, canary, fallbackPool, affinity, hashBy, hashSubset }: Rule): Row[] {
     const row: Row[] = filters.map(rowOfFilter);
     const { request, backendRequest, read } = timeouts;
     const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
@@ -258,7 +258,7 @@ function createPart(tag: string, ask: Ask<World>) {
     const spare = fallbackPool === undefined ? undefined : ask("slot", fallbackPool);
     if (spare !== undefined) row.push(["fallback", spare]);
     if (affinity) row.push(affinityRow(affinity));
-    if (hashBy) row.push(["hash", templateRow(hashBy)]);
+    if (hashBy) row.push(["hash", templateRow(hashBy), hashSubset ?? 1]);
     if (affinity || hashBy) for (const pool of [canary?.pool, ...backends.map((each) => each.pool)]) watchedSlot(pool);
     for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
     return row;

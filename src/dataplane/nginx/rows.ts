@@ -324,7 +324,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
   const hsts = all.find((filter) => filter.type === "StrictTransport");
   // What costs no more than a look is done without the rest.
   const others = all.filter(({ type }) => type !== "BodyLimit" && type !== "StrictTransport");
-  const { affinity, hashBy, canary, fallbackPool } = rule;
+  const { affinity, hashBy, hashSubset, canary, fallbackPool } = rule;
   const filtered = others.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
   const special = filtered || request !== undefined || backendRequest !== undefined;
   return {
@@ -342,7 +342,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
     ...(hsts ? { hsts: hsts.value } : {}),
     ...(patient ? {} : { connect, read, limits: `\n${Math.round(connect)} ${Math.round(read)}` }),
     ...(affinity ? { affinity: { ...affinity } } : {}),
-    ...(hashBy ? { hashBy: templateRow(hashBy) } : {}),
+    ...(hashBy ? { hashBy: templateRow(hashBy), hashSubset } : {}),
     ...(canary ? { canary: canaryRow(canary) } : {}),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
     // Whatever else there is to do with a request than to pass it on.
@@ -361,8 +361,8 @@ function fieldsRow(fields: TemplateHeaders["fields"]): RowValue[] {
   return fields.map(({ name, value }) => ({ name, value: templateRow(value) }));
 }
 
-function canaryRow({ pool, header, cookie, weight, total }: Canary): RowValue {
-  return { pool, weight, total, cookie, header: header && { ...header } };
+function canaryRow({ pool, header, cookie, weight, total, sticky }: Canary): RowValue {
+  return { pool, weight, total, cookie, sticky, header: header && { ...header } };
 }
 
 function backendRow({ pool, weight, filters }: Backend): RowValue {

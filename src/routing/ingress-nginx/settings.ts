@@ -74,6 +74,9 @@ export interface NginxSettings {
   readonly exempt: readonly string[];
   readonly affinity?: Affinity;
   readonly hashBy?: Template;
+  readonly hashSubset?: number;
+  /** A client that has been to a canary, or to what it stands in for, stays there. */
+  readonly stickyCanary: boolean;
   readonly canary?: {
     readonly header?: { readonly name: string; readonly value?: string; readonly pattern?: string };
     readonly cookie?: string;
@@ -203,6 +206,9 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const rpm = value("limit-rpm", (text) => integerOf(text, 0, 60_000_000), 0, undefined, true);
   const connections = value("limit-connections", (text) => integerOf(text, 0, 1_000_000), 0, undefined, true);
   const hashBy = maybe("upstream-hash-by", templateOf);
+  const inSubset = value("upstream-hash-by-subset", booleanOf, false);
+  const subsetSize = value("upstream-hash-by-subset-size", (text) => integerOf(text, 1, 1_000_000), 3);
+  const canaryBehavior = value("affinity-canary-behavior", (text) => oneOf(text, ["sticky", "legacy"]), "sticky");
   const appRoot = maybe("app-root", pathOf);
   const rewriteTarget = maybe("rewrite-target", rewriteOf);
   const mirror = maybe("mirror-target", mirrorOf);
@@ -272,7 +278,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     burst,
     exempt: value(exemptName, rangesOf, []),
     ...(affinityOn ? { affinity: readAffinity() } : {}),
-    ...(hashBy ? { hashBy } : {}),
+    ...(hashBy ? { hashBy, ...(inSubset ? { hashSubset: subsetSize } : {}) } : {}),
+    stickyCanary: canaryBehavior === "sticky",
     ...(canary ? { canary: readCanary() } : {}),
     ...(certificates ? { certificates } : {}),
     passthrough,
@@ -374,10 +381,12 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     };
     const [path, domain] = [maybe("session-cookie-path", attribute), maybe("session-cookie-domain", attribute)];
     const sameSite = maybe("session-cookie-samesite", (text) => oneOf(text, ["None", "Lax", "Strict"]));
+    const mode = value("affinity-mode", (text) => oneOf(text, ["balanced", "persistent"]), "balanced");
     const maxAge = maybe("session-cookie-max-age", (text) => integerOf(text, 0, 3_155_760_000));
     const expires = maybe("session-cookie-expires", (text) => integerOf(text, 0, 3_155_760_000));
     return {
       cookie: value("session-cookie-name", fieldNameOf, "INGRESSCOOKIE"),
+      ...(mode === "balanced" ? { balanced: true as const } : {}),
       secure: value("session-cookie-secure", booleanOf, false),
       ...(path === undefined ? {} : { path }),
       ...(domain === undefined ? {} : { domain }),

@@ -438,6 +438,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
   const filters = filtersOf(raw, context);
   const fallback =
     settings.defaultBackend === undefined ? undefined : firstPort(settings.defaultBackend, "default-backend", context);
+  const sticky = settings.stickyCanary ? settings.affinity?.cookie : undefined;
   return {
     ...raw.rule,
     id: raw.id,
@@ -446,7 +447,8 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
     // An expression is no path of a cookie: it would never come back.
     ...(settings.affinity ? { affinity: { path: regex ? "/" : (raw.path?.value ?? "/"), ...settings.affinity } } : {}),
     ...(settings.hashBy ? { hashBy: settings.hashBy } : {}),
-    ...(canary ? { canary } : {}),
+    ...(settings.hashSubset === undefined ? {} : { hashSubset: settings.hashSubset }),
+    ...(canary ? { canary: sticky === undefined ? canary : { ...canary, sticky } } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback }),
   };
 }

@@ -212,6 +212,87 @@ export function routingContract(made: Fixture, needs: Needs): void {
     expect((await get("/app")).headers["set-cookie"]?.[0]).toMatch(/; Path=\/; HttpOnly$/);
   });
 
+  needs("SessionCookie")("affinity-mode: new endpoints take over some clients, or none of them", async () => {
+    const { ingress, cluster, get } = await lab(made, []);
+    const few = await Promise.all(["a", "b"].map((name) => made.backend(name)));
+    const more = [...few, await made.backend("c")];
+    const ask = async (cookie?: string): Promise<{ name: string; cookie: string | undefined }> => {
+      const { body, headers } = await get("/", cookie === undefined ? {} : { headers: { cookie } });
+      const set = headers["set-cookie"]?.[0]?.split(";", 1)[0];
+      return { name: (JSON.parse(body) as { name: string }).name, cookie: set };
+    };
+    for (const mode of ["balanced", "persistent"]) {
+      cluster.service("web", few);
+      await ingress("web", { affinity: "cookie", "affinity-mode": mode });
+      const clients = [];
+      for (let i = 0; i < 40; i++) clients.push(await ask());
+      // One cookie for each endpoint, or for each client.
+      expect(new Set(clients.map(({ cookie }) => cookie)).size).toBe(mode === "persistent" ? 2 : 40);
+      cluster.service("web", more);
+      await cluster.served();
+      const moved = new Set<string>();
+      for (const { name, cookie } of clients) {
+        const now = await ask(cookie);
+        expect(now.cookie).toBeUndefined();
+        if (now.name !== name) moved.add(now.name);
+      }
+      expect([...moved]).toEqual(mode === "persistent" ? [] : ["c"]);
+    }
+  });
+
+  needs("SessionCookie", "Canary")(
+    "affinity-canary-behavior: clients stay with the canary, or with what it stands in for, unless told otherwise",
+    async () => {
+      const { ingress, get } = await lab(made, ["web", "next"]);
+      const annotations = { affinity: "cookie" };
+      const canary = async (weight: string) =>
+        ingress("canary", { canary: "true", "canary-weight": weight, "canary-by-header": "x-canary" }, [
+          { service: "next" },
+        ]);
+      const ask = async (headers: Record<string, string> = {}): Promise<[string, string]> => {
+        const reply = await get("/", { headers });
+        const cookie = reply.headers["set-cookie"]?.[0]?.split(";", 1)[0] ?? "";
+        return [(JSON.parse(reply.body) as { name: string }).name, cookie];
+      };
+      for (const mode of ["balanced", "persistent"]) {
+        await ingress("web", { ...annotations, "affinity-mode": mode });
+        await canary("0");
+        const [name, cookie] = await ask();
+        expect([name, cookie]).toEqual(["web", expect.stringMatching(/^INGRESSCOOKIE=[0-9a-f]{32}$/)]);
+        await canary("100");
+        const [other, otherCookie] = await ask();
+        expect([other, otherCookie]).toEqual(["next", expect.stringMatching(/^INGRESSCOOKIE=[0-9a-f]{32}-c$/)]);
+        expect(await ask({ cookie, "x-canary": "always" })).toEqual(["web", ""]);
+        await canary("0");
+        expect(await ask({ cookie: otherCookie, "x-canary": "never" })).toEqual(["next", ""]);
+        // What is none of ours says nothing.
+        expect((await ask({ cookie: "INGRESSCOOKIE=1700000000.1|abc", "x-canary": "always" }))[0]).toBe("next");
+        await ingress("web", { ...annotations, "affinity-mode": mode, "affinity-canary-behavior": "legacy" });
+        expect((await ask({ cookie: otherCookie }))[0]).toBe("web");
+        expect(await ask({ cookie, "x-canary": "always" })).toEqual(["next", ""]);
+      }
+    },
+  );
+
+  needs("HashBalancing")("upstream-hash-by-subset: the same text has the same few endpoints", async () => {
+    const { ingress, cluster, seen } = await lab(made, []);
+    cluster.service("web", await Promise.all(["a", "b", "c", "d"].map((name) => made.backend(name))));
+    const hash = { "upstream-hash-by": "$http_x_user", "upstream-hash-by-subset": "true" };
+    await ingress("web", { ...hash, "upstream-hash-by-subset-size": "2" });
+    const all = new Set<string>();
+    for (let user = 0; user < 8; user++) {
+      const names = new Set<string>();
+      for (let i = 0; i < 20; i++) names.add((await seen("/", { headers: { "x-user": `user-${user}` } })).name);
+      expect(names.size).toBe(2);
+      for (const name of names) all.add(name);
+    }
+    expect(all.size).toBeGreaterThan(2);
+    await ingress("web", { ...hash, "upstream-hash-by-subset": "false" });
+    const names = new Set<string>();
+    for (let i = 0; i < 10; i++) names.add((await seen("/", { headers: { "x-user": "a" } })).name);
+    expect(names.size).toBe(1);
+  });
+
   needs("HashBalancing")("upstream-hash-by: the same text has the same endpoint", async () => {
     const { ingress, cluster, seen } = await lab(made, []);
     cluster.service("web", await Promise.all(["a", "b", "c"].map((name) => made.backend(name))));

@@ -43,6 +43,18 @@ local function usable(key)
   return pool and #pool.endpoints > 0 and pool or nil
 end
 
+-- Which endpoint a client stays with: that of its cookie, or that of the text in it.
+local function stay(state, affinity, to_canary)
+  state.affinity, state.suffix = affinity, to_canary and "-c" or ""
+  state.told = template.cookie(affinity.cookie)
+  local token = policies.stay_of(state.told)
+  if not affinity.balanced then state.sticky = token
+  else
+    state.token = token or ngx.var.request_id
+    state.hash = state.token
+  end
+end
+
 -- Applies what a route asks for. Returns the key of the pool to pass the request to, or "" with an answer of our own. `fits`: its body
 -- is no larger than it may be, as far as can be known now.
 function _M.prepare(found, pick, fits)
@@ -55,7 +67,8 @@ function _M.prepare(found, pick, fits)
   local shut = policies.verdict(state)
   if shut then return instead(state, shut) end
   local key
-  if route.canary and math.random() < policies.canary_share(route.canary) then
+  local to_canary = route.canary and math.random() < policies.canary_share(route.canary)
+  if to_canary then
     key = route.canary.pool
   else
     local backend = pick(route)
@@ -74,13 +87,14 @@ function _M.prepare(found, pick, fits)
   if not pool and route.fallbackPool then
     key = route.fallbackPool
     pool = usable(key)
-  elseif route.affinity then
-    state.affinity = route.affinity
-    state.sticky = template.cookie(route.affinity.cookie)
+  elseif route.affinity and not (to_canary and not route.canary.sticky) then
+    stay(state, route.affinity, to_canary)
   end
   if not pool then return nobody(state, key) end
   if pool.tls == "refused" then return instead(state, { status = 503 }) end
-  if route.hashBy then state.hash = template.render(route.hashBy, found) end
+  if route.hashBy and not state.hash then
+    state.hash, state.subset = template.render(route.hashBy, found), route.hashSubset
+  end
   local limit, whole = route.backendTimeout, route.requestTimeout
   if limit == 0 then limit = nil end
   if whole == 0 then whole = nil end
@@ -231,13 +245,14 @@ function _M.answer_fields()
   if not state then return end
   if state.rewrites then filters.rewrite(state) end
   local affinity = state.affinity
-  local sticks = affinity and state.endpoint and state.endpoint ~= state.sticky
+  local said = affinity and state.endpoint and (state.token or state.endpoint) .. state.suffix
+  local sticks = said and said ~= state.told
   local given = state.cookies and (state.always or WITH_COOKIES[ngx.status])
   if sticks or given then
     local cookies = {}
     for _, cookie in ipairs(list_of(ngx.header["set-cookie"])) do cookies[#cookies + 1] = cookie end
     for _, cookie in ipairs(given and list_of(state.cookies) or {}) do cookies[#cookies + 1] = cookie end
-    if sticks then cookies[#cookies + 1] = policies.affinity_field(affinity, state.endpoint, state.found) end
+    if sticks then cookies[#cookies + 1] = policies.affinity_field(affinity, said, state.found) end
     ngx.header["set-cookie"] = cookies
   end
   filters.respond(state)

@@ -248,8 +248,17 @@ function _M.verdict(state)
   return state.stranger and FORBIDDEN or nil
 end
 
--- Share of requests, from 0 to 1, that a canary takes: by header, then by cookie, then by weight.
+-- The token of the cookie of an affinity, and what stands behind it where it came from a canary. nil: it is none of ours.
+local function stay_of(said)
+  local token, suffix = string.match(said or "", "^([0-9a-f]+)(%-?c?)$")
+  if token and #token == 32 and (suffix == "" or suffix == "-c") then return token, suffix end
+end
+_M.stay_of = stay_of
+
+-- Share of requests, from 0 to 1, that a canary takes: by where their client has been, by header, then by cookie, then by weight.
 function _M.canary_share(canary)
+  local _, been = stay_of(canary.sticky and template.cookie(canary.sticky))
+  if been then return been == "" and 0 or 1 end
   local wanted = canary.header
   local value = wanted and template.header(wanted.name)
   if value then
@@ -269,8 +278,8 @@ function _M.canary_share(canary)
 end
 
 -- The cookie that keeps a client with its endpoint.
-function _M.affinity_field(affinity, id, found)
-  local parts = { affinity.cookie .. "=" .. id, "Path=" .. (affinity.path or "/") }
+function _M.affinity_field(affinity, said, found)
+  local parts = { affinity.cookie .. "=" .. said, "Path=" .. (affinity.path or "/") }
   local function say(text) parts[#parts + 1] = text end
   if affinity.domain then say("Domain=" .. affinity.domain) end
   if affinity.expires then say("Expires=" .. ngx.cookie_time(ngx.time() + affinity.expires)) end

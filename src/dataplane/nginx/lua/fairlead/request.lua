@@ -244,18 +244,26 @@ local function choose(key, endpoints, tried)
   return fallback or endpoints[turn % count + 1]
 end
 
--- The endpoint with an id; else that with the highest hash of its address and a key, so that all workers choose alike.
-local function wanted(endpoints, tried, id, key)
+local function by_hash(a, b) return a[1] > b[1] end
+
+-- The endpoint with an id; else that with the highest hash of its address and a key, so that all workers choose alike, or one of `subset`.
+local function wanted(endpoints, tried, id, key, subset)
   local best, most
+  local hashed = subset and subset > 1 and {}
   for i = 1, #endpoints do
     local endpoint = endpoints[i]
     if not (tried and tried[endpoint[1] .. ":" .. endpoint[2]]) then
       if endpoint[3] == id then return endpoint end
       if key then
         local hash = ngx.md5((gsub(endpoint[1], "[%[%]]", "")) .. " " .. endpoint[2] .. " " .. key)
+        if hashed then hashed[#hashed + 1] = { hash, endpoint } end
         if not most or hash >= most then best, most = endpoint, hash end
       end
     end
+  end
+  if hashed and #hashed > 1 then
+    table.sort(hashed, by_hash)
+    return hashed[random(math.min(subset, #hashed))][2]
   end
   return best
 end
@@ -276,7 +284,7 @@ function _M.balance(key, state)
   elseif count > 1 then
     balancer.set_more_tries(count > 2 and 2 or 1)
   end
-  local endpoint = state and (state.sticky or state.hash) and wanted(endpoints, tried, state.sticky, state.hash)
+  local endpoint = state and (state.sticky or state.hash) and wanted(endpoints, tried, state.sticky, state.hash, state.subset)
     or count == 1 and endpoints[1] or choose(key, endpoints, tried)
   if state then state.endpoint = endpoint[3] end
   local ok, err = balancer.set_current_peer(endpoint[1], endpoint[2])
