@@ -11,6 +11,7 @@ import { type DataPlaneName, startDataPlane, startGateway, startIngress } from "
 import { resources } from "../src/kube/index.ts";
 import { gatewayResources } from "../src/routing/index.ts";
 import { createMetrics, silentLogger, systemClock } from "../src/system/index.ts";
+import { putGatewayClass } from "../test/support/gateway-kinds.ts";
 import { createReport, quantile } from "./support/report.ts";
 
 const { values } = parseArgs({
@@ -183,16 +184,7 @@ async function measure(kind: Kind, planeName: DataPlaneName): Promise<void> {
   }
 
   function gateway(): void {
-    for (const { group, kind, plural } of Object.values(gatewayResources))
-      client.put(resources.CustomResourceDefinition, {
-        metadata: { name: `${plural}.${group}` },
-        spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
-        status: { conditions: [{ type: "Established", status: "True" }] },
-      });
-    client.put(gatewayResources.GatewayClass, {
-      metadata: { name: "bench", generation: 1 },
-      spec: { controllerName: "fairlead.dev/gateway" },
-    });
+    putGatewayClass(client, "bench");
     client.put(gatewayResources.Gateway, {
       metadata: { name: "bench", namespace: "bench", generation: 1 },
       spec: { gatewayClassName: "bench", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] },

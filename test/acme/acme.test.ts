@@ -16,6 +16,7 @@ import { selfSigned } from "../dataplane/certificates.ts";
 import { send } from "../dataplane/clients.ts";
 import { type Backend, eventually, startBackend, startCluster, type TestCluster } from "../dataplane/cluster.ts";
 import { rule } from "../dataplane/suite.ts";
+import { putGatewayClass } from "../support/gateway-kinds.ts";
 import { type Pebble, startPebble } from "./pebble.ts";
 
 const why = await missing("go", ["version"], "apt-get install golang-go, or see go.dev");
@@ -265,16 +266,7 @@ describe.skipIf(why)(`certificates of Gateways${why ? ` (skipped: ${why})` : ""}
 
   test("a listener's Secret is made, proved through the Gateway itself, and served; nothing of the proof is left", async () => {
     directory = await mkdtemp(join(tmpdir(), "acme-"));
-    for (const { group, kind, plural } of Object.values(gatewayResources))
-      client.put(resources.CustomResourceDefinition, {
-        metadata: { name: `${plural}.${group}` },
-        spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
-        status: { conditions: [{ type: "Established", status: "True" }] },
-      });
-    client.put(gatewayResources.GatewayClass, {
-      metadata: { name: "fairlead", generation: 1 },
-      spec: { controllerName: "fairlead.dev/gateway" },
-    });
+    putGatewayClass(client);
     client.put(gatewayResources.Gateway, {
       metadata: { name: "shop", namespace, generation: 1, annotations: { "fairlead.dev/acme": "true" } },
       spec: {

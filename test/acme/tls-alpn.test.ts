@@ -18,6 +18,7 @@ import { send } from "../dataplane/clients.ts";
 import { type Backend, eventually, startBackend, startCluster, type TestCluster } from "../dataplane/cluster.ts";
 import { startPlane } from "../dataplane/plane.ts";
 import { rule } from "../dataplane/suite.ts";
+import { putGatewayClass } from "../support/gateway-kinds.ts";
 import { type Pebble, startPebble } from "./pebble.ts";
 
 const noGo = await missing("go", ["version"], "apt-get install golang-go, or see go.dev");
@@ -230,16 +231,7 @@ describe.each(planes)("proofs by TLS-ALPN-01 on %s", (name, why) => {
 
     test("both get certificates by port 443 alone, which has none before", async () => {
       directory = await mkdtemp(join(tmpdir(), "acme-"));
-      for (const { group, kind, plural } of Object.values(gatewayResources))
-        client.put(resources.CustomResourceDefinition, {
-          metadata: { name: `${plural}.${group}` },
-          spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
-          status: { conditions: [{ type: "Established", status: "True" }] },
-        });
-      client.put(gatewayResources.GatewayClass, {
-        metadata: { name: "fairlead", generation: 1 },
-        spec: { controllerName: "fairlead.dev/gateway" },
-      });
+      putGatewayClass(client);
       const listener = (hostname: string, secret: string, protocol = "HTTPS") => ({
         name: hostname.replace(".", "-"),
         port: 443,

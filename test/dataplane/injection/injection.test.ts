@@ -16,6 +16,7 @@ import {
 import { type Resource, resources } from "../../../src/kube/index.ts";
 import { gatewayResources, type RoutingModel, type StreamServices } from "../../../src/routing/index.ts";
 import { createLogger, createMetrics, systemClock } from "../../../src/system/index.ts";
+import { putGatewayKinds } from "../../support/gateway-kinds.ts";
 import { embeddedProgram } from "../../support/embedded-program.ts";
 import { selfSigned } from "../certificates.ts";
 import { sendBytes } from "../clients.ts";
@@ -269,12 +270,7 @@ const linesOf = (text: string): string[] => text.split("\n").filter((line) => li
 /** What is there in every round. */
 function fill(client: FakeClient, backend: Backend): void {
   const put = (resource: Resource, object: object): void => void client.put(resource, object as never);
-  for (const { group, kind, plural } of Object.values(gatewayResources))
-    put(resources.CustomResourceDefinition, {
-      metadata: { name: `${plural}.${group}` },
-      spec: { group, names: { kind, plural }, scope: "Namespaced", versions: [] },
-      status: { conditions: [{ type: "Established", status: "True" }] },
-    });
+  putGatewayKinds(client);
   for (const name of [namespace, "vault"])
     put(resources.Namespace, { metadata: { name, labels: { "kubernetes.io/metadata.name": name } } });
   for (const [name, controller] of [
