@@ -36,6 +36,21 @@ export interface ExternalAuth {
    * 303, 304, 307 and 308, as fields that nginx's `add_header` adds.
    */
   readonly alwaysCookies?: true;
+  /** What the server said is remembered. Default: each request is asked for. */
+  readonly remembered?: RememberedAnswers;
+}
+
+/**
+ * Which requests have one answer of the authorization service, and for how long (ingress-nginx `auth-cache-*`). An answer with cookies, with
+ * `Vary`, or whose `Cache-Control` forbids it is never remembered.
+ */
+export interface RememberedAnswers {
+  /** Whose answers these are: nobody else's may be taken for them. */
+  readonly scope: string;
+  /** Requests of the scope with the same text have the same answer. */
+  readonly key: Template;
+  /** By status; `any` for those that are not named. */
+  readonly seconds: Readonly<Record<string, number>>;
 }
 
 /**

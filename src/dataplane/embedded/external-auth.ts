@@ -9,6 +9,7 @@ import {
 } from "../../routing/index.ts";
 import { type Answer, answers } from "./answer.ts";
 import { changedFields, withoutBody } from "./changes.ts";
+import { answerKey, type AnswerMemory, type Said, secondsOf } from "./remembered-answers.ts";
 import type { Upstreams } from "./upstream.ts";
 
 /** How long the authorization service has for its answer, in milliseconds; without one nobody is let in. */
@@ -45,25 +46,82 @@ export interface Question {
   /** Fields for the backend. */
   readonly headers: readonly string[];
   readonly signal: AbortSignal;
+  /** What was said before. */
+  readonly answers: AnswerMemory;
 }
 
-/** Asks whether a request may pass: changes of the backend's fields and cookies for the client when it may, the answer for the client when it may not. */
+/** Whether a request may pass: changes of the backend's fields and cookies for the client when it may, the answer for the client when it may not. */
 export async function askAuthorization(
   auth: ExternalAuth,
-  { upstreams, listener, facts, headers, signal }: Question,
+  question: Question,
 ): Promise<{ readonly changes: HeaderChanges; readonly cookies: readonly string[] } | Answer> {
+  const { facts, answers: memory } = question;
+  const key = auth.remembered && answerKey(auth.remembered, facts);
+  const known = key === undefined ? undefined : memory.find(key);
+  if (known) return verdictOf(auth, facts, { ...known, cookies: [] });
+  const told = await ask(auth, question);
+  if (!told) return failed;
+  const { status, header, cookies } = told;
+  const fields = new Map<string, string>();
+  for (const name of [...auth.responseHeaders, "www-authenticate"]) {
+    const value = header(name);
+    if (value !== undefined) fields.set(name, value);
+  }
+  const seconds = auth.remembered ? secondsOf(auth.remembered, status, header) : 0;
+  if (key !== undefined && seconds > 0) memory.keep(key, { status, fields }, seconds);
+  return verdictOf(auth, facts, { status, fields, cookies });
+}
+
+const failed: Answer = { ...answers.misconfigured, text: "The authorization service did not answer." };
+
+const originalOf = (facts: RequestFacts): string => `${facts.scheme}://${facts.httpHost}${facts.path}${facts.query}`;
+
+/** What an answer means for the request. */
+function verdictOf(
+  auth: ExternalAuth,
+  facts: RequestFacts,
+  { status, fields, cookies }: Said & { readonly cookies: readonly string[] },
+): { readonly changes: HeaderChanges; readonly cookies: readonly string[] } | Answer {
+  if (status >= 200 && status < 300)
+    return { changes: changesOf(auth.responseHeaders, (name) => fields.get(name)), cookies };
+  const given = cookies.map((cookie) => ({ name: "set-cookie", value: cookie }));
+  if (status === 401 && auth.signin) {
+    const target = renderTemplate(auth.signin, facts);
+    const joined = target.includes(`${auth.signinParameter}=`)
+      ? target
+      : `${target}${target.includes("?") ? "&" : "?"}${auth.signinParameter}=${encodeURIComponent(originalOf(facts))}`;
+    return { status: 302, text: "Look there.", fields: [{ name: "location", value: joined }, ...given] };
+  }
+  if (status === 401) {
+    const challenge = fields.get("www-authenticate");
+    const asks = challenge === undefined ? [] : [{ name: "www-authenticate", value: challenge }];
+    return { status: 401, text: "Authorization is needed.", fields: [...asks, ...given] };
+  }
+  if (status === 403) return { status: 403, text: "This is not allowed.", fields: given };
+  return failed;
+}
+
+interface Told {
+  readonly status: number;
+  readonly header: (name: string) => string | undefined;
+  readonly cookies: readonly string[];
+}
+
+/** Asks the service; `undefined` when it does not answer. */
+async function ask(
+  auth: ExternalAuth,
+  { upstreams, listener, facts, headers, signal }: Question,
+): Promise<Told | undefined> {
   const text = renderTemplate(auth.path, facts);
   const path = text.startsWith("/") ? text : `/${text}`;
   const host = auth.host === "" ? facts.host : auth.host;
   const pool = auth.pool ?? poolFor(listener, host, path);
   const upstream = pool === undefined ? undefined : upstreams.pick(pool, new Set());
-  const failed: Answer = { ...answers.misconfigured, text: "The authorization service did not answer." };
-  if (upstream === undefined || upstream === "full") return failed;
+  if (upstream === undefined || upstream === "full") return undefined;
 
-  const original = `${facts.scheme}://${facts.httpHost}${facts.path}${facts.query}`;
   const set: Field[] = [
     { name: "host", value: host },
-    { name: "x-original-url", value: original },
+    { name: "x-original-url", value: originalOf(facts) },
     { name: "x-original-method", value: facts.method },
     { name: "x-sent-from", value: "fairlead" },
     {
@@ -84,31 +142,14 @@ export async function askAuthorization(
       signal,
     });
     await answer.body.dump();
-    const value = (name: string): string | undefined => {
+    const header = (name: string): string | undefined => {
       const found = answer.headers[name];
       return Array.isArray(found) ? found.join(", ") : found;
     };
-    const given = [answer.headers["set-cookie"] ?? []].flat();
-    if (answer.statusCode >= 200 && answer.statusCode < 300)
-      return { changes: changesOf(auth.responseHeaders, value), cookies: given };
-    const cookies = given.map((cookie) => ({ name: "set-cookie", value: cookie }));
-    if (answer.statusCode === 401 && auth.signin) {
-      const target = renderTemplate(auth.signin, facts);
-      const joined = target.includes(`${auth.signinParameter}=`)
-        ? target
-        : `${target}${target.includes("?") ? "&" : "?"}${auth.signinParameter}=${encodeURIComponent(original)}`;
-      return { status: 302, text: "Look there.", fields: [{ name: "location", value: joined }, ...cookies] };
-    }
-    if (answer.statusCode === 401) {
-      const challenge = value("www-authenticate");
-      const asks = challenge === undefined ? [] : [{ name: "www-authenticate", value: challenge }];
-      return { status: 401, text: "Authorization is needed.", fields: [...asks, ...cookies] };
-    }
-    if (answer.statusCode === 403) return { status: 403, text: "This is not allowed.", fields: cookies };
-    return failed;
+    return { status: answer.statusCode, header, cookies: [answer.headers["set-cookie"] ?? []].flat() };
   } catch {
     upstream.avoid();
-    return failed;
+    return undefined;
   } finally {
     upstream.inFlight--;
   }

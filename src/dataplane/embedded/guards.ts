@@ -2,6 +2,7 @@ import type { PolicyFilter, UsersSecret } from "../../routing/index.ts";
 import { addressSet } from "../../services/index.ts";
 import type { Clock } from "../../system/index.ts";
 import { createDigests, type DigestRequest, type DigestVerdict } from "./digest.ts";
+import { type AnswerMemory, createAnswerMemory } from "./remembered-answers.ts";
 import { rememberingPasswords } from "./passwords.ts";
 import { createSystemCrypt } from "./system-crypt.ts";
 
@@ -19,6 +20,8 @@ export interface Guards {
   knows(users: UsersSecret, authorization: string | undefined): boolean | Promise<boolean>;
   /** The same for digest authentication, where the password itself is not sent. */
   digest(users: UsersSecret, request: DigestRequest): DigestVerdict;
+  /** What authorization services have said. */
+  readonly answers: AnswerMemory;
 }
 
 /** Clients that are remembered for one limit. Beyond it the oldest is forgotten, as nginx's zones do. */
@@ -48,6 +51,7 @@ export function createGuards(
   }
 
   return {
+    answers: createAnswerMemory(clock),
     inRanges,
     rate(limit, client) {
       if (inRanges(limit.exempt, client)) return true;

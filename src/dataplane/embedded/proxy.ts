@@ -178,8 +178,15 @@ export function authorized(
     return;
   }
   if (!authorize) return proceed(routed);
-  const { upstreams } = context;
-  void askAuthorization(authorize, { upstreams, listener: entry.listener(), facts, headers, signal }).then((answer) =>
+  const { upstreams, guards } = context;
+  void askAuthorization(authorize, {
+    upstreams,
+    answers: guards.answers,
+    listener: entry.listener(),
+    facts,
+    headers,
+    signal,
+  }).then((answer) =>
     proceed(
       "status" in answer
         ? { ...refused, ...answer }

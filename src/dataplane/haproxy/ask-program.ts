@@ -151,6 +151,42 @@ local function refuse(part, state, status, answer, original)
   say(500, "The authorization service did not answer.")
 end
 
+-- What was said before, in this thread, by the digest of a scope and a key; beyond so many all is forgotten.
+local said, said_count = {}, 0
+local most_said, most_text = 4096, 4096
+
+local function said_before(id)
+  local found = id and said[id]
+  if found and found.till > core.now().sec then return found.status, found.answer end
+  return nil
+end
+
+-- Remembers an answer, if it may be.
+local function remember_answer(id, part, status, answer)
+  -- What went wrong may be right the next time.
+  if status >= 500 or answer["set-cookie"] or answer["vary"] then return end
+  local control = table.concat(answer["cache-control"] or {}, ","):lower()
+  for _, word in ipairs({ "no-cache", "no-store", "private", "max-age=0" }) do
+    if control:find(word, 1, true) then return end
+  end
+  local seconds, others
+  for _, each in ipairs(part[13][3]) do
+    if each[1] == tostring(status) then seconds = tonumber(each[2]) elseif each[1] == "any" then others = tonumber(each[2]) end
+  end
+  seconds = seconds or others or 0
+  local kept, text = {}, 0
+  local function keep(name)
+    kept[name] = answer[name]
+    for _, value in ipairs(answer[name] or {}) do text = text + #name + #value end
+  end
+  keep("www-authenticate")
+  for _, name in ipairs(part[10]) do keep(name) end
+  if seconds == 0 or text > most_text then return end
+  if said_count >= most_said then said, said_count = {}, 0 end
+  if not said[id] then said_count = said_count + 1 end
+  said[id] = { status = status, answer = kept, till = core.now().sec + seconds }
+end
+
 -- Whether a request may pass; where not it has had its answer.
 local function authorized(txn, state)
   local part, request = state.ask, state.request
@@ -175,8 +211,12 @@ local function authorized(txn, state)
     fields[#fields + 1] = value
   end
   pass_on(fields, seen)
-  local status, answer
-  if slot and slot ~= "" then status, answer = asked(slot, part[6], path, fields) end
+  local id = part[13][1] and txn.c:sha1(part[13][1] .. "\0" .. rendered(part[13][2], request))
+  local status, answer = said_before(id)
+  if not status and slot and slot ~= "" then
+    status, answer = asked(slot, part[6], path, fields)
+    if status and id then remember_answer(id, part, status, answer) end
+  end
   if not status or status < 200 or status > 299 then
     refuse(part, state, status, answer, original)
     return false

@@ -37,7 +37,7 @@ test("who is asked, and by what cookie a client stays, are words of their own", 
     responseHeaders: ["x-user"],
   } as const;
   expect(rowText(askRow(asked, ""))).toBe(
-    "ask routed = auth.test ( ( t /check=3Fx=3D1=20HTTP/1.1=0D=0AHost:=20else ) ) GET (  ) rd (  ) ( x-user ) 0 (  )",
+    "ask routed = auth.test ( ( t /check=3Fx=3D1=20HTTP/1.1=0D=0AHost:=20else ) ) GET (  ) rd (  ) ( x-user ) 0 (  ) (  )",
   );
   expect(askRow({ ...asked, pool: "a/auth:80" }, "h1").slice(1, 3)).toEqual(["pool", "h1"]);
 });

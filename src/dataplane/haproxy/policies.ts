@@ -95,11 +95,15 @@ export function askRow(auth: ExternalAuth, slot: string): Row {
     responseHeaders,
     alwaysCookies,
     headers = [],
+    remembered,
   } = auth;
   const optional = (template: Template | undefined): Row => (template ? templateRow(template) : []);
   const where: Row = [auth.pool === undefined ? "routed" : "pool", slot, host, templateRow(path)];
   const always = alwaysCookies ? 1 : 0;
-  const more: Row = [responseHeaders, always, fieldsRow(headers)];
+  const memory: Row = remembered
+    ? [keyOf(remembered.scope), templateRow(remembered.key), Object.entries(remembered.seconds)]
+    : [];
+  const more: Row = [responseHeaders, always, fieldsRow(headers), memory];
   return ["ask", ...where, method, optional(signin), signinParameter, optional(redirect), ...more];
 }
 

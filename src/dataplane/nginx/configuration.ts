@@ -165,6 +165,8 @@ export function configurationText(settings: NginxSettings): string {
     `lua_shared_dict fairlead ${whole(settings.memory)};`,
     // Clients and what they have used up; beyond it the oldest is forgotten.
     "lua_shared_dict fairlead_guards 16m;",
+    // What authorization services have said.
+    "lua_shared_dict fairlead_answers 8m;",
     "lua_regex_match_limit 100000;",
     `init_by_lua_block { require("fairlead.start").init("${paths.rows}") }`,
     `init_worker_by_lua_block { require("fairlead.start").worker(${workerArguments(settings, paths)}) }`,

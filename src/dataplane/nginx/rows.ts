@@ -421,13 +421,18 @@ function policyRow(filter: PolicyFilter): RowValue {
     case "TemplateHeaders":
       return { ...filter, fields: fieldsRow(filter.fields) };
     case "ExternalAuth": {
-      const { signin, redirect, path, headers = [], ...rest } = filter;
+      const { signin, redirect, path, headers = [], remembered, ...rest } = filter;
       return {
         ...rest,
         headers: fieldsRow(headers),
         path: templateRow(path),
         signin: signin && templateRow(signin),
         redirect: redirect && templateRow(redirect),
+        remembered: remembered && {
+          scope: remembered.scope,
+          key: templateRow(remembered.key),
+          seconds: Object.fromEntries(Object.entries(remembered.seconds).map(([status, time]) => [`s${status}`, time])),
+        },
       };
     }
     case "ClientCertificate": {

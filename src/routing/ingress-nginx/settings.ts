@@ -9,6 +9,7 @@ import { type CertificateSettings, readCertificateSettings } from "./client-cert
 import { readSnippet } from "./snippet.ts";
 import {
   booleanOf,
+  durationsOf,
   expressionOf,
   fieldNameOf,
   fieldValueOf,
@@ -64,6 +65,8 @@ export interface NginxSettings {
     readonly responseHeaders: readonly string[];
     readonly redirect?: Template;
     readonly alwaysCookies: boolean;
+    /** Which requests have one answer, and for how many seconds by its status. */
+    readonly remembered?: { readonly key: Template; readonly seconds: Readonly<Record<string, number>> };
     /** ConfigMap with fields of the question. */
     readonly headers?: string;
   };
@@ -325,8 +328,22 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       undefined,
       "global-auth-request-redirect",
     );
+    const key = value<Template | undefined>("auth-cache-key", cacheKeyOf, undefined, "global-auth-cache-key");
     return {
       url,
+      ...(key
+        ? {
+            remembered: {
+              key,
+              seconds: value(
+                "auth-cache-duration",
+                durationsOf,
+                durationsOf("200 202 401 5m"),
+                "global-auth-cache-duration",
+              ),
+            },
+          }
+        : {}),
       ...(method === undefined ? {} : { method }),
       ...(signin === undefined ? {} : { signin }),
       signinParameter: value("auth-signin-redirect-param", fieldNameOf, "rd", "global-auth-signin-redirect-param"),
@@ -438,6 +455,11 @@ function isOff(text: string): boolean {
 function literalTemplateOf(text: string): Template {
   if (text.startsWith("~")) throw new ValueFault("expressions are not served here: write what stands there");
   return templateOf(text);
+}
+
+/** The user's name is part of what the client shows: with all of that no two clients are taken for one. */
+function cacheKeyOf(text: string): Template {
+  return templateOf(text.replaceAll(/\$(?:remote_user\b|\{remote_user\})/g, "${http_authorization}"));
 }
 
 const nameOrKey = /^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/;

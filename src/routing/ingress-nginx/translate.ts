@@ -522,7 +522,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
     filters.push({ type: scheme, realm, users });
   }
   if (settings.external) {
-    const { url, method, signin, signinParameter, responseHeaders, redirect, alwaysCookies, headers } =
+    const { url, method, signin, signinParameter, responseHeaders, redirect, alwaysCookies, headers, remembered } =
       settings.external;
     const asked = headers === undefined ? [] : mapFields(headers, "auth-proxy-set-headers", templateField, context);
     if (!asked) return closed("auth-proxy-set-headers");
@@ -552,6 +552,10 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
       ...(redirect ? { redirect } : {}),
       ...(alwaysCookies ? { alwaysCookies } : {}),
       ...(asked.length > 0 ? { headers: asked } : {}),
+      // Who is asked is part of whose answer it is.
+      ...(remembered
+        ? { remembered: { ...remembered, scope: JSON.stringify([id, url, method, headers, responseHeaders]) } }
+        : {}),
     });
   }
   // A password is the proxy's business, and none of the backend's.

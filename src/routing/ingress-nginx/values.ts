@@ -132,3 +132,28 @@ export function serviceUrlOf(text: string): ServiceUrl | { readonly host: string
   const secure = scheme === "https";
   return { namespace, service, port: port === "" ? (secure ? 443 : 80) : Number(port), host, rest: path, secure };
 }
+
+const seconds: Readonly<Record<string, number>> = {
+  s: 1,
+  m: 60,
+  h: 3_600,
+  d: 86_400,
+  w: 604_800,
+  M: 2_592_000,
+  y: 31_536_000,
+};
+
+/** `200 202 10m, 401 5m`: seconds by status, as nginx's proxy_cache_valid has them; without a status it is for 200, 301 and 302. */
+export function durationsOf(text: string): Readonly<Record<string, number>> {
+  const fault = new ValueFault("statuses and a time such as 200 202 10m, 401 5m are needed");
+  const found: Record<string, number> = {};
+  for (const each of listOf(text)) {
+    const words = each.split(/\s+/);
+    const [, digits, unit = "s"] = /^(\d{1,6})([smhdwMy]?)$/.exec(words.pop() ?? "") ?? [];
+    if (digits === undefined || !words.every((word) => /^(?:[1-5]\d\d|any)$/.test(word))) throw fault;
+    const time = Math.min(Number(digits) * (seconds[unit || "s"] ?? 1), 31_536_000);
+    for (const status of words.length === 0 ? ["200", "301", "302"] : words) found[status] = time;
+  }
+  if (Object.keys(found).length === 0) throw fault;
+  return found;
+}

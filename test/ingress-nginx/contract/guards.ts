@@ -238,6 +238,53 @@ export function guardsContract(made: Fixture, needs: Needs): void {
     },
   );
 
+  needs("ExternalAuth")(
+    "auth-cache-key: an answer is remembered for who has the same key, and for nobody else",
+    async () => {
+      const auth = { "auth-url": "http://auth.shop.svc.cluster.local/", "auth-response-headers": "X-User" };
+      const key = { "auth-cache-key": "$remote_user$http_authorization" };
+      for (const [annotations, nginxOptions] of [
+        [{ ...auth, ...key, "auth-cache-duration": "200 10m, 401 5m" }, {}],
+        [auth, { "global-auth-cache-key": "$http_authorization", "global-auth-cache-duration": "any 1h" }],
+      ] as const) {
+        const { ingress, get, seen, cluster } = await lab(made, ["web"], { nginxOptions });
+        const asked = new Map<string, number>();
+        let cookie = false;
+        cluster.service("auth", [
+          await made.backend("auth", (request, response) => {
+            const who = request.headers.authorization ?? "nobody";
+            asked.set(who, (asked.get(who) ?? 0) + 1);
+            if (cookie) response.setHeader("set-cookie", "a=b");
+            response.setHeader("x-user", who);
+            response.setHeader("www-authenticate", "Custom");
+            response.writeHead(who.startsWith("good") ? 200 : 401).end();
+          }),
+        ]);
+        await ingress("web", annotations);
+        // Each thread of a data plane may ask once.
+        const times = 40;
+        for (let i = 0; i < times; i++) {
+          expect((await seen("/", { headers: { authorization: "good 1" } })).headers["x-user"]).toBe("good 1");
+          const bad = await get("/", { headers: { authorization: "bad" } });
+          expect([bad.status, bad.headers["www-authenticate"]]).toEqual([401, "Custom"]);
+        }
+        expect((await seen("/", { headers: { authorization: "good 2" } })).headers["x-user"]).toBe("good 2");
+        expect((await get("/")).status).toBe(401);
+        for (const who of ["good 1", "bad"]) expect(asked.get(who)).toBeLessThan(times / 2);
+        // What is for one client is remembered for none.
+        cookie = true;
+        for (let i = 0; i < 5; i++) await get("/", { headers: { authorization: "good 3" } });
+        expect(asked.get("good 3")).toBe(5);
+        cookie = false;
+        await ingress("web", auth);
+        if (!("global-auth-cache-key" in nginxOptions)) {
+          for (let i = 0; i < 5; i++) await get("/", { headers: { authorization: "good 4" } });
+          expect(asked.get("good 4")).toBe(5);
+        }
+      }
+    },
+  );
+
   needs("ExternalAuth")("auth-method, -request-redirect, -proxy-set-headers: what the question says", async () => {
     const { ingress, get, seen, cluster } = await lab(made);
     const asked: Record<string, unknown>[] = [];

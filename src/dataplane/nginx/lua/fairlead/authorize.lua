@@ -68,23 +68,47 @@ local function refusal(auth, found, reply, original)
   return FAILED
 end
 
--- To be called for requests with a state.
-function _M.check()
-  local state = ngx.ctx.state
-  local auth = state and state.authorize
-  if not auth then return end
-  state.authorize = nil
-  local found = state.found
-  local path = template.render(auth.path, found)
-  if sub(path, 1, 1) ~= "/" then path = "/" .. path end
-  local host = auth.host ~= "" and auth.host or found.host
-  local key = auth.pool or pool_for(found.id, host, path)
-  local pool = key and rows.get("pool/" .. key)
-  if not pool or pool.protocol ~= "http" or #pool.endpoints == 0 or find(path, "[%z\1-\32\127]") then return say(FAILED) end
-  -- Here nobody's certificate is looked at.
-  if pool.tls and (pool.tls ~= "unverified" or pool.certificate) then return say(FAILED) end
+-- What was said before, for all workers: status, then names and values of fields, with zero bytes between them.
+local answers = ngx.shared.fairlead_answers
+local MOST = 4096
+
+local function said_before(id)
+  local text = id and answers:get(id)
+  if not text then return nil end
+  local parts = {}
+  for part in text:gmatch("([^%z]*)%z") do parts[#parts + 1] = part end
+  local header = {}
+  for i = 2, #parts - 1, 2 do header[parts[i]] = parts[i + 1] end
+  return { status = tonumber(parts[1]), header = header }
+end
+
+-- Remembers an answer, if it may be.
+local function remember(id, auth, reply)
+  local header = by_name(reply)
+  if reply.truncated or header["set-cookie"] or header["vary"] then return end
+  local control = (joined(header["cache-control"]) or ""):lower()
+  for _, word in ipairs { "no-cache", "no-store", "private", "max-age=0" } do
+    if find(control, word, 1, true) then return end
+  end
+  local times = auth.remembered.seconds
+  local seconds = times["s" .. reply.status] or times.sany or 0
+  local parts = { tostring(reply.status) }
+  local function keep(name)
+    local value = joined(header[name])
+    if value then
+      parts[#parts + 1] = name
+      parts[#parts + 1] = value
+    end
+  end
+  keep("www-authenticate")
+  for _, name in ipairs(auth.responseHeaders) do keep(name) end
+  local text = table.concat(parts, "\0") .. "\0"
+  if seconds > 0 and #text <= MOST then answers:set(id, text, seconds) end
+end
+
+-- Asks the server for the request.
+local function ask(auth, found, key, pool, path, host, original)
   local var = ngx.var
-  local original = template.scheme(found) .. "://" .. var.fl_host .. found.path .. found.query
   -- The question has the fields of the request: those of its own are there for its time only.
   local own, before = auth.headers or {}, {}
   local current = #own > 0 and ngx.req.get_headers(0)
@@ -102,6 +126,34 @@ function _M.check()
   })
   for name, value in pairs(before) do
     if value then ngx.req.set_header(name, value) else ngx.req.clear_header(name) end
+  end
+  return reply
+end
+
+-- To be called for requests with a state.
+function _M.check()
+  local state = ngx.ctx.state
+  local auth = state and state.authorize
+  if not auth then return end
+  state.authorize = nil
+  local found = state.found
+  local path = template.render(auth.path, found)
+  if sub(path, 1, 1) ~= "/" then path = "/" .. path end
+  local host = auth.host ~= "" and auth.host or found.host
+  local key = auth.pool or pool_for(found.id, host, path)
+  local pool = key and rows.get("pool/" .. key)
+  if not pool or pool.protocol ~= "http" or #pool.endpoints == 0 or find(path, "[%z\1-\32\127]") then return say(FAILED) end
+  -- Here nobody's certificate is looked at.
+  if pool.tls and (pool.tls ~= "unverified" or pool.certificate) then return say(FAILED) end
+  local var = ngx.var
+  local original = template.scheme(found) .. "://" .. var.fl_host .. found.path .. found.query
+  local about = auth.remembered
+  local id = about and ngx.sha1_bin(about.scope .. "\0" .. template.render(about.key, found))
+  local reply = said_before(id)
+  if not reply then
+    reply = ask(auth, found, key, pool, path, host, original)
+    -- What nginx says in its place is no answer of the server.
+    if id and reply.status < 500 then remember(id, auth, reply) end
   end
   if reply.truncated or reply.status < 200 or reply.status >= 300 then return say(refusal(auth, found, reply, original)) end
   -- What it did not say, the client must not say in its place.
