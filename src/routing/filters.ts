@@ -1,6 +1,7 @@
 import { canonicalHost } from "./host.ts";
 import type { PathMatch } from "./model.ts";
-import type { PolicyFilter } from "./policies.ts";
+import type { PolicyFilter, SslRedirect } from "./policies.ts";
+import type { RequestFacts } from "./template.ts";
 
 /** Changes to header fields: remove, then set, then add. Names as they were given. */
 export interface HeaderChanges {
@@ -99,6 +100,16 @@ export function redirectLocation(redirect: Redirect, request: RedirectedRequest,
   const port = redirect.port ?? (redirect.scheme ? wellKnown[redirect.scheme] : request.port);
   const path = changedPath(request.path, redirect.path, match);
   return `${scheme}://${host}${port === wellKnown[scheme] ? "" : `:${port}`}${path}${request.query}`;
+}
+
+/** Where `SslRedirect` sends a request. */
+export function sslLocation(
+  { port, cutSlash }: SslRedirect,
+  { host, path, query }: Pick<RequestFacts, "host" | "path" | "query">,
+): string {
+  const target = path + query;
+  const rest = cutSlash && target.endsWith("/") ? target.slice(0, -1) : target;
+  return `https://${host}${port === undefined ? "" : `:${port}`}${rest}`;
 }
 
 /** True when an origin is allowed. `https://*.example.com` covers one or more labels (GEP-1767). */

@@ -12,6 +12,7 @@ export {
   type PathChange,
   type Redirect,
   type RedirectedRequest,
+  sslLocation,
 } from "./filters.ts";
 export type * from "./policies.ts";
 export { cookieOf, parseTemplate, renderTemplate, type RequestFacts, type Template } from "./template.ts";

@@ -118,6 +118,7 @@ export function translateIngresses(input: IngressInput): Translation {
     secret: (key) => input.secret(add(asked.secrets, key)),
     configMap: (key) => configMapOf(add(asked.configMaps, key)),
     options: input.nginx?.options ?? noOptions,
+    httpsPort: input.ports.https,
     ...(input.nginx?.abilities ? { abilities: input.nginx.abilities } : {}),
     memory: memory.nginx,
   });

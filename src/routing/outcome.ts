@@ -1,6 +1,6 @@
 import { type Captures, compileCaptures } from "../kube/index.ts";
 import { addressSet } from "../services/index.ts";
-import { changedPath, type Filter, redirectLocation } from "./filters.ts";
+import { changedPath, type Filter, redirectLocation, sslLocation } from "./filters.ts";
 import { match, type RoutingRequest } from "./match.ts";
 import type { Route, RoutingModel } from "./model.ts";
 import type { PolicyFilter } from "./policies.ts";
@@ -94,7 +94,7 @@ export function outcomeOf(model: RoutingModel, request: AskedRequest): Outcome {
         );
       case "SslRedirect":
         if (request.scheme === "https" || facts.path.startsWith("/.well-known/acme-challenge/")) return undefined;
-        return redirect(filter.status, `https://${host}${facts.path}${query}`);
+        return redirect(filter.status, sslLocation(filter, { host, path: facts.path, query }));
       case "UrlRedirect":
         if (filter.path !== undefined && filter.path !== facts.path) return undefined;
         return redirect(filter.status, renderTemplate(filter.url, facts));

@@ -90,6 +90,16 @@ export interface AnswerRewrite {
   readonly to: Template;
 }
 
+/** Clients without TLS are sent to `https`. */
+export interface SslRedirect {
+  readonly type: "SslRedirect";
+  readonly status: number;
+  /** Named in the URL, also when it is the usual one. */
+  readonly port?: number;
+  /** A slash at the very end of the URL is left out. */
+  readonly cutSlash?: true;
+}
+
 /** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
@@ -98,8 +108,7 @@ export type PolicyFilter =
   | AnswerRewrite
   /** `Strict-Transport-Security` of answers over TLS (RFC 6797 section 7.2). */
   | { readonly type: "StrictTransport"; readonly value: string }
-  /** Clients without TLS are sent to `https`. */
-  | { readonly type: "SslRedirect"; readonly status: number }
+  | SslRedirect
   /** `path`: only requests for this very path. */
   | { readonly type: "UrlRedirect"; readonly url: Template; readonly status: number; readonly path?: string }
   /**

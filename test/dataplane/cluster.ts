@@ -104,6 +104,8 @@ export async function startCluster(
     trustedForwarders?: string[];
     nginxOptions?: Record<string, string>;
     streams?: () => readonly StreamServices[];
+    /** As clients see them. */
+    ports?: { http: number; https: number };
     onServed?: () => void;
   } = {},
 ): Promise<TestCluster> {
@@ -113,7 +115,7 @@ export async function startCluster(
   const clock = systemClock;
   const client = createFakeClient();
   const metrics = createMetrics();
-  const { start = startEmbedded, nginxOptions = {}, streams = () => [], onServed = () => {}, ...more } = options;
+  const { start = startEmbedded, nginxOptions = {}, streams = () => [], ports, onServed = () => {}, ...more } = options;
   const started = start({ address: "127.0.0.1", metrics, signal, log, ...more });
   const confirmed = new Map<string, Pool>();
   const confirm = (pools: Iterable<Pool>): void => {
@@ -139,6 +141,7 @@ export async function startCluster(
     addresses: () => ["127.0.0.1"],
     // 0: any free port.
     ports: { http: 0, https: 0 },
+    ...(ports ? { ports, bindPorts: { http: 0, https: 0 } } : {}),
     nginx: {
       controllers: ["k8s.io/ingress-nginx"],
       options: () => nginxOptions,

@@ -6,6 +6,7 @@ import {
   type RequestFacts,
   renderTemplate,
   rewrittenPath,
+  sslLocation,
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
 import type { Guards } from "./guards.ts";
@@ -51,7 +52,7 @@ export function applyPolicy(
     case "SslRedirect":
       // Whoever asks for a certificate must find the way in clear.
       if (facts.scheme === "https" || facts.path.startsWith("/.well-known/acme-challenge/")) return undefined;
-      return redirect(filter.status, `https://${facts.host}${facts.path}${facts.query}`);
+      return redirect(filter.status, sslLocation(filter, facts));
     case "UrlRedirect":
       if (filter.path !== undefined && filter.path !== facts.path) return undefined;
       return redirect(filter.status, renderTemplate(filter.url, facts));

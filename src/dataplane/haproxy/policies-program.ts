@@ -375,7 +375,10 @@ end
 policies["ssl-redirect"] = function(part, state)
   local request = state.request
   if scheme_of(request) == "https" or request.path:sub(1, 28) == "/.well-known/acme-challenge/" then return false end
-  state.answer(tonumber(part[2]), "Look there.", { "location", "https://" .. request.host .. request.path .. request.query })
+  local port = part[3] == "" and "" or ":" .. part[3]
+  local rest = request.path .. request.query
+  if part[4] == "1" then rest = rest:gsub("/$", "") end
+  state.answer(tonumber(part[2]), "Look there.", { "location", "https://" .. request.host .. port .. rest })
   return true
 end
 

@@ -40,7 +40,7 @@ export function policyRow(filter: Known): Row {
     case "Tracing":
       return ["tracing", filter.on ? 1 : 0];
     case "SslRedirect":
-      return ["ssl-redirect", filter.status];
+      return ["ssl-redirect", filter.status, filter.port ?? "", filter.cutSlash ? 1 : 0];
     case "UrlRedirect":
       return ["url-redirect", filter.status, filter.path ?? "", templateRow(filter.url)];
     case "SourceRanges": {

@@ -150,7 +150,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "temporal-redirect-code": served,
   "app-root": served,
   "force-ssl-redirect": served,
-  "preserve-trailing-slash": ignored("a redirect to https has always the path of the request, its slash too"),
+  "preserve-trailing-slash": served,
   "rewrite-target": served,
   "ssl-redirect": served,
   "use-regex": served,
@@ -177,7 +177,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "upstream-hash-by-subset": served,
   "upstream-hash-by-subset-size": served,
   "upstream-vhost": served,
-  "use-port-in-redirects": missing("ports are named in redirects where they are not the usual ones", no),
+  "use-port-in-redirects": served,
   "x-forwarded-prefix": served,
   // Names of former versions, which are still on live objects.
   "secure-backends": gone,

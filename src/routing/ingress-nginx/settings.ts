@@ -40,6 +40,9 @@ export interface NginxSettings {
   readonly sslRedirect: boolean;
   readonly forceSslRedirect: boolean;
   readonly redirectCode: number;
+  /** Redirects to https have the slash at the end of what was asked for. */
+  readonly keepsSlash: boolean;
+  readonly portInRedirects: boolean;
   readonly redirect?: { readonly url: Template; readonly status: number };
   readonly wwwRedirect: boolean;
   readonly aliases: readonly string[];
@@ -238,6 +241,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     sslRedirect: value("ssl-redirect", booleanOf, true, "ssl-redirect"),
     forceSslRedirect: value("force-ssl-redirect", booleanOf, false, "force-ssl-redirect"),
     redirectCode: redirectCodes.find((code) => String(code) === options["http-redirect-code"]?.trim()) ?? 308,
+    keepsSlash: value("preserve-trailing-slash", booleanOf, false),
+    portInRedirects: value("use-port-in-redirects", booleanOf, false),
     ...(target ? { redirect: { url: target, status } } : {}),
     wwwRedirect: value("from-to-www-redirect", booleanOf, false),
     aliases: value("server-alias", aliasesOf, []),

@@ -17,6 +17,8 @@ import { listOf, type ServiceUrl, ValueFault } from "./values.ts";
 
 export interface NginxInput {
   readonly options: NginxOptions;
+  /** Port for https as clients see it. Default: 443. */
+  readonly httpsPort?: number;
   /** By `namespace/name`. */
   readonly service: (key: string) => Service | undefined;
   readonly secret: (key: string) => Secret | undefined;
@@ -110,7 +112,7 @@ const everything: NginxAbilities = { certificates: true, passthrough: true };
  * with a slash at its end sends requests without it there; empty segments of a path do not count. `ingresses` is oldest first.
  */
 export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxInput): Map<Ingress, Reading> {
-  const { options, memory = createNginxMemory(), abilities = everything } = input;
+  const { options, httpsPort = 443, memory = createNginxMemory(), abilities = everything } = input;
   const said = JSON.stringify(options);
   if (memory.options !== said) {
     memory.options = said;
@@ -140,7 +142,7 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
   const readings = new Map<Ingress, Reading>();
   for (const draft of drafts) {
     const known = memory.readings.get(draft);
-    const reading = recall(known, ask, (asked) => finish(draft, options, abilities, asked));
+    const reading = recall(known, ask, (asked) => finish(draft, { options, httpsPort, abilities }, asked));
     if (reading !== known) memory.readings.set(draft, reading);
     readings.set(draft.ingress, reading.value);
   }
@@ -267,7 +269,7 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
 
 const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}`;
 
-function finish(draft: Draft, options: NginxOptions, abilities: NginxAbilities, ask: Ask): Reading {
+function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort" | "abilities">, ask: Ask): Reading {
   const { ingress, settings, reading } = draft;
   const { object } = reading;
   const backends = [...reading.backends];
@@ -275,9 +277,8 @@ function finish(draft: Draft, options: NginxOptions, abilities: NginxAbilities, 
   // A canary has no routes of its own.
   if (settings.canary) return { object, hosts: [], routes: [], backends, problems };
   const context: RuleContext = {
+    ...general,
     draft,
-    options,
-    abilities,
     ask,
     problems,
     extra: new Map(),
@@ -386,6 +387,7 @@ const annotationField = (name: string): string => `metadata.annotations[nginx.in
 interface RuleContext {
   readonly draft: Draft;
   readonly options: NginxOptions;
+  readonly httpsPort: number;
   readonly abilities: NginxAbilities;
   /** Who says which certificates clients must show. */
   readonly guard: Draft | undefined;
@@ -455,7 +457,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
 
 /** In the order of nginx's phases: redirects, limits, who may, and what is changed on the way to the backend. */
 function filtersOf(raw: Route, context: RuleContext): Filter[] {
-  const { draft, options, ask, problems } = context;
+  const { draft, options, ask, problems, httpsPort } = context;
   const { ingress, settings } = draft;
   const filters: Filter[] = [];
   const id = raw.id;
@@ -470,7 +472,12 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   const added = generalFields(options["add-headers"], literalField, ask);
   if (added.length > 0) filters.push(fieldsFilter("answer", "set", added));
   if (settings.forceSslRedirect || (settings.sslRedirect && ask("secure", raw.host)))
-    filters.push({ type: "SslRedirect", status: settings.redirectCode });
+    filters.push({
+      type: "SslRedirect",
+      status: settings.redirectCode,
+      ...(settings.portInRedirects ? { port: httpsPort } : {}),
+      ...(settings.keepsSlash ? {} : { cutSlash: true }),
+    });
   const certificates = certificateFilters(raw, context);
   if (certificates === undefined) return closed("auth-tls-secret");
   filters.push(...certificates);
@@ -594,10 +601,12 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
 }
 
 /** The target of a redirect: a path alone stays one only where that is asked for. */
-function located(url: Template, { relativeRedirects }: NginxSettings): Template {
+function located(url: Template, { relativeRedirects, portInRedirects }: NginxSettings): Template {
   const [first = ""] = url;
   const local = typeof first === "string" && first.startsWith("/");
-  return local && !relativeRedirects ? [{ variable: "scheme" }, "://", { variable: "host" }, ...url] : url;
+  return local && !relativeRedirects
+    ? [{ variable: "scheme" }, "://", { variable: portInRedirects ? "http_host" : "host" }, ...url]
+    : url;
 }
 
 /** The fields of a ConfigMap of the Ingress's own namespace; `undefined`, with a problem, where they cannot be had. */

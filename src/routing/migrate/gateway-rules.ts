@@ -129,6 +129,8 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
         case "SslRedirect":
           ssl = filter.status;
           said.push("/.well-known/acme-challenge/ is sent to https too");
+          if (filter.cutSlash) said.push("a redirect to https keeps the slash at the end of the path");
+          if (filter.port !== undefined) said.push("a redirect to https names a port only where it is not 443");
           break;
         case "UrlRedirect": {
           const redirect: RouteFilterSpec = { type: "RequestRedirect", requestRedirect: redirectOf(filter, said) };

@@ -296,7 +296,8 @@ function written(ingresses: readonly Ingress[]) {
 }
 
 test("Gateway API objects lead requests as the Ingresses do", () => {
-  const secured = annotated("secured", {}, rule("tls.test", ["Prefix", "/", "a"], ["Exact", "/x", "b"]));
+  const keeping = { "preserve-trailing-slash": "true" };
+  const secured = annotated("secured", keeping, rule("tls.test", ["Prefix", "/", "a"], ["Exact", "/x", "b"]));
   secured.spec.tls = [{ hosts: ["tls.test"], secretName: "tls" }];
   const { objects, probes, model } = written([
     secured,
@@ -329,6 +330,16 @@ test("what the Gateway API cannot say is told, and a guard is never lost", () =>
   expect(left).toEqual(["Ingress ns/asked", "Ingress ns/captures", "Ingress ns/range"]);
   expect(objects.routes.map(({ metadata }) => metadata.name)).toEqual(["prefix"]);
   expect(probes.differences.some(({ is, object }) => object === "Ingress ns/range" && is.startsWith("404"))).toBe(true);
+});
+
+test("a redirect to https keeps its slash, which is told and seen", () => {
+  const { objects, probes } = written([
+    annotated("cut", { "force-ssl-redirect": "true" }, rule("a.test", ["Prefix", "/", "a"])),
+  ]);
+  expect(objects.notes.map(({ message }) => message).join()).toContain("keeps the slash");
+  expect(probes.differences).toContainEqual(
+    expect.objectContaining({ was: "308 to https://a.test", is: "308 to https://a.test/" }),
+  );
 });
 
 test("a canary becomes rules by header and cookie, and weights", () => {

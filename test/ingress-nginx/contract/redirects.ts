@@ -11,10 +11,33 @@ export function redirectsContract(made: Fixture): void {
     await ingress("web", {}, [{}], { tls });
     const reply = await get("/a%20b?c=d");
     expect([reply.status, reply.headers.location]).toEqual([308, "https://shop.test/a%20b?c=d"]);
-    expect((await get("/a/")).headers.location).toBe("https://shop.test/a/");
     expect((await seen("/a", { tls: {} })).url).toBe("/a");
     await ingress("web", { "ssl-redirect": "false" }, [{}], { tls });
     expect((await seen("/a")).url).toBe("/a");
+  });
+
+  test("preserve-trailing-slash: a redirect to https has none at its end, unless it is asked for", async () => {
+    const { ingress, get } = await lab(made);
+    const where = async (path: string) => (await get(path)).headers.location;
+    await ingress("web", { "force-ssl-redirect": "true" });
+    expect(await where("/a/")).toBe("https://shop.test/a");
+    expect(await where("/a//?b=/")).toBe("https://shop.test/a/?b=");
+    expect(await where("/")).toBe("https://shop.test");
+    await ingress("web", { "force-ssl-redirect": "true", "preserve-trailing-slash": "true" });
+    expect(await where("/a/")).toBe("https://shop.test/a/");
+    expect(await where("/")).toBe("https://shop.test/");
+  });
+
+  test("use-port-in-redirects: the port for https, and that of the Host header", async () => {
+    const { ingress, get } = await lab(made, ["web"], { ports: { http: 8080, https: 8443 } });
+    const where = async (path: string) => (await get(path, { host: "shop.test:8080" })).headers.location;
+    for (const use of ["true", "false"]) {
+      const port = use === "true" ? ":8443" : "";
+      await ingress("web", { "force-ssl-redirect": "true", "use-port-in-redirects": use });
+      expect(await where("/a?b")).toBe(`https://shop.test${port}/a?b`);
+      await ingress("web", { "permanent-redirect": "/else", "use-port-in-redirects": use });
+      expect(await where("/a")).toBe(`http://shop.test${use === "true" ? ":8080" : ""}/else`);
+    }
   });
 
   test("Strict-Transport-Security is told over TLS only, as ingress-nginx does unless told otherwise", async () => {

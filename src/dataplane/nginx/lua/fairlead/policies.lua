@@ -171,7 +171,10 @@ function apply.SslRedirect(filter, state)
   local found = state.found
   -- Whoever asks for a certificate must find the way in clear.
   if template.scheme(found) == "https" or find(found.path, "/.well-known/acme-challenge/", 1, true) == 1 then return nil end
-  return redirect(filter.status, "https://" .. found.host .. found.path .. found.query)
+  local port = filter.port and ":" .. filter.port or ""
+  local rest = found.path .. found.query
+  if filter.cutSlash then rest = gsub(rest, "/$", "") end
+  return redirect(filter.status, "https://" .. found.host .. port .. rest)
 end
 
 function apply.UrlRedirect(filter, state)
