@@ -7,7 +7,7 @@ import {
   type ListenerSpec,
   type ParentRef,
 } from "../gateway/types.ts";
-import { certificatesOf, type HostRoutes, type Listener, type Route, type RoutingModel } from "../model.ts";
+import { certificatesOf, type HostRoutes, type Listener, type Route, type RoutingModel, streamsOf } from "../model.ts";
 import { textOf } from "../owner.ts";
 import { type HttpRule, NotWritable, ruleOf, type RuleLookups } from "./gateway-rules.ts";
 
@@ -38,7 +38,7 @@ const [mostRules, mostListeners] = [16, 64];
 const apiVersion = `${gatewayGroup}/v1`;
 
 /**
- * The Gateway API's objects that mean what the routes of Ingresses mean, as far as it can say it. Certificates stay in their namespaces:
+ * The Gateway API's objects that mean what the routes of Ingresses mean, as far as it can say it. Connections that are no HTTP are left out. Certificates stay in their namespaces:
  * each has a ListenerSet there. A route that would lose a guard is left out.
  */
 export function gatewayObjects(model: RoutingModel, target: GatewayTarget, lookups: RuleLookups): GatewayObjects {
@@ -120,6 +120,15 @@ export function gatewayObjects(model: RoutingModel, target: GatewayTarget, looku
       "-to-https",
     );
   }
+  // No TCPRoute, TLSRoute or UDPRoute is written.
+  for (const listener of model.listeners)
+    for (const { owner } of streamsOf(listener))
+      notes.push({
+        object: textOf(owner.object),
+        field: owner.field,
+        kind: "left out",
+        message: `connections to port ${listener.port} (${listener.protocol}) are in no object: keep what says so here, or write a route by hand`,
+      });
   const gateway: Gateway = {
     apiVersion,
     kind: "Gateway",

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Deployment, Ingress, Secret } from "../../kube/index.ts";
 import { type HttpMatchSpec, translateGateways } from "../gateway/index.ts";
+import type { StreamServices } from "../ingress-nginx/index.ts";
 import { type IngressInput, translateIngresses, type Translation } from "../ingress.ts";
 import { outcomeOf } from "../outcome.ts";
 import { ingress, ingressClass, rule, service, to } from "../testing.ts";
@@ -25,7 +26,11 @@ const secret: Secret = {
   data: { "tls.crt": "eA==", "tls.key": "eA==" },
 };
 
-function translated(ingresses: readonly Ingress[], options: Record<string, string> = {}): Translation {
+function translated(
+  ingresses: readonly Ingress[],
+  options: Record<string, string> = {},
+  streams: readonly StreamServices[] = [],
+): Translation {
   const input: IngressInput = {
     ingresses,
     classes: [ingressClass("ours", { controller: "nginx" })],
@@ -34,7 +39,7 @@ function translated(ingresses: readonly Ingress[], options: Record<string, strin
     secret: (key) => (key === "ns/tls" ? secret : undefined),
     inspect: () => undefined,
     controllerName: "",
-    nginx: { controllers: ["nginx"], options },
+    nginx: { controllers: ["nginx"], options, streams },
     ports: { http: 80, https: 443 },
   };
   return translateIngresses(input);
@@ -340,6 +345,18 @@ test("a redirect to https keeps its slash, which is told and seen", () => {
   expect(probes.differences).toContainEqual(
     expect.objectContaining({ was: "308 to https://a.test", is: "308 to https://a.test/" }),
   );
+});
+
+test("ports for TCP and UDP are in no object, and that is told", () => {
+  const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "tcp", namespace: "ns" } };
+  const { model } = translated([ingress("all", { defaultBackend: to("d") })], {}, [
+    { transport: "TCP", configMap: { ...configMap, data: { "5432": "ns/a:80" } } },
+  ]);
+  const target = { namespace: "default", name: "ingress", className: "ours" };
+  const { notes } = gatewayObjects(model, target, { pool: (key) => model.pools.get(key), portNumber: () => 80 });
+  expect(notes.filter(({ kind }) => kind === "left out")).toEqual([
+    expect.objectContaining({ object: "ConfigMap ns/tcp", field: "data[5432]", kind: "left out" }),
+  ]);
 });
 
 test("a canary becomes rules by header and cookie, and weights", () => {
