@@ -218,7 +218,7 @@ export const basics: Readonly<Record<string, readonly KubectlCase[]>> = {
   "pods and logs": [
     k("apply -f -", [/^pod\/single created$/m], { input: pod }),
     k("wait -n kt --for=condition=Ready pod/single --timeout=60s", [/^pod\/single condition met$/m]),
-    k("logs single -n kt", [/answers HTTP on /]),
+    k("logs single -n kt", [/answers HTTP on /], { soon: true }),
     k("logs single -n kt --tail=1 --timestamps", [/^\d{4}-\d\d-\d\dT[\d:.]+Z /]),
     k("logs deployment/web -n kt --tail=1", [/./], {}),
     k("logs -n kt -l app=single --prefix", [/^\[pod\/single\/echo\] /m]),
