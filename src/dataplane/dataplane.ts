@@ -36,6 +36,7 @@ export type Feature =
   | "RateLimit"
   | "ConnectionLimit"
   | "BodyLimit"
+  | "AnswerRate"
   | "ErrorPages"
   | "SessionCookie"
   | "HashBalancing"

@@ -19,6 +19,7 @@ type Pools = ReadonlyMap<string, Pool>;
 
 /** What a route can be served without: its own limits take the place of the route's, and the refusal says so. All else keeps requests out. */
 export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
+  "AnswerRate",
   "BodyLimit",
   "ConnectTimeout",
   "ReadTimeout",

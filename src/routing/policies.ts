@@ -149,6 +149,8 @@ export type PolicyFilter =
    * for nothing: each request begins a trace.
    */
   | { readonly type: "Tracing"; readonly on: boolean; readonly trust: boolean }
+  /** An answer's body is sent with so many bytes in a second; not the first `after` of it. */
+  | { readonly type: "AnswerRate"; readonly bytes: number; readonly after: number }
   /** 413 beyond so many bytes. */
   | { readonly type: "BodyLimit"; readonly bytes: number }
   /** Answers with these codes are replaced by those of `pool`, which is told of the request in header fields. */

@@ -58,7 +58,10 @@ test("what behaves the same is said, with 0; what does not, with 1; and what can
   const same = await file("same.yaml", ingress("web", { "proxy-body-size": "8m" }, "/"));
   const whole = await migrate("-f", same);
   expect([whole.code, whole.stdout]).toEqual([0, expect.stringContaining("1 will behave the same")]);
-  const other = await file("other.yaml", ingress("api", { "limit-rate": "5", "server-snippet": "deny all;" }, "/"));
+  const other = await file(
+    "other.yaml",
+    ingress("api", { "proxy-next-upstream-tries": "5", "server-snippet": "deny all;" }, "/"),
+  );
   const { code, stdout } = await migrate("-f", same, "-f", other, "-o", "json");
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toMatchObject({
@@ -67,7 +70,7 @@ test("what behaves the same is said, with 0; what does not, with 1; and what can
         object: "Ingress shop/api",
         verdict: "refused",
         annotations: [
-          { name: "limit-rate", verdict: "differs" },
+          { name: "proxy-next-upstream-tries", verdict: "differs" },
           { name: "server-snippet", verdict: "refused" },
         ],
       },

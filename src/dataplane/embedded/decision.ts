@@ -26,6 +26,7 @@ import { changedFields, withoutBody } from "./changes.ts";
 import { renderRewrite, type RenderedRewrite } from "./answer-rewrite.ts";
 import { judgeCertificate, type ShownCertificate } from "./client-certificate.ts";
 import type { Guards } from "./guards.ts";
+import type { AnswerRate } from "./answer-pace.ts";
 import { type Applied, applyPolicy, verdictOf } from "./policies.ts";
 
 /** What is done with a request that has found its route. */
@@ -43,6 +44,8 @@ export interface Decision {
   readonly responseFields: readonly Field[];
   /** Pools that get a copy. */
   readonly mirrors: readonly Copy[];
+  /** What is sent to the client in a second. */
+  readonly rate?: AnswerRate;
   readonly timeouts: Timeouts;
   readonly retry?: Retry;
   /** What decided on it, for what comes later. */
@@ -114,6 +117,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const responseFields: Field[] = [];
   const rewrites: RenderedRewrite[] = [];
   const mirrorTo: MirrorFilter[] = [];
+  let rate: AnswerRate | undefined;
   let { headers } = request;
   const applied: Applied = {
     path: found.path,
@@ -143,6 +147,9 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         return undefined;
       case "ResponseHeaders":
         responseChanges.push(filter.changes);
+        return undefined;
+      case "AnswerRate":
+        rate = filter;
         return undefined;
       case "AnswerRewrite":
         rewrites.push(renderRewrite(filter, facts));
@@ -242,6 +249,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     rewrites,
     responseFields,
     mirrors: mirrorTo.map((filter) => copyOf(filter, target, headers)),
+    ...(rate ? { rate } : {}),
     timeouts: rule.timeouts,
     ...(rule.retry ? { retry: rule.retry } : {}),
     facts,

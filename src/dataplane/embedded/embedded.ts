@@ -49,6 +49,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   "CleartextHTTP2",
   ...annotationFeatures,
+  "AnswerRate",
   "BalanceAlgorithm",
   "ProxyProtocol",
   "ListenerAddress",

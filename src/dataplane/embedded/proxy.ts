@@ -25,6 +25,7 @@ import { forwardedFor, type TrustedForwarders } from "./forwarded.ts";
 import { hasField, headerObject, requestHeaders, responseHeaders } from "./headers.ts";
 import type { Guards } from "./guards.ts";
 import type { Limits } from "./limits.ts";
+import { bytesNow, waitFor } from "./answer-pace.ts";
 import { type Mirror, openMirror } from "./mirror.ts";
 import type { Finished } from "../finished.ts";
 import type { Traced } from "../tracing/span.ts";
@@ -355,6 +356,8 @@ export function serve(
       if (mirror) mirrors.push(mirror);
     }
     if (timeouts.request) after(timeouts.request, () => giveUp());
+    /** When the first of an answer was sent that is held to a rate. */
+    let paced: number | undefined;
     const tried = new Set<Upstream>(earlier?.upstream ? [earlier.upstream] : []);
     let attempts = earlier ? 1 : 0;
     attempt(earlier && answers.unreachable);
@@ -464,14 +467,7 @@ export function serve(
         },
         onResponseData(current, chunk) {
           if (ignored || replaced) return;
-          bytes += chunk.length;
-          if (sink.write(chunk)) return;
-          current.pause();
-          watchIdle(request, true, limits.clientIdle);
-          response.once("drain", () => {
-            watchIdle(request, false, limits.clientIdle);
-            current.resume();
-          });
+          if (!send(chunk, () => current.resume())) current.pause();
         },
         onResponseEnd(current) {
           if (!settle()) return;
@@ -493,6 +489,32 @@ export function serve(
           else failed(upstream, error, id);
         },
       };
+    }
+
+    /** Sends what has come; false where nothing more may come before `resume`. */
+    function send(chunk: Buffer, resume: () => void): boolean {
+      const { rate } = routed;
+      let now = chunk.length;
+      if (rate) {
+        paced ??= performance.now();
+        now = Math.min(now, bytesNow(rate, bytes, performance.now() - paced));
+      }
+      const rest = chunk.subarray(now);
+      const further = (): void => {
+        if (rest.length === 0 || send(rest, resume)) resume();
+      };
+      bytes += now;
+      if (now > 0 && !sink.write(chunk.subarray(0, now))) {
+        watchIdle(request, true, limits.clientIdle);
+        response.once("drain", () => {
+          watchIdle(request, false, limits.clientIdle);
+          further();
+        });
+        return false;
+      }
+      if (rest.length === 0) return true;
+      if (rate) after(waitFor(rate, rest.length), further);
+      return false;
     }
 
     function answerHeaders(raw: Buffer[], status: number): string[] {

@@ -455,6 +455,7 @@ function policyRow(filter: PolicyFilter): RowValue {
     case "StrictTransport":
     case "SslRedirect":
     case "Tracing":
+    case "AnswerRate":
     case "BodyLimit":
       return { ...filter };
     default:

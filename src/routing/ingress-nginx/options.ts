@@ -35,6 +35,8 @@ export const servedOptions = [
   "opentelemetry-trust-incoming-span",
   "proxy-cookie-domain",
   "proxy-cookie-path",
+  "limit-rate",
+  "limit-rate-after",
 ] as const;
 
 /** What clients or backends see when it is not what ingress-nginx makes of it. */
@@ -73,8 +75,6 @@ const seen: Readonly<Record<string, string>> = {
   "allow-backend-server-header": "what a backend says of itself in Server is passed on",
   "proxy-next-upstream": "what was surely not processed is sent to another endpoint",
   "generate-request-id": "X-Request-ID is kept when harmless, else made",
-  "limit-rate": "answers are sent as fast as the client takes them",
-  "limit-rate-after": "answers are sent as fast as the client takes them",
   "proxy-add-original-uri-header": "X-Original-Uri is not added",
   "otlp-collector-host": "where spans go is said by --tracing-endpoint URL, of OTLP over HTTP (port 4318)",
   "otlp-collector-port": "where spans go is said by --tracing-endpoint URL, of OTLP over HTTP (port 4318)",
@@ -129,8 +129,6 @@ const same: Readonly<Record<string, RegExp>> = {
   "ssl-reject-handshake": no,
   "allow-cross-namespace-resources": no,
   "allow-backend-server-header": yes,
-  "limit-rate": /^0$/,
-  "limit-rate-after": /^0$/,
   "proxy-add-original-uri-header": no,
   "enable-modsecurity": no,
   "enable-owasp-modsecurity-crs": no,

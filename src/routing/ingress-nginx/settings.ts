@@ -77,6 +77,8 @@ export interface NginxSettings {
   readonly limits: readonly { readonly requests: number; readonly seconds: number }[];
   readonly connections?: number;
   readonly burst: number;
+  /** Bytes of an answer in a second, and those before it is held to that. */
+  readonly answerRate?: { readonly bytes: number; readonly after: number };
   readonly exempt: readonly string[];
   readonly affinity?: Affinity;
   readonly hashBy?: Template;
@@ -284,6 +286,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     limits: [...(rps > 0 ? [{ requests: rps, seconds: 1 }] : []), ...(rpm > 0 ? [{ requests: rpm, seconds: 60 }] : [])],
     ...(connections > 0 ? { connections } : {}),
     burst,
+    ...readAnswerRate(),
     exempt: value(exemptName, rangesOf, []),
     ...(affinityOn ? { affinity: readAffinity() } : {}),
     ...(hashBy ? { hashBy, ...(inSubset ? { hashSubset: subsetSize } : {}) } : {}),
@@ -362,6 +365,13 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       ...(headers === undefined ? {} : { headers }),
       alwaysCookies: value("auth-always-set-cookie", booleanOf, false, "global-auth-always-set-cookie"),
     };
+  }
+
+  /** In kilobytes, 0 for no limit. */
+  function readAnswerRate(): Pick<NginxSettings, "answerRate"> {
+    const read = (name: string): number => value(name, (text) => integerOf(text, 0, 4_000_000), 0, name) * 1024;
+    const [bytes, after] = [read("limit-rate"), read("limit-rate-after")];
+    return bytes === 0 ? {} : { answerRate: { bytes, after } };
   }
 
   function readAnswerRewrites(): AnswerRewrite[] {

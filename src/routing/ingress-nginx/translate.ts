@@ -501,6 +501,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   }
   filters.push(...settings.answerRewrites);
   if (settings.bodyBytes > 0) filters.push({ type: "BodyLimit", bytes: settings.bodyBytes });
+  if (settings.answerRate) filters.push({ type: "AnswerRate", ...settings.answerRate });
   for (const { requests, seconds } of settings.limits)
     filters.push({
       type: "RateLimit",

@@ -184,6 +184,9 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
         case "BodyLimit":
           if (filter.bytes !== 1 << 20) said.push("proxy-body-size is lost: there is no such limit");
           break;
+        case "AnswerRate":
+          said.push("limit-rate is lost: there is no such filter");
+          break;
         case "Tracing":
           said.push("opentelemetry annotations are lost: there is no such filter");
           break;

@@ -53,7 +53,7 @@ test("each annotation is judged, and an Ingress by the worst of its own", () => 
   const { ingresses, options } = assessed(
     [
       annotated("a", { "proxy-body-size": "8m", "proxy-buffering": "on" }, rule("a.test", ["Prefix", "/", "a"])),
-      annotated("b", { "limit-rate": "5" }, rule("b.test", ["Prefix", "/", "a"])),
+      annotated("b", { "proxy-next-upstream-tries": "5" }, rule("b.test", ["Prefix", "/", "a"])),
       annotated("c", { "server-snippet": "x;" }, rule("c.test", ["Prefix", "/", "a"])),
       annotated("d", { "proxy-read-timeout": "soon" }, rule("d.test", ["Prefix", "/", "a"])),
       annotated("e", {}, rule("e.test", ["Prefix", "/", "a"])),

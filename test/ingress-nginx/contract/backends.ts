@@ -255,6 +255,25 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     },
   );
 
+  needs("AnswerRate")("limit-rate and limit-rate-after: an answer takes its time, and comes as a whole", async () => {
+    const kept = { "limit-rate": "10", "limit-rate-after": "20" };
+    const body = Buffer.alloc(48 << 10, "0123456789abcdef").toString();
+    for (const [annotations, nginxOptions] of [
+      [kept, {}],
+      [{}, kept],
+      [{ "limit-rate": "0" }, kept],
+    ] as const) {
+      const { ingress, cluster, get } = await lab(made, [], { nginxOptions });
+      cluster.service("web", [await made.backend("web", (_request, response) => response.end(body))]);
+      await ingress("web", annotations);
+      // 48k, of which 20k are free and 10k are a second's worth at once: what is left takes about another one.
+      const answer = get("/");
+      const paced = !("limit-rate" in annotations && annotations["limit-rate"] === "0");
+      if (paced) expect(await Promise.race([answer, sleep(500, "not yet")])).toBe("not yet");
+      expect((await answer).body).toBe(body);
+    }
+  });
+
   test("configuration-snippet: header fields and redirects are read, and nothing else", async () => {
     const { ingress, get } = await lab(made);
     await ingress("web", {

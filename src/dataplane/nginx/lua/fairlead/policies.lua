@@ -186,6 +186,9 @@ function apply.RegexRewrite(filter, state)
   state.path = rewritten(filter, state.path)
 end
 
+-- nginx holds an answer to a rate only where it buffers it, and here none is: the refusal says so.
+function apply.AnswerRate() end
+
 function apply.BodyLimit(filter)
   local length = tonumber(ngx.var.http_content_length)
   if length and length > filter.bytes then return { status = 413 } end
