@@ -186,7 +186,7 @@ function apply.RegexRewrite(filter, state)
   state.path = rewritten(filter, state.path)
 end
 
--- nginx holds an answer to a rate only where it buffers it, and here none is: the refusal says so.
+-- Not done here: the refusal says so.
 function apply.AnswerRate() end
 
 function apply.BodyLimit(filter)
