@@ -51,15 +51,16 @@ describe.skipIf(noVipLab)(`${addresses} addresses on ${nodes} nodes${noVipLab ? 
     for (const node of others) {
       expect((now.get(node) ?? []).filter((address) => left.has(address)).length, node).toBeGreaterThan(0);
     }
-    // The heirs hold more than their share of all nodes now. That is no reason to move anything: longer than one waits who would give some up.
-    // A node that gets no processor for 0.3 s loses addresses too, but gives none up.
+    // The heirs hold more than their share of all nodes now, which is no reason to move anything.
+    // Those that are left may even out once what they have got; they do not give it to each other again and again.
     const givenUp = async () => {
       const logs = await Promise.all(others.map((node) => lab.log(node)));
       return logs.map((log) => log.split("gives some up").length - 1);
     };
     const givenUpBefore = await givenUp();
     await sleep(20_000);
-    expect(await givenUp()).toEqual(givenUpBefore);
+    const again = (await givenUp()).map((count, i) => count - (givenUpBefore[i] ?? 0));
+    expect(Math.max(...again)).toBeLessThanOrEqual(1);
     await inherited();
     await lab.rejoin(dead);
   });

@@ -29,7 +29,7 @@ export const defects: Readonly<Record<string, readonly Defect[]>> = {
         test(
           suites,
           "vip-spread",
-        )("each node holds its share, within a fifth, and what a dead one leaves goes to all others"),
+        )("each node holds its share, within a fifth, and what a dead one leaves goes to all others and stays there"),
         keepalived("NAT, PROXY and an address alone, from a ConfigMap that is made later; each told where it is"),
       ],
     },
