@@ -46,6 +46,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HTTPRouteResponseHeaderModification",
   "HTTPRouteSchemeRedirect",
   ...annotationFeatures,
+  "AnswerRate",
 ]);
 
 /** The same where nginx has no modules for streams. */

@@ -52,7 +52,7 @@ describe("configurationText", () => {
     const text = (authorities: string): string =>
       configurationText({
         ...settings,
-        listeners: [{ ...first, checked: [{ authorities, kind: "full", slot: "b3" }] } as NginxListener],
+        listeners: [{ ...first, ways: [{ authorities, kind: "full", slot: "b3" }] } as NginxListener],
       });
     expect(text("0a1b")).toContain("proxy_ssl_trusted_certificate /run/fairlead/nginx/private/authorities-0a1b.pem;");
     expect(text("0a1b")).toContain('location = "/\u0001full/c0a1b/b3"');

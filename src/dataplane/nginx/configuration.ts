@@ -20,17 +20,19 @@ export interface NginxListener {
   readonly asking?: boolean;
   /** Codes of answers that others take the place of, one text for each rule that names some: `404,503`. */
   readonly errorSets?: readonly string[];
-  /** Requests to endpoints whose certificates are checked. */
-  readonly checked?: readonly CheckedRequests[];
+  /** Requests for which there is a location of their own. */
+  readonly ways?: readonly Way[];
   /** Its port is a server's for streams, which leads here by a Unix socket. */
   readonly inside?: boolean;
 }
 
-/** By whom endpoints are checked is said by a location: one for each way in which such requests are passed on. */
-export interface CheckedRequests {
-  /** `Authorities.id` */
-  readonly authorities: string;
+/** By whom endpoints are checked, and whether answers have a rate, is said by a location: one for each way in which such requests are passed on. */
+export interface Way {
   readonly kind: "full" | "h2c" | "mirrored";
+  /** `Authorities.id`, where endpoints are checked. */
+  readonly authorities?: string;
+  /** Answers have a rate: never where endpoints speak HTTP/2, since nginx holds such answers to none. */
+  readonly paced?: boolean;
   /** One of the listener's `errorSets`, for `full` only. */
   readonly errors?: string;
   /** `bodySlot`; absent: no limit of their own. */
@@ -118,7 +120,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent tracestate parent".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent tracestate parent rate after".split(
     " ",
   );
 
@@ -298,7 +300,7 @@ function upstreams(limits: Limits): string[] {
 }
 
 function serverText(listener: NginxListener, settings: NginxSettings, paths: Layout): string {
-  const { id, places, secure, clientPort, limited = false, asking = false, errorSets = [], checked = [] } = listener;
+  const { id, places, secure, clientPort, limited = false, asking = false, errorSets = [], ways = [] } = listener;
   const { inside = false } = listener;
   const program = (module: string, call: string): string => `require("fairlead.${module}").${call}`;
   const server = "add_header Server $fl_server always;";
@@ -334,11 +336,22 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
     const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
     return `proxy_intercept_errors on; ${pages.join(" ")} ${texts.full}`;
   };
-  const checkedPlace = ({ authorities, kind, errors, slot }: CheckedRequests): string => {
+  const wayPlace = ({ authorities, kind, paced, errors, slot }: Way): string => {
     const module = kind === "h2c" ? "grpc" : "proxy";
-    const name = `${kind}${errors === undefined ? "" : `/e${errors.replaceAll(",", "-")}`}/c${word(authorities)}`;
-    const check = `${module}_ssl_verify on; ${module}_ssl_verify_depth 9; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`;
-    const text = `${check} ${errors === undefined ? texts[kind] : withPages(errors)}`;
+    const name = [
+      kind,
+      ...(errors === undefined ? [] : [`e${errors.replaceAll(",", "-")}`]),
+      ...(authorities === undefined ? [] : [`c${word(authorities)}`]),
+      ...(paced ? ["r"] : []),
+    ].join("/");
+    const text = [
+      authorities === undefined
+        ? ""
+        : `${module}_ssl_verify on; ${module}_ssl_verify_depth 9; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`,
+      // What is not buffered goes as fast as it comes; buffers are those of `proxy_buffers`, and never files.
+      paced ? "proxy_buffering on; limit_rate $fl_rate; limit_rate_after $fl_after;" : "",
+      errors === undefined ? texts[kind] : withPages(errors),
+    ].join(" ");
     return slot === undefined
       ? place(name, text)
       : place(
@@ -374,7 +387,7 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
     ...sized("full", texts.full),
     ...sized("h2c", texts.h2c),
     ...errorSets.flatMap((set) => sized(`full/e${set.replaceAll(",", "-")}`, withPages(set))),
-    ...checked.map(checkedPlace),
+    ...ways.map(wayPlace),
     ...[...new Set(["503", ...errorSets.flatMap((set) => set.split(","))])].map(
       (code) =>
         `location = ${inner(`error/${code}`)} { internal; rewrite_by_lua_block { ${program("full", `page("${whole(Number(code))}")`)} }

@@ -1,12 +1,12 @@
 import { gather, type Listener, type Pool, routesOfHost, type RoutingModel, streamsOf } from "../../routing/index.ts";
 import { gatherHosts } from "../hosts.ts";
 import { authoritiesOf } from "./authorities.ts";
-import { bodySlot, type CheckedRequests, type NginxListener } from "./configuration.ts";
+import { bodySlot, type NginxListener, type Way } from "./configuration.ts";
 import { errorSet } from "./rows.ts";
 import type { NginxStream } from "./stream-configuration.ts";
 
 /** What routes of a listener want of nginx's configuration itself: few things, that seldom change. */
-export type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets" | "checked">> &
+export type ListenerText = Required<Pick<NginxListener, "limited" | "asking" | "errorSets" | "ways">> &
   Pick<NginxStream, "told" | "ends"> & {
     /** Clients may speak HTTP/2 without TLS: a Gateway's routes lead to endpoints that do. */
     readonly http2: boolean;
@@ -16,25 +16,26 @@ export const plainListener: ListenerText = {
   limited: false,
   asking: false,
   errorSets: [],
-  checked: [],
+  ways: [],
   told: false,
   ends: false,
   http2: false,
 };
 
-/** Sets of error codes, or ways to endpoints that are checked, that one port may have; beyond it those of the past are forgotten. */
+/** Sets of error codes, or ways of requests, that one port may have; beyond it those of the past are forgotten. */
 const most = 32;
 
 /** What a host's routes want, whoever the endpoints are. */
 const wishesOf = gatherHosts((host) => {
   const sets: string[] = [];
-  let limited = false;
+  let [limited, paced] = [false, false];
   for (const { rule } of routesOfHost(host))
     for (const filter of rule.filters) {
       limited ||= filter.type === "BodyLimit";
+      paced ||= filter.type === "AnswerRate";
       if (filter.type === "ErrorPages") sets.push(errorSet(filter.codes));
     }
-  return limited || sets.length > 0 ? { limited, sets } : undefined;
+  return limited || paced || sets.length > 0 ? { limited, paced, sets } : undefined;
 });
 
 const sendsOf = gatherHosts((host) =>
@@ -46,6 +47,7 @@ const sendsOf = gatherHosts((host) =>
     return {
       pools: keys.flatMap((key) => key ?? []),
       mirrors: filters.some(({ type }) => type === "Mirror"),
+      paced: rule.filters.some(({ type }) => type === "AnswerRate"),
       // The last one counts.
       ...(pages.length === 0 ? {} : { errors: pages.at(-1) ?? "" }),
       ...(bytes.length === 0 ? {} : { slot: bodySlot(Math.min(...bytes)) }),
@@ -57,6 +59,7 @@ const sendsOf = gatherHosts((host) =>
 interface Sends {
   readonly pools: readonly string[];
   readonly mirrors: boolean;
+  readonly paced: boolean;
   readonly errors?: string;
   readonly slot?: string;
 }
@@ -64,20 +67,21 @@ interface Sends {
 /** What a listener wants now, and what it has wanted: it stays while the port is open, so that no change takes it from under a request. */
 export function textFor(listener: Listener, pools: RoutingModel["pools"], before: ListenerText): ListenerText {
   let { limited } = before;
-  let leadsToHttp2 = false;
+  let [leadsToHttp2, paced] = [false, false];
   const sets = new Set<string>();
-  const checked = new Set<string>();
+  const ways = new Set<string>();
   const trusting = checkedPools(pools);
   const speaking = http2Pools(pools);
   for (const wishes of wishesOf(listener)) {
     limited ||= wishes.limited;
+    paced ||= wishes.paced;
     for (const set of wishes.sets) sets.add(set);
   }
-  if (trusting.size + speaking.size > 0)
+  if (paced || trusting.size + speaking.size > 0)
     for (const sends of sendsOf(listener))
       for (const each of sends) {
         leadsToHttp2 ||= each.pools.some((key) => speaking.has(key));
-        for (const own of checkedBy(each, trusting)) checked.add(JSON.stringify(own));
+        for (const way of waysOf(each, trusting, speaking)) ways.add(JSON.stringify(way));
       }
   const servers = [...listener.servers.values()];
   const ofGateway = servers.some((server) => server.kind === "http" && server.hosts.semantics === "Gateway");
@@ -92,10 +96,10 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
     limited,
     asking: before.asking || servers.some(({ tls }) => tls?.clients !== undefined),
     errorSets: kept(sets, before.errorSets),
-    checked: kept(
-      checked,
-      before.checked.map((each) => JSON.stringify(each)),
-    ).map((text) => JSON.parse(text) as CheckedRequests),
+    ways: kept(
+      ways,
+      before.ways.map((each) => JSON.stringify(each)),
+    ).map((text) => JSON.parse(text) as Way),
     told: streams.length > 0 && streams.every((key) => pools.get(key)?.proxyProtocol === 1),
     http2: before.http2 || (listener.protocol === "HTTP" && ofGateway && leadsToHttp2),
     ends: before.ends || (listener.protocol === "HTTPS" ? proves : tls && listener.protocol === "TLS"),
@@ -103,31 +107,30 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
 }
 
 /** Pools whose endpoints are checked, with whom by. */
-const checkedPools = gather<string, Pool, { readonly authorities: string; readonly h2c: boolean }>(
-  ({ protocol, tls }) => {
-    const authorities = tls && !tls.unverified ? authoritiesOf(tls) : undefined;
-    return authorities && { authorities: authorities.id, h2c: protocol === "h2c" };
-  },
+const checkedPools = gather<string, Pool, string>(({ tls }) =>
+  tls && !tls.unverified ? authoritiesOf(tls)?.id : undefined,
 );
 
 /** Those that speak HTTP/2. */
 const http2Pools = gather<string, Pool, true>(({ protocol }) => (protocol === "h2c" ? true : undefined));
 
-/** The ways in which requests of a rule go to endpoints that are checked. */
-function checkedBy(
-  { pools, mirrors, errors, slot }: Sends,
+/** The ways of a rule's requests that want a location of their own. */
+function waysOf(
+  { pools, mirrors, paced, errors, slot }: Sends,
   trusting: ReturnType<typeof checkedPools>,
-): CheckedRequests[] {
+  speaking: ReturnType<typeof http2Pools>,
+): Way[] {
   return pools.flatMap((key) => {
-    const pool = trusting.get(key);
-    if (!pool) return [];
-    const { authorities, h2c } = pool;
-    const kinds: CheckedRequests[] = h2c
-      ? [{ authorities, kind: "h2c" }]
+    const h2c = speaking.has(key);
+    const authorities = trusting.get(key);
+    const own = { ...(authorities === undefined ? {} : { authorities }), ...(paced && !h2c ? { paced } : {}) };
+    if (Object.keys(own).length === 0) return [];
+    const kinds: Way[] = h2c
+      ? [{ kind: "h2c", ...own }]
       : [
-          { authorities, kind: "full", ...(errors === undefined ? {} : { errors }) },
-          ...(mirrors ? [{ authorities, kind: "mirrored" as const }] : []),
+          { kind: "full", ...own, ...(errors === undefined ? {} : { errors }) },
+          ...(mirrors ? [{ kind: "mirrored" as const, ...own }] : []),
         ];
-    return kinds.flatMap((kind) => (slot === undefined ? [kind] : [kind, { ...kind, slot }]));
+    return kinds.flatMap((way) => (slot === undefined ? [way] : [way, { ...way, slot }]));
   });
 }

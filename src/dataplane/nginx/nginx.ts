@@ -378,7 +378,7 @@ export function startNginx(options: NginxOptions): DataPlane {
 
   /** Files of authorities that the configuration names; each is there before, and never changes. */
   async function writeAuthorities(paths: Layout, listeners: readonly NginxListener[]): Promise<void> {
-    const named = new Set(listeners.flatMap(({ checked = [] }) => checked.map(({ authorities }) => authorities)));
+    const named = new Set(listeners.flatMap(({ ways = [] }) => ways.flatMap(({ authorities }) => authorities ?? [])));
     for (const { tls } of model.pools.values()) {
       const found = tls && !tls.unverified ? authoritiesOf(tls) : undefined;
       if (!found || !named.delete(found.id)) continue;

@@ -274,6 +274,26 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     }
   });
 
+  needs("AnswerRate")(
+    "limit-rate beside a copy, own pages for errors and a limit of bodies: what is large comes whole",
+    async () => {
+      const { ingress, cluster, get } = await lab(made, []);
+      const body = "0123456789abcdef".repeat(1 << 16);
+      cluster.service("web", [await made.backend("web", (_request, response) => response.end(body))]);
+      cluster.service("else", [await made.backend("else", (_request, response) => response.end())]);
+      for (const beside of [
+        { "custom-http-errors": "418", "default-backend": "else" },
+        { "mirror-target": "http://else.shop.svc.cluster.local$request_uri" },
+      ]) {
+        await ingress("web", { "limit-rate": "700", "proxy-body-size": "1k", ...beside });
+        // Without a size said before it, a body has a way of its own.
+        const answer = get("/", { method: "POST", headers: { "transfer-encoding": "chunked" }, body: "hello" });
+        expect(await Promise.race([answer, sleep(200, "not yet")])).toBe("not yet");
+        expect((await answer).body === body).toBe(true);
+      }
+    },
+  );
+
   test("configuration-snippet: header fields and redirects are read, and nothing else", async () => {
     const { ingress, get } = await lab(made);
     await ingress("web", {

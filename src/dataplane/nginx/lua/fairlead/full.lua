@@ -116,6 +116,11 @@ function _M.prepare(found, pick, fits)
     if pool.authorities then where = "/c" .. pool.authorities end
   end
   local changed = found.changed or state.path ~= found.path
+  local rate = pool.protocol ~= "h2c" and state.rate
+  if rate then
+    var.fl_rate, var.fl_after = rate.bytes, rate.after
+    where = where .. "/r"
+  end
   if not fits then where = where .. "/" .. route.bodySlot end
   if pool.protocol == "h2c" then
     if changed or where ~= "" or state.authorize or pool.tls or #state.places > 0 then

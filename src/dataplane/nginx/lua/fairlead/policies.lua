@@ -186,8 +186,10 @@ function apply.RegexRewrite(filter, state)
   state.path = rewritten(filter, state.path)
 end
 
--- Not done here: the refusal says so.
-function apply.AnswerRate() end
+-- Its location holds the answer to it.
+function apply.AnswerRate(filter, state)
+  state.rate = filter
+end
 
 function apply.BodyLimit(filter)
   local length = tonumber(ngx.var.http_content_length)
