@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { allowsOrigin, changedPath, type Cors, corsFields, type Redirect, redirectLocation } from "./filters.ts";
+import {
+  allowsOrigin,
+  changedPath,
+  type Cors,
+  corsFields,
+  corsFieldsEverywhere,
+  type Redirect,
+  redirectLocation,
+} from "./filters.ts";
 import type { PathMatch } from "./model.ts";
 
 const prefix = (value: string): PathMatch => ({ type: "Prefix", value });
@@ -102,5 +110,28 @@ describe("cross-origin rules", () => {
 
   test("another origin is told nothing", () => {
     expect(corsFields(cors({}), "https://evil.com", asked)).toEqual([]);
+  });
+
+  test("everywhere: an asterisk stays one with credentials, and without an origin", () => {
+    const open = cors({ allowOrigins: ["*"], allowCredentials: true, everywhere: true });
+    for (const origin of [undefined, "https://evil.com"])
+      expect(corsFieldsEverywhere(open, origin)).toEqual([
+        { name: "access-control-allow-origin", value: "*" },
+        { name: "access-control-allow-credentials", value: "true" },
+        { name: "access-control-allow-methods", value: "GET, PUT" },
+        { name: "access-control-allow-headers", value: "x-a" },
+        { name: "access-control-max-age", value: "60" },
+        { name: "access-control-expose-headers", value: "x-b" },
+      ]);
+  });
+
+  test("everywhere: in an origin it is one label", () => {
+    const some = cors({ allowOrigins: ["https://*.bar.com"], everywhere: true });
+    expect(corsFieldsEverywhere(some, "https://a.bar.com")).toContainEqual({
+      name: "access-control-allow-origin",
+      value: "https://a.bar.com",
+    });
+    for (const origin of [undefined, "https://b.a.bar.com", "https://bar.com"])
+      expect(corsFieldsEverywhere(some, origin)).toEqual([]);
   });
 });

@@ -31,6 +31,11 @@ export interface Cors {
   readonly allowCredentials: boolean;
   /** Seconds. */
   readonly maxAge: number;
+  /**
+   * As ingress-nginx has it: the fields stand in every answer, the proxy's own too; any OPTIONS is answered; all origins are `*` even where
+   * credentials are allowed, so that browsers send none; and `*` in an origin is one label.
+   */
+  readonly everywhere?: true;
 }
 
 /** What is done to a request on its way, or instead of it. */
@@ -112,7 +117,7 @@ export function sslLocation(
   return `https://${host}${port === undefined ? "" : `:${port}`}${rest}`;
 }
 
-/** True when an origin is allowed. `https://*.example.com` covers one or more labels (GEP-1767). */
+/** True when an origin is allowed. `https://*.example.com` covers one or more labels (GEP-1767), or one where `everywhere` says so. */
 export function allowsOrigin(cors: Cors, origin: string): boolean {
   return cors.allowOrigins.some((allowed) => {
     if (allowed === "*" || allowed === origin) return true;
@@ -121,6 +126,7 @@ export function allowsOrigin(cors: Cors, origin: string): boolean {
     const [before, after] = [allowed.slice(0, star).toLowerCase(), allowed.slice(star + 1).toLowerCase()];
     const lower = origin.toLowerCase();
     const middle = lower.slice(before.length, lower.length - after.length);
+    if (cors.everywhere && !/^[a-z0-9-]+$/.test(middle)) return false;
     return (
       lower.length > before.length + after.length &&
       lower.startsWith(before) &&
@@ -129,6 +135,23 @@ export function allowsOrigin(cors: Cors, origin: string): boolean {
       (/^[a-z0-9.-]+$/.test(middle) || (after === "" && /^[a-z0-9.-]+(?::\d+)?$/.test(middle)))
     );
   });
+}
+
+/** Header fields that every answer gets where `everywhere` says so; none when there is no origin that is allowed. */
+export function corsFieldsEverywhere(cors: Cors, origin: string | undefined): Field[] {
+  const all = cors.allowOrigins.includes("*");
+  if (!all && (origin === undefined || !allowsOrigin(cors, origin))) return [];
+  return [
+    { name: "access-control-allow-origin", value: all ? "*" : (origin ?? "") },
+    ...(all ? [] : [{ name: "vary", value: "Origin" }]),
+    ...(cors.allowCredentials ? [{ name: "access-control-allow-credentials", value: "true" }] : []),
+    { name: "access-control-allow-methods", value: cors.allowMethods.join(", ") },
+    { name: "access-control-allow-headers", value: cors.allowHeaders.join(", ") },
+    { name: "access-control-max-age", value: String(cors.maxAge) },
+    ...(cors.exposeHeaders.length > 0
+      ? [{ name: "access-control-expose-headers", value: cors.exposeHeaders.join(", ") }]
+      : []),
+  ];
 }
 
 /**

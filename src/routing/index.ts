@@ -4,6 +4,7 @@ export {
   allowsOrigin,
   changedPath,
   corsFields,
+  corsFieldsEverywhere,
   redirectLocation,
   type Cors,
   type Field,

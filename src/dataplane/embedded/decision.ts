@@ -6,6 +6,7 @@ import {
   changedPath,
   cookieOf,
   corsFields,
+  corsFieldsEverywhere,
   type ExternalAuth,
   type Field,
   type Filter,
@@ -199,6 +200,12 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         return undefined;
       case "Cors": {
         const origin = request.header("origin");
+        if (filter.cors.everywhere) {
+          const fields = corsFieldsEverywhere(filter.cors, origin);
+          if (request.method === "OPTIONS" && fields.length > 0) return { status: 204, text: "", fields };
+          responseFields.push(...fields);
+          return undefined;
+        }
         if (origin === undefined) return undefined;
         const method = request.header("access-control-request-method");
         if (request.method === "OPTIONS" && method !== undefined) {

@@ -391,7 +391,7 @@ end
 
 local function wellknown(scheme) return scheme == "https" and 443 or 80 end
 
-local function allows_origin(origins, origin)
+local function allows_origin(origins, origin, one_label)
   local lower = origin:lower()
   for _, allowed in ipairs(origins) do
     if allowed == "*" or allowed == origin then return true end
@@ -403,7 +403,11 @@ local function allows_origin(origins, origin)
       local before, after = low:sub(1, star - 1), low:sub(star + 1)
       if #lower > #before + #after and lower:sub(1, #before) == before and lower:sub(#lower - #after + 1) == after then
         local middle = lower:sub(#before + 1, #lower - #after)
-        if middle:match("^[a-z0-9.-]+$") or (after == "" and middle:match("^[a-z0-9.-]+:%d+$")) then return true end
+        if one_label then
+          if middle:match("^[a-z0-9-]+$") then return true end
+        elseif middle:match("^[a-z0-9.-]+$") or (after == "" and middle:match("^[a-z0-9.-]+:%d+$")) then
+          return true
+        end
       end
     end
   end
@@ -438,6 +442,21 @@ local function cors_fields(part, origin, method, headers)
   if contains(exposed, "*") then
     if not credentials then say("access-control-expose-headers", "*") end
   else say("access-control-expose-headers", table.concat(exposed, ", ")) end
+  return out
+end
+
+-- The same for every answer; none when there is no origin that is allowed.
+local function cors_fields_everywhere(part, origin)
+  local all = contains(part[2], "*")
+  if not all and not (origin and allows_origin(part[2], origin, true)) then return {} end
+  local out = { "access-control-allow-origin", all and "*" or origin }
+  local function say(name, value) out[#out + 1] = name out[#out + 1] = value end
+  if not all then say("vary", "Origin") end
+  if part[6] == "1" then say("access-control-allow-credentials", "true") end
+  say("access-control-allow-methods", table.concat(part[3], ", "))
+  say("access-control-allow-headers", table.concat(part[4], ", "))
+  say("access-control-max-age", part[7])
+  if #part[5] > 0 then say("access-control-expose-headers", table.concat(part[5], ", ")) end
   return out
 end
 
@@ -499,19 +518,21 @@ local function serve(txn, item, request, tag)
       state.path = changed_path(state.path, part[3], part[4], matched)
       if part[2] ~= "" then http:req_set_header("host", part[2]) end
     elseif kind == "cors" then
-      local origin = header(request, "origin")
-      if origin then
-        local method = header(request, "access-control-request-method")
-        if request.method == "OPTIONS" and method then
-          -- Fields of its own: no rule of the configuration could make this answer.
-          local reply = txn:reply({ status = 204 })
-          local fields = cors_fields(part, origin, method, header(request, "access-control-request-headers") or "")
-          for i = 1, #fields, 2 do reply:add_header(fields[i], fields[i + 1]) end
-          reply:add_header("cache-control", "no-store")
-          txn:done(reply)
-          return true
-        end
-        own = cors_fields(part, origin)
+      local origin, method = header(request, "origin"), header(request, "access-control-request-method")
+      local fields
+      if part[8] == "1" then
+        own = cors_fields_everywhere(part, origin)
+        if request.method == "OPTIONS" and #own > 0 then fields = own end
+      elseif origin and request.method == "OPTIONS" and method then
+        fields = cors_fields(part, origin, method, header(request, "access-control-request-headers") or "")
+      elseif origin then own = cors_fields(part, origin) end
+      if fields then
+        -- Fields of its own: no rule of the configuration could make this answer.
+        local reply = txn:reply({ status = 204 })
+        for i = 1, #fields, 2 do reply:add_header(fields[i], fields[i + 1]) end
+        reply:add_header("cache-control", "no-store")
+        txn:done(reply)
+        return true
       end
     elseif kind == "no" then
       stop(txn, 500)

@@ -394,8 +394,18 @@ function filterRow(filter: Filter): Row {
     case "Rewrite":
       return ["rewrite", filter.hostname ?? "", ...(filter.path ? [filter.path.type, filter.path.value] : [])];
     case "Cors": {
-      const { allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAge } = filter.cors;
-      return ["cors", allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials ? 1 : 0, maxAge];
+      const { allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAge, everywhere } =
+        filter.cors;
+      return [
+        "cors",
+        allowOrigins,
+        allowMethods,
+        allowHeaders,
+        exposeHeaders,
+        allowCredentials ? 1 : 0,
+        maxAge,
+        everywhere ? 1 : 0,
+      ];
     }
     case "RegexRewrite":
     case "TemplateHeaders":

@@ -120,6 +120,9 @@ export interface NginxSettings {
 
 const redirectCodes: readonly number[] = [301, 302, 303, 307, 308];
 
+/** What `cors-allow-origin` may have in its list; anything else allows nobody. */
+const origin = /^(?:null|[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:\*\.)?[A-Za-z0-9.-]+(?::\d+)?)$/;
+
 const corsDefaults = {
   methods: "GET, PUT, POST, DELETE, PATCH, OPTIONS",
   headers:
@@ -396,8 +399,11 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   function readCors(): Cors {
     const list = (name: string, fallback: string): string[] =>
       value(name, (text) => listOf(fieldValueOf(text)), listOf(fallback));
+    const said = list("cors-allow-origin", "*");
+    const origins = said.length === 0 || said.includes("*") ? ["*"] : said.filter((each) => origin.test(each));
     return {
-      allowOrigins: list("cors-allow-origin", "*"),
+      everywhere: true,
+      allowOrigins: origins,
       allowMethods: list("cors-allow-methods", corsDefaults.methods),
       allowHeaders: list("cors-allow-headers", corsDefaults.headers),
       exposeHeaders: list("cors-expose-headers", ""),

@@ -173,9 +173,15 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
           }
           break;
         }
-        case "Cors":
-          result.push({ type: "CORS", cors: filter.cors });
+        case "Cors": {
+          const { everywhere: _, ...cors } = filter.cors;
+          const all = cors.allowOrigins.includes("*");
+          // The Gateway API names the very origin where credentials are allowed: that would let in whom browsers keep out now.
+          result.push({ type: "CORS", cors: all ? { ...cors, allowCredentials: false } : cors });
+          if (!all && cors.allowOrigins.some((origin) => origin.includes("*")))
+            said.push("an asterisk in cors-allow-origin is one label with ingress-nginx, and one or more here");
           break;
+        }
         case "Mirror": {
           const pool = lookups.pool(filter.pool);
           if (pool) result.push({ type: "RequestMirror", requestMirror: { backendRef: serviceRef(pool) } });

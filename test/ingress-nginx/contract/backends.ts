@@ -135,6 +135,55 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     ).toBeUndefined();
   });
 
+  test("enable-cors: who is allowed, as ingress-nginx reads its list", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    const allowed = async (list: string, origin?: string): Promise<string | undefined> => {
+      await ingress("web", { "enable-cors": "true", ...(list === "" ? {} : { "cors-allow-origin": list }) });
+      const { headers } = await get("/", { headers: origin === undefined ? {} : { origin } });
+      return headers["access-control-allow-origin"];
+    };
+    // All stays `*`: with credentials that is nobody to a browser, and the origin itself would be everybody.
+    for (const list of ["", "*", "*, a.test", "   "])
+      for (const origin of [undefined, "https://evil.test"])
+        expect([list, await allowed(list, origin)]).toEqual([list, "*"]);
+    const some = "a.test:8080, http://*.b.test:8080, app://c, ,http://d.test,";
+    for (const origin of ["http://x-1.b.test:8080", "app://c", "http://d.test"])
+      expect(await allowed(some, origin)).toBe(origin);
+    for (const origin of [
+      undefined,
+      "a.test:8080",
+      "http://a.test:8080",
+      "http://x.y.b.test:8080",
+      "http://b.test:8080",
+      "http://x.b.test",
+      "http://d.test:80",
+      "http://d-test",
+    ])
+      expect([origin, await allowed(some, origin)]).toEqual([origin, undefined]);
+    // What an answer of the proxy's own says, a script may read too.
+    cluster.secret("users", { auth: "ann:{PLAIN}secret" });
+    await ingress("web", { "enable-cors": "true", "auth-type": "basic", "auth-secret": "users" });
+    const { status, headers } = await get("/");
+    expect([status, headers["access-control-allow-origin"]]).toEqual([401, "*"]);
+  });
+
+  test("enable-cors: OPTIONS is answered for who is allowed, and is the backend's for others; all answers have the same fields", async () => {
+    const { ingress, get, seen } = await lab(made);
+    await ingress("web", { "enable-cors": "true", "cors-allow-methods": "POST, GET", "cors-max-age": "200" });
+    for (const headers of [{}, { origin: "https://a.test" }])
+      for (const method of ["OPTIONS", "GET"]) {
+        const reply = await get("/", { method, headers });
+        expect(reply.status).toBe(method === "GET" ? 200 : 204);
+        expect(reply.headers).toMatchObject({
+          "access-control-allow-methods": "POST, GET",
+          "access-control-max-age": "200",
+        });
+      }
+    await ingress("web", { "enable-cors": "true", "cors-allow-origin": "https://a.test" });
+    const foreign = { origin: "https://b.test", "access-control-request-method": "PUT" };
+    expect((await seen("/", { method: "OPTIONS", headers: foreign })).method).toBe("OPTIONS");
+  });
+
   test("enable-cors: which methods, header fields and credentials", async () => {
     const { ingress, get } = await lab(made);
     await ingress("web", {

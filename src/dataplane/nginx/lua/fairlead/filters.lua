@@ -94,7 +94,11 @@ local function allows(cors, origin)
       local length = #before + #after
       if #low > length and sub(low, 1, #before) == before and (after == "" or sub(low, -#after) == after) then
         local middle = sub(low, #before + 1, #low - #after)
-        if find(middle, "^[a-z0-9.-]+$") or (after == "" and find(middle, "^[a-z0-9.-]+:%d+$")) then return true end
+        if cors.everywhere then
+          if find(middle, "^[a-z0-9-]+$") then return true end
+        elseif find(middle, "^[a-z0-9.-]+$") or (after == "" and find(middle, "^[a-z0-9.-]+:%d+$")) then
+          return true
+        end
       end
     end
   end
@@ -137,9 +141,30 @@ local function cors_fields(cors, origin, preflight)
   return fields
 end
 
+-- Fields for every answer; none when there is no origin that is allowed.
+local function cors_fields_everywhere(cors, origin)
+  local all = has_all(cors.allowOrigins)
+  if not all and not (origin and allows(cors, origin)) then return {} end
+  local fields = { { "access-control-allow-origin", all and "*" or origin } }
+  local function say(name, value) fields[#fields + 1] = { name, value } end
+  if not all then say("vary", "Origin") end
+  if cors.allowCredentials then say("access-control-allow-credentials", "true") end
+  say("access-control-allow-methods", table.concat(cors.allowMethods, ", "))
+  say("access-control-allow-headers", table.concat(cors.allowHeaders, ", "))
+  say("access-control-max-age", tostring(cors.maxAge))
+  if #cors.exposeHeaders > 0 then say("access-control-expose-headers", table.concat(cors.exposeHeaders, ", ")) end
+  return fields
+end
+
 local function cross_origin(filter, state)
   local var = ngx.var
   local origin = var.http_origin
+  if filter.cors.everywhere then
+    local fields = cors_fields_everywhere(filter.cors, origin)
+    if var.request_method == "OPTIONS" and #fields > 0 then return { status = 204, fields = fields } end
+    for _, field in ipairs(fields) do state.fields[#state.fields + 1] = field end
+    return nil
+  end
   if not origin then return nil end
   local method = var.http_access_control_request_method
   if var.request_method == "OPTIONS" and method then
