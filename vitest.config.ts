@@ -12,6 +12,7 @@ export default defineConfig({
           testTimeout: 20_000,
           // One process for many files: three times as fast. No test may leave anything global behind.
           isolate: false,
+          maxWorkers: 2,
         },
       },
       {

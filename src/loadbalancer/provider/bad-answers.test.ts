@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { createProvider as createAws } from "../aws/index.ts";
 import { converge, type Convergence } from "./converge.ts";
 import {
@@ -80,16 +80,21 @@ const faults: readonly (readonly [string, Answer])[] = [
   ["entities of its own", say('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')],
 ];
 
-let server: Server;
-let url = "";
-let fault: Answer = say("");
-let login: ReadonlyMap<string, Said> = new Map();
-/** What is answered but for the login; undefined: the fault. */
-let known: (asked: Asked) => Said | undefined = () => undefined;
-const writes: string[] = [];
+/** What the other side says. */
+interface OtherSide {
+  /** To the login, by path or, with AWS, action. */
+  readonly login: (url: string) => ReadonlyMap<string, Said>;
+  /** To all but the login; undefined: the fault. */
+  readonly known: (asked: Asked) => Said | undefined;
+  readonly fault: Answer;
+  /** Where to say how it is stopped. */
+  readonly onEnd: (stop: () => void) => void;
+}
 
-beforeAll(async () => {
-  server = createServer((request, response) => {
+/** An other side for the test that asks for it: its URL, and what has been written there. */
+async function startOtherSide({ login, known, fault, onEnd }: OtherSide): Promise<{ url: string; writes: string[] }> {
+  const writes: string[] = [];
+  const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
@@ -98,7 +103,7 @@ beforeAll(async () => {
       const [, action] = /^Action=(\w+)/.exec(body) ?? [];
       const asked = { method, path, ...(action === undefined ? {} : { action }) };
       const isLogin = /login|token/.test(path) || /^(?:Describe|Assume)/.test(action ?? "");
-      const said = login.get(action ?? path) ?? known(asked);
+      const said = logins.get(action ?? path) ?? known(asked);
       if (said) return say(said.body, said.status, said.headers)(response, request, body);
       if (method !== "GET" && !isLogin) writes.push(`${method} ${path}`);
       return fault(response, request, body);
@@ -106,12 +111,14 @@ beforeAll(async () => {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => {
-  server.closeAllConnections();
-  server.close();
-});
+  onEnd(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const logins = login(url);
+  return { url, writes };
+}
 
 /** The password, also as HTTP's basic authentication has it, and lines of the key. */
 const secrets = [
@@ -162,12 +169,13 @@ const cases = everyProvider.flatMap((subject) => [
   ...(subject.login("http://x").size > 0 ? [{ ...subject, when: "after its login", isLate: true }] : []),
 ]);
 
-describe.each(cases)("$name is told $when", ({ create, desired, login: loginOf, isLate }) => {
-  test.each(faults)("%s", async (what, answer) => {
-    login = isLate ? loginOf(url) : new Map();
-    known = () => undefined;
-    fault = answer;
-    writes.length = 0;
+const nothingKnown = () => undefined;
+
+// Beside each other: a quarter of them waits for what never comes.
+describe.concurrent.each(cases)("$name is told $when", ({ create, desired, login, isLate }) => {
+  test.for(faults)("%s", async ([what, fault], { onTestFinished: onEnd }) => {
+    const other = { login: isLate ? login : () => new Map<string, Said>(), known: nothingKnown, fault, onEnd };
+    const { url, writes } = await startOtherSide(other);
     const result = await converge(create(url, patience(what, 250)), desired, signal);
     isTold(result);
     expect(result.state).toBe("failed");
@@ -180,14 +188,11 @@ describe.each(cases)("$name is told $when", ({ create, desired, login: loginOf, 
 const costly = new Set(["17 MiB", "a hundred thousand lists in each other", "a body that never ends"]);
 
 // Nothing exists, and that is said as it should be: the first that is made, and all after it, are answered so.
-describe.each(everyProvider)(
+describe.concurrent.each(everyProvider)(
   "$name is told when it makes something",
-  ({ create, desired, login: loginOf, nothing }) => {
-    test.each(faults.filter(([what]) => !costly.has(what)))("%s", async (what, answer) => {
-      login = loginOf(url);
-      known = nothing;
-      fault = answer;
-      writes.length = 0;
+  ({ create, desired, login, nothing }) => {
+    test.for(faults.filter(([what]) => !costly.has(what)))("%s", async ([what, fault], { onTestFinished: onEnd }) => {
+      const { url, writes } = await startOtherSide({ login, known: nothing, fault, onEnd });
       const result = await converge(create(url, patience(what, 600)), desired, signal);
       isTold(result);
       expect(result.addresses ?? []).toEqual([]);

@@ -39,14 +39,15 @@ export async function renderOnce(
   return parseGoTemplate(options.template)(templateData({ ...options, services, slices }).data);
 }
 
-/** Milliseconds between two reloads: changes that come together are one. */
+/** Milliseconds that changes are waited for that come together, and at least between the beginnings of two reloads. */
 const pause = 500;
 /** Milliseconds that a reload command may take. */
 const patience = 60_000;
 
 /**
  * Configures another balancer as service-loadbalancer's plugins did: the template is filled in with all Services, and when it says something else
- * than the file, the file is replaced and the command run. A command that fails is run again, less and less often. Throws TemplateError.
+ * than the file, the file is replaced and the command run: at most twice a second, whatever asks for it. A command that fails is run again, less
+ * and less often. Throws TemplateError.
  */
 export function startPlugin(options: PluginOptions): Plugin {
   const { client, informers, manifest, commands, signal, clock } = options;
@@ -57,6 +58,7 @@ export function startPlugin(options: PluginOptions): Plugin {
   let unserved: string | undefined = "the cluster's Services are not served yet";
   /** The balancer has been told of the file as it is. */
   let isTold = false;
+  let reloadedAt = -Infinity;
   let told = new Set<string>();
 
   function render(): string {
@@ -74,6 +76,8 @@ export function startPlugin(options: PluginOptions): Plugin {
   }
 
   async function serve(): Promise<void> {
+    const rest = reloadedAt + pause - clock.now();
+    if (rest > 0) await clock.sleep(rest, signal);
     try {
       const text = render();
       const before = await readFile(manifest.config, "utf8").catch(() => undefined);
@@ -83,6 +87,7 @@ export function startPlugin(options: PluginOptions): Plugin {
         isTold = false;
       }
       if (!isTold) {
+        reloadedAt = clock.now();
         // Whoever runs this has written the command: it is theirs, and no text of a Service is in it.
         await runOrThrow(commands, "sh", ["-c", manifest.reloadCmd], { timeout: patience });
         isTold = true;
