@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ClientValidation, Filter, HostRoutes, Owner, Pool, Route, RoutingModel } from "../../routing/index.ts";
-import { refusedBy } from "./capabilities.ts";
+import { capabilitiesOf, isPaced, refusedBy } from "./capabilities.ts";
 
 const owner: Owner = { object: { kind: "Ingress", namespace: "a", name: "web" }, field: "" };
 
@@ -102,5 +102,14 @@ describe("what a route asks for, and this HAProxy cannot do", () => {
     expect(refusedBy(model)).toEqual([{ route: "guarded.test", feature: "ClientCertificate" }]);
     // Nobody is served there anyway.
     expect(refused(modelOf([], {}, { mode: "AllowValidOnly", ...unreadable }))).toEqual([]);
+  });
+
+  test("answers have a rate from HAProxy 2.7 on", () => {
+    const model = modelOf([{ type: "AnswerRate", bytes: 1024, after: 0 }]);
+    expect([isPaced(model), isPaced(modelOf([]))]).toEqual([true, false]);
+    const told = [206, 207, 300].map((version) =>
+      refusedBy(model, capabilitiesOf(version)).map(({ feature }) => feature),
+    );
+    expect(told).toEqual([["AnswerRate"], [], []]);
   });
 });

@@ -10,7 +10,7 @@ import {
   type StreamRoute,
   streamsOf,
 } from "../../routing/index.ts";
-import type { CommandRunner } from "../../system/index.ts";
+import { type CommandRunner, CommandError } from "../../system/index.ts";
 import { basicFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
@@ -81,9 +81,26 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "MergedSlashes",
 ]);
 
+/** The same from HAProxy 2.7 on, which holds answers to a rate. */
+const capabilitiesWithRates: ReadonlySet<Feature> = new Set([...capabilities, "AnswerRate"]);
+
+/** What an HAProxy of this version can do, `major * 100 + minor`. */
+export function capabilitiesOf(version: number): ReadonlySet<Feature> {
+  return version >= 207 ? capabilitiesWithRates : capabilities;
+}
+
+/** Whether a route's answers have a rate. */
+export function isPaced({ listeners }: RoutingModel): boolean {
+  return listeners.some((listener) => pacedHosts(listener).length > 0);
+}
+
+const pacedHosts = gatherHosts((host) =>
+  [...routesOfHost(host)].some(({ rule }) => rule.filters.some(({ type }) => type === "AnswerRate")) ? true : undefined,
+);
+
 /** The routes of a model that are not served, with what is missing. */
-export function refusedBy(model: RoutingModel): Refusal[] {
-  const refused = refusalsOf(model, capabilities);
+export function refusedBy(model: RoutingModel, can = capabilities): Refusal[] {
+  const refused = refusalsOf(model, can);
   for (const listener of model.listeners) {
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });
@@ -182,8 +199,24 @@ export async function missingHaproxy(commands: CommandRunner): Promise<string | 
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );
   if (typeof said !== "string") return `${said.message}: ${remedy}`;
-  const [, major = "0", minor = "0"] = /HAProxy version (\d+)\.(\d+)/.exec(said) ?? [];
-  if (Number(major) * 100 + Number(minor) < 206) return `HAProxy ${major}.${minor} is too old: ${remedy}`;
+  const version = versionIn(said);
+  if (version < 206) return `HAProxy ${Math.trunc(version / 100)}.${version % 100} is too old: ${remedy}`;
   if (!/\+LUA|USE_LUA=1/.test(said)) return `this HAProxy has no Lua: ${remedy}`;
   return undefined;
+}
+
+/** `major * 100 + minor`; 0 where it is not said. */
+function versionIn(said: string): number {
+  const [, major = "0", minor = "0"] = /HAProxy version (\d+)\.(\d+)/.exec(said) ?? [];
+  return Number(major) * 100 + Number(minor);
+}
+
+/** Version of a program, as `capabilitiesOf` takes it; 0 where it does not start. */
+export async function versionOf(commands: CommandRunner, program = "haproxy"): Promise<number> {
+  try {
+    return versionIn((await commands.run(program, ["-v"])).stdout);
+  } catch (error) {
+    if (error instanceof CommandError) return 0;
+    throw error;
+  }
 }

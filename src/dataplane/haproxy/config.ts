@@ -47,6 +47,8 @@ export interface ConfigInput {
   readonly reports?: boolean;
   /** Requests are traced. */
   readonly tracing?: TraceSettings;
+  /** Answers of some routes have a rate: HAProxy 2.7 or newer. */
+  readonly paced?: boolean;
 }
 
 /** What cannot be a word of the configuration. It means a fault of this program: no text of a user's is ever one. */
@@ -224,6 +226,8 @@ export function configText(input: ConfigInput): string {
       else for (const fd of fds) say(`bind fd@${fd}`, ...secure);
       if (clients.requires) say("tcp-request session reject unless { ssl_c_used } { ssl_c_verify 0 }");
     }
+    // For every request there is, if only to be passed by: not where no route asks for it.
+    if (input.paced) say("filter bwlim-out fl_pace default-limit 1g default-period 1s");
     const trusting = input.trusted.length > 0;
     const { tracing } = input;
     if (tracing) for (const words of traceRules(tracing)) line(...words);
@@ -334,6 +338,10 @@ export function configText(input: ConfigInput): string {
     say(`http-response lua.connection_answer if ${odd("res")}`);
     say("http-response set-header server fairlead unless { res.hdr(server) -m found }");
     say("http-response lua.answer if { var(txn.answer) -m found }");
+    if (input.paced) {
+      say("http-response lua.pace if { var(txn.paced) -m found }");
+      say("http-response set-bandwidth-limit fl_pace limit var(txn.pace) period 1s if { var(txn.pace) -m found }");
+    }
     say("use_backend %[var(txn.slot)]");
   }
 

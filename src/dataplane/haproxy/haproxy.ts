@@ -1,6 +1,6 @@
 import { derive, type Listener, type Pool, type Route } from "../../routing/index.ts";
-import { type Clock, type Logger, systemClock, whenAborted } from "../../system/index.ts";
-import type { BoundListener, Configuration, DataPlane } from "../dataplane.ts";
+import { type Clock, type Logger, systemClock, systemCommands, whenAborted } from "../../system/index.ts";
+import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { createLines, createReports, indexModel, type ReportOptions } from "../reports.ts";
@@ -8,7 +8,7 @@ import { selfSigned } from "../self-signed.ts";
 import { type ListenAddresses, listOf, openPort, type OpenPort, type Sockets, systemSockets } from "../sockets.ts";
 import { keptOut } from "../features.ts";
 import { type Authorities, authoritiesOf, clientTrustOf, needsStart, trustOf } from "./authorities.ts";
-import { capabilities, refusedBy } from "./capabilities.ts";
+import { capabilities, capabilitiesOf, isPaced, refusedBy, versionOf } from "./capabilities.ts";
 import { certificatesFor, type CertificateList, createPems, demandOf, pemOf } from "./certificates.ts";
 import { configText, errorPages, files, type Frontend } from "./config.ts";
 import { findUser, openDirectory, type PlaneDirectory } from "./directory.ts";
@@ -83,7 +83,19 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let instance: Instance | undefined;
   let sync: Sync | undefined;
   /** What the configuration of `instance` has: a later one that failed to start is no part of it. */
-  let serving = { ports: "", demands: "", asks: false, declared: "", socket: "", tags: [] as readonly string[] };
+  let serving = {
+    ports: "",
+    demands: "",
+    asks: false,
+    paced: false,
+    declared: "",
+    socket: "",
+    tags: [] as readonly string[],
+  };
+  /** What this HAProxy can do: known with the first model. */
+  let can: ReadonlySet<Feature> | undefined;
+  /** A route has asked for a rate of its answers. It stays: to take it away would cost another process. */
+  let paced = false;
   let generation = 0;
   let retired = false;
   /** Processes that end, with how each goes on following, until HAProxy refuses. */
@@ -250,6 +262,7 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       drained: handoverGrace,
       ...(options.threads === undefined ? {} : { threads: options.threads }),
       reports: reports !== undefined,
+      paced,
       ...(reports?.tracing ? { tracing: reports.tracing } : {}),
     });
     await own.write(files.config(path), config);
@@ -266,7 +279,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     instance = started;
     state = next;
     const tags = frontends.map(({ tag }) => tag);
-    serving = { socket, tags, ports: shapeOf(ports), declared: JSON.stringify(slots.declared), ...demandsOf(ports) };
+    const declared = JSON.stringify(slots.declared);
+    serving = { socket, tags, ports: shapeOf(ports), declared, paced, ...demandsOf(ports) };
     const others = [...draining.keys(), ...(before ? [before.instance] : [])].map(({ pid }) => pid);
     const written: Written = { pid: started.pid, socket, config: files.config(path), others };
     await own.write(pidFile(path), JSON.stringify(written));
@@ -374,12 +388,15 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     name: "haproxy",
     ready: Promise.resolve(),
     stopped,
-    capabilities,
+    get capabilities() {
+      return can ?? capabilities;
+    },
     apply: (given) =>
       inTurn(async () => {
         signal.throwIfAborted();
         const { model } = given;
-        if (retired) return { refused: refusedBy(model) };
+        can ??= capabilitiesOf(await versionOf(systemCommands, options.program));
+        if (retired) return { refused: refusedBy(model, can) };
         configuration = given;
         const { path } = await ownDirectory();
         const { next, gone } = await openPorts(model.listeners, `${path}/run`);
@@ -389,9 +406,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const assigned = assignSlots(slots, pools, sync?.leaving() ?? new Set());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
-        const refused = refusedBy(model);
+        const refused = refusedBy(model, can);
         const { demands, asks } = demandsOf(next);
-        const other = demands !== serving.demands || (asks && !serving.asks);
+        paced ||= can.has("AnswerRate") && isPaced(model);
+        const other = demands !== serving.demands || (asks && !serving.asks) || paced !== serving.paced;
         await change(stateOf(given, keptOut(refused), path), cold, other);
         index = undefined;
         for (const port of gone) closePort(port);

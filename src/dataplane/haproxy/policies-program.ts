@@ -449,6 +449,13 @@ policies["body"] = function(part, state)
   return true
 end
 
+-- Only where the configuration asks how fast an answer may be: HAProxy 2.7 and newer.
+policies["pace"] = function(part, state)
+  state.pace = part
+  state.txn:set_var("txn.paced", 1)
+  return false
+end
+
 policies["rate"] = function(part, state)
   local client = client_of(state.request)
   if within(part[6], client) then return false end

@@ -20,6 +20,7 @@ type Known = Extract<
       | "RateLimit"
       | "ConnectionLimit"
       | "BodyLimit"
+      | "AnswerRate"
       | "ClientCertificate";
   }
 >;
@@ -56,6 +57,8 @@ export function policyRow(filter: Known): Row {
       return ["connections", keyOf(filter.id), filter.connections, filter.status, rangesRow(filter.exempt)];
     case "BodyLimit":
       return ["body", filter.bytes];
+    case "AnswerRate":
+      return ["pace", filter.bytes, filter.after];
     case "ClientCertificate": {
       const { verify, depth, subject, errorPage, pass } = filter;
       const named = subject === undefined ? [] : [anywhere(subject) ?? ""];

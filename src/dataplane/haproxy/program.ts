@@ -548,7 +548,7 @@ local function serve(txn, item, request, tag)
   local function remember()
     local limits = (state.connections or #state.rates > 0) and state or nil
     local settles = is_unsettled(state)
-    local later = limits or state.stays or settles or state.errors
+    local later = limits or state.stays or settles or state.errors or state.pace
     if #answer + #own + #state.copies + #state.rewrites == 0 and not later then return end
     state.changes, state.own, state.limits = answer, own, limits
     txn:set_priv(state)
@@ -675,6 +675,21 @@ core.register_action("answer", { "http-res" }, function(txn)
     change_fields(changes, function(name) return field_of(http:res_get_headers(), name) end,
       function(name) http:res_del_header(name) end, function(name, value) http:res_set_header(name, value) end)
   end
+end)
+
+-- HAProxy holds an answer to one rate from its first byte. Where its size is known that is the one by which it takes as long as if some of it
+-- were free, and a second's worth went at once.
+core.register_action("pace", { "http-res" }, function(txn)
+  local state = txn:get_priv()
+  if not state or not state.pace then return end
+  local bytes, free = tonumber(state.pace[2]), tonumber(state.pace[3])
+  local length = tonumber(txn.f:res_hdr("content-length") or "")
+  if length then
+    local held = length - free - bytes
+    if held <= 0 then return end
+    bytes = math.ceil(length * bytes / held)
+  end
+  txn:set_var("txn.pace", math.min(bytes, 2000000000))
 end)
 
 -- Fields of one connection ------------------------------------------------------------------------------------------

@@ -418,11 +418,9 @@ function filterRow(filter: Filter): Row {
     case "RateLimit":
     case "ConnectionLimit":
     case "BodyLimit":
+    case "AnswerRate":
     case "ClientCertificate":
       return policyRow(filter);
-    case "AnswerRate":
-      // What keeps answers to a rate came with HAProxy 2.7; the refusal says that it is not here.
-      return ["fast"];
     case "Unsupported":
     default:
       // What guards requests and cannot be done keeps all of them out; the refusal says so.
