@@ -1,13 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
 import { Command, Option } from "commander";
-import {
-  createEventRecorder,
-  createInformers,
-  type Client,
-  type Informers,
-  startLeaderElection,
-} from "../client/index.ts";
+import { createEventRecorder, createInformers, startLeaderElection } from "../client/index.ts";
 import {
   nginxControllerName,
   publishedAddresses,
@@ -18,11 +12,12 @@ import {
   type SwitchableDataPlane,
   type Acme,
   startAcme,
+  type GatewayController,
+  type GatewayOptions,
   startGateway,
   startIngress,
 } from "../dataplane/index.ts";
 import { resources } from "../kube/index.ts";
-import type { GatewayTranslation } from "../routing/index.ts";
 import { createLogger, createMetrics, type Logger, type LogLevel, systemClock } from "../system/index.ts";
 import {
   anywhere,
@@ -112,7 +107,10 @@ export function ingressCommand(): Command {
     .option("--https-port <port>", "port for HTTPS, as clients see it", portOf, 443)
     .option("--http-bind-port <port>", "port to open, where a Service leads there from --http-port", portOf)
     .option("--https-bind-port <port>", "the same for HTTPS", portOf)
-    .option("--publish-service <namespace/name>", "Service whose addresses the statuses of Ingresses say")
+    .option(
+      "--publish-service <namespace/name>",
+      "Service that leads to these processes: statuses of Ingresses say its addresses, and Gateways are led to its endpoints",
+    )
     .option("--publish-address <address>", "IP address or name for the statuses instead; may be repeated", collect)
     .option("--trusted-forwarder <cidr>", "proxies whose X-Forwarded-* are believed; may be repeated", collect)
     .option("--ingress-nginx", "serve the classes of ingress-nginx (controller k8s.io/ingress-nginx) as it does", false)
@@ -253,7 +251,20 @@ async function run(flags: Flags): Promise<void> {
     const { namespace, name } = changed?.metadata ?? {};
     if (namespace === published?.namespace && name === published?.name) ingress.refresh();
   });
-  let gateway: ServedGateways | undefined;
+  const gateway = flags.gatewayApi
+    ? serveGateways(flags, {
+        client,
+        informers,
+        metrics,
+        signal,
+        clock,
+        log,
+        ...observation,
+        ...(published ? { replicas: published } : {}),
+        leading: () => leading,
+        onServed: () => acme?.refresh(),
+      })
+    : undefined;
   dataplane.onSwitched(() => ingress.translateAgain());
   if (flags.controlSocket !== "") {
     await makeSocketFolder(flags.controlSocket, log);
@@ -287,6 +298,7 @@ async function run(flags: Flags): Promise<void> {
       leading = true;
       log.info({}, "this one leads: it writes statuses");
       ingress.refresh();
+      gateway?.refresh();
       try {
         if (acmeOptions) {
           // Without certificates all else still works.
@@ -295,7 +307,7 @@ async function run(flags: Flags): Promise<void> {
             client,
             informers,
             current: () => ingress.current(),
-            ...(flags.gatewayApi ? { gateways: () => gateway?.current() } : {}),
+            ...(gateway ? { gateways: () => gateway.current() } : {}),
             address: () => addressesOf(flags)[0] ?? "",
             signal: until,
             clock,
@@ -313,18 +325,10 @@ async function run(flags: Flags): Promise<void> {
           });
           acme?.refresh();
         }
-        if (flags.gatewayApi)
-          // By what serves now: it may have been switched.
-          await serveGateways(
-            { ...flags, dataplane: dataplane.serving },
-            { client, informers, metrics, signal: until, clock, log, ...observation },
-            () => acme?.refresh(),
-            (started) => (gateway = started),
-          );
-        else await aborted(until);
+        await aborted(until);
       } finally {
         leading = false;
-        acme = gateway = undefined;
+        acme = undefined;
       }
     },
   });
@@ -333,7 +337,7 @@ async function run(flags: Flags): Promise<void> {
     () => {},
   );
   await ended;
-  await Promise.allSettled([election.stopped, ingress.stopped]);
+  await Promise.allSettled([election.stopped, ingress.stopped, gateway?.stopped]);
   await traces?.close();
   status.close();
 }
@@ -355,38 +359,24 @@ function dataplaneOf(flags: Flags, parts: Parts): SwitchableDataPlane {
   }
 }
 
-/** What is seen of the Gateways that this process serves. */
-interface ServedGateways {
-  readonly controlled: ControlledPlane;
-  current(): GatewayTranslation | undefined;
-}
-
-/** Gateways have Services that lead to the process that leads: another one takes them over with the lease. */
-async function serveGateways(
+/** Serves Gateways by a data plane of their own. */
+function serveGateways(
   flags: Flags,
-  parts: Parts & { readonly client: Client; readonly informers: Informers },
-  onServed: () => void,
-  onStart: (started: ServedGateways) => void,
-): Promise<void> {
+  parts: Parts & Pick<GatewayOptions, "client" | "informers" | "replicas" | "leading" | "onServed">,
+): GatewayController & { readonly controlled: ControlledPlane } {
   const { client, signal, clock, log } = parts;
-  setMaxListeners(0, signal);
   const dataplane = dataplaneOf(flags, parts);
   const gateway = startGateway({
     ...parts,
     dataplane,
     addresses: () => addressesOf(flags),
-    onServed,
     events: createEventRecorder(client, { component: "fairlead-gateway", host: hostname(), log, clock, signal }),
   });
   dataplane.onSwitched(() => gateway.translateAgain());
-  onStart({
-    controlled: { part: "gateway", plane: dataplane, unserved: () => gateway.unserved() },
-    current: () => gateway.current(),
-  });
   gateway.ready.catch((error: unknown) => {
     if (!signal.aborted) log.error({ error: String(error) }, "Gateways are not served");
   });
-  await gateway.stopped;
+  return { ...gateway, controlled: { part: "gateway", plane: dataplane, unserved: () => gateway.unserved() } };
 }
 
 /** Where others reach this process. */

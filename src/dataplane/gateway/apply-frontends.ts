@@ -1,5 +1,6 @@
 import type { Client, Informer } from "../../client/index.ts";
 import {
+  type Endpoint,
   type EndpointSlice,
   findCondition,
   isStatus,
@@ -9,7 +10,8 @@ import {
   type Service,
 } from "../../kube/index.ts";
 import type { Confirmation, Gateway, GatewayAddress, GatewayReport } from "../../routing/index.ts";
-import { type Frontend, frontendsOf, isOwnedBy } from "./frontends.ts";
+import { familyOf, type Frontend, frontendsOf, isOwnedBy } from "./frontends.ts";
+import { meaningOf } from "./replicas.ts";
 
 export interface FrontendOptions {
   readonly client: Client;
@@ -17,7 +19,8 @@ export interface FrontendOptions {
   readonly slices: Informer<EndpointSlice>;
   /** Name of the index by Gateway, in both. */
   readonly index: string;
-  readonly addresses: () => readonly string[];
+  /** Who serves Gateways. */
+  readonly replicas: () => readonly Endpoint[];
   readonly signal: AbortSignal;
 }
 
@@ -25,6 +28,8 @@ export interface FrontendOptions {
 export interface Frontends {
   /** Makes them, or changes what differs, and removes those that are too many. */
   apply(report: GatewayReport): Promise<void>;
+  /** Lets what is there lead to who serves now, and nothing else: what it is, is for who leads to say. */
+  follow(gateway: Gateway): Promise<void>;
   /** The addresses that a Gateway has by them. */
   confirm(gateway: Gateway): Pick<Confirmation, "addresses" | "addressProblem">;
 }
@@ -40,7 +45,7 @@ export function createFrontends(options: FrontendOptions): Frontends {
   async function apply(report: GatewayReport): Promise<void> {
     const { gateway, ports } = report;
     const key = keyOf(gateway);
-    const wanted = frontendsOf(gateway, ports, options.addresses());
+    const wanted = frontendsOf(gateway, ports, options.replicas());
     const names = new Set(wanted.map(({ service }) => service.metadata.name));
     for (const service of services.by(index, key))
       if (isOwnedBy(service, gateway) && !names.has(service.metadata.name))
@@ -87,15 +92,26 @@ export function createFrontends(options: FrontendOptions): Frontends {
     const metadata = merged(found, slice.metadata);
     const { endpoints, ports } = slice;
     const same =
-      jsonEqual(addressesOf(found.endpoints), addressesOf(endpoints)) &&
+      jsonEqual(meaningOf(found.endpoints), meaningOf(endpoints)) &&
       jsonEqual(portsText(found.ports), portsText(ports)) &&
       jsonEqual(metadata, found.metadata);
     if (same) return;
     await client.update(resources.EndpointSlice, { ...found, metadata, endpoints, ports } as EndpointSlice, { signal });
   }
 
+  async function follow(gateway: Gateway): Promise<void> {
+    const replicas = options.replicas();
+    for (const slice of slices.by(index, keyOf(gateway))) {
+      if (!isOwnedBy(slice, gateway)) continue;
+      const endpoints = replicas.filter((replica) => familyOf(replica) === slice.addressType);
+      if (jsonEqual(meaningOf(slice.endpoints), meaningOf(endpoints))) continue;
+      await client.update(resources.EndpointSlice, { ...slice, endpoints }, { signal });
+    }
+  }
+
   return {
     apply,
+    follow,
     confirm(gateway) {
       const problem = blocked.get(keyOf(gateway));
       const own = services.by(index, keyOf(gateway)).filter((service) => isOwnedBy(service, gateway));
@@ -136,8 +152,6 @@ function sameSpec({ spec }: Service, wanted: Service["spec"]): boolean {
   );
 }
 
-const addressesOf = (endpoints: EndpointSlice["endpoints"]): unknown =>
-  (endpoints ?? []).map(({ addresses }) => addresses);
 const portsText = (ports: EndpointSlice["ports"]): unknown =>
   (ports ?? []).map(({ name, protocol, port }) => [name, protocol, port]);
 

@@ -1,5 +1,5 @@
 import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../../client/index.ts";
-import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, resources } from "../../kube/index.ts";
+import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, type ObjectName, resources } from "../../kube/index.ts";
 import {
   createGatewayMemory,
   gatewayResources as kinds,
@@ -16,8 +16,9 @@ import { createGatewayClasses, httpRouteDefinition } from "./classes.ts";
 import { createFrontends } from "./apply-frontends.ts";
 import { gatewayControllerName } from "./controller-name.ts";
 import { whenInstalled } from "./definitions.ts";
-import { gatewayLabel } from "./frontends.ts";
+import { gatewayOf } from "./frontends.ts";
 import { createBindPorts, type BindPorts } from "./ports.ts";
+import { replicasOf } from "./replicas.ts";
 import { type Refusals, refusalsByObject } from "./refusals.ts";
 import { createStatusWriter } from "./status-writer.ts";
 import { createKeyPairs } from "../key-pairs.ts";
@@ -28,6 +29,8 @@ import { problemPatience, tellProblems } from "../problem-events.ts";
 
 const byService = "gateway/service";
 const byGateway = "gateway/gateway";
+/** Milliseconds that whoever does not lead leaves a change of replicas to who does. */
+const followPatience = 1_000;
 
 export interface GatewayOptions {
   readonly client: Client;
@@ -35,6 +38,10 @@ export interface GatewayOptions {
   readonly dataplane: DataPlane;
   /** Addresses of this host, by which the Services of Gateways lead to the data plane. */
   readonly addresses: () => readonly string[];
+  /** Service that leads to all processes that serve these Gateways, this one among them. Absent: no other does. */
+  readonly replicas?: Required<ObjectName>;
+  /** This process makes Services and writes statuses; absent, it always does. The others serve what they see. */
+  readonly leading?: () => boolean;
   /** Called whenever `current` answers differently. */
   readonly onServed?: () => void;
   readonly signal: AbortSignal;
@@ -54,6 +61,8 @@ export interface GatewayController extends Component {
   unserved(): string | undefined;
   /** The data plane can do other things now. */
   translateAgain(): void;
+  /** `leading` answers differently now. */
+  refresh(): void;
 }
 
 /**
@@ -63,7 +72,8 @@ export interface GatewayController extends Component {
 export function startGateway(options: GatewayOptions): GatewayController {
   const { client, dataplane, signal, clock } = options;
   let running: GatewayController | undefined;
-  const started = whenInstalled(client, signal, clock).then(() => (running = run(options)));
+  let known = false;
+  const started = whenInstalled(client, signal, clock, () => (known = true)).then(() => (running = run(options)));
   const ready = started.then((controller) => controller.ready);
   const ended = started
     .then((controller) => controller.stopped)
@@ -77,13 +87,17 @@ export function startGateway(options: GatewayOptions): GatewayController {
     stopped: ended.then(() => dataplane.stopped),
     listeners: () => dataplane.listeners(),
     current: () => running?.current(),
-    unserved: () => running?.unserved(),
+    unserved: () =>
+      running ? running.unserved() : known ? undefined : "whether the cluster has Gateways is not known",
     translateAgain: () => running?.translateAgain(),
+    refresh: () => running?.refresh(),
   };
 }
 
 function run(options: GatewayOptions): GatewayController {
   const { client, informers, dataplane, signal, clock, log } = options;
+  const leading = options.leading ?? (() => true);
+  const replicas = options.replicas && keyOf({ metadata: options.replicas });
   const gatewayKinds = {
     classes: informers.of(kinds.GatewayClass),
     gateways: informers.of(kinds.Gateway),
@@ -156,7 +170,7 @@ function run(options: GatewayOptions): GatewayController {
     services,
     slices,
     index: byGateway,
-    addresses: options.addresses,
+    replicas: () => replicasOf(options.addresses(), replicas === undefined ? [] : slices.by(byService, replicas)),
     signal,
   });
   const writer = createStatusWriter({ client, signal, clock, controllerName: gatewayControllerName });
@@ -180,9 +194,10 @@ function run(options: GatewayOptions): GatewayController {
     reconcile: async (key) => {
       const [what = "", ...rest] = key.split(" ");
       const name = rest.join(" ");
-      if (what === "class") await classes.reconcile(name);
+      if (what === "frontend") await applyFrontend(name);
+      else if (!leading()) return;
+      else if (what === "class") await classes.reconcile(name);
       else if (what === "problems") tell(current?.problems ?? []);
-      else if (what === "frontend") await applyFrontend(name);
       else if (what === "statuses") enqueueStatuses();
       else await writeStatus(what, name);
     },
@@ -228,7 +243,10 @@ function run(options: GatewayOptions): GatewayController {
   whenUsed(secrets, () => used.secrets);
   whenUsed(configMaps, () => used.configMaps);
   slices.onChange(({ before, after }) => {
+    // Who leads has said by which ports all of them serve.
+    if (after && !leading() && ports?.learn(after)) translateSoon();
     for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
+      if (key === replicas) followReplicas();
       if (!used.services.has(key)) continue;
       changedServices.add(key);
       controller.enqueue("pools");
@@ -317,8 +335,15 @@ function run(options: GatewayOptions): GatewayController {
     writing.enqueueAfter("problems", problemPatience);
   }
 
+  /** Who serves has changed. Those that do not lead wait a while: as a rule it is written then, and while nobody leads it has to be, too. */
+  function followReplicas(): void {
+    for (const { gateway } of current?.gateways ?? [])
+      writing.enqueueAfter(`frontend ${keyOf(gateway)}`, leading() ? 0 : followPatience);
+  }
+
   /** A port that somebody else has is left to him, and another one taken. */
   function retakePorts(bindPorts: BindPorts): void {
+    if (!leading()) return;
     const failed = new Set(dataplane.listeners().flatMap(({ name, port }) => (port === undefined ? [name] : [])));
     const lost = (current?.model.listeners ?? []).filter(({ name }) => failed.has(name));
     for (const { bindPort, protocol } of lost)
@@ -342,11 +367,11 @@ function run(options: GatewayOptions): GatewayController {
 
   async function applyFrontend(key: string): Promise<void> {
     const report = current?.gateways.find(({ gateway }) => keyOf(gateway) === key);
-    if (report) await frontends.apply(report);
+    if (report) await (leading() ? frontends.apply(report) : frontends.follow(report.gateway));
   }
 
   function enqueueStatuses(): void {
-    if (!current) return;
+    if (!current || !leading()) return;
     for (const { gateway, listeners } of current.gateways) {
       writing.enqueue(`Gateway ${keyOf(gateway)}`);
       for (const { set } of listeners.sets) writing.enqueue(`ListenerSet ${keyOf(set)}`);
@@ -399,6 +424,14 @@ function run(options: GatewayOptions): GatewayController {
       for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);
       translateSoon();
     },
+    refresh() {
+      // What another process has said before is looked at as a whole.
+      spoken = undefined;
+      if (!begun || !leading()) return;
+      writing.enqueue("class ");
+      for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);
+      translateSoon();
+    },
   };
 }
 
@@ -423,11 +456,4 @@ function meansTheSame({ metadata: a }: KubeObject, { metadata: b }: KubeObject):
 function serviceOf(slice: EndpointSlice): string[] {
   const service = serviceOfSlice(slice);
   return service === undefined ? [] : [service];
-}
-
-/** The Gateway that a Service or an EndpointSlice was made for. */
-function gatewayOf({ metadata }: KubeObject): string[] {
-  if (metadata.labels?.[gatewayLabel] === undefined) return [];
-  const owner = metadata.ownerReferences?.find(({ kind }) => kind === "Gateway");
-  return owner ? [`${metadata.namespace ?? ""}/${owner.name}`] : [];
 }

@@ -7,10 +7,15 @@ import type { Clock } from "../../system/index.ts";
 const pause = { first: 100, last: 5_000 };
 
 /**
- * Settles when the cluster has all kinds of the Gateway API; until then nobody can have an object of them. Rejects when
- * the signal aborts.
+ * Settles when the cluster has all kinds of the Gateway API; until then nobody can have an object of them. `onMissing`: the cluster was asked, and does
+ * not have them. Rejects when the signal aborts.
  */
-export async function whenInstalled(client: Client, signal: AbortSignal, clock: Clock): Promise<void> {
+export async function whenInstalled(
+  client: Client,
+  signal: AbortSignal,
+  clock: Clock,
+  onMissing: () => void,
+): Promise<void> {
   let wait = pause.first;
   for (const { group, plural } of Object.values(gatewayResources)) {
     for (;;) {
@@ -18,8 +23,9 @@ export async function whenInstalled(client: Client, signal: AbortSignal, clock: 
         .get(resources.CustomResourceDefinition, { name: `${plural}.${group}` })
         .catch((error: unknown) => {
           signal.throwIfAborted();
-          if (isStatus(error, "NotFound", "Forbidden")) return undefined;
-          throw error;
+          // An API that is away comes back.
+          if (isStatus(error, "NotFound", "Forbidden")) onMissing();
+          return undefined;
         });
       if (found && isEstablished(found)) break;
       await clock.sleep(wait, signal);

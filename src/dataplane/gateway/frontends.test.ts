@@ -12,10 +12,11 @@ const gateway = (addresses: readonly string[] = []): Gateway => ({
     addresses: addresses.map((value) => ({ type: "IPAddress", value })),
   },
 });
+const at = (...addresses: string[]) => addresses.map((each) => ({ addresses: [each], conditions: { ready: true } }));
 const ports: GatewayPort[] = [{ port: 80, transport: "TCP", bindPort: 20_080, listener: "80" }];
 
 test("a data plane in two families gets a Service and slices of both", () => {
-  const [frontend, ...others] = frontendsOf(gateway(), ports, ["fd00::1", "10.0.0.1"]);
+  const [frontend, ...others] = frontendsOf(gateway(), ports, at("fd00::1", "10.0.0.1"));
   expect(others).toEqual([]);
   expect(frontend?.service.spec.ipFamilyPolicy).toBe("PreferDualStack");
   expect(
@@ -29,7 +30,7 @@ test("a data plane in two families gets a Service and slices of both", () => {
 });
 
 test("an address that is asked for decides its Service's family", () => {
-  const specs = frontendsOf(gateway(["10.97.0.9", "fd00:97::9"]), ports, ["fd00::1", "10.0.0.1"]).map(
+  const specs = frontendsOf(gateway(["10.97.0.9", "fd00:97::9"]), ports, at("fd00::1", "10.0.0.1")).map(
     ({ service }) => service.spec,
   );
   expect(specs).toMatchObject([
@@ -39,7 +40,7 @@ test("an address that is asked for decides its Service's family", () => {
 });
 
 test("a data plane in one family leaves the family to the cluster", () => {
-  const [frontend] = frontendsOf(gateway(), ports, ["10.0.0.1"]);
+  const [frontend] = frontendsOf(gateway(), ports, at("10.0.0.1"));
   expect(frontend?.service.spec.ipFamilyPolicy).toBeUndefined();
   expect(frontend?.slices).toHaveLength(1);
 });

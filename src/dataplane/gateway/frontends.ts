@@ -1,10 +1,18 @@
 import { createHash } from "node:crypto";
 import { isIP, isIPv6 } from "node:net";
-import type { Draft, EndpointSlice, IpFamily, OwnerReference, Service } from "../../kube/index.ts";
+import type {
+  Draft,
+  Endpoint,
+  EndpointSlice,
+  IpFamily,
+  KubeObject,
+  OwnerReference,
+  Service,
+} from "../../kube/index.ts";
 import { type Gateway, gatewayGroup, type GatewayPort } from "../../routing/index.ts";
 
 /** On everything that is made for a Gateway (GEP-1762). */
-export const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
+const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
 const classLabel = "gateway.networking.k8s.io/gateway-class-name";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const serviceLabel = "kubernetes.io/service-name";
@@ -13,16 +21,20 @@ export const manager = "gateway.fairlead.dev";
 /** What leads traffic for a Gateway to the data plane: a Service of type LoadBalancer for each address, and where it ends. */
 export interface Frontend {
   readonly service: Draft<Service>;
-  /** One for each family of the nodes' addresses. */
+  /** One for each family of addresses. */
   readonly slices: readonly Draft<EndpointSlice>[];
 }
 
-/** One Service for each address that is asked for, one for any address when none is. */
-export function frontendsOf(gateway: Gateway, ports: readonly GatewayPort[], nodes: readonly string[]): Frontend[] {
+/** One Service for each address that is asked for, one for any address when none is. `replicas`: who serves the Gateway. */
+export function frontendsOf(
+  gateway: Gateway,
+  ports: readonly GatewayPort[],
+  replicas: readonly Endpoint[],
+): Frontend[] {
   if (ports.length === 0) return [];
   const { addresses = [], infrastructure } = gateway.spec;
   const wanted = addresses.length === 0 ? [undefined] : addresses.map(({ value }) => value);
-  const families = [...new Set(nodes.map(familyOf))];
+  const families = [...new Set(replicas.map(familyOf))];
   return wanted.map((address, index) => {
     const name = serviceName(gateway, index);
     const namespace = gateway.metadata.namespace ?? "";
@@ -61,26 +73,33 @@ export function frontendsOf(gateway: Gateway, ports: readonly GatewayPort[], nod
           labels: { ...metadata.labels, [serviceLabel]: name, [managedByLabel]: manager },
         },
         addressType: family,
-        endpoints: nodes
-          .filter((node) => familyOf(node) === family)
-          .map((node) => ({ addresses: [node], conditions: { ready: true } })),
+        endpoints: replicas.filter((replica) => familyOf(replica) === family),
         ports: ports.map((each) => ({ name: portName(each), protocol: each.transport, port: each.bindPort })),
       })),
     };
   });
 }
 
-const familyOf = (address: string): IpFamily => (isIPv6(address) ? "IPv6" : "IPv4");
+/** Of an endpoint's addresses, which are all of one. */
+export const familyOf = ({ addresses: [address = ""] }: Pick<Endpoint, "addresses">): IpFamily =>
+  isIPv6(address) ? "IPv6" : "IPv4";
 
 /** Both families of a cluster that has two; of an address that is asked for its own alone. */
 const familiesFor = (address: string | undefined): Pick<Service["spec"], "ipFamilyPolicy" | "ipFamilies"> =>
   address === undefined || isIP(address) === 0
     ? { ipFamilyPolicy: "PreferDualStack" }
-    : { ipFamilyPolicy: "SingleStack", ipFamilies: [familyOf(address)] };
+    : { ipFamilyPolicy: "SingleStack", ipFamilies: [familyOf({ addresses: [address] })] };
 
 function ownerOf(gateway: Gateway): OwnerReference {
   const { name, uid = "" } = gateway.metadata;
   return { apiVersion: `${gatewayGroup}/v1`, kind: "Gateway", name, uid, controller: true };
+}
+
+/** The Gateway that a Service or an EndpointSlice was made for: namespace and name; none is empty. */
+export function gatewayOf({ metadata }: KubeObject): string[] {
+  if (metadata.labels?.[gatewayLabel] === undefined) return [];
+  const owner = metadata.ownerReferences?.find(({ kind }) => kind === "Gateway");
+  return owner ? [`${metadata.namespace ?? ""}/${owner.name}`] : [];
 }
 
 /** True for what was made for this very Gateway. */
