@@ -49,6 +49,8 @@ describe("explaining manifests, without a cluster", () => {
     ["a file that is not there", ["doctor", "-f", "/none.yaml"], 16, /"\/none.yaml" does not exist/],
     ["no cluster", ["doctor"], 14, /kubeconfig/i],
     ["a bad URL", ["trace", "request", "GET", "http://[", "-f", "examples/shop"], 2, /is no URL/],
+    ["another protocol", ["trace", "request", "GET", "ftp://a/", "-f", "examples/shop"], 2, /is no URL of HTTP/],
+    ["a URL without a host", ["trace", "request", "GET", "/cart", "-f", "examples/shop"], 2, /is no URL of HTTP/],
     [
       "a bad header",
       ["trace", "request", "GET", "http://a/", "-H", "no colon", "-f", "examples/shop"],

@@ -101,13 +101,10 @@ function findGateway({ gateways }: Facts, named: string | undefined, host: strin
 export function readRequest(method: string, text: string, fields: readonly string[]): RequestQuestion {
   if (!/^[A-Za-z]{1,20}$/.test(method))
     throw new CliError("USAGE", `${JSON.stringify(method)} is no method`, "use GET, POST, ...");
-  const whole = /^https?:\/\//i.test(text) ? text : `http://${text}`;
-  let url: URL;
-  try {
-    url = new URL(whole);
-  } catch {
-    throw new CliError("USAGE", `${JSON.stringify(text)} is no URL`, "give it as http://HOST/PATH");
-  }
+  const whole = httpUrl(text);
+  if (whole === undefined || !URL.canParse(whole))
+    throw new CliError("USAGE", `${JSON.stringify(text)} is no URL of HTTP`, "give it as http://HOST/PATH");
+  const url = new URL(whole);
   const headers: Record<string, string> = {};
   for (const field of fields) {
     const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)$/.exec(field) ?? [];
@@ -119,6 +116,13 @@ export function readRequest(method: string, text: string, fields: readonly strin
   // As it was typed: URL resolves dots and escapes, and what a data plane makes of them is asked here.
   const path = /^https?:\/\/[^/?#]*([^?#]*)/i.exec(whole)?.[1];
   return { method: method.toUpperCase(), url, headers, ...(path ? { path } : {}) };
+}
+
+/** With its scheme: a WebSocket begins as a request of HTTP. `undefined`: it names no host, or another protocol. */
+function httpUrl(text: string): string | undefined {
+  const [, scheme = "http", rest = text] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(text) ?? [];
+  const http = { http: "http", https: "https", ws: "http", wss: "https" }[scheme.toLowerCase()];
+  return http === undefined || rest.startsWith("/") ? undefined : `${http}://${rest}`;
 }
 
 const words = { forward: "FORWARD", answer: "ANSWER", refuse: "REFUSE" } as const;

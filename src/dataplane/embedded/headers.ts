@@ -16,6 +16,8 @@ const hopByHop = new Set([
   "upgrade",
   "http2-settings",
   "expect",
+  // No standard has it; to programs of CGI it would be the variable HTTP_PROXY (CVE-2016-5385).
+  "proxy",
 ]);
 
 // What we say about the client ourselves. Compared with `_` as `-`: to a CGI-like backend both are the same variable.

@@ -218,6 +218,12 @@ export async function openListener(
       if (withoutUpgrade(request, socket, head)) server.emit("connection", socket);
       else tunnel(context, entry, request, socket, head);
     });
+    // Nobody else would answer: node gives such a connection away, and closes it when nobody takes it.
+    server.on("connect", (_request, socket: Socket) => {
+      socket.on("error", () => socket.destroy());
+      if (pending.get(socket)) socket.destroy();
+      else endWith("405 Method Not Allowed", socket);
+    });
     server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
       // An answer now would be taken for that of a request before it on the connection.
       if (pending.get(socket)) socket.destroy();
@@ -277,10 +283,14 @@ function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const status = statuses[error.code ?? ""] ?? "400 Bad Request";
+  endWith(statuses[error.code ?? ""] ?? "400 Bad Request", socket);
+  socket.destroySoon();
+}
+
+/** The last answer on a connection, written past node's server. */
+function endWith(status: string, socket: Socket): void {
   const body = `${status}\n`;
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
-  socket.destroySoon();
 }

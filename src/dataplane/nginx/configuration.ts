@@ -243,6 +243,8 @@ function fields(module: "proxy" | "grpc", { trustedForwarders, tracing }: NginxS
     "Proxy-Authenticate",
     "HTTP2-Settings",
     "Expect",
+    // To programs of CGI it would be the variable HTTP_PROXY (CVE-2016-5385).
+    "Proxy",
   ];
   return [
     set("Host", "$fl_authority"),

@@ -1,4 +1,4 @@
-import { request as httpRequest, type RequestOptions } from "node:http";
+import { type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { RequestQuestion, RequestTrace } from "../request/request-trace.ts";
 
@@ -34,10 +34,13 @@ export async function sendRequest(
     ...(secure ? { servername: url.hostname, rejectUnauthorized: false } : {}),
   };
   const answer = await new Promise<number | string>((resolve) => {
-    const request = (secure ? httpsRequest : httpRequest)(options, (response) => {
+    const answered = (response: IncomingMessage): void => {
       resolve(response.statusCode ?? 0);
       response.destroy();
-    });
+    };
+    const request = (secure ? httpsRequest : httpRequest)(options, answered);
+    // Without who listens, node tells nobody of an answer to CONNECT, and ends what became another protocol.
+    for (const event of ["connect", "upgrade"]) request.on(event, answered);
     request.on("timeout", () => request.destroy(new Error("no answer came")));
     request.on("error", (error) => resolve(error.message));
     request.end();

@@ -64,6 +64,7 @@ function trace(
   ingresses: readonly Ingress[],
   headers: Record<string, string> = {},
   raw?: string,
+  method = "GET",
 ): RequestTrace {
   const translation = translateIngresses({
     ingresses,
@@ -77,7 +78,7 @@ function trace(
     ports: { http: 80, https: 443 },
   });
   return traceRequest(translation, {
-    method: "GET",
+    method,
     url: new URL(url),
     headers,
     ...(raw === undefined ? {} : { path: raw }),
@@ -126,6 +127,16 @@ describe("traceRequest", () => {
     const found = trace("http://a.example/cart", [one]);
     expect(found).toMatchObject({ verdict: "answer", status: 503, reason: "Service shop/none does not exist" });
     expect(found.problems).toMatchObject([{ object: "Ingress shop/site", field: expect.stringContaining("paths[2]") }]);
+  });
+
+  it("tells of problems of who could have had the request, and of nobody else", () => {
+    const lost = ingress("lost", [["b.test", [path("/", "none")]]]);
+    expect(trace("http://a.example/", [one, lost]).problems.map(({ object }) => object)).toEqual(["Ingress shop/site"]);
+    expect(trace("http://b.test/", [one, lost]).problems.map(({ object }) => object)).toEqual(["Ingress shop/lost"]);
+  });
+
+  it.each(["TRACE", "CONNECT"])("refuses %s, as every data plane does", (method) => {
+    expect(trace("http://a.example/", [one], {}, undefined, method)).toMatchObject({ verdict: "refuse", status: 405 });
   });
 
   it("answers 404 where nothing matches, and takes a default backend where there is one", () => {

@@ -77,6 +77,11 @@ export interface RequestTrace {
 
 const most = 30;
 
+// They would show what the proxy says of the client, or make a tunnel of it.
+const refusedMethods = new Set(["TRACE", "CONNECT"]);
+/** Rank of routes for other hosts: they are shown for who mistyped a name, and take no part. */
+const elsewhere = 9;
+
 /** Where a request goes and why, by the model that data planes make true. Pure. */
 export function traceRequest(
   { model, problems }: Pick<Translation, "model" | "problems">,
@@ -106,11 +111,14 @@ export function traceRequest(
     header: (name) => question.headers[name],
     serverName: secure ? url.hostname : undefined,
   };
+  if (refusedMethods.has(method)) {
+    const reason = `the method ${method} is served by no data plane`;
+    return { ...none, listener: { name: listener.name, port: listener.port }, verdict: "refuse", status: 405, reason };
+  }
   const found = matchOn(listener, view);
   const chosen = found.outcome === "route" ? found.route : undefined;
-  const { candidates, more } = candidatesOf(listener, view, chosen);
+  const { candidates, more, involved } = candidatesOf(listener, view, chosen);
   const shown = secure ? certificateFor(listener, url.hostname) : undefined;
-  const involved = new Set(candidates.map(({ object }) => object));
   const base = {
     request,
     listener: { name: listener.name, port: listener.port },
@@ -198,7 +206,7 @@ function listenerFor(listeners: readonly Listener[], port: number, secure: boole
   return listeners.find((each) => each.port === port && (each.protocol === "HTTP") !== secure);
 }
 
-/** Routes in the order in which they are looked at: those of hosts that could have a say, then those of other hosts with that path. */
+/** Routes in the order in which they are looked at: those of hosts that could have a say (`involved`: their objects), then those of other hosts. */
 function candidatesOf(listener: Listener, view: RequestView, chosen: Route | undefined) {
   const host = canonicalHost(view.host) ?? "";
   const path = canonicalPath(view.path);
@@ -218,13 +226,18 @@ function candidatesOf(listener: Listener, view: RequestView, chosen: Route | und
     return { candidate: { route: text, ...owner(route.owner), taken, why }, rank };
   });
   list.sort((a, b) => a.rank - b.rank);
-  return { candidates: list.slice(0, most).map(({ candidate }) => candidate), more: Math.max(0, list.length - most) };
+  const shown = list.slice(0, most);
+  return {
+    candidates: shown.map(({ candidate }) => candidate),
+    more: list.length - shown.length,
+    involved: new Set(shown.filter(({ rank }) => rank < elsewhere).map(({ candidate }) => candidate.object)),
+  };
 
   function judge(route: Route): { taken: boolean; why: string; rank: number } {
     const no = (why: string, rank: number) => ({ taken: false, why, rank });
     if (route === chosen) return { taken: true, why: "taken", rank: 0 };
     if (route.host !== "" && !coversHost(route.host, host, isIngress))
-      return no(`host: ${host || "(none)"} is not ${route.host}`, 9);
+      return no(`host: ${host || "(none)"} is not ${route.host}`, elsewhere);
     // A default backend without a host is asked last, whatever host has rules.
     if (isIngress && route.path && mostSpecific !== undefined && route.host !== mostSpecific)
       return no(`host: ${mostSpecific || "any host"} is more specific and decides alone`, 8);

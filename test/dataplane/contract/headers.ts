@@ -93,12 +93,13 @@ export function headersContract(made: Fixture): void {
         "keep-alive": "timeout=9",
         "proxy-authorization": "Basic x",
         "proxy-connection": "keep-alive",
+        proxy: "http://evil.test:3128",
         te: "trailers, deflate",
         "x-stays": "1",
       },
     });
     const { headers } = JSON.parse(reply.body) as Received;
-    for (const name of ["x-hop", "keep-alive", "proxy-authorization", "proxy-connection"])
+    for (const name of ["x-hop", "keep-alive", "proxy-authorization", "proxy-connection", "proxy"])
       expect(headers).not.toHaveProperty(name);
     expect(headers).toMatchObject({ "x-stays": "1", "x-forwarded-for": "127.0.0.1", te: "trailers" });
     expect(headers["x-request-id"]).toBeDefined();
