@@ -41,13 +41,16 @@ const facts: Readonly<Record<string, (request: RequestFacts) => string>> = {
   request_id: (request) => request.id,
 };
 
-/** Reads a template; a text that says what is wrong with it otherwise. Unknown variables are refused: nginx would not start with them. */
-export function parseTemplate(text: string): Template | { readonly fault: string } {
+/**
+ * Reads a template; a text that says what is wrong with it otherwise. Unknown variables are refused: nginx would not start with them.
+ * `constants`: names of further ones, for which whoever reads it puts in what they stand for.
+ */
+export function parseTemplate(text: string, constants?: readonly string[]): Template | { readonly fault: string } {
   const parts: (string | { variable: string })[] = [];
   let last = 0;
   for (const found of text.matchAll(/\$(?:\{(\w+)\}|(\w+))?/g)) {
     const name = found[1] ?? found[2];
-    if (name === undefined || !isKnown(name))
+    if (name === undefined || !(isKnown(name) || constants?.includes(name)))
       return { fault: `${JSON.stringify(found[0])} is no variable that is known` };
     if (found.index > last) parts.push(text.slice(last, found.index));
     parts.push({ variable: name });

@@ -225,7 +225,8 @@ export async function startCluster(
       const { Ingress, EndpointSlice, Service, Secret, ConfigMap } = resources;
       for (const resource of [Ingress, EndpointSlice, Service, Secret, ConfigMap]) {
         const { items } = await client.list<KubeObject>(resource);
-        for (const { metadata } of items) client.remove(resource, { namespace, name: metadata.name });
+        for (const { metadata } of items)
+          client.remove(resource, { namespace: metadata.namespace ?? namespace, name: metadata.name });
       }
       sliceCounts.clear();
     },

@@ -89,7 +89,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "auth-response-headers": served,
   "auth-signin": served,
   "auth-signin-redirect-param": served,
-  "auth-snippet": rawConfiguration,
+  "auth-snippet": served,
   "auth-url": served,
   "fastcgi-index": fastcgi,
   "fastcgi-params-configmap": fastcgi,

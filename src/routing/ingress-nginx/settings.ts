@@ -6,7 +6,8 @@ import type { Problem } from "../problem.ts";
 import type { Template } from "../template.ts";
 import { dispositionOf, prefix } from "./annotations.ts";
 import { type CertificateSettings, readCertificateSettings } from "./client-certificates.ts";
-import { readSnippet } from "./snippet.ts";
+import type { TemplateField } from "./fields.ts";
+import { readAuthSnippet, readSnippet } from "./snippet.ts";
 import {
   booleanOf,
   durationsOf,
@@ -16,6 +17,7 @@ import {
   integerOf,
   isFieldName,
   listOf,
+  locationVariables,
   onOff,
   oneOf,
   rangesOf,
@@ -72,6 +74,8 @@ export interface NginxSettings {
     readonly remembered?: { readonly key: Template; readonly seconds: Readonly<Record<string, number>> };
     /** ConfigMap with fields of the question. */
     readonly headers?: string;
+    /** More of them. */
+    readonly fields: readonly TemplateField[];
   };
   readonly cors?: Cors;
   readonly limits: readonly { readonly requests: number; readonly seconds: number }[];
@@ -98,7 +102,7 @@ export interface NginxSettings {
   readonly errorCodes: readonly number[];
   readonly defaultBackend?: string;
   readonly mirror?: { readonly url: ServiceUrl; readonly host: string; readonly withBody: boolean };
-  readonly vhost?: string;
+  readonly vhost?: Template;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
   /** Whether its requests are traced where some are, and in their clients' traces. */
@@ -223,10 +227,17 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const appRoot = maybe("app-root", pathOf);
   const rewriteTarget = maybe("rewrite-target", rewriteOf);
   const mirror = maybe("mirror-target", mirrorOf);
-  const vhost = maybe("upstream-vhost", hostOf);
+  const vhost = maybe("upstream-vhost", vhostOf);
   const forwardedPrefix = maybe("x-forwarded-prefix", fieldValueOf);
   const defaultBackend = maybe("default-backend", nameOf);
-  const snippet = maybe("configuration-snippet", readSnippet, true) ?? [];
+  const protocol = value(
+    "backend-protocol",
+    (text) => oneOf(text, ["HTTP", "HTTPS", "GRPC", "GRPCS"]),
+    "HTTP",
+    undefined,
+    true,
+  );
+  const snippet = maybe("configuration-snippet", (text) => readSnippet(text, protocol.startsWith("GRPC")), true) ?? [];
   const customHeaders = maybe("custom-headers", objectNameOf, true);
   const intercept = !value("disable-proxy-intercept-errors", booleanOf, false);
   const errorCodes = value("custom-http-errors", codesOf, [], intercept ? "custom-http-errors" : undefined);
@@ -251,13 +262,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(target ? { redirect: { url: target, status } } : {}),
     wwwRedirect: value("from-to-www-redirect", booleanOf, false),
     aliases: value("server-alias", aliasesOf, []),
-    protocol: value(
-      "backend-protocol",
-      (text) => oneOf(text, ["HTTP", "HTTPS", "GRPC", "GRPCS"]),
-      "HTTP",
-      undefined,
-      true,
-    ),
+    protocol,
     backendTls: { name: tlsName, verify: tlsVerify, ...(sslSecret === undefined ? {} : { secret: sslSecret }) },
     connect: value("proxy-connect-timeout", secondsOf, 5_000, "proxy-connect-timeout"),
     read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
@@ -366,6 +371,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       ),
       ...(redirect === undefined ? {} : { redirect }),
       ...(headers === undefined ? {} : { headers }),
+      fields: maybe("auth-snippet", readAuthSnippet, true) ?? [],
       alwaysCookies: value("auth-always-set-cookie", booleanOf, false, "global-auth-always-set-cookie"),
     };
   }
@@ -503,6 +509,17 @@ function nameOf(text: string): string {
 function hostOf(text: string): string {
   if (!/^[A-Za-z0-9._-]{1,253}(?::\d{1,5})?$/.test(text)) throw new ValueFault("a host name is needed");
   return text;
+}
+
+/** A host name, perhaps with parts that are the Ingress's own. */
+function vhostOf(text: string): Template {
+  const template = templateOf(text);
+  const own: readonly string[] = locationVariables;
+  for (const part of template)
+    if (typeof part !== "string" && !own.includes(part.variable))
+      throw new ValueFault(`$${part.variable} is not served here: a host name is needed`);
+  hostOf(template.map((part) => (typeof part === "string" ? part : "name")).join(""));
+  return template;
 }
 
 function pathOf(text: string): string {

@@ -1,5 +1,5 @@
 import type { Filter } from "../filters.ts";
-import { type FieldsOf, fieldsFilter, splitField, templateField } from "./fields.ts";
+import { type FieldsOf, fieldsFilter, splitField, type TemplateField, templateField } from "./fields.ts";
 import { expressionOf, fieldNameOf, statusOf, urlOf, ValueFault } from "./values.ts";
 
 /** Directives that say what is so anyway, or that only tune nginx. */
@@ -9,9 +9,9 @@ const ofOneConnection = /^(?:connection|upgrade)$/i;
 
 /**
  * What a configuration-snippet says, as far as it only sets, adds or removes header fields, rewrites the path, or answers with a redirect.
- * It is read into filters and never pasted. Throws ValueFault for anything else.
+ * It is read into filters and never pasted. `grpc`: what is for backends that speak gRPC counts. Throws ValueFault for anything else.
  */
-export function readSnippet(text: string): Filter[] {
+export function readSnippet(text: string, grpc = false): Filter[] {
   const filters: Filter[] = [];
   for (const [name = "", ...rest] of directivesOf(text)) {
     const [first = "", second = "", third] = rest;
@@ -47,6 +47,9 @@ export function readSnippet(text: string): Filter[] {
       case "proxy_set_header":
         set("request", first, second);
         break;
+      case "grpc_set_header":
+        if (grpc) set("request", first, second);
+        break;
       case "return":
         filters.push({ type: "UrlRedirect", status: statusOf(first, [301, 302, 303, 307, 308]), url: urlOf(second) });
         break;
@@ -64,6 +67,15 @@ export function readSnippet(text: string): Filter[] {
     }
   }
   return filters;
+}
+
+/** What an auth-snippet says, as far as it sets fields of the question who may come in. Throws ValueFault for anything else. */
+export function readAuthSnippet(text: string): TemplateField[] {
+  return directivesOf(text).map(([name = "", field = "", value = "", ...more]) => {
+    if (name !== "proxy_set_header" || more.length > 0)
+      throw new ValueFault(`${JSON.stringify(name)} is not served: an auth-snippet may have proxy_set_header`);
+    return templateField(field, value);
+  });
 }
 
 /** `rewrite` of the path alone, or of all of it to somewhere else. */

@@ -11,6 +11,7 @@ import { type HostServer, plainPath, readIngress, type Reading } from "../readin
 import { plainRule } from "../rule.ts";
 import { parseTemplate, type Template } from "../template.ts";
 import { fieldsFilter, fieldsOfMap, literalField, type TemplateField, templateField } from "./fields.ts";
+import { bound, type LocationVariables, locationVariablesOf, textOf } from "./location-variables.ts";
 import { certificateFilter, mayGovern, validationOf } from "./client-certificates.ts";
 import { type NginxOptions, type NginxSettings, readSettings } from "./settings.ts";
 import { listOf, type ServiceUrl, ValueFault } from "./values.ts";
@@ -75,6 +76,8 @@ interface Host {
   readonly drafts: Draft[];
   /** By `HOST PATH`; of several the oldest counts. */
   canaries?: Map<string, Canary>;
+  /** Further names of it, whoever's the path is. */
+  aliases?: readonly string[];
 }
 
 /** What an Ingress may ask of everything else. */
@@ -91,6 +94,7 @@ interface World {
   guard: Draft | undefined;
   /** Namespace of the oldest Ingress of a host. */
   owner: string | undefined;
+  aliases: readonly string[] | undefined;
 }
 
 type Ask = RecallAsk<World>;
@@ -130,6 +134,7 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
     canaries: (host) => hosts.get(host)?.canaries,
     guard: (host) => hosts.get(host)?.guard,
     owner: (host) => hosts.get(host)?.drafts[0]?.ingress.metadata.namespace,
+    aliases: (host) => hosts.get(host)?.aliases,
   };
   const ask: Ask = (what, key) => answers[what](key);
   const drafts = ingresses.map((ingress) => {
@@ -254,6 +259,10 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
         // Nobody may lock the hosts of other namespaces.
         if (settings.certificates && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
           host.guard ??= draft;
+        // Nor may anybody give their paths another name.
+        const isFirst = name === reading.hosts.find((each) => each !== "");
+        if (isFirst && settings.aliases.length > 0 && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
+          host.aliases ??= settings.aliases;
       } else
         for (const [key, canary] of draft.canaries) {
           if (!key.startsWith(`${name} `)) continue;
@@ -288,11 +297,14 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
   const canaries = remembering((host) => ask("canaries", host));
   const guards = remembering((host) => ask("guard", host) ?? context.guard);
   const routes: Route[] = [];
-  const aliases = settings.aliases.filter((alias) => !ask("named", alias));
+  const ownHost = reading.hosts.find((host) => host !== "");
+  const aliasesOf = remembering((host) => {
+    const all = new Set([...(ask("aliases", host) ?? []), ...(host === ownHost ? settings.aliases : [])]);
+    return [...all].filter((alias) => !ask("named", alias));
+  });
   const served = new Set(reading.hosts);
   for (const raw of reading.routes) {
-    const first = raw.host === reading.hosts.find((host) => host !== "");
-    for (const host of [raw.host, ...(first ? aliases : [])]) {
+    for (const host of [raw.host, ...aliasesOf(raw.host)]) {
       served.add(host);
       const route = { ...raw, host, id: host === raw.host ? raw.id : `${raw.id} as ${host}` };
       routes.push(
@@ -437,7 +449,9 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
 
 function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, regex = false): Rule {
   const { settings } = context.draft;
-  const filters = filtersOf(raw, context);
+  const { namespace = "", name } = context.draft.ingress.metadata;
+  const variables = locationVariablesOf(namespace, name, raw.rule.backends[0]?.pool);
+  const filters = bound(filtersOf(raw, variables, context), variables);
   const fallback =
     settings.defaultBackend === undefined ? undefined : firstPort(settings.defaultBackend, "default-backend", context);
   const sticky = settings.stickyCanary ? settings.affinity?.cookie : undefined;
@@ -448,7 +462,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
     timeouts: { connect: settings.connect, read: settings.read },
     // An expression is no path of a cookie: it would never come back.
     ...(settings.affinity ? { affinity: { path: regex ? "/" : (raw.path?.value ?? "/"), ...settings.affinity } } : {}),
-    ...(settings.hashBy ? { hashBy: settings.hashBy } : {}),
+    ...(settings.hashBy ? { hashBy: bound(settings.hashBy, variables) } : {}),
     ...(settings.hashSubset === undefined ? {} : { hashSubset: settings.hashSubset }),
     ...(canary ? { canary: sticky === undefined ? canary : { ...canary, sticky } } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback }),
@@ -456,7 +470,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
 }
 
 /** In the order of nginx's phases: redirects, limits, who may, and what is changed on the way to the backend. */
-function filtersOf(raw: Route, context: RuleContext): Filter[] {
+function filtersOf(raw: Route, variables: LocationVariables, context: RuleContext): Filter[] {
   const { draft, options, ask, problems, httpsPort } = context;
   const { ingress, settings } = draft;
   const filters: Filter[] = [];
@@ -532,8 +546,9 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   if (settings.external) {
     const { url, method, signin, signinParameter, responseHeaders, redirect, alwaysCookies, headers, remembered } =
       settings.external;
-    const asked = headers === undefined ? [] : mapFields(headers, "auth-proxy-set-headers", templateField, context);
-    if (!asked) return closed("auth-proxy-set-headers");
+    const named = headers === undefined ? [] : mapFields(headers, "auth-proxy-set-headers", templateField, context);
+    if (!named) return closed("auth-proxy-set-headers");
+    const asked = [...named, ...settings.external.fields];
     const path = parseTemplate(url.rest);
     if ("fault" in path) return closed("auth-url");
     const own = !("service" in url);
@@ -570,7 +585,8 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   if (settings.passwords) filters.push(fieldsFilter("request", "set", [{ name: "authorization", value: [] }]));
   const sent = generalFields(options["proxy-set-headers"], templateField, ask);
   if (sent.length > 0) filters.push(fieldsFilter("request", "set", sent));
-  if (settings.vhost !== undefined) filters.push({ type: "Rewrite", hostname: settings.vhost });
+  const vhost = settings.vhost && textOf(bound(settings.vhost, variables));
+  if (vhost !== undefined) filters.push({ type: "Rewrite", hostname: vhost });
   const path = raw.path?.value ?? "/";
   if (settings.rewriteTarget !== undefined && settings.rewriteTarget !== path) {
     if (settings.forwardedPrefix !== undefined)
@@ -588,8 +604,7 @@ function filtersOf(raw: Route, context: RuleContext): Filter[] {
   }
   if (settings.errorCodes.length > 0) {
     const pool = firstPort(settings.defaultBackend, "custom-http-errors", context);
-    const { namespace = "", name } = ingress.metadata;
-    const [, service = "", port = ""] = /^[^/]*\/([^:]*):([^/@]*)/.exec(raw.rule.backends[0]?.pool ?? "") ?? [];
+    const { namespace, ingress_name: name, service_name: service, service_port: port } = variables;
     if (pool !== undefined)
       filters.push({
         type: "ErrorPages",

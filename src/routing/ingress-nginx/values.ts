@@ -77,8 +77,18 @@ export function fieldOf(name: string, value: string): Field {
   return { name: fieldNameOf(name), value: fieldValueOf(value) };
 }
 
+/** What an Ingress's path itself says, as nginx's variables: put in by `location-variables.ts`. */
+export const locationVariables = [
+  "namespace",
+  "ingress_name",
+  "service_name",
+  "service_port",
+  "proxy_upstream_name",
+  "proxy_host",
+] as const;
+
 export function templateOf(text: string): Template {
-  const template = parseTemplate(fieldValueOf(text.trim()));
+  const template = parseTemplate(fieldValueOf(text.trim()), locationVariables);
   if ("fault" in template) throw new ValueFault(template.fault);
   return template;
 }

@@ -112,6 +112,26 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     expect((await seen("/")).headers["host"]).toBe("inner.example.com");
   });
 
+  test("variables of a path: its Ingress, Service and port, in upstream-vhost and in snippets", async () => {
+    const { ingress, seen } = await lab(made, ["web", "other"]);
+    const destination = "l5d-dst-override $service_name.$namespace.svc.cluster.local:$service_port;";
+    await ingress(
+      "both",
+      {
+        "upstream-vhost": "$service_name.${namespace}.svc",
+        "configuration-snippet": `proxy_set_header ${destination} grpc_set_header ${destination}
+          more_set_input_headers "X-Names: $ingress_name $proxy_upstream_name $request_method";`,
+      },
+      [{ path: "/web" }, { path: "/other", service: "other" }],
+    );
+    for (const name of ["web", "other"])
+      expect((await seen(`/${name}`)).headers).toMatchObject({
+        host: `${name}.shop.svc`,
+        "l5d-dst-override": `${name}.shop.svc.cluster.local:80`,
+        "x-names": `both shop-${name}-80 GET`,
+      });
+  });
+
   test("enable-cors: preflights are answered, and answers are marked", async () => {
     const { ingress, get } = await lab(made);
     await ingress("web", {

@@ -457,11 +457,31 @@ export function guardsContract(made: Fixture, needs: Needs): void {
     expect((await get("/", options((1 << 20) + 1))).status).toBe(413);
   }
 
+  needs("ExternalAuth")("auth-snippet: fields of the question, and nothing else", async () => {
+    const { ingress, get, seen, cluster } = await lab(made);
+    const asked: unknown[] = [];
+    cluster.service("auth", [
+      await made.backend("auth", (request, response) => {
+        asked.push(request.headers["x-own"]);
+        response.end();
+      }),
+    ]);
+    const auth = { "auth-url": "http://auth.shop.svc.cluster.local/" };
+    await ingress("web", { ...auth, "auth-snippet": 'proxy_set_header X-Own "42 $request_method $service_name";' });
+    expect((await seen("/")).headers).not.toHaveProperty("x-own");
+    expect(asked).toEqual(["42 GET web"]);
+    await ingress("web", { ...auth, "auth-snippet": "proxy_pass_request_headers off;" });
+    expect((await get("/")).status).toBe(500);
+    // As with ingress-nginx it says nothing where nobody is asked.
+    await ingress("web", { "auth-snippet": "proxy_set_header X-Own 42;" });
+    expect((await get("/")).status).toBe(200);
+    expect(asked).toHaveLength(1);
+  });
+
   test.each([
     ["server-snippet", "deny all;"],
     ["configuration-snippet", "deny all;"],
     ["configuration-snippet", 'content_by_lua_block { os.execute("id") }'],
-    ["auth-snippet", "proxy_set_header X y;"],
     ["modsecurity-snippet", "SecRuleEngine On"],
     ["enable-modsecurity", "true"],
     ["enable-owasp-core-rules", "true"],

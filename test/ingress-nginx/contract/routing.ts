@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { match } from "../../../src/routing/index.ts";
-import type { Fixture } from "../../dataplane/suite.ts";
-import { lab, type Needs } from "../fixture.ts";
+import { resources } from "../../../src/kube/index.ts";
+import { type Fixture, rule } from "../../dataplane/suite.ts";
+import { lab, type Needs, prefix } from "../fixture.ts";
 
 export function routingContract(made: Fixture, needs: Needs): void {
   test("rewrite-target puts what was captured in the place of the path", async () => {
@@ -113,6 +114,26 @@ export function routingContract(made: Fixture, needs: Needs): void {
     await ingress("two", {}, [{ service: "other" }], { host: "own.test" });
     expect((await seen("/", { host: "alias.test" })).name).toBe("web");
     expect((await seen("/", { host: "own.test" })).name).toBe("other");
+  });
+
+  test("server-alias holds for all paths of its host, unless it is another namespace's", async () => {
+    const { ingress, seen, get, cluster } = await lab(made, ["web", "other"]);
+    await ingress("one", {}, [{ path: "/a" }]);
+    await ingress("two", { "server-alias": "alias.test" }, [{ path: "/b", service: "other" }]);
+    expect((await seen("/a", { host: "alias.test" })).name).toBe("web");
+    expect((await seen("/b", { host: "alias.test" })).name).toBe("other");
+    cluster.client.put(resources.Ingress, {
+      metadata: {
+        name: "theirs",
+        namespace: "elsewhere",
+        creationTimestamp: "2100-01-01T00:00:00Z",
+        annotations: { [`${prefix}server-alias`]: "theirs.test" },
+      },
+      spec: { ingressClassName: "nginx", rules: [rule("web", { path: "/c" })] },
+    });
+    await cluster.served();
+    expect((await get("/a", { host: "theirs.test" })).status).toBe(404);
+    expect((await seen("/a", { host: "alias.test" })).name).toBe("web");
   });
 
   test("canary: by header, then by cookie, then by weight", async () => {
