@@ -29,6 +29,9 @@ const ours = new Set([
   "x-forwarded-proto",
   "x-real-ip",
   "x-request-id",
+  // Ours where an Ingress's controller says so: ingress-nginx writes them, and programs behind it believe them.
+  "x-forwarded-scheme",
+  "x-scheme",
 ]);
 
 /** Names that a Connection header makes hop-by-hop. It cannot take away what the proxy itself writes. */

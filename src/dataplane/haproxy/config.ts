@@ -94,8 +94,10 @@ const oddPath = String.raw`[%\\#\x00-\x20\x7f-\xff]|/\.`;
 const harmlessId = String.raw`^[\w.:=/+-]{1,128}$`;
 /** Fields that only one connection is meant by; `proxy` is none at all, but the variable HTTP_PROXY of CGI programs (CVE-2016-5385). */
 const perConnection = "keep-alive|proxy(-(connection|authenticate|authorization))?|http2-settings";
+/** What ingress-nginx writes, and programs behind it believe. */
+const saidScheme = "x[-_](forwarded[-_])?scheme";
 /** The same, and those that are ours to write; with `_` they are the same to a CGI program. */
-const foreign = `^(x[-_]forwarded[-_](for|host|port|proto)|x[-_]real[-_]ip|x_request[-_]id|x-request_id|forwarded|${perConnection})$`;
+const foreign = `^(x[-_]forwarded[-_](for|host|port|proto)|x[-_]real[-_]ip|x_request[-_]id|x-request_id|forwarded|${saidScheme}|${perConnection})$`;
 
 const statuses: readonly [status: number, text: string][] = [
   [400, "Bad request: host or path have no clear meaning."],
@@ -273,7 +275,7 @@ export function configText(input: ConfigInput): string {
     if (trusting) say("acl believed src", ...input.trusted);
     const others = trusting ? ["unless", "believed"] : [];
     say("http-request del-header", foreign, "-m", "reg", ...others);
-    if (trusting) say("http-request del-header", `^(${perConnection})$`, "-m", "reg", "if", "believed");
+    if (trusting) say("http-request del-header", `^(${saidScheme}|${perConnection})$`, "-m", "reg", "if", "believed");
     // Added, not set: there is none left, and to look for it once more would cost a walk through all fields.
     for (const [name, value] of told) say("http-request add-header", name, value, ...others);
     if (trusting) say("http-request lua.forwarded", scheme, port, "if", "believed");

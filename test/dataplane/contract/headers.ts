@@ -16,6 +16,9 @@ export function headersContract(made: Fixture): void {
         "x-forwarded-port": "1",
         "x-real-ip": "6.6.6.6",
         forwarded: "for=6.6.6.6",
+        "x-forwarded-scheme": "evil",
+        "x-scheme": "evil",
+        "X_Forwarded-Scheme": "evil",
         x_forwarded_for: "6.6.6.6",
         "X-Real_IP": "6.6.6.6",
       },
@@ -65,8 +68,14 @@ export function headersContract(made: Fixture): void {
     cluster.addIngress("web", { rules: [rule("web")] });
     await cluster.served();
     const reply = await send(cluster, "/", {
-      headers: { "x-forwarded-for": "6.6.6.6, 9.9.9.9, 10.1.1.1", "x-forwarded-proto": "https" },
+      headers: {
+        "x-forwarded-for": "6.6.6.6, 9.9.9.9, 10.1.1.1",
+        "x-forwarded-proto": "https",
+        "x-forwarded-scheme": "evil",
+        X_Scheme: "evil",
+      },
     });
+    expect(reply.body).not.toContain("evil");
     expect((JSON.parse(reply.body) as Received).headers).toMatchObject({
       "x-forwarded-for": "6.6.6.6, 9.9.9.9, 10.1.1.1, 127.0.0.1",
       "x-real-ip": "9.9.9.9",

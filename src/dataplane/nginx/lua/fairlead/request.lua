@@ -43,6 +43,10 @@ local ours = {
   ["host"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["te"] = true,
 }
 
+local schemes = {
+  "x-scheme", "x_scheme", "x-forwarded-scheme", "x-forwarded_scheme", "x_forwarded-scheme", "x_forwarded_scheme",
+}
+
 -- An answer of our own in the place of a backend's.
 local function refuse(status)
   ngx.ctx.answer = { status = status }
@@ -157,6 +161,10 @@ local function decision(request, id)
     -- HTTP/2 has no such field: a message with one is malformed (RFC 9113 section 8.2.2).
     if get(request, "server_protocol") == "HTTP/2.0" then return refuse(400) end
     if connection ~= "keep-alive" and connection ~= "close" and not connection_fields(connection) then return refuse(400) end
+  end
+  -- What ingress-nginx writes, and programs behind it believe. It may still be set by a filter.
+  if get(request, "http_x_forwarded_scheme") or get(request, "http_x_scheme") then
+    for _, field in ipairs(schemes) do ngx.req.clear_header(field) end
   end
   local host, target, name = get(request, "http_host") or "", get(request, "request_uri"), get(request, "host")
   -- They differ where the target is absolute, and where the host has a port.
