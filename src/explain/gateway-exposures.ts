@@ -69,11 +69,10 @@ function routeRows(
   { model, routes }: GatewayTranslation,
   gateways: ReadonlyMap<string, GatewayReport>,
 ): readonly Exposure[] {
-  const objects = new Map(routes.map(({ kind, route }) => [`${kind} ${keyOf(route)}`, route]));
   const drafts = new Map<string, Draft>();
   const add = ({ object, field }: Owner, host: string, rule: Rule, addresses: readonly string[]): void => {
     const key = `${object.kind} ${keyOf({ metadata: object })}`;
-    const route = objects.get(key);
+    const route = routes.get(key)?.route;
     if (!route) return;
     const id = `${key} ${field} ${host}`;
     const draft = drafts.get(id) ?? { object: { ...route, kind: object.kind }, host, rule, addresses: [] };
@@ -111,7 +110,7 @@ function routeRows(
     };
   });
   // What a Gateway does not take has no route in the model, or only a part of what was meant.
-  const refused = routes.flatMap((report) =>
+  const refused = [...routes.values()].flatMap((report) =>
     faultsOfRoute(report).map(({ problem }) => ({ ...bare({ ...report.route, kind: report.kind }), reason: problem })),
   );
   return [...rows, ...refused];

@@ -101,7 +101,7 @@ test("a Gateway's port takes proofs before it has a certificate, and nobody else
   expect([...(listener?.servers.values() ?? [])]).toMatchObject([{ kind: "stream", hostname: "" }]);
   expect(gateways[0]?.ports.map(({ port }) => port)).toEqual([443]);
   expect(gateways[0]?.listeners.own[0]).toMatchObject({ usable: false, attached: 0 });
-  expect(routes[0]?.parents[0]?.conditions[0]).toMatchObject({ type: "Accepted", status: "True" });
+  expect([...routes.values()][0]?.parents[0]?.conditions[0]).toMatchObject({ type: "Accepted", status: "True" });
   // Without that annotation nothing is opened.
   const silent = gatewayApi.translate({ gateways: [gatewayApi.gateway(gateway.spec.listeners ?? [])] });
   expect(silent.model.listeners).toEqual([]);

@@ -1,6 +1,6 @@
 /** Who of a list has which keys, as the list changes: it costs a look at each item, and work for those that came or went. */
 export interface Claims<T, K = string> {
-  /** The items of now, each once. Answers the keys that others have than the last time. */
+  /** The items of now, each once; a list does not change. Answers the keys that others have than the last time. */
   follow(items: readonly T[]): ReadonlySet<K>;
   /** The items that have a key, in the order of the list. */
   of(key: K): readonly T[];
@@ -14,20 +14,23 @@ export function createClaims<T, K = string>(keysOf: (item: T) => Iterable<K>): C
   const byKey = new Map<K, T[]>();
   /** Where each item stands in the list. */
   const places = new Map<T, number>();
+  let followed: readonly T[] = [];
 
-  function remove(item: T, touched: Set<K>): void {
-    for (const key of keysOf(item)) {
-      const list = byKey.get(key);
-      const at = list?.indexOf(item) ?? -1;
-      if (!list || at < 0) continue;
+  const placeOf = (item: T): number => places.get(item) ?? 0;
+
+  function remove(gone: readonly T[], touched: Set<K>): void {
+    const keys = new Set<K>();
+    for (const item of gone) for (const key of keysOf(item)) keys.add(key);
+    // Each list once, however many of it have gone.
+    for (const key of keys) {
+      const left = (byKey.get(key) ?? []).filter((item) => places.has(item));
       touched.add(key);
-      if (list.length === 1) byKey.delete(key);
-      else list.splice(at, 1);
+      if (left.length === 0) byKey.delete(key);
+      else byKey.set(key, left);
     }
   }
 
   function add(item: T, touched: Set<K>): void {
-    const place = places.get(item) ?? 0;
     for (const key of keysOf(item)) {
       touched.add(key);
       const list = byKey.get(key);
@@ -35,16 +38,27 @@ export function createClaims<T, K = string>(keysOf: (item: T) => Iterable<K>): C
         byKey.set(key, [item]);
         continue;
       }
-      let at = list.length;
-      while (at > 0 && (places.get(list[at - 1] as T) ?? 0) > place) at--;
+      const at = firstBehind(list, placeOf(item));
       // It may have a key twice.
       if (list[at - 1] !== item) list.splice(at, 0, item);
     }
   }
 
+  function firstBehind(list: readonly T[], place: number): number {
+    let [low, high] = [0, list.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (placeOf(list[middle] as T) <= place) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   return {
     follow(items) {
       const touched = new Set<K>();
+      if (items === followed) return touched;
+      followed = items;
       const came: T[] = [];
       const before = places.size;
       let kept = 0;
@@ -60,17 +74,17 @@ export function createClaims<T, K = string>(keysOf: (item: T) => Iterable<K>): C
         }
         places.set(item, place);
       }
-      if (kept < before)
-        for (const [item, place] of places)
-          if (items[place] !== item) {
-            places.delete(item);
-            remove(item, touched);
-          }
+      if (kept < before) {
+        const gone: T[] = [];
+        for (const [item, place] of places) if (items[place] !== item) gone.push(item);
+        for (const item of gone) places.delete(item);
+        remove(gone, touched);
+      }
       // Who stood behind another stands before it now: nothing is where it was.
       if (!inOrder)
         for (const [key, list] of byKey) {
           touched.add(key);
-          list.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+          list.sort((a, b) => placeOf(a) - placeOf(b));
         }
       for (const item of came) add(item, touched);
       return touched;

@@ -1,11 +1,12 @@
 import { type Client, type EventRecorder, type Informer, type Informers, startController } from "../../client/index.ts";
 import { type EndpointSlice, keyOf, type KubeObject, nameOfKey, type ObjectName, resources } from "../../kube/index.ts";
 import {
+  changedKeys,
   createGatewayMemory,
+  type GatewayInput,
   gatewayResources as kinds,
   type GatewayTranslation,
   readKeyPair,
-  type RouteReport,
   translateGateways,
 } from "../../routing/index.ts";
 import { serviceOfSlice } from "../../services/index.ts";
@@ -135,15 +136,18 @@ function run(options: GatewayOptions): GatewayController {
     policies: keepMeanings(gatewayKinds.policies, meansTheSame),
   };
 
+  /** The last translation, and the last that is served. */
+  let translated: GatewayTranslation | undefined;
   let current: GatewayTranslation | undefined;
-  /** What the last translation asked for: a change of anything else means nothing. */
-  let used = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
+  /** What has changed since the last translation: Services with their EndpointSlices, and labels of Namespaces. */
+  let changed = { services: new Set<string>(), namespaces: new Set<string>() };
+  /** Services whose pools are to be made anew. */
   const changedServices = new Set<string>();
   /** What the data plane said that it cannot do. */
   let refusals: Refusals = new Map();
   let ports: BindPorts | undefined;
   /** Reports of routes that statuses were asked to be written for. Absent before the first. */
-  let spoken: ReadonlySet<RouteReport> | undefined;
+  let spoken: GatewayTranslation["routes"] | undefined;
   const pace = createPace(clock);
   const tell = tellProblems(options.events, ({ kind, namespace = "", name }) =>
     (Object.values(gatewayKinds) as Informer<KubeObject>[])
@@ -224,30 +228,37 @@ function run(options: GatewayOptions): GatewayController {
     for (const each of gatewayKinds.classes.list()) writing.enqueue(`class ${keyOf(each)}`);
   });
   namespaces.onChange(({ before, after }) => {
-    if (JSON.stringify(before?.metadata.labels) !== JSON.stringify(after?.metadata.labels)) translateSoon();
+    const { name } = (after ?? before)?.metadata ?? {};
+    if (name === undefined || !translated?.uses("Namespace", name)) return;
+    if (JSON.stringify(before?.metadata.labels) === JSON.stringify(after?.metadata.labels)) return;
+    changed.namespaces.add(name);
+    translateSoon();
   });
   services.onChange(({ before, after }) => {
-    const changed = after ?? before;
-    if (!changed || !begun) return;
-    if (used.services.has(keyOf(changed))) translateSoon();
-    const [gateway] = gatewayOf(changed);
+    const service = after ?? before;
+    if (!service || !begun) return;
+    if (translated?.uses("Service", keyOf(service))) {
+      changed.services.add(keyOf(service));
+      translateSoon();
+    }
+    const [gateway] = gatewayOf(service);
     if (gateway === undefined) return;
     writing.enqueue(`frontend ${gateway}`);
     writing.enqueue("statuses");
   });
-  const whenUsed = (informer: Informer<KubeObject>, names: () => ReadonlySet<string>): void =>
+  for (const informer of [secrets, configMaps] as Informer<KubeObject>[])
     informer.onChange(({ before, after }) => {
-      const changed = after ?? before;
-      if (changed && names().has(keyOf(changed))) translateSoon();
+      const object = after ?? before;
+      const kind = informer === secrets ? "Secret" : "ConfigMap";
+      if (object && translated?.uses(kind, keyOf(object))) translateSoon();
     });
-  whenUsed(secrets, () => used.secrets);
-  whenUsed(configMaps, () => used.configMaps);
   slices.onChange(({ before, after }) => {
     // Who leads has said by which ports all of them serve.
     if (after && !leading() && ports?.learn(after)) translateSoon();
     for (const key of [before, after].flatMap((slice) => (slice ? serviceOf(slice) : []))) {
       if (key === replicas) followReplicas();
-      if (!used.services.has(key)) continue;
+      if (!translated?.uses("Service", key)) continue;
+      changed.services.add(key);
       changedServices.add(key);
       controller.enqueue("pools");
     }
@@ -262,14 +273,14 @@ function run(options: GatewayOptions): GatewayController {
   );
 
   function translate(bindPorts: BindPorts): GatewayTranslation {
-    const asked = { services: new Set<string>(), secrets: new Set<string>(), configMaps: new Set<string>() };
-    used = asked;
     changedServices.clear();
     if (capabilities !== dataplane.capabilities) {
       capabilities = dataplane.capabilities;
       memory = createGatewayMemory();
     }
-    return translateGateways({
+    const since = changed;
+    changed = { services: new Set(), namespaces: new Set() };
+    const input: GatewayInput = {
       controllerName: gatewayControllerName,
       classes: meanings.classes.list(),
       gateways: meanings.gateways.list(),
@@ -282,19 +293,10 @@ function run(options: GatewayOptions): GatewayController {
       grants: gatewayKinds.grants.list(),
       policies: meanings.policies.list(),
       namespaceLabels: (name) => namespaces.get({ name })?.metadata.labels,
-      service: (key) => {
-        asked.services.add(key);
-        return services.get(nameOfKey(key));
-      },
+      service: (key) => services.get(nameOfKey(key)),
       slices: (key) => slices.by(byService, key),
-      secret: (key) => {
-        asked.secrets.add(key);
-        return secrets.get(nameOfKey(key));
-      },
-      configMap: (key) => {
-        asked.configMaps.add(key);
-        return configMaps.get(nameOfKey(key));
-      },
+      secret: (key) => secrets.get(nameOfKey(key)),
+      configMap: (key) => configMaps.get(nameOfKey(key)),
       inspect,
       inspectAuthorities,
       namesOf: ({ secret }) => {
@@ -307,7 +309,15 @@ function run(options: GatewayOptions): GatewayController {
       endsTls: dataplane.capabilities.has("TLSRouteModeTerminate"),
       bindPort: (gateway, transport, port) => bindPorts.of(gateway, transport, port),
       memory,
-    });
+      changed: since,
+    };
+    try {
+      return (translated = translateGateways(input));
+    } catch (error) {
+      // Nobody knows how far it came.
+      memory = createGatewayMemory();
+      throw error;
+    }
   }
 
   async function applyModel(): Promise<void> {
@@ -353,15 +363,14 @@ function run(options: GatewayOptions): GatewayController {
 
   async function applyPools(): Promise<void> {
     if (!current) return;
-    const changed = [...current.targets.values()].filter(({ namespace, service }) =>
-      changedServices.has(`${namespace}/${service}`),
-    );
+    const keys = [...changedServices];
     changedServices.clear();
     await dataplane.updatePools(
-      changed.map((target) => {
-        const key = `${target.namespace}/${target.service}`;
-        return memory.poolOf(target, services.get(nameOfKey(key)), slices.by(byService, key)).pool;
-      }),
+      keys.flatMap((key) =>
+        memory.pools
+          .targetsOf(key)
+          .map((target) => memory.pools.poolOf(target, services.get(nameOfKey(key)), slices.by(byService, key)).pool),
+      ),
     );
   }
 
@@ -378,11 +387,9 @@ function run(options: GatewayOptions): GatewayController {
     }
     for (const { policy } of current.policies) writing.enqueue(`BackendTLSPolicy ${keyOf(policy)}`);
     const before = spoken;
-    const now = new Set(current.routes);
-    spoken = now;
-    for (const report of now) if (!before?.has(report)) writing.enqueue(nameOfReport(report));
+    spoken = current.routes;
     // What we said of objects that no longer have to do with us is taken back; a process before this one may have said it.
-    for (const report of before ?? []) if (!now.has(report)) writing.enqueue(nameOfReport(report));
+    for (const name of changedKeys(before ?? new Map(), spoken)) writing.enqueue(name);
     if (before) return;
     for (const kind of ["http", "grpc", "tls", "tcp", "udp"] as const)
       for (const route of gatewayKinds[kind].list())
@@ -434,8 +441,6 @@ function run(options: GatewayOptions): GatewayController {
     },
   };
 }
-
-const nameOfReport = ({ kind, route }: RouteReport): string => `${kind} ${keyOf(route)}`;
 
 function protocolsOf({ capabilities }: DataPlane): ReadonlySet<string> {
   const protocols = new Set<string>();

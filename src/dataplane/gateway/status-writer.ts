@@ -14,7 +14,6 @@ import {
   mergeEntries,
   type ParentStatus,
   type PolicyReport,
-  type RouteReport,
   sameParent,
 } from "../../routing/index.ts";
 import type { Clock } from "../../system/index.ts";
@@ -46,8 +45,6 @@ interface Reports {
   readonly gateways: ReadonlyMap<string, GatewayReport>;
   /** Of the Gateway that a ListenerSet belongs to. */
   readonly bySet: ReadonlyMap<string, GatewayReport>;
-  /** By kind and key. */
-  readonly routes: ReadonlyMap<string, RouteReport>;
   readonly policies: ReadonlyMap<string, PolicyReport>;
 }
 
@@ -56,13 +53,12 @@ const indexed = new WeakMap<GatewayTranslation, Reports>();
 function reportsOf(translation: GatewayTranslation): Reports {
   let reports = indexed.get(translation);
   if (!reports) {
-    const { gateways, routes, policies } = translation;
+    const { gateways, policies } = translation;
     reports = {
       gateways: new Map(gateways.map((report) => [keyOf(report.gateway), report])),
       bySet: new Map(
         gateways.flatMap((report) => report.listeners.sets.map(({ set }) => [keyOf(set), report] as const)),
       ),
-      routes: new Map(routes.map((report) => [`${report.kind} ${keyOf(report.route)}`, report])),
       policies: new Map(policies.map((report) => [keyOf(report.policy), report])),
     };
     indexed.set(translation, reports);
@@ -116,7 +112,7 @@ export function createStatusWriter({ client, signal, clock, controllerName }: St
     }
     if (!kind.endsWith("Route")) return undefined;
     const before = (object as AnyRoute).status?.parents ?? [];
-    const report = reports.routes.get(`${kind} ${key}`);
+    const report = translation.routes.get(`${kind} ${key}`);
     // One that was understood in an earlier form is spoken of by the next translation.
     if (report && !isIt(report.route)) return undefined;
     const ours = withRefusals(report?.parents ?? [], refusals.get(`${kind} ${key}`));

@@ -17,8 +17,7 @@ function saidOf(translation: GatewayTranslation): Map<string, Said> {
     for (const { type, status, reason, message } of [accepted, resolved])
       if (status !== "True") tell(object, type, `${reason}: ${message}`);
   }
-  for (const { kind, route, parents } of translation.routes) {
-    const object = `${kind} ${keyOf(route)}`;
+  for (const [object, { route, parents }] of translation.routes) {
     for (const { parentRef, conditions } of parents) {
       const { namespace = route.metadata.namespace ?? "", name, sectionName, port } = parentRef;
       const part = sectionName ?? port;

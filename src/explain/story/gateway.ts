@@ -23,14 +23,14 @@ export function gatewayChapters(
     const state = usable ? `${attached} route${attached === 1 ? "" : "s"}` : "not served";
     return `${spec.name}: ${spec.protocol} ${spec.port}, ${host}: ${state}`;
   });
-  const routes = meaning.routes
-    .filter(({ route, parents }) =>
+  const routes = [...meaning.routes]
+    .filter(([, { route, parents }]) =>
       parents.some(
         ({ parentRef: { kind = "Gateway", namespace = route.metadata.namespace, name } }) =>
           kind === "Gateway" && `${namespace ?? ""}/${name}` === key,
       ),
     )
-    .map(({ kind, route }) => `${kind} ${keyOf(route)}`);
+    .map(([name]) => name);
   const chapters = [
     {
       title: "class",

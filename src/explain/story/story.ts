@@ -148,7 +148,7 @@ function tellOfGateways(
     const { chapters, routes } = gatewayChapters(gateway, report, gateways);
     return { object, chapters, findings: [...new Set([...about(object), ...about(...routes)])] };
   }
-  const report = meaning.routes.find((one) => one.kind === kind && keyOf(one.route) === key);
+  const report = meaning.routes.get(`${kind} ${key}`);
   if (!report)
     return {
       object,

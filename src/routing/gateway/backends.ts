@@ -1,9 +1,8 @@
-import { type EndpointSlice, keyOf, type Service } from "../../kube/index.ts";
-import { type BackendProtocol, type BackendTls, type Certificate, type Pool, type SubjectAltName } from "../model.ts";
+import { keyOf, type Service } from "../../kube/index.ts";
+import type { BackendProtocol, BackendTls, Certificate, SubjectAltName } from "../model.ts";
 import { oldestFirst } from "../owner.ts";
-import { poolKey, type poolOf, type PoolTarget } from "../pool.ts";
+import { poolKey, type PoolTarget } from "../pool.ts";
 import { no, type RefFault, resolvedRefs, yes } from "./conditions.ts";
-import type { Permits } from "./grants.ts";
 import { readAuthorities, type References } from "./references.ts";
 import {
   type BackendRef,
@@ -12,13 +11,6 @@ import {
   gatewayGroup,
   type RouteKindName,
 } from "./types.ts";
-
-export interface BackendInput extends References {
-  readonly permits: Permits;
-  readonly service: (key: string) => Service | undefined;
-  readonly slices: (key: string) => readonly EndpointSlice[];
-  readonly poolOf: typeof poolOf;
-}
 
 /** A policy as it is understood. */
 interface PolicyReading {
@@ -43,7 +35,10 @@ export interface BackendUser {
 
 /** A pool that a reference has led to. */
 export interface BackendUse {
-  readonly pool: string;
+  /** Of the pool. */
+  readonly key: string;
+  /** Where it is named first. */
+  readonly field: string;
   readonly target: PoolTarget;
   readonly gateway: string;
   /** What the BackendTLSPolicy that matters to it has as its target: `namespace/service:port`. */
@@ -53,32 +48,23 @@ export interface BackendUse {
 export interface Backends {
   /** Key of the pool that a reference means; or why there is none. What is to be used is told to the user's `uses`. */
   resolve(ref: BackendRef, user: BackendUser, field: string): { readonly pool: string } | { readonly fault: RefFault };
-  /** Takes the pool into the model. */
-  use(use: BackendUse): void;
   /** What `resolve` goes by, but for Services: as long as these texts are the same, its answers are. */
   readonly mark: readonly string[];
-  readonly pools: ReadonlyMap<string, Pool>;
-  readonly targets: ReadonlyMap<string, PoolTarget>;
-  /** Each policy with the Gateways that it matters to. */
-  policies(): { policy: BackendTLSPolicy; gateways: ReadonlySet<string>; conditions: readonly GatewayCondition[] }[];
+  /** Each policy with the Gateways that it matters to; those of one target are asked for by `namespace/service:port`. */
+  policies(
+    gatewaysTo: (target: string) => ReadonlySet<string>,
+  ): { policy: BackendTLSPolicy; gateways: ReadonlySet<string>; conditions: readonly GatewayCondition[] }[];
 }
 
 const clear = new Set(["", "http", "kubernetes.io/ws", "ws", "grpc", "kubernetes.io/h2c"]);
 
-export function createBackends(policies: readonly BackendTLSPolicy[], input: BackendInput): Backends {
-  const pools = new Map<string, Pool>();
-  const targets = new Map<string, PoolTarget>();
-  const readings = oldestFirst(policies).map((policy) => ({
-    ...readPolicy(policy, input),
-    gateways: new Set<string>(),
-  }));
+export function createBackends(policies: readonly BackendTLSPolicy[], input: References): Backends {
+  const readings = oldestFirst(policies).map((policy) => readPolicy(policy, input));
   // Who comes first has a Service, or one port of it; the port's own comes before the Service's.
-  const byTarget = new Map<string, (typeof readings)[number]>();
+  const byTarget = new Map<string, PolicyReading>();
   const lost = new Set<BackendTLSPolicy>();
   for (const reading of readings)
-    for (const { group = "", kind, name, sectionName = "" } of reading.policy.spec.targetRefs) {
-      if (group !== "" || kind !== "Service") continue;
-      const key = `${reading.policy.metadata.namespace}/${name}:${sectionName}`;
+    for (const key of targetsOf(reading.policy)) {
       if (byTarget.has(key)) lost.add(reading.policy);
       else byTarget.set(key, reading);
     }
@@ -138,41 +124,31 @@ export function createBackends(policies: readonly BackendTLSPolicy[], input: Bac
     };
     const pool = poolKey(target);
     // Rules of one route lead to the same places: each counts once.
-    if (!user.uses.some((use) => use.pool === pool && use.gateway === user.gateway))
-      user.uses.push({ pool, target, gateway: user.gateway, ...(policy === undefined ? {} : { policy }) });
+    if (!user.uses.some((use) => use.key === pool && use.gateway === user.gateway))
+      user.uses.push({ key: pool, field, target, gateway: user.gateway, ...(policy === undefined ? {} : { policy }) });
     return { pool };
   }
 
   return {
     resolve,
-    use({ pool, target, gateway, policy }) {
-      if (policy !== undefined) byTarget.get(policy)?.gateways.add(gateway);
-      if (targets.has(pool)) return;
-      const key = `${target.namespace}/${target.service}`;
-      pools.set(pool, input.poolOf(target, input.service(key), input.slices(key)).pool);
-      targets.set(pool, target);
-    },
     mark: readings.map(({ policy, tls }) => JSON.stringify([keyOf(policy), policy.spec.targetRefs, tls])),
-    pools,
-    targets,
-    policies: () =>
-      readings.map(({ policy, gateways, conditions }) => ({
+    policies: (gatewaysTo) =>
+      readings.map(({ policy, conditions }) => ({
         policy,
-        // A policy that lost a target speaks to the Gateways that the target matters to.
-        gateways: lost.has(policy) ? gatewaysOfTargets(policy) : gateways,
+        // One that lost a target speaks to the Gateways that the target matters to.
+        gateways: new Set(targetsOf(policy).flatMap((target) => [...gatewaysTo(target)])),
         conditions: lost.has(policy)
           ? [no("Accepted", "Conflicted", "an older BackendTLSPolicy has the same target"), ...conditions.slice(1)]
           : conditions,
       })),
   };
+}
 
-  function gatewaysOfTargets(policy: BackendTLSPolicy): Set<string> {
-    const found = new Set<string>();
-    for (const { name, sectionName = "" } of policy.spec.targetRefs)
-      for (const gateway of byTarget.get(`${policy.metadata.namespace}/${name}:${sectionName}`)?.gateways ?? [])
-        found.add(gateway);
-    return found;
-  }
+/** The Services that a policy has as its targets: `namespace/name:port`, without the port for all of them. */
+function targetsOf({ metadata: { namespace = "" }, spec }: BackendTLSPolicy): string[] {
+  return spec.targetRefs.flatMap(({ group = "", kind, name, sectionName = "" }) =>
+    group === "" && kind === "Service" ? [`${namespace}/${name}:${sectionName}`] : [],
+  );
 }
 
 function protocolFor(kind: RouteKindName, appProtocol: string): BackendProtocol | undefined {

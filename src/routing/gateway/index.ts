@@ -11,4 +11,5 @@ export {
 } from "./translate.ts";
 export { gatewayStatus, listenerSetStatus, mergeEntries, sameParent, timed, type Confirmation } from "./status.ts";
 export { observed } from "./conditions.ts";
-export { createGatewayMemory, type GatewayMemory, type RouteReport } from "./memory.ts";
+export { createGatewayMemory, type GatewayMemory } from "./memory.ts";
+export type { RouteReport } from "./route-table.ts";

@@ -175,7 +175,7 @@ describe("host names", () => {
   });
 
   test("nothing in common with any listener is said", () => {
-    const [report] = translate(world(["none.org"], "wild")).routes;
+    const [report] = translate(world(["none.org"], "wild")).routes.values();
     expect(said(report?.parents[0]?.conditions, "Accepted")).toBe("False NoMatchingListenerHostname");
   });
 
@@ -190,8 +190,26 @@ describe("host names", () => {
   });
 });
 
+test("a route that two of its parents attach to one listener is there once", () => {
+  const parentRefs = [
+    { name: "gw", namespace: "ns" },
+    { name: "gw", namespace: "ns", sectionName: "http" },
+  ];
+  const filters = [{ type: "RequestHeaderModifier" as const, requestHeaderModifier: { remove: ["x"] } }];
+  const httpRoutes = [route("r", { parentRefs, hostnames: ["a.test"], rules: [{ ...to("a"), filters }] })];
+  const { gateways, problems, routes } = translate({ httpRoutes });
+  expect(gateways[0]?.listeners.own[0]?.attached).toBe(1);
+  expect(problems).toEqual([]);
+  const types = [...routes.values()][0]?.parents.map(({ conditions }) => conditions.map(({ type }) => type));
+  expect(types).toEqual([
+    ["Accepted", "ResolvedRefs"],
+    ["Accepted", "ResolvedRefs"],
+  ]);
+});
+
 describe("attachment and references", () => {
-  const conditionOf = (world: World, type: string) => said(translate(world).routes[0]?.parents[0]?.conditions, type);
+  const conditionOf = (world: World, type: string) =>
+    said([...translate(world).routes.values()][0]?.parents[0]?.conditions, type);
 
   test.each<[what: string, world: World, type: string, expected: string]>([
     [

@@ -1,6 +1,5 @@
 import { type ConfigMap, type EndpointSlice, keyOf, type Secret, type Service } from "../../kube/index.ts";
 import { leadsProofs } from "../challenge.ts";
-import type { HostSource } from "../hosts.ts";
 import type { Certificate, Listener, RoutingModel, Server, StreamRoute, StreamTable, Termination } from "../model.ts";
 import { oldestFirst, refOf, textOf } from "../owner.ts";
 import type { PoolTarget } from "../pool.ts";
@@ -12,16 +11,9 @@ import { createBackends, type BackendUse, type BackendUser } from "./backends.ts
 import { no, observed, type RefFault, resolvedRefs, yes } from "./conditions.ts";
 import { permitsOf } from "./grants.ts";
 import { holderKey, type ListenerEntry, type ListenerInput, protocolOf, readListeners } from "./listeners.ts";
-import {
-  createGatewayMemory,
-  type GatewayMemory,
-  type RouteAt,
-  type RouteReading,
-  type RouteReport,
-  type RouteWorld,
-  type Shadows,
-} from "./memory.ts";
+import { createGatewayMemory, type GatewayMemory } from "./memory.ts";
 import { readCertificate } from "./references.ts";
+import type { RouteAt, RouteReading, RouteReport, RouteWorld, Shadow } from "./route-table.ts";
 import { readMatches, resolveRules, routesFor, type RuleReading, type RulesResolved, streamsFor } from "./rules.ts";
 import {
   type AncestorStatus,
@@ -71,6 +63,11 @@ export interface GatewayInput {
   readonly bindPort: (gateway: string, transport: "TCP" | "UDP", port: number) => number;
   /** For who translates again and again; objects that are the same as before cost next to nothing then. */
   readonly memory?: GatewayMemory;
+  /**
+   * With `memory`: the Services (by themselves or by their EndpointSlices) and Namespaces (by their labels) that may be others than at the last translation with it.
+   * Default: all may, so each that is used is looked at.
+   */
+  readonly changed?: { readonly services: ReadonlySet<string>; readonly namespaces: ReadonlySet<string> };
 }
 
 /** A port of a Gateway, and the listener of the model that serves it. */
@@ -100,11 +97,14 @@ export interface GatewayTranslation {
   readonly model: RoutingModel;
   readonly classes: readonly GatewayClass[];
   readonly gateways: readonly GatewayReport[];
-  readonly routes: readonly RouteReport[];
+  /** By `kind namespace/name`. */
+  readonly routes: ReadonlyMap<string, RouteReport>;
   readonly policies: readonly PolicyReport[];
   readonly problems: readonly Problem[];
   /** What each pool of the model stands for, to make it anew when its endpoints change. */
   readonly targets: ReadonlyMap<string, PoolTarget>;
+  /** Whether an object, by `namespace/name`, was asked for: a change of any other means nothing. */
+  readonly uses: (kind: "Service" | "Secret" | "ConfigMap" | "Namespace", key: string) => boolean;
 }
 
 /** Name of the model's listener for a port of a Gateway. */
@@ -114,12 +114,18 @@ export function listenerName(gateway: string, transport: string, port: number): 
 
 /** What the objects of the Gateway API mean (v1.6). Faults become conditions; all else still works. */
 export function translateGateways(input: GatewayInput): GatewayTranslation {
-  const permits = permitsOf(input.grants);
-  const references = { ...input, permits };
-  const memory = input.memory ?? createGatewayMemory();
+  const { memory = createGatewayMemory(), changed } = input;
+  const asked = { secrets: new Set<string>(), configMaps: new Set<string>(), namespaces: new Set<string>() };
+  const references: ListenerInput = {
+    ...input,
+    permits: permitsOf(input.grants),
+    secret: (key) => input.secret(noted(asked.secrets, key)),
+    configMap: (key) => input.configMap(noted(asked.configMaps, key)),
+    namespaceLabels: (name) => input.namespaceLabels(noted(asked.namespaces, name)),
+  };
   const problems: Problem[] = [];
   /** Problems of routes by `kind namespace/name`, with the listeners that have them. */
-  const shadows = new Map<string, { readonly entry: string; readonly why: string }[]>();
+  const shadows = new Map<string, Shadow[]>();
   const classes = input.classes.filter(({ spec }) => spec.controllerName === input.controllerName);
   const classNames = new Set(classes.map(({ metadata }) => metadata.name));
   const gateways = oldestFirst(input.gateways.filter(({ spec }) => classNames.has(spec.gatewayClassName)));
@@ -127,8 +133,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
 
   const holders = new Map<string, OurGateway>();
   const drafts = gateways.map((gateway) => {
-    const listenerInput: ListenerInput = references;
-    const listeners = readListeners(gateway, sets.get(keyOf(gateway)) ?? [], listenerInput);
+    const listeners = readListeners(gateway, sets.get(keyOf(gateway)) ?? [], references);
     const ours: OurGateway = { gateway, listeners };
     holders.set(holderKey(gateway), ours);
     for (const { set } of listeners.sets) holders.set(holderKey(set), ours);
@@ -136,13 +141,12 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     return { ...ours, client };
   });
   const clients = new Map(drafts.map(({ gateway, client }) => [keyOf(gateway), client]));
-  const backends = createBackends(input.policies, { ...references, poolOf: memory.poolOf });
+  const backends = createBackends(input.policies, references);
 
-  const entries = new Map(
-    drafts.flatMap(({ listeners: { own, sets: added } }) =>
-      [...own, ...added.flatMap((set) => set.entries)].map((entry) => [entryKey(entry), entry] as const),
-    ),
-  );
+  const entries = drafts.flatMap(({ listeners: { own, sets: added } }) => [
+    ...own,
+    ...added.flatMap((set) => set.entries),
+  ]);
   const surroundings = memory.surroundings([
     [...input.protocols, input.mixedTls, input.endsTls].join(),
     ...classes,
@@ -160,18 +164,25 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
   };
   const ask: Ask<RouteWorld> = (what, key) => answers[what](key);
 
-  /** What is attached to each listener, oldest route first. */
-  const http = new Map<ListenerEntry, HostSource[]>();
-  const streams = new Map<ListenerEntry, StreamRoute[]>();
-  /** Those of them that only lead proofs of names. */
-  const proofs = new Map<ListenerEntry, StreamRoute[]>();
-  const read: readonly RouteReading[] = [
-    ...attachAll("HTTPRoute", input.httpRoutes),
-    ...attachAll("GRPCRoute", input.grpcRoutes),
-    ...attachAll("TLSRoute", input.tlsRoutes),
-    ...attachAll("TCPRoute", input.tcpRoutes),
-    ...attachAll("UDPRoute", input.udpRoutes),
-  ];
+  const readings = memory.routes.read(
+    {
+      HTTPRoute: input.httpRoutes,
+      GRPCRoute: input.grpcRoutes,
+      TLSRoute: input.tlsRoutes,
+      TCPRoute: input.tcpRoutes,
+      UDPRoute: input.udpRoutes,
+    },
+    surroundings,
+    ask,
+    readRoute,
+    changed && { service: changed.services, labels: changed.namespaces },
+  );
+  for (const entry of entries) entry.attached = memory.routes.attachedTo(entryKey(entry)).count;
+  const { pools, targets } = memory.pools.read(readings, {
+    service: input.service,
+    slices: input.slices,
+    ...(changed ? { changed: changed.services } : {}),
+  });
 
   const listeners: Listener[] = [];
   const tables = new Set<string>();
@@ -193,25 +204,33 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     };
   });
 
-  memory.keep({ pools: backends.pools, tables });
+  memory.keepHosts(tables);
   return {
-    model: { listeners, pools: backends.pools },
+    model: { listeners, pools },
     classes,
     gateways: reports,
-    routes: read.flatMap(({ report, at }) => (report ? [memory.shadowed(report, shadowsOn(report, at))] : [])),
-    policies: backends.policies().map(({ policy, gateways: keys, conditions }) => ({
-      policy,
-      ancestors: [...keys].sort().map((key) => {
-        const [namespace = "", name = ""] = key.split("/");
-        return {
-          ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name },
-          controllerName: input.controllerName,
-          conditions: observed(conditions, policy.metadata.generation),
-        };
-      }),
-    })),
+    routes: memory.routes.reports(shadows),
+    policies: backends
+      .policies((target) => memory.routes.gatewaysTo(target))
+      .map(({ policy, gateways: keys, conditions }) => ({
+        policy,
+        ancestors: [...keys].sort().map((key) => {
+          const [namespace = "", name = ""] = key.split("/");
+          return {
+            ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name },
+            controllerName: input.controllerName,
+            conditions: observed(conditions, policy.metadata.generation),
+          };
+        }),
+      })),
     problems,
-    targets: backends.targets,
+    targets,
+    uses: (kind, key) => {
+      if (kind === "Service") return memory.routes.asks("service", key);
+      if (kind === "Secret") return asked.secrets.has(key);
+      if (kind === "ConfigMap") return asked.configMaps.has(key);
+      return asked.namespaces.has(key) || memory.routes.asks("labels", key);
+    },
   };
 
   function clientCertificate(gateway: Gateway): Certificate | RefFault | undefined {
@@ -222,31 +241,16 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     return readCertificate(references, referrer, ref, { object: refOf(gateway), field });
   }
 
-  function attachAll(kind: RouteKindName, all: readonly AnyRoute[]): RouteReading[] {
-    return oldestFirst(all).map((route) => {
-      const isProof = kind === "TLSRoute" && leadsProofs(route);
-      const reading = memory.route(route, surroundings, ask, (asked) => readRoute(kind, route, asked));
-      const { at, uses } = reading;
-      for (const { entry: key, source, streams: more } of at) {
-        const entry = entries.get(key);
-        if (!entry) continue;
-        if (!isProof) entry.attached++;
-        addTo(http, entry, source);
-        for (const stream of more) addTo(isProof ? proofs : streams, entry, stream);
-      }
-      for (const use of uses) backends.use(use);
-      return reading;
-    });
-  }
-
-  /** What a route means, beside its endpoints: it goes by the route, by what `asked` answers, and by `surroundings`. */
-  function readRoute(kind: RouteKindName, route: AnyRoute, asked: Ask<RouteWorld>): RouteReading {
-    const namespaceLabels = (namespace: string) => asked("labels", namespace);
+  /** What a route means, beside its endpoints: it goes by the route, by what `ask` answers, and by `surroundings`. */
+  function readRoute(kind: RouteKindName, route: AnyRoute, ask: Ask<RouteWorld>): RouteReading {
+    const object = refOf(route);
+    const isProof = kind === "TLSRoute" && leadsProofs(route);
+    const namespaceLabels = (namespace: string) => ask("labels", namespace);
     const attachments = attach(kind, route, { holders, namespaceLabels });
-    if (attachments.length === 0) return { at: [], uses: [] };
+    if (attachments.length === 0) return { object, isProof, at: new Map(), backends: [] };
     const readings = readMatches(kind, route);
     const resolved = new Map<string, RulesResolved>();
-    const at: RouteAt[] = [];
+    const at = new Map<string, RouteAt>();
     const uses: BackendUse[] = [];
     const parents = attachments.map((attachment, parent) => {
       const gateway = keyOf(attachment.gateway.gateway);
@@ -258,24 +262,20 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
           namespace: route.metadata.namespace ?? "",
           gateway,
           ...(client && !("reason" in client) ? { client } : {}),
-          service: (key) => asked("service", key),
+          service: (key) => ask("service", key),
           uses,
         };
         resolved.set(gateway, (rules = resolveRules(route, user, backends)));
       }
-      const add = (where: Omit<RouteAt, "parent">): void => void at.push({ ...where, parent });
+      const add = (entry: ListenerEntry, place: () => Omit<RouteAt, "parents">): void => {
+        const key = entryKey(entry);
+        // By several parents it is there once.
+        const { parents: others, ...here } = at.get(key) ?? { parents: [], ...place() };
+        at.set(key, { ...here, parents: [...others, parent] });
+      };
       return parentStatus(kind, route, attachment, readings, rules, add);
     });
-    return { report: { kind, route, parents }, at, uses };
-  }
-
-  function shadowsOn({ kind, route }: RouteReport, at: readonly RouteAt[]): Shadows | undefined {
-    if (shadows.size === 0) return undefined;
-    const found = new Map<number, string[]>();
-    for (const { entry, why } of shadows.get(`${kind} ${keyOf(route)}`) ?? [])
-      for (const parent of new Set(at.filter((each) => each.entry === entry).map((each) => each.parent)))
-        addTo(found, parent, why);
-    return found.size === 0 ? undefined : found;
+    return { object, report: { kind, route, parents }, isProof, at, backends: uses };
   }
 
   function parentStatus(
@@ -284,7 +284,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     attachment: Attachment,
     readings: readonly RuleReading[],
     { rules, faults, unsupported }: RulesResolved,
-    add: (where: Omit<RouteAt, "parent">) => void,
+    add: (entry: ListenerEntry, place: () => Omit<RouteAt, "parents">) => void,
   ): ParentStatus {
     const wrong = [...readings.flatMap((reading) => reading.faults), ...unsupported];
     const none = wrong.length > 0 && readings.every(({ matches }) => matches.length === 0);
@@ -295,14 +295,14 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
       if (first)
         conditions.push({ ...yes("PartiallyInvalid", first.reason), message: `Dropped Rule: ${first.message}` });
       const isHttp = kind === "HTTPRoute" || kind === "GRPCRoute";
-      for (const { entry, hostnames } of attachment.at) {
-        const routes = isHttp ? routesFor(route, hostnames, readings, rules) : [];
-        add({
-          entry: entryKey(entry),
-          source: { hosts: [...new Set(routes.map(({ host }) => host))], routes },
-          streams: isHttp ? [] : streamsFor(route, hostnames, rules),
+      for (const { entry, hostnames } of attachment.at)
+        add(entry, () => {
+          const routes = isHttp ? routesFor(route, hostnames, readings, rules) : [];
+          return {
+            source: { hosts: [...new Set(routes.map(({ host }) => host))], routes },
+            streams: isHttp ? [] : streamsFor(route, hostnames, rules),
+          };
         });
-      }
     }
     return {
       parentRef: attachment.parentRef,
@@ -328,7 +328,7 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
       const listener = listenerName(key, transport, port);
       const bindPort = input.bindPort(key, transport, port);
       const usable = all.filter((entry) => entry.usable);
-      const led = all.flatMap((entry) => proofs.get(entry) ?? []);
+      const led = all.flatMap((entry) => memory.routes.attachedTo(entryKey(entry)).proofs);
       const challenges = all.some(({ proved }) => proved) || led.length > 0 ? { challenges: tableOf(led).exact } : {};
       const served =
         usable.length > 0
@@ -343,16 +343,17 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     const { hostname, owner, spec } = entry;
     const tls = terminationOf(entry);
     const base = { hostname, owner, ...(tls ? { tls } : {}) };
+    const key = entryKey(entry);
+    const { sources, streams } = memory.routes.attachedTo(key);
     if (spec.protocol === "HTTP" || spec.protocol === "HTTPS") {
-      const key = entryKey(entry);
       tables.add(key);
-      const hosts = memory.hosts(key).table(http.get(entry) ?? [], (problem) => {
+      const hosts = memory.hosts(key).table(sources, (problem) => {
         problems.push(problem);
         addTo(shadows, textOf(problem.object), { entry: key, why: `${problem.field}: ${problem.message}` });
       });
       return { kind: "http", ...base, hosts };
     }
-    return { kind: "stream", ...base, streams: tableOf(streams.get(entry) ?? []) };
+    return { kind: "stream", ...base, streams: tableOf(streams) };
   }
 
   function terminationOf({ certificates, clients: validation }: ListenerEntry): Termination | undefined {
@@ -367,6 +368,11 @@ export function translateGateways(input: GatewayInput): GatewayTranslation {
     if (first) byName.set("", first);
     return { certificates: byName, ...(validation ? { clients: validation } : {}) };
   }
+}
+
+function noted(keys: Set<string>, key: string): string {
+  keys.add(key);
+  return key;
 }
 
 /** Unique name of a listener: its holder and field. */

@@ -269,4 +269,5 @@ export const gatewayResources = {
   BackendTLSPolicy: define<BackendTLSPolicy>("BackendTLSPolicy", "backendtlspolicies"),
 };
 
-export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute";
+export const routeKinds = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"] as const;
+export type RouteKindName = (typeof routeKinds)[number];

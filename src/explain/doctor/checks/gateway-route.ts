@@ -8,7 +8,7 @@ export const gatewayRoute: Check = {
   about: "a route that a Gateway does not take, that leads to what does not exist, or that an older one shadows",
   reads: "routes of the Gateway API, Gateways, Services, ReferenceGrants",
   *run({ gateways }) {
-    for (const report of gateways?.meaning.routes ?? []) {
+    for (const report of gateways?.meaning.routes.values() ?? []) {
       const object = `${report.kind} ${keyOf(report.route)}`;
       for (const fault of faultsOfRoute(report)) yield { severity: "error", object, evidence: [], ...fault };
       for (const { parentRef, conditions } of report.parents)
