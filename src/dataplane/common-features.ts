@@ -32,6 +32,7 @@ export const annotationFeatures: readonly Feature[] = [
   "RateLimit",
   "ConnectionLimit",
   "BodyLimit",
+  "CloseConnection",
   "ErrorPages",
   "SessionCookie",
   "HashBalancing",

@@ -37,6 +37,7 @@ export type Feature =
   | "ConnectionLimit"
   | "BodyLimit"
   | "AnswerRate"
+  | "CloseConnection"
   | "ErrorPages"
   | "SessionCookie"
   | "HashBalancing"

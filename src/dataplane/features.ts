@@ -21,6 +21,7 @@ type Pools = ReadonlyMap<string, Pool>;
 export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "AnswerRate",
   "BodyLimit",
+  "CloseConnection",
   "ConnectTimeout",
   "ReadTimeout",
   "MergedSlashes",

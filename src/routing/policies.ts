@@ -151,6 +151,8 @@ export type PolicyFilter =
   | { readonly type: "Tracing"; readonly on: boolean; readonly trust: boolean }
   /** An answer's body is sent with so many bytes in a second; not the first `after` of it. */
   | { readonly type: "AnswerRate"; readonly bytes: number; readonly after: number }
+  /** Its endpoint is told that the connection ends with the request. Not where that becomes another protocol's, or is one of many on HTTP/2. */
+  | { readonly type: "CloseConnection" }
   /** 413 beyond so many bytes. */
   | { readonly type: "BodyLimit"; readonly bytes: number }
   /** Answers with these codes are replaced by those of `pool`, which is told of the request in header fields. */

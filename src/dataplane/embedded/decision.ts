@@ -47,6 +47,8 @@ export interface Decision {
   readonly mirrors: readonly Copy[];
   /** What is sent to the client in a second. */
   readonly rate?: AnswerRate;
+  /** The connection to its endpoint ends with it. */
+  readonly closes: boolean;
   readonly timeouts: Timeouts;
   readonly retry?: Retry;
   /** What decided on it, for what comes later. */
@@ -119,6 +121,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
   const rewrites: RenderedRewrite[] = [];
   const mirrorTo: MirrorFilter[] = [];
   let rate: AnswerRate | undefined;
+  let closes = false;
   let { headers } = request;
   const applied: Applied = {
     path: found.path,
@@ -151,6 +154,9 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
         return undefined;
       case "AnswerRate":
         rate = filter;
+        return undefined;
+      case "CloseConnection":
+        closes = true;
         return undefined;
       case "AnswerRewrite":
         rewrites.push(renderRewrite(filter, facts));
@@ -257,6 +263,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     responseFields,
     mirrors: mirrorTo.map((filter) => copyOf(filter, target, headers)),
     ...(rate ? { rate } : {}),
+    closes,
     timeouts: rule.timeouts,
     ...(rule.retry ? { retry: rule.retry } : {}),
     facts,

@@ -42,7 +42,16 @@ const forbidden = { status: 403, text: "This client is not allowed here." } sati
 export function applyPolicy(
   filter: Exclude<
     PolicyFilter,
-    { type: "StrictTransport" | "TemplateHeaders" | "AnswerRate" | "AnswerRewrite" | "ClientCertificate" | "Tracing" }
+    {
+      type:
+        | "StrictTransport"
+        | "TemplateHeaders"
+        | "AnswerRate"
+        | "AnswerRewrite"
+        | "ClientCertificate"
+        | "CloseConnection"
+        | "Tracing";
+    }
   >,
   applied: Applied,
   request: PolicyRequest,

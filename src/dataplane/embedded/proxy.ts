@@ -430,6 +430,7 @@ export function serve(
             path: routed.path,
             headers: routed.headers,
             body: body?.open() ?? null,
+            ...(routed.closes ? { reset: true } : {}),
             ...(timeouts.read === undefined ? {} : { headersTimeout: timeouts.read, bodyTimeout: timeouts.read }),
           },
           handler,

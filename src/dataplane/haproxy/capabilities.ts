@@ -75,6 +75,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "HashBalancing",
   "RateLimit",
   "ConnectionLimit",
+  "CloseConnection",
   "Canary",
   "FallbackPool",
   "ReadTimeout",

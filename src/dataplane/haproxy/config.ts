@@ -171,6 +171,7 @@ export function configText(input: ConfigInput): string {
   // In a process that drains a backend counts no server, and serves all the same.
   page(503, "No endpoint is ready to take this request.", "if { nbsrv eq 0 } !{ stopping -m bool }");
   say("http-request set-timeout server var(txn.timeout) if { var(txn.timeout) -m found }");
+  say("http-request set-header connection close if { var(txn.close) -m found } !{ req.hdr(upgrade) -m found }");
 
   section("defaults streams");
   say("mode tcp");

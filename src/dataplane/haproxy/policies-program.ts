@@ -449,6 +449,11 @@ policies["body"] = function(part, state)
   return true
 end
 
+policies["close"] = function(_, state)
+  state.txn:set_var("txn.close", 1)
+  return false
+end
+
 -- Only where the configuration asks how fast an answer may be: HAProxy 2.7 and newer.
 policies["pace"] = function(part, state)
   state.pace = part

@@ -21,6 +21,7 @@ type Known = Extract<
       | "ConnectionLimit"
       | "BodyLimit"
       | "AnswerRate"
+      | "CloseConnection"
       | "ClientCertificate";
   }
 >;
@@ -57,6 +58,8 @@ export function policyRow(filter: Known): Row {
       return ["connections", keyOf(filter.id), filter.connections, filter.status, rangesRow(filter.exempt)];
     case "BodyLimit":
       return ["body", filter.bytes];
+    case "CloseConnection":
+      return ["close"];
     case "AnswerRate":
       return ["pace", filter.bytes, filter.after];
     case "ClientCertificate": {

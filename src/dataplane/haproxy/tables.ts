@@ -419,6 +419,7 @@ function filterRow(filter: Filter): Row {
     case "ConnectionLimit":
     case "BodyLimit":
     case "AnswerRate":
+    case "CloseConnection":
     case "ClientCertificate":
       return policyRow(filter);
     case "Unsupported":

@@ -120,7 +120,7 @@ const ownFields = [
 
 /** What the program and the configuration tell each other about a request. */
 const variables =
-  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent tracestate parent rate after".split(
+  "upgrade host authority port kind h2c target mirrors id pool hsts tls sni certificate key held page original method redirect route meant traceparent tracestate parent rate after close".split(
     " ",
   );
 
@@ -193,7 +193,7 @@ export function configurationText(settings: NginxSettings): string {
     "grpc_pass_header Date; grpc_pass_header Server;",
     fields("proxy", settings),
     fields("grpc", settings),
-    "map $fl_upgrade $fl_connection { default upgrade; '' ''; }",
+    "map $fl_upgrade $fl_connection { default upgrade; '' $fl_close; }",
     "map $fl_tls $fl_upstream { default http://fl_full; 1 https://fl_tls; }",
     "map $fl_tls $fl_grpc { default grpc://fl_h2c; 1 grpcs://fl_tls; }",
     "map $fl_tls $fl_asked { default http://fl_ask; 1 https://fl_tls; }",

@@ -456,6 +456,7 @@ function policyRow(filter: PolicyFilter): RowValue {
     case "SslRedirect":
     case "Tracing":
     case "AnswerRate":
+    case "CloseConnection":
     case "BodyLimit":
       return { ...filter };
     default:

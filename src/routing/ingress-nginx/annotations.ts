@@ -59,10 +59,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "auth-tls-verify-depth": served,
   "client-body-buffer-size": buffers,
   "configuration-snippet": served,
-  "connection-proxy-header": missing(
-    "the Connection field is between two neighbours (RFC 9110 section 7.6.1): connections to endpoints are kept",
-    /^keep-alive$/i,
-  ),
+  "connection-proxy-header": served,
   "cors-allow-credentials": served,
   "cors-allow-headers": served,
   "cors-allow-methods": served,

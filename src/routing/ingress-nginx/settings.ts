@@ -83,6 +83,8 @@ export interface NginxSettings {
   readonly burst: number;
   /** Bytes of an answer in a second, and those before it is held to that. */
   readonly answerRate?: { readonly bytes: number; readonly after: number };
+  /** Endpoints are told that each connection ends with its request. */
+  readonly closes: boolean;
   readonly exempt: readonly string[];
   readonly affinity?: Affinity;
   readonly hashBy?: Template;
@@ -295,6 +297,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(connections > 0 ? { connections } : {}),
     burst,
     ...readAnswerRate(),
+    closes: value("connection-proxy-header", (text) => oneOf(text, ["close", "keep-alive"]), "keep-alive") === "close",
     exempt: value(exemptName, rangesOf, []),
     ...(affinityOn ? { affinity: readAffinity() } : {}),
     ...(hashBy ? { hashBy, ...(inSubset ? { hashSubset: subsetSize } : {}) } : {}),

@@ -516,6 +516,7 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
   filters.push(...settings.answerRewrites);
   if (settings.bodyBytes > 0) filters.push({ type: "BodyLimit", bytes: settings.bodyBytes });
   if (settings.answerRate) filters.push({ type: "AnswerRate", ...settings.answerRate });
+  if (settings.closes) filters.push({ type: "CloseConnection" });
   for (const { requests, seconds } of settings.limits)
     filters.push({
       type: "RateLimit",

@@ -190,6 +190,9 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
         case "BodyLimit":
           if (filter.bytes !== 1 << 20) said.push("proxy-body-size is lost: there is no such limit");
           break;
+        case "CloseConnection":
+          said.push("connection-proxy-header is lost: connections to endpoints are the data plane's own");
+          break;
         case "AnswerRate":
           said.push("limit-rate is lost: there is no such filter");
           break;

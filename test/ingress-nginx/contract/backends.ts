@@ -324,6 +324,36 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     },
   );
 
+  needs("CloseConnection")(
+    "connection-proxy-header: close, each request has a connection of its own; keep-alive, they are kept",
+    async () => {
+      const { ingress, cluster, seen, get } = await lab(made, []);
+      const ports: (number | undefined)[] = [];
+      cluster.service("web", [
+        await made.backend("web", ({ headers, socket, method, url }, response) => {
+          ports.push(socket.remotePort);
+          response.end(JSON.stringify({ name: "web", method, url, headers, body: "" }));
+        }),
+      ]);
+      for (const [annotations, said] of [
+        [{ "connection-proxy-header": "close" }, "close"],
+        [{ "connection-proxy-header": "keep-alive" }, undefined],
+      ] as const) {
+        await ingress("web", annotations);
+        ports.length = 0;
+        for (let i = 0; i < 6; i++) {
+          const { headers } = await seen("/a?b=c", { headers: { connection: "keep-alive" } });
+          expect(headers["connection"] === "close").toBe(said === "close");
+        }
+        if (said === "close") expect(new Set(ports).size).toBe(6);
+        else expect(new Set(ports).size).toBeLessThan(6);
+      }
+      const sent = { method: "POST", body: "hello", headers: { "transfer-encoding": "chunked" } };
+      await ingress("web", { "connection-proxy-header": "close" });
+      expect(JSON.parse((await get("/", sent)).body).headers.connection).toBe("close");
+    },
+  );
+
   needs("AnswerRate")("limit-rate and limit-rate-after: an answer takes its time, and comes as a whole", async () => {
     const kept = { "limit-rate": "10", "limit-rate-after": "20" };
     const body = Buffer.alloc(48 << 10, "0123456789abcdef").toString();

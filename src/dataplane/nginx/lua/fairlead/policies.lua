@@ -191,6 +191,10 @@ function apply.AnswerRate(filter, state)
   state.rate = filter
 end
 
+function apply.CloseConnection()
+  ngx.var.fl_close = "close"
+end
+
 function apply.BodyLimit(filter)
   local length = tonumber(ngx.var.http_content_length)
   if length and length > filter.bytes then return { status = 413 } end
