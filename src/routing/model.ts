@@ -1,5 +1,5 @@
 import type { Filter } from "./filters.ts";
-import type { Affinity, Canary } from "./policies.ts";
+import type { Affinity, Canary, TemplateHeaders } from "./policies.ts";
 import type { Template } from "./template.ts";
 
 /** Names an object in the API. `namespace` is absent for cluster-scoped kinds. */
@@ -141,6 +141,8 @@ export interface Rule {
   readonly canary?: Canary;
   /** Pool for requests whose pool has no endpoint. */
   readonly fallbackPool?: string;
+  /** What that pool is told of the request. */
+  readonly fallbackFields?: TemplateHeaders;
   readonly owner: Owner;
 }
 

@@ -75,6 +75,7 @@ export interface Decision {
   readonly hashKey?: string;
   readonly hashSubset?: number;
   readonly fallbackPool?: string;
+  readonly fallbackChanges?: HeaderChanges;
   /** To be called when the request is done. */
   readonly release: readonly (() => void)[];
 }
@@ -253,7 +254,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     pool = backend.pool;
   }
   const target = applied.path + request.query;
-  const { hashBy, hashSubset, fallbackPool } = rule;
+  const { hashBy, hashSubset, fallbackPool, fallbackFields } = rule;
   return {
     pool,
     path: target,
@@ -276,6 +277,7 @@ export function decide(found: Routed, request: DecidedRequest, random: () => num
     ...(hashSubset === undefined ? {} : { hashSubset }),
     ...staying(rule, toCanary, facts),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
+    ...(fallbackFields ? { fallbackChanges: renderedChanges(fallbackFields, facts) } : {}),
     release: applied.release,
   };
 }

@@ -335,7 +335,7 @@ export function serve(
     const { timeouts, retry, stays } = routed;
     /** What the client is told of where it stays. */
     let cookie: string | undefined;
-    let pool = routed.pool;
+    let { pool, headers } = routed;
     const method = request.method ?? "GET";
     const withBody = hasBody(request);
     const body = withBody
@@ -391,6 +391,7 @@ export function serve(
       let upstream = upstreams.pick(pool, tried, routed);
       if (upstream === undefined && attempts === 0 && routed.fallbackPool !== undefined) {
         pool = routed.fallbackPool;
+        if (routed.fallbackChanges) headers = changedFields(headers, routed.fallbackChanges);
         upstream = upstreams.pick(pool, tried);
       }
       // With a policy of its own it is not another endpoint that is asked for, but another try.
@@ -428,7 +429,7 @@ export function serve(
           {
             method,
             path: routed.path,
-            headers: routed.headers,
+            headers,
             body: body?.open() ?? null,
             ...(routed.closes ? { reset: true } : {}),
             ...(timeouts.read === undefined ? {} : { headersTimeout: timeouts.read, bodyTimeout: timeouts.read }),

@@ -566,7 +566,7 @@ local function serve(txn, item, request, tag)
   local canary, spare, affinity, hash
   for _, part in ipairs(row) do
     if part[1] == "canary" then canary = part
-    elseif part[1] == "fallback" then spare = part[2]
+    elseif part[1] == "fallback" then spare = part
     elseif part[1] == "affinity" then affinity = part
     elseif part[1] == "hash" then hash = part end
   end
@@ -582,7 +582,9 @@ local function serve(txn, item, request, tag)
     slot = backend[2]
   end
   -- In a process that drains a backend counts no server, and serves all the same.
-  if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then slot = spare
+  if spare and txn.f:nbsrv(slot) == 0 and txn.f:stopping() == 0 then
+    slot = spare[2]
+    if spare[3] then apply(spare[3]) end
   elseif affinity or hash then
     local id, text, subset = nil, hash and rendered(hash[2], request), hash and tonumber(hash[3]) or 1
     if affinity and not (to_canary and canary[9] == "") then

@@ -249,14 +249,24 @@ function createPart(tag: string, ask: Ask<World>) {
     return id;
   }
 
-  function ruleRow({ filters, backends, timeouts, canary, fallbackPool, affinity, hashBy, hashSubset }: Rule): Row[] {
+  function ruleRow({
+    filters,
+    backends,
+    timeouts,
+    canary,
+    fallbackPool,
+    fallbackFields,
+    affinity,
+    hashBy,
+    hashSubset,
+  }: Rule): Row[] {
     const row: Row[] = filters.map(rowOfFilter);
     const { request, backendRequest, read } = timeouts;
     const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
     if (canary) row.push(canaryRow(canary, ask("slot", canary.pool) ?? ""));
     const spare = fallbackPool === undefined ? undefined : ask("slot", fallbackPool);
-    if (spare !== undefined) row.push(["fallback", spare]);
+    if (spare !== undefined) row.push(["fallback", spare, ...(fallbackFields ? [rowOfFilter(fallbackFields)] : [])]);
     if (affinity) row.push(affinityRow(affinity));
     if (hashBy) row.push(["hash", templateRow(hashBy), hashSubset ?? 1]);
     if (affinity || hashBy) for (const pool of [canary?.pool, ...backends.map((each) => each.pool)]) watchedSlot(pool);

@@ -324,7 +324,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
   const hsts = all.find((filter) => filter.type === "StrictTransport");
   // What costs no more than a look is done without the rest.
   const others = all.filter(({ type }) => type !== "BodyLimit" && type !== "StrictTransport");
-  const { affinity, hashBy, hashSubset, canary, fallbackPool } = rule;
+  const { affinity, hashBy, hashSubset, canary, fallbackPool, fallbackFields } = rule;
   const filtered = others.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
   const special = filtered || request !== undefined || backendRequest !== undefined;
   return {
@@ -345,6 +345,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
     ...(hashBy ? { hashBy: templateRow(hashBy), hashSubset } : {}),
     ...(canary ? { canary: canaryRow(canary) } : {}),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
+    ...(fallbackFields ? { fallbackFields: filterRow(fallbackFields) } : {}),
     // Whatever else there is to do with a request than to pass it on.
     special: special || [affinity, hashBy, canary, fallbackPool].some((each) => each !== undefined),
   };

@@ -5,7 +5,7 @@ import type { BackendTls, Route, Rule } from "../model.ts";
 import { type Ask as RecallAsk, recall, type Remembered } from "../recall.ts";
 import { refOf } from "../owner.ts";
 import { poolKey, type PoolTarget } from "../pool.ts";
-import type { Canary } from "../policies.ts";
+import type { Canary, TemplateHeaders } from "../policies.ts";
 import type { Problem } from "../problem.ts";
 import { type HostServer, plainPath, readIngress, type Reading } from "../reading.ts";
 import { plainRule } from "../rule.ts";
@@ -465,7 +465,24 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
     ...(settings.hashBy ? { hashBy: bound(settings.hashBy, variables) } : {}),
     ...(settings.hashSubset === undefined ? {} : { hashSubset: settings.hashSubset }),
     ...(canary ? { canary: sticky === undefined ? canary : { ...canary, sticky } } : {}),
-    ...(fallback === undefined ? {} : { fallbackPool: fallback }),
+    ...(fallback === undefined ? {} : { fallbackPool: fallback, fallbackFields: fallbackFieldsOf(variables) }),
+  };
+}
+
+/** What a default backend is told of a request that it gets in the place of a Service without endpoints. */
+function fallbackFieldsOf(variables: LocationVariables): TemplateHeaders {
+  return {
+    type: "TemplateHeaders",
+    of: "request",
+    how: "set",
+    fields: [
+      { name: "x-code", value: ["503"] },
+      { name: "x-format", value: [{ variable: "http_accept" }] },
+      { name: "x-namespace", value: [variables.namespace] },
+      { name: "x-ingress-name", value: [variables.ingress_name] },
+      { name: "x-service-name", value: [variables.service_name] },
+      { name: "x-service-port", value: [variables.service_port] },
+    ],
   };
 }
 

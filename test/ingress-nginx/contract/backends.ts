@@ -239,6 +239,36 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     },
   );
 
+  needs("FallbackPool")(
+    "default-backend of a Service without endpoints: it is told whose request that is",
+    async () => {
+      const { ingress, cluster, seen } = await lab(made, ["spare"]);
+      await ingress("nobody", { "default-backend": "spare" }, [{ service: "gone" }]);
+      const asked = {
+        "x-request-id": "one-of-its-own",
+        "x-code": "200",
+        "x-service-name": "theirs",
+        accept: "text/html",
+      };
+      const { url, headers } = await seen("/a?b=c", { headers: asked });
+      expect(url).toBe("/a?b=c");
+      expect(headers).toMatchObject({
+        "x-code": "503",
+        "x-format": "text/html",
+        "x-namespace": "shop",
+        "x-ingress-name": "nobody",
+        "x-service-name": "gone",
+        "x-service-port": "80",
+        "x-request-id": "one-of-its-own",
+      });
+      // Endpoints are told nothing of the kind.
+      cluster.service("gone", [await made.backend("gone")]);
+      await cluster.served();
+      const own = await seen("/");
+      expect([own.name, own.headers["x-service-name"]]).toEqual(["gone", undefined]);
+    },
+  );
+
   needs("ErrorPages")("custom-http-errors: the pages of the default backend, told of the request", async () => {
     const { ingress, cluster, get } = await lab(made, []);
     cluster.service("web", [

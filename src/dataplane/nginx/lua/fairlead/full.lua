@@ -87,6 +87,7 @@ function _M.prepare(found, pick, fits)
   if not pool and route.fallbackPool then
     key = route.fallbackPool
     pool = usable(key)
+    if route.fallbackFields then filters.apply(route.fallbackFields, state) end
   elseif route.affinity and not (to_canary and not route.canary.sticky) then
     stay(state, route.affinity, to_canary)
   end
