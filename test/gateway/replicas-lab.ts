@@ -60,16 +60,16 @@ export const replica = (address: string, is: "ready" | "unready" | "terminating"
 export interface ReplicasLab {
   readonly lab: Lab;
   readonly kubeconfig: string;
-  start(...args: Parameters<Lab["start"]>): Running;
-  kubectl(args: readonly string[], input?: object): Promise<string>;
-  apply(object: object): Promise<string>;
+  readonly start: (...args: Parameters<Lab["start"]>) => Running;
+  readonly kubectl: (args: readonly string[], input?: object) => Promise<string>;
+  readonly apply: (object: object) => Promise<string>;
   /** Says where `edge` leads. */
-  replicasAre(...endpoints: readonly object[]): Promise<void>;
+  readonly replicasAre: (...endpoints: readonly object[]) => Promise<void>;
   /** `fairlead ingress` at an address, once it is ready. */
-  serve(address: string, ...flags: readonly string[]): Promise<Running>;
+  readonly serve: (address: string, ...flags: readonly string[]) => Promise<Running>;
   /** The body of an answer; "" for none. */
-  curl(url: string): Promise<string>;
-  close(): Promise<void>;
+  readonly curl: (url: string) => Promise<string>;
+  readonly close: () => Promise<void>;
 }
 
 export async function openReplicas(addresses: readonly string[]): Promise<ReplicasLab> {

@@ -11,7 +11,7 @@ import {
 } from "../../kube/index.ts";
 import type { Confirmation, Gateway, GatewayAddress, GatewayReport } from "../../routing/index.ts";
 import { familyOf, type Frontend, frontendsOf, isOwnedBy } from "./frontends.ts";
-import { meaningOf } from "./replicas.ts";
+import { alone, meaningOf } from "./replicas.ts";
 
 export interface FrontendOptions {
   readonly client: Client;
@@ -19,8 +19,10 @@ export interface FrontendOptions {
   readonly slices: Informer<EndpointSlice>;
   /** Name of the index by Gateway, in both. */
   readonly index: string;
-  /** Who serves Gateways. */
-  readonly replicas: () => readonly Endpoint[];
+  /** Addresses of this host. */
+  readonly addresses: () => readonly string[];
+  /** Who serves Gateways, if that is known. */
+  readonly replicas: () => readonly Endpoint[] | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -28,7 +30,7 @@ export interface FrontendOptions {
 export interface Frontends {
   /** Makes them, or changes what differs, and removes those that are too many. */
   apply(report: GatewayReport): Promise<void>;
-  /** Lets what is there lead to who serves now, and nothing else: what it is, is for who leads to say. */
+  /** Lets what is there lead to who serves now, if that is known, and nothing else: what it is, is for who leads to say. */
   follow(gateway: Gateway): Promise<void>;
   /** The addresses that a Gateway has by them. */
   confirm(gateway: Gateway): Pick<Confirmation, "addresses" | "addressProblem">;
@@ -45,7 +47,7 @@ export function createFrontends(options: FrontendOptions): Frontends {
   async function apply(report: GatewayReport): Promise<void> {
     const { gateway, ports } = report;
     const key = keyOf(gateway);
-    const wanted = frontendsOf(gateway, ports, options.replicas());
+    const wanted = frontendsOf(gateway, ports, options.replicas() ?? alone(options.addresses()));
     const names = new Set(wanted.map(({ service }) => service.metadata.name));
     for (const service of services.by(index, key))
       if (isOwnedBy(service, gateway) && !names.has(service.metadata.name))
@@ -101,6 +103,7 @@ export function createFrontends(options: FrontendOptions): Frontends {
 
   async function follow(gateway: Gateway): Promise<void> {
     const replicas = options.replicas();
+    if (!replicas) return;
     for (const slice of slices.by(index, keyOf(gateway))) {
       if (!isOwnedBy(slice, gateway)) continue;
       const endpoints = replicas.filter((replica) => familyOf(replica) === slice.addressType);

@@ -174,6 +174,7 @@ function run(options: GatewayOptions): GatewayController {
     services,
     slices,
     index: byGateway,
+    addresses: options.addresses,
     replicas: () => replicasOf(options.addresses(), replicas === undefined ? [] : slices.by(byService, replicas)),
     signal,
   });
@@ -338,8 +339,9 @@ function run(options: GatewayOptions): GatewayController {
     ports.keep(new Set(next.gateways.map(({ gateway }) => keyOf(gateway))));
     isReady();
     options.onServed?.();
-    for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
-      writing.enqueue(`frontend ${key}`);
+    if (leading())
+      for (const key of new Set([...gone, ...next.gateways.map(({ gateway }) => keyOf(gateway))]))
+        writing.enqueue(`frontend ${key}`);
     enqueueStatuses();
     retakePorts(ports);
     writing.enqueueAfter("problems", problemPatience);
