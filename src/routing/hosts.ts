@@ -12,6 +12,8 @@ export interface HostSource {
   readonly routes: readonly Route[];
   /** Its default backend. */
   readonly fallback?: Route;
+  /** That is for its hosts alone, if it names any. */
+  readonly ownFallback?: boolean;
   /** Empty segments of paths do not count on its hosts. */
   readonly mergeSlashes?: boolean;
 }
@@ -26,8 +28,8 @@ export interface Hosts {
 const byDefault = Symbol("default backend");
 
 export function createHosts(semantics: HostSemantics): Hosts {
-  const claims = createClaims<HostSource, string | typeof byDefault>(({ hosts, fallback }) =>
-    fallback ? [...hosts, byDefault] : hosts,
+  const claims = createClaims<HostSource, string | typeof byDefault>(({ hosts, fallback, ownFallback }) =>
+    fallback && !(ownFallback && hosts.length > 0) ? [...hosts, byDefault] : hosts,
   );
   const byHost = new WeakMap<HostSource, ReadonlyMap<string, readonly Route[]>>();
   /** What is wrong with hosts; those of which nothing is have none. */

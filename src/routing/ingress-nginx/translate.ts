@@ -338,6 +338,7 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
     backends,
     problems,
     mergeSlashes: true,
+    ownFallback: true,
     ...(servers.length > 0 ? { servers } : {}),
   };
 }

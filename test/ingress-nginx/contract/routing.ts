@@ -328,6 +328,25 @@ export function routingContract(made: Fixture, needs: Needs): void {
     expect(all.size).toBeGreaterThan(1);
   });
 
+  test("defaultBackend is for the hosts of its Ingress, or for all that nobody names where it names none", async () => {
+    const { cluster, get, seen } = await lab(made, ["web", "other"]);
+    const backend = (name: string) => ({ service: { name, port: { number: 80 } } });
+    cluster.addIngress("some", {
+      ingressClassName: "nginx",
+      defaultBackend: backend("web"),
+      rules: [{ host: "alone.test" }, rule("other", { host: "paths.test", path: "/a" })],
+    });
+    await cluster.served();
+    expect((await seen("/", { host: "alone.test" })).name).toBe("web");
+    expect((await seen("/a", { host: "paths.test" })).name).toBe("other");
+    expect((await seen("/b", { host: "paths.test" })).name).toBe("web");
+    expect((await get("/", { host: "nobodys.test" })).status).toBe(404);
+    cluster.addIngress("all", { ingressClassName: "nginx", defaultBackend: backend("other") });
+    await cluster.served();
+    expect((await seen("/", { host: "nobodys.test" })).name).toBe("other");
+    expect((await seen("/", { host: "alone.test" })).name).toBe("web");
+  });
+
   test("default-backend takes over where no endpoint is", async () => {
     const { ingress, cluster, seen } = await lab(made, ["spare"]);
     cluster.service("web", []);
