@@ -1,24 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { Pool, Route } from "../routing/index.ts";
 import { accessLine, createLineSink } from "./access-log.ts";
 import type { Finished } from "./finished.ts";
+import { samplePool as pool, sampleRoute } from "./sample.ts";
 
-const owner = { object: { kind: "Ingress", namespace: "shop", name: "web" }, field: "spec.rules[0].http.paths[1]" };
-const route: Route = {
-  id: "a",
-  host: "shop.test",
-  headers: [],
-  query: [],
-  rule: { id: "a", filters: [], backends: [], timeouts: {}, owner },
-  owner,
-};
-const pool: Pool = {
-  key: "a",
-  service: { namespace: "shop", name: "web" },
-  port: "http",
-  protocol: "http",
-  endpoints: [],
-};
+const route = sampleRoute({ field: "spec.rules[0].http.paths[1]" });
 const finished: Finished = {
   id: "r-1",
   method: "GET",
@@ -52,7 +37,7 @@ describe("a line", () => {
       bytes: 12,
       milliseconds: 1.235,
       route: { kind: "Ingress", namespace: "shop", name: "web", rule: "spec.rules[0].http.paths[1]" },
-      backend: "shop/web:http",
+      backend: "shop/web:80",
       endpoint: "10.0.0.1:80",
       userAgent: "curl/8",
       trace: "0af7651916cd43dd8448eb211c80319c",

@@ -1,26 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { Listener, Pool, Route } from "../routing/index.ts";
+import type { Listener } from "../routing/index.ts";
 import { readReport as readHaproxy } from "./haproxy/reports.ts";
 import { readReport as readNginx } from "./nginx/reports.ts";
 import { createLines } from "./reports.ts";
+import { samplePool as pool, sampleRoute } from "./sample.ts";
 
-const owner = { object: { kind: "Ingress", namespace: "shop", name: "web" }, field: "spec.rules[0]" };
-const routeOf = (host: string): Route => ({
-  id: `Ingress shop/web ${host}`,
-  host,
-  headers: [],
-  query: [],
-  rule: { id: host, filters: [], backends: [], timeouts: {}, owner },
-  owner,
-});
-const [one, two] = [routeOf("one.test"), routeOf("two.test")];
-const pool: Pool = {
-  key: "shop/web:80",
-  service: { namespace: "shop", name: "web" },
-  port: "80",
-  protocol: "http",
-  endpoints: [],
-};
+const one = sampleRoute({ id: "Ingress shop/web one.test", host: "one.test" });
+const two = sampleRoute({ id: "Ingress shop/web two.test", host: "two.test" });
 const listener: Listener = { name: "http", port: 80, protocol: "HTTP", servers: new Map() };
 const index = {
   listener: (name: string) => (name === "l1" ? listener : undefined),

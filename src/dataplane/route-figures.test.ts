@@ -1,25 +1,9 @@
 import { expect, test } from "vitest";
-import type { Pool, Route } from "../routing/index.ts";
 import { createMetrics } from "../system/index.ts";
 import { createRouteFigures } from "./route-figures.ts";
+import { samplePool as pool, sampleRoute } from "./sample.ts";
 
-const owner = (name: string) => ({ object: { kind: "Ingress", namespace: "shop", name }, field: "spec.rules[0]" });
-const routeOf = (name: string): Route => ({
-  id: name,
-  host: "shop.test",
-  path: { type: "Prefix", value: "" },
-  headers: [],
-  query: [],
-  rule: { id: name, filters: [], backends: [], timeouts: {}, owner: owner(name) },
-  owner: owner(name),
-});
-const pool: Pool = {
-  key: "shop/web:80",
-  service: { namespace: "shop", name: "web" },
-  port: "80",
-  protocol: "http",
-  endpoints: [],
-};
+const routeOf = (name: string) => sampleRoute({ id: name, name, path: { type: "Prefix", value: "" } });
 
 test("a request counts for its route, under ingress-nginx's name as well", async () => {
   const metrics = createMetrics();

@@ -80,8 +80,8 @@ const ask = (text) => new Promise((resolve) => {
     let body = "";
     response.on("data", (chunk) => (body += chunk));
     response.on("end", () => {
-      let seen = {};
-      try { seen = JSON.parse(body); } catch {}
+      // Only endpoints answer with JSON; redirects and refusals are of the data plane.
+      const seen = /json/.test(response.headers["content-type"]) ? JSON.parse(body) : {};
       const pod = seen.pod && seen.pod.split("-")[0];
       resolve([text, response.statusCode, response.headers.location, response.headers["x-own"], pod, seen.path, seen.headers && seen.headers.host]);
     });

@@ -1,25 +1,11 @@
 import { describe, expect, test } from "vitest";
-import type { Pool, Route } from "../../routing/index.ts";
+import type { Route } from "../../routing/index.ts";
 import type { Finished } from "../finished.ts";
+import { samplePool as pool, sampleRoute } from "../sample.ts";
 import { type Span, spanOf } from "./span.ts";
 
-const owner = { object: { kind: "HTTPRoute", namespace: "shop", name: "web" }, field: "spec.rules[0]" };
-const route: Route = {
-  id: "a",
-  host: "shop.test",
-  path: { type: "Prefix", value: "/cart" },
-  headers: [],
-  query: [],
-  rule: { id: "a", filters: [], backends: [], timeouts: {}, owner },
-  owner,
-};
-const pool: Pool = {
-  key: "a",
-  service: { namespace: "shop", name: "web" },
-  port: "http",
-  protocol: "http",
-  endpoints: [],
-};
+const path = { type: "Prefix", value: "/cart" } as const;
+const route = sampleRoute({ kind: "HTTPRoute", path });
 const trace = {
   traceId: "0af7651916cd43dd8448eb211c80319c",
   spanId: "00f067aa0ba902b7",
@@ -82,7 +68,7 @@ describe("a span", () => {
       "fairlead.route.namespace": "shop",
       "fairlead.route.name": "web",
       "fairlead.route.rule": "spec.rules[0]",
-      "fairlead.backend": "shop/web:http",
+      "fairlead.backend": "shop/web:80",
       "fairlead.endpoint": "10.0.0.1:80",
     });
   });
