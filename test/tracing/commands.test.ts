@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../src/system/index.ts";
+import { gateway } from "../gateway/replicas-lab.ts";
 import { eventually, printed, tearDown, type TestCluster, upCluster } from "../support/cluster.ts";
 import { type Lab, noKernel, openLab, repository, type Running } from "../support/lab.ts";
 import { spansIn, type Taken } from "./receiver.ts";
@@ -35,16 +36,51 @@ const spans = (): Taken[] =>
 
 /** Asks for a path from inside the lab. */
 const ask = async (url: string): Promise<string> =>
-  printed(await lab.run(process.execPath, ["-e", `fetch(${JSON.stringify(url)}).then((r) => console.log(r.status))`]));
+  printed(
+    await lab.run(process.execPath, [
+      "-e",
+      `fetch(${JSON.stringify(url)}, { redirect: "manual" }).then((r) => console.log(r.status))`,
+    ]),
+  );
 
-const spanOf = (path: string): Promise<Taken> =>
-  eventually(`the span of ${path}`, () => Promise.resolve(spans().find(({ attributes: a }) => a["url.path"] === path)));
+const spanOf = (path: string, status = "404"): Promise<Taken> =>
+  eventually(`the span of ${path}`, async () =>
+    spans().find(({ attributes: a }) => a["url.path"] === path && a["http.response.status_code"] === status),
+  );
+
+const redirect = {
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind: "HTTPRoute",
+  metadata: { name: "elsewhere", namespace: "default" },
+  spec: {
+    parentRefs: [{ name: "traced" }],
+    rules: [
+      {
+        matches: [{ path: { type: "PathPrefix", value: "/gateway" } }],
+        filters: [{ type: "RequestRedirect", requestRedirect: { hostname: "other.test" } }],
+      },
+    ],
+  },
+};
 
 test("a span comes while they serve, and the last one when they end", { timeout: 180_000 }, async () => {
   const [, own = ""] = /Ingress +(http:\/\/\S+:\d+)/.exec(cluster.said) ?? [];
   expect((await ask(`${own}/up`)).trim()).toBe("404");
-  expect((await spanOf("/up")).attributes).toMatchObject({ "http.response.status_code": "404" });
+  await spanOf("/up");
   expect(receiver.output()).toContain('{"key":"service.name","value":{"stringValue":"fairlead"}}');
+
+  // What comes by a Gateway is told as well.
+  for (const object of [gateway("traced"), redirect])
+    printed(await cluster.kubectl(["apply", "-f", "-"], { input: JSON.stringify(object) }));
+  const made = ["-l", "gateway.networking.k8s.io/gateway-name=traced", "-o", "jsonpath={.items[0].ports[0].port}"];
+  const port = await eventually(
+    "the Gateway has a port",
+    async () => (await cluster.kubectl(["get", "endpointslices", ...made])).stdout || undefined,
+  );
+  await eventually("the Gateway serves", async () =>
+    (await ask(`http://127.0.0.1:${port}/gateway`)).trim() === "302" ? true : undefined,
+  );
+  expect((await spanOf("/gateway", "302")).attributes).toMatchObject({ "http.route": "/gateway" });
 
   const [http, https, status] = [await freePort(), await freePort(), await freePort()].map(String);
   const serves = ["--kubeconfig", cluster.kubeconfig, "--address", "127.0.0.1", "--no-gateway-api"];
