@@ -1,7 +1,7 @@
 import { canonicalHost } from "./host.ts";
 import type { PathMatch } from "./model.ts";
-import type { PolicyFilter, SslRedirect } from "./policies.ts";
-import type { RequestFacts } from "./template.ts";
+import type { PolicyFilter, SslRedirect, UrlRedirect } from "./policies.ts";
+import { renderTemplate, type RequestFacts } from "./template.ts";
 
 /** Changes to header fields: remove, then set, then add. Names as they were given. */
 export interface HeaderChanges {
@@ -112,10 +112,17 @@ export function sslLocation(
   { port, cutSlash }: SslRedirect,
   { host, path, query }: Pick<RequestFacts, "host" | "path" | "query">,
 ): string {
-  const target = path + query;
-  const rest = cutSlash && target.endsWith("/") ? target.slice(0, -1) : target;
+  const rest = cut(path + query, cutSlash);
   return `https://${host}${port === undefined ? "" : `:${port}`}${rest}`;
 }
+
+/** Where a UrlRedirect sends to. */
+export function urlLocation({ url, cutSlash }: UrlRedirect, facts: RequestFacts): string {
+  return cut(renderTemplate(url, facts), cutSlash);
+}
+
+const cut = (text: string, cutSlash: true | undefined): string =>
+  cutSlash && text.endsWith("/") ? text.slice(0, -1) : text;
 
 /** True when an origin is allowed. `https://*.example.com` covers one or more labels (GEP-1767), or one where `everywhere` says so. */
 export function allowsOrigin(cors: Cors, origin: string): boolean {

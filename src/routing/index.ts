@@ -14,6 +14,7 @@ export {
   type Redirect,
   type RedirectedRequest,
   sslLocation,
+  urlLocation,
 } from "./filters.ts";
 export type * from "./policies.ts";
 export { cookieOf, parseTemplate, renderTemplate, type RequestFacts, type Template } from "./template.ts";

@@ -1,10 +1,10 @@
 import { type Captures, compileCaptures } from "../kube/index.ts";
 import { addressSet } from "../services/index.ts";
-import { changedPath, type Filter, redirectLocation, sslLocation } from "./filters.ts";
+import { changedPath, type Filter, redirectLocation, sslLocation, urlLocation } from "./filters.ts";
 import { match, type RoutingRequest } from "./match.ts";
 import type { Route, RoutingModel } from "./model.ts";
 import type { PolicyFilter } from "./policies.ts";
-import { renderTemplate, type RequestFacts } from "./template.ts";
+import type { RequestFacts } from "./template.ts";
 
 /** A request as far as it decides what becomes of it, but for passwords, limits and the weather. */
 export interface AskedRequest extends RoutingRequest {
@@ -97,7 +97,7 @@ export function outcomeOf(model: RoutingModel, request: AskedRequest): Outcome {
         return redirect(filter.status, sslLocation(filter, { host, path: facts.path, query }));
       case "UrlRedirect":
         if (filter.path !== undefined && filter.path !== facts.path) return undefined;
-        return redirect(filter.status, renderTemplate(filter.url, facts));
+        return redirect(filter.status, urlLocation(filter, facts));
       case "SourceRanges":
         if (request.client === undefined || filter.satisfyAny || letsIn(filter, request.client)) return undefined;
         return { kind: "answer", status: 403, why: "the client's address is not let in", route };

@@ -100,6 +100,17 @@ export interface SslRedirect {
   readonly cutSlash?: true;
 }
 
+/** Clients are sent elsewhere. */
+export interface UrlRedirect {
+  readonly type: "UrlRedirect";
+  readonly url: Template;
+  readonly status: number;
+  /** Only requests for this very path. */
+  readonly path?: string;
+  /** A slash at the very end of the URL is left out. */
+  readonly cutSlash?: true;
+}
+
 /** What guards and changes requests beyond the Gateway API's filters: the meaning of ingress-nginx's annotations. */
 export type PolicyFilter =
   /** What the first match of `pattern` (RE2, not anchored) captured is put into `replacement` (`$1`), which takes the place of the whole path. */
@@ -109,8 +120,7 @@ export type PolicyFilter =
   /** `Strict-Transport-Security` of answers over TLS (RFC 6797 section 7.2). */
   | { readonly type: "StrictTransport"; readonly value: string }
   | SslRedirect
-  /** `path`: only requests for this very path. */
-  | { readonly type: "UrlRedirect"; readonly url: Template; readonly status: number; readonly path?: string }
+  | UrlRedirect
   /**
    * 403 for clients outside `allow` (when there is any) or in `deny`. `satisfyAny`: whoever is let in by this needs no password, and
    * whoever has one needs not be let in.

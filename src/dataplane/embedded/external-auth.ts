@@ -87,7 +87,7 @@ function verdictOf(
   const given = cookies.map((cookie) => ({ name: "set-cookie", value: cookie }));
   if (status === 401 && auth.signin) {
     const target = renderTemplate(auth.signin, facts);
-    const joined = target.includes(`${auth.signinParameter}=`)
+    const joined = [`?${auth.signinParameter}=`, `&${auth.signinParameter}=`].some((each) => target.includes(each))
       ? target
       : `${target}${target.includes("?") ? "&" : "?"}${auth.signinParameter}=${encodeURIComponent(originalOf(facts))}`;
     return { status: 302, text: "Look there.", fields: [{ name: "location", value: joined }, ...given] };
@@ -123,7 +123,7 @@ async function ask(
     { name: "host", value: host },
     { name: "x-original-url", value: originalOf(facts) },
     { name: "x-original-method", value: facts.method },
-    { name: "x-sent-from", value: "fairlead" },
+    { name: "x-sent-from", value: "nginx-ingress-controller" },
     {
       name: "x-auth-request-redirect",
       value: auth.redirect ? renderTemplate(auth.redirect, facts) : facts.path + facts.query,

@@ -4,9 +4,9 @@ import {
   type Field,
   type PolicyFilter,
   type RequestFacts,
-  renderTemplate,
   rewrittenPath,
   sslLocation,
+  urlLocation,
 } from "../../routing/index.ts";
 import type { Answer } from "./answer.ts";
 import type { Guards } from "./guards.ts";
@@ -64,7 +64,7 @@ export function applyPolicy(
       return redirect(filter.status, sslLocation(filter, facts));
     case "UrlRedirect":
       if (filter.path !== undefined && filter.path !== facts.path) return undefined;
-      return redirect(filter.status, renderTemplate(filter.url, facts));
+      return redirect(filter.status, urlLocation(filter, facts));
     case "RegexRewrite":
       applied.path = rewrittenPath(filter, applied.path);
       return undefined;

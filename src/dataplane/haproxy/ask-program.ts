@@ -137,7 +137,8 @@ local function refuse(part, state, status, answer, original)
   end
   if status == 401 and #part[7] > 0 then
     local target = rendered(part[7], state.request)
-    if not target:find(part[8] .. "=", 1, true) then
+    local named = part[8] .. "="
+    if not target:find("?" .. named, 1, true) and not target:find("&" .. named, 1, true) then
       target = target .. (target:find("?", 1, true) and "&" or "?") .. part[8] .. "=" .. escaped(original)
     end
     return say(302, "Look there.", "location", target)
@@ -196,7 +197,7 @@ local function authorized(txn, state)
   local slot = part[2] == "pool" and part[3] or slot_for(state.tag, host, path, request)
   local original = scheme_of(request) .. "://" .. (header(request, "host") or "") .. request.path .. request.query
   local fields = {
-    "host", host, "x-original-url", original, "x-original-method", request.method, "x-sent-from", "fairlead",
+    "host", host, "x-original-url", original, "x-original-method", request.method, "x-sent-from", "nginx-ingress-controller",
     "x-auth-request-redirect", #part[9] > 0 and rendered(part[9], request) or request.path .. request.query,
   }
   local seen = txn.http:req_get_headers()

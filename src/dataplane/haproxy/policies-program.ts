@@ -384,7 +384,9 @@ end
 
 policies["url-redirect"] = function(part, state)
   if part[3] ~= "" and part[3] ~= state.request.path then return false end
-  state.answer(tonumber(part[2]), "Look there.", { "location", rendered(part[4], state.request) })
+  local location = rendered(part[4], state.request)
+  if part[5] == "1" then location = location:gsub("/$", "") end
+  state.answer(tonumber(part[2]), "Look there.", { "location", location })
   return true
 end
 

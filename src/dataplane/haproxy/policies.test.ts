@@ -7,7 +7,7 @@ test("what a user wrote is one harmless word of a row", () => {
   const url = ["https://x.test/ ) (\n", { variable: "request_uri" }];
   const text = rowText(policyRow({ type: "UrlRedirect", url, status: 301 }));
   expect(text).toBe(
-    "url-redirect 301 = ( ( t https://x.test/=20=29=20=28=0A ) ( v request=5Furi ) )".replace("=5F", "_"),
+    "url-redirect 301 = ( ( t https://x.test/=20=29=20=28=0A ) ( v request=5Furi ) ) 0".replace("=5F", "_"),
   );
 });
 

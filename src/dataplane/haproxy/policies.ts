@@ -44,7 +44,7 @@ export function policyRow(filter: Known): Row {
     case "SslRedirect":
       return ["ssl-redirect", filter.status, filter.port ?? "", filter.cutSlash ? 1 : 0];
     case "UrlRedirect":
-      return ["url-redirect", filter.status, filter.path ?? "", templateRow(filter.url)];
+      return ["url-redirect", filter.status, filter.path ?? "", templateRow(filter.url), filter.cutSlash ? 1 : 0];
     case "SourceRanges": {
       const { allow, deny, satisfyAny } = filter;
       return ["ranges", satisfyAny ? 1 : 0, allow.length > 0 ? 1 : 0, rangesRow(allow), rangesRow(deny)];

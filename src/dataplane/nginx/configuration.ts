@@ -397,7 +397,7 @@ header_filter_by_lua_block { ${plainFields} ${program("full", `page_status(${cod
 error_page 500 502 503 504 =${code} ${inner("page")}; proxy_pass_request_body off; ${bodiless} proxy_pass http://fl_page/; }`,
     ),
     `location = ${inner("ask")} { internal; proxy_pass_request_body off; proxy_read_timeout 10s; ${bodiless}
-proxy_set_header X-Original-URL $fl_original; proxy_set_header X-Original-Method $fl_method; proxy_set_header X-Sent-From fairlead;
+proxy_set_header X-Original-URL $fl_original; proxy_set_header X-Original-Method $fl_method; proxy_set_header X-Sent-From nginx-ingress-controller;
 proxy_set_header X-Auth-Request-Redirect $fl_redirect; proxy_pass $fl_asked$fl_target; }`,
     ...slots.map(
       (slot) =>

@@ -89,7 +89,7 @@ export interface NginxSettings {
   readonly affinity?: Affinity;
   readonly hashBy?: Template;
   readonly hashSubset?: number;
-  /** A client that has been to a canary, or to what it stands in for, stays there. */
+  /** Of a canary: a client that has been to it, or to what it stands in for, stays there. */
   readonly stickyCanary: boolean;
   readonly canary?: {
     readonly header?: { readonly name: string; readonly value?: string; readonly pattern?: string };
@@ -125,6 +125,8 @@ export interface NginxSettings {
 }
 
 const redirectCodes: readonly number[] = [301, 302, 303, 307, 308];
+/** ingress-nginx answers 302 where a code beyond is asked for. */
+const temporalCodes: readonly number[] = [301, 302, 303, 307];
 
 /** What `cors-allow-origin` may have in its list; anything else allows nobody. */
 const origin = /^(?:null|[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:\*\.)?[A-Za-z0-9.-]+(?::\d+)?)$/;
@@ -193,7 +195,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const temporal = has("temporal-redirect");
   const target = maybe(temporal ? "temporal-redirect" : "permanent-redirect", urlOf);
   const status = temporal
-    ? value("temporal-redirect-code", (text) => statusOf(text, redirectCodes), 302)
+    ? value("temporal-redirect-code", (text) => statusOf(text, temporalCodes), 302)
     : value("permanent-redirect-code", (text) => statusOf(text, redirectCodes), 301);
 
   const allowName = has("allowlist-source-range") ? "allowlist-source-range" : "whitelist-source-range";
@@ -241,8 +243,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   );
   const snippet = maybe("configuration-snippet", (text) => readSnippet(text, protocol.startsWith("GRPC")), true) ?? [];
   const customHeaders = maybe("custom-headers", objectNameOf, true);
-  const intercept = !value("disable-proxy-intercept-errors", booleanOf, false);
-  const errorCodes = value("custom-http-errors", codesOf, [], intercept ? "custom-http-errors" : undefined);
+  const intercept = !value("disable-proxy-intercept-errors", booleanOf, false, "disable-proxy-intercept-errors");
+  const errorCodes = value("custom-http-errors", codesOf, [], "custom-http-errors");
   const certificates = readCertificateSettings(
     (name, read, fallback) => value(name, read, fallback, undefined, true),
     maybe("auth-tls-secret", secretNameOf, true),
@@ -259,8 +261,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     sslRedirect: value("ssl-redirect", booleanOf, true, "ssl-redirect"),
     forceSslRedirect: value("force-ssl-redirect", booleanOf, false, "force-ssl-redirect"),
     redirectCode: redirectCodes.find((code) => String(code) === options["http-redirect-code"]?.trim()) ?? 308,
-    keepsSlash: value("preserve-trailing-slash", booleanOf, false),
-    portInRedirects: value("use-port-in-redirects", booleanOf, false),
+    keepsSlash: value("preserve-trailing-slash", booleanOf, false, "preserve-trailing-slash"),
+    portInRedirects: value("use-port-in-redirects", booleanOf, false, "use-port-in-redirects"),
     ...(target ? { redirect: { url: target, status } } : {}),
     wwwRedirect: value("from-to-www-redirect", booleanOf, false),
     aliases: value("server-alias", aliasesOf, []),
@@ -270,7 +272,10 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
     bodyBytes: value("proxy-body-size", sizeOf, 1 << 20, "proxy-body-size"),
     allow: value(allowName, rangesOf, [], "whitelist-source-range", true),
-    deny: value("denylist-source-range", rangesOf, [], "denylist-source-range", true),
+    deny: [
+      ...value("denylist-source-range", rangesOf, [], "denylist-source-range", true),
+      ...value("", rangesOf, [], "block-cidrs", true),
+    ],
     satisfyAny: value("satisfy", (text) => oneOf(text, ["any", "all"]), "all") === "any",
     ...(authType !== undefined && secret !== undefined
       ? {
@@ -305,7 +310,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(canary ? { canary: readCanary() } : {}),
     ...(certificates ? { certificates } : {}),
     passthrough,
-    errorCodes,
+    errorCodes: intercept ? errorCodes : [],
     ...(defaultBackend === undefined ? {} : { defaultBackend }),
     ...(mirror
       ? {
@@ -456,7 +461,11 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       ...(header ? { header } : {}),
       ...(cookie === undefined ? {} : { cookie }),
       weight: value("canary-weight", (text) => integerOf(text, 0, 1_000_000), 0),
-      total: value("canary-weight-total", (text) => integerOf(text, 1, 1_000_000), 100),
+      // What is below 100 counts for nothing there.
+      total: Math.max(
+        100,
+        value("canary-weight-total", (text) => integerOf(text, 1, 1_000_000), 100),
+      ),
     };
   }
 }
@@ -540,6 +549,8 @@ function mirrorOf(text: string): ServiceUrl {
   const url = serviceUrlOf(text);
   if (!("service" in url) || url.secure)
     throw new ValueFault("copies are sent to Services only: http://NAME.NAMESPACE.svc.cluster.local:PORT$request_uri");
+  if (!/^\/?(?:\$request_uri|\$uri\$is_args\$args)?$/.test(url.rest))
+    throw new ValueFault("a copy has the path and query of its request: http://HOST:PORT$request_uri");
   return url;
 }
 

@@ -57,14 +57,20 @@ interface Draft {
   readonly reading: Reading;
   readonly problems: readonly Problem[];
   /** What it adds to paths of others, by `HOST PATH`. */
-  readonly canaries: ReadonlyMap<string, Canary>;
+  readonly canaries: ReadonlyMap<string, DraftCanary>;
   /** `HOST PATH` of its rules. */
   readonly paths: ReadonlySet<string>;
 }
 
+/** A canary before the rule it belongs to is known; `stays`: where that has an affinity, it is the canary's too. */
+interface DraftCanary {
+  readonly canary: Canary;
+  readonly stays: boolean;
+}
+
 /** What all Ingresses say of a host together. */
 interface Host {
-  /** All its paths are expressions: one `use-regex` or `rewrite-target` is enough. */
+  /** All its paths are expressions: one `use-regex` is enough, or one `rewrite-target` that is not its path. */
   regex: boolean;
   /** Has a certificate, or asks for one. */
   secure: boolean;
@@ -75,7 +81,7 @@ interface Host {
   /** Those that have paths of their own on it. */
   readonly drafts: Draft[];
   /** By `HOST PATH`; of several the oldest counts. */
-  canaries?: Map<string, Canary>;
+  canaries?: Map<string, DraftCanary>;
   /** Further names of it, whoever's the path is. */
   aliases?: readonly string[];
 }
@@ -90,7 +96,7 @@ interface World {
   secure: boolean;
   /** A rule has this `HOST PATH`. */
   path: boolean;
-  canaries: ReadonlyMap<string, Canary> | undefined;
+  canaries: ReadonlyMap<string, DraftCanary> | undefined;
   guard: Draft | undefined;
   /** Namespace of the oldest Ingress of a host. */
   owner: string | undefined;
@@ -165,14 +171,17 @@ function draftOf(ingress: Ingress, options: NginxOptions, ask: Ask): Draft {
         : { refused: "the path does not begin with a slash" },
     targetOf: (target) => reached(target, settings, tls),
   });
-  const canaries = new Map<string, Canary>();
+  const canaries = new Map<string, DraftCanary>();
   const paths = new Set<string>();
   for (const route of reading.routes) {
     const key = pathKey(route);
     const [backend] = route.rule.backends;
     if (!settings.canary) paths.add(key);
     else if (backend?.pool !== undefined)
-      canaries.set(key, { ...settings.canary, pool: backend.pool, owner: route.owner });
+      canaries.set(key, {
+        canary: { ...settings.canary, pool: backend.pool, owner: route.owner },
+        stays: settings.stickyCanary,
+      });
   }
   return { ingress, settings, reading, problems: [...problems, ...reading.problems], canaries, paths };
 }
@@ -253,8 +262,8 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
     for (const name of reading.hosts) {
       const host = hostOf(name);
       host.named = true;
-      if (settings.useRegex || settings.rewriteTarget !== undefined) host.regex = true;
       if (!settings.canary) {
+        if (settings.useRegex || rewritesOn(draft, name)) host.regex = true;
         host.drafts.push(draft);
         // Nobody may lock the hosts of other namespaces.
         if (settings.certificates && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
@@ -274,6 +283,14 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
       for (const name of names ?? reading.hosts) hostOf(name).secure = true;
   }
   return hosts;
+}
+
+/** A path that is rewritten to itself is not. */
+function rewritesOn({ settings: { rewriteTarget }, reading }: Draft, name: string): boolean {
+  return (
+    rewriteTarget !== undefined &&
+    reading.routes.some(({ host, path }) => host === name && path?.value !== rewriteTarget)
+  );
 }
 
 const pathKey = ({ host, path }: Route): string => `${host} ${path?.value ?? ""}`;
@@ -315,13 +332,21 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
       );
     }
   }
+  if (settings.appRoot !== undefined && settings.closed === undefined) {
+    for (const host of reading.hosts) {
+      const first = routes.find((route) => route.host === host);
+      if (!first || draft.paths.has(`${host} /`)) continue;
+      const toRoot = appRootFilters(first, settings.appRoot, { ...context, guard: guards(host) });
+      for (const name of [host, ...aliasesOf(host)]) routes.push(toAppRoot(name, draft, toRoot));
+    }
+  }
   if (settings.wwwRedirect) {
     for (const host of reading.hosts) {
       if (host === "" || host.startsWith("*.")) continue;
       const other = host.startsWith("www.") ? host.slice(4) : `www.${host}`;
       if (ask("named", other)) continue;
       served.add(other);
-      routes.push(toHost(ingress, other, host));
+      routes.push(toHost(ingress, other, host, settings.redirectCode));
     }
   }
   const fallback = reading.fallback && {
@@ -343,7 +368,7 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
   };
 }
 
-function toHost(ingress: Ingress, from: string, to: string): Route {
+function toHost(ingress: Ingress, from: string, to: string, status: number): Route {
   const owner = {
     object: refOf(ingress),
     field: "metadata.annotations[nginx.ingress.kubernetes.io/from-to-www-redirect]",
@@ -356,9 +381,37 @@ function toHost(ingress: Ingress, from: string, to: string): Route {
     path: { type: "Prefix", value: "" },
     headers: [],
     query: [],
-    rule: { id, filters: [{ type: "UrlRedirect", url, status: 308 }], backends: [], timeouts: {}, owner },
+    rule: { id, filters: [{ type: "UrlRedirect", url, status, cutSlash: true }], backends: [], timeouts: {}, owner },
     owner,
   };
+}
+
+/** `app-root` is of the host, whichever paths its Ingress has. */
+function toAppRoot(host: string, draft: Draft, filters: readonly Filter[]): Route {
+  const owner = { object: refOf(draft.ingress), field: annotationField("app-root") };
+  const id = `${owner.object.namespace ?? ""}/${owner.object.name} ${host}/ to its app-root`;
+  return {
+    id,
+    host,
+    path: { type: "Exact", value: "/" },
+    headers: [],
+    query: [],
+    rule: { id, filters, backends: [], timeouts: {}, owner },
+    owner,
+  };
+}
+
+/** Who must show a certificate on this host does that first. */
+function appRootFilters(raw: Route, appRoot: string, context: RuleContext): Filter[] {
+  const certificates = certificateFilters(raw, context);
+  if (certificates === undefined) return [{ type: "Unsupported", what: "auth-tls-secret" }];
+  const before = certificates.length > 0 ? [...sslRedirects(raw.host, context), ...certificates] : [];
+  return [...before, appRootFilter(appRoot)];
+}
+
+function appRootFilter(appRoot: string): Filter {
+  const url: Template = [{ variable: "scheme" }, "://", { variable: "http_host" }, appRoot];
+  return { type: "UrlRedirect", url, status: 302, path: "/" };
 }
 
 /** The hosts of an Ingress whose TLS is its own. */
@@ -410,7 +463,7 @@ interface RuleContext {
   readonly extra: Map<string, { target: PoolTarget; field: string }>;
 }
 
-function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, context: RuleContext): Route[] {
+function routesFor(raw: Route, regex: boolean, canary: DraftCanary | undefined, context: RuleContext): Route[] {
   const { ask, problems, draft } = context;
   const path = raw.path?.value ?? "/";
   const fault = (message: string): Route[] => {
@@ -448,14 +501,14 @@ function routesFor(raw: Route, regex: boolean, canary: Canary | undefined, conte
   return routes;
 }
 
-function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, regex = false): Rule {
+function ruleOf(raw: Route, canary: DraftCanary | undefined, context: RuleContext, regex = false): Rule {
   const { settings } = context.draft;
   const { namespace = "", name } = context.draft.ingress.metadata;
   const variables = locationVariablesOf(namespace, name, raw.rule.backends[0]?.pool);
   const filters = bound(filtersOf(raw, variables, context), variables);
   const fallback =
     settings.defaultBackend === undefined ? undefined : firstPort(settings.defaultBackend, "default-backend", context);
-  const sticky = settings.stickyCanary ? settings.affinity?.cookie : undefined;
+  const sticky = canary?.stays ? settings.affinity?.cookie : undefined;
   return {
     ...raw.rule,
     id: raw.id,
@@ -465,7 +518,7 @@ function ruleOf(raw: Route, canary: Canary | undefined, context: RuleContext, re
     ...(settings.affinity ? { affinity: { path: regex ? "/" : (raw.path?.value ?? "/"), ...settings.affinity } } : {}),
     ...(settings.hashBy ? { hashBy: bound(settings.hashBy, variables) } : {}),
     ...(settings.hashSubset === undefined ? {} : { hashSubset: settings.hashSubset }),
-    ...(canary ? { canary: sticky === undefined ? canary : { ...canary, sticky } } : {}),
+    ...(canary ? { canary: { ...canary.canary, ...(sticky === undefined ? {} : { sticky }) } } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback, fallbackFields: fallbackFieldsOf(variables) }),
   };
 }
@@ -489,10 +542,11 @@ function fallbackFieldsOf(variables: LocationVariables): TemplateHeaders {
 
 /** In the order of nginx's phases: redirects, limits, who may, and what is changed on the way to the backend. */
 function filtersOf(raw: Route, variables: LocationVariables, context: RuleContext): Filter[] {
-  const { draft, options, ask, problems, httpsPort } = context;
+  const { draft, options, ask, problems } = context;
   const { ingress, settings } = draft;
   const filters: Filter[] = [];
   const id = raw.id;
+  const counted = `${ingress.metadata.namespace ?? ""}/${ingress.metadata.name}`;
   if (settings.closed !== undefined) return [{ type: "Unsupported", what: settings.closed }];
   const closed = (what: string): Filter[] => [{ type: "Unsupported", what }];
 
@@ -503,29 +557,20 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
     filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
   const added = generalFields(options["add-headers"], literalField, ask);
   if (added.length > 0) filters.push(fieldsFilter("answer", "set", added));
-  if (settings.forceSslRedirect || (settings.sslRedirect && ask("secure", raw.host)))
-    filters.push({
-      type: "SslRedirect",
-      status: settings.redirectCode,
-      ...(settings.portInRedirects ? { port: httpsPort } : {}),
-      ...(settings.keepsSlash ? {} : { cutSlash: true }),
-    });
   const certificates = certificateFilters(raw, context);
   if (certificates === undefined) return closed("auth-tls-secret");
-  filters.push(...certificates);
-  if (settings.appRoot !== undefined)
-    filters.push({
-      type: "UrlRedirect",
-      url: [{ variable: "scheme" }, "://", { variable: "http_host" }, settings.appRoot],
-      status: 302,
-      path: "/",
-    });
+  const toTls = sslRedirects(raw.host, context);
+  // nginx answers with redirects that are written down before Lua sends a client to https. Who must show a certificate does that first.
+  const certified = certificates.length > 0;
+  if (certified) filters.push(...toTls, ...certificates);
+  if (settings.appRoot !== undefined) filters.push(appRootFilter(settings.appRoot));
+  if (settings.cors) filters.push({ type: "Cors", cors: settings.cors });
+  filters.push(...settings.snippet);
   if (settings.redirect) {
     const { url, status } = settings.redirect;
     filters.push({ type: "UrlRedirect", url: located(url, settings), status });
   }
-  if (settings.cors) filters.push({ type: "Cors", cors: settings.cors });
-  filters.push(...settings.snippet);
+  if (!certified) filters.push(...toTls);
   if (settings.customHeaders !== undefined) {
     const fields = mapFields(settings.customHeaders, "custom-headers", literalField, context, allowedNames(options));
     if (!fields) return closed("custom-headers");
@@ -538,7 +583,8 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
   for (const { requests, seconds } of settings.limits)
     filters.push({
       type: "RateLimit",
-      id: `${id} ${seconds}`,
+      // One count for all paths of an Ingress.
+      id: `${counted} ${seconds}`,
       requests,
       seconds,
       burst: requests * settings.burst,
@@ -548,7 +594,7 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
   if (settings.connections !== undefined)
     filters.push({
       type: "ConnectionLimit",
-      id,
+      id: counted,
       connections: settings.connections,
       exempt: settings.exempt,
       status: statusOption(options["limit-conn-status-code"]),
@@ -633,6 +679,19 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
       });
   }
   return filters;
+}
+
+function sslRedirects(host: string, { draft: { settings }, ask, httpsPort }: RuleContext): Filter[] {
+  const { forceSslRedirect, sslRedirect, redirectCode, portInRedirects, keepsSlash } = settings;
+  if (!forceSslRedirect && !(sslRedirect && ask("secure", host))) return [];
+  return [
+    {
+      type: "SslRedirect",
+      status: redirectCode,
+      ...(portInRedirects ? { port: httpsPort } : {}),
+      ...(keepsSlash ? {} : { cutSlash: true as const }),
+    },
+  ];
 }
 
 /** The target of a redirect: a path alone stays one only where that is asked for. */

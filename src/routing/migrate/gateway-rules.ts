@@ -133,6 +133,7 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
           if (filter.port !== undefined) said.push("a redirect to https names a port only where it is not 443");
           break;
         case "UrlRedirect": {
+          if (filter.cutSlash) said.push("a redirect keeps the slash at the end of the path");
           const redirect: RouteFilterSpec = { type: "RequestRedirect", requestRedirect: redirectOf(filter, said) };
           if (filter.path === undefined) return { filters: [redirect], before, ...(ssl ? { sslRedirect: ssl } : {}) };
           before.push({ matches: [{ path: { type: "Exact", value: filter.path } }], filters: [redirect] });

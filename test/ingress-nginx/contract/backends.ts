@@ -234,8 +234,13 @@ export function backendsContract(made: Fixture, needs: Needs): void {
       ]);
       await ingress("web", { "default-backend": "pages" });
       expect((await get("/")).body).toBe("page");
-      await ingress("web", { "default-backend": "pages", "disable-proxy-intercept-errors": "true" });
+      const off = { "default-backend": "pages", "disable-proxy-intercept-errors": "true" };
+      await ingress("web", off);
       expect((await get("/")).body).toBe("own");
+      await ingress("web", { ...off, "custom-http-errors": "404" });
+      expect((await get("/")).body).toBe("own");
+      await ingress("web", { ...off, "custom-http-errors": "404", "disable-proxy-intercept-errors": "false" });
+      expect((await get("/")).body).toBe("page");
     },
   );
 

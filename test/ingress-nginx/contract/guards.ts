@@ -358,6 +358,13 @@ export function guardsContract(made: Fixture, needs: Needs): void {
       expect((await get("/")).headers.location).toBe(
         `https://login.test/start?back=${encodeURIComponent("http://shop.test/")}`,
       );
+      await ingress("web", {
+        "auth-url": "http://auth.shop.svc.cluster.local/",
+        "auth-signin": "https://login.test/start?third=1",
+      });
+      expect((await get("/")).headers.location).toBe(
+        `https://login.test/start?third=1&rd=${encodeURIComponent("http://shop.test/")}`,
+      );
     },
   );
 
@@ -417,6 +424,16 @@ export function guardsContract(made: Fixture, needs: Needs): void {
     expect(many).toContain(200);
     expect(many).toContain(503);
     for (let i = 0; i < 5; i++) expect(await statusOf("10.0.0.1")).toBe(200);
+  });
+
+  test("limit-rpm: one count for all paths of an Ingress, and one of its own for another", async () => {
+    const { ingress, get } = await lab(made);
+    const limits = { "limit-rpm": "1", "limit-burst-multiplier": "1" };
+    await ingress("web", limits, [{ path: "/a" }, { path: "/b" }]);
+    await ingress("other", limits, [{ path: "/c" }]);
+    const statuses = [];
+    for (const path of ["/a", "/b", "/a", "/b", "/c"]) statuses.push((await get(path)).status);
+    expect(statuses).toEqual([200, 200, 503, 503, 200]);
   });
 
   test("limit-connections: so many at once", async () => {

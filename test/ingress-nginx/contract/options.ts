@@ -27,6 +27,49 @@ export function optionsContract(made: Fixture, needs: Needs): void {
     expect((await always.get("/", { tls: {} })).headers["strict-transport-security"]).toBe("max-age=60; preload");
   });
 
+  test("preserve-trailing-slash, use-port-in-redirects, from-to-www-redirect with http-redirect-code", async () => {
+    const { ingress, get } = await lab(made, ["web"], {
+      ports: { http: 8080, https: 8443 },
+      nginxOptions: { "preserve-trailing-slash": "true", "use-port-in-redirects": "true", "http-redirect-code": "302" },
+    });
+    const where = async (path: string, host: string) => (await get(path, { host })).headers.location;
+    await ingress("web", { "force-ssl-redirect": "true", "from-to-www-redirect": "true" });
+    expect(await where("/a/", "shop.test:8080")).toBe("https://shop.test:8443/a/");
+    expect((await get("/", { host: "www.shop.test" })).status).toBe(302);
+    await ingress("web", {
+      "force-ssl-redirect": "true",
+      "use-port-in-redirects": "false",
+      "preserve-trailing-slash": "false",
+    });
+    expect(await where("/a/", "shop.test:8080")).toBe("https://shop.test/a");
+  });
+
+  test("block-cidrs is for every Ingress, also one with ranges of its own", async () => {
+    const trustedForwarders = ["127.0.0.0/8"];
+    const nginxOptions = { "block-cidrs": "192.0.2.0/25,198.51.100.7" };
+    const { ingress, get } = await lab(made, ["web"], { trustedForwarders, nginxOptions });
+    const statusOf = async (client: string) => (await get("/", { headers: { "x-forwarded-for": client } })).status;
+    for (const own of [{}, { "whitelist-source-range": "192.0.2.0/24" }, { "denylist-source-range": "10.0.0.0/8" }]) {
+      await ingress("web", own);
+      expect([await statusOf("192.0.2.1"), await statusOf("198.51.100.7")]).toEqual([403, 403]);
+      expect(await statusOf("192.0.2.200")).toBe(200);
+    }
+  });
+
+  needs("ErrorPages")("disable-proxy-intercept-errors of the ConfigMap, unless an Ingress says otherwise", async () => {
+    const { ingress, cluster, get } = await lab(made, [], {
+      nginxOptions: { "custom-http-errors": "404", "disable-proxy-intercept-errors": "true" },
+    });
+    cluster.service("web", [await made.backend("web", (_request, response) => response.writeHead(404).end("own"))]);
+    cluster.service("pages", [
+      await made.backend("pages", (_request, response) => response.writeHead(404).end("page")),
+    ]);
+    await ingress("web", { "default-backend": "pages" });
+    expect((await get("/")).body).toBe("own");
+    await ingress("web", { "default-backend": "pages", "disable-proxy-intercept-errors": "false" });
+    expect((await get("/")).body).toBe("page");
+  });
+
   test("denylist-source-range, proxy-read-timeout, hide-headers, relative-redirects", async () => {
     const shut = await lab(made, ["web"], { nginxOptions: { "denylist-source-range": "127.0.0.0/8" } });
     await shut.ingress("web", {});

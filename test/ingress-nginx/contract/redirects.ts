@@ -75,6 +75,7 @@ export function redirectsContract(made: Fixture): void {
     [{ "permanent-redirect": "https://other.test/x", "permanent-redirect-code": "308" }, 308],
     [{ "temporal-redirect": "https://other.test/x" }, 302],
     [{ "temporal-redirect": "https://other.test/x", "temporal-redirect-code": "307" }, 307],
+    [{ "temporal-redirect": "https://other.test/x", "temporal-redirect-code": "308" }, 302],
     [{ "temporal-redirect": "https://other.test/x", "permanent-redirect": "https://not.test/" }, 302],
   ])("%o answers %i", async (annotations, status) => {
     const { ingress, get } = await lab(made);
@@ -113,6 +114,35 @@ export function redirectsContract(made: Fixture): void {
     expect((await seen("/app1")).url).toBe("/app1");
   });
 
+  test("app-root is of the host, whichever paths its Ingress has", async () => {
+    const { ingress, get, seen } = await lab(made, ["web", "other"]);
+    await ingress("web", { "app-root": "/app" }, [{ path: "/app" }]);
+    const reply = await get("/?a=b");
+    expect([reply.status, reply.headers.location]).toEqual([302, "http://shop.test/app"]);
+    expect((await seen("/app/x")).name).toBe("web");
+    expect((await get("/else")).status).toBe(404);
+    await ingress("rest", {}, [{ service: "other" }]);
+    expect((await get("/")).status).toBe(302);
+    expect((await seen("/else")).name).toBe("other");
+  });
+
+  test("redirects that an Ingress says come before that to https", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    cluster.secret("pair", selfSigned(["shop.test"]));
+    const tls = { tls: [{ hosts: ["shop.test"], secretName: "pair" }] };
+    const where = async (path: string) => (await get(path)).headers.location;
+    await ingress("web", { "permanent-redirect": "https://other.test/x" }, [{}], tls);
+    expect(await where("/")).toBe("https://other.test/x");
+    await ingress("web", { "app-root": "/app" }, [{}], tls);
+    expect([await where("/"), await where("/x")]).toEqual(["http://shop.test/app", "https://shop.test/x"]);
+    await ingress("web", { "configuration-snippet": "return 302 https://else.test$request_uri;" }, [{}], tls);
+    expect(await where("/x")).toBe("https://else.test/x");
+    await ingress("web", { "enable-cors": "true", "cors-allow-origin": "https://a.test" }, [{}], tls);
+    const headers = { origin: "https://a.test", "access-control-request-method": "PUT" };
+    expect((await get("/", { method: "OPTIONS", headers })).status).toBe(204);
+    expect((await get("/", { headers })).status).toBe(308);
+  });
+
   test("from-to-www-redirect, both ways, with 308", async () => {
     const { ingress, get } = await lab(made);
     await ingress("web", { "from-to-www-redirect": "true" });
@@ -121,5 +151,7 @@ export function redirectsContract(made: Fixture): void {
     expect([www.status, www.headers.location]).toEqual([308, "http://shop.test/x?y=z"]);
     const bare = await get("/x", { host: "other.test" });
     expect([bare.status, bare.headers.location]).toEqual([308, "http://www.other.test/x"]);
+    // A slash at the end is left out, as in redirects to https.
+    expect((await get("/x/", { host: "www.shop.test" })).headers.location).toBe("http://shop.test/x");
   });
 }

@@ -55,6 +55,19 @@ export function routingContract(made: Fixture, needs: Needs): void {
     expect((await seen("/exactly")).name).toBe("other");
   });
 
+  test("a rewrite-target that is its own path makes no expressions, nor does what a canary says", async () => {
+    const { ingress, get, seen } = await lab(made, ["web", "next"]);
+    await ingress("one", { "rewrite-target": "/" });
+    await ingress("two", {}, [{ path: "/Exact", pathType: "Exact" }]);
+    await ingress("canary", { canary: "true", "canary-weight": "100", "use-regex": "true", "rewrite-target": "/y" }, [
+      { service: "next", path: "/Exact", pathType: "Exact" },
+    ]);
+    expect((await seen("/exactly?a=b")).url).toBe("/exactly?a=b");
+    expect((await seen("/Exact")).name).toBe("next");
+    expect((await seen("/exact")).name).toBe("web");
+    expect((await get("/")).status).toBe(200);
+  });
+
   test("surprise 4: a path with a slash at its end sends requests without it there", async () => {
     const { ingress, get, seen } = await lab(made, ["web", "other"]);
     await ingress("one", {}, [
@@ -155,7 +168,7 @@ export function routingContract(made: Fixture, needs: Needs): void {
     ]);
     expect(await nameOf({})).toBe("next");
     expect(await nameOf({ cookie: "canary=never" })).toBe("web");
-    await ingress("canary", { canary: "true", "canary-weight": "5", "canary-weight-total": "5" }, [
+    await ingress("canary", { canary: "true", "canary-weight": "500", "canary-weight-total": "500" }, [
       { service: "next" },
     ]);
     for (let i = 0; i < 5; i++) expect(await nameOf({})).toBe("next");
@@ -266,8 +279,8 @@ export function routingContract(made: Fixture, needs: Needs): void {
     async () => {
       const { ingress, get } = await lab(made, ["web", "next"]);
       const annotations = { affinity: "cookie" };
-      const canary = async (weight: string) =>
-        ingress("canary", { canary: "true", "canary-weight": weight, "canary-by-header": "x-canary" }, [
+      const canary = async (weight: string, more: Readonly<Record<string, string>> = {}) =>
+        ingress("canary", { canary: "true", "canary-weight": weight, "canary-by-header": "x-canary", ...more }, [
           { service: "next" },
         ]);
       const ask = async (headers: Record<string, string> = {}): Promise<[string, string]> => {
@@ -288,7 +301,10 @@ export function routingContract(made: Fixture, needs: Needs): void {
         expect(await ask({ cookie: otherCookie, "x-canary": "never" })).toEqual(["next", ""]);
         // What is none of ours says nothing.
         expect((await ask({ cookie: "INGRESSCOOKIE=1700000000.1|abc", "x-canary": "always" }))[0]).toBe("next");
+        // It is the canary's to say, and nobody else's.
         await ingress("web", { ...annotations, "affinity-mode": mode, "affinity-canary-behavior": "legacy" });
+        expect((await ask({ cookie: otherCookie }))[0]).toBe("next");
+        await canary("0", { "affinity-canary-behavior": "legacy" });
         expect((await ask({ cookie: otherCookie }))[0]).toBe("web");
         expect(await ask({ cookie, "x-canary": "always" })).toEqual(["next", ""]);
       }

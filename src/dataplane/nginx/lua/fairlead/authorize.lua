@@ -54,7 +54,8 @@ local function refusal(auth, found, reply, original)
   if cookies then fields[1] = { "set-cookie", cookies } end
   if reply.status == 401 and auth.signin then
     local target = template.render(auth.signin, found)
-    if not find(target, auth.signinParameter .. "=", 1, true) then
+    local named = auth.signinParameter .. "="
+    if not find(target, "?" .. named, 1, true) and not find(target, "&" .. named, 1, true) then
       target = target .. (find(target, "?", 1, true) and "&" or "?") .. auth.signinParameter .. "=" .. template.component(original)
     end
     fields[#fields + 1] = { "location", target }

@@ -179,7 +179,9 @@ end
 
 function apply.UrlRedirect(filter, state)
   if filter.path and filter.path ~= state.found.path then return nil end
-  return redirect(filter.status, template.render(filter.url, state.found))
+  local location = template.render(filter.url, state.found)
+  if filter.cutSlash then location = gsub(location, "/$", "") end
+  return redirect(filter.status, location)
 end
 
 function apply.RegexRewrite(filter, state)
