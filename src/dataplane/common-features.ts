@@ -1,6 +1,6 @@
 import type { Feature } from "./dataplane.ts";
 
-/** What every data plane does. */
+/** What every data plane does of what Ingresses ask for. */
 export const basicFeatures: readonly Feature[] = [
   "ExactPath",
   "PrefixPath",
@@ -15,7 +15,43 @@ export const basicFeatures: readonly Feature[] = [
   "RequestHeaderModification",
 ];
 
-/** What annotations of ingress-nginx ask for: the embedded data plane and nginx do all of it. */
+/** What every data plane does of the Gateway API, and of what both APIs ask for. */
+export const gatewayFeatures: readonly Feature[] = [
+  "BackendTLSPolicy",
+  "CleartextHTTP2",
+  "GRPCRoute",
+  "GatewayFrontendClientCertificateValidation",
+  "GatewayFrontendClientCertificateValidationInsecureFallback",
+  "GatewayHTTPListenerIsolation",
+  "GatewayHTTPSListenerDetectMisdirectedRequests",
+  "HTTPRoute",
+  "HTTPRoute303RedirectStatusCode",
+  "HTTPRoute307RedirectStatusCode",
+  "HTTPRoute308RedirectStatusCode",
+  "HTTPRouteBackendProtocolH2C",
+  "HTTPRouteBackendProtocolWebSocket",
+  "HTTPRouteBackendRequestHeaderModification",
+  "HTTPRouteBackendTimeout",
+  "HTTPRouteCORS",
+  "HTTPRouteHostRewrite",
+  "HTTPRouteMethodMatching",
+  "HTTPRoutePathRedirect",
+  "HTTPRoutePathRewrite",
+  "HTTPRoutePortRedirect",
+  "HTTPRouteQueryParamMatching",
+  "HTTPRouteRequestMirror",
+  "HTTPRouteRequestMultipleMirrors",
+  "HTTPRouteRequestPercentageMirror",
+  "HTTPRouteRequestTimeout",
+  "HTTPRouteResponseHeaderModification",
+  "HTTPRouteSchemeRedirect",
+  "ListenerAddress",
+  "ProxyProtocol",
+  "TCPRoute",
+  "TLSRoute",
+];
+
+/** What every data plane does of what annotations of ingress-nginx ask for. */
 export const annotationFeatures: readonly Feature[] = [
   "RegexRewrite",
   "TemplateHeaders",
@@ -31,7 +67,6 @@ export const annotationFeatures: readonly Feature[] = [
   "ExternalAuth",
   "RateLimit",
   "ConnectionLimit",
-  "BodyLimit",
   "CloseConnection",
   "ErrorPages",
   "SessionCookie",
@@ -39,7 +74,6 @@ export const annotationFeatures: readonly Feature[] = [
   "Canary",
   "FallbackPool",
   "UnverifiedBackendTls",
-  "ConnectTimeout",
   "ReadTimeout",
   "MergedSlashes",
 ];

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Listener, Pool, RoutingModel } from "../../routing/index.ts";
 import { type Clock, type Logger, type Metrics, systemClock, whenAborted } from "../../system/index.ts";
-import { annotationFeatures, basicFeatures } from "../common-features.ts";
+import { annotationFeatures, basicFeatures, gatewayFeatures } from "../common-features.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { type ListenAddresses, listOf } from "../sockets.ts";
@@ -47,47 +47,18 @@ export const grace = 10_000;
 
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
-  "CleartextHTTP2",
+  ...gatewayFeatures,
   ...annotationFeatures,
+  "BodyLimit",
+  "ConnectTimeout",
   "AnswerRate",
   "BalanceAlgorithm",
-  "ProxyProtocol",
-  "ListenerAddress",
-  "HTTPRoute",
-  "GRPCRoute",
-  "TLSRoute",
-  "TCPRoute",
   "UDPRoute",
-  "BackendTLSPolicy",
   "BackendTLSPolicySANValidation",
   "GatewayBackendClientCertificate",
-  "GatewayFrontendClientCertificateValidation",
-  "GatewayFrontendClientCertificateValidationInsecureFallback",
-  "GatewayHTTPListenerIsolation",
-  "GatewayHTTPSListenerDetectMisdirectedRequests",
-  "HTTPRoute303RedirectStatusCode",
-  "HTTPRoute307RedirectStatusCode",
-  "HTTPRoute308RedirectStatusCode",
-  "HTTPRouteBackendProtocolH2C",
-  "HTTPRouteBackendProtocolWebSocket",
-  "HTTPRouteBackendRequestHeaderModification",
-  "HTTPRouteBackendTimeout",
-  "HTTPRouteCORS",
-  "HTTPRouteHostRewrite",
-  "HTTPRouteMethodMatching",
-  "HTTPRoutePathRedirect",
-  "HTTPRoutePathRewrite",
-  "HTTPRoutePortRedirect",
-  "HTTPRouteQueryParamMatching",
-  "HTTPRouteRequestMirror",
-  "HTTPRouteRequestMultipleMirrors",
-  "HTTPRouteRequestPercentageMirror",
-  "HTTPRouteRequestTimeout",
-  "HTTPRouteResponseHeaderModification",
   "HTTPRouteRetry",
   "HTTPRouteRetryBackendTimeout",
   "HTTPRouteRetryConnectionError",
-  "HTTPRouteSchemeRedirect",
   "TLSRouteModeTerminate",
   "TLSRouteModeMixed",
 ]);

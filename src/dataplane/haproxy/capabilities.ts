@@ -11,7 +11,7 @@ import {
   streamsOf,
 } from "../../routing/index.ts";
 import { type CommandRunner, CommandError } from "../../system/index.ts";
-import { basicFeatures } from "../common-features.ts";
+import { annotationFeatures, basicFeatures, gatewayFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 import { gatherHosts } from "../hosts.ts";
@@ -23,63 +23,10 @@ import { anywhere } from "./policies.ts";
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
-  "CleartextHTTP2",
+  ...gatewayFeatures,
+  ...annotationFeatures,
   "BalanceAlgorithm",
-  "ProxyProtocol",
-  "ListenerAddress",
-  "HTTPRoute",
-  "GRPCRoute",
-  "TLSRoute",
-  "TCPRoute",
-  "HTTPRoute303RedirectStatusCode",
-  "HTTPRoute307RedirectStatusCode",
-  "HTTPRoute308RedirectStatusCode",
-  "HTTPRouteBackendProtocolH2C",
-  "HTTPRouteBackendProtocolWebSocket",
-  "HTTPRouteBackendRequestHeaderModification",
-  "HTTPRouteBackendTimeout",
-  "HTTPRouteCORS",
-  "HTTPRouteHostRewrite",
-  "HTTPRouteMethodMatching",
-  "HTTPRoutePathRedirect",
-  "HTTPRoutePathRewrite",
-  "HTTPRoutePortRedirect",
-  "HTTPRouteQueryParamMatching",
-  "HTTPRouteRequestMirror",
-  "HTTPRouteRequestMultipleMirrors",
-  "HTTPRouteRequestPercentageMirror",
-  "HTTPRouteRequestTimeout",
-  "HTTPRouteResponseHeaderModification",
-  "HTTPRouteSchemeRedirect",
-  "GatewayFrontendClientCertificateValidation",
-  "GatewayFrontendClientCertificateValidationInsecureFallback",
-  "GatewayHTTPListenerIsolation",
-  "GatewayHTTPSListenerDetectMisdirectedRequests",
-  // Of one name, the one that is asked for: there are no lists, no URIs, and fetches of the certificate come when the request has been sent.
-  "BackendTLSPolicy",
-  "UnverifiedBackendTls",
-  "RegexRewrite",
-  "TemplateHeaders",
-  "AnswerRewrite",
-  "StrictTransport",
-  "SslRedirect",
-  "Tracing",
-  "UrlRedirect",
-  "SourceRanges",
-  "BasicAuth",
-  "ClientCertificate",
-  "DigestAuth",
-  "ErrorPages",
-  "ExternalAuth",
-  "SessionCookie",
-  "HashBalancing",
-  "RateLimit",
-  "ConnectionLimit",
-  "CloseConnection",
-  "Canary",
-  "FallbackPool",
-  "ReadTimeout",
-  "MergedSlashes",
+  // No BackendTLSPolicySANValidation: there are no lists of names, no URIs, and fetches of the certificate come when the request has been sent.
 ]);
 
 /** The same from HAProxy 2.7 on, which holds answers to a rate. */

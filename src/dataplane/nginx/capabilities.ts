@@ -1,52 +1,22 @@
 import { type Listener, routesOf, type RoutingModel, streamsOf } from "../../routing/index.ts";
-import { annotationFeatures, basicFeatures } from "../common-features.ts";
+import { annotationFeatures, basicFeatures, gatewayFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
 
 /** What nginx 1.22 with its Lua module does. README.md says why not the rest. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
-  "ListenerAddress",
-  // Where a Gateway's routes lead to endpoints that speak it: njs reads how a connection begins.
-  "CleartextHTTP2",
-  "GRPCRoute",
-  "HTTPRoute",
-  "TLSRoute",
+  ...gatewayFeatures,
+  ...annotationFeatures,
+  // CleartextHTTP2 where a Gateway's routes lead to endpoints that speak it: njs reads how a connection begins. ProxyProtocol of version 1, where
+  // all that a port leads to asks for it. No BackendTLSPolicySANValidation: `proxy_ssl_name` knows no list, and no URIs.
+  "BodyLimit",
+  "ConnectTimeout",
+  "AnswerRate",
+  "UDPRoute",
   "TLSRouteModeMixed",
   "TLSRouteModeTerminate",
-  "TCPRoute",
-  "UDPRoute",
-  // Of version 1, where all that a port leads to asks for it.
-  "ProxyProtocol",
-  // Of one name: `proxy_ssl_name` knows no list, and no URIs.
-  "BackendTLSPolicy",
   "GatewayBackendClientCertificate",
-  "GatewayFrontendClientCertificateValidation",
-  "GatewayFrontendClientCertificateValidationInsecureFallback",
-  "GatewayHTTPListenerIsolation",
-  "GatewayHTTPSListenerDetectMisdirectedRequests",
-  "HTTPRoute303RedirectStatusCode",
-  "HTTPRoute307RedirectStatusCode",
-  "HTTPRoute308RedirectStatusCode",
-  "HTTPRouteBackendProtocolH2C",
-  "HTTPRouteBackendProtocolWebSocket",
-  "HTTPRouteBackendRequestHeaderModification",
-  "HTTPRouteBackendTimeout",
-  "HTTPRouteCORS",
-  "HTTPRouteHostRewrite",
-  "HTTPRouteMethodMatching",
-  "HTTPRoutePathRedirect",
-  "HTTPRoutePathRewrite",
-  "HTTPRoutePortRedirect",
-  "HTTPRouteQueryParamMatching",
-  "HTTPRouteRequestMirror",
-  "HTTPRouteRequestMultipleMirrors",
-  "HTTPRouteRequestPercentageMirror",
-  "HTTPRouteRequestTimeout",
-  "HTTPRouteResponseHeaderModification",
-  "HTTPRouteSchemeRedirect",
-  ...annotationFeatures,
-  "AnswerRate",
 ]);
 
 /** The same where nginx has no modules for streams. */
