@@ -44,6 +44,8 @@ export type Feature =
   | "Canary"
   | "FallbackPool"
   | "UnverifiedBackendTls"
+  /** `BackendTls.depth` */
+  | "BackendChainDepth"
   | "ConnectTimeout"
   | "ReadTimeout"
   | "MergedSlashes"

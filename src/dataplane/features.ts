@@ -20,6 +20,8 @@ type Pools = ReadonlyMap<string, Pool>;
 /** What a route can be served without: its own limits take the place of the route's, and the refusal says so. All else keeps requests out. */
 export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "AnswerRate",
+  // Whom a chain must lead to is checked all the same.
+  "BackendChainDepth",
   "BodyLimit",
   "CloseConnection",
   "ConnectTimeout",
@@ -100,6 +102,7 @@ function poolFeatures(pool: Pool): readonly Feature[] {
   const features: Feature[] = [...sending, ...(protocol === "h2c" ? (["HTTPRouteBackendProtocolH2C"] as const) : [])];
   if (!tls) return features;
   features.push(tls.unverified ? "UnverifiedBackendTls" : "BackendTLSPolicy");
+  if (tls.depth !== undefined) features.push("BackendChainDepth");
   if (tls.client) features.push("GatewayBackendClientCertificate");
   if (tls.subjectAltNames.length > 0) features.push("BackendTLSPolicySANValidation");
   return features;

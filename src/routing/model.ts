@@ -44,6 +44,8 @@ export interface BackendTls {
   readonly authorities: string;
   /** True: whoever answers is trusted, and `serverName` is only asked for; "" asks for none. As ingress-nginx does unless told otherwise. */
   readonly unverified?: boolean;
+  /** Most authorities between the endpoint's certificate and one that is trusted. Default: any number. */
+  readonly depth?: number;
   /** What the data plane shows of itself. */
   readonly client?: Certificate;
 }

@@ -3,6 +3,7 @@ import {
   checkServerIdentity,
   createSecureContext,
   type ConnectionOptions,
+  type DetailedPeerCertificate,
   type PeerCertificate,
   type TLSSocket,
 } from "node:tls";
@@ -25,7 +26,8 @@ export function backendTlsOptions(
       ...(pair ? { cert: pair.certificate, key: pair.key } : {}),
     }),
     rejectUnauthorized: tls.unverified !== true,
-    checkServerIdentity: (_host, certificate) => (tls.unverified ? undefined : wrongIdentity(tls, certificate)),
+    checkServerIdentity: (_host, certificate) =>
+      tls.unverified ? undefined : (wrongIdentity(tls, certificate) ?? tooDeep(tls, certificate)),
   };
 }
 
@@ -44,6 +46,23 @@ export function wrongIdentity(
     type === "URI" ? uris.has(value) : checkServerIdentity(value, certificate) === undefined,
   );
   return fits ? undefined : new Error("the certificate has none of the names that are asked for");
+}
+
+/** The same where more authorities are between a backend's certificate and one that is trusted than there may be. Node hands over the whole chain. */
+export function tooDeep({ depth }: Pick<BackendTls, "depth">, certificate: PeerCertificate): Error | undefined {
+  if (depth === undefined) return undefined;
+  const between = chainLength(certificate as DetailedPeerCertificate) - 2;
+  return between > depth
+    ? new Error(`the chain has ${between} authorities in between, not ${depth} at most`)
+    : undefined;
+}
+
+/** Certificates from one to that which is its own issuer. */
+export function chainLength(first: DetailedPeerCertificate): number {
+  let length = 1;
+  for (let each = first; each.issuerCertificate && each.issuerCertificate !== each && length < 32; length++)
+    each = each.issuerCertificate;
+  return length;
 }
 
 /** `DNS:a.example, URI:spiffe://a/b`; node quotes what holds a comma or a quote (CVE-2021-44532). */

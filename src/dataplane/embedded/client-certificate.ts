@@ -1,3 +1,4 @@
+import { chainLength } from "./backend-tls.ts";
 import { X509Certificate } from "node:crypto";
 import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import { compileCaptures } from "../../kube/index.ts";
@@ -110,12 +111,4 @@ function asField(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]/gu, (letter) =>
     [...Buffer.from(letter, "utf8")].map((byte) => `\\${byte.toString(16).padStart(2, "0").toUpperCase()}`).join(""),
   );
-}
-
-function chainLength(first: DetailedPeerCertificate): number {
-  let length = 1;
-  // The last one is its own issuer.
-  for (let each = first; each.issuerCertificate && each.issuerCertificate !== each && length < 32; length++)
-    each = each.issuerCertificate;
-  return length;
 }

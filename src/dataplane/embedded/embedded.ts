@@ -52,6 +52,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "BodyLimit",
   "ConnectTimeout",
   "AnswerRate",
+  "BackendChainDepth",
   "BalanceAlgorithm",
   "UDPRoute",
   "BackendTLSPolicySANValidation",

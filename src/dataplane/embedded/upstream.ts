@@ -277,6 +277,6 @@ function highest(ready: readonly Shared[], tried: ReadonlySet<Upstream>, key: st
 }
 
 /** Connections are shared only by those that ask for the same identity. */
-function identityOf({ serverName, subjectAltNames, authorities, unverified, client }: BackendTls): string {
-  return JSON.stringify([serverName, subjectAltNames, authorities, unverified, client?.secret, client?.version]);
+function identityOf({ serverName, subjectAltNames, authorities, unverified, depth, client }: BackendTls): string {
+  return JSON.stringify([serverName, subjectAltNames, authorities, unverified, depth, client?.secret, client?.version]);
 }

@@ -13,6 +13,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   "BodyLimit",
   "ConnectTimeout",
   "AnswerRate",
+  "BackendChainDepth",
   "UDPRoute",
   "TLSRouteModeMixed",
   "TLSRouteModeTerminate",

@@ -31,6 +31,8 @@ export interface Way {
   readonly kind: "full" | "h2c" | "mirrored";
   /** `Authorities.id`, where endpoints are checked. */
   readonly authorities?: string;
+  /** `BackendTls.depth` */
+  readonly depth?: number;
   /** Answers have a rate: never where endpoints speak HTTP/2, since nginx holds such answers to none. */
   readonly paced?: boolean;
   /** One of the listener's `errorSets`, for `full` only. */
@@ -338,18 +340,18 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
     const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
     return `proxy_intercept_errors on; ${pages.join(" ")} ${texts.full}`;
   };
-  const wayPlace = ({ authorities, kind, paced, errors, slot }: Way): string => {
+  const wayPlace = ({ authorities, depth, kind, paced, errors, slot }: Way): string => {
     const module = kind === "h2c" ? "grpc" : "proxy";
     const name = [
       kind,
       ...(errors === undefined ? [] : [`e${errors.replaceAll(",", "-")}`]),
-      ...(authorities === undefined ? [] : [`c${word(authorities)}`]),
+      ...(authorities === undefined ? [] : [`c${word(authorities)}${depth === undefined ? "" : `-${whole(depth)}`}`]),
       ...(paced ? ["r"] : []),
     ].join("/");
     const text = [
       authorities === undefined
         ? ""
-        : `${module}_ssl_verify on; ${module}_ssl_verify_depth 9; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`,
+        : `${module}_ssl_verify on; ${module}_ssl_verify_depth ${whole(depth ?? 9)}; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`,
       // What is not buffered goes as fast as it comes; buffers are those of `proxy_buffers`, and never files.
       paced ? "proxy_buffering on; limit_rate $fl_rate; limit_rate_after $fl_after;" : "",
       errors === undefined ? texts[kind] : withPages(errors),

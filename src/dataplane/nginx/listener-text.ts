@@ -107,9 +107,11 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
 }
 
 /** Pools whose endpoints are checked, with whom by. */
-const checkedPools = gather<string, Pool, string>(({ tls }) =>
-  tls && !tls.unverified ? authoritiesOf(tls)?.id : undefined,
-);
+const checkedPools = gather<string, Pool, Pick<Way, "authorities" | "depth">>(({ tls }) => {
+  const authorities = tls && !tls.unverified ? authoritiesOf(tls)?.id : undefined;
+  if (authorities === undefined) return undefined;
+  return { authorities, ...(tls?.depth === undefined ? {} : { depth: tls.depth }) };
+});
 
 /** Those that speak HTTP/2. */
 const http2Pools = gather<string, Pool, true>(({ protocol }) => (protocol === "h2c" ? true : undefined));
@@ -122,8 +124,7 @@ function waysOf(
 ): Way[] {
   return pools.flatMap((key) => {
     const h2c = speaking.has(key);
-    const authorities = trusting.get(key);
-    const own = { ...(authorities === undefined ? {} : { authorities }), ...(paced && !h2c ? { paced } : {}) };
+    const own = { ...trusting.get(key), ...(paced && !h2c ? { paced } : {}) };
     if (Object.keys(own).length === 0) return [];
     const kinds: Way[] = h2c
       ? [{ kind: "h2c", ...own }]

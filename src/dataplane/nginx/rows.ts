@@ -254,7 +254,7 @@ function tlsRow(tls: BackendTls, { keyPair }: Pick<RowContext, "keyPair">): Reco
   return {
     tls: tls.unverified ? "unverified" : "verified",
     name: tls.serverName,
-    ...(authorities ? { authorities: authorities.id } : {}),
+    ...(authorities ? { authorities: `${authorities.id}${tls.depth === undefined ? "" : `-${tls.depth}`}` } : {}),
     ...(shown ? { certificate: `data:${shown.certificate}`, key: `data:${shown.key}` } : {}),
   };
 }

@@ -130,7 +130,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
     "the server name is sent when proxy-ssl-name says one, or the certificate is verified",
   ),
   "proxy-ssl-verify": served,
-  "proxy-ssl-verify-depth": missing("chains of any depth are verified to the given authorities"),
+  "proxy-ssl-verify-depth": served,
   "limit-allowlist": served,
   "limit-burst-multiplier": served,
   "limit-connections": served,

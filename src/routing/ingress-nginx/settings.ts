@@ -49,7 +49,12 @@ export interface NginxSettings {
   readonly wwwRedirect: boolean;
   readonly aliases: readonly string[];
   readonly protocol: "HTTP" | "HTTPS" | "GRPC" | "GRPCS";
-  readonly backendTls: { readonly name: string; readonly verify: boolean; readonly secret?: string };
+  readonly backendTls: {
+    readonly name: string;
+    readonly verify: boolean;
+    readonly secret?: string;
+    readonly depth?: number;
+  };
   readonly connect: number;
   readonly read: number;
   readonly bodyBytes: number;
@@ -254,6 +259,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
 
   const tlsName = maybe("proxy-ssl-name", hostOf) ?? "";
   const tlsVerify = value("proxy-ssl-verify", onOff, false, undefined, true);
+  // 0 is 1, as there.
+  const tlsDepth = maybe("proxy-ssl-verify-depth", (text) => integerOf(text, 0, 32) || 1, true);
   return {
     useRegex: value("use-regex", booleanOf, false),
     ...(rewriteTarget === undefined || rewriteTarget === "" ? {} : { rewriteTarget }),
@@ -267,7 +274,12 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     wwwRedirect: value("from-to-www-redirect", booleanOf, false),
     aliases: value("server-alias", aliasesOf, []),
     protocol,
-    backendTls: { name: tlsName, verify: tlsVerify, ...(sslSecret === undefined ? {} : { secret: sslSecret }) },
+    backendTls: {
+      name: tlsName,
+      verify: tlsVerify,
+      ...(sslSecret === undefined ? {} : { secret: sslSecret }),
+      ...(tlsDepth === undefined ? {} : { depth: tlsDepth }),
+    },
     connect: value("proxy-connect-timeout", secondsOf, 5_000, "proxy-connect-timeout"),
     read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
     bodyBytes: value("proxy-body-size", sizeOf, 1 << 20, "proxy-body-size"),

@@ -194,13 +194,13 @@ function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTl
     ...target,
     protocol: protocol === "GRPCS" ? "h2c" : "http",
     ...(tls ? { tls: { ...tls, serverName: tls.unverified && tls.serverName === "" ? "" : serverName } } : {}),
-    variant: `tls ${JSON.stringify([tls?.serverName, tls?.unverified, tls?.client?.secret, tls?.client?.version, tls?.authorities])}`,
+    variant: `tls ${JSON.stringify([tls?.serverName, tls?.unverified, tls?.client?.secret, tls?.client?.version, tls?.authorities, tls?.depth])}`,
   };
 }
 
 function tlsOf(ingress: Ingress, settings: NginxSettings, ask: Ask, problems: Problem[]): BackendTls | undefined {
   if (settings.protocol !== "HTTPS" && settings.protocol !== "GRPCS") return undefined;
-  const { name, verify, secret } = settings.backendTls;
+  const { name, verify, secret, depth } = settings.backendTls;
   const found = secret === undefined ? undefined : ownSecret(ingress, secret, "proxy-ssl-secret", ask, problems);
   const ca = Buffer.from(found?.data?.["ca.crt"] ?? "", "base64").toString("latin1");
   const object = refOf(ingress);
@@ -217,7 +217,7 @@ function tlsOf(ingress: Ingress, settings: NginxSettings, ask: Ask, problems: Pr
     serverName: name,
     subjectAltNames: [],
     authorities: ca === "" ? "System" : ca,
-    ...(verify ? {} : { unverified: true }),
+    ...(verify ? (depth === undefined ? {} : { depth }) : { unverified: true }),
     ...(client ? { client } : {}),
   };
 }

@@ -506,6 +506,7 @@ const usual: Readonly<Record<string, string>> = {
   "proxy-ssl-name": "backend.test",
   "proxy-ssl-secret": "shop/ca",
   "proxy-ssl-verify": "on",
+  "proxy-ssl-verify-depth": "2",
   "rewrite-target": "/x/$1",
   "app-root": "/app",
   "server-alias": "alias.test",

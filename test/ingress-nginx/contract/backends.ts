@@ -5,13 +5,16 @@ import { createServer as createHttps } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { chain } from "../../dataplane/chain.ts";
 import { selfSigned } from "../../dataplane/certificates.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
 import { lab, type Needs } from "../fixture.ts";
 
 /** Answers over TLS, whatever it is asked. */
-export async function secureBackend(name: string): Promise<{ port: number; certificate: string }> {
-  const pair = selfSigned([name]);
+export async function secureBackend(
+  name: string,
+  pair = selfSigned([name]),
+): Promise<{ port: number; certificate: string }> {
   const server = createHttps({ cert: pair["tls.crt"], key: pair["tls.key"] }, (request, response) =>
     response.end(JSON.stringify({ name: "secure", url: request.url })),
   );
@@ -76,6 +79,30 @@ export function backendsContract(made: Fixture, needs: Needs): void {
     await ingress("web", { ...verified, "proxy-ssl-secret": "shop/ca" });
     expect((await seen("/x")).name).toBe("secure");
   });
+
+  needs("BackendTLSPolicy", "BackendChainDepth")(
+    "proxy-ssl-verify-depth: how many authorities may be between a backend's certificate and one of the Secret",
+    async () => {
+      const { ingress, cluster, seen, get } = await lab(made, []);
+      const { ca, cert, key } = await chain("backend.test", 2);
+      cluster.service("web", [await secureBackend("backend.test", { "tls.crt": cert, "tls.key": key })]);
+      cluster.secret("ca", { "ca.crt": ca });
+      const verified = {
+        "backend-protocol": "HTTPS",
+        "proxy-ssl-verify": "on",
+        "proxy-ssl-name": "backend.test",
+        "proxy-ssl-secret": "shop/ca",
+      };
+      for (const depth of ["1", "0"]) {
+        await ingress("web", { ...verified, "proxy-ssl-verify-depth": depth });
+        expect((await get("/")).status).toBe(502);
+      }
+      for (const more of [{ "proxy-ssl-verify-depth": "2" }, {}]) {
+        await ingress("web", { ...verified, ...more });
+        expect((await seen("/x")).name).toBe("secure");
+      }
+    },
+  );
 
   test("proxy-read-timeout: 504 when a backend is slower", async () => {
     const { ingress, cluster, get } = await lab(made, []);

@@ -507,6 +507,7 @@ export function guardsContract(made: Fixture, needs: Needs): void {
     ["fastcgi-index", "index.php"],
     ["fastcgi-params-configmap", "shop/params"],
     ["auth-tls-verify-depth", "deep"],
+    ["proxy-ssl-verify-depth", "deep"],
   ])("%s: %s is refused loudly, and nothing is served past it", async (name, value) => {
     const { ingress, get, cluster } = await lab(made);
     await ingress("web", { [name]: value });
