@@ -76,4 +76,5 @@ export const annotationFeatures: readonly Feature[] = [
   "UnverifiedBackendTls",
   "ReadTimeout",
   "MergedSlashes",
+  "NextUpstream",
 ];

@@ -49,6 +49,10 @@ export type Feature =
   | "ConnectTimeout"
   | "ReadTimeout"
   | "MergedSlashes"
+  /** `Retry.only`; where one says how long; where one has the code 429. */
+  | "NextUpstream"
+  | "NextUpstreamTimeout"
+  | "NextUpstream429"
   /** `Pool.balance`, `Pool.proxyProtocol`, `Listener.address` */
   | "BalanceAlgorithm"
   | "ProxyProtocol"

@@ -5,6 +5,7 @@ import {
   type Listener,
   type ListenerProtocol,
   type Pool,
+  type Retry,
   type Route,
   routesOfHost,
   type RoutingModel,
@@ -27,6 +28,9 @@ export const dispensable: ReadonlySet<Feature> = new Set<Feature>([
   "ConnectTimeout",
   "ReadTimeout",
   "MergedSlashes",
+  "NextUpstream",
+  "NextUpstreamTimeout",
+  "NextUpstream429",
   "StrictTransport",
   "Tracing",
   "BalanceAlgorithm",
@@ -121,13 +125,20 @@ function addRule(features: Set<Feature>, rule: Rule, pools: Pools): void {
   }
   if (rule.timeouts.request !== undefined) features.add("HTTPRouteRequestTimeout");
   if (rule.timeouts.backendRequest !== undefined) features.add("HTTPRouteBackendTimeout");
-  if (rule.retry) features.add("HTTPRouteRetry");
+  if (rule.retry) addRetry(features, rule.retry);
   if (rule.affinity) features.add("SessionCookie");
   if (rule.hashBy) features.add("HashBalancing");
   if (rule.canary) features.add("Canary");
   if (rule.fallbackPool !== undefined) features.add("FallbackPool");
   if (rule.timeouts.connect !== undefined) features.add("ConnectTimeout");
   if (rule.timeouts.read !== undefined) features.add("ReadTimeout");
+}
+
+function addRetry(features: Set<Feature>, { codes, only }: Retry): void {
+  if (!only) return void features.add("HTTPRouteRetry");
+  features.add("NextUpstream");
+  if (only.within > 0) features.add("NextUpstreamTimeout");
+  if (codes.includes(429)) features.add("NextUpstream429");
 }
 
 function addFilter(features: Set<Feature>, filter: Filter, rule: Rule): void {

@@ -1,5 +1,5 @@
 export type * from "./model.ts";
-export { certificatesOf, routesOf, routesOfHost, streamsOf } from "./model.ts";
+export { certificatesOf, heldBodyBytes, routesOf, routesOfHost, streamsOf } from "./model.ts";
 export {
   allowsOrigin,
   changedPath,

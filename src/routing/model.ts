@@ -113,14 +113,32 @@ export interface Timeouts {
   readonly read?: number;
 }
 
-/** When to try again (GEP-1731). Without it: only what was certainly not processed, on another endpoint. */
+/** When to try again. Without it: only what was certainly not processed, on another endpoint. */
 export interface Retry {
+  /** Answers that ask for another try. */
   readonly codes: readonly number[];
   /** Further tries after the first. */
   readonly attempts: number;
   /** Milliseconds to wait before a further try. */
   readonly backoff: number;
+  /** Absent: whatever has failed is tried again, whatever its method (GEP-1731). */
+  readonly only?: RetryConditions;
 }
+
+/** What has failed that is tried again, on another endpoint as long as there is one: `proxy-next-upstream` of ingress-nginx. */
+export interface RetryConditions {
+  /** No connection, or one that was lost before the answer; an endpoint that was too slow; an answer that is no HTTP. */
+  readonly failures: readonly RetryFailure[];
+  /** Also requests whose methods are not idempotent (RFC 9110 section 9.2.2), when they may have been processed. */
+  readonly nonIdempotent: boolean;
+  /** Milliseconds after the first try, from which on there is no further one. 0: no limit. */
+  readonly within: number;
+}
+
+export type RetryFailure = "error" | "timeout" | "invalid";
+
+/** Bytes of a body that is held so that it can be sent again, where its size is said before it. Others are sent once. */
+export const heldBodyBytes = 8 << 10;
 
 /** What happens to requests: shared by all routes that one rule of an object makes. */
 export interface Rule {

@@ -20,6 +20,14 @@ export interface BodyOptions {
   readonly onEnd?: () => void;
 }
 
+/** Hands over all of a body; `undefined` where it ends early. Only for one whose size is bounded. */
+export function readWhole(stream: Readable, done: (whole: Buffer | undefined) => void): void {
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => void chunks.push(chunk));
+  stream.once("end", () => done(Buffer.concat(chunks)));
+  stream.once("error", () => done(undefined));
+}
+
 export function requestBody(request: Incoming, options: BodyOptions): RequestBody {
   let touched = false;
   let tooLarge = false;

@@ -49,6 +49,8 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   ...gatewayFeatures,
   ...annotationFeatures,
+  "NextUpstreamTimeout",
+  "NextUpstream429",
   "BodyLimit",
   "ConnectTimeout",
   "AnswerRate",

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import type { Dispatcher } from "undici";
-import { canarySuffix, type Listener, type Match, matchOn, type Route } from "../../routing/index.ts";
+import { canarySuffix, heldBodyBytes, type Listener, type Match, matchOn, type Route } from "../../routing/index.ts";
 import { type Answer, answers, sendAnswer, sendHead } from "./answer.ts";
-import { requestBody } from "./body.ts";
+import { readWhole, requestBody } from "./body.ts";
 import type { Clock } from "../../system/index.ts";
 import { certificateOf } from "./client-certificate.ts";
 import { changedAnswer, changedFields } from "./changes.ts";
@@ -32,7 +32,7 @@ import type { Traced } from "../tracing/span.ts";
 import type { TraceContext, Tracer } from "../tracing/trace-context.ts";
 import type { RequestCounts } from "./metrics.ts";
 import { affinityField } from "./policies.ts";
-import { isIdempotent, mayRetry, timedOut } from "./retry.ts";
+import { asksAgain, isIdempotent, mayRetry, timedOut } from "./retry.ts";
 import type { Upstream, Upstreams } from "./upstream.ts";
 
 /** What all requests share. */
@@ -360,7 +360,17 @@ export function serve(
     let paced: number | undefined;
     const tried = new Set<Upstream>(earlier?.upstream ? [earlier.upstream] : []);
     let attempts = earlier ? 1 : 0;
-    attempt(earlier && answers.unreachable);
+    /** A body that can be sent again. */
+    let held: Buffer | undefined;
+    const tryingSince = performance.now();
+    const mayHold = retry?.only && retry.attempts > 0 && Number(request.headers["content-length"]) <= heldBodyBytes;
+    if (body && mayHold)
+      readWhole(body.open(), (whole) => {
+        held = whole;
+        if (whole) attempt(earlier && answers.unreachable);
+        else if (!gone && body.tooLarge) refuse(answers.bodyTooLarge, routed.id);
+      });
+    else attempt(earlier && answers.unreachable);
 
     function after(ms: number, act: () => void): NodeJS.Timeout {
       const timer = setTimeout(() => {
@@ -425,12 +435,13 @@ export function serve(
         return once;
       });
       try {
-        upstream.connections(withBody || !isIdempotent(method) ? "once" : undefined).dispatch(
+        const once = withBody || !isIdempotent(method) || (retry?.only && retry.attempts === 0);
+        upstream.connections(once ? "once" : undefined).dispatch(
           {
             method,
             path: routed.path,
             headers,
-            body: body?.open() ?? null,
+            body: held ?? body?.open() ?? null,
             ...(routed.closes ? { reset: true } : {}),
             ...(timeouts.read === undefined ? {} : { headersTimeout: timeouts.read, bodyTimeout: timeouts.read }),
           },
@@ -452,7 +463,7 @@ export function serve(
         },
         onResponseStart(current, status, _headers, statusMessage) {
           if (status < 200) return;
-          if (mayRepeat() && retry?.codes.includes(status)) {
+          if (mayRepeat(status, true)) {
             ignored = true;
             current.abort(new Error("this answer asks for another try"));
             return;
@@ -548,15 +559,17 @@ export function serve(
       });
     }
 
-    /** The route allows a further try, and the request can be sent again. */
-    function mayRepeat(): boolean {
-      return retry !== undefined && attempts <= retry.attempts && !body?.touched && !gone && !late;
+    /** The route asks for a further try after this, and the request can be sent again. */
+    function mayRepeat(why: number | Error, sent: boolean): boolean {
+      if (retry === undefined || attempts > retry.attempts || gone || late || (body?.touched && !held)) return false;
+      return asksAgain(retry, { why, method, sent, elapsed: performance.now() - tryingSince });
     }
 
     function again(upstream: Upstream, answer: Answer): void {
       metrics.retried();
       if (!retry) return attempt(answer);
-      tried.delete(upstream);
+      // Others come first where the route does not say that it is the same request once more.
+      if (!retry.only) tried.delete(upstream);
       if (retry.backoff > 0) after(retry.backoff, () => attempt(answer));
       else attempt(answer);
     }
@@ -572,7 +585,7 @@ export function serve(
       const sent = controller !== undefined;
       if (!sent) upstream.avoid();
       const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-      if (mayRepeat()) return again(upstream, answer);
+      if (mayRepeat(error, sent)) return again(upstream, answer);
       if (!retry && attempts < limits.tries && !body?.touched && mayRetry(error, method, sent)) {
         // It was an old connection that failed and not the endpoint.
         if (sent) tried.delete(upstream);

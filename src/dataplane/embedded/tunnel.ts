@@ -8,7 +8,7 @@ import { hasBody } from "./exchange.ts";
 import { responseHeaders } from "./headers.ts";
 import { authCookies } from "./external-auth.ts";
 import { type Entry, authorized, finishedOf, type ProxyContext, route, type Routed } from "./proxy.ts";
-import { timedOut } from "./retry.ts";
+import { asksAgain, timedOut } from "./retry.ts";
 import type { Upstream } from "./upstream.ts";
 
 const bodied: Answer = { status: 400, text: "Bad request: a request for another protocol has no body." };
@@ -60,7 +60,16 @@ export function tunnel(
   function proceed(routed: Routed): void {
     const headers = [...routed.headers, "connection", "Upgrade", "upgrade", protocol];
     const tried = new Set<Upstream>();
+    const tryingSince = performance.now();
     attempt();
+
+    /** There may be another try where no connection came about. */
+    function mayRepeat(why: Error): boolean {
+      const { retry } = routed;
+      if (!retry?.only) return tried.size < limits.tries;
+      const failed = { why, method: request.method ?? "GET", sent: false, elapsed: performance.now() - tryingSince };
+      return tried.size <= retry.attempts && asksAgain(retry, failed);
+    }
 
     function attempt(failure: Answer = answers.noEndpoints): void {
       if (state.done) return;
@@ -99,7 +108,7 @@ export function tunnel(
         if (state.done || failed) return;
         failed = true;
         const answer = timedOut(error) ? answers.timeout : answers.unreachable;
-        if (connected || tried.size >= limits.tries) return refuse(answer, routed.id);
+        if (connected || !mayRepeat(error)) return refuse(answer, routed.id);
         upstream.avoid();
         metrics.retried();
         attempt(answer);

@@ -14,6 +14,7 @@ import { type CommandRunner, CommandError } from "../../system/index.ts";
 import { annotationFeatures, basicFeatures, gatewayFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { retrySetsOf } from "../retry-sets.ts";
 import { gatherHosts } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { wayTo } from "./endpoints.ts";
@@ -27,6 +28,7 @@ export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...annotationFeatures,
   "BalanceAlgorithm",
   // No BackendTLSPolicySANValidation: there are no lists of names, no URIs, and fetches of the certificate come when the request has been sent.
+  // Without NextUpstreamTimeout, and without NextUpstream429, which version 2.6 does not know.
 ]);
 
 /** The same from HAProxy 2.7 on, which holds answers to a rate. */
@@ -48,7 +50,7 @@ const pacedHosts = gatherHosts((host) =>
 
 /** The routes of a model that are not served, with what is missing. */
 export function refusedBy(model: RoutingModel, can = capabilities): Refusal[] {
-  const refused = refusalsOf(model, can);
+  const refused = [...refusalsOf(model, can), ...retrySetsOf(model.listeners).refused];
   for (const listener of model.listeners) {
     for (const feature of lackingOf(listener))
       for (const { id } of [...routesOf(listener), ...streamsOf(listener)]) refused.push({ route: id, feature });

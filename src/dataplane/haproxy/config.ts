@@ -1,9 +1,10 @@
 import { challengeProtocol, type ListenerProtocol } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
+import { retryRules } from "./retry-rules.ts";
 import type { TraceSettings } from "../tracing/tracing.ts";
 import type { ClientDemand } from "./certificates.ts";
 import { clientVariable, noteFormat, reportFormat } from "./reports.ts";
-import { type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
+import { partsOf, type Slot, slotKinds, slotNames, type Slots } from "./slots.ts";
 import { shareOf, traceFields, traceRules } from "./trace-rules.ts";
 
 /** A frontend of the configuration. */
@@ -204,11 +205,14 @@ export function configText(input: ConfigInput): string {
   section("backend fl_connections from web");
   say("stick-table type string len 96 size 64k expire 1h store conn_cur");
 
-  for (const kind of slotKinds) {
-    const [protocol, balance] = kind.split("-");
+  for (const kind of slotKinds(slots)) {
+    const [usual, retryName] = partsOf(kind);
+    const [protocol, balance] = usual.split("-");
+    const retry = retryName === undefined ? undefined : slots.retries.get(retryName);
     for (const slot of slotNames(slots, kind)) {
       section(`backend ${slot} from ${protocol === "http" ? "pools" : "streams"}`);
       if (balance !== undefined) say(`balance ${balance}`);
+      if (retry) for (const words of retryRules(retry, limits)) line(...words);
       if (protocol === "http") say("use-server %[var(txn.server)] if { var(txn.server) -m found }");
       // Who stays with one server stays there when others come and go.
       if (balance === "source") say("hash-type consistent");

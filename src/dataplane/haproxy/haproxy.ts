@@ -1,4 +1,4 @@
-import { derive, type Listener, type Pool, type Route } from "../../routing/index.ts";
+import { changedKeys, derive, type Listener, type Pool, type Route } from "../../routing/index.ts";
 import { type Clock, type Logger, systemClock, systemCommands, whenAborted } from "../../system/index.ts";
 import type { BoundListener, Configuration, DataPlane, Feature } from "../dataplane.ts";
 import { trustedForwarders } from "../embedded/forwarded.ts";
@@ -20,7 +20,8 @@ import { type PasswordService, servePasswords } from "./password-service.ts";
 import { luaProgram } from "./program.ts";
 import { readReport, type ReportIndex } from "./reports.ts";
 import { createServerTable } from "./servers.ts";
-import { assignSlots, noSlots, type Slots } from "./slots.ts";
+import { createSlotPools, poolOfSlotPool } from "./slot-pools.ts";
+import { assignSlots, noSlots, type SlotPool, type Slots } from "./slots.ts";
 import { createSync, filesOf, type State, type Sync } from "./sync.ts";
 import { createTables, partsOf, tagOf } from "./tables.ts";
 
@@ -78,7 +79,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
   let ports = new Map<string, Port>();
   let slots: Slots = noSlots;
   let configuration: Configuration | undefined;
-  let pools: ReadonlyMap<string, Pool> = new Map();
+  /** The model's, and those that have backends. */
+  let plain: ReadonlyMap<string, Pool> = new Map();
+  let pools: ReadonlyMap<string, SlotPool> = new Map();
+  const slotPools = createSlotPools();
   let state: State | undefined;
   let instance: Instance | undefined;
   let sync: Sync | undefined;
@@ -161,10 +165,10 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
     const rows = new Map<string, Route[]>();
     for (const { items } of state ? partsOf(state.tables) : [])
       for (const [route, item] of items) if ("headers" in route) rows.set(item, [...(rows.get(item) ?? []), route]);
-    const keys = new Map([...slots.taken].map(([key, slot]) => [slot, key]));
+    const keys = new Map([...slots.taken].map(([key, slot]) => [slot, poolOfSlotPool(key)]));
     return {
       ...indexModel(model, tagOf),
-      pool: (key) => pools.get(key),
+      pool: (key) => plain.get(key),
       poolOf: (slot) => keys.get(slot),
       withRow: (item) => rows.get(item) ?? [],
     };
@@ -402,7 +406,8 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
         const { next, gone } = await openPorts(model.listeners, `${path}/run`);
         let cold = !instance || shapeOf(next) !== serving.ports;
         ports = next;
-        ({ pools } = model);
+        plain = model.pools;
+        pools = slotPools.follow(plain, model.listeners);
         const assigned = assignSlots(slots, pools, sync?.leaving() ?? new Set());
         cold ||= JSON.stringify(assigned.declared) !== serving.declared;
         slots = assigned;
@@ -419,16 +424,18 @@ export function startHaproxy(options: HaproxyOptions): DataPlane {
       inTurn(async () => {
         if (!configuration || !state) return;
         const { path } = await ownDirectory();
-        const known = changed.filter(({ key }) => pools.has(key));
-        pools = derive(
-          pools,
+        const known = changed.filter(({ key }) => plain.has(key));
+        plain = derive(
+          plain,
           known.map((pool) => [pool.key, pool] as const),
         );
+        const before = pools;
+        pools = slotPools.update(plain);
         const servers = serversNow(pools, slots.taken, path);
         const withTls = changed.some(({ tls }) => tls) || state.authorities.size > 0;
         const authorities = withTls ? authoritiesNow(path) : state.authorities;
         const { watched } = state.tables;
-        const endpoints = changed.some(({ key }) => watched.has(key))
+        const endpoints = changedKeys(before, pools).some((key) => watched.has(key))
           ? endpointRows(watched, slots.taken, pools, servers)
           : state.endpoints;
         await change({ ...state, servers, endpoints, authorities }, false, false);

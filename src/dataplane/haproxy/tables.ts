@@ -24,6 +24,7 @@ import { keyOf } from "./command.ts";
 import type { Configuration } from "../dataplane.ts";
 import { type HostValues, sameSet, valuesOfHosts } from "../hosts.ts";
 import { affinityRow, askRow, canaryRow, policyRow, templateRow } from "./policies.ts";
+import { slotPoolKey } from "./slot-pools.ts";
 import type { Slot } from "./slots.ts";
 
 /** The rows of one host of a server, of the server, or of the listener. Those of a host are the same object while they are the same. */
@@ -209,6 +210,9 @@ function createPart(tag: string, ask: Ask<World>) {
 
   const put = (key: string, text: string, into = own): void => putRow(into, key, text, shared);
 
+  /** The slot of a pool for requests of a rule. */
+  const slotOf = (pool: string, { retry }: Rule): Slot | undefined => ask("slot", slotPoolKey(pool, retry));
+
   /** The slot of a pool whose endpoints the program must know; "" without one. */
   function watchedSlot(pool: string | undefined): Slot {
     if (pool === undefined) return "";
@@ -235,7 +239,7 @@ function createPart(tag: string, ask: Ask<World>) {
     if (request !== undefined || backendRequest !== undefined || read !== undefined) return undefined;
     if (rule.canary || rule.fallbackPool !== undefined || rule.affinity || rule.hashBy) return undefined;
     if ("headers" in route && (conditional(route) || route.path?.type === "RegularExpression")) return undefined;
-    return ask("slot", backend.pool);
+    return slotOf(backend.pool, rule);
   }
 
   function rowOf(route: Route | StreamRoute): string {
@@ -249,33 +253,26 @@ function createPart(tag: string, ask: Ask<World>) {
     return id;
   }
 
-  function ruleRow({
-    filters,
-    backends,
-    timeouts,
-    canary,
-    fallbackPool,
-    fallbackFields,
-    affinity,
-    hashBy,
-    hashSubset,
-  }: Rule): Row[] {
+  function ruleRow(rule: Rule): Row[] {
+    const { filters, backends, timeouts, canary, fallbackPool, fallbackFields, affinity, hashBy, hashSubset } = rule;
     const row: Row[] = filters.map(rowOfFilter);
     const { request, backendRequest, read } = timeouts;
     const limit = Math.min(request || Infinity, backendRequest || Infinity, read || Infinity);
     if (limit < Infinity) row.push(["t", limit]);
-    if (canary) row.push(canaryRow(canary, ask("slot", canary.pool) ?? ""));
-    const spare = fallbackPool === undefined ? undefined : ask("slot", fallbackPool);
+    if (canary) row.push(canaryRow(canary, slotOf(canary.pool, rule) ?? ""));
+    const spare = fallbackPool === undefined ? undefined : slotOf(fallbackPool, rule);
     if (spare !== undefined) row.push(["fallback", spare, ...(fallbackFields ? [rowOfFilter(fallbackFields)] : [])]);
     if (affinity) row.push(affinityRow(affinity));
     if (hashBy) row.push(["hash", templateRow(hashBy), hashSubset ?? 1]);
-    if (affinity || hashBy) for (const pool of [canary?.pool, ...backends.map((each) => each.pool)]) watchedSlot(pool);
-    for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend));
+    if (affinity || hashBy)
+      for (const pool of [canary?.pool, ...backends.map((each) => each.pool)])
+        if (pool !== undefined) watchedSlot(slotPoolKey(pool, rule.retry));
+    for (const backend of backends) if (backend.weight > 0) row.push(backendRow(backend, rule));
     return row;
   }
 
-  function backendRow({ pool, weight, filters }: Backend): Row {
-    const slot = pool === undefined ? undefined : ask("slot", pool);
+  function backendRow({ pool, weight, filters }: Backend, rule: Rule): Row {
+    const slot = pool === undefined ? undefined : slotOf(pool, rule);
     return ["b", slot ?? "", weight, ...filters.map(rowOfFilter)];
   }
 

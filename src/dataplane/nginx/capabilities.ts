@@ -2,12 +2,15 @@ import { type Listener, routesOf, type RoutingModel, streamsOf } from "../../rou
 import { annotationFeatures, basicFeatures, gatewayFeatures } from "../common-features.ts";
 import type { Feature, Refusal } from "../dataplane.ts";
 import { refusalsOf } from "../features.ts";
+import { retrySetsOf } from "../retry-sets.ts";
 
 /** What nginx 1.22 with its Lua module does. README.md says why not the rest. */
 export const capabilities: ReadonlySet<Feature> = new Set<Feature>([
   ...basicFeatures,
   ...gatewayFeatures,
   ...annotationFeatures,
+  "NextUpstreamTimeout",
+  "NextUpstream429",
   // CleartextHTTP2 where a Gateway's routes lead to endpoints that speak it: njs reads how a connection begins. ProxyProtocol of version 1, where
   // all that a port leads to asks for it. No BackendTLSPolicySANValidation: `proxy_ssl_name` knows no list, and no URIs.
   "BodyLimit",
@@ -27,7 +30,7 @@ export const capabilitiesForHttp: ReadonlySet<Feature> = new Set(
 
 /** The routes of a model that are not served, with what is missing. */
 export function refusedBy({ listeners, pools }: RoutingModel, can = capabilities, hasForwarders = false): Refusal[] {
-  const refused = refusalsOf({ listeners, pools }, can);
+  const refused = [...refusalsOf({ listeners, pools }, can), ...retrySetsOf(listeners).refused];
   for (const listener of listeners) {
     for (const each of refusedStreams(listener, pools)) refused.push(each);
     if (!hasForwarders || listener.protocol !== "TLS") continue;

@@ -1,4 +1,6 @@
+import { heldBodyBytes } from "../../routing/index.ts";
 import type { Limits } from "../embedded/limits.ts";
+import { type NamedRetry, retryName } from "../retry-sets.ts";
 import { backlog } from "../sockets.ts";
 import type { TraceSettings } from "../tracing/tracing.ts";
 import { milliseconds, type Place, socketAddress, tlsText, whole, word } from "./directives.ts";
@@ -26,7 +28,7 @@ export interface NginxListener {
   readonly inside?: boolean;
 }
 
-/** By whom endpoints are checked, and whether answers have a rate, is said by a location: one for each way in which such requests are passed on. */
+/** By whom endpoints are checked, when a request is tried again, and whether answers have a rate, is said by a location: one for each way in which such requests are passed on. */
 export interface Way {
   readonly kind: "full" | "h2c" | "mirrored";
   /** `Authorities.id`, where endpoints are checked. */
@@ -35,6 +37,9 @@ export interface Way {
   readonly depth?: number;
   /** Answers have a rate: never where endpoints speak HTTP/2, since nginx holds such answers to none. */
   readonly paced?: boolean;
+  readonly retry?: NamedRetry;
+  /** With `retry`, and not for `h2c`: the body is read before it is passed on, and can be sent again. */
+  readonly held?: boolean;
   /** One of the listener's `errorSets`, for `full` only. */
   readonly errors?: string;
   /** `bodySlot`; absent: no limit of their own. */
@@ -234,6 +239,18 @@ function workerArguments({ reports, tracing }: NginxSettings, paths: Layout): st
   return words.join(", ");
 }
 
+/** When a request is tried again. How often is said by the program. */
+function retryText(module: "proxy" | "grpc", { codes, only }: NamedRetry): string {
+  const words = only.failures.map((failure) => (failure === "invalid" ? "invalid_header" : failure));
+  const all = [
+    ...words,
+    ...codes.map((code) => `http_${whole(code)}`),
+    ...(only.nonIdempotent ? ["non_idempotent"] : []),
+  ];
+  const limit = only.within > 0 ? ` ${module}_next_upstream_timeout ${milliseconds(only.within)};` : "";
+  return `${module}_next_upstream ${all.length === 0 ? "off" : all.join(" ")};${limit}`;
+}
+
 /** What an endpoint is told beside what the client said. */
 function fields(module: "proxy" | "grpc", { trustedForwarders, tracing }: NginxSettings): string[] {
   const trusting = trustedForwarders.length > 0;
@@ -340,11 +357,12 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
     const pages = set.split(",").map((code) => `error_page ${whole(Number(code))} = ${inner(`error/${code}`)};`);
     return `proxy_intercept_errors on; ${pages.join(" ")} ${texts.full}`;
   };
-  const wayPlace = ({ authorities, depth, kind, paced, errors, slot }: Way): string => {
+  const wayPlace = ({ authorities, depth, kind, paced, errors, retry, held, slot }: Way): string => {
     const module = kind === "h2c" ? "grpc" : "proxy";
     const name = [
       kind,
       ...(errors === undefined ? [] : [`e${errors.replaceAll(",", "-")}`]),
+      ...(retry ? [`${held ? "k" : "t"}${word(retryName(retry) ?? "")}`] : []),
       ...(authorities === undefined ? [] : [`c${word(authorities)}${depth === undefined ? "" : `-${whole(depth)}`}`]),
       ...(paced ? ["r"] : []),
     ].join("/");
@@ -352,6 +370,9 @@ function serverText(listener: NginxListener, settings: NginxSettings, paths: Lay
       authorities === undefined
         ? ""
         : `${module}_ssl_verify on; ${module}_ssl_verify_depth ${whole(depth ?? 9)}; ${module}_ssl_trusted_certificate ${paths.authorities(authorities)};`,
+      retry ? retryText(module, retry) : "",
+      held ? "proxy_request_buffering on;" : "",
+      held && kind === "full" ? `client_body_buffer_size ${whole(heldBodyBytes)};` : "",
       // What is not buffered goes as fast as it comes; buffers are those of `proxy_buffers`, and never files.
       paced ? "proxy_buffering on; limit_rate $fl_rate; limit_rate_after $fl_after;" : "",
       errors === undefined ? texts[kind] : withPages(errors),

@@ -1,6 +1,7 @@
 import { gather, type Listener, type Pool, routesOfHost, type RoutingModel, streamsOf } from "../../routing/index.ts";
 import { gatherHosts } from "../hosts.ts";
 import { authoritiesOf } from "./authorities.ts";
+import { type NamedRetry, retryName } from "../retry-sets.ts";
 import { bodySlot, type NginxListener, type Way } from "./configuration.ts";
 import { errorSet } from "./rows.ts";
 import type { NginxStream } from "./stream-configuration.ts";
@@ -51,6 +52,7 @@ const sendsOf = gatherHosts((host) =>
       // The last one counts.
       ...(pages.length === 0 ? {} : { errors: pages.at(-1) ?? "" }),
       ...(bytes.length === 0 ? {} : { slot: bodySlot(Math.min(...bytes)) }),
+      ...(rule.retry?.only ? { retry: { ...rule.retry, only: rule.retry.only } } : {}),
     };
   }),
 );
@@ -62,10 +64,16 @@ interface Sends {
   readonly paced: boolean;
   readonly errors?: string;
   readonly slot?: string;
+  readonly retry?: NamedRetry;
 }
 
 /** What a listener wants now, and what it has wanted: it stays while the port is open, so that no change takes it from under a request. */
-export function textFor(listener: Listener, pools: RoutingModel["pools"], before: ListenerText): ListenerText {
+export function textFor(
+  listener: Listener,
+  pools: RoutingModel["pools"],
+  retries: ReadonlySet<string>,
+  before: ListenerText,
+): ListenerText {
   let { limited } = before;
   let [leadsToHttp2, paced] = [false, false];
   const sets = new Set<string>();
@@ -77,11 +85,11 @@ export function textFor(listener: Listener, pools: RoutingModel["pools"], before
     paced ||= wishes.paced;
     for (const set of wishes.sets) sets.add(set);
   }
-  if (paced || trusting.size + speaking.size > 0)
+  if (paced || trusting.size + speaking.size + retries.size > 0)
     for (const sends of sendsOf(listener))
       for (const each of sends) {
         leadsToHttp2 ||= each.pools.some((key) => speaking.has(key));
-        for (const way of waysOf(each, trusting, speaking)) ways.add(JSON.stringify(way));
+        for (const way of waysOf(each, trusting, speaking, retries)) ways.add(JSON.stringify(way));
       }
   const servers = [...listener.servers.values()];
   const ofGateway = servers.some((server) => server.kind === "http" && server.hosts.semantics === "Gateway");
@@ -116,15 +124,21 @@ const checkedPools = gather<string, Pool, Pick<Way, "authorities" | "depth">>(({
 /** Those that speak HTTP/2. */
 const http2Pools = gather<string, Pool, true>(({ protocol }) => (protocol === "h2c" ? true : undefined));
 
-/** The ways of a rule's requests that want a location of their own. */
+/** The ways of a rule's requests that want a location of their own. `retries`: names of the sets that are there. */
 function waysOf(
-  { pools, mirrors, paced, errors, slot }: Sends,
+  { pools, mirrors, paced, errors, slot, retry: asked }: Sends,
   trusting: ReturnType<typeof checkedPools>,
   speaking: ReturnType<typeof http2Pools>,
+  retries: ReadonlySet<string>,
 ): Way[] {
+  const retry = retries.has(retryName(asked) ?? "") ? asked : undefined;
   return pools.flatMap((key) => {
     const h2c = speaking.has(key);
-    const own = { ...trusting.get(key), ...(paced && !h2c ? { paced } : {}) };
+    const own = {
+      ...trusting.get(key),
+      ...(paced && !h2c ? { paced } : {}),
+      ...(retry ? { retry } : {}),
+    };
     if (Object.keys(own).length === 0) return [];
     const kinds: Way[] = h2c
       ? [{ kind: "h2c", ...own }]
@@ -132,6 +146,10 @@ function waysOf(
           { kind: "full", ...own, ...(errors === undefined ? {} : { errors }) },
           ...(mirrors ? [{ kind: "mirrored" as const, ...own }] : []),
         ];
-    return kinds.flatMap((way) => (slot === undefined ? [way] : [way, { ...way, slot }]));
+    return kinds.flatMap((way) => [
+      way,
+      ...(slot === undefined ? [] : [{ ...way, slot }]),
+      ...(retry && !h2c ? [{ ...way, held: true }] : []),
+    ]);
   });
 }

@@ -16,6 +16,7 @@ import type { BoundListener, DataPlane, Feature, KeyPair } from "../dataplane.ts
 import { trustedForwarders } from "../embedded/forwarded.ts";
 import { defaultLimits, type Limits } from "../embedded/limits.ts";
 import { keptOut } from "../features.ts";
+import { retrySetsOf } from "../retry-sets.ts";
 import { type ListenAddresses, listOf, openPort, type OpenPort, type Sockets, systemSockets } from "../sockets.ts";
 import { findUser } from "../haproxy/directory.ts";
 import { createReports, indexModel, type ModelIndex, type ReportOptions } from "../reports.ts";
@@ -418,10 +419,11 @@ export function startNginx(options: NginxOptions): DataPlane {
         index = undefined;
         serving = next.pools;
         let another = false;
+        const { names: retries } = retrySetsOf(next.listeners);
         for (const listener of next.listeners) {
           const own = open.get(listener.name);
           if (!own) continue;
-          const text = textFor(listener, next.pools, own.text);
+          const text = textFor(listener, next.pools, retries, own.text);
           if (JSON.stringify(text) === JSON.stringify(own.text)) continue;
           own.text = text;
           another = true;

@@ -9,12 +9,14 @@ import {
   derive,
   type Filter,
   gather,
+  heldBodyBytes,
   type HeaderChanges,
   type HostRoutes,
   type HostTable,
   type Listener,
   type PolicyFilter,
   type Pool,
+  type Retry,
   type Route,
   routesOfHost,
   type RoutingModel,
@@ -28,6 +30,7 @@ import type { Limits } from "../embedded/limits.ts";
 import { endpointId } from "../endpoint-id.ts";
 import { compareHosts, createHostMemory, type HostValues, sameSet, valuesOfHosts } from "../hosts.ts";
 import { rangeBits } from "../range-bits.ts";
+import { retryName, retrySetsOf } from "../retry-sets.ts";
 import { certificateId, usersId } from "../secret-ids.ts";
 import { authoritiesOf } from "./authorities.ts";
 import { bodySlot } from "./configuration.ts";
@@ -129,6 +132,8 @@ export function createRowTable(limits: RowLimits): RowTable {
         if (asking) nextOthers.set(`clients/${id}`, clientsRow(asking, mostDepth));
         for (const server of listener.servers.values()) addServer(`${id}/${server.hostname}`, server);
       }
+      // Rows of hosts name sets whether or not they are there.
+      for (const name of retrySetsOf(model.listeners).names) nextOthers.set(`retry/${name}`, encodeRow(true));
       for (const at of new Set([...hosts.keys(), ...nextHosts.keys()]))
         compareHosts(hosts.get(at), nextHosts.get(at), (name, _old, now) =>
           take(changes, `host/${at}/${name}`, now?.row),
@@ -325,6 +330,7 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
   // What costs no more than a look is done without the rest.
   const others = all.filter(({ type }) => type !== "BodyLimit" && type !== "StrictTransport");
   const { affinity, hashBy, hashSubset, canary, fallbackPool, fallbackFields } = rule;
+  const tries = rule.retry && retryRow(rule.retry);
   const filtered = others.length > 0 || rule.backends.some(({ filters }) => filters.length > 0);
   const special = filtered || request !== undefined || backendRequest !== undefined;
   return {
@@ -341,14 +347,23 @@ function rowOfRoute({ id, path, method, headers, query, rule }: Route, refused: 
     ...(bytes.length === 0 ? {} : { body: Math.min(...bytes), bodySlot: bodySlot(Math.min(...bytes)) }),
     ...(hsts ? { hsts: hsts.value } : {}),
     ...(patient ? {} : { connect, read, limits: `\n${Math.round(connect)} ${Math.round(read)}` }),
+    ...(tries ? { retry: tries } : {}),
     ...(affinity ? { affinity: { ...affinity } } : {}),
     ...(hashBy ? { hashBy: templateRow(hashBy), hashSubset } : {}),
     ...(canary ? { canary: canaryRow(canary) } : {}),
     ...(fallbackPool === undefined ? {} : { fallbackPool }),
     ...(fallbackFields ? { fallbackFields: filterRow(fallbackFields) } : {}),
     // Whatever else there is to do with a request than to pass it on.
-    special: special || [affinity, hashBy, canary, fallbackPool].some((each) => each !== undefined),
+    special: special || [affinity, hashBy, canary, fallbackPool, tries].some((each) => each !== undefined),
   };
+}
+
+/** A set of conditions of another try by its name, and how often a request is tried. */
+function retryRow(retry: Retry): RowValue | undefined {
+  const name = retryName(retry);
+  return name === undefined
+    ? undefined
+    : { name, tries: retry.attempts + 1, any: retry.only?.nonIdempotent === true, held: heldBodyBytes };
 }
 
 /** Milliseconds that stand for no limit. */

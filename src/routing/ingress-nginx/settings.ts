@@ -1,5 +1,6 @@
 import type { Ingress } from "../../kube/index.ts";
 import type { Cors, Filter } from "../filters.ts";
+import type { Retry } from "../model.ts";
 import { refOf } from "../owner.ts";
 import type { Affinity, AnswerRewrite } from "../policies.ts";
 import type { Problem } from "../problem.ts";
@@ -7,6 +8,7 @@ import type { Template } from "../template.ts";
 import { dispositionOf, prefix } from "./annotations.ts";
 import { type CertificateSettings, readCertificateSettings } from "./client-certificates.ts";
 import type { TemplateField } from "./fields.ts";
+import { readNextUpstream } from "./next-upstream.ts";
 import { readAuthSnippet, readSnippet } from "./snippet.ts";
 import {
   booleanOf,
@@ -57,6 +59,8 @@ export interface NginxSettings {
   };
   readonly connect: number;
   readonly read: number;
+  /** Absent: only what was certainly not processed is tried again. */
+  readonly retry?: Retry;
   readonly bodyBytes: number;
   readonly allow: readonly string[];
   readonly deny: readonly string[];
@@ -255,6 +259,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     maybe("auth-tls-secret", secretNameOf, true),
   );
   const passthrough = value("ssl-passthrough", booleanOf, false, undefined, true);
+  // Nothing of it is said to nginx's module for gRPC.
+  const retry = protocol.startsWith("GRPC") ? undefined : readNextUpstream(value);
   const sslSecret = maybe("proxy-ssl-secret", secretNameOf, true);
 
   const tlsName = maybe("proxy-ssl-name", hostOf) ?? "";
@@ -282,6 +288,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     },
     connect: value("proxy-connect-timeout", secondsOf, 5_000, "proxy-connect-timeout"),
     read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
+    ...(retry ? { retry } : {}),
     bodyBytes: value("proxy-body-size", sizeOf, 1 << 20, "proxy-body-size"),
     allow: value(allowName, rangesOf, [], "whitelist-source-range", true),
     deny: [

@@ -514,6 +514,7 @@ function ruleOf(raw: Route, canary: DraftCanary | undefined, context: RuleContex
     id: raw.id,
     filters,
     timeouts: { connect: settings.connect, read: settings.read },
+    ...(settings.retry ? { retry: settings.retry } : {}),
     // An expression is no path of a cookie: it would never come back.
     ...(settings.affinity ? { affinity: { path: regex ? "/" : (raw.path?.value ?? "/"), ...settings.affinity } } : {}),
     ...(settings.hashBy ? { hashBy: bound(settings.hashBy, variables) } : {}),

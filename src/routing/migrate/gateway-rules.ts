@@ -48,6 +48,7 @@ export function ruleOf(route: Route, namespace: string, lookups: RuleLookups): W
   if (rule.affinity) notes.push("affinity by a cookie is lost: sessionPersistence is not in the standard channel");
   if (rule.hashBy) notes.push("upstream-hash-by is lost: the Gateway API cannot say how endpoints are chosen");
   if (rule.fallbackPool !== undefined) notes.push("default-backend is lost: without endpoints the answer is 503");
+  if (rule.retry) notes.push("proxy-next-upstream is lost: a retry of an HTTPRoute is for any method");
   const timeouts = timeoutsOf(route, notes);
   const main = rule.backends.map(({ pool, weight }) => backendOf(pool, weight));
   const of = (matches: HttpMatchSpec, backendRefs: readonly RouteBackendSpec[]): HttpRule => ({

@@ -53,7 +53,7 @@ test("each annotation is judged, and an Ingress by the worst of its own", () => 
   const { ingresses, options } = assessed(
     [
       annotated("a", { "proxy-body-size": "8m", "proxy-buffering": "on" }, rule("a.test", ["Prefix", "/", "a"])),
-      annotated("b", { "proxy-next-upstream-tries": "5" }, rule("b.test", ["Prefix", "/", "a"])),
+      annotated("b", { "proxy-http-version": "1.0" }, rule("b.test", ["Prefix", "/", "a"])),
       annotated("c", { "server-snippet": "x;" }, rule("c.test", ["Prefix", "/", "a"])),
       annotated("d", { "proxy-read-timeout": "soon" }, rule("d.test", ["Prefix", "/", "a"])),
       annotated("e", {}, rule("e.test", ["Prefix", "/", "a"])),
@@ -80,7 +80,6 @@ test("a value that asks for what is done anyway is the same, and closes nothing"
     "proxy-http-version": "1.1",
     "proxy-cookie-path": "off",
     "affinity-mode": "persistent",
-    "proxy-next-upstream-tries": "3",
   };
   const { ingresses, options } = assessed([annotated("a", settings, rule("a.test", ["Prefix", "/", "a"]))], {
     "use-gzip": "false",

@@ -10,8 +10,11 @@ function fail(what: string, text: string): never {
   throw new Escaped(`${what}: ${JSON.stringify(text.slice(0, 300))}`);
 }
 
-/** Numbers and hashes are not what a configuration is about. */
-const general = (word: string): string => word.replaceAll(/\b[lrux]?[0-9a-f]{8,64}\b|\d+/g, "N");
+/** Numbers, hashes, and names of when a request is tried again (`e-503-x2`) are not what a configuration is about. */
+const general = (word: string): string =>
+  word
+    .replaceAll(/(?<=[tk_])e?t?i?n?(?:-\d+)*-x\d+(?:-w\d+)?/g, "TRIES")
+    .replaceAll(/\b[lrux]?[0-9a-f]{8,64}\b|\d+/g, "N");
 
 /**
  * The lines of haproxy.cfg as words (configuration manual, section 2.2): blanks part them, `\` takes the next byte as it is, nothing means
@@ -57,6 +60,14 @@ export const serverLine = new RegExp(
     "pool-max-conn -N",
     "pool-purge-delay Ns",
   ].join("|")}))*$`,
+);
+
+/** When a request is tried again, with the words that may say it: which of them come together is the objects' to say. */
+export const retryLine = new RegExp(
+  [
+    "^retry-on(?: (?:none|conn-failure|empty-response|response-timeout|junk-response|N))+$",
+    String.raw`^http > server > location = /\u0001[\w/-]+/[tk]TRIES(?:/[\w/-]+)? > (?:proxy|grpc)_next_upstream(?: (?:off|error|timeout|invalid_header|http_N|non_idempotent))+$`,
+  ].join("|"),
 );
 
 /** The directives of nginx.conf, each with the blocks that it stands in. What stands in a block of Lua is one word of it. */

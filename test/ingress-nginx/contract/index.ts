@@ -5,6 +5,7 @@ import { fixture } from "../../dataplane/suite.ts";
 import { backendsContract } from "./backends.ts";
 import { coverageTest, optionsCoverageTest } from "./coverage.ts";
 import { guardsContract } from "./guards.ts";
+import { nextUpstreamContract } from "./next-upstream.ts";
 import { optionsContract } from "./options.ts";
 import { redirectsContract } from "./redirects.ts";
 import { routingContract } from "./routing.ts";
@@ -29,6 +30,7 @@ export function ingressNginxContract(name: string, start: StartDataPlane, capabi
       tlsContract(made, needs);
     });
     describe("backends", () => backendsContract(made, needs));
+    describe("next upstream", () => nextUpstreamContract(made, needs));
     describe("options", () => optionsContract(made, needs));
     describe("coverage", () => {
       coverageTest(skipped);

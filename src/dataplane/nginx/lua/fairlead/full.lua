@@ -8,6 +8,9 @@ local balancer = require "ngx.balancer"
 
 local _M = {}
 
+-- Methods of which nginx knows whether they may be repeated, or that may. Of any other it takes that for granted.
+local REPEATABLE = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, POST = true, PATCH = true, LOCK = true }
+
 local function answer(of)
   ngx.ctx.answer = of
   ngx.var.fl_kind = "answer"
@@ -105,8 +108,15 @@ function _M.prepare(found, pick, fits)
   if state.hostname then var.fl_authority = state.hostname end
   if route.hsts and found.scheme == "https" then var.fl_hsts = route.hsts end
   policies.hold(state)
-  -- Whom its certificate is checked by is said by the location, and so is the limit of a body.
+  -- When it is tried again is said by the location, and so is whom its certificate is checked by, and the limit of a body.
   local where = ""
+  local retry = route.retry
+  if retry and rows.get("retry/" .. retry.name) then
+    state.tries = (retry.any or REPEATABLE[ngx.req.get_method()]) and retry.tries or 1
+    local length = tonumber(var.http_content_length)
+    local held = pool.protocol ~= "h2c" and length and length > 0 and length <= retry.held
+    where = (held and "/k" or "/t") .. retry.name
+  end
   if pool.tls then
     var.fl_tls = "1"
     var.fl_sni = pool.name
@@ -114,7 +124,7 @@ function _M.prepare(found, pick, fits)
       var.fl_certificate = pool.certificate
       var.fl_key = pool.key
     end
-    if pool.authorities then where = "/c" .. pool.authorities end
+    if pool.authorities then where = where .. "/c" .. pool.authorities end
   end
   local changed = found.changed or state.path ~= found.path
   local rate = pool.protocol ~= "h2c" and state.rate

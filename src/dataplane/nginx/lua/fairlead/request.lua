@@ -283,12 +283,16 @@ function _M.balance(key, state)
   local count = endpoints and #endpoints or 0
   if count == 0 then return ngx.exit(503) end
   local tried
-  if balancer.get_last_failure() then
+  local failure = balancer.get_last_failure()
+  if failure then
     tried = {}
     for address in (ngx.var.upstream_addr or ""):gmatch("[^, ]+") do
       tried[address] = true
-      avoided[address] = ngx.now() + 1
+      -- Whoever has answered 403 or 404 is there.
+      if failure ~= "next" then avoided[address] = ngx.now() + 1 end
     end
+  elseif state and state.tries then
+    if state.tries > 1 then balancer.set_more_tries(state.tries - 1) end
   elseif count > 1 then
     balancer.set_more_tries(count > 2 and 2 or 1)
   end
