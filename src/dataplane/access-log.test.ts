@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { accessLine, createLineSink } from "./access-log.ts";
+import { accessLine, createLineSink, tellLines } from "./access-log.ts";
 import type { Finished } from "./finished.ts";
 import { samplePool as pool, sampleRoute } from "./sample.ts";
 
@@ -16,6 +16,15 @@ const finished: Finished = {
   bytes: 12,
   milliseconds: 1.23456,
 };
+
+test("a rule that wants no lines has none", () => {
+  const lines: string[] = [];
+  const tell = tellLines({ write: (line) => void lines.push(line), flush: () => Promise.resolve() }, () => 0);
+  tell({ ...finished, id: "kept", route });
+  tell({ ...finished, id: "left out", route: { ...route, rule: { ...route.rule, unlogged: true } } });
+  tell({ ...finished, id: "of no route" });
+  expect(lines.map((line) => (JSON.parse(line) as { request: string }).request)).toEqual(["kept", "of no route"]);
+});
 
 describe("a line", () => {
   test("says what became of a request, and which object led it", () => {

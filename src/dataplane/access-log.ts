@@ -41,6 +41,13 @@ export function accessLine(finished: Finished, now: number): string {
   return `${JSON.stringify(line)}\n`;
 }
 
+/** What writes the line of each request to a log, but of those whose rule wants none. */
+export function tellLines(lines: LineSink, now: () => number): (finished: Finished) => void {
+  return (finished) => {
+    if (!finished.route?.rule.unlogged) lines.write(accessLine(finished, now()));
+  };
+}
+
 /** Where lines go. Never blocks and never fails: what cannot be written is left out. */
 export interface LineSink {
   write(line: string): void;

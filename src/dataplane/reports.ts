@@ -1,7 +1,7 @@
 import type { Listener, Pool, Route, RoutingModel } from "../routing/index.ts";
 import { matchOn, routesOf } from "../routing/index.ts";
 import type { Clock, Logger, Metrics } from "../system/index.ts";
-import { accessLine, openAccessLog } from "./access-log.ts";
+import { openAccessLog, tellLines } from "./access-log.ts";
 import { createFinishedCounts, type Finished, tellAll } from "./finished.ts";
 import { tellSpans, type TraceSettings, type Tracing } from "./tracing/tracing.ts";
 
@@ -37,7 +37,7 @@ export function createReports(
   if (onlySpans && !tracing) return undefined;
   const lines = accessLog === undefined ? undefined : openAccessLog(accessLog, log);
   const tell = tellAll([
-    ...(lines ? [(finished: Finished) => lines.write(accessLine(finished, clock.now()))] : []),
+    ...(lines ? [tellLines(lines, () => clock.now())] : []),
     ...(tracing ? [tellSpans(tracing)] : []),
   ]);
   const done = routeFigures && metrics ? createFinishedCounts(metrics, tell) : tell;

@@ -163,6 +163,10 @@ export interface Rule {
   readonly fallbackPool?: string;
   /** What that pool is told of the request. */
   readonly fallbackFields?: TemplateHeaders;
+  /** Its requests have no line in the access log. */
+  readonly unlogged?: true;
+  /** What their spans are called; of the request it says the method alone. Default: method and path of the route. */
+  readonly spanName?: Template;
   readonly owner: Owner;
 }
 

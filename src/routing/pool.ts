@@ -18,6 +18,8 @@ export interface PoolTarget {
   readonly tls?: BackendTls;
   readonly balance?: Balance;
   readonly proxyProtocol?: 1 | 2;
+  /** The Service's own address and port take the place of its endpoints, where it has one: whoever balances Services does. */
+  readonly throughService?: true;
   /** Why nothing can be sent there, even though it exists. */
   readonly unclear?: string;
   /** Keeps pools of the same Service port apart that are reached in different ways. */
@@ -68,13 +70,13 @@ export function poolOf(target: PoolTarget, service: Service | undefined, slices:
   if (!servicePort)
     return absent("ServicePortNotFound", `Service ${namespace}/${name} has no ${transport} port ${port}`);
   if (target.protocol !== undefined) {
-    const endpoints = endpointsOf(service, servicePort, slices, transport);
+    const endpoints = endpointsFor(target, service, servicePort, slices, transport);
     return { pool: { ...empty, protocol: target.protocol, ...(target.tls ? { tls: target.tls } : {}), endpoints } };
   }
   if (tlsProtocols.has(servicePort.appProtocol ?? ""))
     return absent("UnsupportedService", `port ${port} of Service ${namespace}/${name} speaks TLS (its appProtocol)`);
   const protocol = servicePort.appProtocol === "kubernetes.io/h2c" ? "h2c" : "http";
-  return { pool: { ...empty, protocol, endpoints: endpointsOf(service, servicePort, slices, "TCP") } };
+  return { pool: { ...empty, protocol, endpoints: endpointsFor(target, service, servicePort, slices, "TCP") } };
 }
 
 // Without a word on which certificate to trust, TLS to a backend would be for show.
@@ -90,6 +92,19 @@ function findPort(
       (port.protocol ?? "TCP") === transport &&
       (wanted?.name !== undefined ? port.name === wanted.name : port.port === wanted?.number),
   );
+}
+
+function endpointsFor(
+  { throughService, namespace }: PoolTarget,
+  service: Service,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+  transport: "TCP" | "UDP",
+): Endpoint[] {
+  const { clusterIP = "" } = service.spec;
+  if (!throughService || clusterIP === "" || clusterIP === "None") return endpointsOf(service, port, slices, transport);
+  const object = { kind: "Service", namespace, name: service.metadata.name };
+  return [{ address: clusterIP, port: port.port, ready: true, owner: { object, field: "spec.clusterIP" } }];
 }
 
 function endpointsOf(
@@ -129,6 +144,7 @@ interface Known {
 
 /** Reached in the same way. Their keys are the same already. */
 function sameWay(a: PoolTarget, b: PoolTarget): boolean {
+  if (a.throughService !== b.throughService) return false;
   if (a.unclear !== b.unclear || a.balance !== b.balance || a.proxyProtocol !== b.proxyProtocol) return false;
   return a.tls === b.tls || JSON.stringify(a.tls) === JSON.stringify(b.tls);
 }

@@ -6,8 +6,8 @@ import type { BoundListener, Configuration, DataPlane, Feature } from "../datapl
 import { refusalsOf } from "../features.ts";
 import { type ListenAddresses, listOf } from "../sockets.ts";
 import { selfSigned } from "../self-signed.ts";
-import { accessLine, openAccessLog } from "../access-log.ts";
-import { type Finished, tellAll } from "../finished.ts";
+import { openAccessLog, tellLines } from "../access-log.ts";
+import { tellAll } from "../finished.ts";
 import { createTracer } from "../tracing/trace-context.ts";
 import { tellSpans, type Tracing } from "../tracing/tracing.ts";
 import { portKind, type TakePort } from "./bind.ts";
@@ -94,7 +94,7 @@ export function startEmbedded(options: EmbeddedOptions): Embedded {
 
   const lines = options.accessLog === undefined ? undefined : openAccessLog(options.accessLog, log);
   const tell = tellAll([
-    ...(lines ? [(done: Finished) => lines.write(accessLine(done, clock.now()))] : []),
+    ...(lines ? [tellLines(lines, () => clock.now())] : []),
     ...(tracing ? [tellSpans(tracing)] : []),
   ]);
   const context: ProxyContext = {

@@ -37,6 +37,13 @@ const attributes = (span: Span | undefined): Readonly<Record<string, string>> =>
   );
 
 describe("a span", () => {
+  test("has the name that its rule gives it", () => {
+    const spanName = ["cart ", { variable: "request_method" }];
+    const named = { ...route, rule: { ...route.rule, spanName } };
+    expect(spanOf({ ...finished, route: named })?.name).toBe("cart GET");
+    expect(spanOf({ ...finished, route: named, method: "MADEUP" })?.name).toBe("cart HTTP");
+  });
+
   test("says by the names of the conventions what became of a request, and by ours which object led it", () => {
     const span = spanOf(finished);
     expect(span).toMatchObject({

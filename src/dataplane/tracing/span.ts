@@ -94,7 +94,7 @@ export function spanOf(finished: Finished): Span | undefined {
     ...(trace.parentId !== undefined && state !== undefined && isTracestate(state) ? { traceState: state } : {}),
     ...(trace.parentId === undefined ? {} : { parentSpanId: trace.parentId }),
     flags: trace.flags | remote.known | (trace.parentId === undefined ? 0 : remote.yes),
-    name: [known ? method : "HTTP", template].filter(Boolean).join(" "),
+    name: nameOf(route, known ? method : "HTTP"),
     kind: kindServer,
     startTimeUnixNano: nanoseconds(trace.ended - milliseconds),
     endTimeUnixNano: nanoseconds(trace.ended),
@@ -104,6 +104,14 @@ export function spanOf(finished: Finished): Span | undefined {
     ],
     ...(failed ? { status: { code: statusError } } : {}),
   };
+}
+
+/** What its rule calls it, or else method and path; the method is all that a request says of it. */
+function nameOf(route: Route | undefined, method: string): string {
+  if (!route) return method;
+  const { spanName } = route.rule;
+  if (!spanName) return `${method} ${templateOf(route)}`;
+  return spanName.map((part) => (typeof part === "string" ? part : method)).join("");
 }
 
 /** The path as its object has it: what ingress-nginx's expressions mean is written around them. */

@@ -113,6 +113,12 @@ export interface NginxSettings {
   readonly errorCodes: readonly number[];
   readonly defaultBackend?: string;
   readonly mirror?: { readonly url: ServiceUrl; readonly host: string; readonly withBody: boolean };
+  /** The Service's address is asked in the place of its endpoints. */
+  readonly throughService?: true;
+  /** Its requests are left out of the access log. */
+  readonly unlogged: boolean;
+  /** What spans of its requests are called. */
+  readonly spanName?: Template;
   readonly vhost?: Template;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
@@ -241,6 +247,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const rewriteTarget = maybe("rewrite-target", rewriteOf);
   const mirror = maybe("mirror-target", mirrorOf);
   const vhost = maybe("upstream-vhost", vhostOf);
+  const spanName = value("opentelemetry-operation-name", spanNameOf, undefined, "opentelemetry-operation-name");
   const forwardedPrefix = maybe("x-forwarded-prefix", fieldValueOf);
   const defaultBackend = maybe("default-backend", nameOf);
   const protocol = value(
@@ -343,6 +350,13 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     ...(vhost === undefined ? {} : { vhost }),
     ...(forwardedPrefix === undefined ? {} : { forwardedPrefix }),
     snippet,
+    ...(value("service-upstream", booleanOf, false, "service-upstream") ? { throughService: true as const } : {}),
+    unlogged: !value(
+      "enable-access-log",
+      booleanOf,
+      !readOff("disable-access-log") && !readOff("disable-http-access-log"),
+    ),
+    ...(spanName ? { spanName } : {}),
     tracing: {
       on: value("enable-opentelemetry", booleanOf, true, "enable-opentelemetry"),
       trust: value("opentelemetry-trust-incoming-span", booleanOf, true, "opentelemetry-trust-incoming-span"),
@@ -401,6 +415,10 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       fields: maybe("auth-snippet", readAuthSnippet, true) ?? [],
       alwaysCookies: value("auth-always-set-cookie", booleanOf, false, "global-auth-always-set-cookie"),
     };
+  }
+
+  function readOff(option: string): boolean {
+    return value("", booleanOf, false, option);
   }
 
   /** In kilobytes, 0 for no limit. */
@@ -519,6 +537,23 @@ function literalTemplateOf(text: string): Template {
 function cacheKeyOf(text: string): Template {
   return templateOf(text.replaceAll(/\$(?:remote_user\b|\{remote_user\})/g, "${http_authorization}"));
 }
+
+function spanNameOf(text: string): Template | undefined {
+  const name = templateOf(text);
+  const unknown = name.find((part) => typeof part !== "string" && !spanVariables.has(part.variable));
+  if (unknown && typeof unknown !== "string")
+    throw new ValueFault(`a span's name cannot have $${unknown.variable} in it`);
+  return name.length === 0 ? undefined : name;
+}
+
+/** What of a request a span's name may say: nothing that a client can make up any number of. */
+const spanVariables: ReadonlySet<string> = new Set([
+  "request_method",
+  "namespace",
+  "ingress_name",
+  "service_name",
+  "service_port",
+]);
 
 const nameOrKey = /^(?:[a-z0-9.-]{1,253}\/)?[a-z0-9.-]{1,253}$/;
 

@@ -186,7 +186,8 @@ function draftOf(ingress: Ingress, options: NginxOptions, ask: Ask): Draft {
   return { ingress, settings, reading, problems: [...problems, ...reading.problems], canaries, paths };
 }
 
-function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTls | undefined): PoolTarget {
+function reached(asked: PoolTarget, { protocol, throughService }: NginxSettings, tls?: BackendTls): PoolTarget {
+  const target: PoolTarget = throughService ? { ...asked, throughService, variant: "service" } : asked;
   if (protocol === "HTTP") return target;
   if (protocol === "GRPC") return { ...target, protocol: "h2c" };
   const serverName = tls?.serverName || `${target.service}.${target.namespace}.svc`;
@@ -194,7 +195,7 @@ function reached(target: PoolTarget, { protocol }: NginxSettings, tls: BackendTl
     ...target,
     protocol: protocol === "GRPCS" ? "h2c" : "http",
     ...(tls ? { tls: { ...tls, serverName: tls.unverified && tls.serverName === "" ? "" : serverName } } : {}),
-    variant: `tls ${JSON.stringify([tls?.serverName, tls?.unverified, tls?.client?.secret, tls?.client?.version, tls?.authorities, tls?.depth])}`,
+    variant: `tls ${JSON.stringify([tls?.serverName, tls?.unverified, tls?.client?.secret, tls?.client?.version, tls?.authorities, tls?.depth])}${throughService ? " service" : ""}`,
   };
 }
 
@@ -521,6 +522,8 @@ function ruleOf(raw: Route, canary: DraftCanary | undefined, context: RuleContex
     ...(settings.hashSubset === undefined ? {} : { hashSubset: settings.hashSubset }),
     ...(canary ? { canary: { ...canary.canary, ...(sticky === undefined ? {} : { sticky }) } } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback, fallbackFields: fallbackFieldsOf(variables) }),
+    ...(settings.unlogged ? { unlogged: true as const } : {}),
+    ...(settings.spanName ? { spanName: bound(settings.spanName, variables) } : {}),
   };
 }
 

@@ -529,6 +529,7 @@ const usual: Readonly<Record<string, string>> = {
   "upstream-hash-by-subset-size": "2",
   "upstream-vhost": "other.test",
   "x-forwarded-prefix": "/prefix",
+  "opentelemetry-operation-name": "$request_method $service_name",
 };
 
 /** What must be there for an annotation to be looked at at all. */

@@ -5,6 +5,8 @@ import { createServer as createHttps } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
+import { resources } from "../../../src/kube/index.ts";
+import { match } from "../../../src/routing/index.ts";
 import { chain } from "../../dataplane/chain.ts";
 import { selfSigned } from "../../dataplane/certificates.ts";
 import type { Fixture } from "../../dataplane/suite.ts";
@@ -132,6 +134,64 @@ export function backendsContract(made: Fixture, needs: Needs): void {
       }
     },
   );
+
+  test("service-upstream: the Service's address and port, where it has one", async () => {
+    const [direct, through] = [await made.backend("direct"), await made.backend("through")];
+    const cases = [
+      [{ "service-upstream": "true" }, {}, "127.0.0.1", "through"],
+      [{}, { "service-upstream": "true" }, "127.0.0.1", "through"],
+      [{ "service-upstream": "false" }, { "service-upstream": "true" }, "127.0.0.1", "direct"],
+      [{ "service-upstream": "true" }, {}, "None", "direct"],
+    ] as const;
+    for (const [annotations, nginxOptions, clusterIP, name] of cases) {
+      const { ingress, cluster, seen } = await lab(made, [], { nginxOptions });
+      const port = { port: through.port };
+      cluster.endpoints("web", [direct]);
+      cluster.client.put(resources.Service, {
+        metadata: { name: "web", namespace: "shop" },
+        spec: { type: "ClusterIP", clusterIP, ports: [{ ...port, protocol: "TCP" }] },
+      });
+      const path = {
+        path: "/",
+        pathType: "Prefix",
+        backend: { service: { name: "web", port: { number: port.port } } },
+      };
+      await ingress("web", annotations, [], { rules: [{ host: "shop.test", http: { paths: [path] } }] });
+      expect((await seen("/")).name).toBe(name);
+    }
+  });
+
+  test("enable-access-log and opentelemetry-operation-name: what is told of requests", async () => {
+    const named = "HTTP $request_method $service_name";
+    const said = async (annotations: Record<string, string>, nginxOptions: Record<string, string>) => {
+      const { ingress, cluster, get } = await lab(made, ["web"], { nginxOptions });
+      await ingress("web", annotations);
+      expect((await get("/")).status).toBe(200);
+      const { model, problems } = cluster.ingress.current() ?? {};
+      const found = model && match(model, { host: "shop.test", path: "/" });
+      const rule = found?.outcome === "route" ? found.route.rule : undefined;
+      const told = problems?.filter(({ reason }) => reason === "InvalidAnnotation");
+      return [rule?.unlogged, rule?.spanName, told?.length];
+    };
+    const spanName = ["HTTP ", { variable: "request_method" }, " ", "web"];
+    expect(await said({ "enable-access-log": "false", "opentelemetry-operation-name": named }, {})).toEqual([
+      true,
+      spanName,
+      0,
+    ]);
+    // A client could make up any number of these.
+    expect(await said({ "opentelemetry-operation-name": "$uri" }, {})).toEqual([undefined, undefined, 1]);
+    expect(await said({}, { "disable-http-access-log": "true", "opentelemetry-operation-name": named })).toEqual([
+      true,
+      spanName,
+      0,
+    ]);
+    expect(await said({ "enable-access-log": "true" }, { "disable-access-log": "true" })).toEqual([
+      undefined,
+      undefined,
+      0,
+    ]);
+  });
 
   test("upstream-vhost: the Host header of the backend", async () => {
     const { ingress, seen } = await lab(made);
