@@ -60,7 +60,7 @@ test("what behaves the same is said, with 0; what does not, with 1; and what can
   expect([whole.code, whole.stdout]).toEqual([0, expect.stringContaining("1 will behave the same")]);
   const other = await file(
     "other.yaml",
-    ingress("api", { "proxy-http-version": "1.0", "server-snippet": "deny all;" }, "/"),
+    ingress("api", { "proxy-http-version": "1.0", "stream-snippet": "deny all;" }, "/"),
   );
   const { code, stdout } = await migrate("-f", same, "-f", other, "-o", "json");
   expect(code).toBe(1);
@@ -71,7 +71,7 @@ test("what behaves the same is said, with 0; what does not, with 1; and what can
         verdict: "refused",
         annotations: [
           { name: "proxy-http-version", verdict: "differs" },
-          { name: "server-snippet", verdict: "refused" },
+          { name: "stream-snippet", verdict: "refused" },
         ],
       },
       { object: "Ingress shop/web", verdict: "same" },

@@ -152,7 +152,7 @@ export const annotations: Readonly<Record<string, Disposition>> = {
   "ssl-redirect": served,
   "use-regex": served,
   satisfy: served,
-  "server-snippet": rawConfiguration,
+  "server-snippet": served,
   "service-upstream": served,
   affinity: served,
   "affinity-canary-behavior": served,

@@ -4,7 +4,12 @@ import type { locationVariables } from "./values.ts";
 export type LocationVariables = Readonly<Record<(typeof locationVariables)[number], string>>;
 
 /** The variables of a path. `pool`: key of the one that it leads to, `NAMESPACE/SERVICE:PORT`. */
-export function locationVariablesOf(namespace: string, ingress: string, pool: string | undefined): LocationVariables {
+export function locationVariablesOf(
+  namespace: string,
+  ingress: string,
+  path: string,
+  pool: string | undefined,
+): LocationVariables {
   const [, service = "", port = ""] = /^[^/]*\/([^:]*):([^/@]*)/.exec(pool ?? "") ?? [];
   const upstream = `${namespace}-${service}-${port}`;
   return {
@@ -14,6 +19,8 @@ export function locationVariablesOf(namespace: string, ingress: string, pool: st
     service_port: port,
     proxy_upstream_name: upstream,
     proxy_host: upstream,
+    // No path brings a line end into a header field.
+    location_path: /^[\x21-\x7e]*$/.test(path) ? path : "",
   };
 }
 

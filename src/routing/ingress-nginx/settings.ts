@@ -9,7 +9,7 @@ import { dispositionOf, prefix } from "./annotations.ts";
 import { type CertificateSettings, readCertificateSettings } from "./client-certificates.ts";
 import type { TemplateField } from "./fields.ts";
 import { readNextUpstream } from "./next-upstream.ts";
-import { readAuthSnippet, readSnippet } from "./snippet.ts";
+import { readAuthSnippet, readServerSnippet, readSnippet } from "./snippet.ts";
 import {
   booleanOf,
   durationsOf,
@@ -122,6 +122,8 @@ export interface NginxSettings {
   readonly vhost?: Template;
   readonly forwardedPrefix?: string;
   readonly snippet: readonly Filter[];
+  /** For its hosts as a whole. */
+  readonly serverSnippet: readonly Filter[];
   /** Whether its requests are traced where some are, and in their clients' traces. */
   readonly tracing: { readonly on: boolean; readonly trust: boolean };
   /** Value of `Strict-Transport-Security`. */
@@ -258,6 +260,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
     true,
   );
   const snippet = maybe("configuration-snippet", (text) => readSnippet(text, protocol.startsWith("GRPC")), true) ?? [];
+  const serverSnippet = maybe("server-snippet", readServerSnippet, true) ?? [];
   const customHeaders = maybe("custom-headers", objectNameOf, true);
   const intercept = !value("disable-proxy-intercept-errors", booleanOf, false, "disable-proxy-intercept-errors");
   const errorCodes = value("custom-http-errors", codesOf, [], "custom-http-errors");
@@ -357,6 +360,7 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       !readOff("disable-access-log") && !readOff("disable-http-access-log"),
     ),
     ...(spanName ? { spanName } : {}),
+    serverSnippet,
     tracing: {
       on: value("enable-opentelemetry", booleanOf, true, "enable-opentelemetry"),
       trust: value("opentelemetry-trust-incoming-span", booleanOf, true, "opentelemetry-trust-incoming-span"),

@@ -69,6 +69,17 @@ export function readSnippet(text: string, grpc = false): Filter[] {
   return filters;
 }
 
+/** What nginx takes from a server into all its locations. */
+const ofServers = ["more_set_headers", "more_clear_headers", "more_set_input_headers", "add_header", "return"];
+
+/** What a server-snippet says, as far as it sets or removes header fields, or answers with a redirect. Throws ValueFault for anything else. */
+export function readServerSnippet(text: string): Filter[] {
+  for (const [name = ""] of directivesOf(text))
+    if (!ofServers.includes(name))
+      throw new ValueFault(`${JSON.stringify(name)} is not served: a server-snippet may have ${ofServers.join(", ")}`);
+  return readSnippet(text);
+}
+
 /** What an auth-snippet says, as far as it sets fields of the question who may come in. Throws ValueFault for anything else. */
 export function readAuthSnippet(text: string): TemplateField[] {
   return directivesOf(text).map(([name = "", field = "", value = "", ...more]) => {

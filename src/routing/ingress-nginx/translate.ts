@@ -84,6 +84,8 @@ interface Host {
   canaries?: Map<string, DraftCanary>;
   /** Further names of it, whoever's the path is. */
   aliases?: readonly string[];
+  /** Filters of all its paths, whoever's they are. */
+  snippet?: readonly Filter[];
 }
 
 /** What an Ingress may ask of everything else. */
@@ -101,6 +103,7 @@ interface World {
   /** Namespace of the oldest Ingress of a host. */
   owner: string | undefined;
   aliases: readonly string[] | undefined;
+  snippet: readonly Filter[] | undefined;
 }
 
 type Ask = RecallAsk<World>;
@@ -141,6 +144,7 @@ export function readNginxIngresses(ingresses: readonly Ingress[], input: NginxIn
     guard: (host) => hosts.get(host)?.guard,
     owner: (host) => hosts.get(host)?.drafts[0]?.ingress.metadata.namespace,
     aliases: (host) => hosts.get(host)?.aliases,
+    snippet: (host) => hosts.get(host)?.snippet,
   };
   const ask: Ask = (what, key) => answers[what](key);
   const drafts = ingresses.map((ingress) => {
@@ -266,13 +270,13 @@ function hostsOf(drafts: readonly Draft[]): ReadonlyMap<string, Host> {
       if (!settings.canary) {
         if (settings.useRegex || rewritesOn(draft, name)) host.regex = true;
         host.drafts.push(draft);
-        // Nobody may lock the hosts of other namespaces.
-        if (settings.certificates && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
-          host.guard ??= draft;
-        // Nor may anybody give their paths another name.
-        const isFirst = name === reading.hosts.find((each) => each !== "");
-        if (isFirst && settings.aliases.length > 0 && mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace))
-          host.aliases ??= settings.aliases;
+        // Nobody may lock the hosts of other namespaces, give their paths another name, or change their answers.
+        if (mayGovern(ingress, host.drafts[0]?.ingress.metadata.namespace)) {
+          if (settings.certificates) host.guard ??= draft;
+          const isFirst = name === reading.hosts.find((each) => each !== "");
+          if (isFirst && settings.aliases.length > 0) host.aliases ??= settings.aliases;
+          if (settings.serverSnippet.length > 0) host.snippet ??= settings.serverSnippet;
+        }
       } else
         for (const [key, canary] of draft.canaries) {
           if (!key.startsWith(`${name} `)) continue;
@@ -310,9 +314,11 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
     problems,
     extra: new Map(),
     guard: settings.certificates && draft,
+    ofHost: settings.serverSnippet,
   };
   const regex = remembering((host) => ask("regex", host));
   const canaries = remembering((host) => ask("canaries", host));
+  const snippets = remembering((host) => ask("snippet", host) ?? settings.serverSnippet);
   const guards = remembering((host) => ask("guard", host) ?? context.guard);
   const routes: Route[] = [];
   const ownHost = reading.hosts.find((host) => host !== "");
@@ -329,6 +335,7 @@ function finish(draft: Draft, general: Pick<RuleContext, "options" | "httpsPort"
         ...routesFor(route, regex(raw.host), canaries(raw.host)?.get(pathKey(raw)), {
           ...context,
           guard: guards(raw.host),
+          ofHost: snippets(raw.host),
         }),
       );
     }
@@ -458,6 +465,8 @@ interface RuleContext {
   readonly abilities: NginxAbilities;
   /** Who says which certificates clients must show. */
   readonly guard: Draft | undefined;
+  /** Filters that all paths of the host have. */
+  readonly ofHost: readonly Filter[];
   readonly ask: Ask;
   readonly problems: Problem[];
   /** Pools beside those of the paths. */
@@ -505,7 +514,7 @@ function routesFor(raw: Route, regex: boolean, canary: DraftCanary | undefined, 
 function ruleOf(raw: Route, canary: DraftCanary | undefined, context: RuleContext, regex = false): Rule {
   const { settings } = context.draft;
   const { namespace = "", name } = context.draft.ingress.metadata;
-  const variables = locationVariablesOf(namespace, name, raw.rule.backends[0]?.pool);
+  const variables = locationVariablesOf(namespace, name, raw.path?.value ?? "/", raw.rule.backends[0]?.pool);
   const filters = bound(filtersOf(raw, variables, context), variables);
   const fallback =
     settings.defaultBackend === undefined ? undefined : firstPort(settings.defaultBackend, "default-backend", context);
@@ -561,6 +570,7 @@ function filtersOf(raw: Route, variables: LocationVariables, context: RuleContex
     filters.push({ type: "ResponseHeaders", changes: { set: [], add: [], remove: settings.hidden } });
   const added = generalFields(options["add-headers"], literalField, ask);
   if (added.length > 0) filters.push(fieldsFilter("answer", "set", added));
+  filters.push(...context.ofHost);
   const certificates = certificateFilters(raw, context);
   if (certificates === undefined) return closed("auth-tls-secret");
   const toTls = sslRedirects(raw.host, context);

@@ -85,6 +85,7 @@ export const locationVariables = [
   "service_port",
   "proxy_upstream_name",
   "proxy_host",
+  "location_path",
 ] as const;
 
 export function templateOf(text: string): Template {

@@ -54,7 +54,7 @@ test("each annotation is judged, and an Ingress by the worst of its own", () => 
     [
       annotated("a", { "proxy-body-size": "8m", "proxy-buffering": "on" }, rule("a.test", ["Prefix", "/", "a"])),
       annotated("b", { "proxy-http-version": "1.0" }, rule("b.test", ["Prefix", "/", "a"])),
-      annotated("c", { "server-snippet": "x;" }, rule("c.test", ["Prefix", "/", "a"])),
+      annotated("c", { "stream-snippet": "x;" }, rule("c.test", ["Prefix", "/", "a"])),
       annotated("d", { "proxy-read-timeout": "soon" }, rule("d.test", ["Prefix", "/", "a"])),
       annotated("e", {}, rule("e.test", ["Prefix", "/", "a"])),
     ],

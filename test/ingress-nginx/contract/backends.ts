@@ -207,7 +207,7 @@ export function backendsContract(made: Fixture, needs: Needs): void {
       {
         "upstream-vhost": "$service_name.${namespace}.svc",
         "configuration-snippet": `proxy_set_header ${destination} grpc_set_header ${destination}
-          more_set_input_headers "X-Names: $ingress_name $proxy_upstream_name $request_method";`,
+          more_set_input_headers "X-Names: $ingress_name $proxy_upstream_name $location_path $request_method";`,
       },
       [{ path: "/web" }, { path: "/other", service: "other" }],
     );
@@ -215,7 +215,7 @@ export function backendsContract(made: Fixture, needs: Needs): void {
       expect((await seen(`/${name}`)).headers).toMatchObject({
         host: `${name}.shop.svc`,
         "l5d-dst-override": `${name}.shop.svc.cluster.local:80`,
-        "x-names": `both shop-${name}-80 GET`,
+        "x-names": `both shop-${name}-80 /${name} GET`,
       });
   });
 

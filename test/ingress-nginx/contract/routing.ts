@@ -149,6 +149,39 @@ export function routingContract(made: Fixture, needs: Needs): void {
     expect((await seen("/a", { host: "alias.test" })).name).toBe("web");
   });
 
+  test("server-snippet: header fields and redirects of a whole host, unless it is another namespace's", async () => {
+    const { ingress, get, cluster } = await lab(made);
+    await ingress("one", {}, [{ path: "/a" }]);
+    await ingress(
+      "two",
+      { "server-snippet": 'more_set_headers "X-Host: $host" "X-Two: 2"; more_clear_headers Date;' },
+      [{ path: "/b" }],
+    );
+    await ingress("three", {}, [{}], { host: "else.test" });
+    for (const path of ["/a", "/b"]) {
+      const { status, headers } = await get(path);
+      expect([status, headers["x-host"], headers["x-two"]]).toEqual([200, "shop.test", "2"]);
+    }
+    expect((await get("/", { host: "else.test" })).headers).not.toHaveProperty("x-two");
+    cluster.client.put(resources.Ingress, {
+      metadata: {
+        name: "theirs",
+        namespace: "elsewhere",
+        creationTimestamp: "2100-01-01T00:00:00Z",
+        annotations: { [`${prefix}server-snippet`]: "return 302 https://theirs.test;" },
+      },
+      spec: { ingressClassName: "nginx", rules: [rule("web", { path: "/c", host: "else.test" })] },
+    });
+    await cluster.served();
+    expect((await get("/", { host: "else.test" })).status).toBe(200);
+    expect((await get("/c", { host: "else.test" })).headers.location).toBe("https://theirs.test");
+    await ingress("three", { "server-snippet": "return 301 https://new.test$request_uri;" }, [{}], {
+      host: "else.test",
+    });
+    const { status, headers } = await get("/x?y=z", { host: "else.test" });
+    expect([status, headers.location]).toEqual([301, "https://new.test/x?y=z"]);
+  });
+
   test("canary: by header, then by cookie, then by weight", async () => {
     const { ingress, seen } = await lab(made, ["web", "next"]);
     await ingress("main", {});
