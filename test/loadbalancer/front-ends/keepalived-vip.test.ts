@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { resources } from "../../../src/kube/index.ts";
+import { isStatus, resources } from "../../../src/kube/index.ts";
 import { addressClaims } from "../../../src/loadbalancer/index.ts";
 import { holderOf, noVipLab, openVipLab, sleep, type VipLab } from "../../support/vip-lab.ts";
 import { repository } from "../../support/lab.ts";
@@ -71,8 +71,15 @@ describe.skipIf(missing)(`fairlead keepalived-vip on three nodes${missing ? ` ($
 
   async function vips(data: Record<string, string>): Promise<void> {
     const found = await lab.client.get(resources.ConfigMap, configMap).catch(() => undefined);
-    if (found) await lab.client.update(resources.ConfigMap, { ...found, data });
-    else await lab.client.create(resources.ConfigMap, { metadata: configMap, data });
+    if (!found) {
+      await lab.client.create(resources.ConfigMap, { metadata: configMap, data });
+      return;
+    }
+    // The program writes into the same object what became of it.
+    await lab.client.update(resources.ConfigMap, { ...found, data }).catch((error: unknown) => {
+      if (!isStatus(error, "Conflict")) throw error;
+      return vips(data);
+    });
   }
 
   const ask = (address: string, port = "80"): Promise<string> =>
