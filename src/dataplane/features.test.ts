@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { HostRoutes, Route, RoutingModel } from "../routing/index.ts";
-import { refusalsOf } from "./features.ts";
+import { featuresOf, refusalsOf } from "./features.ts";
 
 const owner = { object: { kind: "Ingress", name: "i" }, field: "" };
 const route = (id: string, host: string, path?: Route["path"]): Route => ({
@@ -62,4 +62,15 @@ test("each route is refused for what it needs and the data plane lacks", () => {
     { route: "b-exact", feature: "WildcardHost" },
     { route: "b-prefix", feature: "WildcardHost" },
   ]);
+});
+
+test("of a limit that nobody has said nothing is told", () => {
+  const limited = (unsaid: boolean): Route => {
+    const plain = route("a", "a.test", { type: "Exact", value: "/x" });
+    const rule = { ...plain.rule, filters: [{ type: "BodyLimit", bytes: 1 }] as const, timeouts: { connect: 1 } };
+    return { ...plain, rule: unsaid ? { ...rule, unsaid: ["BodyLimit"] } : rule };
+  };
+  const asked = (unsaid: boolean) => featuresOf(limited(unsaid), { protocol: "HTTP" }, new Map());
+  expect(new Set(asked(false))).toEqual(new Set(["ExactPath", "BodyLimit", "ConnectTimeout"]));
+  expect(new Set(asked(true))).toEqual(new Set(["ExactPath", "ConnectTimeout"]));
 });

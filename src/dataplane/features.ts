@@ -66,6 +66,7 @@ export function featuresOf(
     features.add("RegularExpression");
   if (listener.address !== undefined) features.add("ListenerAddress");
   addRule(features, route.rule, pools);
+  for (const each of route.rule.unsaid ?? []) features.delete(each);
   if (mergeSlashes) features.add("MergedSlashes");
   return [...features];
 }

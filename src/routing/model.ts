@@ -165,6 +165,8 @@ export interface Rule {
   readonly fallbackFields?: TemplateHeaders;
   /** Its requests have no line in the access log. */
   readonly unlogged?: true;
+  /** Limits that hold though nobody has said them: of a data plane that cannot do them nothing is told. */
+  readonly unsaid?: readonly ("BodyLimit" | "ConnectTimeout")[];
   /** What their spans are called; of the request it says the method alone. Default: method and path of the route. */
   readonly spanName?: Template;
   readonly owner: Owner;

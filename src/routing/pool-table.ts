@@ -133,7 +133,7 @@ function remedyOf(absence: Absence, target: PoolTarget, service: Service | undef
   const ports = (service?.spec.ports ?? []).map(({ name, port }) => (name ? `${name} (${port})` : String(port)));
   const remedies: Record<Absence, string> = {
     ServiceNotFound: `create Service ${target.service} in namespace ${target.namespace}, or correct the name`,
-    ServicePortNotFound: `name one of its ports: ${ports.join(", ")}`,
+    ServicePortNotFound: ports.length === 0 ? "give the Service a port" : `name one of its ports: ${ports.join(", ")}`,
     UnsupportedService: "use a Service with endpoints that speak HTTP",
   };
   return remedies[absence];

@@ -19,6 +19,7 @@ import { gatherHosts } from "../hosts.ts";
 import { authoritiesFile, revocationFile } from "./authorities.ts";
 import { wayTo } from "./endpoints.ts";
 import { automatonOf, capturesOf } from "./expression.ts";
+import { surroundings } from "./instance.ts";
 import { anywhere } from "./policies.ts";
 
 /** What HAProxy 2.6 and newer do with this program. UDP it cannot do. */
@@ -144,7 +145,7 @@ const remedy = "apt-get install haproxy (2.6 or newer, with Lua), or choose anot
 
 /** What keeps this machine's HAProxy from being used, with a remedy; `undefined`: nothing. */
 export async function missingHaproxy(commands: CommandRunner): Promise<string | undefined> {
-  const said = await commands.run("haproxy", ["-vv"]).then(
+  const said = await commands.run("haproxy", ["-vv"], { env: surroundings }).then(
     ({ stdout }) => stdout,
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );
@@ -164,7 +165,7 @@ function versionIn(said: string): number {
 /** Version of a program, as `capabilitiesOf` takes it; 0 where it does not start. */
 export async function versionOf(commands: CommandRunner, program = "haproxy"): Promise<number> {
   try {
-    return versionIn((await commands.run(program, ["-v"])).stdout);
+    return versionIn((await commands.run(program, ["-v"], { env: surroundings })).stdout);
   } catch (error) {
     if (error instanceof CommandError) return 0;
     throw error;

@@ -51,13 +51,16 @@ const saidBytes = 4_000;
 /** Milliseconds between looks whether a process that ends has anything left. */
 const lookEvery = 100;
 
+/** Where HAProxy is looked for, whatever the surroundings of this process say. */
+export const surroundings = { PATH: "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/sbin:/bin" };
+
 /** Starts a process and waits until it serves. Throws `StartError` with what it says when it does not. */
 export async function startInstance(options: InstanceOptions): Promise<Instance> {
   const { program, config, socket, sockets, user, log } = options;
   const child: ChildProcess = spawn(program, ["-db", "-f", config], {
     stdio: ["ignore", options.output ? "pipe" : "ignore", "pipe", ...sockets],
     // Nothing of this process's surroundings is its business.
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    env: surroundings,
     cwd: "/",
     ...user,
   });

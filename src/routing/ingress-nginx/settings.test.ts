@@ -41,3 +41,9 @@ test("an Ingress closes where block-cidrs cannot be read", () => {
   expect(settingsOf({}, { "block-cidrs": "192.0.2.0/24" }).closed).toBeUndefined();
   expect(settingsOf({}, { "block-cidrs": "everybody" }).closed).toBe("block-cidrs of the ConfigMap");
 });
+
+test("limits that nobody has said hold as in ingress-nginx, and are known as such", () => {
+  const { bodyBytes, connect, unsaid } = settingsOf({});
+  expect([bodyBytes, connect, unsaid]).toEqual([1 << 20, 5_000, ["BodyLimit", "ConnectTimeout"]]);
+  expect(settingsOf({ "proxy-body-size": "1m" }, { "proxy-connect-timeout": "5" }).unsaid).toEqual([]);
+});

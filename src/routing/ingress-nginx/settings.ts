@@ -1,6 +1,6 @@
 import type { Ingress } from "../../kube/index.ts";
 import type { Cors, Filter } from "../filters.ts";
-import type { Retry } from "../model.ts";
+import type { Retry, Rule } from "../model.ts";
 import { refOf } from "../owner.ts";
 import type { Affinity, AnswerRewrite } from "../policies.ts";
 import type { Problem } from "../problem.ts";
@@ -62,6 +62,8 @@ export interface NginxSettings {
   /** Absent: only what was certainly not processed is tried again. */
   readonly retry?: Retry;
   readonly bodyBytes: number;
+  /** Of `bodyBytes` and `connect` what nobody has said. */
+  readonly unsaid: NonNullable<Rule["unsaid"]>;
   readonly allow: readonly string[];
   readonly deny: readonly string[];
   readonly satisfyAny: boolean;
@@ -249,6 +251,8 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
   const rewriteTarget = maybe("rewrite-target", rewriteOf);
   const mirror = maybe("mirror-target", mirrorOf);
   const vhost = maybe("upstream-vhost", vhostOf);
+  const connect = value<number | undefined>("proxy-connect-timeout", secondsOf, undefined, "proxy-connect-timeout");
+  const bodyBytes = value<number | undefined>("proxy-body-size", sizeOf, undefined, "proxy-body-size");
   const spanName = value("opentelemetry-operation-name", spanNameOf, undefined, "opentelemetry-operation-name");
   const forwardedPrefix = maybe("x-forwarded-prefix", fieldValueOf);
   const defaultBackend = maybe("default-backend", nameOf);
@@ -296,10 +300,14 @@ export function readSettings(ingress: Ingress, options: NginxOptions = {}): Ngin
       ...(sslSecret === undefined ? {} : { secret: sslSecret }),
       ...(tlsDepth === undefined ? {} : { depth: tlsDepth }),
     },
-    connect: value("proxy-connect-timeout", secondsOf, 5_000, "proxy-connect-timeout"),
+    connect: connect ?? 5_000,
     read: value("proxy-read-timeout", secondsOf, 60_000, "proxy-read-timeout"),
     ...(retry ? { retry } : {}),
-    bodyBytes: value("proxy-body-size", sizeOf, 1 << 20, "proxy-body-size"),
+    bodyBytes: bodyBytes ?? 1 << 20,
+    unsaid: [
+      ...(bodyBytes === undefined ? (["BodyLimit"] as const) : []),
+      ...(connect === undefined ? (["ConnectTimeout"] as const) : []),
+    ],
     allow: value(allowName, rangesOf, [], "whitelist-source-range", true),
     deny: [
       ...value("denylist-source-range", rangesOf, [], "denylist-source-range", true),

@@ -532,6 +532,7 @@ function ruleOf(raw: Route, canary: DraftCanary | undefined, context: RuleContex
     ...(canary ? { canary: { ...canary.canary, ...(sticky === undefined ? {} : { sticky }) } } : {}),
     ...(fallback === undefined ? {} : { fallbackPool: fallback, fallbackFields: fallbackFieldsOf(variables) }),
     ...(settings.unlogged ? { unlogged: true as const } : {}),
+    ...(settings.unsaid.length > 0 ? { unsaid: settings.unsaid } : {}),
     ...(settings.spanName ? { spanName: bound(settings.spanName, variables) } : {}),
   };
 }
