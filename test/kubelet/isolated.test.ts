@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -45,6 +45,8 @@ describeInside("pods in namespaces", () => {
   let node: TestNode;
 
   beforeAll(async () => {
+    // What a run that failed has left would fail this one too.
+    rmSync("/fairlead-test", { recursive: true, force: true });
     execFileSync("ip", ["link", "set", "lo", "up"]);
     node = await startTestNode({
       programs,

@@ -94,7 +94,7 @@ export function createNamespaceIsolation({ dir }: { readonly dir: string }): Iso
     },
     async started(id, pid) {
       // Until then its arguments hold its own id, as the name of the set-up program.
-      for (let waited = 0; waited < setUpMs && commandLine(pid).includes(id); waited += 2) await sleep(2);
+      for (let waited = 0; waited < setUpMs && isSettingUp(id, pid); waited += 2) await sleep(2);
     },
     within: (config) => [...asUser(config), ...inDirectory(config)],
     entering: (pid) => ["nsenter", `--target=${pid}`, "--mount", "--uts", "--net", "--"],
@@ -110,12 +110,17 @@ function terminationMount({ terminationLog }: ContainerConfig): Mount[] {
   return [{ name: "termination-log", source, target, readOnly: false }];
 }
 
-/** What a process was started as, arguments ended by NUL; empty when it is gone. */
-function commandLine(pid: number): string {
+/**
+ * Whether a process is still the set-up program of container `id`, or on the way to it. In the middle of an execve a
+ * process has no arguments for a moment, as one that has ended has none: its state tells them apart.
+ */
+function isSettingUp(id: string, pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    if (commandLine !== "") return commandLine.includes(id);
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
-    return "";
+    return false;
   }
 }
 
